@@ -1,0 +1,174 @@
+//! The acceptor: the one thread that accepts, and admits or refuses.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::client::{Client, Closed};
+use crate::connection::Connection;
+use crate::listen;
+use crate::resp::Reply;
+use crate::server::{Phase, Shared};
+
+/// The listeners, and the poll that watches them.
+#[derive(Debug)]
+pub(crate) struct Door {
+    listeners: Vec<TcpListener>,
+    poll: Poll,
+}
+
+impl Door {
+    /// Also gives the waker that has [`Acceptor::run`] look at the server's phase and settings.
+    pub(crate) fn new(mut listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            poll.registry()
+                .register(listener, Token(index), Interest::READABLE)?;
+        }
+        let waker = Waker::new(poll.registry(), Token(listeners.len()))?;
+        Ok((Self { listeners, poll }, waker))
+    }
+}
+
+/// Accepts from every listener until the server drains.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    shared: Arc<Shared>,
+    door: Door,
+    tcp_keepalive_s: u32,
+    complaint: Complaint,
+}
+
+impl Acceptor {
+    pub(crate) fn new(shared: Arc<Shared>, door: Door) -> Self {
+        let tcp_keepalive_s = shared.settings.tcp_keepalive_s();
+        Self {
+            shared,
+            door,
+            tcp_keepalive_s,
+            complaint: Complaint::default(),
+        }
+    }
+
+    /// Accepts until the server drains; then once more, for those who connected before it did.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(self.door.listeners.len() + 1);
+        let mut pause = None;
+        while self.shared.phase() == Phase::Serving {
+            match self.door.poll.poll(&mut events, pause) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    log::error!("cannot wait for connections: {error}");
+                }
+                _ => {}
+            }
+            self.follow_settings();
+            pause = self.accept_all().err().map(|error| {
+                self.complaint.make(&error);
+                ACCEPT_PAUSE
+            });
+        }
+        // Whoever cannot be accepted even now is reset when the listeners close.
+        let _ = self.accept_all();
+    }
+
+    /// What is set on a listener holds for every connection that it accepts from then on.
+    fn follow_settings(&mut self) {
+        let wanted = self.shared.settings.tcp_keepalive_s();
+        if wanted == self.tcp_keepalive_s {
+            return;
+        }
+        self.tcp_keepalive_s = wanted;
+        for listener in &self.door.listeners {
+            if let Err(error) = listen::set_keepalive(listener, wanted) {
+                log::warn!("cannot set `tcp-keepalive` to {wanted}: {error}");
+            }
+        }
+    }
+
+    /// Accepts whoever waits. An error means that accepting makes no sense for a while: most often, that
+    /// the process or the machine is out of descriptors.
+    fn accept_all(&self) -> io::Result<()> {
+        // Every listener and not only the ready ones: an event does not come twice, and behind a pause it
+        // has come already.
+        for listener in &self.door.listeners {
+            loop {
+                match listener.accept() {
+                    Ok((socket, peer_addr)) => self.receive(socket, peer_addr),
+                    Err(error) => match error.kind() {
+                        ErrorKind::WouldBlock => break,
+                        // This peer's misfortune: it was gone before we came.
+                        ErrorKind::Interrupted
+                        | ErrorKind::ConnectionAborted
+                        | ErrorKind::ConnectionReset => {}
+                        _ => return Err(error),
+                    },
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Admits a connection or refuses it, and queues it in either case: a refusal too is told by a worker,
+    /// who sees to it that it arrives.
+    fn receive(&self, socket: TcpStream, peer_addr: SocketAddr) {
+        let Some(place) = self.shared.assign_place() else {
+            return refuse_in_passing(socket);
+        };
+        let admitted = self.shared.admit();
+        let mut client = Client::new(self.shared.next_id(), place, socket, peer_addr);
+        log::debug!("client {} came from {peer_addr}", client.session.id());
+        if !admitted {
+            client.connection.owe(refusal());
+            client.leave(Closed::Refused, self.shared.now_s());
+        }
+        self.shared.pool.submit(Box::new(client));
+    }
+}
+
+/// So many were refused within seconds that there is no place left to see them off from.
+fn refuse_in_passing(socket: TcpStream) {
+    let mut connection = Connection::new(socket);
+    // A new socket takes a line. If it does not, the peer has gone.
+    let _ = connection.send(&mut refusal());
+    let _ = connection.end_sending();
+}
+
+/// Redis's words.
+fn refusal() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = Reply::new(&mut bytes).error("ERR max number of clients reached");
+    bytes
+}
+
+/// Says that accepting fails, and not again before a while has passed.
+#[derive(Debug, Default)]
+struct Complaint {
+    made: Option<Instant>,
+}
+
+impl Complaint {
+    fn make(&mut self, error: &io::Error) {
+        if self
+            .made
+            .is_some_and(|made| made.elapsed() < COMPLAINT_PERIOD)
+        {
+            return;
+        }
+        self.made = Some(Instant::now());
+        log::warn!(
+            "cannot accept connections: {error}; they wait until there is room (raise `ulimit -n`, or \
+             lower `maxclients`)"
+        );
+    }
+}
+
+/// How long accepting rests when there are no descriptors: short for those who wait, and long enough that
+/// a full server does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the log says that accepting fails.
+const COMPLAINT_PERIOD: Duration = Duration::from_secs(10);

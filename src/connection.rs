@@ -1,0 +1,141 @@
+//! A socket and what is still to be sent on it: bytes only, no command and no protocol.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+/// One end of a TCP connection, never blocking. Dropping it closes the socket.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: TcpStream,
+    /// Bytes that the socket did not take yet; those before `sent` it has taken.
+    unsent: Vec<u8>,
+    // Invariant: sent <= unsent.len(), and both are 0 when nothing is owed.
+    sent: usize,
+    /// What the poll watches the socket for; `None` before it was first parked.
+    watched: Option<Interest>,
+    /// An event said that the peer has ended its sending side. That event does not come twice, so from
+    /// then on only a read of 0 bytes means that there is nothing left to read.
+    ending: bool,
+    /// A read gave 0 bytes: the peer has ended its sending side, and everything was read.
+    ended: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            unsent: Vec::new(),
+            sent: 0,
+            watched: None,
+            ending: false,
+            ended: false,
+        }
+    }
+
+    /// Reads what has come, as much as fits; `None` when nothing has.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        debug_assert!(!buffer.is_empty());
+        let count = unless_blocked(|| self.socket.read(buffer))?;
+        self.ended |= count == Some(0);
+        Ok(count)
+    }
+
+    /// Whether a read that gave `count` bytes where `room` were wanted has left the socket empty, so that
+    /// the next byte brings an event.
+    pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
+        count < room && !self.ending
+    }
+
+    /// Whether the peer has ended its sending side and everything that it sent was read.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Notes what an event said of the peer's sending side.
+    pub(crate) fn note_ending(&mut self, ending: bool) {
+        self.ending |= ending;
+    }
+
+    /// Sends `bytes` and empties it, whatever comes of it. What the socket does not take is kept and owed.
+    ///
+    /// Gives whether nothing is owed.
+    pub(crate) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        if self.owes() {
+            self.unsent.append(bytes);
+            return self.flush();
+        }
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        let sent = unless_blocked(|| self.socket.write(bytes));
+        if let Ok(sent) = sent {
+            self.unsent.extend_from_slice(&bytes[sent.unwrap_or(0)..]);
+        }
+        bytes.clear();
+        sent.map(|_| !self.owes())
+    }
+
+    /// Sends what is owed. Gives whether nothing is owed any more.
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        while self.owes() {
+            match unless_blocked(|| self.socket.write(&self.unsent[self.sent..]))? {
+                Some(count) => self.sent += count,
+                None => return Ok(false),
+            }
+            if self.sent == self.unsent.len() {
+                // A quiet client keeps no buffers.
+                self.unsent = Vec::new();
+                self.sent = 0;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Keeps `bytes` as owed, to be sent by the next flush.
+    pub(crate) fn owe(&mut self, mut bytes: Vec<u8>) {
+        self.unsent.append(&mut bytes);
+    }
+
+    /// Whether bytes are kept that the socket has not taken.
+    pub(crate) fn owes(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Ends our sending side: the peer reads everything sent so far, and then the end.
+    pub(crate) fn end_sending(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Has the poll watch the socket: for room to send while bytes are owed, and for bytes to read
+    /// otherwise. Only a change costs a system call; a change also brings an event at once if the socket
+    /// is ready already.
+    pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = if self.owes() {
+            Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        match self.watched {
+            Some(watched) if watched == interest => return Ok(()),
+            Some(_) => registry.reregister(&mut self.socket, token, interest)?,
+            None => registry.register(&mut self.socket, token, interest)?,
+        }
+        self.watched = Some(interest);
+        Ok(())
+    }
+}
+
+/// Runs `call` until no signal cuts it short; `None` when it would have to wait.
+fn unless_blocked(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The workers' threads: hiring them, and letting them go.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::server::Shared;
+use crate::worker::Worker;
+
+/// The worker threads that there are. They end by the pool's word only, so a thread that is not
+/// joined is one whose handler does not return.
+#[derive(Debug, Default)]
+pub(crate) struct Crew {
+    members: Mutex<Members>,
+    /// A worker has left.
+    left: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    /// Threads that run, those included that were told to end.
+    alive: usize,
+    /// Threads that were not told to end.
+    wanted: usize,
+    /// Threads ever started: the next one's number.
+    hired: usize,
+}
+
+impl Crew {
+    /// Starts workers, or has some of them end once their turn is over, until there are `wanted`.
+    ///
+    /// If a thread cannot be started, those before it stay.
+    pub(crate) fn resize(shared: &Arc<Shared>, wanted: usize) -> io::Result<()> {
+        let mut members = shared.crew.members.lock();
+        if members.wanted > wanted {
+            shared.pool.retire(members.wanted - wanted);
+            members.wanted = wanted;
+        }
+        members.wanted += shared.pool.unretire(wanted - members.wanted);
+        while members.wanted < wanted {
+            start(shared, members.hired)?;
+            members.hired += 1;
+            members.alive += 1;
+            members.wanted += 1;
+        }
+        Ok(())
+    }
+
+    /// How many workers there are to be.
+    pub(crate) fn len(&self) -> usize {
+        self.members.lock().wanted
+    }
+
+    /// Waits until every thread has ended, or until `deadline`. Gives how many have not.
+    pub(crate) fn wait_until_gone(&self, deadline: Instant) -> usize {
+        let mut members = self.members.lock();
+        self.left
+            .wait_while_until(&mut members, |members| members.alive > 0, deadline);
+        members.alive
+    }
+}
+
+fn start(shared: &Arc<Shared>, number: usize) -> io::Result<()> {
+    let shared = Arc::clone(shared);
+    thread::Builder::new()
+        .name(format!("worker-{number}"))
+        .spawn(move || {
+            let _leaving = Leaving(Arc::clone(&shared));
+            Worker::new(shared).run();
+        })?;
+    Ok(())
+}
+
+/// Counts a worker out when its thread ends, however it does.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.crew.members.lock().alive -= 1;
+        self.0.crew.left.notify_all();
+    }
+}

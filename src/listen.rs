@@ -1,0 +1,94 @@
+//! Listening sockets, with the options that their connections inherit.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::config::Config;
+use crate::server::StartError;
+
+/// Listens on every address of `bind`. One with a leading `-` may be missing from this machine.
+pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let mut port = config.port;
+    let mut listeners = Vec::new();
+    for bind in &config.bind {
+        let address = SocketAddr::new(bind.address, port);
+        match listen(address, config) {
+            Ok(listener) => {
+                // With `port = 0` the first address chooses, and the others follow.
+                port = listener.local_addr().map_or(port, |address| address.port());
+                listeners.push(listener);
+            }
+            Err(error) if bind.optional && is_missing(&error, bind.address) => {
+                log::debug!("{address} is not on this machine: passed over");
+            }
+            Err(error) => return Err(StartError::Listen { address, error }),
+        }
+    }
+    if listeners.is_empty() {
+        return Err(StartError::NoAddress);
+    }
+    Ok(listeners)
+}
+
+fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        // Then `::` and `0.0.0.0` can both be bound, in any order.
+        socket.set_only_v6(true)?;
+    }
+    // Otherwise a restart within a minute finds the port taken by connections that are no more.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    // Both hold for every connection accepted here: on Linux and on the BSDs they are inherited.
+    socket.set_tcp_nodelay(true)?;
+    set_keepalive(&socket, config.tcp_keepalive_s)?;
+    socket.bind(&address.into())?;
+    // At most 65,535, by the configuration.
+    socket.listen(config.tcp_backlog as i32)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Has the kernel probe connections that were silent for `keepalive_s` seconds (0: never) as Redis does
+/// (`anetKeepAlive`): three probes, a third of that time apart.
+pub(crate) fn set_keepalive<'a>(
+    socket: impl Into<SockRef<'a>>,
+    keepalive_s: u32,
+) -> io::Result<()> {
+    let socket = socket.into();
+    if keepalive_s == 0 {
+        return socket.set_keepalive(false);
+    }
+    let time = Duration::from_secs(keepalive_s.into());
+    let interval = Duration::from_secs((keepalive_s / 3).max(1).into());
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(time)
+            .with_interval(interval)
+            .with_retries(3),
+    )
+}
+
+/// Whether the machine lacks the address, or the whole family of addresses.
+fn is_missing(error: &io::Error, address: IpAddr) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable
+        // EAFNOSUPPORT has no stable kind of its own; with IPv6 off, it comes from making the socket.
+        || (address.is_ipv6() && Socket::new(Domain::IPV6, Type::STREAM, None).is_err())
+}
+
+/// What an operator can do about it, to stand behind the system's words.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => "; another server has it: stop that one, or choose another `port`",
+        ErrorKind::AddrNotAvailable => "; this machine does not have the address: see `bind`",
+        ErrorKind::PermissionDenied => "; ports below 1024 want privileges: choose another `port`",
+        _ => "",
+    }
+}

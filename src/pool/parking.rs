@@ -1,0 +1,162 @@
+//! Parking: where quiet clients rest, and the one poll that watches their sockets.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mio::{Events, Poll, Registry, Token, Waker};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::slot::Slot;
+use crate::client::Client;
+
+/// The places of all clients, and the poll.
+#[derive(Debug)]
+pub(super) struct Parking {
+    slots: Box<[Mutex<Slot<Box<Client>>>]>,
+    /// Places without a client. Touched when a client comes or goes, never between.
+    free: Mutex<Vec<usize>>,
+    registry: Registry,
+    /// Who holds this lock is the leader. No other lock is taken under it but, one at a time, a slot's.
+    watch: Mutex<Watch>,
+    waker: Waker,
+    /// Set when the server drains: then no client may rest here for want of something to read.
+    draining: AtomicBool,
+}
+
+/// The poll, for the one who holds it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    poll: Poll,
+    events: Events,
+}
+
+/// What became of a client that was to be parked.
+#[derive(Debug)]
+pub(crate) enum Parked {
+    /// It rests. An event, or the clock, brings it back.
+    Resting,
+    /// Its socket has become ready again, or the server drains: serve it.
+    Ready(Box<Client>),
+    /// The poll cannot watch its socket.
+    Failed(Box<Client>, io::Error),
+}
+
+impl Parking {
+    /// `places` is how many clients there can be at once.
+    pub(super) fn new(places: usize) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = Waker::new(&registry, WAKER)?;
+        let watch = Watch {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+        };
+        Ok(Self {
+            slots: (0..places).map(|_| Mutex::new(Slot::Free)).collect(),
+            // Handed out from the end: the first client gets place 0.
+            free: Mutex::new((0..places).rev().collect()),
+            registry,
+            watch: Mutex::new(watch),
+            waker,
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Gives a place to a client that is about to be; `None` if there is none left.
+    pub(super) fn assign(&self) -> Option<usize> {
+        let place = self.free.lock().pop()?;
+        *self.slots[place].lock() = Slot::Away;
+        Some(place)
+    }
+
+    /// Takes the place of a client that is no more.
+    pub(super) fn free(&self, place: usize) {
+        *self.slots[place].lock() = Slot::Free;
+        self.free.lock().push(place);
+    }
+
+    /// Lets the client rest until its socket is ready, unless it is already.
+    pub(super) fn park(&self, mut client: Box<Client>) -> Parked {
+        let place = client.place;
+        let mut slot = self.slots[place].lock();
+        if let Some(ending) = slot.take_event() {
+            client.connection.note_ending(ending);
+            return Parked::Ready(client);
+        }
+        // Read under the slot's lock: `fetch_all` comes by after the flag was set, so either it finds
+        // the client here or we see the flag.
+        if self.draining.load(Ordering::Relaxed) && client.is_quiet() {
+            return Parked::Ready(client);
+        }
+        // Under the slot's lock too: the event may come at once, and waits for the lock.
+        if let Err(error) = client.connection.watch(&self.registry, Token(place)) {
+            return Parked::Failed(client, error);
+        }
+        debug_assert!(matches!(*slot, Slot::Away), "a client has one owner");
+        *slot = Slot::Parked(client);
+        Parked::Resting
+    }
+
+    /// Makes the caller the leader, if there is none.
+    pub(super) fn try_lead(&self) -> Option<MutexGuard<'_, Watch>> {
+        self.watch.try_lock()
+    }
+
+    pub(super) fn has_leader(&self) -> bool {
+        self.watch.is_locked()
+    }
+
+    /// Waits for events, for as long as `timeout` says, and gives each client that they wake to `woken`.
+    pub(super) fn watch(
+        &self,
+        watch: &mut Watch,
+        timeout: Option<Duration>,
+        mut woken: impl FnMut(Box<Client>),
+    ) {
+        if let Err(error) = watch.poll.poll(&mut watch.events, timeout) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                log::error!("cannot wait for events: {error}");
+            }
+            return;
+        }
+        for event in watch.events.iter().filter(|event| event.token() != WAKER) {
+            let ending = event.is_read_closed();
+            if let Some(mut client) = self.slots[event.token().0].lock().event(ending) {
+                client.connection.note_ending(ending);
+                woken(client);
+            }
+        }
+    }
+
+    /// Has the leader return from its wait, or the next one not begin to.
+    pub(super) fn wake_leader(&self) {
+        if let Err(error) = self.waker.wake() {
+            log::error!("cannot wake the leader: {error}");
+        }
+    }
+
+    /// Takes out every resting client that is `wanted`.
+    pub(super) fn fetch(
+        &self,
+        wanted: impl Fn(&Client) -> bool,
+        mut fetched: impl FnMut(Box<Client>),
+    ) {
+        for slot in &self.slots {
+            let client = slot.lock().fetch(|client| wanted(client));
+            client.map(&mut fetched);
+        }
+    }
+
+    /// From now on no client rests for want of something to read.
+    pub(super) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The waker's token: no client's place.
+const WAKER: Token = Token(usize::MAX);
+
+/// Events that one wait brings at most: enough that a busy leader seldom waits twice, few enough that the
+/// last of them is not stale.
+const EVENTS_MAX: usize = 256;

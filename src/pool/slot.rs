@@ -1,0 +1,113 @@
+//! Where a client is, as parking sees it: the transitions and nothing else.
+
+use std::mem;
+
+/// A place in parking.
+///
+/// ```text
+///         assign             park
+///   Free ────────► Away ────────────► Parked(client)
+///     ▲            │ ▲ ◄──────────────── event or fetch gives the client
+///     └────────────┘ │ events
+///        free        ▼
+///                AwayAndReady
+/// ```
+///
+/// `Away` and `AwayAndReady` mean that the client's owner is elsewhere: the acceptor, the queue or a
+/// worker. `AwayAndReady` remembers an event that came meanwhile, so that it is not lost.
+#[derive(Debug)]
+pub(super) enum Slot<C> {
+    /// Nobody's.
+    Free,
+    /// The client is elsewhere.
+    Away,
+    /// The client is elsewhere, and its socket has become ready again.
+    AwayAndReady {
+        /// One of the events said that the peer has ended its sending side.
+        ending: bool,
+    },
+    /// The client rests here.
+    Parked(C),
+}
+
+impl<C> Slot<C> {
+    /// The socket has become ready. Gives the client if it rests here; otherwise remembers the event.
+    pub(super) fn event(&mut self, ending: bool) -> Option<C> {
+        match mem::replace(self, Self::Away) {
+            Self::Parked(client) => return Some(client),
+            Self::Away => *self = Self::AwayAndReady { ending },
+            Self::AwayAndReady { ending: before } => {
+                *self = Self::AwayAndReady {
+                    ending: before || ending,
+                };
+            }
+            // The client was closed after the event was collected and before it was looked at.
+            Self::Free => *self = Self::Free,
+        }
+        None
+    }
+
+    /// Forgets the event that came while the client was away, if one did. Gives whether it said
+    /// that the peer has ended its sending side.
+    pub(super) fn take_event(&mut self) -> Option<bool> {
+        let Self::AwayAndReady { ending } = *self else {
+            return None;
+        };
+        *self = Self::Away;
+        Some(ending)
+    }
+
+    /// Takes the client if it rests here and is `wanted`.
+    pub(super) fn fetch(&mut self, wanted: impl FnOnce(&C) -> bool) -> Option<C> {
+        match mem::replace(self, Self::Away) {
+            Self::Parked(client) if wanted(&client) => Some(client),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_gives_the_parked_client_once() {
+        let mut slot = Slot::Parked('c');
+        assert_eq!(slot.event(false), Some('c'));
+        assert_eq!(slot.event(false), None);
+    }
+
+    #[test]
+    fn an_event_while_the_client_is_away_is_remembered_until_it_is_taken() {
+        let mut slot = Slot::<char>::Away;
+        assert_eq!(slot.event(false), None);
+        assert_eq!(slot.take_event(), Some(false));
+        assert_eq!(slot.take_event(), None);
+    }
+
+    #[test]
+    fn the_end_of_the_peer_is_not_forgotten_over_later_events() {
+        let mut slot = Slot::<char>::Away;
+        slot.event(true);
+        slot.event(false);
+        assert_eq!(slot.take_event(), Some(true));
+    }
+
+    #[test]
+    fn an_event_of_a_closed_client_changes_nothing() {
+        let mut slot = Slot::<char>::Free;
+        assert_eq!(slot.event(true), None);
+        assert!(matches!(slot, Slot::Free));
+    }
+
+    #[test]
+    fn only_a_parked_client_that_is_wanted_is_fetched() {
+        let mut slot = Slot::Parked('c');
+        assert_eq!(slot.fetch(|_| false), None);
+        assert_eq!(slot.fetch(|&client| client == 'c'), Some('c'));
+        assert_eq!(slot.fetch(|_| true), None);
+    }
+}

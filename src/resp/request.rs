@@ -1,0 +1,332 @@
+//! Bytes to requests.
+//!
+//! ```text
+//! request = array / line
+//! array   = "*" integer CRLF *bulk        ; as many bulks as the integer says
+//! bulk    = "$" integer CRLF *OCTET CRLF  ; as many octets as the integer says
+//! line    = *word [CR] LF                 ; the quoting of words: inline.rs
+//! ```
+//!
+//! The parser is flat: it notes where each argument stands in the bytes that it was given, and copies
+//! and allocates nothing for an array. It is resumable: handed the same bytes with more behind them, it
+//! goes on where it stopped, so a request that arrives in small pieces costs linear time. Where
+//! the bytes are cut never changes what comes out.
+
+use std::fmt;
+
+use super::inline;
+use super::integer;
+use super::limits::{ARGUMENTS_MAX, LINE_BYTES_MAX, Limits, REQUEST_BYTES_MAX};
+
+/// One command line as it was received: a name and its arguments, borrowed from the input.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    bytes: &'a [u8],
+    // Invariant: never empty, and every span lies within `bytes`.
+    words: &'a [Span],
+}
+
+impl<'a> Request<'a> {
+    /// The command's name as the peer wrote it, in any case.
+    #[must_use]
+    pub fn name(&self) -> &'a [u8] {
+        &self.bytes[self.words[0].range()]
+    }
+
+    /// The arguments behind the name, in order.
+    pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let bytes = self.bytes;
+        self.words[1..].iter().map(move |word| &bytes[word.range()])
+    }
+
+    /// The argument at `index`, counted from 0 behind the name; `None` beyond the last.
+    #[must_use]
+    pub fn argument(&self, index: usize) -> Option<&'a [u8]> {
+        let word = self.words.get(index.checked_add(1)?)?;
+        Some(&self.bytes[word.range()])
+    }
+
+    /// How many words the request has, its name included; at least 1. Redis's `argc`.
+    #[must_use]
+    pub fn word_count(&self) -> usize {
+        self.words.len()
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self
+            .words
+            .iter()
+            .map(|word| self.bytes[word.range()].escape_ascii().to_string());
+        f.debug_list().entries(words).finish()
+    }
+}
+
+/// What a peer sent that is not RESP. The connection is closed behind the error reply.
+///
+/// The texts are Redis's (`setProtocolError` in `src/networking.c`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// An inline request of more than 64 KiB.
+    TooBigInlineRequest,
+    /// An inline request with a quote that does not close, or closes in the middle of a word.
+    UnbalancedQuotes,
+    /// An array's header of more than 64 KiB.
+    TooBigMultibulkCount,
+    /// An array whose length is no integer, or more than 2,147,483,647.
+    InvalidMultibulkLength,
+    /// A bulk string's header of more than 64 KiB.
+    TooBigBulkCount,
+    /// Something other than a bulk string in an array; the byte is what stood for `$`.
+    ExpectedBulk(u8),
+    /// A bulk string whose length is no integer, negative, or more than `proto-max-bulk-len`.
+    InvalidBulkLength,
+    /// A request of more than 1 GiB. Redis closes such a connection without a word; we say why.
+    TooBigRequest,
+}
+
+impl ProtocolError {
+    /// Appends the text of the error, which may hold any byte of the peer's.
+    pub(crate) fn append_text(self, text: &mut Vec<u8>) {
+        text.extend_from_slice(match self {
+            Self::TooBigInlineRequest => b"too big inline request",
+            Self::UnbalancedQuotes => b"unbalanced quotes in request",
+            Self::TooBigMultibulkCount => b"too big mbulk count string",
+            Self::InvalidMultibulkLength => b"invalid multibulk length",
+            Self::TooBigBulkCount => b"too big bulk count string",
+            Self::ExpectedBulk(_) => b"expected '$', got '",
+            Self::InvalidBulkLength => b"invalid bulk length",
+            Self::TooBigRequest => b"too big request",
+        });
+        if let Self::ExpectedBulk(byte) = self {
+            text.extend_from_slice(&[byte, b'\'']);
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::new();
+        self.append_text(&mut text);
+        text.escape_ascii().fmt(f)
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// Where a word stands in its bytes. 32 bits suffice: [`REQUEST_BYTES_MAX`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        debug_assert!(start <= end);
+        debug_assert!(u32::try_from(end).is_ok());
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    pub(super) fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// The state of one request on its way from bytes to words.
+///
+/// It belongs to one stretch of input: between two calls of [`Parser::parse`] the input may only grow at
+/// its end, until a request was whole; the next call then wants the bytes behind that request.
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    words: Vec<Span>,
+    /// The words of an inline request, unquoted; empty for an array, whose words stand in the input.
+    unquoted: Vec<u8>,
+    /// Where the first byte stands that is not understood yet.
+    at: usize,
+    /// Bytes from `at` on that are known to hold no line end.
+    searched: usize,
+    /// Bulk strings still to come; 0 before the header.
+    missing: usize,
+    /// The length of the bulk string at `at`, when its header was read but its bytes are not all there.
+    bulk: Option<usize>,
+    inline: bool,
+}
+
+impl Parser {
+    /// Reads the request at the front of `input`.
+    ///
+    /// Gives the number of bytes that it takes, line ends included, or `None` when more are needed. A
+    /// request without a word (an empty line, an array of none) is whole too: [`Parser::request`] tells.
+    pub(crate) fn parse(
+        &mut self,
+        input: &[u8],
+        limits: Limits,
+    ) -> Result<Option<usize>, ProtocolError> {
+        let whole = match self.missing {
+            0 => self.start(input, limits)?,
+            _ => self.bulks(input, limits)?,
+        };
+        let held = if whole { self.at } else { input.len() };
+        if held + size_of_val(self.words.as_slice()) > REQUEST_BYTES_MAX {
+            return Err(ProtocolError::TooBigRequest);
+        }
+        Ok(whole.then(|| std::mem::take(&mut self.at)))
+    }
+
+    /// The request that [`Parser::parse`] has just found whole in `input`, unless it has no word.
+    pub(crate) fn request<'a>(&'a self, input: &'a [u8]) -> Option<Request<'a>> {
+        let bytes = if self.inline { &self.unquoted } else { input };
+        (!self.words.is_empty()).then_some(Request {
+            bytes,
+            words: &self.words,
+        })
+    }
+
+    fn start(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
+        self.words.clear();
+        self.inline = false;
+        match input.first() {
+            None => Ok(false),
+            Some(b'*') => self.array(input, limits),
+            Some(_) => self.line(input),
+        }
+    }
+
+    fn array(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
+        let Some(header) = self.header(input, ProtocolError::TooBigMultibulkCount)? else {
+            return Ok(false);
+        };
+        match integer::parse(&header[1..]) {
+            None | Some(ARGUMENTS_TOO_MANY..) => Err(ProtocolError::InvalidMultibulkLength),
+            // Redis passes over an array of none, and one of fewer than none likewise.
+            Some(..=0) => Ok(true),
+            Some(count) => {
+                // In 1..=ARGUMENTS_MAX, by the arms above.
+                self.missing = count as usize;
+                self.bulks(input, limits)
+            }
+        }
+    }
+
+    fn bulks(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
+        while self.missing > 0 {
+            let length = match self.bulk {
+                Some(length) => length,
+                None => match self.bulk_header(input, limits)? {
+                    Some(length) => length,
+                    None => return Ok(false),
+                },
+            };
+            // The two bytes behind a bulk string are skipped and not looked at, as in Redis.
+            let (start, end) = (self.at, self.at + length);
+            if input.len() < end + 2 {
+                self.bulk = Some(length);
+                return Ok(false);
+            }
+            self.words.push(Span::new(start, end));
+            self.at = end + 2;
+            self.bulk = None;
+            self.missing -= 1;
+        }
+        Ok(true)
+    }
+
+    fn bulk_header(
+        &mut self,
+        input: &[u8],
+        limits: Limits,
+    ) -> Result<Option<usize>, ProtocolError> {
+        let Some(header) = self.header(input, ProtocolError::TooBigBulkCount)? else {
+            return Ok(None);
+        };
+        match header {
+            [b'$', length @ ..] => integer::parse(length)
+                .and_then(|length| usize::try_from(length).ok())
+                .filter(|&length| length <= limits.bulk_bytes_max)
+                .map(Some)
+                .ok_or(ProtocolError::InvalidBulkLength),
+            // A header without a byte ends at its CR, which is what stood for the `$` then.
+            _ => Err(ProtocolError::ExpectedBulk(
+                *header.first().unwrap_or(&b'\r'),
+            )),
+        }
+    }
+
+    /// Takes the header line at `at`: gives it without its CR and the byte behind that, which is
+    /// not looked at, as in Redis.
+    fn header<'a>(
+        &mut self,
+        input: &'a [u8],
+        too_big: ProtocolError,
+    ) -> Result<Option<&'a [u8]>, ProtocolError> {
+        let start = self.at;
+        let Some(length) = self.find(input, |byte| byte == b'\r', too_big)? else {
+            return Ok(None);
+        };
+        if input.len() < start + length + 2 {
+            return Ok(None);
+        }
+        self.at = start + length + 2;
+        self.searched = 0;
+        Ok(Some(&input[start..start + length]))
+    }
+
+    fn line(&mut self, input: &[u8]) -> Result<bool, ProtocolError> {
+        // A NUL ends Redis's search for the line end (`strchr`): such a line never ends.
+        let is_end = |byte| byte == b'\n' || byte == 0;
+        let too_big = ProtocolError::TooBigInlineRequest;
+        let Some(length) = self.find(input, is_end, too_big)? else {
+            return Ok(false);
+        };
+        if input[length] == 0 {
+            return if input.len() > LINE_BYTES_MAX {
+                Err(too_big)
+            } else {
+                Ok(false)
+            };
+        }
+        let line = &input[..length];
+        self.unquoted.clear();
+        inline::split(
+            line.strip_suffix(b"\r").unwrap_or(line),
+            &mut self.unquoted,
+            &mut self.words,
+        )?;
+        self.inline = true;
+        self.at = length + 1;
+        self.searched = 0;
+        Ok(true)
+    }
+
+    /// How many bytes from `at` on stand before the line's end; `None` when it has not come yet.
+    fn find(
+        &mut self,
+        input: &[u8],
+        is_end: impl Fn(u8) -> bool,
+        too_big: ProtocolError,
+    ) -> Result<Option<usize>, ProtocolError> {
+        let line = &input[self.at..];
+        // One more than the limit, so that a line is too big exactly when its end stands beyond it.
+        let window = &line[..line.len().min(LINE_BYTES_MAX + 1)];
+        if let Some(more) = window[self.searched..]
+            .iter()
+            .position(|&byte| is_end(byte))
+        {
+            self.searched += more;
+            return Ok(Some(self.searched));
+        }
+        self.searched = window.len();
+        if window.len() > LINE_BYTES_MAX {
+            Err(too_big)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+const ARGUMENTS_TOO_MANY: i64 = ARGUMENTS_MAX + 1;

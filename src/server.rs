@@ -1,0 +1,427 @@
+//! The server: wiring, start and stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::Waker;
+use parking_lot::{Condvar, Mutex};
+
+use crate::acceptor::{Acceptor, Door};
+use crate::client::{Client, Closed};
+use crate::command::Commands;
+use crate::config::{Config, WORKERS_MAX};
+use crate::crew::Crew;
+use crate::pool::Pool;
+use crate::resp::Limits;
+use crate::{deadlines, listen, open_files};
+
+/// A server that listens and does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    door: Door,
+    local_addrs: Vec<SocketAddr>,
+}
+
+/// A hold on a server from another thread. Clones hold the same server.
+#[derive(Debug, Clone)]
+pub struct ServerHandle {
+    shared: Arc<Shared>,
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Clients that were cut off at the deadline: they had not taken their replies, or were still being
+    /// served. 0 means that every request received whole was answered.
+    pub cut: usize,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}{}", listen::advice(error))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Every address of `bind` may be missing, and is.
+    #[error("none of the addresses in `bind` is on this machine")]
+    NoAddress,
+    /// The limit on open files leaves no room for a single client.
+    #[error("the limit on open files is too low: {0}")]
+    OpenFiles(io::Error),
+    /// The system refuses what waiting for events needs.
+    #[error("cannot set up polling: {0}")]
+    Poll(io::Error),
+    /// The system refuses a thread.
+    #[error("cannot start a thread: {0}; fewer `workers` may help")]
+    Thread(io::Error),
+}
+
+/// Why a running server keeps its configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconfigureError {
+    /// The directive takes effect at the start only.
+    #[error("`{0}` cannot change while the server runs; restart it")]
+    Fixed(&'static str),
+    /// The directive is bounded by what it was at the start.
+    #[error("`maxclients` cannot go beyond {0} while the server runs; restart it")]
+    MaxclientsBeyond(usize),
+    /// The system refuses a thread. The other settings hold, and there are as many workers as could be.
+    #[error("cannot start a thread: {0}; fewer `workers` may help")]
+    Thread(io::Error),
+}
+
+impl Server {
+    /// Listens on every address of `config.bind`.
+    ///
+    /// Also raises the process's limit on open files to what `config.maxclients` needs; where that may
+    /// not be, fewer clients are admitted and a warning is logged.
+    ///
+    /// # Errors
+    ///
+    /// A [`StartError`] says what the system refused.
+    pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
+        let clients_max =
+            open_files::make_room(config.maxclients).map_err(StartError::OpenFiles)?;
+        let listeners = listen::listen_all(&config)?;
+        let local_addrs = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
+        let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
+        let pool = Pool::new(clients_max + open_files::REFUSED_MAX, WORKERS_MAX);
+        let shared = Shared {
+            commands,
+            pool: pool.map_err(StartError::Poll)?,
+            crew: Crew::default(),
+            settings: Settings::new(&config, clients_max),
+            clients_max,
+            maxclients_at_start: config.maxclients,
+            config: Mutex::new(config),
+            acceptor_waker,
+            phase: AtomicU8::new(Phase::Serving as u8),
+            now_s: AtomicU32::new(0),
+            clients_ever: AtomicU64::new(0),
+            clients: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            life: Mutex::new(Life::default()),
+            life_changed: Condvar::new(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            door,
+            local_addrs,
+        })
+    }
+
+    /// The addresses that are listened on, with the port that the system chose if it was to.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// A hold on this server for other threads.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Serves until [`ServerHandle::drain`] is called and the drain is over.
+    ///
+    /// A handler that does not return keeps its thread, but not this function.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Thread`].
+    pub fn serve(self) -> Result<Drained, StartError> {
+        let Self { shared, door, .. } = self;
+        let workers = shared.config.lock().worker_count();
+        // Dropping `_stop` at the end ends the clock's thread.
+        let (_stop, stopped) = crossbeam_channel::bounded(0);
+        let clock = Arc::clone(&shared);
+        spawn("clock", move || deadlines::run(&clock, &stopped))?;
+        Crew::resize(&shared, workers).map_err(|error| {
+            // Those who were hired already.
+            let _ = Crew::resize(&shared, 0);
+            StartError::Thread(error)
+        })?;
+        let acceptor = Acceptor::new(Arc::clone(&shared), door);
+        let acceptor = spawn("acceptor", move || acceptor.run())?;
+        shared.wait_for_drain();
+        Ok(drain(&shared, acceptor))
+    }
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, StartError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(StartError::Thread)
+}
+
+/// Stops in an orderly way: no more accepts; requests received whole are answered; who is quiet is closed.
+///
+/// Half of the time is for reading what has come. In the other half nothing is read any more, so that a
+/// client that never pauses is closed between two replies and not cut off in one.
+fn drain(shared: &Arc<Shared>, acceptor: thread::JoinHandle<()>) -> Drained {
+    let timeout = Duration::from_millis(shared.config.lock().drain_timeout_ms.into());
+    let start = Instant::now();
+    shared.set_phase(Phase::Draining);
+    shared.wake_acceptor();
+    if acceptor.join().is_err() {
+        log::error!("the acceptor panicked");
+    }
+    shared.pool.begin_drain();
+    if !shared.wait_until_empty(start + timeout / 2) {
+        shared.set_phase(Phase::Closing);
+        shared.wait_until_empty(start + timeout);
+    }
+    let cut = shared.clients.load(Ordering::Relaxed);
+    // Fewer threads need no new one.
+    let _ = Crew::resize(shared, 0);
+    shared.crew.wait_until_gone(start + timeout);
+    Drained { cut }
+}
+
+impl ServerHandle {
+    /// Has the server drain: no more connections are accepted, every request received whole is answered,
+    /// quiet clients are closed, and [`Server::serve`] returns, all within `drain-timeout-ms`.
+    ///
+    /// Returns at once; calling it again changes nothing.
+    pub fn drain(&self) {
+        self.shared.life.lock().drain_wanted = true;
+        self.shared.life_changed.notify_all();
+    }
+
+    /// Gives the running server another configuration. It takes effect at once, the number of workers
+    /// included; new settings of `tcp-keepalive` hold for new connections.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReconfigureError`] says why the server keeps the configuration that it has.
+    pub fn reconfigure(&self, config: &Config) -> Result<(), ReconfigureError> {
+        let shared = &self.shared;
+        let mut current = shared.config.lock();
+        current.check_fixed(config)?;
+        if config.maxclients > shared.maxclients_at_start {
+            return Err(ReconfigureError::MaxclientsBeyond(
+                shared.maxclients_at_start,
+            ));
+        }
+        shared.settings.apply(config, shared.clients_max);
+        *current = config.clone();
+        shared.wake_acceptor();
+        Crew::resize(shared, config.worker_count()).map_err(ReconfigureError::Thread)
+    }
+}
+
+impl Config {
+    /// Checks that `new` differs from this only in what can change while a server runs.
+    fn check_fixed(&self, new: &Self) -> Result<(), ReconfigureError> {
+        let fixed = [
+            ("bind", self.bind == new.bind),
+            ("port", self.port == new.port),
+            ("tcp-backlog", self.tcp_backlog == new.tcp_backlog),
+        ];
+        match fixed.iter().find(|(_, same)| !same) {
+            Some((key, _)) => Err(ReconfigureError::Fixed(key)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the threads of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) commands: Commands,
+    pub(crate) pool: Pool,
+    pub(crate) crew: Crew,
+    pub(crate) settings: Settings,
+    /// What `settings` was made from. Also held while the number of workers changes.
+    config: Mutex<Config>,
+    /// Clients for whom there are descriptors and places.
+    clients_max: usize,
+    maxclients_at_start: usize,
+    acceptor_waker: Waker,
+    /// A [`Phase`]. Written by the thread that drains.
+    phase: AtomicU8,
+    /// Seconds since the start. Written by the clock's thread.
+    now_s: AtomicU32,
+    clients_ever: AtomicU64,
+    /// Clients that were admitted and are not yet done with.
+    clients: AtomicUsize,
+    /// Connections that have a place: clients, those on their way out, and those being refused.
+    connections: AtomicUsize,
+    life: Mutex<Life>,
+    life_changed: Condvar,
+}
+
+/// What the thread that drains waits for.
+#[derive(Debug, Default)]
+struct Life {
+    drain_wanted: bool,
+}
+
+/// Where a server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It accepts and serves.
+    Serving,
+    /// It accepts nobody, and closes each client once it has nothing left to read.
+    Draining,
+    /// It reads nothing more.
+    Closing,
+}
+
+impl Shared {
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Closing,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            bulk_bytes_max: self.settings.bulk_bytes_max.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Seconds since the start, by the coarse clock: up to a second behind.
+    pub(crate) fn now_s(&self) -> u32 {
+        self.now_s.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_now_s(&self, now_s: u32) {
+        self.now_s.store(now_s, Ordering::Relaxed);
+    }
+
+    /// A number for a connection: counted from 1, never used twice.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.clients_ever.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Gives a connection a place; `None` if there is none left.
+    pub(crate) fn assign_place(&self) -> Option<usize> {
+        let place = self.pool.assign()?;
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Some(place)
+    }
+
+    /// Counts a client in, unless there are `maxclients` already. Only the acceptor calls this.
+    pub(crate) fn admit(&self) -> bool {
+        let maxclients = self.settings.maxclients.load(Ordering::Relaxed);
+        let room = self.clients.load(Ordering::Relaxed) < maxclients;
+        self.clients.fetch_add(room.into(), Ordering::Relaxed);
+        room
+    }
+
+    /// Counts a client out: it was sent all that it was owed, or is gone.
+    pub(crate) fn count_out(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Closes a client: the end of it.
+    pub(crate) fn close(&self, client: Box<Client>, why: Closed) {
+        if client.is_counted() {
+            self.count_out();
+        }
+        let id = client.session.id();
+        let why = client.leaving.as_ref().map_or(&why, |leaving| &leaving.why);
+        log::debug!("client {id} closed: {why}");
+        let place = client.place;
+        drop(client);
+        self.pool.free(place);
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        if self.phase() != Phase::Serving {
+            // Under the lock, or the one who waits could miss it between looking and waiting.
+            let _life = self.life.lock();
+            self.life_changed.notify_all();
+        }
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    fn wake_acceptor(&self) {
+        if let Err(error) = self.acceptor_waker.wake() {
+            log::error!("cannot wake the acceptor: {error}");
+        }
+    }
+
+    fn wait_for_drain(&self) {
+        let mut life = self.life.lock();
+        self.life_changed
+            .wait_while(&mut life, |life| !life.drain_wanted);
+    }
+
+    /// Waits until the last connection is closed, or until `deadline`. Gives whether it is.
+    fn wait_until_empty(&self, deadline: Instant) -> bool {
+        let mut life = self.life.lock();
+        let anyone = |_: &mut Life| self.connections.load(Ordering::Relaxed) > 0;
+        !self
+            .life_changed
+            .wait_while_until(&mut life, anyone, deadline)
+            .timed_out()
+    }
+}
+
+/// The directives that are read while serving, and can change meanwhile.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    maxclients: AtomicUsize,
+    timeout_s: AtomicU32,
+    tcp_keepalive_s: AtomicU32,
+    bulk_bytes_max: AtomicUsize,
+}
+
+impl Settings {
+    fn new(config: &Config, clients_max: usize) -> Self {
+        let settings = Self {
+            maxclients: AtomicUsize::default(),
+            timeout_s: AtomicU32::default(),
+            tcp_keepalive_s: AtomicU32::default(),
+            bulk_bytes_max: AtomicUsize::default(),
+        };
+        settings.apply(config, clients_max);
+        settings
+    }
+
+    /// Each is read on its own, so nobody depends on seeing them change together.
+    fn apply(&self, config: &Config, clients_max: usize) {
+        self.maxclients
+            .store(config.maxclients.min(clients_max), Ordering::Relaxed);
+        self.timeout_s.store(config.timeout_s, Ordering::Relaxed);
+        self.tcp_keepalive_s
+            .store(config.tcp_keepalive_s, Ordering::Relaxed);
+        self.bulk_bytes_max
+            .store(config.proto_max_bulk_len, Ordering::Relaxed);
+    }
+
+    pub(crate) fn timeout_s(&self) -> u32 {
+        self.timeout_s.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tcp_keepalive_s(&self) -> u32 {
+        self.tcp_keepalive_s.load(Ordering::Relaxed)
+    }
+}
