@@ -1,0 +1,161 @@
+//! A server in this process and peers that speak to it in bytes.
+//!
+//! Every wait has a deadline; a test that meets it fails and says what it was waiting for.
+
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use respool::config::BindAddress;
+use respool::{Commands, Config, Drained, Server, ServerHandle};
+
+/// Long enough for a slow and busy machine; nothing that works comes near it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server on a free port of the loopback; it drains when dropped.
+pub struct TestServer {
+    pub addr: SocketAddr,
+    pub handle: ServerHandle,
+    thread: Option<JoinHandle<Drained>>,
+}
+
+/// The default configuration on 127.0.0.1, port 0, with so many workers.
+pub fn config(workers: usize) -> Config {
+    Config {
+        bind: vec![BindAddress { address: [127, 0, 0, 1].into(), optional: false }],
+        port: 0,
+        workers,
+        ..Config::default()
+    }
+}
+
+impl TestServer {
+    /// The built-in commands on so many workers.
+    pub fn start(workers: usize) -> Self {
+        Self::with(config(workers), Commands::builtin())
+    }
+
+    pub fn with(config: Config, commands: Commands) -> Self {
+        let server = Server::bind(config, commands).expect("the server starts");
+        let addr = server.local_addrs()[0];
+        let handle = server.handle();
+        let thread = thread::spawn(move || server.serve().expect("the server serves"));
+        Self { addr, handle, thread: Some(thread) }
+    }
+
+    pub fn connect(&self) -> Peer {
+        Peer::connect(self.addr)
+    }
+
+    /// Drains the server and waits for its end.
+    pub fn drain(mut self) -> Drained {
+        self.handle.drain();
+        self.thread.take().expect("it was not drained before").join().expect("it does not panic")
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.handle.drain();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The program at the other end of a connection.
+pub struct Peer {
+    pub socket: TcpStream,
+}
+
+impl Peer {
+    pub fn connect(addr: SocketAddr) -> Self {
+        let socket = TcpStream::connect_timeout(&addr, PATIENCE).expect("the server accepts");
+        socket.set_nodelay(true).expect("a TCP socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
+        socket.set_write_timeout(Some(PATIENCE)).expect("a TCP socket");
+        Self { socket }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.socket.write_all(bytes.as_ref()).expect("the server takes the bytes");
+    }
+
+    /// Reads exactly as many bytes as `expected` has, and they must be those.
+    #[track_caller]
+    pub fn expect(&mut self, expected: impl AsRef<[u8]>) {
+        let expected = expected.as_ref();
+        let mut bytes = vec![0; expected.len()];
+        let mut count = 0;
+        while count < bytes.len() {
+            match self.socket.read(&mut bytes[count..]) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!(
+                    "{error} after {:?}, wanted {:?}",
+                    bytes[..count].escape_ascii().to_string(),
+                    expected.escape_ascii().to_string()
+                ),
+            }
+        }
+        assert!(
+            bytes[..count] == *expected,
+            "got {:?}, wanted {:?}",
+            bytes[..count].escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+    }
+
+    #[track_caller]
+    pub fn ask(&mut self, request: impl AsRef<[u8]>, reply: impl AsRef<[u8]>) {
+        self.send(request);
+        self.expect(reply);
+    }
+
+    /// A PING and its PONG. Gives how long it took.
+    #[track_caller]
+    pub fn ping(&mut self) -> Duration {
+        let start = Instant::now();
+        self.ask("PING\r\n", "+PONG\r\n");
+        start.elapsed()
+    }
+
+    /// The server closes, and sends nothing before.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        assert_eq!(self.rest().escape_ascii().to_string(), "");
+    }
+
+    /// Everything up to the server's close.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.socket.read_to_end(&mut bytes).expect("the server closes in order");
+        bytes
+    }
+
+    /// Nothing more is sent from this side; it still reads.
+    pub fn end_sending(&self) {
+        self.socket.shutdown(Shutdown::Write).expect("a connected socket");
+    }
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "in vain waited until {what}");
+        thread::yield_now();
+    }
+}
+
+/// The value below which `percent` of all lie.
+pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}
