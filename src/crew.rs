@@ -49,9 +49,9 @@ impl Crew {
         Ok(())
     }
 
-    /// How many workers there are to be.
-    pub(crate) fn len(&self) -> usize {
-        self.members.lock().wanted
+    /// How many threads there are.
+    pub(crate) fn size(&self) -> usize {
+        self.members.lock().alive
     }
 
     /// Waits until every thread has ended, or until `deadline`. Gives how many have not.

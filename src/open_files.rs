@@ -4,27 +4,27 @@ use std::io;
 
 use rlimit::Resource;
 
-/// Descriptors beside the clients': listeners, polls and wakers, standard streams, log, signals, and those
-/// who are told that they are one too many.
-const RESERVED: u64 = 32 + REFUSED_MAX as u64;
+/// Descriptors beside the clients' and the listeners': polls and wakers, standard streams, log, signals.
+const OURS: usize = 16;
 
 /// Refused connections that are seen off at once.
-pub(crate) const REFUSED_MAX: usize = 64;
+pub(crate) const REFUSED_MAX: usize = 16;
 
 /// Raises the limit to what `maxclients` clients need. Gives how many there is room for, at most
 /// `maxclients`; a warning says why if it is fewer. As Redis's `adjustOpenFilesLimit`.
-pub(crate) fn make_room(maxclients: usize) -> io::Result<usize> {
-    let wanted = maxclients as u64 + RESERVED;
+pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize> {
+    let reserved = (listeners + OURS + REFUSED_MAX) as u64;
+    let wanted = maxclients as u64 + reserved;
     let limit = raise(wanted)?;
     if limit >= wanted {
         return Ok(maxclients);
     }
     // Less than `maxclients`, so it fits.
-    let room = limit.saturating_sub(RESERVED) as usize;
+    let room = limit.saturating_sub(reserved) as usize;
     if room == 0 {
         return Err(io::Error::other(format!(
             "only {limit} files may be open at once, and {} is the least that this needs",
-            RESERVED + 1
+            reserved + 1
         )));
     }
     log::warn!(

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::acceptor::{Acceptor, Door};
 use crate::client::{Client, Closed};
 use crate::command::Commands;
-use crate::config::{Config, WORKERS_MAX};
+use crate::config::Config;
 use crate::crew::Crew;
 use crate::pool::Pool;
 use crate::resp::Limits;
@@ -93,15 +93,15 @@ impl Server {
     ///
     /// A [`StartError`] says what the system refused.
     pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
-        let clients_max =
-            open_files::make_room(config.maxclients).map_err(StartError::OpenFiles)?;
+        let clients_max = open_files::make_room(config.maxclients, config.bind.len())
+            .map_err(StartError::OpenFiles)?;
         let listeners = listen::listen_all(&config)?;
         let local_addrs = listeners
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
-        let pool = Pool::new(clients_max + open_files::REFUSED_MAX, WORKERS_MAX);
+        let pool = Pool::new(clients_max + open_files::REFUSED_MAX, Config::WORKERS_MAX);
         let shared = Shared {
             commands,
             pool: pool.map_err(StartError::Poll)?,
@@ -130,6 +130,12 @@ impl Server {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
+    }
+
+    /// How many workers there will be: the configured number, or one per CPU.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.shared.config.lock().worker_count()
     }
 
     /// A hold on this server for other threads.
@@ -208,6 +214,12 @@ impl ServerHandle {
     pub fn drain(&self) {
         self.shared.life.lock().drain_wanted = true;
         self.shared.life_changed.notify_all();
+    }
+
+    /// How many worker threads there are. After a change of `workers` it follows as turns end.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.shared.crew.size()
     }
 
     /// Gives the running server another configuration. It takes effect at once, the number of workers

@@ -1,54 +1,126 @@
-//! temporary
-#![allow(missing_docs)]
-use std::net::IpAddr;
-pub(crate) const WORKERS_MAX: usize = 1024;
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BindAddress {
-    pub address: IpAddr,
-    pub optional: bool,
-}
+//! The configuration: what every key means, and how it is read.
+//!
+//! [`Config`] is plain data. A program that embeds the server starts from [`Config::default`] and
+//! changes what it likes; the program `respool` has it from [`CommandLine`], which layers three
+//! sources: defaults < file < command line.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `settings.rs` | the one table of keys, for the file and the command line alike |
+//! | `number.rs`, `bind.rs`, `loglevel.rs` | how one value is read, and what a mistake in it says |
+//! | `file.rs` | a file's text, and the line and column of a mistake in it |
+//! | `command_line.rs` | flags, help and the layers |
+
+mod bind;
+mod command_line;
+mod file;
+mod loglevel;
+mod number;
+mod settings;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+pub use bind::{AddressError, BindAddress};
+pub use command_line::CommandLine;
+pub use file::ConfigError;
+pub use loglevel::{LogLevel, LogLevelError};
+
+/// Everything an operator decides. The file and the command line enforce the ranges given here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    pub bind: Vec<BindAddress>,
-    pub port: u16,
+    /// Worker threads, 0 to 1,024; 0, the default, means one per CPU, as
+    /// [`worker_count`](Self::worker_count) counts them.
     pub workers: usize,
+    /// The addresses to listen on, 1 to 16, each on [`port`](Self::port); by default 127.0.0.1 and,
+    /// if the machine has it, ::1. Redis's `bind`.
+    pub bind: Vec<BindAddress>,
+    /// The TCP port of every address; 6379 by default, 0 takes any free port. Redis's `port`.
+    pub port: u16,
+    /// Clients that may be connected at the same time, 1 to 1,000,000; one more is refused. 10,000
+    /// by default. Redis's `maxclients`.
     pub maxclients: usize,
+    /// Seconds a client may stay without sending a byte before it is closed, up to 2,147,483,647;
+    /// 0, the default, means for ever. Redis's `timeout`.
     pub timeout_s: u32,
+    /// Connections that the kernel holds until they are accepted, 1 to 65,535; 511 by default. The
+    /// kernel lowers it to its own bound (Linux: `net.core.somaxconn`). Redis's `tcp-backlog`.
     pub tcp_backlog: u32,
+    /// Seconds of silence before the kernel asks whether the peer is still there, up to 32,767, the
+    /// kernel's bound on `TCP_KEEPIDLE` (`tcp(7)`); 300 by default, 0 means never. Redis's
+    /// `tcp-keepalive`.
     pub tcp_keepalive_s: u32,
+    /// Bytes of the longest argument that a request may carry, 1 KiB to 1 GiB, because a whole
+    /// request may hold no more; 512 MiB by default. Redis's `proto-max-bulk-len`.
     pub proto_max_bulk_len: usize,
+    /// Milliseconds that a drain may take before the clients still there are cut, up to 3,600,000
+    /// (an hour); 1,000 by default, 0 cuts them at once.
     pub drain_timeout_ms: u32,
+    /// The least important lines that are still logged; [`LogLevel::Notice`] by default. Redis's
+    /// `loglevel`.
+    pub loglevel: LogLevel,
+    /// The file that the log is appended to; `None`, the default, means standard output. Redis's
+    /// `logfile`.
+    pub logfile: Option<PathBuf>,
 }
+
+impl Config {
+    /// The most worker threads that there can be: far more than any number of CPUs makes use of.
+    pub const WORKERS_MAX: usize = 1_024;
+
+    /// The number of worker threads to run, at least 1: [`workers`](Self::workers), or one per CPU
+    /// where that is 0.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => num_cpus::get().max(1),
+            chosen => chosen,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Config {
+        Self {
+            workers: 0,
             bind: vec![
                 BindAddress {
-                    address: "127.0.0.1".parse().unwrap(),
+                    address: Ipv4Addr::LOCALHOST.into(),
                     optional: false,
                 },
                 BindAddress {
-                    address: "::1".parse().unwrap(),
+                    address: Ipv6Addr::LOCALHOST.into(),
                     optional: true,
                 },
             ],
             port: 6379,
-            workers: 0,
-            maxclients: 10000,
+            maxclients: 10_000,
             timeout_s: 0,
             tcp_backlog: 511,
             tcp_keepalive_s: 300,
             proto_max_bulk_len: 512 << 20,
-            drain_timeout_ms: 1000,
+            drain_timeout_ms: 1_000,
+            loglevel: LogLevel::Notice,
+            logfile: None,
         }
     }
 }
-impl Config {
-    pub fn worker_count(&self) -> usize {
-        if self.workers == 0 {
-            num_cpus::get()
-        } else {
-            self.workers
-        }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_workers_means_one_per_cpu_and_any_other_number_means_itself() {
+        let count = |workers| {
+            Config {
+                workers,
+                ..Config::default()
+            }
+            .worker_count()
+        };
+        assert_eq!(count(0), num_cpus::get());
+        assert_eq!(count(1), 1);
+        assert_eq!(count(7), 7);
     }
 }

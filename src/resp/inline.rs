@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn single_quotes_know_only_the_escaped_quote() {
-        assert_words(r"'\' \n \x41 \\'", &[br"' \n \x41 \\"]);
+        assert_words(r"'\' \n \x41 \\ '", &[br"' \n \x41 \\ "]);
     }
 
     #[test]

@@ -113,7 +113,7 @@ mod tests {
         let error = ProtocolError::ExpectedBulk(b'\r');
         assert_eq!(
             bytes(|reply| reply.protocol_error(error)),
-            r"-ERR Protocol error: expected '$', got ' '\r\n"
+            r"-ERR Protocol error: expected \'$\', got \' \'\r\n"
         );
     }
 }

@@ -167,6 +167,15 @@ impl Parser {
         input: &[u8],
         limits: Limits,
     ) -> Result<Option<usize>, ProtocolError> {
+        let result = self.advance(input, limits);
+        if result.is_err() {
+            // Whoever is parsed next begins anew.
+            *self = Self::default();
+        }
+        result
+    }
+
+    fn advance(&mut self, input: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
         let whole = match self.missing {
             0 => self.start(input, limits)?,
             _ => self.bulks(input, limits)?,

@@ -25,7 +25,10 @@ pub struct TestServer {
 /// The default configuration on 127.0.0.1, port 0, with so many workers.
 pub fn config(workers: usize) -> Config {
     Config {
-        bind: vec![BindAddress { address: [127, 0, 0, 1].into(), optional: false }],
+        bind: vec![BindAddress {
+            address: [127, 0, 0, 1].into(),
+            optional: false,
+        }],
         port: 0,
         workers,
         ..Config::default()
@@ -43,7 +46,11 @@ impl TestServer {
         let addr = server.local_addrs()[0];
         let handle = server.handle();
         let thread = thread::spawn(move || server.serve().expect("the server serves"));
-        Self { addr, handle, thread: Some(thread) }
+        Self {
+            addr,
+            handle,
+            thread: Some(thread),
+        }
     }
 
     pub fn connect(&self) -> Peer {
@@ -53,7 +60,11 @@ impl TestServer {
     /// Drains the server and waits for its end.
     pub fn drain(mut self) -> Drained {
         self.handle.drain();
-        self.thread.take().expect("it was not drained before").join().expect("it does not panic")
+        self.thread
+            .take()
+            .expect("it was not drained before")
+            .join()
+            .expect("it does not panic")
     }
 }
 
@@ -75,13 +86,19 @@ impl Peer {
     pub fn connect(addr: SocketAddr) -> Self {
         let socket = TcpStream::connect_timeout(&addr, PATIENCE).expect("the server accepts");
         socket.set_nodelay(true).expect("a TCP socket");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
-        socket.set_write_timeout(Some(PATIENCE)).expect("a TCP socket");
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a TCP socket");
+        socket
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a TCP socket");
         Self { socket }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.socket.write_all(bytes.as_ref()).expect("the server takes the bytes");
+        self.socket
+            .write_all(bytes.as_ref())
+            .expect("the server takes the bytes");
     }
 
     /// Reads exactly as many bytes as `expected` has, and they must be those.
@@ -134,15 +151,49 @@ impl Peer {
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.socket.read_to_end(&mut bytes).expect("the server closes in order");
+        self.socket
+            .read_to_end(&mut bytes)
+            .expect("the server closes in order");
         bytes
+    }
+
+    /// Sends `request` again and again without reading a reply, until the server takes no more because it
+    /// cannot get rid of its replies. Gives how many bytes were sent; the last request may be cut.
+    ///
+    /// `other` is a client of the same server, which must have one worker: as long as that serves `other`
+    /// and there is still no room, it is not busy with this peer but waits for it.
+    #[track_caller]
+    pub fn send_until_stuck(&mut self, request: &[u8], other: &mut Self) -> usize {
+        self.socket.set_nonblocking(true).expect("a TCP socket");
+        let (mut sent, mut stuck) = (0, 0);
+        while stuck < 100 {
+            match self.socket.write(&request[sent % request.len()..]) {
+                Ok(count) => (sent, stuck) = (sent + count, 0),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    other.ping();
+                    stuck += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            assert!(
+                sent < STUCK_BYTES_MAX,
+                "the server reads on although its replies are not taken"
+            );
+        }
+        self.socket.set_nonblocking(false).expect("a TCP socket");
+        sent
     }
 
     /// Nothing more is sent from this side; it still reads.
     pub fn end_sending(&self) {
-        self.socket.shutdown(Shutdown::Write).expect("a connected socket");
+        self.socket
+            .shutdown(Shutdown::Write)
+            .expect("a connected socket");
     }
 }
+
+/// Bytes that fit between a peer that does not read and a server: the buffers of two sockets, each way.
+const STUCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Waits until `condition` holds.
 #[track_caller]
@@ -150,7 +201,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "in vain waited until {what}");
-        thread::yield_now();
+        thread::park_timeout(Duration::from_millis(1));
     }
 }
 

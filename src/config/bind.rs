@@ -1,0 +1,208 @@
+//! `bind`: the addresses to listen on, in the notation of redis.conf.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// One address to listen on, written as in redis.conf: `127.0.0.1`, `::1`, `*` for every IPv4
+/// address, `::*` for every IPv6 address, and a `-` before any of these if the machine may lack it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BindAddress {
+    /// The address itself.
+    pub address: IpAddr,
+    /// Whether the server starts without this address when the machine does not have it.
+    pub optional: bool,
+}
+
+/// The text is no address.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not an IP address, expected one such as 127.0.0.1, ::1, * or ::*, \
+     or -::1 if it may be missing"
+)]
+pub struct AddressError(String);
+
+impl FromStr for BindAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let bare = text.strip_prefix('-');
+        let address = match bare.unwrap_or(text) {
+            "*" => Ipv4Addr::UNSPECIFIED.into(),
+            "::*" => Ipv6Addr::UNSPECIFIED.into(),
+            address => address.parse().map_err(|_| AddressError(text.to_owned()))?,
+        };
+        Ok(Self {
+            address,
+            optional: bare.is_some(),
+        })
+    }
+}
+
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.optional { "-" } else { "" };
+        write!(f, "{sign}{}", self.address)
+    }
+}
+
+/// The value of the key: 1 to [`ADDRESSES_MAX`] addresses, none of them twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BindAddresses(pub(super) Vec<BindAddress>);
+
+/// What is wrong with a list of addresses.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BindError {
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("{0} addresses, expected 1 to {ADDRESSES_MAX}")]
+    Count(usize),
+    #[error("{0} stands there twice, expected each address once")]
+    Twice(IpAddr),
+}
+
+impl TryFrom<Vec<BindAddress>> for BindAddresses {
+    type Error = BindError;
+
+    fn try_from(list: Vec<BindAddress>) -> Result<Self, BindError> {
+        if !(1..=ADDRESSES_MAX).contains(&list.len()) {
+            return Err(BindError::Count(list.len()));
+        }
+        let mut seen = HashSet::new();
+        match list.iter().find(|bind| !seen.insert(bind.address)) {
+            Some(again) => Err(BindError::Twice(again.address)),
+            None => Ok(Self(list)),
+        }
+    }
+}
+
+impl FromStr for BindAddresses {
+    type Err = BindError;
+
+    /// Reads addresses with spaces between them.
+    fn from_str(text: &str) -> Result<Self, BindError> {
+        let list: Result<Vec<_>, _> = text.split_whitespace().map(BindAddress::from_str).collect();
+        list?.try_into()
+    }
+}
+
+impl<'de> Deserialize<'de> for BindAddresses {
+    /// Reads a string or an array of strings.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AddressesVisitor)
+    }
+}
+
+struct AddressesVisitor;
+
+impl<'de> Visitor<'de> for AddressesVisitor {
+    type Value = BindAddresses;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"addresses such as "127.0.0.1 -::1" or ["127.0.0.1", "-::1"]"#)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<BindAddresses, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<BindAddresses, A::Error> {
+        let mut list = Vec::new();
+        while let Some(address) = items.next_element()? {
+            list.push(address);
+        }
+        list.try_into().map_err(A::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for BindAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(AddressVisitor)
+    }
+}
+
+/// A visitor, although a `String` would do, so that a mistake is found at its element of the array.
+struct AddressVisitor;
+
+impl Visitor<'_> for AddressVisitor {
+    type Value = BindAddress;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"an address such as "127.0.0.1""#)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<BindAddress, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+/// As many as Redis takes (`CONFIG_BINDADDR_MAX`, `server.h`).
+const ADDRESSES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_reads_as_in_redis_conf() {
+        for (text, address, optional) in [
+            ("127.0.0.1", "127.0.0.1", false),
+            ("-::1", "::1", true),
+            ("*", "0.0.0.0", false),
+            ("-*", "0.0.0.0", true),
+            ("::*", "::", false),
+            ("-::*", "::", true),
+        ] {
+            let bind = BindAddress {
+                address: address.parse().unwrap(),
+                optional,
+            };
+            assert_eq!(text.parse::<BindAddress>().unwrap(), bind, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_written_as_it_is_read() {
+        for text in ["127.0.0.1", "-10.0.0.7", "::1", "-::1"] {
+            assert_eq!(text.parse::<BindAddress>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_named() {
+        for text in ["localhost", "127.0.0.1:6379", "[::1]", "127.1", "--1", "-"] {
+            let mistake = text.parse::<BindAddress>().unwrap_err().to_string();
+            assert!(mistake.starts_with(&format!("`{text}` is not an IP address, expected")));
+        }
+    }
+
+    fn addresses(text: &str) -> Result<usize, String> {
+        let list = text.parse::<BindAddresses>();
+        list.map(|list| list.0.len())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_to_sixteen_addresses_are_taken_none_and_seventeen_are_not() {
+        for count in 0..=17 {
+            let text: String = (0..count).map(|last| format!("127.0.0.{last} ")).collect();
+            let expected = match count {
+                0 | 17 => Err(format!("{count} addresses, expected 1 to 16")),
+                _ => Ok(count),
+            };
+            assert_eq!(addresses(&text), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_given_twice_is_named() {
+        assert_eq!(
+            addresses("127.0.0.1 ::1 -127.0.0.1").unwrap_err(),
+            "127.0.0.1 stands there twice, expected each address once"
+        );
+    }
+}

@@ -1,0 +1,419 @@
+//! A configuration file: its text becomes [`Settings`], or an error that shows the mistake.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::de::{self, DeTable, Deserializer};
+
+use super::settings::Settings;
+
+/// Why there is no configuration. The operator is to blame; the text says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", file.display())]
+    Unreadable {
+        /// The file as it was named.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file says something that it must not.
+    #[error("{}:{line}:{column}: `{text}`: {problem}", file.display())]
+    Mistake {
+        /// The file as it was named.
+        file: PathBuf,
+        /// The line of the mistake, from 1.
+        line: usize,
+        /// The first character of the mistake in its line, from 1.
+        column: usize,
+        /// What stands in that line, cut if it is long.
+        text: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+/// Reads the settings in `file`.
+pub(super) fn read(file: &Path) -> Result<Settings, ConfigError> {
+    let bytes = read_bytes(file).map_err(|source| ConfigError::Unreadable {
+        file: file.to_owned(),
+        source,
+    })?;
+    parse(&bytes).map_err(|mistake| mistake.locate(file, &bytes))
+}
+
+fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let problem = format!("longer than {FILE_BYTES_MAX} bytes, which no configuration is");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(bytes)
+}
+
+/// Text to settings. Values are judged while they are deserialized, because only then are their
+/// places in the text known.
+fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
+    let text = str::from_utf8(bytes).map_err(|error| Mistake {
+        offset: error.valid_up_to(),
+        problem: "not UTF-8, expected a text file".into(),
+    })?;
+    let table = DeTable::parse(text).map_err(not_toml)?;
+    refuse_unknown_keys(table.get_ref())?;
+    Settings::deserialize(Deserializer::from(table)).map_err(|error| Mistake {
+        offset: start_of(&error),
+        problem: error.message().to_owned(),
+    })
+}
+
+/// Says more than the parser, for whom the `notice` of `loglevel = notice` is an "invalid float".
+fn not_toml(error: de::Error) -> Mistake {
+    let problem = match error.message() {
+        "duplicate key" => "the key stands there twice, expected each key once".into(),
+        message => format!(
+            "not TOML ({}), expected lines such as `port = 6379` or `loglevel = \"notice\"`",
+            message.replace('\n', ", ")
+        ),
+    };
+    Mistake {
+        offset: start_of(&error),
+        problem,
+    }
+}
+
+fn start_of(error: &de::Error) -> usize {
+    error.span().map_or(0, |span| span.start)
+}
+
+/// Finds the first unknown key before serde does, to name its nearest neighbour.
+fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
+    let keys = Settings::keys();
+    let unknown = table
+        .keys()
+        .filter(|key| !keys.iter().any(|known| known == key.get_ref()));
+    let Some(first) = unknown.min_by_key(|key| key.span().start) else {
+        return Ok(());
+    };
+    let right = match nearest(first.get_ref(), &keys) {
+        Some(key) => format!("did you mean `{key}`?"),
+        None => format!("expected one of {}", keys.join(", ")),
+    };
+    Err(Mistake {
+        offset: first.span().start,
+        problem: format!("unknown key `{}`, {right}", first.get_ref()),
+    })
+}
+
+/// The key that looks most like `word`, if one does, by the measure with which clap finds the
+/// nearest flag.
+fn nearest<'k>(word: &str, keys: &'k [String]) -> Option<&'k String> {
+    keys.iter()
+        .map(|key| (strsim::jaro(word, key), key))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, key)| key)
+}
+
+/// A mistake in a text, `offset` bytes from its start.
+struct Mistake {
+    offset: usize,
+    problem: String,
+}
+
+impl Mistake {
+    /// Turns the offset into what an editor shows: the line, the column and what stands there.
+    fn locate(self, file: &Path, bytes: &[u8]) -> ConfigError {
+        let is_newline = |byte: &u8| *byte == b'\n';
+        let before = &bytes[..self.offset.min(bytes.len())];
+        let line_start = before.iter().rposition(is_newline).map_or(0, |at| at + 1);
+        let line = bytes[line_start..]
+            .split(is_newline)
+            .next()
+            .unwrap_or_default();
+        let line_before = String::from_utf8_lossy(&before[line_start..]);
+        ConfigError::Mistake {
+            file: file.to_owned(),
+            line: 1 + before.iter().filter(|byte| is_newline(byte)).count(),
+            column: 1 + line_before.chars().count(),
+            text: excerpt(&String::from_utf8_lossy(line)),
+            problem: self.problem,
+        }
+    }
+}
+
+/// A line as an error can show it: of bounded length and without control characters.
+fn excerpt(line: &str) -> String {
+    let mut chars = line
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut shown: String = chars.by_ref().take(EXCERPT_CHARS_MAX).collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The longest file that is read, hundreds of times the manual; a longer one was named by mistake.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The longest line that an error shows.
+const EXCERPT_CHARS_MAX: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn config(text: &str) -> Config {
+        let mut config = Config::default();
+        parse(text.as_bytes())
+            .ok()
+            .expect("a file without mistakes")
+            .apply_to(&mut config);
+        config
+    }
+
+    /// What the operator reads about the mistake in a file `my.toml`.
+    fn mistake(text: impl AsRef<[u8]>) -> String {
+        let text = text.as_ref();
+        let mistake = parse(text).expect_err("a file with a mistake");
+        mistake.locate(Path::new("my.toml"), text).to_string()
+    }
+
+    #[test]
+    fn the_manual_loads_to_exactly_the_defaults() {
+        assert_eq!(config(MANUAL), Config::default());
+    }
+
+    #[test]
+    fn the_manual_has_every_key_and_no_other() {
+        let table: toml::Table = MANUAL.parse().unwrap();
+        let mut keys = Settings::keys();
+        keys.sort();
+        assert_eq!(table.keys().cloned().collect::<Vec<_>>(), keys);
+    }
+
+    #[test]
+    fn an_empty_file_leaves_every_default() {
+        assert_eq!(config(""), Config::default());
+    }
+
+    #[test]
+    fn every_key_reaches_its_field() {
+        let text = r#"
+            workers = 3
+            bind = "* -::1"
+            port = 7000
+            maxclients = 5
+            timeout = 60
+            tcp-backlog = 128
+            tcp-keepalive = 0
+            proto-max-bulk-len = "1mb"
+            drain-timeout-ms = 0
+            loglevel = "warning"
+            logfile = "respool.log"
+        "#;
+        let expected = Config {
+            workers: 3,
+            bind: vec!["*".parse().unwrap(), "-::1".parse().unwrap()],
+            port: 7000,
+            maxclients: 5,
+            timeout_s: 60,
+            tcp_backlog: 128,
+            tcp_keepalive_s: 0,
+            proto_max_bulk_len: 1 << 20,
+            drain_timeout_ms: 0,
+            loglevel: "warning".parse().unwrap(),
+            logfile: Some("respool.log".into()),
+        };
+        assert_eq!(config(text), expected);
+    }
+
+    #[test]
+    fn addresses_are_a_string_or_an_array_and_bytes_a_string_or_an_integer() {
+        assert_eq!(
+            config(r#"bind = "::1 *""#),
+            config(r#"bind = ["::1", "*"]"#)
+        );
+        assert_eq!(
+            config(r#"proto-max-bulk-len = "1kb""#),
+            config("proto-max-bulk-len = 1024")
+        );
+    }
+
+    /// What one below and one above the range of a key are told, and that its ends are taken.
+    fn assert_range(key: &str, ends: [i64; 2], expected: &str) {
+        for end in ends {
+            config(&format!("{key} = {end}"));
+        }
+        for beyond in [ends[0] - 1, ends[1] + 1] {
+            let line = format!("{key} = {beyond}");
+            let column = key.len() + 4;
+            assert_eq!(
+                mistake(&line),
+                format!("my.toml:1:{column}: `{line}`: expected {expected}")
+            );
+        }
+    }
+
+    #[test]
+    fn each_number_has_its_range_and_names_its_unit() {
+        for (key, ends, expected) in [
+            ("workers", [0, 1_024], "a whole number from 0 to 1024"),
+            ("port", [0, 65_535], "a whole number from 0 to 65535"),
+            (
+                "maxclients",
+                [1, 1_000_000],
+                "a whole number from 1 to 1000000",
+            ),
+            (
+                "timeout",
+                [0, 2_147_483_647],
+                "a whole number of seconds from 0 to 2147483647",
+            ),
+            ("tcp-backlog", [1, 65_535], "a whole number from 1 to 65535"),
+            (
+                "tcp-keepalive",
+                [0, 32_767],
+                "a whole number of seconds from 0 to 32767",
+            ),
+            (
+                "drain-timeout-ms",
+                [0, 3_600_000],
+                "a whole number of milliseconds from 0 to 3600000",
+            ),
+            (
+                "proto-max-bulk-len",
+                [1_024, 1 << 30],
+                "a whole number of bytes from 1024 to 1073741824 (units: k, kb, m, mb, g, gb)",
+            ),
+        ] {
+            assert_range(key, ends, expected);
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_told_the_right_one() {
+        for value in [
+            "\"6379\"",
+            "[6379]",
+            "6379.0",
+            "true",
+            "99999999999999999999",
+            "{ a = 1 }",
+        ] {
+            let line = format!("port = {value}");
+            let expected = "expected a whole number from 0 to 65535";
+            assert_eq!(mistake(&line), format!("my.toml:1:8: `{line}`: {expected}"));
+        }
+        assert_eq!(
+            mistake("logfile = 5"),
+            "my.toml:1:11: `logfile = 5`: invalid type: integer `5`, expected a string"
+        );
+        assert_eq!(
+            mistake("bind = 5"),
+            "my.toml:1:8: `bind = 5`: invalid type: integer `5`, \
+             expected addresses such as \"127.0.0.1 -::1\" or [\"127.0.0.1\", \"-::1\"]"
+        );
+    }
+
+    #[test]
+    fn a_mistake_in_an_array_is_found_in_its_line() {
+        let beginning = "my.toml:3:3: `\"localhost\",`: `localhost` is not an IP address, expected";
+        let text = "bind = [\n  \"127.0.0.1\",\n  \"localhost\",\n]";
+        assert!(mistake(text).starts_with(beginning), "{}", mistake(text));
+    }
+
+    #[test]
+    fn no_address_at_all_is_a_mistake() {
+        for line in ["bind = []", "bind = \"\""] {
+            let problem = "0 addresses, expected 1 to 16";
+            assert_eq!(mistake(line), format!("my.toml:1:8: `{line}`: {problem}"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_near_a_known_one_gets_a_suggestion() {
+        for (key, right) in [
+            ("prot", "port"),
+            ("Port", "port"),
+            ("tcp_backlog", "tcp-backlog"),
+            ("max-clients", "maxclients"),
+            ("log-level", "loglevel"),
+        ] {
+            assert_eq!(
+                mistake(format!("# first\n{key} = 1")),
+                format!("my.toml:2:1: `{key} = 1`: unknown key `{key}`, did you mean `{right}`?")
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_far_from_all_gets_the_list() {
+        assert_eq!(
+            mistake("[server]"),
+            "my.toml:1:2: `[server]`: unknown key `server`, expected one of workers, bind, port, \
+             maxclients, timeout, tcp-backlog, tcp-keepalive, proto-max-bulk-len, \
+             drain-timeout-ms, loglevel, logfile"
+        );
+    }
+
+    #[test]
+    fn of_two_unknown_keys_the_first_in_the_file_is_named() {
+        assert!(mistake("zzz = 1\naaa = 2").starts_with("my.toml:1:1: "));
+    }
+
+    #[test]
+    fn a_key_that_stands_there_twice_is_shown_the_second_time() {
+        assert_eq!(
+            mistake("port = 1\nport = 2"),
+            "my.toml:2:1: `port = 2`: the key stands there twice, expected each key once"
+        );
+    }
+
+    #[test]
+    fn what_is_not_toml_is_shown_beside_what_is() {
+        for (text, place) in [
+            ("loglevel = notice", "1:12"),
+            ("port 7", "1:6"),
+            ("port =", "1:7"),
+        ] {
+            let mistake = mistake(text);
+            assert!(mistake.starts_with(&format!("my.toml:{place}: `{text}`: not TOML")));
+            assert!(
+                mistake
+                    .ends_with("expected lines such as `port = 6379` or `loglevel = \"notice\"`")
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_found_and_shown() {
+        assert_eq!(
+            mistake(b"port = 1\nlogfile = \"\xff\""),
+            "my.toml:2:12: `logfile = \"\u{fffd}\"`: not UTF-8, expected a text file"
+        );
+    }
+
+    #[test]
+    fn a_column_counts_characters_not_bytes() {
+        assert!(mistake("logfile = \"ä\" x").starts_with("my.toml:1:15: "));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_control_characters_are_hidden() {
+        let fits = "x".repeat(EXCERPT_CHARS_MAX);
+        assert_eq!(excerpt(&fits), fits);
+        assert_eq!(excerpt(&format!("{fits}x")), format!("{fits}…"));
+        assert_eq!(excerpt("a\x1b[31mb\r"), "a\u{fffd}[31mb");
+    }
+
+    const MANUAL: &str = include_str!("../../config/respool.toml");
+}

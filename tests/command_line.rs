@@ -1,0 +1,496 @@
+//! What an operator sees of the program: its texts, its exit codes, and what signals do.
+
+mod common;
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Peer, eventually};
+
+#[test]
+fn help_tells_how_to_use_the_program_and_every_key() {
+    let help = Finished::of(&["--help"]);
+    help.assert_success();
+    for part in [
+        "Usage: respool [FILE] [--key value ...]",
+        "--workers <N>",
+        "--check-config",
+        "Examples:",
+    ] {
+        assert!(help.stdout.contains(part), "{part}: {}", help.stdout);
+    }
+}
+
+#[test]
+fn version_is_one_line() {
+    let version = Finished::of(&["--version"]);
+    version.assert_success();
+    assert_eq!(
+        version.stdout,
+        format!("respool {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn check_config_says_that_a_file_is_fine_and_serves_nobody() {
+    let file = Scratch::file("port = 7000\n");
+    let check = Finished::of(&[file.path(), "--workers", "3", "--check-config"]);
+    check.assert_success();
+    assert_eq!(check.stdout, format!("respool: {} is fine\n", file.path()));
+}
+
+#[test]
+fn check_config_without_a_file_judges_the_flags() {
+    let check = Finished::of(&[
+        "--check-config",
+        "--bind",
+        "127.0.0.1",
+        "-::1",
+        "--port",
+        "7000",
+    ]);
+    check.assert_success();
+    assert_eq!(check.stdout, "respool: the command line is fine\n");
+}
+
+#[test]
+fn a_mistake_in_the_file_is_shown_with_its_place_and_what_is_right() {
+    let file = Scratch::file("# mine\nport = 70000\n");
+    let place = format!("respool: {}:2:8: `port = 70000`: ", file.path());
+    Finished::of(&[file.path()])
+        .assert_mistake(&[&place, "expected a whole number from 0 to 65535"]);
+}
+
+#[test]
+fn check_config_finds_the_same_mistakes() {
+    let file = Scratch::file("prot = 7000\n");
+    let place = format!("respool: {}:1:1: `prot = 7000`: ", file.path());
+    Finished::of(&["--check-config", file.path()])
+        .assert_mistake(&[&place, "did you mean `port`?"]);
+}
+
+#[test]
+fn a_flag_does_not_hide_a_mistake_in_the_file() {
+    let file = Scratch::file("port = 70000\n");
+    Finished::of(&[file.path(), "--port", "7000"]).assert_mistake(&[":1:8: `port = 70000`"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+    Finished::of(&["no-such.toml"])
+        .assert_mistake(&["respool: cannot read no-such.toml: No such file"]);
+    Finished::of(&["/"]).assert_mistake(&["respool: cannot read /: Is a directory"]);
+}
+
+#[test]
+fn a_file_too_long_to_be_a_configuration_is_refused() {
+    let longest = Scratch::file(&"#".repeat(1 << 20));
+    Finished::of(&[longest.path(), "--check-config"]).assert_success();
+    let longer = Scratch::file(&"#".repeat((1 << 20) + 1));
+    Finished::of(&[longer.path(), "--check-config"]).assert_mistake(&["longer than 1048576 bytes"]);
+}
+
+#[test]
+fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
+    for (args, parts) in [
+        (
+            ["--port", "70000"],
+            [
+                "'70000' for '--port <N>'",
+                "expected a whole number from 0 to 65535",
+            ],
+        ),
+        (
+            ["--port", "-1"],
+            [
+                "'-1' for '--port <N>'",
+                "expected a whole number from 0 to 65535",
+            ],
+        ),
+        (
+            ["--port", ""],
+            [
+                "'' for '--port <N>'",
+                "expected a whole number from 0 to 65535",
+            ],
+        ),
+        (
+            ["--timeout", "soon"],
+            [
+                "'soon' for '--timeout <N>'",
+                "of seconds from 0 to 2147483647",
+            ],
+        ),
+        (
+            ["--loglevel", "loud"],
+            [
+                "'loud' for '--loglevel <LEVEL>'",
+                "expected debug, verbose, notice",
+            ],
+        ),
+        (
+            ["--bind", "localhost"],
+            ["'localhost' for '--bind <IP...>'", "is not an IP address"],
+        ),
+        (["--prot", "7000"], ["'--prot'", "'--port'"]),
+        (["a.toml", "b.toml"], ["'b.toml'", "Usage: respool [FILE]"]),
+    ] {
+        Finished::of(&args).assert_mistake(&parts);
+    }
+}
+
+#[test]
+fn a_flag_without_its_value_is_named() {
+    Finished::of(&["--port", "--workers", "2"])
+        .assert_mistake(&["a value is required for '--port <N>'"]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let start = Finished::of(&["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
+    start.assert_mistake(&["respool: ", &address.to_string()]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_changes_no_exit_code() {
+    let full = || File::create("/dev/full").unwrap();
+    for flag in ["--help", "--version", "--check-config"] {
+        let run = respool(&[flag]).stdout(full()).output().unwrap();
+        assert_eq!(
+            (run.status.code(), run.stderr.as_slice()),
+            (Some(0), &b""[..]),
+            "{flag}"
+        );
+    }
+    for mistake in ["--prot", "no-such.toml"] {
+        let status = respool(&[mistake]).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{mistake}");
+    }
+}
+
+#[test]
+fn a_log_file_that_cannot_be_opened_is_named_with_the_reason() {
+    let start = Finished::of(&["--port", "0", "--logfile", "/no-such-folder/a.log"]);
+    start
+        .assert_mistake(&["respool: cannot open the log file /no-such-folder/a.log: No such file"]);
+}
+
+#[test]
+fn the_first_line_says_where_the_server_answers_and_what_to_type() {
+    let server = Server::start(&["--workers", "2"]);
+    let port = server.port();
+    let version = env!("CARGO_PKG_VERSION");
+    let line = format!(
+        "respool {version} answers on 127.0.0.1:{port} with 2 workers; \
+         try: redis-cli -p {port} PING\n"
+    );
+    assert!(server.log().ends_with(&line), "{}", server.log());
+}
+
+#[test]
+fn the_last_flag_wins() {
+    let server = Server::start(&["--workers", "2", "--workers=1"]);
+    assert!(
+        server.log().contains(" with 1 worker; "),
+        "{}",
+        server.log()
+    );
+}
+
+#[test]
+fn sigterm_and_sigint_drain_and_end_with_success() {
+    for (signal, name) in [("TERM", "SIGTERM"), ("INT", "SIGINT")] {
+        let mut server = Server::start(&[]);
+        server.signal(signal);
+        assert_eq!(server.exit().code(), Some(0));
+        let log = server.log();
+        let drain = log.find(&format!("{name}: draining\n")).expect(&log);
+        let stop = log
+            .find("stopped: every request received was answered\n")
+            .expect(&log);
+        assert!(drain < stop, "{log}");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_when_the_drain_runs_out_of_time() {
+    let mut server = Server::start(&["--workers", "1", "--drain-timeout-ms", "100"]);
+    let _client = client_that_does_not_read(server.port());
+    server.signal("TERM");
+    assert_eq!(server.exit().code(), Some(0));
+    server.wait_for("stopped: drain-timeout-ms ran out; clients cut: 1\n");
+}
+
+#[test]
+fn while_draining_a_second_sigterm_changes_nothing_and_sigint_ends_at_once() {
+    let mut server = Server::start(&["--workers", "1", "--drain-timeout-ms", "3600000"]);
+    let _client = client_that_does_not_read(server.port());
+    server.signal("TERM");
+    server.wait_for("SIGTERM: draining\n");
+    server.signal("TERM");
+    server.signal("INT");
+    assert_eq!(server.exit().code(), Some(1));
+    server.wait_for("SIGINT while draining: ends at once\n");
+    assert_eq!(
+        server.log().matches("SIGTERM").count(),
+        1,
+        "{}",
+        server.log()
+    );
+}
+
+#[test]
+fn sighup_applies_the_changed_file() {
+    let file = Scratch::file("");
+    let mut server = Server::start(&[file.path()]);
+    let quiet_log = Scratch::file("");
+    quiet_log.remove();
+
+    file.write(&format!(
+        "loglevel = \"warning\"\nlogfile = \"{}\"\n",
+        quiet_log.path()
+    ));
+    server.signal("HUP");
+    eventually("the new log file", || Path::new(quiet_log.path()).exists());
+
+    server.signal("TERM");
+    assert_eq!(server.exit().code(), Some(0));
+    assert!(!server.log().contains("SIGTERM"), "{}", server.log());
+    assert_eq!(
+        quiet_log.read(),
+        "",
+        "start, drain and stop are below `warning`"
+    );
+}
+
+#[test]
+fn sighup_leaves_the_flags_on_top_of_the_file() {
+    let file = Scratch::file("");
+    let server = Server::start(&[file.path(), "--loglevel", "notice"]);
+    file.write("loglevel = \"nothing\"\n");
+    server.signal("HUP");
+    server.wait_for(&format!("SIGHUP: {} is in force\n", file.path()));
+}
+
+#[test]
+fn sighup_with_a_mistake_in_the_file_changes_nothing_and_shows_it() {
+    let file = Scratch::file("");
+    let mut server = Server::start(&[file.path()]);
+    file.write("loglevel = \"nothing\"\nport = 70000\n");
+    server.signal("HUP");
+    let place = format!(
+        "{}:2:8: `port = 70000`: expected a whole number",
+        file.path()
+    );
+    server.wait_for(&format!("[ERROR] SIGHUP: nothing changed: {place}"));
+
+    server.signal("TERM");
+    assert_eq!(server.exit().code(), Some(0));
+    server.wait_for("stopped");
+}
+
+#[test]
+fn sighup_with_a_log_file_that_cannot_be_opened_changes_nothing() {
+    let file = Scratch::file("");
+    let server = Server::start(&[file.path()]);
+    file.write("logfile = \"/no-such-folder/a.log\"\n");
+    server.signal("HUP");
+    server.wait_for("SIGHUP: nothing changed: cannot open the log file /no-such-folder/a.log: ");
+}
+
+#[test]
+fn sighup_without_a_file_opens_the_log_again_as_logrotate_needs_it() {
+    let log = Scratch::file("older\n");
+    let rotated = Scratch::file("");
+    let mut server = Server::spawn(&["--logfile", log.path()]);
+    eventually("the first line", || log.read().contains("answers on"));
+
+    fs::rename(log.path(), rotated.path()).unwrap();
+    server.signal("HUP");
+    eventually("the new log file", || Path::new(log.path()).exists());
+    server.signal("TERM");
+    assert_eq!(server.exit().code(), Some(0));
+
+    assert!(
+        rotated.read().starts_with("older\n"),
+        "the log is appended to"
+    );
+    assert!(!rotated.read().contains("SIGTERM"));
+    assert!(
+        log.read().contains("[WARN] SIGHUP: no FILE was given"),
+        "{}",
+        log.read()
+    );
+    assert!(log.read().contains("SIGTERM: draining\n"), "{}", log.read());
+    assert_eq!(server.log(), "", "nothing on standard output");
+}
+
+/// A run of the program that came to its end by itself.
+struct Finished {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Finished {
+    /// Runs the program with `args`; one that goes on serving is killed at the deadline and fails.
+    fn of(args: &[&str]) -> Self {
+        let stderr = Scratch::file("");
+        let errors = File::create(stderr.path()).unwrap();
+        let mut run = Server::spawn_command(respool(args).stderr(errors));
+        Self {
+            code: run.exit().code(),
+            stdout: run.log(),
+            stderr: stderr.read(),
+        }
+    }
+
+    fn assert_success(&self) {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""));
+    }
+
+    /// The exit code is 1, standard output is empty, and standard error has all of `parts`.
+    fn assert_mistake(&self, parts: &[&str]) {
+        assert_eq!(
+            (self.code, self.stdout.as_str()),
+            (Some(1), ""),
+            "{}",
+            self.stderr
+        );
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} in {:?}", self.stderr);
+        }
+    }
+}
+
+/// A running program, whose standard output goes to a scratch file; killed when dropped.
+struct Server {
+    child: Child,
+    stdout: Scratch,
+}
+
+impl Server {
+    /// Starts a server on a free port of 127.0.0.1 and waits for its first line.
+    fn start(args: &[&str]) -> Self {
+        let server = Self::spawn(args);
+        server.wait_for("answers on 127.0.0.1:");
+        server
+    }
+
+    fn spawn(args: &[&str]) -> Self {
+        Self::spawn_command(respool(args).args(["--bind", "127.0.0.1", "--port", "0"]))
+    }
+
+    fn spawn_command(command: &mut Command) -> Self {
+        let stdout = Scratch::file("");
+        let child = command
+            .stdout(File::create(stdout.path()).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, stdout }
+    }
+
+    /// Everything that it wrote to standard output, which is the log unless `--logfile` is given.
+    fn log(&self) -> String {
+        self.stdout.read()
+    }
+
+    fn wait_for(&self, part: &str) {
+        eventually(part, || self.log().contains(part));
+    }
+
+    fn port(&self) -> u16 {
+        let log = self.log();
+        let (_, rest) = log
+            .split_once("answers on 127.0.0.1:")
+            .expect("the first line");
+        rest.split_once(' ').unwrap().0.parse().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    fn exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the end of the program", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file that is removed when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn file(text: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        // Relaxed: only the numbers must differ.
+        let name = format!(
+            "{}-{}",
+            process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let scratch = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        scratch.write(text);
+        scratch
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(&self.0, text).unwrap();
+    }
+
+    fn read(&self) -> String {
+        fs::read_to_string(&self.0).unwrap()
+    }
+
+    fn remove(&self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn respool(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// A client whose requests and replies have filled every buffer between it and the server, so that
+/// the server has replies for it that it cannot send.
+fn client_that_does_not_read(port: u16) -> Peer {
+    let addr = (Ipv4Addr::LOCALHOST, port).into();
+    let (mut client, mut other) = (Peer::connect(addr), Peer::connect(addr));
+    client.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
+    client
+}
