@@ -37,12 +37,12 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn new(bytes: &[u8], parser: Parser) -> Box<Self> {
-        Box::new(Self {
+    pub(crate) fn new(bytes: &[u8], parser: Parser) -> Self {
+        Self {
             bytes: bytes.to_vec(),
             served: 0,
             parser,
-        })
+        }
     }
 
     /// Adds what has come since. Gives all that is unserved, and its parser.

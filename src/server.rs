@@ -352,12 +352,12 @@ impl Shared {
     }
 
     /// Closes a client: the end of it.
-    pub(crate) fn close(&self, client: Box<Client>, why: Closed) {
+    pub(crate) fn close(&self, client: Box<Client>, why: &Closed) {
         if client.is_counted() {
             self.count_out();
         }
         let id = client.session.id();
-        let why = client.leaving.as_ref().map_or(&why, |leaving| &leaving.why);
+        let why = client.leaving.as_ref().map_or(why, |leaving| &leaving.why);
         log::debug!("client {id} closed: {why}");
         let place = client.place;
         drop(client);

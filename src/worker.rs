@@ -75,7 +75,7 @@ impl Worker {
                 Err(why) if client.leaving.is_none() && why.wants_farewell() => {
                     client.leave(why, self.shared.now_s());
                 }
-                Err(why) => return self.shared.close(client, why),
+                Err(why) => return self.shared.close(client, &why),
             }
         }
     }
@@ -87,7 +87,7 @@ impl Worker {
             Parked::Resting => None,
             Parked::Ready(client) => Some(client),
             Parked::Failed(client, error) => {
-                self.shared.close(client, Closed::Io(error));
+                self.shared.close(client, &Closed::Io(error));
                 None
             }
         }
@@ -126,10 +126,10 @@ impl Worker {
         if !client.connection.flush()? {
             return Ok(Pause::Blocked);
         }
-        if client.held.is_some() {
-            if let Some(pause) = self.serve_input(client, 0, budget)? {
-                return Ok(pause);
-            }
+        if client.held.is_some()
+            && let Some(pause) = self.serve_input(client, 0, budget)?
+        {
+            return Ok(pause);
         }
         while !client.connection.ended() {
             if phase == Phase::Closing {
@@ -179,7 +179,10 @@ impl Worker {
         client.held = match held {
             Some(held) => held.without(served),
             None if served == count => None,
-            None => Some(Held::new(&fresh[served..], mem::take(&mut self.parser))),
+            None => Some(Box::new(Held::new(
+                &fresh[served..],
+                mem::take(&mut self.parser),
+            ))),
         };
         Ok(pause)
     }

@@ -218,9 +218,9 @@ fn resets_and_silent_connections_are_everyday_events() {
             _ => peer.send("QUIT\r\n"),
         }
         if round % 2 == 0 {
-            reset(peer.socket)
+            reset(peer.socket);
         } else {
-            drop(peer)
+            drop(peer);
         }
     }
     server.connect().ping();
@@ -298,18 +298,18 @@ fn a_drain_does_not_wait_for_those_who_never_read_and_says_how_many_it_cut() {
 
 #[test]
 fn a_drain_does_not_wait_for_a_handler_that_does_not_return() {
-    let (begin, begun) = channel();
+    let (started, starts) = channel();
     let mut commands = Commands::builtin();
-    let begin = parking_lot::Mutex::new(begin);
+    let started = parking_lot::Mutex::new(started);
     commands.register("HANG", Arity::Exactly(1), move |_, _, reply| {
-        begin.lock().send(()).expect("the test waits for it");
+        started.lock().send(()).expect("the test waits for it");
         thread::park_timeout(PATIENCE);
         reply.simple("LATE")
     });
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
     peer.send("HANG\r\n");
-    begun.recv_timeout(PATIENCE).expect("the handler begins");
+    starts.recv_timeout(PATIENCE).expect("the handler begins");
     let start = Instant::now();
     assert_eq!(server.drain().cut, 1);
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -325,7 +325,7 @@ fn a_drain_ends_a_client_that_never_pauses_between_two_replies() {
     );
     let writing =
         thread::spawn(move || while writer.write_all(&b"PING\r\n".repeat(4096)).is_ok() {});
-    let mut start = [0; 7 * 4096];
+    let mut start = vec![0; 7 * 4096];
     reader.read_exact(&mut start).expect("it is served");
     let reading = thread::spawn(move || {
         let mut replies = Vec::new();

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use common::{Peer, TestServer, config, eventually, percentile};
+use common::{TestServer, config, eventually, percentile};
 use parking_lot::Mutex;
 use respool::{Arity, Commands};
 
@@ -63,15 +63,15 @@ fn read_all(mut socket: TcpStream) {
 
 /// A command whose handler says that it has begun, and does not return before it is told to.
 struct Gate {
-    begun: Receiver<()>,
+    starts: Receiver<()>,
     open: Sender<()>,
 }
 
 /// The built-in commands, and `GATE` beside them.
 fn commands_with_gate() -> (Commands, Gate) {
-    let (begin, begun) = channel();
-    let (open, opened) = channel();
-    let ends = Mutex::new((begin, opened));
+    let (started, starts) = channel();
+    let (open, opens) = channel();
+    let ends = Mutex::new((started, opens));
     let mut commands = Commands::builtin();
     commands.register("GATE", Arity::Exactly(1), move |_, _, reply| {
         let ends = ends.lock();
@@ -81,7 +81,7 @@ fn commands_with_gate() -> (Commands, Gate) {
             .expect("the test opens the gate");
         reply.simple("OPEN")
     });
-    (commands, Gate { begun, open })
+    (commands, Gate { starts, open })
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn rule_2_a_handler_that_blocks_delays_nobody_while_another_worker_is_free() {
     for _ in 0..100 {
         other.ping();
         blocked.send("GATE\r\n");
-        gate.begun
+        gate.starts
             .recv_timeout(common::PATIENCE)
             .expect("the handler begins");
         // The worker that ran the handler was the leader: nobody else watches unless it was told to.
@@ -124,7 +124,7 @@ fn rule_2_what_waits_in_the_queue_behind_a_handler_that_blocks_is_taken_by_anoth
         let mut other = server.connect();
         blocked.send("PING\r\nGATE\r\n");
         other.ping();
-        gate.begun
+        gate.starts
             .recv_timeout(common::PATIENCE)
             .expect("the handler begins");
         gate.open.send(()).expect("the handler waits");
@@ -182,13 +182,10 @@ fn rule_6_a_client_that_does_not_read_waits_for_itself_alone_and_loses_nothing()
 
     // Its input stays unread once its replies are stuck, so there is an end to what it can send.
     let sent = deaf.send_until_stuck(&request, &mut other);
-    let whole = sent / request.len();
-    for _ in 0..whole {
+    for _ in 0..sent / request.len() {
         deaf.expect(&reply);
     }
-    if sent % request.len() > 0 {
-        deaf.ask(&request[sent % request.len()..], &reply);
-    }
+    deaf.ask(&request[sent % request.len()..], &reply);
     deaf.ping();
 }
 
@@ -211,8 +208,12 @@ fn any_number_of_workers_serves_any_number_of_clients() {
         let server = TestServer::start(workers);
         let mut peers: Vec<_> = (0..200).map(|_| server.connect()).collect();
         for _ in 0..5 {
-            peers.iter_mut().for_each(|peer| peer.send("PING\r\n"));
-            peers.iter_mut().for_each(|peer| peer.expect("+PONG\r\n"));
+            for peer in &mut peers {
+                peer.send("PING\r\n");
+            }
+            for peer in &mut peers {
+                peer.expect("+PONG\r\n");
+            }
         }
     }
 }

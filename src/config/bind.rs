@@ -189,12 +189,12 @@ mod tests {
     #[test]
     fn one_to_sixteen_addresses_are_taken_none_and_seventeen_are_not() {
         for count in 0..=17 {
-            let text: String = (0..count).map(|last| format!("127.0.0.{last} ")).collect();
+            let list: Vec<_> = (0..count).map(|last| format!("127.0.0.{last}")).collect();
             let expected = match count {
                 0 | 17 => Err(format!("{count} addresses, expected 1 to 16")),
                 _ => Ok(count),
             };
-            assert_eq!(addresses(&text), expected);
+            assert_eq!(addresses(&list.join(" ")), expected);
         }
     }
 

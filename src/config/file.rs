@@ -64,7 +64,7 @@ fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
         offset: error.valid_up_to(),
         problem: "not UTF-8, expected a text file".into(),
     })?;
-    let table = DeTable::parse(text).map_err(not_toml)?;
+    let table = DeTable::parse(text).map_err(|error| not_toml(&error))?;
     refuse_unknown_keys(table.get_ref())?;
     Settings::deserialize(Deserializer::from(table)).map_err(|error| Mistake {
         offset: start_of(&error),
@@ -73,7 +73,7 @@ fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
 }
 
 /// Says more than the parser, for whom the `notice` of `loglevel = notice` is an "invalid float".
-fn not_toml(error: de::Error) -> Mistake {
+fn not_toml(error: &de::Error) -> Mistake {
     let problem = match error.message() {
         "duplicate key" => "the key stands there twice, expected each key once".into(),
         message => format!(
@@ -82,7 +82,7 @@ fn not_toml(error: de::Error) -> Mistake {
         ),
     };
     Mistake {
-        offset: start_of(&error),
+        offset: start_of(error),
         problem,
     }
 }

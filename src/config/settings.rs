@@ -20,6 +20,10 @@ pub(super) struct Settings {
     workers: Option<Number<usize, 0, { Config::WORKERS_MAX as i64 }>>,
 
     /// 1 to 16 addresses; -: optional (127.0.0.1 -::1)
+    #[expect(
+        clippy::doc_markdown,
+        reason = "a line of the help, where backticks are noise"
+    )]
     #[arg(long, value_name = "IP...")]
     bind: Option<BindAddresses>,
 

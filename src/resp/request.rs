@@ -34,6 +34,7 @@ impl<'a> Request<'a> {
     }
 
     /// The arguments behind the name, in order.
+    #[must_use]
     pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let bytes = self.bytes;
         self.words[1..].iter().map(move |word| &bytes[word.range()])

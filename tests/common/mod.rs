@@ -2,7 +2,7 @@
 //!
 //! Every wait has a deadline; a test that meets it fails and says what it was waiting for.
 
-#![allow(dead_code, reason = "no test uses all of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

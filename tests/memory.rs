@@ -1,0 +1,68 @@
+//! The seventh rule of the pool: memory is held only for clients with something in flight.
+//!
+//! A test of its own, because it counts what the whole process has allocated.
+
+mod common;
+
+use std::alloc::System;
+
+use common::{Peer, TestServer, eventually};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// User memory of an idle connection: the mark of the design. Redis holds about 2,450 bytes.
+const BYTES_PER_IDLE_CONNECTION: usize = 400;
+
+const CONNECTIONS: usize = 1000;
+
+/// What is allocated now beyond what was when `region` began.
+fn held(region: &Region<'_, System>) -> usize {
+    let change = region.change();
+    change
+        .bytes_allocated
+        .saturating_sub(change.bytes_deallocated)
+}
+
+#[test]
+fn rule_7_a_quiet_client_keeps_no_buffers_and_a_closed_one_keeps_nothing() {
+    let server = TestServer::start(2);
+    let message = vec![b'x'; 100_000];
+    let request = [
+        b"*2\r\n$4\r\nECHO\r\n$100000\r\n",
+        message.as_slice(),
+        b"\r\n",
+    ]
+    .concat();
+    let reply = [b"$100000\r\n", message.as_slice(), b"\r\n"].concat();
+    // What the workers and the peers' side of this test keep is there before it is counted.
+    let use_all_buffers = |peer: &mut Peer| {
+        peer.ask(&request[..50_000], b"");
+        peer.ask(&request[50_000..], &reply);
+        peer.ping();
+    };
+    for _ in 0..20 {
+        use_all_buffers(&mut server.connect());
+    }
+
+    let region = Region::new(ALLOCATOR);
+    let mut peers = Vec::with_capacity(CONNECTIONS);
+    let before = held(&region);
+    for _ in 0..CONNECTIONS {
+        let mut peer = server.connect();
+        use_all_buffers(&mut peer);
+        peers.push(peer);
+    }
+    let mut per_connection = usize::MAX;
+    eventually("the last clients have come to rest", || {
+        per_connection = held(&region).saturating_sub(before) / CONNECTIONS;
+        per_connection <= BYTES_PER_IDLE_CONNECTION
+    });
+    println!("an idle connection holds {per_connection} bytes");
+
+    drop(peers);
+    eventually("everything is given back", || {
+        held(&region) < before + 10_000
+    });
+}
