@@ -89,11 +89,11 @@ impl Acceptor {
         }
     }
 
-    /// Accepts whoever waits. An error means that accepting makes no sense for a while: most often, that
-    /// the process or the machine is out of descriptors.
+    /// Accepts whoever waits. An error means that accepting makes no sense for a while: most often,
+    /// that the process or the machine is out of descriptors.
     fn accept_all(&self) -> io::Result<()> {
-        // Every listener and not only the ready ones: an event does not come twice, and behind a pause it
-        // has come already.
+        // Every listener and not only the ready ones: an event does not come twice, and behind a
+        // pause it has come already.
         for listener in &self.door.listeners {
             loop {
                 match listener.accept() {
@@ -112,8 +112,8 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Admits a connection or refuses it, and queues it in either case: a refusal too is told by a worker,
-    /// who sees to it that it arrives.
+    /// Admits a connection or refuses it, and queues it in either case: a refusal too is told by a
+    /// worker, who sees to it that it arrives.
     fn receive(&self, socket: TcpStream, peer_addr: SocketAddr) {
         let Some(place) = self.shared.assign_place() else {
             return refuse_in_passing(socket);
@@ -166,8 +166,8 @@ impl Complaint {
     }
 }
 
-/// How long accepting rests when there are no descriptors: short for those who wait, and long enough that
-/// a full server does not spin.
+/// How long accepting rests when there are no descriptors: short for those who wait, and long
+/// enough that a full server does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often the log says that accepting fails.

@@ -60,8 +60,8 @@ impl Held {
     }
 }
 
-/// The state of a lingering close: what was owed is sent, then our end, and then the peer's bytes are
-/// read away until it ends too. A socket closed with unread bytes in it would send a reset
+/// The state of a lingering close: what was owed is sent, then our end, and then the peer's bytes
+/// are read away until it ends too. A socket closed with unread bytes in it would send a reset
 /// instead, which can overtake the last reply.
 #[derive(Debug)]
 pub(crate) struct Leaving {
@@ -88,7 +88,8 @@ impl Client {
         }
     }
 
-    /// Whether it rests only for want of something to read: nothing is owed, and it is not on its way out.
+    /// Whether it rests only for want of something to read: nothing is owed, and it is not on its
+    /// way out.
     pub(crate) fn is_quiet(&self) -> bool {
         self.leaving.is_none() && !self.connection.owes()
     }
@@ -118,8 +119,8 @@ impl Client {
         self.leaving.as_ref().is_none_or(Leaving::is_counted)
     }
 
-    /// Whether the client has rested for too long: behind its farewell, or by the directive `timeout`
-    /// (0 means for ever).
+    /// Whether the client has rested for too long: behind its farewell, or by the directive
+    /// `timeout` (0 means for ever).
     pub(crate) fn is_overdue(&self, now_s: u32, timeout_s: u32) -> bool {
         match &self.leaving {
             Some(leaving) => now_s.saturating_sub(leaving.since_s) > FAREWELL_S_MAX,

@@ -16,8 +16,8 @@ pub(crate) struct Connection {
     sent: usize,
     /// What the poll watches the socket for; `None` before it was first parked.
     watched: Option<Interest>,
-    /// An event said that the peer has ended its sending side. That event does not come twice, so from
-    /// then on only a read of 0 bytes means that there is nothing left to read.
+    /// An event said that the peer has ended its sending side. That event does not come twice, so
+    /// from then on only a read of 0 bytes means that there is nothing left to read.
     ending: bool,
     /// A read gave 0 bytes: the peer has ended its sending side, and everything was read.
     ended: bool,
@@ -43,8 +43,8 @@ impl Connection {
         Ok(count)
     }
 
-    /// Whether a read that gave `count` bytes where `room` were wanted has left the socket empty, so that
-    /// the next byte brings an event.
+    /// Whether a read that gave `count` bytes where `room` were wanted has left the socket empty,
+    /// so that the next byte brings an event.
     pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
         count < room && !self.ending
     }
@@ -59,7 +59,8 @@ impl Connection {
         self.ending |= ending;
     }
 
-    /// Sends `bytes` and empties it, whatever comes of it. What the socket does not take is kept and owed.
+    /// Sends `bytes` and empties it, whatever comes of it. What the socket does not take is kept
+    /// and owed.
     ///
     /// Gives whether nothing is owed.
     pub(crate) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
@@ -110,8 +111,8 @@ impl Connection {
     }
 
     /// Has the poll watch the socket: for room to send while bytes are owed, and for bytes to read
-    /// otherwise. Only a change costs a system call; a change also brings an event at once if the socket
-    /// is ready already.
+    /// otherwise. Only a change costs a system call; a change also brings an event at once if the
+    /// socket is ready already.
     pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let interest = if self.owes() {
             Interest::WRITABLE

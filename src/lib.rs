@@ -1,5 +1,62 @@
 //! respool answers PING for every client that connects, over Redis's protocol, on a fixed pool of
-//! worker threads.
+//! worker threads. This crate is the program's inside, and puts your own commands behind the same
+//! protocol:
+//!
+//! ```
+//! use respool::{Arity, Commands, Config, Server};
+//!
+//! let mut commands = Commands::builtin();
+//! commands.register("HELLO-WORLD", Arity::Exactly(1), |_session, _request, reply| {
+//!     reply.simple("hello, world")
+//! });
+//! let server = Server::bind(Config { port: 0, ..Config::default() }, commands)?;
+//! println!("redis-cli -p {} HELLO-WORLD", server.local_addrs()[0].port());
+//! # server.handle().drain(); // Another thread, or a signal, would call this one day.
+//! server.serve()?;
+//! # Ok::<_, respool::StartError>(())
+//! ```
+//!
+//! A handler runs on a worker thread and may block: while it does, the other workers serve the
+//! other clients.
+//!
+//! # The way of a client
+//!
+//! ```text
+//!            accept                     take                     serve every request it has sent
+//!  acceptor ───────────► queue ─────────────────────► worker ────────────────────────────► closed
+//!            (channel)     ▲                             │ nothing left to read
+//!                          │ it has something to say     ▼
+//!                          └──────────────────────── parking
+//!                             (the worker that runs out of work watches for all the others)
+//! ```
+//!
+//! | step | file | what happens | bound |
+//! |---|---|---|---|
+//! | 1 accept | `acceptor.rs` | admit or refuse | `maxclients` |
+//! | 2 queue | `pool/queue.rs` | the channel | admission |
+//! | 3 take | `pool/mod.rs`, `worker.rs` | lead, follow or take; one `catch_unwind` a turn | `workers` |
+//! | 4 read | `connection.rs` | socket → input, without waiting | a turn's budget |
+//! | 5 parse | `resp/request.rs` | bytes → request: flat, borrowed, resumable | `resp/limits.rs` |
+//! | 6 dispatch | `command/mod.rs` | name → arity → handler | – |
+//! | 7 reply | `resp/reply.rs` | reply → bytes | – |
+//! | 8 write | `connection.rs` | one write for a batch | 64 KiB and one reply |
+//! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 2 s |
+//!
+//! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `crew.rs` (the
+//! threads), `deadlines.rs` (the clock), `listen.rs`, `open_files.rs`, `server.rs` (wiring, start
+//! and stop), `config/`.
+//!
+//! # What holds throughout
+//!
+//! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
+//!   socket.
+//! - Locks, in the order in which they may be held together: configuration → crew; watch → slot.
+//!   Each other lock is held alone.
+//! - `resp` needs only std and knows neither sockets nor commands; `command` names no socket;
+//!   `connection` names no command. `tests/layers.rs` checks it.
+//! - On the way of a PING: no allocation, no lock but a slot's and the queue's, no log line, no
+//!   clock.
+//! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
 
 mod acceptor;
 mod client;

@@ -56,8 +56,8 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Has the kernel probe connections that were silent for `keepalive_s` seconds (0: never) as Redis does
-/// (`anetKeepAlive`): three probes, a third of that time apart.
+/// Has the kernel probe connections that were silent for `keepalive_s` seconds (0: never) as Redis
+/// does (`anetKeepAlive`): three probes, a third of that time apart.
 pub(crate) fn set_keepalive<'a>(
     socket: impl Into<SockRef<'a>>,
     keepalive_s: u32,
@@ -79,7 +79,8 @@ pub(crate) fn set_keepalive<'a>(
 /// Whether the machine lacks the address, or the whole family of addresses.
 fn is_missing(error: &io::Error, address: IpAddr) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable
-        // EAFNOSUPPORT has no stable kind of its own; with IPv6 off, it comes from making the socket.
+        // EAFNOSUPPORT has no stable kind of its own; with IPv6 off, it comes from making the
+        // socket.
         || (address.is_ipv6() && Socket::new(Domain::IPV6, Type::STREAM, None).is_err())
 }
 

@@ -4,7 +4,8 @@ use std::io;
 
 use rlimit::Resource;
 
-/// Descriptors beside the clients' and the listeners': polls and wakers, standard streams, log, signals.
+/// Descriptors beside the clients' and the listeners': polls and wakers, standard streams, log,
+/// signals.
 const OURS: usize = 16;
 
 /// Refused connections that are seen off at once.
@@ -34,7 +35,8 @@ pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize
     Ok(room)
 }
 
-/// Raises the limit towards `wanted`, beyond the hard limit if we may. Gives the limit that holds then.
+/// Raises the limit towards `wanted`, beyond the hard limit if we may. Gives the limit that holds
+/// then.
 fn raise(wanted: u64) -> io::Result<u64> {
     let (soft, hard) = Resource::NOFILE.get()?;
     if soft >= wanted {

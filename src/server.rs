@@ -37,8 +37,8 @@ pub struct ServerHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Clients that were cut off at the deadline: they had not taken their replies, or were still being
-    /// served. 0 means that every request received whole was answered.
+    /// Clients that were cut off at the deadline: they had not taken their replies, or were still
+    /// being served. 0 means that every request received whole was answered.
     pub cut: usize,
 }
 
@@ -78,7 +78,8 @@ pub enum ReconfigureError {
     /// The directive is bounded by what it was at the start.
     #[error("`maxclients` cannot go beyond {0} while the server runs; restart it")]
     MaxclientsBeyond(usize),
-    /// The system refuses a thread. The other settings hold, and there are as many workers as could be.
+    /// The system refuses a thread. The other settings hold, and there are as many workers as could
+    /// be.
     #[error("cannot start a thread: {0}; fewer `workers` may help")]
     Thread(io::Error),
 }
@@ -86,8 +87,8 @@ pub enum ReconfigureError {
 impl Server {
     /// Listens on every address of `config.bind`.
     ///
-    /// Also raises the process's limit on open files to what `config.maxclients` needs; where that may
-    /// not be, fewer clients are admitted and a warning is logged.
+    /// Also raises the process's limit on open files to what `config.maxclients` needs; where that
+    /// may not be, fewer clients are admitted and a warning is logged.
     ///
     /// # Errors
     ///
@@ -182,10 +183,11 @@ fn spawn(
         .map_err(StartError::Thread)
 }
 
-/// Stops in an orderly way: no more accepts; requests received whole are answered; who is quiet is closed.
+/// Stops in an orderly way: no more accepts; requests received whole are answered; who is quiet is
+/// closed.
 ///
-/// Half of the time is for reading what has come. In the other half nothing is read any more, so that a
-/// client that never pauses is closed between two replies and not cut off in one.
+/// Half of the time is for reading what has come. In the other half nothing is read any more, so
+/// that a client that never pauses is closed between two replies and not cut off in one.
 fn drain(shared: &Arc<Shared>, acceptor: thread::JoinHandle<()>) -> Drained {
     let timeout = Duration::from_millis(shared.config.lock().drain_timeout_ms.into());
     let start = Instant::now();
@@ -207,8 +209,9 @@ fn drain(shared: &Arc<Shared>, acceptor: thread::JoinHandle<()>) -> Drained {
 }
 
 impl ServerHandle {
-    /// Has the server drain: no more connections are accepted, every request received whole is answered,
-    /// quiet clients are closed, and [`Server::serve`] returns, all within `drain-timeout-ms`.
+    /// Has the server drain: no more connections are accepted, every request received whole is
+    /// answered, quiet clients are closed, and [`Server::serve`] returns, all within
+    /// `drain-timeout-ms`.
     ///
     /// Returns at once; calling it again changes nothing.
     pub fn drain(&self) {
@@ -222,8 +225,8 @@ impl ServerHandle {
         self.shared.crew.size()
     }
 
-    /// Gives the running server another configuration. It takes effect at once, the number of workers
-    /// included; new settings of `tcp-keepalive` hold for new connections.
+    /// Gives the running server another configuration. It takes effect at once, the number of
+    /// workers included; new settings of `tcp-keepalive` hold for new connections.
     ///
     /// # Errors
     ///

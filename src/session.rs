@@ -40,8 +40,8 @@ impl Session {
         self.peer_addr
     }
 
-    /// Closes the client's connection once this request's reply is sent. Requests pipelined behind this
-    /// one are not run.
+    /// Closes the client's connection once this request's reply is sent. Requests pipelined behind
+    /// this one are not run.
     pub fn close_after_reply(&mut self) {
         self.ending = Some(Ending::AfterReply);
     }

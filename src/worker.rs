@@ -1,4 +1,5 @@
-//! A worker: takes a client, serves it, lets it rest. The only file that knows sockets *and* commands.
+//! A worker: takes a client, serves it, lets it rest. The only file that knows sockets *and*
+//! commands.
 
 use std::any::Any;
 use std::mem;
@@ -19,7 +20,8 @@ pub(crate) struct Worker {
     turns: u32,
     /// What a read brings is served out of here, so that a client needs no buffer of its own.
     input: Box<[u8]>,
-    /// Of the request at the front of `input`. One that is not whole takes it along with its client.
+    /// Of the request at the front of `input`. One that is not whole takes it along with its
+    /// client.
     parser: Parser,
     output: Output,
 }
@@ -93,12 +95,11 @@ impl Worker {
         }
     }
 
-    /// One turn, and the sending of whatever it had to say, however it ended.
-    ///
-    /// A handler may panic in it: that costs its client the connection, and nobody else anything.
+    /// One turn. A handler may panic in it: that costs its client the connection, and nobody else
+    /// anything.
     fn turn(&mut self, client: &mut Client, budget: &mut Budget) -> Result<Pause, Closed> {
-        // A panic leaves `self` and `client` whole: the handler borrowed the session and the output, and
-        // the output is put right below.
+        // A panic leaves `self` and `client` whole: the handler borrowed the session and the
+        // output, and the output is put right below.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
             .unwrap_or_else(|panic| {
                 log::error!(
@@ -112,9 +113,12 @@ impl Worker {
                     .error("ERR internal error; the server's log tells");
                 Err(Closed::Panicked)
             });
-        let sent = self.output.send(&mut client.connection);
-        let pause = outcome?;
-        Ok(if sent? { pause } else { Pause::Blocked })
+        if outcome.is_err() {
+            // The last words. What is not taken now is owed, and a socket that fails now fails
+            // again.
+            let _ = self.output.send(&mut client.connection);
+        }
+        outcome
     }
 
     fn read_and_serve(
@@ -145,9 +149,6 @@ impl Worker {
             if let Some(pause) = self.serve_input(client, count, budget)? {
                 return Ok(pause);
             }
-            if !self.output.send(&mut client.connection)? {
-                return Ok(Pause::Blocked);
-            }
             if client.connection.is_drained(count, self.input.len()) {
                 return quiet(phase, true);
             }
@@ -155,7 +156,9 @@ impl Worker {
         Err(Closed::PeerLeft)
     }
 
-    /// Serves what the client holds and, behind it, the `count` bytes just read, request by request.
+    /// Serves what the client holds and, behind it, the `count` bytes just read, and sends the
+    /// replies. Gives why to pause, unless every whole request was served and every reply was
+    /// taken.
     fn serve_input(
         &mut self,
         client: &mut Client,
@@ -184,11 +187,14 @@ impl Worker {
                 mem::take(&mut self.parser),
             ))),
         };
+        if !self.output.send(&mut client.connection)? {
+            return Ok(Some(Pause::Blocked));
+        }
         Ok(pause)
     }
 
-    /// A turn of a client on its way out: sends what is owed, then our end, then reads away what still
-    /// comes until the peer ends too. An error closes it.
+    /// A turn of a client on its way out: sends what is owed, then our end, then reads away what
+    /// still comes until the peer ends too. An error closes it.
     fn farewell(
         &mut self,
         connection: &mut Connection,
@@ -240,8 +246,8 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Answers the whole requests in `bytes`. Gives how many bytes they took, and why it stopped before
-    /// the last of them, if it did.
+    /// Answers the whole requests in `bytes`. Gives how many bytes they took, and why it stopped
+    /// before the last of them, if it did.
     fn serve(
         &mut self,
         parser: &mut Parser,
@@ -291,7 +297,8 @@ impl Batch<'_> {
     }
 }
 
-/// Replies on their way to the socket: one write for a batch, or several for one that has much to say.
+/// Replies on their way to the socket: one write for a batch, or several for one that has much to
+/// say.
 #[derive(Debug, Default)]
 struct Output {
     bytes: Vec<u8>,
@@ -314,7 +321,8 @@ impl Output {
         self.bytes.len() >= OUTPUT_BYTES
     }
 
-    /// Sends everything. Gives whether the socket took it all; if not, the connection owes the rest.
+    /// Sends everything. Gives whether the socket took it all; if not, the connection owes the
+    /// rest.
     fn send(&mut self, connection: &mut Connection) -> Result<bool, Closed> {
         let sent = connection.send(&mut self.bytes);
         if self.bytes.capacity() > OUTPUT_CAPACITY_MAX {
@@ -362,13 +370,14 @@ const TURN_BYTES: usize = 64 * 1024;
 /// Requests that a client may have answered in one turn: some hundred microseconds of PING.
 const TURN_REQUESTS: usize = 2048;
 
-/// Bytes of replies that are collected before they are sent in the middle of a batch. Together with one
-/// reply this bounds what is held for a client that does not read.
+/// Bytes of replies that are collected before they are sent in the middle of a batch. Together with
+/// one reply this bounds what is held for a client that does not read.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
-/// Bytes of room that a worker keeps for replies from turn to turn. One huge reply does not keep its room.
+/// Bytes of room that a worker keeps for replies from turn to turn. One huge reply does not keep
+/// its room.
 const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
 
-/// Bytes read away from a client on its way out: as much as a socket's buffers hold on both sides, so
-/// that a peer which stops when it sees our end is never reset.
+/// Bytes read away from a client on its way out: as much as a socket's buffers hold on both sides,
+/// so that a peer which stops when it sees our end is never reset.
 const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;

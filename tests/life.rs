@@ -189,8 +189,8 @@ fn who_does_not_leave_after_a_farewell_is_closed_all_the_same() {
     stubborn.send("QUIT\r\n");
     stubborn.expect("+OK\r\n");
     stubborn.expect_end();
-    // It keeps its side open, and may send for a while; then the server closes for good, and what is
-    // sent after that is answered by a reset.
+    // It keeps its side open, and may send for a while; then the server closes for good, and what
+    // is sent after that is answered by a reset.
     eventually("the connection is reset", || {
         stubborn.socket.write_all(b"PING\r\n").is_err()
     });
@@ -329,7 +329,8 @@ fn a_drain_ends_a_client_that_never_pauses_between_two_replies() {
     reader.read_exact(&mut start).expect("it is served");
     let reading = thread::spawn(move || {
         let mut replies = Vec::new();
-        // A reset behind the last reply is no fault: the peer goes on sending for as long as it can.
+        // A reset behind the last reply is no fault: the peer goes on sending for as long as it
+        // can.
         let _ = reader.read_to_end(&mut replies);
         replies
     });

@@ -29,7 +29,8 @@ impl Arity {
     }
 }
 
-/// What runs for a command: it answers `Request` by its `Reply`, and may note things in the session.
+/// What runs for a command: it answers `Request` by its `Reply`, and may note things in the
+/// session.
 type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync;
 
 /// An entry of the table.
@@ -40,9 +41,9 @@ pub struct Command {
 }
 
 impl Command {
-    /// Declares that the handler never waits: not for a lock that is held for long, not for a disk, not
-    /// for another machine. The worker then runs it without first asking another worker to watch
-    /// the other clients. A handler that waits all the same delays those clients by as long.
+    /// Declares that the handler never waits: not for a lock that is held for long, not for a disk,
+    /// not for another machine. The worker then runs it without first asking another worker to
+    /// watch the other clients. A handler that waits all the same delays those clients by as long.
     pub fn never_blocks(&mut self) {
         self.blocks = false;
     }
@@ -87,8 +88,8 @@ impl Commands {
         commands
     }
 
-    /// Adds the command `name`, or replaces it. The handler may block: while it does, the other workers
-    /// serve the other clients. What it needs to know it captures.
+    /// Adds the command `name`, or replaces it. The handler may block: while it does, the other
+    /// workers serve the other clients. What it needs to know it captures.
     ///
     /// # Panics
     ///
@@ -142,14 +143,17 @@ impl Commands {
     }
 }
 
-/// Bytes of a command's name. Longer than any of Redis's; it bounds the copy that is folded to lower case.
+/// Bytes of a command's name. Longer than any of Redis's; it bounds the copy that is folded to
+/// lower case.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Bytes of a peer's words that an unknown-command error quotes: of the name, and of the arguments in all.
+/// Bytes of a peer's words that an unknown-command error quotes: of the name, and of the arguments
+/// in all.
 const QUOTED_BYTES_MAX: usize = 128;
 
-/// Redis's reply to a name that it does not know (`commandCheckExistence` in `src/server.c`): the name and
-/// the first arguments, quoted, each cut at a NUL as C's `printf` does. The connection stays open.
+/// Redis's reply to a name that it does not know (`commandCheckExistence` in `src/server.c`): the
+/// name and the first arguments, quoted, each cut at a NUL as C's `printf` does. The connection
+/// stays open.
 #[cold]
 fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if is_http(request.name()) {
@@ -174,8 +178,9 @@ fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     reply.error(text)
 }
 
-/// A web page can make a browser send requests here, headers and body as inline requests. Redis closes
-/// such a connection at the first line that betrays it (`securityWarningCommand`), before the body runs.
+/// A web page can make a browser send requests here, headers and body as inline requests. Redis
+/// closes such a connection at the first line that betrays it (`securityWarningCommand`), before
+/// the body runs.
 fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
@@ -196,8 +201,8 @@ fn wrong_number_of_arguments(request: &Request<'_>, reply: Reply<'_>) -> Replied
     ))
 }
 
-/// FNV-1a. Its keys are few and short, and no peer can add one, so the defence of std's hasher against
-/// chosen keys would protect nothing and cost more than the rest of a dispatch.
+/// FNV-1a. Its keys are few and short, and no peer can add one, so the defence of std's hasher
+/// against chosen keys would protect nothing and cost more than the rest of a dispatch.
 struct NameHasher(u64);
 
 impl Default for NameHasher {

@@ -59,8 +59,8 @@ impl CommandLine {
 
 /// Writes `--key value` as `--key=value`, and `--bind` with all of its addresses as one value.
 ///
-/// Whatever does not begin with `--` may be a value, as in redis-server. Left alone, clap would take
-/// the `-1` of `--port -1` and the `-::1` of `--bind 127.0.0.1 -::1` for flags.
+/// Whatever does not begin with `--` may be a value, as in redis-server. Left alone, clap would
+/// take the `-1` of `--port -1` and the `-::1` of `--bind 127.0.0.1 -::1` for flags.
 fn join_values(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let keys = Settings::keys();
     let mut args = args.into_iter().peekable();

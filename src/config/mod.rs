@@ -32,8 +32,8 @@ pub struct Config {
     /// Worker threads, 0 to 1,024; 0, the default, means one per CPU, as
     /// [`worker_count`](Self::worker_count) counts them.
     pub workers: usize,
-    /// The addresses to listen on, 1 to 16, each on [`port`](Self::port); by default `127.0.0.1` and,
-    /// if the machine has it, `::1`. Redis's `bind`.
+    /// The addresses to listen on, 1 to 16, each on [`port`](Self::port); by default `127.0.0.1`
+    /// and, if the machine has it, `::1`. Redis's `bind`.
     pub bind: Vec<BindAddress>,
     /// The TCP port of every address; 6379 by default, 0 takes any free port. Redis's `port`.
     pub port: u16,

@@ -1,11 +1,14 @@
 //! The pool: how N workers share one queue and take turns to watch the quiet clients.
 //!
-//! The protocol between queue, leader, followers and parking (states, steps, races, and why no wake-up is
-//! lost) is written down in `README.md` beside this file. The names of the steps below are its.
+//! The protocol between queue, leader, followers and parking (states, steps, races, and why no
+//! wake-up is lost) is written down in `README.md` beside this file. The names of the steps below
+//! are its.
 
 mod parking;
 mod queue;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
@@ -60,8 +63,8 @@ impl Pool {
         self.send(Work::Serve(client));
     }
 
-    /// Puts a client that has used up its turn at the tail of the queue, behind those that have become
-    /// ready meanwhile.
+    /// Puts a client that has used up its turn at the tail of the queue, behind those that have
+    /// become ready meanwhile.
     pub(crate) fn resubmit(&self, client: Box<Client>) {
         self.glance();
         self.submit(client);
@@ -101,8 +104,8 @@ impl Pool {
         }
     }
 
-    /// To be called before a handler that may block: sees to it that somebody else watches the quiet
-    /// clients and takes from the queue, if anybody is free to.
+    /// To be called before a handler that may block: sees to it that somebody else watches the
+    /// quiet clients and takes from the queue, if anybody is free to.
     pub(crate) fn hand_over(&self) {
         fence(Ordering::SeqCst);
         if self.parking.has_leader() {
@@ -128,7 +131,8 @@ impl Pool {
         });
     }
 
-    /// From now on no client rests for want of something to read, and those who do are served once more.
+    /// From now on no client rests for want of something to read, and those who do are served once
+    /// more.
     pub(crate) fn begin_drain(&self) {
         self.parking.begin_drain();
         self.fetch(|_| true, |_| {});
@@ -212,7 +216,7 @@ impl Pool {
     }
 }
 
-/// Turns that a worker takes before it looks at the parked clients without waiting. These are short turns
-/// (behind one that used up its budget it looks anyway), so a woken client is noticed within a millisecond
-/// although the queue never runs empty, and the look costs each turn next to nothing.
+/// Turns that a worker takes before it looks at the parked clients without waiting. These are short
+/// turns (behind one that used up its budget it looks anyway), so a woken client is noticed within
+/// a millisecond although the queue never runs empty, and the look costs each turn next to nothing.
 const TURNS_BETWEEN_GLANCES: u32 = 64;

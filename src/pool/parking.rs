@@ -17,7 +17,8 @@ pub(super) struct Parking {
     /// Places without a client. Touched when a client comes or goes, never between.
     free: Mutex<Vec<usize>>,
     registry: Registry,
-    /// Who holds this lock is the leader. No other lock is taken under it but, one at a time, a slot's.
+    /// Who holds this lock is the leader. No other lock is taken under it but, one at a time, a
+    /// slot's.
     watch: Mutex<Watch>,
     waker: Waker,
     /// Set when the server drains: then no client may rest here for want of something to read.
@@ -84,8 +85,8 @@ impl Parking {
             client.connection.note_ending(ending);
             return Parked::Ready(client);
         }
-        // Read under the slot's lock: `fetch_all` comes by after the flag was set, so either it finds
-        // the client here or we see the flag.
+        // Read under the slot's lock: `fetch_all` comes by after the flag was set, so either it
+        // finds the client here or we see the flag.
         if self.draining.load(Ordering::Relaxed) && client.is_quiet() {
             return Parked::Ready(client);
         }
@@ -107,7 +108,8 @@ impl Parking {
         self.watch.is_locked()
     }
 
-    /// Waits for events, for as long as `timeout` says, and gives each client that they wake to `woken`.
+    /// Waits for events, for as long as `timeout` says, and gives each client that they wake to
+    /// `woken`.
     pub(super) fn watch(
         &self,
         watch: &mut Watch,
@@ -157,6 +159,6 @@ impl Parking {
 /// The waker's token: no client's place.
 const WAKER: Token = Token(usize::MAX);
 
-/// Events that one wait brings at most: enough that a busy leader seldom waits twice, few enough that the
-/// last of them is not stale.
+/// Events that one wait brings at most: enough that a busy leader seldom waits twice, few enough
+/// that the last of them is not stale.
 const EVENTS_MAX: usize = 256;

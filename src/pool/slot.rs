@@ -13,8 +13,8 @@ use std::mem;
 ///                AwayAndReady
 /// ```
 ///
-/// `Away` and `AwayAndReady` mean that the client's owner is elsewhere: the acceptor, the queue or a
-/// worker. `AwayAndReady` remembers an event that came meanwhile, so that it is not lost.
+/// `Away` and `AwayAndReady` mean that the client's owner is elsewhere: the acceptor, the queue or
+/// a worker. `AwayAndReady` remembers an event that came meanwhile, so that it is not lost.
 #[derive(Debug)]
 pub(super) enum Slot<C> {
     /// Nobody's.
@@ -31,7 +31,8 @@ pub(super) enum Slot<C> {
 }
 
 impl<C> Slot<C> {
-    /// The socket has become ready. Gives the client if it rests here; otherwise remembers the event.
+    /// The socket has become ready. Gives the client if it rests here; otherwise remembers the
+    /// event.
     pub(super) fn event(&mut self, ending: bool) -> Option<C> {
         match mem::replace(self, Self::Away) {
             Self::Parked(client) => return Some(client),

@@ -1,8 +1,8 @@
 //! Inline requests: a line of words, as a person types them.
 //!
-//! The quoting rules are Redis's `sdssplitargs` (`src/sds.c`): words are parted by blanks;
-//! `"…"` knows the escapes `\n \r \t \b \a \xHH` and takes any other escaped byte as it is; `'…'`
-//! knows only `\'`; a quote may open in the middle of a word, but where it closes the word must end.
+//! The quoting rules are Redis's `sdssplitargs` (`src/sds.c`): words are parted by blanks; `"…"`
+//! knows the escapes `\n \r \t \b \a \xHH` and takes any other escaped byte as it is; `'…'` knows
+//! only `\'`; a quote may open in the middle of a word, but where it closes the word must end.
 
 use super::request::{ProtocolError, Span};
 

@@ -1,7 +1,7 @@
 //! RESP, Redis's protocol: bytes to requests and replies to bytes.
 //!
-//! Nothing here knows a socket, a thread or a command, and nothing here needs more than std.
-//! The protocol is described at <https://redis.io/docs/latest/develop/reference/protocol-spec/>; where
+//! Nothing here knows a socket, a thread or a command, and nothing here needs more than std. The
+//! protocol is described at <https://redis.io/docs/latest/develop/reference/protocol-spec/>; where
 //! that text is silent, Redis's own `src/networking.c` (7.2) decides, down to the error texts.
 
 mod inline;

@@ -8,8 +8,8 @@ use super::request::ProtocolError;
 
 /// The reply that a handler owes to one request.
 ///
-/// It is taken by value and its methods are the only source of a [`Replied`], so a handler that does not
-/// answer, or answers twice, does not compile.
+/// It is taken by value and its methods are the only source of a [`Replied`], so a handler that
+/// does not answer, or answers twice, does not compile.
 #[derive(Debug)]
 #[must_use = "every request is owed a reply"]
 pub struct Reply<'a> {
@@ -33,8 +33,8 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes())
     }
 
-    /// An error: `-CODE text`. `text` begins with its code in capitals (`ERR`, `NOAUTH`, …), by which
-    /// clients tell errors apart. CR and LF, which would end it early, are sent as blanks.
+    /// An error: `-CODE text`. `text` begins with its code in capitals (`ERR`, `NOAUTH`, …), by
+    /// which clients tell errors apart. CR and LF, which would end it early, are sent as blanks.
     pub fn error(self, text: impl AsRef<[u8]>) -> Replied {
         self.line(b'-', text.as_ref())
     }

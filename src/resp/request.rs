@@ -7,10 +7,10 @@
 //! line    = *word [CR] LF                 ; the quoting of words: inline.rs
 //! ```
 //!
-//! The parser is flat: it notes where each argument stands in the bytes that it was given, and copies
-//! and allocates nothing for an array. It is resumable: handed the same bytes with more behind them, it
-//! goes on where it stopped, so a request that arrives in small pieces costs linear time. Where
-//! the bytes are cut never changes what comes out.
+//! The parser is flat: it notes where each argument stands in the bytes that it was given, and
+//! copies and allocates nothing for an array. It is resumable: handed the same bytes with more
+//! behind them, it goes on where it stopped, so a request that arrives in small pieces costs linear
+//! time. Where the bytes are cut never changes what comes out.
 
 use std::fmt;
 
@@ -140,12 +140,14 @@ impl Span {
 
 /// The state of one request on its way from bytes to words.
 ///
-/// It belongs to one stretch of input: between two calls of [`Parser::parse`] the input may only grow at
-/// its end, until a request was whole; the next call then wants the bytes behind that request.
+/// It belongs to one stretch of input: between two calls of [`Parser::parse`] the input may only
+/// grow at its end, until a request was whole; the next call then wants the bytes behind that
+/// request.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     words: Vec<Span>,
-    /// The words of an inline request, unquoted; empty for an array, whose words stand in the input.
+    /// The words of an inline request, unquoted; empty for an array, whose words stand in the
+    /// input.
     unquoted: Vec<u8>,
     /// Where the first byte stands that is not understood yet.
     at: usize,
@@ -153,7 +155,8 @@ pub(crate) struct Parser {
     searched: usize,
     /// Bulk strings still to come; 0 before the header.
     missing: usize,
-    /// The length of the bulk string at `at`, when its header was read but its bytes are not all there.
+    /// The length of the bulk string at `at`, when its header was read but its bytes are not all
+    /// there.
     bulk: Option<usize>,
     inline: bool,
 }
@@ -161,8 +164,9 @@ pub(crate) struct Parser {
 impl Parser {
     /// Reads the request at the front of `input`.
     ///
-    /// Gives the number of bytes that it takes, line ends included, or `None` when more are needed. A
-    /// request without a word (an empty line, an array of none) is whole too: [`Parser::request`] tells.
+    /// Gives the number of bytes that it takes, line ends included, or `None` when more are needed.
+    /// A request without a word (an empty line, an array of none) is whole too: [`Parser::request`]
+    /// tells.
     pub(crate) fn parse(
         &mut self,
         input: &[u8],

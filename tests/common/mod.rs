@@ -157,11 +157,12 @@ impl Peer {
         bytes
     }
 
-    /// Sends `request` again and again without reading a reply, until the server takes no more because it
-    /// cannot get rid of its replies. Gives how many bytes were sent; the last request may be cut.
+    /// Sends `request` again and again without reading a reply, until the server takes no more
+    /// because it cannot get rid of its replies. Gives how many bytes were sent; the last request
+    /// may be cut.
     ///
-    /// `other` is a client of the same server, which must have one worker: as long as that serves `other`
-    /// and there is still no room, it is not busy with this peer but waits for it.
+    /// `other` is a client of the same server, which must have one worker: as long as that serves
+    /// `other` and there is still no room, it is not busy with this peer but waits for it.
     #[track_caller]
     pub fn send_until_stuck(&mut self, request: &[u8], other: &mut Self) -> usize {
         self.socket.set_nonblocking(true).expect("a TCP socket");
@@ -192,7 +193,8 @@ impl Peer {
     }
 }
 
-/// Bytes that fit between a peer that does not read and a server: the buffers of two sockets, each way.
+/// Bytes that fit between a peer that does not read and a server: the buffers of two sockets, each
+/// way.
 const STUCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Waits until `condition` holds.

@@ -1,0 +1,205 @@
+//! The steps of the pool one at a time, on one thread.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use super::*;
+
+/// A client that has a place in `pool`, and its peer.
+fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let peer = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let (socket, addr) = listener.accept().expect("the peer has connected");
+    socket.set_nonblocking(true).expect("a TCP socket");
+    let place = pool.assign().expect("there is a place");
+    let socket = mio::net::TcpStream::from_std(socket);
+    (Box::new(Client::new(1, place, socket, addr)), peer)
+}
+
+fn pool() -> Pool {
+    Pool::new(4, 1).expect("the system lets us poll")
+}
+
+/// Parks `client`, which must rest.
+fn park(pool: &Pool, client: Box<Client>) {
+    assert!(matches!(pool.park(client), Parked::Resting));
+}
+
+/// The place of the client that `next` gives.
+fn next(pool: &Pool, turns: &mut u32) -> usize {
+    pool.next(turns).expect("there is no worker too many").place
+}
+
+#[test]
+fn rule_1_a_queue_that_never_runs_empty_does_not_hide_the_parked_clients() {
+    let pool = pool();
+    let (busy, _peer) = client(&pool);
+    let (parked, mut peer) = client(&pool);
+    let wanted = parked.place;
+    park(&pool, parked);
+    peer.write_all(b"PING\r\n").expect("a connected socket");
+
+    let (mut turns, mut client) = (0, busy);
+    for _ in 0..=TURNS_BETWEEN_GLANCES {
+        pool.submit(client);
+        client = pool.next(&mut turns).expect("there is no worker too many");
+        if client.place == wanted {
+            return;
+        }
+    }
+    // The glance has put it behind the busy one.
+    assert_eq!(next(&pool, &mut turns), wanted);
+}
+
+#[test]
+fn rule_1_who_has_used_up_its_turn_queues_behind_those_who_are_ready() {
+    let pool = pool();
+    let (hog, _peer) = client(&pool);
+    let (parked, mut peer) = client(&pool);
+    let (hogs_place, wanted) = (hog.place, parked.place);
+    park(&pool, parked);
+    peer.write_all(b"PING\r\n").expect("a connected socket");
+
+    pool.resubmit(hog);
+    let mut turns = 0;
+    assert_eq!(next(&pool, &mut turns), wanted);
+    assert_eq!(next(&pool, &mut turns), hogs_place);
+}
+
+#[test]
+fn rule_4_what_came_before_the_first_park_brings_an_event() {
+    let pool = pool();
+    let (client, mut peer) = client(&pool);
+    let place = client.place;
+    peer.write_all(b"PING\r\n").expect("a connected socket");
+    park(&pool, client);
+    assert_eq!(next(&pool, &mut 0), place);
+}
+
+#[test]
+fn an_event_that_comes_while_the_client_is_away_is_not_lost() {
+    let pool = pool();
+    let (client, mut peer) = client(&pool);
+    park(&pool, client);
+    peer.write_all(b"PING\r\n").expect("a connected socket");
+    let client = pool.next(&mut 0).expect("there is no worker too many");
+    peer.write_all(b"PING\r\n").expect("a connected socket");
+    pool.glance();
+    assert!(matches!(pool.park(client), Parked::Ready(_)));
+}
+
+#[test]
+fn a_drain_brings_everybody_back_and_lets_nobody_rest() {
+    let pool = pool();
+    let (resting, _peer) = client(&pool);
+    let (away, _peer) = client(&pool);
+    let place = resting.place;
+    park(&pool, resting);
+    pool.begin_drain();
+    assert_eq!(next(&pool, &mut 0), place);
+    assert!(matches!(pool.park(away), Parked::Ready(_)));
+}
+
+#[test]
+fn so_many_workers_end_as_are_told_to() {
+    let pool = pool();
+    pool.retire(3);
+    assert_eq!(pool.unretire(1), 1);
+    assert!(pool.next(&mut 0).is_none());
+    assert!(pool.next(&mut 0).is_none());
+    assert_eq!(pool.unretire(1), 0);
+    // The third is not told any more: it goes on to serve.
+    let (client, _peer) = client(&pool);
+    let place = client.place;
+    pool.submit(client);
+    assert_eq!(next(&pool, &mut 0), place);
+}
+
+#[test]
+fn places_are_given_once_and_again_when_they_are_free() {
+    let pool = pool();
+    let places: Vec<_> = (0..4)
+        .map(|_| pool.assign().expect("there is a place"))
+        .collect();
+    assert_eq!(places, [0, 1, 2, 3]);
+    assert_eq!(pool.assign(), None);
+    pool.free(2);
+    assert_eq!(pool.assign(), Some(2));
+}
+
+/// Runs `step`, which must not wait.
+fn promptly<T: Send + 'static>(
+    pool: &Arc<Pool>,
+    step: impl FnOnce(&Pool) -> T + Send + 'static,
+) -> T {
+    let (sender, receiver) = channel();
+    let pool = Arc::clone(pool);
+    thread::spawn(move || sender.send(step(&pool)));
+    receiver
+        .recv_timeout(Duration::from_secs(10))
+        .expect("it does not wait")
+}
+
+#[test]
+fn rule_3_who_is_about_to_lead_sees_what_was_submitted_just_before() {
+    let pool = Arc::new(pool());
+    let (client, _peer) = client(&pool);
+    // Nobody waits yet, so nobody is woken.
+    pool.submit(client);
+    let led = promptly(&pool, |pool| {
+        let mut watch = pool.parking.try_lead().expect("nobody else leads");
+        pool.lead(&mut watch).is_some()
+    });
+    assert!(!led, "there was no event");
+    assert_eq!(pool.next(&mut 0).map(|client| client.place), Some(0));
+}
+
+#[test]
+fn rule_3_who_submits_wakes_the_leader_if_nobody_follows() {
+    let pool = Arc::new(pool());
+    let (client, _peer) = client(&pool);
+    // As the leader leaves it just before it waits.
+    pool.leader_waits.store(true, Ordering::Relaxed);
+    pool.submit(client);
+    promptly(&pool, |pool| {
+        let mut watch = pool.parking.try_lead().expect("nobody else leads");
+        pool.parking.watch(&mut watch, None, |_| ());
+    });
+}
+
+#[test]
+fn rule_2_who_is_about_to_follow_leads_if_the_leader_has_just_left() {
+    let pool = Arc::new(pool());
+    assert!(promptly(&pool, |pool| pool.follow().is_none()));
+}
+
+#[test]
+fn rule_2_a_hand_over_calls_one_follower_once() {
+    let pool = Arc::new(pool());
+    pool.hand_over();
+    assert!(pool.queue.is_empty(), "nobody is there to be called");
+    pool.followers.store(2, Ordering::Relaxed);
+    pool.hand_over();
+    pool.hand_over();
+    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+    assert!(pool.queue.is_empty());
+}
+
+#[test]
+fn rule_2_a_hand_over_wakes_the_leader_for_what_waits_in_the_queue() {
+    let pool = Arc::new(pool());
+    let (client, _peer) = client(&pool);
+    // The worker that hands over was counted on as a follower when this was submitted.
+    pool.followers.store(1, Ordering::Relaxed);
+    pool.leader_waits.store(true, Ordering::Relaxed);
+    pool.submit(client);
+    pool.followers.store(0, Ordering::Relaxed);
+    promptly(&pool, |pool| {
+        let mut watch = pool.parking.try_lead().expect("nobody else leads");
+        pool.hand_over();
+        pool.parking.watch(&mut watch, None, |_| ());
+    });
+}
