@@ -8,12 +8,13 @@ fn code(module: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src")
         .join(module);
-    let files = match path.is_dir() {
-        true => fs::read_dir(&path)
-            .expect("a folder")
+    let files: Vec<_> = if path.is_dir() {
+        let entries = fs::read_dir(&path).expect("a folder");
+        entries
             .map(|entry| entry.expect("an entry").path())
-            .collect(),
-        false => vec![path],
+            .collect()
+    } else {
+        vec![path]
     };
     let texts = files
         .iter()
@@ -28,8 +29,8 @@ fn code(module: &str) -> String {
         .collect();
     code.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
-        .map(|line| format!("{line}\n"))
-        .collect()
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[track_caller]

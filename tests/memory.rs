@@ -58,7 +58,6 @@ fn rule_7_a_quiet_client_keeps_no_buffers_and_a_closed_one_keeps_nothing() {
         per_connection = held(&region).saturating_sub(before) / CONNECTIONS;
         per_connection <= BYTES_PER_IDLE_CONNECTION
     });
-    println!("an idle connection holds {per_connection} bytes");
 
     drop(peers);
     eventually("everything is given back", || {

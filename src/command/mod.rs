@@ -4,9 +4,7 @@
 
 mod connection;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
@@ -35,6 +33,7 @@ type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send +
 
 /// An entry of the table.
 pub struct Command {
+    name: Box<[u8]>,
     arity: Arity,
     blocks: bool,
     handler: Box<Handler>,
@@ -49,9 +48,18 @@ impl Command {
     }
 }
 
+impl Command {
+    /// As `eq_ignore_ascii_case`, but quick where the case is the same too, as it mostly is.
+    fn is_named(&self, name: &[u8]) -> bool {
+        let same = |(&a, &b): (&u8, &u8)| a == b || (a ^ b == 0x20 && a.is_ascii_alphabetic());
+        self.name.len() == name.len() && self.name.iter().zip(name).all(same)
+    }
+}
+
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Command")
+            .field("name", &self.name.escape_ascii().to_string())
             .field("arity", &self.arity)
             .field("blocks", &self.blocks)
             .finish_non_exhaustive()
@@ -61,8 +69,9 @@ impl fmt::Debug for Command {
 /// The commands that a server knows, by name; names are case-insensitive.
 #[derive(Debug, Default)]
 pub struct Commands {
-    // Invariant: names are lower-case and of at most NAME_BYTES_MAX bytes.
-    by_name: HashMap<Box<[u8]>, Command, BuildHasherDefault<NameHasher>>,
+    /// At each index the commands whose names have so many bytes. They are few, so to find a name
+    /// costs a comparison or two, which is less than to hash it.
+    by_length: Vec<Vec<Command>>,
 }
 
 impl Commands {
@@ -90,27 +99,26 @@ impl Commands {
 
     /// Adds the command `name`, or replaces it. The handler may block: while it does, the other
     /// workers serve the other clients. What it needs to know it captures.
-    ///
-    /// # Panics
-    ///
-    /// If `name` is empty or longer than 64 bytes.
     pub fn register(
         &mut self,
         name: &str,
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
     ) -> &mut Command {
-        assert!(
-            (1..=NAME_BYTES_MAX).contains(&name.len()),
-            "a command's name has 1 to {NAME_BYTES_MAX} bytes: {name:?}"
-        );
-        let name = name.to_ascii_lowercase().into_bytes().into_boxed_slice();
-        let command = Command {
+        let name = name.as_bytes();
+        if self.by_length.len() <= name.len() {
+            self.by_length.resize_with(name.len() + 1, Vec::new);
+        }
+        let commands = &mut self.by_length[name.len()];
+        commands.retain(|command| !command.is_named(name));
+        commands.push(Command {
+            name: name.into(),
             arity,
             blocks: true,
             handler: Box::new(handler),
-        };
-        self.by_name.entry(name).insert_entry(command).into_mut()
+        });
+        let last = commands.len() - 1;
+        &mut commands[last]
     }
 
     /// Answers `request`. `before_blocking` is called first if the command's handler may block.
@@ -135,17 +143,10 @@ impl Commands {
     }
 
     fn find(&self, name: &[u8]) -> Option<&Command> {
-        let mut lower_case = [0; NAME_BYTES_MAX];
-        let lower_case = lower_case.get_mut(..name.len())?;
-        lower_case.copy_from_slice(name);
-        lower_case.make_ascii_lowercase();
-        self.by_name.get(&*lower_case)
+        let commands = self.by_length.get(name.len())?;
+        commands.iter().find(|command| command.is_named(name))
     }
 }
-
-/// Bytes of a command's name. Longer than any of Redis's; it bounds the copy that is folded to
-/// lower case.
-const NAME_BYTES_MAX: usize = 64;
 
 /// Bytes of a peer's words that an unknown-command error quotes: of the name, and of the arguments
 /// in all.
@@ -199,30 +200,4 @@ fn wrong_number_of_arguments(request: &Request<'_>, reply: Reply<'_>) -> Replied
     reply.error(format!(
         "ERR wrong number of arguments for '{name}' command"
     ))
-}
-
-/// FNV-1a. Its keys are few and short, and no peer can add one, so the defence of std's hasher
-/// against chosen keys would protect nothing and cost more than the rest of a dispatch.
-struct NameHasher(u64);
-
-impl Default for NameHasher {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for NameHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn write_usize(&mut self, _length: usize) {
-        // A slice's length: names of different lengths differ in their bytes anyway.
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

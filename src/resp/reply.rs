@@ -28,7 +28,8 @@ impl<'a> Reply<'a> {
     }
 
     /// A simple string: `+text`. CR and LF, which would end it early, are sent as blanks.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "see `line`")]
+    #[inline(always)]
     pub fn simple(self, text: &str) -> Replied {
         self.line(b'+', text.as_bytes())
     }
@@ -65,19 +66,40 @@ impl<'a> Reply<'a> {
         self.error(text)
     }
 
-    #[inline]
+    // Only where it is inlined does the compiler see the literal, and that it is one line: that is
+    // a fifth of the instructions of a pipelined PING.
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
     fn line(self, kind: u8, text: &[u8]) -> Replied {
+        self.out.reserve(text.len() + 3);
         self.out.push(kind);
-        let start = self.out.len();
-        self.out.extend_from_slice(text);
-        for byte in &mut self.out[start..] {
-            if matches!(byte, b'\r' | b'\n') {
-                *byte = b' ';
-            }
+        if is_one_line(text) {
+            self.out.extend_from_slice(text);
+        } else {
+            let blank = |&byte: &u8| {
+                if matches!(byte, b'\r' | b'\n') {
+                    b' '
+                } else {
+                    byte
+                }
+            };
+            self.out.extend(text.iter().map(blank));
         }
         self.out.extend_from_slice(b"\r\n");
         Replied(())
     }
+}
+
+/// Whether `text` holds neither CR nor LF. Of a literal, the compiler knows the answer.
+const fn is_one_line(text: &[u8]) -> bool {
+    let mut index = 0;
+    while index < text.len() {
+        if matches!(text[index], b'\r' | b'\n') {
+            return false;
+        }
+        index += 1;
+    }
+    true
 }
 
 #[cfg(test)]

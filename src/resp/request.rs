@@ -212,6 +212,10 @@ impl Parser {
     }
 
     fn array(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
+        if let Some(count) = self.short_header(input, b'*') {
+            self.missing = count;
+            return self.bulks(input, limits);
+        }
         let Some(header) = self.header(input, ProtocolError::TooBigMultibulkCount)? else {
             return Ok(false);
         };
@@ -255,19 +259,34 @@ impl Parser {
         input: &[u8],
         limits: Limits,
     ) -> Result<Option<usize>, ProtocolError> {
-        let Some(header) = self.header(input, ProtocolError::TooBigBulkCount)? else {
-            return Ok(None);
+        let length = match self.short_header(input, b'$') {
+            Some(length) => Some(length),
+            None => match self.header(input, ProtocolError::TooBigBulkCount)? {
+                Some([b'$', length @ ..]) => integer::parse(length),
+                Some([other, ..]) => return Err(ProtocolError::ExpectedBulk(*other)),
+                // A header without a byte ends at its CR, which stands for the `$` then.
+                Some([]) => return Err(ProtocolError::ExpectedBulk(b'\r')),
+                None => return Ok(None),
+            }
+            .and_then(|length| usize::try_from(length).ok()),
         };
-        match header {
-            [b'$', length @ ..] => integer::parse(length)
-                .and_then(|length| usize::try_from(length).ok())
-                .filter(|&length| length <= limits.bulk_bytes_max)
-                .map(Some)
-                .ok_or(ProtocolError::InvalidBulkLength),
-            // A header without a byte ends at its CR, which is what stood for the `$` then.
-            _ => Err(ProtocolError::ExpectedBulk(
-                *header.first().unwrap_or(&b'\r'),
-            )),
+        length
+            .filter(|&length| length <= limits.bulk_bytes_max)
+            .map(Some)
+            .ok_or(ProtocolError::InvalidBulkLength)
+    }
+
+    /// Takes the header line at `at` if it is of `kind` and has one digit, as almost every header
+    /// has: there is no line end to search for.
+    #[inline]
+    fn short_header(&mut self, input: &[u8], kind: u8) -> Option<usize> {
+        match input[self.at..] {
+            [first, digit @ b'0'..=b'9', b'\r', _, ..] if first == kind => {
+                self.at += 4;
+                self.searched = 0;
+                Some(usize::from(digit - b'0'))
+            }
+            _ => None,
         }
     }
 
