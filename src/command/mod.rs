@@ -49,10 +49,9 @@ impl Command {
 }
 
 impl Command {
-    /// As `eq_ignore_ascii_case`, but quick where the case is the same too, as it mostly is.
     fn is_named(&self, name: &[u8]) -> bool {
-        let same = |(&a, &b): (&u8, &u8)| a == b || (a ^ b == 0x20 && a.is_ascii_alphabetic());
-        self.name.len() == name.len() && self.name.iter().zip(name).all(same)
+        // Mostly the case is the same too, and that is found out in half the time.
+        *self.name == *name || self.name.eq_ignore_ascii_case(name)
     }
 }
 
