@@ -156,7 +156,7 @@ const QUOTED_BYTES_MAX: usize = 128;
 /// stays open.
 #[cold]
 fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    if is_http(request.name()) {
+    if is_http(c_string(request.name(), QUOTED_BYTES_MAX)) {
         session.close_silently();
     }
     let mut arguments = Vec::new();

@@ -6,7 +6,7 @@
 
 use super::request::{ProtocolError, Span};
 
-/// Splits `line`, without its line end, into words: their bytes are appended to `text`, unquoted
+/// Splits `line`, which holds no NUL, into words: their bytes are appended to `text`, unquoted
 /// and one behind the other, and each word's place in `text` is pushed to `words`.
 pub(super) fn split(
     line: &[u8],
@@ -31,7 +31,7 @@ fn skip_blanks(line: &[u8]) -> &[u8] {
 fn take_word<'a>(mut line: &'a [u8], text: &mut Vec<u8>) -> Result<&'a [u8], ProtocolError> {
     loop {
         line = match line {
-            [] | [b' ' | b'\n' | b'\r' | b'\t' | 0, ..] => return Ok(line),
+            [] | [b' ' | b'\n' | b'\r' | b'\t', ..] => return Ok(line),
             [b'"', rest @ ..] => return end_of_quote(take_double_quoted(rest, text)?),
             [b'\'', rest @ ..] => return end_of_quote(take_single_quoted(rest, text)?),
             [byte, rest @ ..] => {

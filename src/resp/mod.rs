@@ -7,8 +7,12 @@
 mod inline;
 mod integer;
 pub(crate) mod limits;
+#[cfg(test)]
+mod naive;
 mod reply;
 mod request;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use limits::Limits;
 pub use reply::{Replied, Reply};

@@ -323,13 +323,9 @@ impl Parser {
                 Ok(false)
             };
         }
-        let line = &input[..length];
         self.unquoted.clear();
-        inline::split(
-            line.strip_suffix(b"\r").unwrap_or(line),
-            &mut self.unquoted,
-            &mut self.words,
-        )?;
+        // With its CR, if it has one: that is a blank to the splitter.
+        inline::split(&input[..length], &mut self.unquoted, &mut self.words)?;
         self.inline = true;
         self.at = length + 1;
         self.searched = 0;

@@ -1,0 +1,478 @@
+//! What a peer sends and what comes back, byte for byte: sent whole, byte by byte, cut at every
+//! place, and pipelined. The replies are those of redis-server 7.0; where a comment names Redis, it
+//! says what that does instead.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::iter;
+
+use common::{Peer, TestServer};
+
+/// One conversation: the peer's bytes, then the server's, and what becomes of the connection.
+struct Transcript {
+    request: Vec<u8>,
+    reply: Vec<u8>,
+    end: End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It stays open.
+    Open,
+    /// It stays open, and whatever comes next belongs to a request that is not whole.
+    Unfinished,
+    /// The server closes it behind the reply. What the peer still sends is read away.
+    Closed,
+    /// The server closes it at once. Who still sends is reset.
+    Dropped,
+}
+
+#[test]
+fn a_request_sent_whole_has_its_reply() {
+    for_each_transcript(|stage, transcript| {
+        stage.play(transcript, &[&transcript.request]);
+    });
+}
+
+#[test]
+fn a_request_sent_byte_by_byte_has_the_same_reply() {
+    for_each_transcript(|stage, transcript| {
+        let piece_bytes = if transcript.is_short() { 1 } else { 1021 };
+        let pieces: Vec<_> = transcript.request.chunks(piece_bytes).collect();
+        stage.play(transcript, &pieces);
+    });
+}
+
+#[test]
+fn a_request_cut_at_any_byte_has_the_same_reply() {
+    for_each_transcript(|stage, transcript| {
+        if transcript.is_short() {
+            for offset in 1..transcript.request.len() {
+                let (front, rest) = transcript.request.split_at(offset);
+                stage.play(transcript, &[front, rest]);
+            }
+        }
+    });
+}
+
+#[test]
+fn pipelined_requests_have_their_replies_in_order() {
+    for_each_transcript(|stage, transcript| {
+        let mut pipeline = Transcript::new("PING\r\n", "+PONG\r\n", transcript.end);
+        let times = if transcript.end == End::Open { 3 } else { 1 };
+        for _ in 0..times {
+            pipeline.append(transcript);
+        }
+        stage.play(&pipeline, &[&pipeline.request]);
+    });
+}
+
+#[test]
+fn all_requests_follow_each_other_on_one_connection() {
+    let mut all = Transcript::new("", "", End::Open);
+    for transcript in transcripts() {
+        if transcript.end == End::Open {
+            all.append(&transcript);
+        }
+    }
+    for workers in [1, 2] {
+        Stage::new(workers).play(&all, &[&all.request]);
+    }
+}
+
+/// On one worker, and on two.
+fn for_each_transcript(mut test: impl FnMut(&mut Stage, &Transcript)) {
+    for workers in [1, 2] {
+        let mut stage = Stage::new(workers);
+        for transcript in transcripts() {
+            test(&mut stage, &transcript);
+        }
+    }
+}
+
+/// A server, and one of its clients that has nothing to do with the transcripts.
+struct Stage {
+    server: TestServer,
+    other: Peer,
+}
+
+impl Stage {
+    fn new(workers: usize) -> Self {
+        let server = TestServer::start(workers);
+        let other = server.connect();
+        Self { server, other }
+    }
+
+    /// Sends the request in these pieces; between two of them the server answers somebody else, so
+    /// it has had the chance to see the first without the second.
+    fn play(&mut self, transcript: &Transcript, pieces: &[&[u8]]) {
+        let mut peer = self.server.connect();
+        for piece in pieces {
+            match peer.socket.write_all(piece) {
+                Err(error) if transcript.may_meet(error.kind()) => break,
+                sent => sent.expect("the server takes the bytes"),
+            }
+            self.other.ping();
+        }
+        let mut reply = transcript.reply.clone();
+        if transcript.end == End::Open {
+            peer.send("PING\r\n");
+            reply.extend_from_slice(b"+PONG\r\n");
+        }
+        if matches!(transcript.end, End::Open | End::Unfinished) {
+            peer.end_sending();
+        }
+        let mut replied = Vec::new();
+        let end = peer.socket.read_to_end(&mut replied);
+        assert!(
+            replied == reply,
+            "got \"{}\", wanted \"{}\", for \"{}\" in pieces of {:?} bytes",
+            replied.escape_ascii(),
+            reply.escape_ascii(),
+            transcript.request.escape_ascii(),
+            pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(),
+        );
+        if let Err(error) = end {
+            assert!(transcript.may_meet(error.kind()), "{error}");
+        }
+    }
+}
+
+impl Transcript {
+    fn new(request: impl Into<Vec<u8>>, reply: impl Into<Vec<u8>>, end: End) -> Self {
+        Self {
+            request: request.into(),
+            reply: reply.into(),
+            end,
+        }
+    }
+
+    fn append(&mut self, other: &Self) {
+        self.request.extend_from_slice(&other.request);
+        self.reply.extend_from_slice(&other.reply);
+    }
+
+    fn is_short(&self) -> bool {
+        self.request.len() < 200
+    }
+
+    /// Whether the peer may learn in this way that the server has closed.
+    fn may_meet(&self, error: ErrorKind) -> bool {
+        self.end == End::Dropped
+            && matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+    }
+}
+
+fn transcripts() -> Vec<Transcript> {
+    let tables = [
+        (PING, End::Open),
+        (ECHO, End::Open),
+        (UNKNOWN, End::Open),
+        (NOTHING, End::Open),
+        (UNFINISHED, End::Unfinished),
+        (QUIT, End::Closed),
+        (NOT_RESP, End::Closed),
+        (HTTP, End::Dropped),
+    ];
+    let rows = tables.iter().flat_map(|&(table, end)| {
+        let rows = table.iter().copied();
+        rows.map(move |(request, reply)| Transcript::new(request, reply, end))
+    });
+    rows.chain(quoted_in_part()).chain(long_lines()).collect()
+}
+
+/// An unknown command's error quotes up to 128 bytes of its name, and arguments until these fill
+/// 128 bytes, quotes and blanks included.
+fn quoted_in_part() -> impl Iterator<Item = Transcript> {
+    let a = |count| "a".repeat(count);
+    let quoted = |count| format!("'{}' ", a(count));
+    let names = [127, 128, 129, 1000].map(|count| (a(count), a(count.min(128)), String::new()));
+    let arguments = [
+        (a(127), quoted(127)),
+        (a(128), quoted(128)),
+        (a(129), quoted(128)),
+        (a(125) + " b", quoted(125)),
+        (a(124) + " bc d", quoted(124) + "'b' "),
+        ("a ".repeat(31), quoted(1).repeat(31)),
+        ("a ".repeat(32), quoted(1).repeat(32)),
+        ("a ".repeat(33), quoted(1).repeat(32)),
+    ]
+    .map(|(sent, quoted)| (format!("foo {sent}"), "foo".into(), quoted));
+    names
+        .into_iter()
+        .chain(arguments)
+        .map(|(line, name, rest)| {
+            let reply =
+                format!("-ERR unknown command '{name}', with args beginning with: {rest}\r\n");
+            Transcript::new(line + "\r\n", reply, End::Open)
+        })
+}
+
+/// Lines of 64 KiB, which is the limit, and of one byte more.
+fn long_lines() -> impl Iterator<Item = Transcript> {
+    let ones = |count| "1".repeat(count);
+    let limit = 64 * 1024;
+    let word = ones(limit - "PING ".len());
+    let reply = format!("${}\r\n{word}\r\n", word.len());
+    let answered = Transcript::new(format!("PING {word}\n"), reply, End::Open);
+    let unfinished = [
+        ones(limit),
+        format!("\0\n{}", ones(limit - 2)),
+        format!("*{}", ones(limit - 1)),
+        format!("*1\r\n${}", ones(limit - 1)),
+    ]
+    .map(|request| Transcript::new(request, "", End::Unfinished));
+    let errors = [
+        // Redis answers this if the last byte over the limit and the LF come with one read.
+        (format!("PING {word}1\n"), "too big inline request"),
+        (ones(limit + 1), "too big inline request"),
+        (format!("\0\n{}", ones(limit - 1)), "too big inline request"),
+        (
+            format!("*{}\r\n", ones(limit - 1)),
+            "invalid multibulk length",
+        ),
+        (format!("*{}", ones(limit)), "too big mbulk count string"),
+        (
+            format!("*1\r\n${}\r\n", ones(limit - 1)),
+            "invalid bulk length",
+        ),
+        (
+            format!("*1\r\n${}", ones(limit)),
+            "too big bulk count string",
+        ),
+    ]
+    .map(|(request, text)| {
+        let reply = format!("-ERR Protocol error: {text}\r\n");
+        Transcript::new(request, reply, End::Closed)
+    });
+    iter::once(answered).chain(unfinished).chain(errors)
+}
+
+type Table = &'static [(&'static [u8], &'static [u8])];
+
+const PING: Table = &[
+    (b"PING\r\n", b"+PONG\r\n"),
+    (b"PING\n", b"+PONG\r\n"),
+    (b"ping\r\n", b"+PONG\r\n"),
+    (b"pInG\r\n", b"+PONG\r\n"),
+    (b" \tPING \r\n", b"+PONG\r\n"),
+    (b"\"PING\"\r\n", b"+PONG\r\n"),
+    (b"P\"ING\"\r\n", b"+PONG\r\n"),
+    (b"'ping'\n", b"+PONG\r\n"),
+    (b"\"\\x50ING\"\n", b"+PONG\r\n"),
+    (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
+    (b"*1\r\n$4\r\nping\r\n", b"+PONG\r\n"),
+    (b"*1\r\n$4\r\nPiNg\r\n", b"+PONG\r\n"),
+    // What stands for a line end in an array is not looked at.
+    (b"*1\rx$4\rxPINGxx", b"+PONG\r\n"),
+    (b"PING hello\r\n", b"$5\r\nhello\r\n"),
+    (b"PING \"hello world\"\r\n", b"$11\r\nhello world\r\n"),
+    (b"PING ''\r\n", b"$0\r\n\r\n"),
+    (b"PING \"a\\x00b\\r\\n\"\r\n", b"$5\r\na\0b\r\n\r\n"),
+    (b"*2\r\n$4\r\nPING\r\n$5\r\nhello\r\n", b"$5\r\nhello\r\n"),
+    (b"*2\r\n$4\r\nPING\r\n$0\r\n\r\n", b"$0\r\n\r\n"),
+    (
+        b"*2\r\n$4\r\nPING\r\n$9\r\na\r\n\0*1\r\n\xff\r\n",
+        b"$9\r\na\r\n\0*1\r\n\xff\r\n",
+    ),
+    (b"PING a b\r\n", WRONG_NUMBER_FOR_PING),
+    (b"pinG a b c\r\n", WRONG_NUMBER_FOR_PING),
+    (
+        b"*3\r\n$4\r\nPING\r\n$0\r\n\r\n$0\r\n\r\n",
+        WRONG_NUMBER_FOR_PING,
+    ),
+];
+
+const WRONG_NUMBER_FOR_PING: &[u8] = b"-ERR wrong number of arguments for 'ping' command\r\n";
+
+const ECHO: Table = &[
+    (b"ECHO hello\r\n", b"$5\r\nhello\r\n"),
+    (b"echo hello\n", b"$5\r\nhello\r\n"),
+    (b"*2\r\n$4\r\nEcHo\r\n$5\r\nhello\r\n", b"$5\r\nhello\r\n"),
+    (b"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n", b"$0\r\n\r\n"),
+    (
+        b"*2\r\n$4\r\nECHO\r\n$8\r\n\0\r\n+OK\r\n\r\n",
+        b"$8\r\n\0\r\n+OK\r\n\r\n",
+    ),
+    (b"ECHO\r\n", WRONG_NUMBER_FOR_ECHO),
+    (b"*1\r\n$4\r\nECHO\r\n", WRONG_NUMBER_FOR_ECHO),
+    (b"eChO a b\r\n", WRONG_NUMBER_FOR_ECHO),
+];
+
+const WRONG_NUMBER_FOR_ECHO: &[u8] = b"-ERR wrong number of arguments for 'echo' command\r\n";
+
+const UNKNOWN: Table = &[
+    (
+        b"foo\r\n",
+        b"-ERR unknown command 'foo', with args beginning with: \r\n",
+    ),
+    (
+        b"FoO bar \"b z\" ''\r\n",
+        b"-ERR unknown command 'FoO', with args beginning with: 'bar' 'b z' '' \r\n",
+    ),
+    (
+        b"*3\r\n$3\r\nfoo\r\n$3\r\nbar\r\n$0\r\n\r\n",
+        b"-ERR unknown command 'foo', with args beginning with: 'bar' '' \r\n",
+    ),
+    (
+        b"PIN\r\n",
+        b"-ERR unknown command 'PIN', with args beginning with: \r\n",
+    ),
+    (
+        b"PINGS\r\n",
+        b"-ERR unknown command 'PINGS', with args beginning with: \r\n",
+    ),
+    (
+        b"'PING '\r\n",
+        b"-ERR unknown command 'PING ', with args beginning with: \r\n",
+    ),
+    (
+        b"P\rING\r\n",
+        b"-ERR unknown command 'P', with args beginning with: 'ING' \r\n",
+    ),
+    (
+        b"''\r\n",
+        b"-ERR unknown command '', with args beginning with: \r\n",
+    ),
+    (
+        b"*1\r\n$0\r\n\r\n",
+        b"-ERR unknown command '', with args beginning with: \r\n",
+    ),
+    // The types of RESP that are no request are words like others.
+    (
+        b"+PONG\r\n",
+        b"-ERR unknown command '+PONG', with args beginning with: \r\n",
+    ),
+    (
+        b"$4\r\n",
+        b"-ERR unknown command '$4', with args beginning with: \r\n",
+    ),
+    (
+        b"\xff\xfe \x80\r\n",
+        b"-ERR unknown command '\xff\xfe', with args beginning with: '\x80' \r\n",
+    ),
+    // What would end the reply early is sent as blanks.
+    (
+        b"\"f\\r\\no\" \"\\n+OK\\r\" bar\r\n",
+        b"-ERR unknown command 'f  o', with args beginning with: ' +OK ' 'bar' \r\n",
+    ),
+    // A NUL cuts a word, as in C.
+    (
+        b"*3\r\n$5\r\nPING\0\r\n$3\r\n\0a\n\r\n$3\r\nb\0c\r\n",
+        b"-ERR unknown command 'PING', with args beginning with: '' 'b' \r\n",
+    ),
+];
+
+/// Skipped without a word.
+const NOTHING: Table = &[
+    (b"\r\n", b""),
+    (b"\n", b""),
+    (b"\r\r\n", b""),
+    (b" \t\x0b\x0c \r\n", b""),
+    (b"*0\r\n", b""),
+    (b"*-1\r\n", b""),
+    (b"*-10\r\n", b""),
+    (b"*-9223372036854775808\r\n", b""),
+    (b"\n*0\r\n\r\n*-1\r\nPING\r\n \n", b"+PONG\r\n"),
+];
+
+const UNFINISHED: Table = &[
+    (b"PING", b""),
+    (b"PING\r", b""),
+    (b"PING\r\nPIN", b"+PONG\r\n"),
+    (b"'PING ", b""),
+    (b"*", b""),
+    (b"*1\r", b""),
+    (b"*1\r\n", b""),
+    (b"*1\r\nx", b""),
+    (b"*1\r\n$4\r\nPING", b""),
+    (b"*1\r\n$4\r\nPING\r", b""),
+    (b"*2\r\n$4\r\nPING\r\n", b""),
+    (b"*2147483647\r\n$4\r\nPING\r\n", b""),
+    (b"*1\r\n$536870912\r\nPING\r\n", b""),
+    // Behind a NUL no line end is found, as with C's `strchr`.
+    (b"PING\0\r\nPING\r\n", b""),
+];
+
+const QUIT: Table = &[
+    (b"QUIT\r\n", b"+OK\r\n"),
+    (b"quit\n", b"+OK\r\n"),
+    (b"*1\r\n$4\r\nqUiT\r\n", b"+OK\r\n"),
+    (b"QUIT now please\r\n", b"+OK\r\n"),
+    (b"*2\r\n$4\r\nQUIT\r\n$3\r\nnow\r\n", b"+OK\r\n"),
+    // Nothing behind it is run.
+    (b"QUIT\r\nPING\r\n", b"+OK\r\n"),
+    (
+        b"PING 1\r\nQUIT\r\nPING 2\r\nPING 3\r\n",
+        b"$1\r\n1\r\n+OK\r\n",
+    ),
+    (b"QUIT\r\n*x\r\n", b"+OK\r\n"),
+];
+
+const NOT_RESP: Table = &[
+    (b"\"PING\r\n", UNBALANCED_QUOTES),
+    (b"PING 'a\n", UNBALANCED_QUOTES),
+    (b"PING \"a\"b\r\n", UNBALANCED_QUOTES),
+    (b"*\r\n", INVALID_MULTIBULK_LENGTH),
+    (b"*x\r\n", INVALID_MULTIBULK_LENGTH),
+    (b"*01\r\n", INVALID_MULTIBULK_LENGTH),
+    (b"* 1\r\n", INVALID_MULTIBULK_LENGTH),
+    (b"*2147483648\r\n", INVALID_MULTIBULK_LENGTH),
+    (b"*9223372036854775808\r\n", INVALID_MULTIBULK_LENGTH),
+    (b"*1\r\n$\r\n", INVALID_BULK_LENGTH),
+    (b"*1\r\n$x\r\n", INVALID_BULK_LENGTH),
+    (b"*1\r\n$+4\r\n", INVALID_BULK_LENGTH),
+    (b"*1\r\n$-1\r\n", INVALID_BULK_LENGTH),
+    (b"*1\r\n$536870913\r\n", INVALID_BULK_LENGTH),
+    (
+        b"*1\r\nPING\r\n",
+        b"-ERR Protocol error: expected '$', got 'P'\r\n",
+    ),
+    (
+        b"*1\r\n:4\r\n",
+        b"-ERR Protocol error: expected '$', got ':'\r\n",
+    ),
+    (
+        b"*2\r\n$4\r\nPING\r\n*0\r\n",
+        b"-ERR Protocol error: expected '$', got '*'\r\n",
+    ),
+    (
+        b"*1\r\n\xff\r\n",
+        b"-ERR Protocol error: expected '$', got '\xff'\r\n",
+    ),
+    (
+        b"*1\r\n\r\n",
+        b"-ERR Protocol error: expected '$', got ' '\r\n",
+    ),
+    // Redis finds no CR behind a NUL, and waits for 64 KiB before it says so.
+    (b"*\x001\r\n", INVALID_MULTIBULK_LENGTH),
+    (b"*1\r\n$4\0\r\n", INVALID_BULK_LENGTH),
+    (
+        b"*1\r\n\0\r\n",
+        b"-ERR Protocol error: expected '$', got '\0'\r\n",
+    ),
+    // What came before is answered, and nothing behind it is run.
+    (
+        b"PING\r\n*x\r\nPING\r\n",
+        b"+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n",
+    ),
+];
+
+const UNBALANCED_QUOTES: &[u8] = b"-ERR Protocol error: unbalanced quotes in request\r\n";
+const INVALID_MULTIBULK_LENGTH: &[u8] = b"-ERR Protocol error: invalid multibulk length\r\n";
+const INVALID_BULK_LENGTH: &[u8] = b"-ERR Protocol error: invalid bulk length\r\n";
+
+/// A web page that makes a browser speak to us gets nothing for it. What came before is answered;
+/// Redis throws those replies away too.
+const HTTP: Table = &[
+    (b"POST / HTTP/1.1\r\nHost: a\r\n\r\nPING\r\n", b""),
+    (b"post\n", b""),
+    (b"*1\r\n$4\r\nPOST\r\n", b""),
+    (b"Host: a\r\n", b""),
+    (b"HOST:\r\nPING\r\n", b""),
+    (
+        b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\nPING\r\n",
+        b"-ERR unknown command 'HEAD', with args beginning with: '/' 'HTTP/1.1' \r\n",
+    ),
+];
