@@ -66,10 +66,14 @@ impl Acceptor {
                 _ => {}
             }
             self.follow_settings();
-            pause = self.accept_all().err().map(|error| {
-                self.complaint.make(&error);
-                ACCEPT_PAUSE
-            });
+            pause = match self.accept_all() {
+                Ok(false) => None,
+                Ok(true) => Some(Duration::ZERO),
+                Err(error) => {
+                    self.complaint.make(&error);
+                    Some(ACCEPT_PAUSE)
+                }
+            };
         }
         // Whoever cannot be accepted even now is reset when the listeners close.
         let _ = self.accept_all();
@@ -89,27 +93,34 @@ impl Acceptor {
         }
     }
 
-    /// Accepts whoever waits. An error means that accepting makes no sense for a while: most often,
-    /// that the process or the machine is out of descriptors.
-    fn accept_all(&self) -> io::Result<()> {
+    /// Accepts who waits, up to [`ACCEPTS_PER_PASS`] from each listener. Gives whether somebody may
+    /// still wait. An error means that accepting makes no sense for a while: most often, that the
+    /// process or the machine is out of descriptors.
+    fn accept_all(&self) -> io::Result<bool> {
+        let mut more = false;
         // Every listener and not only the ready ones: an event does not come twice, and behind a
         // pause it has come already.
         for listener in &self.door.listeners {
-            loop {
-                match listener.accept() {
-                    Ok((socket, peer_addr)) => self.receive(socket, peer_addr),
-                    Err(error) => match error.kind() {
-                        ErrorKind::WouldBlock => break,
-                        // This peer's misfortune: it was gone before we came.
-                        ErrorKind::Interrupted
-                        | ErrorKind::ConnectionAborted
-                        | ErrorKind::ConnectionReset => {}
-                        _ => return Err(error),
-                    },
-                }
+            more |= self.accept_from(listener)?;
+        }
+        Ok(more)
+    }
+
+    fn accept_from(&self, listener: &TcpListener) -> io::Result<bool> {
+        for _ in 0..ACCEPTS_PER_PASS {
+            match listener.accept() {
+                Ok((socket, peer_addr)) => self.receive(socket, peer_addr),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(false),
+                    // This peer's misfortune: it was gone before we came.
+                    ErrorKind::Interrupted
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::ConnectionReset => {}
+                    _ => return Err(error),
+                },
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Admits a connection or refuses it, and queues it in either case: a refusal too is told by a
@@ -123,7 +134,7 @@ impl Acceptor {
         log::debug!("client {} came from {peer_addr}", client.session.id());
         if !admitted {
             client.connection.owe(refusal());
-            client.leave(Closed::Refused, self.shared.now_s());
+            client.leave(Closed::Refused);
         }
         self.shared.pool.submit(Box::new(client));
     }
@@ -165,6 +176,10 @@ impl Complaint {
         );
     }
 }
+
+/// Connections accepted from one listener before the others, the settings and a drain are looked at.
+/// Redis's `MAX_ACCEPTS_PER_CALL`.
+const ACCEPTS_PER_PASS: usize = 1000;
 
 /// How long accepting rests when there are no descriptors: short for those who wait, and long
 /// enough that a full server does not spin.

@@ -56,9 +56,17 @@ impl Held {
     pub(crate) fn without(mut self: Box<Self>, count: usize) -> Option<Box<Self>> {
         self.served += count;
         debug_assert!(self.served <= self.bytes.len());
+        if self.served > SERVED_BYTES_KEPT {
+            self.bytes = self.bytes[mem::take(&mut self.served)..].to_vec();
+            self.parser.shrink();
+        }
         (self.served < self.bytes.len()).then_some(self)
     }
 }
+
+/// Bytes already served that are kept in front of those that are not. Beyond that it is cheaper to
+/// move those than to keep, until the rest of a request comes, the memory that a huge one has left.
+const SERVED_BYTES_KEPT: usize = 64 * 1024;
 
 /// The state of a lingering close: what was owed is sent, then our end, and then the peer's bytes
 /// are read away until it ends too. A socket closed with unread bytes in it would send a reset
@@ -66,10 +74,10 @@ impl Held {
 #[derive(Debug)]
 pub(crate) struct Leaving {
     pub(crate) why: Closed,
-    /// When it began, by the coarse clock.
-    since_s: u32,
     /// Everything owed was sent, and our end behind it.
     pub(crate) sending_ended: bool,
+    /// When that was, by the coarse clock.
+    pub(crate) since_s: u32,
     /// Bytes read away so far.
     pub(crate) discarded: usize,
     /// It has had its time: the next turn closes it.
@@ -95,22 +103,22 @@ impl Client {
     }
 
     /// Puts the client on its way out.
-    pub(crate) fn leave(&mut self, why: Closed, now_s: u32) {
+    pub(crate) fn leave(&mut self, why: Closed) {
         self.held = None;
         self.leaving = Some(Leaving {
             why,
-            since_s: now_s,
             sending_ended: false,
+            since_s: 0,
             discarded: 0,
             overdue: false,
         });
     }
 
     /// Ends the rest of a client that is overdue: it leaves, and if it was leaving, it goes.
-    pub(crate) fn expire(&mut self, now_s: u32) {
+    pub(crate) fn expire(&mut self) {
         match &mut self.leaving {
             Some(leaving) => leaving.overdue = true,
-            None => self.leave(Closed::Timeout, now_s),
+            None => self.leave(Closed::Timeout),
         }
     }
 
@@ -119,13 +127,23 @@ impl Client {
         self.leaving.as_ref().is_none_or(Leaving::is_counted)
     }
 
-    /// Whether the client has rested for too long: behind its farewell, or by the directive
-    /// `timeout` (0 means for ever).
+    /// Whether it has been sent all that it is owed, and our end, and only its own end is waited for.
+    pub(crate) fn is_seen_off(&self) -> bool {
+        self.leaving
+            .as_ref()
+            .is_some_and(|leaving| leaving.sending_ended)
+    }
+
+    /// Whether the client has rested for too long: behind its farewell, before it took what it is
+    /// owed, or by the directive `timeout` (0 means for ever).
     pub(crate) fn is_overdue(&self, now_s: u32, timeout_s: u32) -> bool {
-        match &self.leaving {
-            Some(leaving) => now_s.saturating_sub(leaving.since_s) > FAREWELL_S_MAX,
-            None => timeout_s > 0 && now_s.saturating_sub(self.parked_at_s) > timeout_s,
-        }
+        let (since_s, limit_s) = match &self.leaving {
+            Some(leaving) if leaving.sending_ended => (leaving.since_s, FAREWELL_S_MAX),
+            Some(_) => (self.parked_at_s, OWED_S_MAX),
+            None if timeout_s > 0 => (self.parked_at_s, timeout_s),
+            None => return false,
+        };
+        now_s.saturating_sub(since_s) > limit_s
     }
 }
 
@@ -136,9 +154,12 @@ impl Leaving {
     }
 }
 
-/// Seconds between the last reply to a client and its close, if the peer does not end before. One
-/// round trip is what an attentive peer takes; the coarse clock may add one second.
+/// Seconds between our end and the close, if the peer does not end before. A round trip is what an
+/// attentive peer takes. The coarse clock may add one.
 const FAREWELL_S_MAX: u32 = 2;
+
+/// Seconds that a client on its way out may take nothing of what it is owed.
+const OWED_S_MAX: u32 = 60;
 
 /// Why a client was closed.
 #[derive(Debug)]
@@ -156,10 +177,7 @@ pub(crate) enum Closed {
     /// The socket failed; a reset by the peer is the everyday case.
     Io(io::Error),
     /// The server drains.
-    Drained {
-        /// Bytes had come from it since it last rested, so its reply may still be under way.
-        heard: bool,
-    },
+    Drained,
     /// A command's handler panicked.
     Panicked,
     /// The server had `maxclients` already.
@@ -169,10 +187,7 @@ pub(crate) enum Closed {
 impl Closed {
     /// Whether the peer may still be sending and is owed an orderly end.
     pub(crate) fn wants_farewell(&self) -> bool {
-        !matches!(
-            self,
-            Self::PeerLeft | Self::Io(_) | Self::Http | Self::Drained { heard: false }
-        )
+        !matches!(self, Self::PeerLeft | Self::Io(_) | Self::Http)
     }
 }
 
@@ -185,7 +200,7 @@ impl fmt::Display for Closed {
             Self::Http => f.write_str("it spoke HTTP"),
             Self::Timeout => f.write_str("it was idle for longer than `timeout`"),
             Self::Io(error) => write!(f, "{error}"),
-            Self::Drained { .. } => f.write_str("the server drains"),
+            Self::Drained => f.write_str("the server drains"),
             Self::Panicked => f.write_str("a command's handler panicked"),
             Self::Refused => f.write_str("`maxclients` was reached"),
         }
@@ -201,5 +216,53 @@ impl From<io::Error> for Closed {
 impl From<ProtocolError> for Closed {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    fn client() -> Client {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let addr = listener.local_addr().expect("it is bound");
+        let socket = TcpStream::connect(addr).expect("it listens");
+        Client::new(1, 0, socket, addr)
+    }
+
+    #[test]
+    fn timeout_counts_from_the_last_park_and_0_means_for_ever() {
+        let mut client = client();
+        client.parked_at_s = 100;
+        assert!(!client.is_overdue(110, 10));
+        assert!(client.is_overdue(111, 10));
+        assert!(!client.is_overdue(u32::MAX, 0));
+    }
+
+    #[test]
+    fn a_farewell_waits_longer_for_who_still_reads_than_for_who_only_has_to_end() {
+        let mut client = client();
+        client.leave(Closed::Quit);
+        client.parked_at_s = 100;
+        assert!(!client.is_overdue(100 + OWED_S_MAX, 0));
+        assert!(client.is_overdue(101 + OWED_S_MAX, 0));
+        if let Some(leaving) = &mut client.leaving {
+            leaving.sending_ended = true;
+            leaving.since_s = 200;
+        }
+        assert!(!client.is_overdue(200 + FAREWELL_S_MAX, 0));
+        assert!(client.is_overdue(201 + FAREWELL_S_MAX, 0));
+    }
+
+    #[test]
+    fn what_a_huge_request_needed_is_given_back_when_it_is_served() {
+        let mut held = Box::new(Held::new(&vec![b'x'; 1 << 20], Parser::default()));
+        held.extend(b"PI");
+        let held = held.without(1 << 20).expect("two bytes are left");
+        assert_eq!(held.bytes, b"PI");
+        assert!(held.bytes.capacity() < 100);
+        assert!(held.without(2).is_none());
     }
 }

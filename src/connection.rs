@@ -39,7 +39,12 @@ impl Connection {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         debug_assert!(!buffer.is_empty());
         let count = unless_blocked(|| self.socket.read(buffer))?;
-        self.ended |= count == Some(0);
+        match count {
+            Some(0) => self.ended = true,
+            // The event was not about this peer's end: that would have been read.
+            None => self.ending = false,
+            Some(_) => {}
+        }
         Ok(count)
     }
 

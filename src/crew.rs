@@ -1,12 +1,14 @@
 //! The workers' threads: hiring them, and letting them go.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::pool::Pool;
 use crate::server::Shared;
 use crate::worker::Worker;
 
@@ -27,6 +29,8 @@ struct Members {
     wanted: usize,
     /// Threads ever started: the next one's number.
     hired: usize,
+    /// No thread is to be started any more.
+    dismissed: bool,
 }
 
 impl Crew {
@@ -35,6 +39,9 @@ impl Crew {
     /// If a thread cannot be started, those before it stay.
     pub(crate) fn resize(shared: &Arc<Shared>, wanted: usize) -> io::Result<()> {
         let mut members = shared.crew.members.lock();
+        if members.dismissed {
+            return Ok(());
+        }
         if members.wanted > wanted {
             shared.pool.retire(members.wanted - wanted);
             members.wanted = wanted;
@@ -47,6 +54,13 @@ impl Crew {
             members.wanted += 1;
         }
         Ok(())
+    }
+
+    /// Has every worker end once its turn is over, and lets none be started again.
+    pub(crate) fn dismiss(&self, pool: &Pool) {
+        let mut members = self.members.lock();
+        pool.retire(mem::take(&mut members.wanted));
+        members.dismissed = true;
     }
 
     /// How many threads there are.

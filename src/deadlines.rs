@@ -21,7 +21,10 @@ pub(crate) fn run(shared: &Shared, stop: &Receiver<Never>) {
         let timeout_s = shared.settings.timeout_s();
         shared.pool.fetch(
             |client| client.is_overdue(now_s, timeout_s),
-            |client| client.expire(now_s),
+            |mut client| {
+                client.expire();
+                shared.pool.submit(client);
+            },
         );
     }
 }

@@ -40,7 +40,7 @@
 //! | 6 dispatch | `command/mod.rs` | name → arity → handler | – |
 //! | 7 reply | `resp/reply.rs` | reply → bytes | – |
 //! | 8 write | `connection.rs` | one write for a batch | 64 KiB and one reply |
-//! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 2 s |
+//! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 2 to 3 s |
 //!
 //! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `crew.rs` (the
 //! threads), `deadlines.rs` (the clock), `listen.rs`, `open_files.rs`, `server.rs` (wiring, start
@@ -75,6 +75,6 @@ mod worker;
 
 pub use command::{Arity, Command, Commands};
 pub use config::Config;
-pub use resp::{ProtocolError, Replied, Reply, Request};
+pub use resp::{Replied, Reply, Request};
 pub use server::{Drained, ReconfigureError, Server, ServerHandle, StartError};
 pub use session::Session;

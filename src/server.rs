@@ -37,8 +37,9 @@ pub struct ServerHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Clients that were cut off at the deadline: they had not taken their replies, or were still
-    /// being served. 0 means that every request received whole was answered.
+    /// Clients that were cut off at the deadline, because they had not taken their replies, were
+    /// still being served, or had not been come to. 0 means that every request that was read was
+    /// answered, and the answer sent.
     pub cut: usize,
 }
 
@@ -52,6 +53,7 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
         /// What the system says.
+        #[source]
         error: io::Error,
     },
     /// Every address of `bind` may be missing, and is.
@@ -59,19 +61,22 @@ pub enum StartError {
     NoAddress,
     /// The limit on open files leaves no room for a single client.
     #[error("the limit on open files is too low: {0}")]
-    OpenFiles(io::Error),
+    OpenFiles(#[source] io::Error),
     /// The system refuses what waiting for events needs.
     #[error("cannot set up polling: {0}")]
-    Poll(io::Error),
+    Poll(#[source] io::Error),
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}; fewer `workers` may help")]
-    Thread(io::Error),
+    Thread(#[source] io::Error),
 }
 
 /// Why a running server keeps its configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReconfigureError {
+    /// It is about to stop.
+    #[error("the server drains")]
+    Draining,
     /// The directive takes effect at the start only.
     #[error("`{0}` cannot change while the server runs; restart it")]
     Fixed(&'static str),
@@ -81,7 +86,7 @@ pub enum ReconfigureError {
     /// The system refuses a thread. The other settings hold, and there are as many workers as could
     /// be.
     #[error("cannot start a thread: {0}; fewer `workers` may help")]
-    Thread(io::Error),
+    Thread(#[source] io::Error),
 }
 
 impl Server {
@@ -102,7 +107,7 @@ impl Server {
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
-        let pool = Pool::new(clients_max + open_files::REFUSED_MAX, Config::WORKERS_MAX);
+        let pool = Pool::new(clients_max + open_files::REFUSED_MAX);
         let shared = Shared {
             commands,
             pool: pool.map_err(StartError::Poll)?,
@@ -161,13 +166,11 @@ impl Server {
         let (_stop, stopped) = crossbeam_channel::bounded(0);
         let clock = Arc::clone(&shared);
         spawn("clock", move || deadlines::run(&clock, &stopped))?;
-        Crew::resize(&shared, workers).map_err(|error| {
-            // Those who were hired already.
-            let _ = Crew::resize(&shared, 0);
-            StartError::Thread(error)
-        })?;
         let acceptor = Acceptor::new(Arc::clone(&shared), door);
-        let acceptor = spawn("acceptor", move || acceptor.run())?;
+        let acceptor = Crew::resize(&shared, workers)
+            .map_err(StartError::Thread)
+            .and_then(|()| spawn("acceptor", move || acceptor.run()))
+            .inspect_err(|_| shared.crew.dismiss(&shared.pool))?;
         shared.wait_for_drain();
         Ok(drain(&shared, acceptor))
     }
@@ -202,11 +205,17 @@ fn drain(shared: &Arc<Shared>, acceptor: thread::JoinHandle<()>) -> Drained {
         shared.wait_until_empty(start + timeout);
     }
     let cut = shared.clients.load(Ordering::Relaxed);
-    // Fewer threads need no new one.
-    let _ = Crew::resize(shared, 0);
-    shared.crew.wait_until_gone(start + timeout);
+    shared.crew.dismiss(&shared.pool);
+    shared.crew.wait_until_gone(Instant::now() + LAST_TURN);
+    shared
+        .pool
+        .empty(|client| shared.close(client, &Closed::Drained));
     Drained { cut }
 }
+
+/// How long workers have to end their last turn once the drain is over. Only a handler that hangs
+/// takes longer, and that one is not waited for.
+const LAST_TURN: Duration = Duration::from_millis(100);
 
 impl ServerHandle {
     /// Has the server drain: no more connections are accepted, every request received whole is
@@ -219,7 +228,8 @@ impl ServerHandle {
         self.shared.life_changed.notify_all();
     }
 
-    /// How many worker threads there are. After a change of `workers` it follows as turns end.
+    /// How many worker threads there are. After a change of `workers` it follows as turns end; a
+    /// handler that blocks keeps its worker for as long.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.shared.crew.size()
@@ -230,10 +240,14 @@ impl ServerHandle {
     ///
     /// # Errors
     ///
-    /// A [`ReconfigureError`] says why the server keeps the configuration that it has.
+    /// A [`ReconfigureError`] says why the server keeps the configuration that it has. Only
+    /// [`ReconfigureError::Thread`] comes after all the rest has taken effect.
     pub fn reconfigure(&self, config: &Config) -> Result<(), ReconfigureError> {
         let shared = &self.shared;
         let mut current = shared.config.lock();
+        if shared.life.lock().drain_wanted {
+            return Err(ReconfigureError::Draining);
+        }
         current.check_fixed(config)?;
         if config.maxclients > shared.maxclients_at_start {
             return Err(ReconfigureError::MaxclientsBeyond(
@@ -336,7 +350,13 @@ impl Shared {
 
     /// Gives a connection a place; `None` if there is none left.
     pub(crate) fn assign_place(&self) -> Option<usize> {
-        let place = self.pool.assign()?;
+        let place = self.pool.assign().or_else(|| {
+            // Rather than to refuse anybody, those are let go who have been sent everything.
+            let seen_off = |client: &Client| client.is_seen_off();
+            self.pool
+                .fetch(seen_off, |client| self.close(client, &Closed::PeerLeft));
+            self.pool.assign()
+        })?;
         self.connections.fetch_add(1, Ordering::Relaxed);
         Some(place)
     }

@@ -70,20 +70,19 @@ impl Worker {
             };
             match outcome {
                 Ok(Pause::Spent) => return self.shared.pool.resubmit(client),
-                Ok(Pause::Quiet | Pause::Blocked) => match self.rest(client) {
+                Ok(pause @ (Pause::Quiet | Pause::Blocked)) => match self.rest(client, pause) {
                     Some(ready) => client = ready,
                     None => return,
                 },
-                Err(why) if client.leaving.is_none() && why.wants_farewell() => {
-                    client.leave(why, self.shared.now_s());
-                }
+                Err(why) if client.leaving.is_none() && why.wants_farewell() => client.leave(why),
                 Err(why) => return self.shared.close(client, &why),
             }
         }
     }
 
     /// Parks the client. Gives it back if it has something to say already.
-    fn rest(&self, mut client: Box<Client>) -> Option<Box<Client>> {
+    fn rest(&self, mut client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
+        debug_assert_eq!(pause == Pause::Blocked, client.connection.owes());
         client.parked_at_s = self.shared.now_s();
         match self.shared.pool.park(client) {
             Parked::Resting => None,
@@ -137,20 +136,20 @@ impl Worker {
         }
         while !client.connection.ended() {
             if phase == Phase::Closing {
-                return Err(Closed::Drained { heard: true });
+                return Err(Closed::Drained);
             }
             if budget.bytes == 0 {
                 return Ok(Pause::Spent);
             }
             let Some(count) = client.connection.read(&mut self.input)? else {
-                return quiet(phase, budget.is_touched());
+                return quiet(phase);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
             if let Some(pause) = self.serve_input(client, count, budget)? {
                 return Ok(pause);
             }
             if client.connection.is_drained(count, self.input.len()) {
-                return quiet(phase, true);
+                return quiet(phase);
             }
         }
         Err(Closed::PeerLeft)
@@ -187,7 +186,8 @@ impl Worker {
                 mem::take(&mut self.parser),
             ))),
         };
-        if !self.output.send(&mut client.connection)? {
+        // Who is blocked must still owe something when it is parked, or it is not watched for room.
+        if pause != Some(Pause::Blocked) && !self.output.send(&mut client.connection)? {
             return Ok(Some(Pause::Blocked));
         }
         Ok(pause)
@@ -213,6 +213,7 @@ impl Worker {
                 self.shared.count_out();
             }
             leaving.sending_ended = true;
+            leaving.since_s = self.shared.now_s();
         }
         while budget.bytes > 0 {
             let Some(count) = connection.read(&mut self.input)? else {
@@ -229,10 +230,10 @@ impl Worker {
 }
 
 /// The socket has nothing left to read: a client rests, unless the server drains.
-fn quiet(phase: Phase, heard: bool) -> Result<Pause, Closed> {
+fn quiet(phase: Phase) -> Result<Pause, Closed> {
     match phase {
         Phase::Serving => Ok(Pause::Quiet),
-        Phase::Draining | Phase::Closing => Err(Closed::Drained { heard }),
+        Phase::Draining | Phase::Closing => Err(Closed::Drained),
     }
 }
 
@@ -348,12 +349,6 @@ impl Default for Budget {
     }
 }
 
-impl Budget {
-    fn is_touched(&self) -> bool {
-        self.bytes < TURN_BYTES
-    }
-}
-
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
@@ -378,6 +373,6 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 /// its room.
 const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
 
-/// Bytes read away from a client on its way out: as much as a socket's buffers hold on both sides,
-/// so that a peer which stops when it sees our end is never reset.
-const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes read away from a client on its way out: many times what the buffers of two sockets hold, so
+/// that a peer which sends without pause still has time to see our end before it is reset.
+const DISCARDED_BYTES_MAX: usize = 256 * 1024 * 1024;

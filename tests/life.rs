@@ -342,6 +342,75 @@ fn a_drain_ends_a_client_that_never_pauses_between_two_replies() {
 }
 
 #[test]
+fn a_drain_that_runs_out_of_time_leaves_no_connection_open() {
+    let server = TestServer::with(
+        Config {
+            drain_timeout_ms: 100,
+            ..config(1)
+        },
+        Commands::builtin(),
+    );
+    // As long as a program keeps it, what the server shares is there.
+    let handle = server.handle.clone();
+    let (mut deaf, mut other) = (server.connect(), server.connect());
+    deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
+    assert_eq!(server.drain().cut, 1);
+    let mut bytes = vec![0; 1 << 20];
+    // Replies that the kernel has taken, and then the end or a reset.
+    while deaf.socket.read(&mut bytes).is_ok_and(|count| count > 0) {}
+    assert_eq!(handle.workers(), 0);
+}
+
+#[test]
+fn who_drains_is_not_reconfigured() {
+    let server = TestServer::start(1);
+    let handle = server.handle.clone();
+    server.drain();
+    let error = handle.reconfigure(&config(2)).expect_err("it has stopped");
+    assert_eq!(error.to_string(), "the server drains");
+    assert_eq!(handle.workers(), 0);
+}
+
+#[test]
+fn those_who_linger_behind_their_farewell_keep_nobody_out() {
+    let server = with_maxclients(1);
+    let lingering: Vec<_> = (0..100)
+        .map(|_| {
+            let mut peer = server.connect();
+            peer.ask("QUIT\r\n", "+OK\r\n");
+            peer.expect_end();
+            peer
+        })
+        .collect();
+    server.connect().ping();
+    drop(lingering);
+}
+
+#[test]
+fn who_reads_in_bursts_gets_every_reply() {
+    let server = TestServer::start(1);
+    let replies = b"-ERR unknown command 'x', with args beginning with: \r\n".repeat(1000);
+    let mut peer = server.connect();
+    let mut writer = peer.socket.try_clone().expect("a descriptor is left");
+    let writing = thread::spawn(move || {
+        for _ in 0..200 {
+            writer
+                .write_all(&b"x\n".repeat(1000))
+                .expect("the server takes the requests");
+        }
+    });
+    for round in 0..200 {
+        if round % 8 == 0 {
+            // Meanwhile, the server is blocked, and a burst makes room for it.
+            thread::park_timeout(Duration::from_millis(2));
+        }
+        peer.expect(&replies);
+    }
+    writing.join().expect("everything was sent");
+    peer.ping();
+}
+
+#[test]
 fn the_first_address_chooses_the_port_for_all() {
     let mut config = config(1);
     config.bind = Config::default().bind;

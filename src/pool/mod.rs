@@ -28,18 +28,18 @@ pub(crate) struct Pool {
     followers: AtomicUsize,
     /// The leader waits for events or is about to, and nobody has woken it yet.
     leader_waits: AtomicBool,
-    /// A `Work::Look` of a hand-over is in the queue.
+    /// A `Work::Look` is in the queue; there is never another.
     look_sent: AtomicBool,
     /// Workers that are to end.
     surplus: AtomicUsize,
 }
 
 impl Pool {
-    /// `clients_max` is how many clients there can be at once, `workers_max` how many workers.
-    pub(crate) fn new(clients_max: usize, workers_max: usize) -> io::Result<Self> {
+    /// `clients_max` is how many clients there can be at once.
+    pub(crate) fn new(clients_max: usize) -> io::Result<Self> {
         Ok(Self {
-            // One for each client, one for each worker that is told to end, one for a hand-over.
-            queue: Queue::new(clients_max + workers_max + 1),
+            // One place for each client, and one for a `Look`.
+            queue: Queue::new(clients_max + 1),
             parking: Parking::new(clients_max)?,
             followers: AtomicUsize::new(0),
             leader_waits: AtomicBool::new(false),
@@ -85,8 +85,10 @@ impl Pool {
         }
         loop {
             if self.take_surplus() {
-                // The queue or the watch may have counted on this worker.
+                // The queue or the watch may have counted on this worker, and so may the next that
+                // is to end.
                 self.hand_over();
+                self.call_surplus();
                 return None;
             }
             let work = self
@@ -98,7 +100,8 @@ impl Pool {
                 });
             match work {
                 Some(Work::Serve(client)) => return Some(client),
-                Some(Work::Look) => self.look_sent.store(false, Ordering::Relaxed),
+                // Acquires what those wanted who left it at this `Look` instead of sending another.
+                Some(Work::Look) => _ = self.look_sent.swap(false, Ordering::AcqRel),
                 None => {}
             }
         }
@@ -113,35 +116,44 @@ impl Pool {
                 self.rouse();
             }
         } else if self.followers.load(Ordering::Relaxed) > 0
-            && !self.look_sent.swap(true, Ordering::Relaxed)
+            && !self.look_sent.swap(true, Ordering::AcqRel)
         {
             self.queue.send(Work::Look);
         }
     }
 
-    /// Takes every resting client that is `wanted` out of parking and into the queue.
-    pub(crate) fn fetch(
-        &self,
-        wanted: impl Fn(&Client) -> bool,
-        mut prepare: impl FnMut(&mut Client),
-    ) {
-        self.parking.fetch(wanted, |mut client| {
-            prepare(&mut client);
-            self.submit(client);
-        });
+    /// Takes out every resting client that is `wanted`.
+    pub(crate) fn fetch(&self, wanted: impl Fn(&Client) -> bool, fetched: impl FnMut(Box<Client>)) {
+        self.parking.fetch(wanted, fetched);
+    }
+
+    /// Takes out every client that rests or waits in the queue.
+    pub(crate) fn empty(&self, mut taken: impl FnMut(Box<Client>)) {
+        self.parking.fetch(|_| true, &mut taken);
+        while let Some(work) = self.queue.try_take() {
+            if let Work::Serve(client) = work {
+                taken(client);
+            }
+        }
     }
 
     /// From now on no client rests for want of something to read, and those who do are served once
     /// more.
     pub(crate) fn begin_drain(&self) {
         self.parking.begin_drain();
-        self.fetch(|_| true, |_| {});
+        self.fetch(|_| true, |client| self.submit(client));
     }
 
     /// Has `count` workers end, each at the end of its turn.
     pub(crate) fn retire(&self, count: usize) {
         self.surplus.fetch_add(count, Ordering::Relaxed);
-        for _ in 0..count {
+        self.call_surplus();
+    }
+
+    /// Calls a worker that waits, if there are still some to end. It will call the next.
+    fn call_surplus(&self) {
+        if self.surplus.load(Ordering::Relaxed) > 0 && !self.look_sent.swap(true, Ordering::AcqRel)
+        {
             self.send(Work::Look);
         }
     }

@@ -21,9 +21,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// `places` is how much may wait at once. It must have one for every admitted client and for
-    /// every `Work::Look` that may be under way: then the queue is never full, and sending never
-    /// waits.
+    /// `places` is how much may wait at once. It must be enough for every client that has a place in
+    /// parking and for the one `Work::Look`: then the queue is never full, and sending never waits.
     pub(super) fn new(places: usize) -> Self {
         let (sender, receiver) = crossbeam_channel::bounded(places);
         Self { sender, receiver }

@@ -20,7 +20,7 @@ fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
 }
 
 fn pool() -> Pool {
-    Pool::new(4, 1).expect("the system lets us poll")
+    Pool::new(4).expect("the system lets us poll")
 }
 
 /// Parks `client`, which must rest.
@@ -205,4 +205,37 @@ fn rule_2_a_hand_over_wakes_the_leader_for_what_waits_in_the_queue() {
         pool.hand_over();
         pool.parking.watch(&mut watch, None, |_| ());
     });
+}
+
+#[test]
+fn resizing_over_and_over_never_fills_the_queue() {
+    let pool = pool();
+    for _ in 0..100 {
+        pool.retire(3);
+        assert_eq!(pool.unretire(3), 3);
+    }
+    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+    assert!(pool.queue.is_empty());
+}
+
+#[test]
+fn a_worker_that_ends_calls_the_next_that_is_to_end() {
+    let pool = pool();
+    pool.retire(2);
+    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+    pool.look_sent.store(false, Ordering::Relaxed);
+    assert!(pool.next(&mut 0).is_none());
+    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+}
+
+#[test]
+fn everybody_is_taken_out_wherever_they_are() {
+    let pool = pool();
+    let (resting, _peer) = client(&pool);
+    let (waiting, _peer) = client(&pool);
+    park(&pool, resting);
+    pool.submit(waiting);
+    let mut places = Vec::new();
+    pool.empty(|client| places.push(client.place));
+    assert_eq!(places, [0, 1]);
 }

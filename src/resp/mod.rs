@@ -2,7 +2,9 @@
 //!
 //! Nothing here knows a socket, a thread or a command, and nothing here needs more than std. The
 //! protocol is described at <https://redis.io/docs/latest/develop/reference/protocol-spec/>; where
-//! that text is silent, Redis's own `src/networking.c` (7.2) decides, down to the error texts.
+//! that text is silent, redis-server 7.0.15 decides, down to the error texts, with two exceptions:
+//! what comes out never depends on how the bytes were cut, and a NUL in a header is a mistake like
+//! any other and no reason to wait.
 
 mod inline;
 mod integer;
@@ -16,5 +18,5 @@ mod tests;
 
 pub(crate) use limits::Limits;
 pub use reply::{Replied, Reply};
-pub(crate) use request::Parser;
-pub use request::{ProtocolError, Request};
+pub use request::Request;
+pub(crate) use request::{Parser, ProtocolError};

@@ -68,7 +68,7 @@ impl fmt::Debug for Request<'_> {
 ///
 /// The texts are Redis's (`setProtocolError` in `src/networking.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProtocolError {
+pub(crate) enum ProtocolError {
     /// An inline request of more than 64 KiB.
     TooBigInlineRequest,
     /// An inline request with a quote that does not close, or closes in the middle of a word.
@@ -178,6 +178,12 @@ impl Parser {
             *self = Self::default();
         }
         result
+    }
+
+    /// Gives back memory that a large request needed and the one under way does not.
+    pub(crate) fn shrink(&mut self) {
+        self.words.shrink_to_fit();
+        self.unquoted.shrink_to_fit();
     }
 
     fn advance(&mut self, input: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
