@@ -208,12 +208,13 @@ impl Worker {
             return Ok(Pause::Blocked);
         }
         if !leaving.sending_ended {
-            connection.end_sending()?;
+            // First of all: who sees our end may come again at once, and must find room.
             if leaving.is_counted() {
                 self.shared.count_out();
             }
             leaving.sending_ended = true;
             leaving.since_s = self.shared.now_s();
+            connection.end_sending()?;
         }
         while budget.bytes > 0 {
             let Some(count) = connection.read(&mut self.input)? else {
