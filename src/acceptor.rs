@@ -177,8 +177,8 @@ impl Complaint {
     }
 }
 
-/// Connections accepted from one listener before the others, the settings and a drain are looked at.
-/// Redis's `MAX_ACCEPTS_PER_CALL`.
+/// Connections accepted from one listener before the others, the settings and a drain are looked
+/// at. Redis's `MAX_ACCEPTS_PER_CALL`.
 const ACCEPTS_PER_PASS: usize = 1000;
 
 /// How long accepting rests when there are no descriptors: short for those who wait, and long

@@ -127,7 +127,8 @@ impl Client {
         self.leaving.as_ref().is_none_or(Leaving::is_counted)
     }
 
-    /// Whether it has been sent all that it is owed, and our end, and only its own end is waited for.
+    /// Whether it has been sent all that it is owed, and our end, and only its own end is waited
+    /// for.
     pub(crate) fn is_seen_off(&self) -> bool {
         self.leaving
             .as_ref()

@@ -374,6 +374,6 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 /// its room.
 const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
 
-/// Bytes read away from a client on its way out: many times what the buffers of two sockets hold, so
-/// that a peer which sends without pause still has time to see our end before it is reset.
+/// Bytes read away from a client on its way out: many times what the buffers of two sockets hold,
+/// so that a peer which sends without pause still has time to see our end before it is reset.
 const DISCARDED_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -1,4 +1,5 @@
-//! A real client: the `redis` crate, which pipelines its own handshake in front of the first request.
+//! A real client: the `redis` crate, which pipelines its own handshake in front of the first
+//! request.
 
 mod common;
 

@@ -21,8 +21,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// `places` is how much may wait at once. It must be enough for every client that has a place in
-    /// parking and for the one `Work::Look`: then the queue is never full, and sending never waits.
+    /// `places` is how much may wait at once. It must be enough for every client that has a place
+    /// in parking and for the one `Work::Look`: then the queue is never full, and sending never
+    /// waits.
     pub(super) fn new(places: usize) -> Self {
         let (sender, receiver) = crossbeam_channel::bounded(places);
         Self { sender, receiver }

@@ -1,0 +1,232 @@
+//! Processes: the program itself, and the tools that talk to it. Each is killed when it is dropped,
+//! and every wait for one has a deadline.
+
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::common::{PATIENCE, Peer};
+
+/// A running process, both of whose outputs are read as they come, so that it never waits for us.
+pub(crate) struct Process {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+}
+
+/// What a process has left behind.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Process {
+    /// Starts `command` with an empty standard input.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_with_input(command, "")
+    }
+
+    /// Starts `command`, which is to read `input`. Short inputs only: a pipe holds them.
+    pub(crate) fn start_with_input(command: &mut Command, input: &str) -> Self {
+        let spawned = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(error) if error.kind() == ErrorKind::NotFound => panic!("{}", missing(&name)),
+            Err(error) => panic!("cannot run {name}: {error}"),
+        };
+        let mut stdin = child.stdin.take().expect("it is piped");
+        let stdout = Output::of(child.stdout.take().expect("it is piped"));
+        let stderr = Output::of(child.stderr.take().expect("it is piped"));
+        // A process that has ended without reading its input says by its status what that means.
+        let _ = stdin.write_all(input.as_bytes());
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Sends the signal `name`, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        // The shell's own `kill`, because the program of that name is not on every machine.
+        let kill = format!("kill -s {name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.expect("there is a shell").success(), "{kill}");
+    }
+
+    /// Waits for the process to end by itself.
+    #[track_caller]
+    pub(crate) fn ended(mut self, within: Duration) -> Ended {
+        let deadline = Instant::now() + within;
+        // The outputs end with the process.
+        let ended = self.stdout.ends_by(deadline) && self.stderr.ends_by(deadline);
+        let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
+        assert!(
+            ended,
+            "it has not ended within {within:?}; it printed {stdout:?} and {stderr:?}"
+        );
+        Ended {
+            status: self.child.wait().expect("it is our child"),
+            stdout,
+            stderr,
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// Has printed nothing on standard error and ended with success. Gives what it has printed.
+    #[track_caller]
+    pub(crate) fn without_complaint(self) -> String {
+        assert_eq!((self.status.code(), self.stderr.as_str()), (Some(0), ""));
+        self.stdout
+    }
+}
+
+/// respool as a process of its own, on a free port of the loopback. There is one at a time: the
+/// limits of time in these tests are for a server that has the machine to itself.
+pub(crate) struct Respool {
+    process: Process,
+    pub(crate) addr: SocketAddr,
+    // Dropped last, when the process has ended.
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+impl Respool {
+    /// The program with so many workers, and one line in its log for each client that comes.
+    pub(crate) fn start(workers: usize) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+        command.args(["--loglevel", "verbose", "--workers", &workers.to_string()]);
+        Self::run(&mut command, PATIENCE)
+    }
+
+    /// `command`, which is to run respool with the arguments that are added to it. It is listening
+    /// when this returns.
+    pub(crate) fn run(command: &mut Command, patience: Duration) -> Self {
+        command.args(["--bind", "127.0.0.1", "--port", "0"]);
+        let alone = ALONE.lock();
+        let process = Process::start(command);
+        let line = process.stdout.line_by(Instant::now() + patience);
+        let Some(addr) = line.as_deref().and_then(answers_on) else {
+            let stderr = process.stderr.text();
+            panic!("it does not say where it answers: {line:?} and {stderr:?}");
+        };
+        Self {
+            process,
+            addr,
+            _alone: alone,
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Peer {
+        Peer::connect(self.addr)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Waits for the end of the process.
+    #[track_caller]
+    pub(crate) fn ended(self, within: Duration) -> Ended {
+        self.process.ended(within)
+    }
+
+    /// The server is as it was before the test: it answers, has complained of nothing, and ends in
+    /// order when it is told to. Gives its log.
+    #[track_caller]
+    pub(crate) fn stop(self) -> String {
+        self.connect().ping();
+        self.signal("TERM");
+        self.ended(PATIENCE).without_complaint()
+    }
+}
+
+/// The first address in the line that the program greets with.
+fn answers_on(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(" answers on ")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+fn missing(program: &str) -> String {
+    format!(
+        "{program} is missing. redis-cli and redis-benchmark are in the package redis-tools of Debian and \
+         Ubuntu (`apt-get install redis-tools`), and in redis of Fedora and Homebrew; tests/run.sh \
+         installs them where it can"
+    )
+}
+
+/// One of a process's outputs, as far as it has come.
+#[derive(Clone, Default)]
+struct Output(Arc<(Mutex<Written>, Condvar)>);
+
+#[derive(Default)]
+struct Written {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Output {
+    /// Reads `pipe` to its end, on a thread that ends with it.
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let output = Self::default();
+        let reader = output.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while !reader.0.0.lock().ended {
+                // Nothing more comes after an error either.
+                let count = pipe.read(&mut buffer).unwrap_or(0);
+                let mut written = reader.0.0.lock();
+                written.bytes.extend_from_slice(&buffer[..count]);
+                written.ended = count == 0;
+                reader.0.1.notify_all();
+            }
+        });
+        output
+    }
+
+    /// Waits for the end. Gives whether it came before `deadline`.
+    fn ends_by(&self, deadline: Instant) -> bool {
+        self.wait(deadline, |_| false);
+        self.0.0.lock().ended
+    }
+
+    /// Waits for the first line. `None` if there is none before the end or before `deadline`.
+    fn line_by(&self, deadline: Instant) -> Option<String> {
+        self.wait(deadline, |bytes| bytes.contains(&b'\n'));
+        let text = self.text();
+        text.split_once('\n').map(|(line, _)| line.to_owned())
+    }
+
+    /// Waits until `enough` has come, or the end, or `deadline`.
+    fn wait(&self, deadline: Instant, enough: impl Fn(&[u8]) -> bool) {
+        let (written, changed) = &*self.0;
+        let waiting = |written: &mut Written| !written.ended && !enough(&written.bytes);
+        changed.wait_while_until(&mut written.lock(), waiting, deadline);
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.0.lock().bytes).into_owned()
+    }
+}

@@ -1,0 +1,275 @@
+//! The program as its users meet it: redis-cli and redis-benchmark against the real binary, with
+//! one worker and with two.
+//!
+//! `cargo test --test tools` runs it; plain `cargo test` does not, because it needs both tools.
+//! Without them it fails.
+
+mod common;
+mod load;
+mod process;
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{PATIENCE, Peer};
+use load::Load;
+use process::{Process, Respool};
+
+#[test]
+fn two_redis_cli_at_once_both_print_pong() {
+    with_one_worker_and_with_two(|server| {
+        let both = [(); 2].map(|()| Process::start(&mut redis_cli(server, &["PING"])));
+        for one in both {
+            assert_eq!(one.ended(PATIENCE).without_complaint(), "PONG\n");
+        }
+    });
+}
+
+#[test]
+fn redis_cli_prints_pong_or_the_message() {
+    with_one_worker_and_with_two(|server| {
+        assert_eq!(printed(server, &["PING"]), "PONG\n");
+        assert_eq!(printed(server, &["ping"]), "PONG\n");
+        assert_eq!(printed(server, &["PING", "hello"]), "hello\n");
+        assert_eq!(printed(server, &["PING", ""]), "\n");
+        assert_eq!(printed(server, &["ECHO", "hello"]), "hello\n");
+    });
+}
+
+#[test]
+fn redis_cli_gets_back_what_it_reads_from_its_input_whatever_bytes_that_has() {
+    with_one_worker_and_with_two(|server| {
+        let bytes = "a\r\n\0\u{7f}ü";
+        assert_eq!(
+            printed_for(server, &["-x", "PING"], bytes),
+            "a\r\n\0\u{7f}ü\n"
+        );
+        assert_eq!(printed_for(server, &["-x", "PING"], ""), "\n");
+    });
+}
+
+#[test]
+fn redis_cli_without_a_command_runs_those_that_it_reads() {
+    with_one_worker_and_with_two(|server| {
+        let session = "PING\nping hi\nECHO \"a b\"\nPING a b\nPING\nquit\n";
+        let replies = [
+            "PONG\n",
+            "hi\n",
+            "a b\n",
+            "ERR wrong number of arguments for 'ping' command\n\n",
+            "PONG\n",
+        ];
+        assert_eq!(printed_for(server, &[], session), replies.concat());
+    });
+}
+
+#[test]
+fn redis_cli_repeats_a_ping_on_one_connection() {
+    for workers in [1, 2] {
+        let server = Respool::start(workers);
+        let pongs = printed(&server, &["-r", "1000", "-i", "0", "PING"]);
+        assert_eq!(pongs, "PONG\n".repeat(1000));
+        assert_eq!(clients_before_the_control(&server.stop()), 1);
+    }
+}
+
+#[test]
+fn an_unknown_command_is_an_error_that_leaves_the_connection_open() {
+    for workers in [1, 2] {
+        let server = Respool::start(workers);
+        let error = "ERR unknown command 'FOO', with args beginning with: 'bar' \n\n";
+        assert_eq!(printed(&server, &["FOO", "bar"]), error);
+        // redis-cli connects again without a word, so only the log tells that it had not to.
+        let session = "FOO bar\nPING\n";
+        assert_eq!(printed_for(&server, &[], session), format!("{error}PONG\n"));
+        assert_eq!(clients_before_the_control(&server.stop()), 2);
+    }
+}
+
+#[test]
+fn quit_is_answered_by_ok() {
+    with_one_worker_and_with_two(|server| assert_eq!(printed(server, &["QUIT"]), "OK\n"));
+}
+
+/// redis-cli sends an ECHO of 20 random bytes behind the input, and takes the reply to it as the
+/// end. With CR and LF among them about every seventh time, they show a reply that is not binary
+/// safe.
+#[test]
+fn redis_cli_pipes_inline_and_array_requests_without_an_error() {
+    with_one_worker_and_with_two(|server| {
+        for _ in 0..50 {
+            let requests = "PING\r\nPING x\r\n*1\r\n$4\r\nPING\r\n";
+            let printed = printed_for(server, &["--pipe"], requests);
+            assert!(printed.ends_with("errors: 0, replies: 3\n"), "{printed}");
+        }
+    });
+}
+
+/// It samples for a second when nobody looks at a terminal.
+#[test]
+fn redis_cli_measures_latency() {
+    with_one_worker_and_with_two(|server| {
+        let printed = printed(server, &["--latency"]);
+        let numbers: Vec<f64> = printed
+            .split_whitespace()
+            .map(|number| number.parse().expect(&printed))
+            .collect();
+        let [min, max, mean, samples] = numbers[..] else {
+            panic!("{printed}");
+        };
+        assert!(min <= mean && mean <= max && samples >= 1.0, "{printed}");
+    });
+}
+
+#[test]
+fn redis_benchmark_finishes_with_50_clients() {
+    benchmark_with_one_worker_and_with_two(&["-c", "50", "-n", "100000"]);
+}
+
+#[test]
+fn redis_benchmark_finishes_with_500_clients_that_pipeline() {
+    benchmark_with_one_worker_and_with_two(&["-c", "500", "-P", "16", "-n", "1000000"]);
+}
+
+#[test]
+fn redis_benchmark_finishes_with_a_connection_for_each_request() {
+    benchmark_with_one_worker_and_with_two(&["-c", "50", "-n", "2000", "-k", "0"]);
+}
+
+#[test]
+fn redis_benchmark_finishes_on_two_threads() {
+    benchmark_with_one_worker_and_with_two(&["-c", "50", "-n", "20000", "--threads", "2"]);
+}
+
+/// The trap of every pool whose workers own their connections.
+#[test]
+fn a_thousand_connections_that_idle_keep_nobody_from_a_pong() {
+    // Each of the thousand is a descriptor of this process too.
+    rlimit::increase_nofile_limit(4096).expect("the limit on open files can be raised");
+    with_one_worker_and_with_two(|server| {
+        let crowd = |count: usize| -> Vec<Peer> { (0..count).map(|_| server.connect()).collect() };
+        let mut silent = crowd(500);
+        let mut halves = crowd(250);
+        for half in &mut halves {
+            half.send("*1\r\n$4\r\nPI");
+        }
+        let mut answered = crowd(250);
+        for one in &mut answered {
+            one.ping();
+        }
+
+        for _ in 0..50 {
+            let cli = Process::start(&mut redis_cli(server, &["ping"]));
+            let ended = cli.ended(Duration::from_secs(1));
+            assert_eq!(ended.without_complaint(), "PONG\n");
+        }
+
+        for half in &mut halves {
+            half.ask("NG\r\n", "+PONG\r\n");
+        }
+        for one in silent.iter_mut().chain(&mut answered) {
+            one.ping();
+        }
+    });
+}
+
+/// A reply that a client sees cut short is a lie; the end behind a whole one is the truth about a
+/// server that stops.
+#[test]
+fn sigterm_under_load_ends_within_two_seconds_and_cuts_no_reply_short() {
+    let mut resets = 0;
+    for round in 0..20 {
+        let server = Respool::start(2);
+        let load = Load::start(server.addr);
+        let delay = random_delay();
+        // Nothing is waited for: any moment of a load under way must be as good as any other.
+        thread::sleep(delay);
+
+        let signalled = Instant::now();
+        server.signal("TERM");
+        let ended = server.ended(PATIENCE);
+        let took = signalled.elapsed();
+
+        let heard = load.ended();
+        let log = ended.without_complaint();
+        let context = format!("round {round}, {delay:?} of load, {took:?}: {heard:#?}\n{log}");
+        assert!(took < Duration::from_secs(2), "{context}");
+        assert!(heard.iter().all(|one| !one.cut_short), "{context}");
+        resets += heard.iter().filter(|one| one.reset).count();
+    }
+    report_resets(resets);
+}
+
+/// They are allowed behind a whole reply, and worth to be known of: `--nocapture` shows them.
+#[expect(clippy::print_stderr, reason = "a test's output is its report")]
+fn report_resets(count: usize) {
+    eprintln!("clients whose end was a reset: {count} of 100");
+}
+
+/// 5 to 50 ms.
+fn random_delay() -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_micros(5_000 + random % 45_001)
+}
+
+/// Runs `test` on a server with one worker and on one with two, and sees to it that both outlive
+/// it.
+fn with_one_worker_and_with_two(test: impl Fn(&Respool)) {
+    for workers in [1, 2] {
+        let server = Respool::start(workers);
+        test(&server);
+        server.stop();
+    }
+}
+
+/// redis-benchmark finishes with a row for each kind of PING. What it complains of is not looked
+/// at: this server has no CONFIG, which it asks for first.
+fn benchmark_with_one_worker_and_with_two(args: &[&str]) {
+    with_one_worker_and_with_two(|server| {
+        let mut command = Command::new("redis-benchmark");
+        command
+            .args(["-p", &server.addr.port().to_string(), "-t", "ping", "-q"])
+            .args(args);
+        let ended = Process::start(&mut command).ended(BENCHMARK_PATIENCE);
+        assert!(ended.status.success(), "{}{}", ended.stdout, ended.stderr);
+        // It draws over a line until the line is final.
+        let rows = ended.stdout.replace('\r', "\n");
+        for kind in ["PING_INLINE: ", "PING_MBULK: "] {
+            let is_final = |row: &str| row.starts_with(kind) && row.contains("requests per second");
+            assert!(rows.lines().any(is_final), "no row {kind:?}: {rows}");
+        }
+    });
+}
+
+fn redis_cli(server: &Respool, args: &[&str]) -> Command {
+    let mut command = Command::new("redis-cli");
+    command
+        .args(["-p", &server.addr.port().to_string()])
+        .args(args);
+    command
+}
+
+/// What redis-cli prints. It has no complaint, and ends with success.
+#[track_caller]
+fn printed(server: &Respool, args: &[&str]) -> String {
+    printed_for(server, args, "")
+}
+
+/// What redis-cli prints when it reads `input`.
+#[track_caller]
+fn printed_for(server: &Respool, args: &[&str], input: &str) -> String {
+    Process::start_with_input(&mut redis_cli(server, args), input)
+        .ended(PATIENCE)
+        .without_complaint()
+}
+
+/// Clients that a stopped server's log tells of, without the one that made sure of it at the end.
+fn clients_before_the_control(log: &str) -> usize {
+    log.matches(" came from ").count() - 1
+}
+
+/// Two million requests on a machine that has better things to do.
+const BENCHMARK_PATIENCE: Duration = Duration::from_secs(180);
