@@ -187,10 +187,8 @@ impl Parser {
     }
 
     fn advance(&mut self, input: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
-        let whole = match self.missing {
-            0 => self.start(input, limits)?,
-            _ => self.bulks(input, limits)?,
-        };
+        let begun = self.missing > 0 || self.start(input)?;
+        let whole = begun && self.bulks(input, limits)?;
         let held = if whole { self.at } else { input.len() };
         if held + size_of_val(self.words.as_slice()) > REQUEST_BYTES_MAX {
             return Err(ProtocolError::TooBigRequest);
@@ -207,20 +205,22 @@ impl Parser {
         })
     }
 
-    fn start(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
+    /// Reads the header of an array, or the whole of a line, whose words all stand in it. Gives
+    /// whether that was there.
+    fn start(&mut self, input: &[u8]) -> Result<bool, ProtocolError> {
         self.words.clear();
         self.inline = false;
         match input.first() {
             None => Ok(false),
-            Some(b'*') => self.array(input, limits),
+            Some(b'*') => self.array_header(input),
             Some(_) => self.line(input),
         }
     }
 
-    fn array(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
+    fn array_header(&mut self, input: &[u8]) -> Result<bool, ProtocolError> {
         if let Some(count) = self.short_header(input, b'*') {
             self.missing = count;
-            return self.bulks(input, limits);
+            return Ok(true);
         }
         let Some(header) = self.header(input, ProtocolError::TooBigMultibulkCount)? else {
             return Ok(false);
@@ -232,11 +232,12 @@ impl Parser {
             Some(count) => {
                 // In 1..=ARGUMENTS_MAX, by the arms above.
                 self.missing = count as usize;
-                self.bulks(input, limits)
+                Ok(true)
             }
         }
     }
 
+    /// Reads the bulk strings that are missing. Gives whether none is any more.
     fn bulks(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         while self.missing > 0 {
             let length = match self.bulk {
