@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::client::{Client, Closed};
 use crate::connection::Connection;
 use crate::listen;
-use crate::resp::Reply;
+use crate::resp::{Protocol, Reply};
 use crate::server::{Phase, Shared};
 
 /// The listeners, and the poll that watches them.
@@ -151,7 +151,7 @@ fn refuse_in_passing(socket: TcpStream) {
 /// Redis's words.
 fn refusal() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let _ = Reply::new(&mut bytes).error("ERR max number of clients reached");
+    let _ = Reply::new(&mut bytes, Protocol::Resp2).error("ERR max number of clients reached");
     bytes
 }
 

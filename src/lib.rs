@@ -75,6 +75,6 @@ mod worker;
 
 pub use command::{Arity, Command, Commands};
 pub use config::Config;
-pub use resp::{Replied, Reply, Request};
+pub use resp::{Items, Protocol, Replied, Reply, Request};
 pub use server::{Drained, ReconfigureError, Server, ServerHandle, StartError};
 pub use session::Session;

@@ -76,7 +76,7 @@ fn run(command_line: CommandLine) -> Result<(), Box<dyn Error>> {
     // It cannot have panicked, and if it has, the server is stopped all the same.
     let _ = operator_thread.join();
     match drained.cut {
-        0 => info!("stopped: every request received was answered"),
+        0 => info!("stopped: every reply was sent"),
         cut => warn!("stopped: drain-timeout-ms ran out; clients cut: {cut}"),
     }
     Ok(())

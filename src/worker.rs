@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::client::{Client, Closed, Held, Leaving};
 use crate::connection::Connection;
 use crate::pool::Parked;
-use crate::resp::{Parser, Reply, Request};
+use crate::resp::{Parser, Protocol, Reply, Request};
 use crate::server::{Phase, Shared};
 use crate::session::{Ending, Session};
 
@@ -108,7 +108,7 @@ impl Worker {
                 self.output.take_back();
                 let _ = self
                     .output
-                    .reply()
+                    .reply(client.session.protocol())
                     .error("ERR internal error; the server's log tells");
                 Err(Closed::Panicked)
             });
@@ -263,7 +263,10 @@ impl Batch<'_> {
                 Ok(Some(length)) => length,
                 Ok(None) => return Ok((served, None)),
                 Err(error) => {
-                    let _ = self.output.reply().protocol_error(error);
+                    let _ = self
+                        .output
+                        .reply(self.session.protocol())
+                        .protocol_error(error);
                     return Err(error.into());
                 }
             };
@@ -284,10 +287,13 @@ impl Batch<'_> {
     #[inline]
     fn answer(&mut self, request: &Request<'_>) -> Result<(), Closed> {
         let (shared, session) = (self.shared, &mut *self.session);
-        let reply = self.output.reply();
+        let reply = self.output.reply(session.protocol());
         let _ = shared
             .commands
             .dispatch(session, request, reply, || shared.pool.hand_over());
+        if session.takes_reply_back() {
+            self.output.take_back();
+        }
         match session.ending() {
             None => Ok(()),
             Some(Ending::AfterReply) => Err(Closed::Quit),
@@ -309,9 +315,9 @@ struct Output {
 }
 
 impl Output {
-    fn reply(&mut self) -> Reply<'_> {
+    fn reply(&mut self, protocol: Protocol) -> Reply<'_> {
         self.reply_start = self.bytes.len();
-        Reply::new(&mut self.bytes)
+        Reply::new(&mut self.bytes, protocol)
     }
 
     /// Cuts the last reply off.

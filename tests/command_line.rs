@@ -210,9 +210,7 @@ fn sigterm_and_sigint_drain_and_end_with_success() {
         assert_eq!(server.exit().code(), Some(0));
         let log = server.log();
         let drain = log.find(&format!("{name}: draining\n")).expect(&log);
-        let stop = log
-            .find("stopped: every request received was answered\n")
-            .expect(&log);
+        let stop = log.find("stopped: every reply was sent\n").expect(&log);
         assert!(drain < stop, "{log}");
     }
 }

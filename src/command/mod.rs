@@ -2,7 +2,9 @@
 //!
 //! Nothing here names a socket. A handler sees the session, the request and the reply that it owes.
 
+mod client;
 mod connection;
+mod server;
 
 use std::fmt;
 
@@ -33,10 +35,15 @@ type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send +
 
 /// An entry of the table.
 pub struct Command {
+    /// Its own name, as it was registered.
     name: Box<[u8]>,
+    /// As errors name it: in lower case, and a subcommand with its container, `client|id`.
+    full_name: Box<str>,
     arity: Arity,
     blocks: bool,
     handler: Box<Handler>,
+    /// Those of a container, which has no handler of its own to run; of another command, none.
+    subcommands: Commands,
 }
 
 impl Command {
@@ -46,9 +53,7 @@ impl Command {
     pub fn never_blocks(&mut self) {
         self.blocks = false;
     }
-}
 
-impl Command {
     fn is_named(&self, name: &[u8]) -> bool {
         // Mostly the case is the same too, and that is found out in half the time.
         *self.name == *name || self.name.eq_ignore_ascii_case(name)
@@ -58,7 +63,7 @@ impl Command {
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Command")
-            .field("name", &self.name.escape_ascii().to_string())
+            .field("name", &self.full_name)
             .field("arity", &self.arity)
             .field("blocks", &self.blocks)
             .finish_non_exhaustive()
@@ -71,6 +76,8 @@ pub struct Commands {
     /// At each index the commands whose names have so many bytes. They are few, so to find a name
     /// costs a comparison or two, which is less than to hash it.
     by_length: Vec<Vec<Command>>,
+    /// What stands before their own names in the full ones: `client|`, or nothing.
+    prefix: String,
 }
 
 impl Commands {
@@ -80,19 +87,13 @@ impl Commands {
         Self::default()
     }
 
-    /// The commands of respool itself: PING, ECHO and QUIT.
+    /// The commands of respool itself: those about connections, which every Redis client may send.
     #[must_use]
     pub fn builtin() -> Self {
         let mut commands = Self::empty();
-        commands
-            .register("PING", Arity::AtLeast(1), connection::ping)
-            .never_blocks();
-        commands
-            .register("ECHO", Arity::Exactly(2), connection::echo)
-            .never_blocks();
-        commands
-            .register("QUIT", Arity::AtLeast(1), connection::quit)
-            .never_blocks();
+        connection::register(&mut commands);
+        client::register(commands.container("CLIENT"));
+        server::register(&mut commands);
         commands
     }
 
@@ -104,18 +105,33 @@ impl Commands {
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
     ) -> &mut Command {
-        let name = name.as_bytes();
-        if self.by_length.len() <= name.len() {
-            self.by_length.resize_with(name.len() + 1, Vec::new);
-        }
-        let commands = &mut self.by_length[name.len()];
-        commands.retain(|command| !command.is_named(name));
-        commands.push(Command {
-            name: name.into(),
+        self.add(Command {
+            name: name.as_bytes().into(),
+            full_name: format!("{}{}", self.prefix, name.to_ascii_lowercase()).into(),
             arity,
             blocks: true,
             handler: Box::new(handler),
-        });
+            subcommands: Self::empty(),
+        })
+    }
+
+    /// Adds a command that only contains others, such as `CLIENT`. Gives the table for those; their
+    /// arity counts the container's name too.
+    fn container(&mut self, name: &str) -> &mut Self {
+        // It is never called: a request either names a subcommand, or has too few words.
+        let container = self.register(name, Arity::AtLeast(2), wrong_subcommand);
+        container.subcommands.prefix = format!("{}|", container.full_name);
+        &mut container.subcommands
+    }
+
+    fn add(&mut self, command: Command) -> &mut Command {
+        let length = command.name.len();
+        if self.by_length.len() <= length {
+            self.by_length.resize_with(length + 1, Vec::new);
+        }
+        let commands = &mut self.by_length[length];
+        commands.retain(|other| !other.is_named(&command.name));
+        commands.push(command);
         let last = commands.len() - 1;
         &mut commands[last]
     }
@@ -129,11 +145,19 @@ impl Commands {
         reply: Reply<'_>,
         before_blocking: impl FnOnce(),
     ) -> Replied {
-        let Some(command) = self.find(request.name()) else {
+        let Some(mut command) = self.find(request.name()) else {
             return unknown(session, request, reply);
         };
+        if !command.subcommands.by_length.is_empty()
+            && let Some(name) = request.argument(0)
+        {
+            match command.subcommands.find(name) {
+                Some(subcommand) => command = subcommand,
+                None => return wrong_subcommand(session, request, reply),
+            }
+        }
         if !command.arity.admits(request.word_count()) {
-            return wrong_number_of_arguments(request, reply);
+            return wrong_number_of_arguments(&command.full_name, reply);
         }
         if command.blocks {
             before_blocking();
@@ -141,6 +165,9 @@ impl Commands {
         (command.handler)(session, request, reply)
     }
 
+    // On the way of every request, where the call costs as much as the search.
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
     fn find(&self, name: &[u8]) -> Option<&Command> {
         let commands = self.by_length.get(name.len())?;
         commands.iter().find(|command| command.is_named(name))
@@ -191,12 +218,33 @@ fn c_string(bytes: &[u8], length: usize) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or(bytes)
 }
 
+/// Redis's reply to a container that lacks the subcommand.
+#[cold]
+fn wrong_subcommand(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(c_string(
+        request.argument(0).unwrap_or_default(),
+        QUOTED_BYTES_MAX,
+    ));
+    text.extend_from_slice(b"'. Try ");
+    text.extend_from_slice(&request.name().to_ascii_uppercase());
+    text.extend_from_slice(b" HELP.");
+    reply.error(text)
+}
+
 /// Redis's reply to a known command with too few or too many words.
 #[cold]
-fn wrong_number_of_arguments(request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let name = request.name().to_ascii_lowercase();
-    let name = name.escape_ascii();
+fn wrong_number_of_arguments(full_name: &str, reply: Reply<'_>) -> Replied {
     reply.error(format!(
-        "ERR wrong number of arguments for '{name}' command"
+        "ERR wrong number of arguments for '{full_name}' command"
     ))
+}
+
+/// The argument at `index`, which the command's arity says is there.
+fn argument<'a>(request: &Request<'a>, index: usize) -> &'a [u8] {
+    request.argument(index).unwrap_or_default()
+}
+
+fn syntax_error(reply: Reply<'_>) -> Replied {
+    reply.error("ERR syntax error")
 }

@@ -16,7 +16,8 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use integer::parse as parse_integer;
 pub(crate) use limits::Limits;
-pub use reply::{Replied, Reply};
+pub use reply::{Items, Protocol, Replied, Reply};
 pub use request::Request;
 pub(crate) use request::{Parser, ProtocolError};

@@ -9,7 +9,7 @@ use proptest::sample::select;
 
 use super::limits::{ARGUMENTS_MAX, LINE_BYTES_MAX, REQUEST_BYTES_MAX};
 use super::naive::{self, Words};
-use super::{Limits, Parser, ProtocolError, Reply};
+use super::{Limits, Parser, Protocol, ProtocolError, Reply};
 
 /// What a peer said: its requests in order, and the error that ended them, if one did.
 type Said = (Vec<Words>, Option<ProtocolError>);
@@ -80,7 +80,7 @@ fn what_is_not_resp_is_told_in_redis_words() {
         let (requests, error) = parse([&*spelled_out(stream)]);
         let mut reply = Vec::new();
         let error = error.expect("it is not RESP");
-        let _ = Reply::new(&mut reply).protocol_error(error);
+        let _ = Reply::new(&mut reply, Protocol::Resp2).protocol_error(error);
         assert_eq!(requests, Vec::<Words>::new(), "{text}");
         let reply = String::from_utf8(reply).expect("nothing above is not UTF-8");
         assert_eq!(reply, format!("-ERR Protocol error: {text}\r\n"));

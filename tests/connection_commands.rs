@@ -1,0 +1,251 @@
+//! The commands that clients send to get going: HELLO, AUTH, SELECT, RESET, CLIENT and their like.
+//!
+//! Each row is a whole conversation on a connection of its own, inline requests one by one; what is
+//! replied was compared with redis-server 7.0.15, but for what that version lacks.
+
+mod common;
+
+use common::TestServer;
+
+const OK: &str = "+OK\r\n";
+const SYNTAX: &str = "-ERR syntax error\r\n";
+const NAMES: &str = "-ERR Client names cannot contain spaces, newlines or special characters.\r\n";
+const WRONGPASS: &str = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+const INTEGER: &str = "-ERR value is not an integer or out of range\r\n";
+
+/// Plays each conversation on a new connection.
+fn play(conversations: &[&[(&str, &str)]]) {
+    let server = TestServer::start(2);
+    for conversation in conversations {
+        let mut peer = server.connect();
+        for (request, reply) in *conversation {
+            peer.ask(format!("{request}\r\n"), reply);
+        }
+        // Nothing else was said.
+        peer.ask("ECHO end\r\n", "$3\r\nend\r\n");
+    }
+}
+
+/// The reply to HELLO, for the client with this number.
+fn introduction(resp3: bool, id: u64) -> String {
+    let (header, proto) = if resp3 { ("%7", 3) } else { ("*14", 2) };
+    format!(
+        "{header}\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.0\r\n$5\r\nproto\r\n\
+         :{proto}\r\n$2\r\nid\r\n:{id}\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\n\
+         master\r\n$7\r\nmodules\r\n*0\r\n"
+    )
+}
+
+#[test]
+fn hello_introduces_the_server_in_the_version_that_is_asked_for_and_holds_from_then_on() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    peer.ask("CLIENT GETNAME\r\n", "$-1\r\n");
+    peer.ask("HELLO\r\n", introduction(false, 1));
+    peer.ask("hello 3\r\n", introduction(true, 1));
+    peer.ask("CLIENT GETNAME\r\n", "_\r\n");
+    peer.ask("HELLO\r\n", introduction(true, 1));
+    peer.ask("HELLO 2\r\n", introduction(false, 1));
+    peer.ask("CLIENT GETNAME\r\n", "$-1\r\n");
+    peer.ask(
+        "HELLO 3 AUTH default any SETNAME me\r\n",
+        introduction(true, 1),
+    );
+    peer.ask("CLIENT GETNAME\r\n", "$2\r\nme\r\n");
+    server.connect().ask(
+        "HELLO 2 setname you auth default x\r\n",
+        introduction(false, 2),
+    );
+}
+
+#[test]
+fn a_hello_that_is_refused_changes_nothing() {
+    play(&[
+        &[("HELLO 1", "-NOPROTO unsupported protocol version\r\n")],
+        &[("HELLO 4", "-NOPROTO unsupported protocol version\r\n")],
+        &[(
+            "HELLO x",
+            "-ERR Protocol version is not an integer or out of range\r\n",
+        )],
+        &[
+            ("HELLO 3 FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"),
+            ("CLIENT GETNAME", "$-1\r\n"),
+        ],
+        &[(
+            "HELLO 3 AUTH default",
+            "-ERR Syntax error in HELLO option 'AUTH'\r\n",
+        )],
+        &[(
+            "HELLO 3 SETNAME",
+            "-ERR Syntax error in HELLO option 'SETNAME'\r\n",
+        )],
+        &[
+            ("HELLO 3 AUTH other x", WRONGPASS),
+            ("CLIENT GETNAME", "$-1\r\n"),
+        ],
+        &[
+            ("HELLO 3 SETNAME \"a b\"", NAMES),
+            ("CLIENT GETNAME", "$-1\r\n"),
+        ],
+    ]);
+}
+
+#[test]
+fn auth_knows_the_default_user_who_needs_no_password() {
+    let without = "-ERR AUTH <password> called without any password configured for the default \
+                   user. Are you sure your configuration is correct?\r\n";
+    play(&[
+        &[("AUTH x", without)],
+        &[("AUTH default x", OK)],
+        &[("AUTH other x", WRONGPASS)],
+        &[("AUTH a b c", SYNTAX)],
+        &[(
+            "AUTH",
+            "-ERR wrong number of arguments for 'auth' command\r\n",
+        )],
+    ]);
+}
+
+#[test]
+fn select_knows_sixteen_databases() {
+    let out_of_range = "-ERR DB index is out of range\r\n";
+    let far_out = "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n";
+    play(&[
+        &[("SELECT 0", OK), ("SELECT 15", OK)],
+        &[
+            ("SELECT 16", out_of_range),
+            ("SELECT -1", out_of_range),
+            ("SELECT 2147483648", far_out),
+            ("SELECT 2147483648", far_out),
+        ],
+        &[("SELECT x", INTEGER), ("SELECT 1.0", INTEGER)],
+        &[(
+            "SELECT",
+            "-ERR wrong number of arguments for 'select' command\r\n",
+        )],
+    ]);
+}
+
+#[test]
+fn client_keeps_what_a_client_says_of_itself() {
+    play(&[
+        &[
+            ("CLIENT SETNAME me", OK),
+            ("client getname", "$2\r\nme\r\n"),
+            ("CLIENT SETNAME \"\"", OK),
+            ("CLIENT GETNAME", "$-1\r\n"),
+        ],
+        &[
+            ("CLIENT SETNAME \"a b\"", NAMES),
+            ("CLIENT SETNAME \"a\\n\"", NAMES),
+        ],
+        &[
+            ("CLIENT SETINFO LIB-NAME redis-py", OK),
+            ("client setinfo lib-ver 5.3.1", OK),
+        ],
+        &[(
+            "CLIENT SETINFO LIB-NAME \"a b\"",
+            "-ERR LIB-NAME cannot contain spaces, newlines or special characters.\r\n",
+        )],
+        &[("CLIENT SETINFO FOO x", "-ERR Unrecognized option 'FOO'\r\n")],
+        &[(
+            "CLIENT SETNAME",
+            "-ERR wrong number of arguments for 'client|setname' command\r\n",
+        )],
+        &[(
+            "CLIENT",
+            "-ERR wrong number of arguments for 'client' command\r\n",
+        )],
+        &[(
+            "CLIENT FOO",
+            "-ERR unknown subcommand 'FOO'. Try CLIENT HELP.\r\n",
+        )],
+        &[(
+            "client maint_notifications ON",
+            "-ERR unknown subcommand 'maint_notifications'. Try CLIENT HELP.\r\n",
+        )],
+    ]);
+}
+
+#[test]
+fn client_accepts_what_has_no_effect_where_there_are_no_keys() {
+    play(&[
+        &[
+            ("CLIENT TRACKING ON OPTIN", OK),
+            ("CLIENT CACHING YES", OK),
+            ("CLIENT TRACKING off", OK),
+            ("CLIENT TRACKING maybe", SYNTAX),
+        ],
+        &[("CLIENT NO-EVICT on", OK), ("CLIENT NO-EVICT x", SYNTAX)],
+        &[("CLIENT NO-TOUCH off", OK), ("CLIENT NO-TOUCH x", SYNTAX)],
+        &[("CLIENT CACHING no", OK), ("CLIENT CACHING on", SYNTAX)],
+        &[("CLIENT GETREDIR", ":-1\r\n")],
+    ]);
+}
+
+#[test]
+fn client_ids_count_from_1_and_are_never_used_twice() {
+    let server = TestServer::start(2);
+    for id in 1..=20 {
+        server.connect().ask("CLIENT ID\r\n", format!(":{id}\r\n"));
+    }
+}
+
+#[test]
+fn client_reply_decides_who_is_answered() {
+    play(&[
+        // Only what stands behind an arrow is answered.
+        &[
+            (
+                "CLIENT REPLY OFF\r\nPING\r\nFOO\r\nCLIENT REPLY SKIP\r\nPING\r\nCLIENT REPLY ON",
+                OK,
+            ),
+            ("PING", "+PONG\r\n"),
+        ],
+        &[("CLIENT REPLY SKIP\r\nECHO one\r\nECHO two", "$3\r\ntwo\r\n")],
+        &[(
+            "CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nECHO one\r\nECHO two",
+            "$3\r\ntwo\r\n",
+        )],
+        &[("CLIENT REPLY SKIP\r\nFOO\r\nCLIENT REPLY ON", OK)],
+        &[("CLIENT REPLY maybe", SYNTAX)],
+    ]);
+}
+
+#[test]
+fn reset_makes_a_session_as_it_was() {
+    play(&[
+        &[
+            ("CLIENT SETNAME me", OK),
+            ("SELECT 3", OK),
+            ("RESET", "+RESET\r\n"),
+            ("CLIENT GETNAME", "$-1\r\n"),
+        ],
+        &[
+            ("CLIENT REPLY OFF\r\nRESET", "+RESET\r\n"),
+            ("PING", "+PONG\r\n"),
+        ],
+        &[(
+            "RESET x",
+            "-ERR wrong number of arguments for 'reset' command\r\n",
+        )],
+    ]);
+}
+
+#[test]
+fn time_is_two_numbers_and_cluster_is_off() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    peer.ask("TIME\r\n", "*2\r\n$10\r\n");
+    peer.send("QUIT\r\n");
+    let rest = String::from_utf8(peer.rest()).expect("digits");
+    let seconds: u64 = rest[..10].parse().expect("ten digits, from 2001 to 2286");
+    assert!(
+        seconds > 1_700_000_000,
+        "it was later when this was written"
+    );
+    play(&[&[(
+        "CLUSTER SLOTS",
+        "-ERR This instance has cluster support disabled\r\n",
+    )]]);
+}
