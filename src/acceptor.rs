@@ -54,7 +54,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts until the server drains; then once more, for those who connected before it did.
+    /// Accepts until the server drains; then also those who had connected before it did.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(self.door.listeners.len() + 1);
         let mut pause = None;
@@ -75,8 +75,9 @@ impl Acceptor {
                 }
             };
         }
-        // Whoever cannot be accepted even now is reset when the listeners close.
-        let _ = self.accept_all();
+        // Whoever cannot be accepted even now is reset when the listeners close. The bound is for
+        // those who go on to come.
+        let _ = (0..LAST_PASSES).find(|_| !matches!(self.accept_all(), Ok(true)));
     }
 
     /// What is set on a listener holds for every connection that it accepts from then on.
@@ -180,6 +181,9 @@ impl Complaint {
 /// Connections accepted from one listener before the others, the settings and a drain are looked
 /// at. Redis's `MAX_ACCEPTS_PER_CALL`.
 const ACCEPTS_PER_PASS: usize = 1000;
+
+/// Passes that empty the longest backlog there can be: 65,535 connections.
+const LAST_PASSES: usize = 66;
 
 /// How long accepting rests when there are no descriptors: short for those who wait, and long
 /// enough that a full server does not spin.

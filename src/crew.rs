@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::client::Closed;
 use crate::pool::Pool;
 use crate::server::Shared;
 use crate::worker::Worker;
@@ -59,8 +60,8 @@ impl Crew {
     /// Has every worker end once its turn is over, and lets none be started again.
     pub(crate) fn dismiss(&self, pool: &Pool) {
         let mut members = self.members.lock();
-        pool.retire(mem::take(&mut members.wanted));
         members.dismissed = true;
+        pool.retire(mem::take(&mut members.wanted));
     }
 
     /// How many threads there are.
@@ -93,7 +94,17 @@ struct Leaving(Arc<Shared>);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.crew.members.lock().alive -= 1;
-        self.0.crew.left.notify_all();
+        let Self(shared) = self;
+        let mut members = shared.crew.members.lock();
+        members.alive -= 1;
+        let dismissed = members.dismissed;
+        drop(members);
+        if dismissed {
+            // It may have ended so late that nobody else would close the client it served last.
+            shared
+                .pool
+                .empty(|client| shared.close(client, &Closed::Drained));
+        }
+        shared.crew.left.notify_all();
     }
 }

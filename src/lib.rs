@@ -40,7 +40,7 @@
 //! | 6 dispatch | `command/mod.rs` | name → arity → handler | – |
 //! | 7 reply | `resp/reply.rs` | reply → bytes | – |
 //! | 8 write | `connection.rs` | one write for a batch | 64 KiB and one reply |
-//! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 2 to 3 s |
+//! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 3 s behind our end |
 //!
 //! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `crew.rs` (the
 //! threads), `deadlines.rs` (the clock), `listen.rs`, `open_files.rs`, `server.rs` (wiring, start
@@ -50,7 +50,7 @@
 //!
 //! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
 //!   socket.
-//! - Locks, in the order in which they may be held together: configuration → crew; watch → slot.
+//! - Locks, in the order in which they may be held together: configuration → crew or life; watch → slot.
 //!   Each other lock is held alone.
 //! - `resp` needs only std and knows neither sockets nor commands; `command` names no socket;
 //!   `connection` names no command. `tests/layers.rs` checks it.

@@ -258,6 +258,9 @@ impl Batch<'_> {
         let limits = self.shared.limits();
         let mut served = 0;
         loop {
+            if self.budget.requests == 0 {
+                return Ok((served, Some(Pause::Spent)));
+            }
             let rest = &bytes[served..];
             let length = match parser.parse(rest, limits) {
                 Ok(Some(length)) => length,
@@ -274,12 +277,9 @@ impl Batch<'_> {
                 self.answer(&request)?;
             }
             served += length;
+            self.budget.requests -= 1;
             if self.output.is_full() && !self.output.send(self.connection)? {
                 return Ok((served, Some(Pause::Blocked)));
-            }
-            self.budget.requests -= 1;
-            if self.budget.requests == 0 {
-                return Ok((served, Some(Pause::Spent)));
             }
         }
     }

@@ -6,7 +6,8 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::thread;
 
-use common::{PATIENCE, Peer, TestServer};
+use common::{PATIENCE, Peer, TestServer, config};
+use respool::{Commands, Config};
 use socket2::{Domain, Socket, Type};
 
 /// A drain used to close a quiet client outright. Whatever the client sent next was answered by a
@@ -14,7 +15,11 @@ use socket2::{Domain, Socket, Type};
 #[test]
 fn a_reply_on_its_way_when_the_drain_begins_arrives_although_the_client_goes_on_sending() {
     // One worker lets a client rest before it serves the next, and closes them in this order, too.
-    let server = TestServer::start(1);
+    let patient = Config {
+        drain_timeout_ms: 30_000,
+        ..config(1)
+    };
+    let server = TestServer::with(patient, Commands::builtin());
     let mut slow = connect_with_small_buffer(server.addr);
     let message = "x".repeat(500_000);
     let bulk = format!("${}\r\n{message}\r\n", message.len());

@@ -2,15 +2,18 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Peer, TestServer, config, eventually};
-use respool::{Arity, Commands, Config};
+use respool::{Arity, Commands, Config, Server};
 use socket2::SockRef;
+
+/// The default of `drain-timeout-ms` is 1 s; the rest is for a busy machine.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 const REFUSAL: &str = "-ERR max number of clients reached\r\n";
 
@@ -233,7 +236,7 @@ fn resets_and_silent_connections_are_everyday_events() {
 fn an_idle_client_is_closed_after_timeout_and_a_busy_one_is_not() {
     let server = TestServer::with(
         Config {
-            timeout_s: 1,
+            timeout_s: 3,
             ..config(1)
         },
         Commands::builtin(),
@@ -261,8 +264,7 @@ fn a_drain_closes_quiet_clients_and_accepts_no_more() {
     }
     let start = Instant::now();
     assert_eq!(server.drain().cut, 0);
-    // The default of drain-timeout-ms, and as much again for a busy machine.
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < DRAIN_PATIENCE);
     quiet.iter_mut().for_each(Peer::expect_end);
     assert!(TcpStream::connect(addr).is_err());
 }
@@ -271,19 +273,50 @@ fn a_drain_closes_quiet_clients_and_accepts_no_more() {
 fn a_drain_answers_what_was_received_whole() {
     for workers in [1, 2] {
         for pipelined in [1, 100, 20_000] {
-            let server = TestServer::start(workers);
+            let patient = Config {
+                drain_timeout_ms: 30_000,
+                ..config(workers)
+            };
+            let server = TestServer::with(patient, Commands::builtin());
             let mut peers: Vec<_> = (0..10).map(|_| server.connect()).collect();
             for peer in &mut peers {
                 peer.send("PING\r\n".repeat(pipelined) + "*1\r\n$4\r\nPI");
             }
-            assert_eq!(server.drain().cut, 0);
+            server.handle.drain();
             for peer in &mut peers {
                 let replies = peer.rest();
                 assert_eq!(replies.len(), 7 * pipelined, "{pipelined} requests");
                 assert!(replies.chunks(7).all(|reply| reply == b"+PONG\r\n"));
             }
+            drop(peers);
+            assert_eq!(server.drain().cut, 0);
         }
     }
+}
+
+#[test]
+fn a_drain_answers_everybody_who_had_connected_before_it_began() {
+    rlimit::increase_nofile_limit(8192).expect("the limit on open files can be raised");
+    let patient = Config {
+        drain_timeout_ms: 30_000,
+        tcp_backlog: 4096,
+        ..config(2)
+    };
+    // Nobody accepts before the server serves, so all of them wait in the backlog.
+    let server = Server::bind(patient, Commands::builtin()).expect("the server starts");
+    let (addr, handle) = (server.local_addrs()[0], server.handle());
+    let mut peers: Vec<_> = (0..1500).map(|_| Peer::connect(addr)).collect();
+    for peer in &mut peers {
+        peer.send("PING\r\n");
+    }
+    handle.drain();
+    let serving = thread::spawn(move || server.serve().expect("the server serves"));
+    for peer in &mut peers {
+        peer.expect("+PONG\r\n");
+        peer.expect_end();
+    }
+    drop(peers);
+    assert_eq!(serving.join().expect("it does not panic").cut, 0);
 }
 
 #[test]
@@ -293,7 +326,7 @@ fn a_drain_does_not_wait_for_those_who_never_read_and_says_how_many_it_cut() {
     deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
     let start = Instant::now();
     assert_eq!(server.drain().cut, 1);
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < DRAIN_PATIENCE);
 }
 
 #[test]
@@ -312,7 +345,38 @@ fn a_drain_does_not_wait_for_a_handler_that_does_not_return() {
     starts.recv_timeout(PATIENCE).expect("the handler begins");
     let start = Instant::now();
     assert_eq!(server.drain().cut, 1);
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < DRAIN_PATIENCE);
+}
+
+#[test]
+fn a_handler_that_returns_behind_the_drain_leaves_its_client_closed() {
+    let (started, starts) = channel();
+    let (open, opens) = channel::<()>();
+    let ends = parking_lot::Mutex::new((started, opens));
+    let mut commands = Commands::builtin();
+    commands.register("LATE", Arity::Exactly(1), move |_, _, reply| {
+        let ends = ends.lock();
+        ends.0.send(()).expect("the test waits for it");
+        ends.1
+            .recv_timeout(PATIENCE)
+            .expect("the test lets it go on");
+        reply.simple("LATE")
+    });
+    let hasty = Config {
+        drain_timeout_ms: 100,
+        ..config(1)
+    };
+    let server = TestServer::with(hasty, commands);
+    let handle = server.handle.clone();
+    let mut peer = server.connect();
+    peer.send("LATE\r\n");
+    starts.recv_timeout(PATIENCE).expect("the handler begins");
+    assert_eq!(server.drain().cut, 1);
+    open.send(()).expect("the handler waits");
+    eventually("the worker has ended", || handle.workers() == 0);
+    eventually("the connection is closed", || {
+        peer.socket.write_all(b"PING\r\n").is_err()
+    });
 }
 
 #[test]
@@ -355,10 +419,12 @@ fn a_drain_that_runs_out_of_time_leaves_no_connection_open() {
     let (mut deaf, mut other) = (server.connect(), server.connect());
     deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
     assert_eq!(server.drain().cut, 1);
-    let mut bytes = vec![0; 1 << 20];
     // Replies that the kernel has taken, and then the end or a reset.
-    while deaf.socket.read(&mut bytes).is_ok_and(|count| count > 0) {}
-    assert_eq!(handle.workers(), 0);
+    let mut replies = Vec::new();
+    if let Err(error) = deaf.socket.read_to_end(&mut replies) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+    eventually("the workers have ended", || handle.workers() == 0);
 }
 
 #[test]
@@ -368,7 +434,7 @@ fn who_drains_is_not_reconfigured() {
     server.drain();
     let error = handle.reconfigure(&config(2)).expect_err("it has stopped");
     assert_eq!(error.to_string(), "the server drains");
-    assert_eq!(handle.workers(), 0);
+    eventually("the workers have ended", || handle.workers() == 0);
 }
 
 #[test]

@@ -131,10 +131,13 @@ impl Pool {
     pub(crate) fn empty(&self, mut taken: impl FnMut(Box<Client>)) {
         self.parking.fetch(|_| true, &mut taken);
         while let Some(work) = self.queue.try_take() {
-            if let Work::Serve(client) = work {
-                taken(client);
+            match work {
+                Work::Serve(client) => taken(client),
+                Work::Look => _ = self.look_sent.swap(false, Ordering::AcqRel),
             }
         }
+        // If the `Look` was for a worker that is to end, it was not for us.
+        self.call_surplus();
     }
 
     /// From now on no client rests for want of something to read, and those who do are served once

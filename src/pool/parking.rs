@@ -85,7 +85,7 @@ impl Parking {
             client.connection.note_ending(ending);
             return Parked::Ready(client);
         }
-        // Read under the slot's lock: `fetch_all` comes by after the flag was set, so either it
+        // Read under the slot's lock: `fetch` comes by after the flag was set, so either it
         // finds the client here or we see the flag.
         if self.draining.load(Ordering::Relaxed) && client.is_quiet() {
             return Parked::Ready(client);
@@ -124,7 +124,8 @@ impl Parking {
         }
         for event in watch.events.iter().filter(|event| event.token() != WAKER) {
             let ending = event.is_read_closed();
-            if let Some(mut client) = self.slots[event.token().0].lock().event(ending) {
+            let client = self.slots[event.token().0].lock().event(ending);
+            if let Some(mut client) = client {
                 client.connection.note_ending(ending);
                 woken(client);
             }

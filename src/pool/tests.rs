@@ -239,3 +239,12 @@ fn everybody_is_taken_out_wherever_they_are() {
     pool.empty(|client| places.push(client.place));
     assert_eq!(places, [0, 1]);
 }
+
+#[test]
+fn who_takes_everybody_out_leaves_the_call_for_those_who_are_to_end() {
+    let pool = pool();
+    pool.retire(2);
+    pool.empty(|_| panic!("there is no client"));
+    assert!(pool.next(&mut 0).is_none());
+    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+}

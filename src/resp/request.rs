@@ -182,6 +182,11 @@ impl Parser {
 
     /// Gives back memory that a large request needed and the one under way does not.
     pub(crate) fn shrink(&mut self) {
+        if self.missing == 0 {
+            // The last request's words, not yet forgotten.
+            self.words.clear();
+            self.unquoted.clear();
+        }
         self.words.shrink_to_fit();
         self.unquoted.shrink_to_fit();
     }
