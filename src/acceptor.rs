@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::listen;
 use crate::resp::{Protocol, Reply};
 use crate::server::{Phase, Shared};
+use crate::session::Session;
 
 /// The listeners, and the poll that watches them.
 #[derive(Debug)]
@@ -131,7 +132,9 @@ impl Acceptor {
             return refuse_in_passing(socket);
         };
         let admitted = self.shared.admit();
-        let mut client = Client::new(self.shared.next_id(), place, socket, peer_addr);
+        let facts = Arc::clone(&self.shared.facts);
+        let session = Session::new(self.shared.next_id(), peer_addr, facts);
+        let mut client = Client::new(place, socket, session);
         log::debug!("client {} came from {peer_addr}", client.session.id());
         if !admitted {
             client.connection.owe(refusal());

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
@@ -85,11 +84,11 @@ pub(crate) struct Leaving {
 }
 
 impl Client {
-    pub(crate) fn new(id: u64, place: usize, socket: TcpStream, peer_addr: SocketAddr) -> Self {
+    pub(crate) fn new(place: usize, socket: TcpStream, session: Session) -> Self {
         Self {
             place,
             connection: Connection::new(socket),
-            session: Session::new(id, peer_addr),
+            session,
             held: None,
             leaving: None,
             parked_at_s: 0,
@@ -230,7 +229,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
         let socket = TcpStream::connect(addr).expect("it listens");
-        Client::new(1, 0, socket, addr)
+        Client::new(0, socket, Session::for_test(addr))
     }
 
     #[test]

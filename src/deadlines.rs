@@ -1,5 +1,6 @@
 //! The one thread that looks at the clock, so that nobody has to on the way of a request.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -14,10 +15,18 @@ pub(crate) enum Never {}
 /// sender of `stop` is dropped.
 pub(crate) fn run(shared: &Shared, stop: &Receiver<Never>) {
     let start = Instant::now();
+    let mut requests_before = 0_u64;
     while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         // 136 years fit.
         let now_s = start.elapsed().as_secs() as u32;
         shared.set_now_s(now_s);
+        let requests_ever = shared.facts.totals().requests;
+        let requests_per_s = requests_ever.wrapping_sub(requests_before);
+        shared
+            .facts
+            .requests_per_s
+            .store(requests_per_s, Ordering::Relaxed);
+        requests_before = requests_ever;
         let timeout_s = shared.settings.timeout_s();
         shared.pool.fetch(
             |client| client.is_overdue(now_s, timeout_s),

@@ -50,8 +50,8 @@
 //!
 //! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
 //!   socket.
-//! - Locks, in the order in which they may be held together: configuration → crew or life; watch → slot.
-//!   Each other lock is held alone.
+//! - Locks, in the order in which they may be held together: configuration → crew or life; watch →
+//!   slot. Each other lock is held alone.
 //! - `resp` needs only std and knows neither sockets nor commands; `command` names no socket;
 //!   `connection` names no command. `tests/layers.rs` checks it.
 //! - On the way of a PING: no allocation, no lock but a slot's and the queue's, no log line, no
@@ -65,6 +65,7 @@ pub mod config;
 mod connection;
 mod crew;
 mod deadlines;
+mod facts;
 mod listen;
 mod open_files;
 mod pool;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::client::{Client, Closed};
 use crate::command::Commands;
 use crate::config::Config;
 use crate::crew::Crew;
+use crate::facts::Facts;
 use crate::pool::Pool;
 use crate::resp::Limits;
 use crate::{deadlines, listen, open_files};
@@ -102,10 +103,11 @@ impl Server {
         let clients_max = open_files::make_room(config.maxclients, config.bind.len())
             .map_err(StartError::OpenFiles)?;
         let listeners = listen::listen_all(&config)?;
-        let local_addrs = listeners
+        let local_addrs: Vec<_> = listeners
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
+        let port = local_addrs.first().map_or(config.port, SocketAddr::port);
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
         let pool = Pool::new(clients_max + open_files::REFUSED_MAX);
         let shared = Shared {
@@ -115,12 +117,10 @@ impl Server {
             settings: Settings::new(&config, clients_max),
             clients_max,
             maxclients_at_start: config.maxclients,
-            config: Mutex::new(config),
+            facts: Arc::new(Facts::new(config, port)),
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
             now_s: AtomicU32::new(0),
-            clients_ever: AtomicU64::new(0),
-            clients: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             life: Mutex::new(Life::default()),
             life_changed: Condvar::new(),
@@ -141,7 +141,7 @@ impl Server {
     /// How many workers there will be: the configured number, or one per CPU.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.config.lock().worker_count()
+        self.shared.facts.config.lock().worker_count()
     }
 
     /// A hold on this server for other threads.
@@ -161,7 +161,7 @@ impl Server {
     /// [`StartError::Thread`].
     pub fn serve(self) -> Result<Drained, StartError> {
         let Self { shared, door, .. } = self;
-        let workers = shared.config.lock().worker_count();
+        let workers = shared.facts.config.lock().worker_count();
         // Dropping `_stop` at the end ends the clock's thread.
         let (_stop, stopped) = crossbeam_channel::bounded(0);
         let clock = Arc::clone(&shared);
@@ -192,7 +192,7 @@ fn spawn(
 /// Half of the time is for reading what has come. In the other half nothing is read any more, so
 /// that a client that never pauses is closed between two replies and not cut off in one.
 fn drain(shared: &Arc<Shared>, acceptor: thread::JoinHandle<()>) -> Drained {
-    let timeout = Duration::from_millis(shared.config.lock().drain_timeout_ms.into());
+    let timeout = Duration::from_millis(shared.facts.config.lock().drain_timeout_ms.into());
     let start = Instant::now();
     shared.set_phase(Phase::Draining);
     shared.wake_acceptor();
@@ -204,7 +204,7 @@ fn drain(shared: &Arc<Shared>, acceptor: thread::JoinHandle<()>) -> Drained {
         shared.set_phase(Phase::Closing);
         shared.wait_until_empty(start + timeout);
     }
-    let cut = shared.clients.load(Ordering::Relaxed);
+    let cut = shared.facts.clients.load(Ordering::Relaxed);
     shared.crew.dismiss(&shared.pool);
     shared.crew.wait_until_gone(Instant::now() + LAST_TURN);
     shared
@@ -244,7 +244,7 @@ impl ServerHandle {
     /// [`ReconfigureError::Thread`] comes after all the rest has taken effect.
     pub fn reconfigure(&self, config: &Config) -> Result<(), ReconfigureError> {
         let shared = &self.shared;
-        let mut current = shared.config.lock();
+        let mut current = shared.facts.config.lock();
         if shared.life.lock().drain_wanted {
             return Err(ReconfigureError::Draining);
         }
@@ -283,8 +283,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Pool,
     pub(crate) crew: Crew,
     pub(crate) settings: Settings,
-    /// What `settings` was made from. Also held while the number of workers changes.
-    config: Mutex<Config>,
+    pub(crate) facts: Arc<Facts>,
     /// Clients for whom there are descriptors and places.
     clients_max: usize,
     maxclients_at_start: usize,
@@ -293,9 +292,6 @@ pub(crate) struct Shared {
     phase: AtomicU8,
     /// Seconds since the start. Written by the clock's thread.
     now_s: AtomicU32,
-    clients_ever: AtomicU64,
-    /// Clients that were admitted and are not yet done with.
-    clients: AtomicUsize,
     /// Connections that have a place: clients, those on their way out, and those being refused.
     connections: AtomicUsize,
     life: Mutex<Life>,
@@ -345,7 +341,7 @@ impl Shared {
 
     /// A number for a connection: counted from 1, never used twice.
     pub(crate) fn next_id(&self) -> u64 {
-        self.clients_ever.fetch_add(1, Ordering::Relaxed) + 1
+        self.facts.connections_ever.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Gives a connection a place; `None` if there is none left.
@@ -364,14 +360,17 @@ impl Shared {
     /// Counts a client in, unless there are `maxclients` already. Only the acceptor calls this.
     pub(crate) fn admit(&self) -> bool {
         let maxclients = self.settings.maxclients.load(Ordering::Relaxed);
-        let room = self.clients.load(Ordering::Relaxed) < maxclients;
-        self.clients.fetch_add(room.into(), Ordering::Relaxed);
+        let room = self.facts.clients.load(Ordering::Relaxed) < maxclients;
+        self.facts.clients.fetch_add(room.into(), Ordering::Relaxed);
+        self.facts
+            .refused_ever
+            .fetch_add((!room).into(), Ordering::Relaxed);
         room
     }
 
     /// Counts a client out: it was sent all that it was owed, or is gone.
     pub(crate) fn count_out(&self) {
-        self.clients.fetch_sub(1, Ordering::Relaxed);
+        self.facts.clients.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Closes a client: the end of it.

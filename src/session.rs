@@ -1,7 +1,9 @@
 //! What the server remembers of a client, and all of it that a command sees.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use crate::facts::Facts;
 use crate::resp::Protocol;
 
 /// One client's session, from its accept to its close.
@@ -16,6 +18,7 @@ pub struct Session {
     name: Box<[u8]>,
     library_name: Box<[u8]>,
     library_version: Box<[u8]>,
+    facts: Arc<Facts>,
 }
 
 /// How a command wants its client's connection to end.
@@ -45,7 +48,7 @@ pub(crate) enum Replies {
 pub(crate) struct InvalidName;
 
 impl Session {
-    pub(crate) fn new(id: u64, peer_addr: SocketAddr) -> Self {
+    pub(crate) fn new(id: u64, peer_addr: SocketAddr, facts: Arc<Facts>) -> Self {
         Self {
             id,
             peer_addr,
@@ -56,7 +59,14 @@ impl Session {
             name: Box::default(),
             library_name: Box::default(),
             library_version: Box::default(),
+            facts,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(peer_addr: SocketAddr) -> Self {
+        let facts = Facts::new(crate::config::Config::default(), 0);
+        Self::new(1, peer_addr, Arc::new(facts))
     }
 
     /// The client's number: counted from 1 as clients come, never used twice.
@@ -87,6 +97,11 @@ impl Session {
     #[must_use]
     pub fn database(&self) -> u8 {
         self.database
+    }
+
+    /// What is to be known of the server.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// Closes the client's connection once this request's reply is sent. Requests pipelined behind

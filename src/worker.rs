@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::client::{Client, Closed, Held, Leaving};
 use crate::connection::Connection;
+use crate::facts::Tally;
 use crate::pool::Parked;
 use crate::resp::{Parser, Protocol, Reply, Request};
 use crate::server::{Phase, Shared};
@@ -17,6 +18,7 @@ use crate::session::{Ending, Session};
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
+    tally: Arc<Tally>,
     turns: u32,
     /// What a read brings is served out of here, so that a client needs no buffer of its own.
     input: Box<[u8]>,
@@ -40,6 +42,7 @@ enum Pause {
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
+            tally: shared.facts.new_tally(),
             shared,
             turns: 0,
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
@@ -115,7 +118,7 @@ impl Worker {
         if outcome.is_err() {
             // The last words. What is not taken now is owed, and a socket that fails now fails
             // again.
-            let _ = self.output.send(&mut client.connection);
+            let _ = self.output.send(&mut client.connection, &self.tally);
         }
         outcome
     }
@@ -145,6 +148,7 @@ impl Worker {
                 return quiet(phase);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
+            self.tally.bytes_read.add(count as u64);
             if let Some(pause) = self.serve_input(client, count, budget)? {
                 return Ok(pause);
             }
@@ -176,6 +180,7 @@ impl Worker {
             connection: &mut client.connection,
             output: &mut self.output,
             budget,
+            tally: &self.tally,
         };
         let (served, pause) = batch.serve(parser, bytes)?;
         client.held = match held {
@@ -187,7 +192,9 @@ impl Worker {
             ))),
         };
         // Who is blocked must still owe something when it is parked, or it is not watched for room.
-        if pause != Some(Pause::Blocked) && !self.output.send(&mut client.connection)? {
+        if pause != Some(Pause::Blocked)
+            && !self.output.send(&mut client.connection, &self.tally)?
+        {
             return Ok(Some(Pause::Blocked));
         }
         Ok(pause)
@@ -245,6 +252,7 @@ struct Batch<'a> {
     connection: &'a mut Connection,
     output: &'a mut Output,
     budget: &'a mut Budget,
+    tally: &'a Tally,
 }
 
 impl Batch<'_> {
@@ -278,7 +286,7 @@ impl Batch<'_> {
             }
             served += length;
             self.budget.requests -= 1;
-            if self.output.is_full() && !self.output.send(self.connection)? {
+            if self.output.is_full() && !self.output.send(self.connection, self.tally)? {
                 return Ok((served, Some(Pause::Blocked)));
             }
         }
@@ -288,6 +296,7 @@ impl Batch<'_> {
     fn answer(&mut self, request: &Request<'_>) -> Result<(), Closed> {
         let (shared, session) = (self.shared, &mut *self.session);
         let reply = self.output.reply(session.protocol());
+        self.tally.requests.add(1);
         let _ = shared
             .commands
             .dispatch(session, request, reply, || shared.pool.hand_over());
@@ -331,7 +340,8 @@ impl Output {
 
     /// Sends everything. Gives whether the socket took it all; if not, the connection owes the
     /// rest.
-    fn send(&mut self, connection: &mut Connection) -> Result<bool, Closed> {
+    fn send(&mut self, connection: &mut Connection, tally: &Tally) -> Result<bool, Closed> {
+        tally.bytes_sent.add(self.bytes.len() as u64);
         let sent = connection.send(&mut self.bytes);
         if self.bytes.capacity() > OUTPUT_CAPACITY_MAX {
             self.bytes = Vec::new();

@@ -249,3 +249,122 @@ fn time_is_two_numbers_and_cluster_is_off() {
         "-ERR This instance has cluster support disabled\r\n",
     )]]);
 }
+
+/// The text of an INFO reply in RESP2.
+fn info(peer: &mut common::Peer, sections: &str) -> String {
+    peer.send(format!("INFO {sections}\r\n"));
+    let header = peer.line();
+    let length: usize = header[1..].parse().expect(&header);
+    let text = peer.bytes(length + 2);
+    String::from_utf8(text).expect("text")
+}
+
+/// The number in the line of a field.
+fn field(info: &str, name: &str) -> u64 {
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{name}:")));
+    line.expect(name).parse().expect(name)
+}
+
+#[test]
+fn info_has_sections_and_the_lines_that_clients_look_for() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let all = info(&mut peer, "");
+    for line in [
+        "# Server",
+        "redis_mode:standalone",
+        "loading:0",
+        "role:master",
+        "cluster_enabled:0",
+    ] {
+        assert!(all.contains(&format!("{line}\r\n")), "{line} in {all}");
+    }
+    assert_eq!(field(&all, "tcp_port"), server.addr.port().into());
+    assert_eq!(field(&all, "process_id"), std::process::id().into());
+    assert_eq!(
+        info(&mut peer, "Replication"),
+        "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n"
+    );
+    assert_eq!(
+        info(&mut peer, "cluster replication"),
+        "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n"
+    );
+    let names = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter(|line| line.starts_with("# "))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(names(&info(&mut peer, "everything")), names(&all));
+    peer.ask("INFO nonsense\r\n", "$0\r\n\r\n");
+    peer.ask("HELLO 3\r\n", introduction(true, 1));
+    peer.ask(
+        "INFO cluster\r\n",
+        "=34\r\ntxt:# Cluster\r\ncluster_enabled:0\r\n\r\n",
+    );
+}
+
+#[test]
+fn info_counts_what_has_happened() {
+    let server = TestServer::with(
+        respool::Config {
+            maxclients: 2,
+            ..common::config(2)
+        },
+        respool::Commands::builtin(),
+    );
+    let (mut peer, mut other) = (server.connect(), server.connect());
+    other.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
+    server
+        .connect()
+        .expect("-ERR max number of clients reached\r\n");
+    common::eventually("the counts are in", || {
+        let info = info(&mut peer, "clients stats");
+        field(&info, "connected_clients") == 2
+            && field(&info, "maxclients") == 2
+            && field(&info, "total_connections_received") == 3
+            && field(&info, "rejected_connections") == 1
+            && field(&info, "total_commands_processed") >= 100
+            && field(&info, "total_net_input_bytes") >= 600
+            && field(&info, "total_net_output_bytes") >= 700
+    });
+    // Within the next two seconds, the last one is over that has seen some of this.
+    common::eventually("the rate is in", || {
+        other.ping();
+        field(&info(&mut peer, "stats"), "instantaneous_ops_per_sec") > 0
+    });
+}
+
+#[test]
+fn config_get_tells_the_directives_that_match() {
+    let timeout = "*2\r\n$7\r\ntimeout\r\n$1\r\n0\r\n";
+    play(&[
+        &[
+            ("CONFIG GET timeout", timeout),
+            ("config get TIMEOUT", timeout),
+            ("CONFIG GET timeou?", timeout),
+        ],
+        &[("CONFIG GET timeout t[i]meout", timeout)],
+        &[("CONFIG GET nonsense", "*0\r\n")],
+        &[("CONFIG GET save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n")],
+        &[(
+            "CONFIG GET appendonly",
+            "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n",
+        )],
+        &[("CONFIG GET bind", "*2\r\n$4\r\nbind\r\n$9\r\n127.0.0.1\r\n")],
+        &[(
+            "CONFIG GET proto-max-bulk-len",
+            "*2\r\n$18\r\nproto-max-bulk-len\r\n$9\r\n536870912\r\n",
+        )],
+        &[(
+            "CONFIG GET",
+            "-ERR wrong number of arguments for 'config|get' command\r\n",
+        )],
+        &[(
+            "CONFIG FOO",
+            "-ERR unknown subcommand 'FOO'. Try CONFIG HELP.\r\n",
+        )],
+    ]);
+}

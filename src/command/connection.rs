@@ -42,8 +42,8 @@ fn echo(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.bulk(argument(request, 0))
 }
 
-/// `HELLO [version [AUTH user password] [SETNAME name]]`: what the server is, told in the version of
-/// the protocol that is asked for and holds from then on.
+/// `HELLO [version [AUTH user password] [SETNAME name]]`: what the server is, told in the version
+/// of the protocol that is asked for and holds from then on.
 fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mut arguments = request.arguments();
     let protocol = match arguments.next().map(parse_integer) {
@@ -153,7 +153,7 @@ fn wrong_password(reply: Reply<'_>) -> Replied {
 }
 
 /// The version of Redis whose replies these are; clients take from it what they may send.
-const REDIS_VERSION: &str = "7.2.0";
+pub(super) const REDIS_VERSION: &str = "7.2.0";
 
 /// As many as Redis has by default.
 const DATABASES: u8 = 16;

@@ -3,7 +3,10 @@
 //! Nothing here names a socket. A handler sees the session, the request and the reply that it owes.
 
 mod client;
+mod config;
 mod connection;
+mod glob;
+mod info;
 mod server;
 
 use std::fmt;
@@ -93,6 +96,7 @@ impl Commands {
         let mut commands = Self::empty();
         connection::register(&mut commands);
         client::register(commands.container("CLIENT"));
+        config::register(commands.container("CONFIG"));
         server::register(&mut commands);
         commands
     }

@@ -2,11 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Arity, Commands};
+use super::{Arity, Commands, info};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(commands: &mut Commands) {
+    commands
+        .register("INFO", Arity::AtLeast(1), info::info)
+        .never_blocks();
     commands
         .register("TIME", Arity::Exactly(1), time)
         .never_blocks();

@@ -1,5 +1,6 @@
 //! `loglevel`: Redis's five words.
 
+use std::fmt;
 use std::str::FromStr;
 
 use log::LevelFilter;
@@ -38,6 +39,18 @@ impl FromStr for LogLevel {
             "nothing" => Ok(Self::Nothing),
             _ => Err(LogLevelError(text.to_owned())),
         }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Debug => "debug",
+            Self::Verbose => "verbose",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Nothing => "nothing",
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use super::*;
+use crate::session::Session;
 
 /// A client that has a place in `pool`, and its peer.
 fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
@@ -16,7 +17,10 @@ fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
     socket.set_nonblocking(true).expect("a TCP socket");
     let place = pool.assign().expect("there is a place");
     let socket = mio::net::TcpStream::from_std(socket);
-    (Box::new(Client::new(1, place, socket, addr)), peer)
+    (
+        Box::new(Client::new(place, socket, Session::for_test(addr))),
+        peer,
+    )
 }
 
 fn pool() -> Pool {

@@ -9,8 +9,8 @@ use std::fmt;
 use super::integer;
 use super::request::ProtocolError;
 
-/// The version of RESP in which a client is answered. It begins with RESP2 and asks for the other by
-/// `HELLO`.
+/// The version of RESP in which a client is answered. It begins with RESP2 and asks for the other
+/// by `HELLO`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// RESP2.
@@ -22,8 +22,8 @@ pub enum Protocol {
 
 /// The reply that a handler owes to one request.
 ///
-/// It is taken by value and its methods are the only source of a [`Replied`], so a handler that does
-/// not answer, or answers twice, does not compile.
+/// It is taken by value and its methods are the only source of a [`Replied`], so a handler that
+/// does not answer, or answers twice, does not compile.
 #[must_use = "every request is owed a reply"]
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,

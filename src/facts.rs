@@ -1,0 +1,141 @@
+//! What commands may know of the server: its configuration, its counts and its age.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::config::Config;
+
+/// Shared by the server's threads and every session.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// The configuration in force. Also held while it is put into force.
+    pub(crate) config: Mutex<Config>,
+    pub(crate) started: Instant,
+    /// 40 random hexadecimal digits, by which a restart is told from a server that went on.
+    pub(crate) run_id: String,
+    /// The port that is listened on, also where the system chose it.
+    pub(crate) port: u16,
+    /// Clients that were admitted and are not yet done with. Written by acceptor and workers.
+    pub(crate) clients: AtomicUsize,
+    /// Connections ever accepted, refused ones included. Written by the acceptor.
+    pub(crate) connections_ever: AtomicU64,
+    /// Connections ever refused. Written by the acceptor.
+    pub(crate) refused_ever: AtomicU64,
+    /// Requests answered in the last second that is over. Written by the clock's thread.
+    pub(crate) requests_per_s: AtomicU64,
+    /// One for each worker thread ever started.
+    tallies: Mutex<Vec<Arc<Tally>>>,
+}
+
+/// What one worker has done. Only that worker writes it, so counting costs no more than adding.
+#[derive(Debug, Default)]
+#[repr(align(64))] // A cache line of its own.
+pub(crate) struct Tally {
+    pub(crate) requests: Count,
+    pub(crate) bytes_read: Count,
+    pub(crate) bytes_sent: Count,
+}
+
+/// A number that one thread writes and any may read.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    /// To be called by the one thread that writes.
+    pub(crate) fn add(&self, more: u64) {
+        // No read-modify-write, which would lock the line: nobody else writes.
+        let sum = self.0.load(Ordering::Relaxed).wrapping_add(more);
+        self.0.store(sum, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The tallies of all workers, added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) requests: u64,
+    pub(crate) bytes_read: u64,
+    pub(crate) bytes_sent: u64,
+}
+
+impl Facts {
+    pub(crate) fn new(config: Config, port: u16) -> Self {
+        Self {
+            config: Mutex::new(config),
+            started: Instant::now(),
+            run_id: random_id(),
+            port,
+            clients: AtomicUsize::new(0),
+            connections_ever: AtomicU64::new(0),
+            refused_ever: AtomicU64::new(0),
+            requests_per_s: AtomicU64::new(0),
+            tallies: Mutex::default(),
+        }
+    }
+
+    /// A tally for a worker that begins.
+    pub(crate) fn new_tally(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        self.tallies.lock().push(Arc::clone(&tally));
+        tally
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.tallies
+            .lock()
+            .iter()
+            .fold(Totals::default(), |sum, tally| Totals {
+                requests: sum.requests + tally.requests.get(),
+                bytes_read: sum.bytes_read + tally.bytes_read.get(),
+                bytes_sent: sum.bytes_sent + tally.bytes_sent.get(),
+            })
+    }
+}
+
+fn random_id() -> String {
+    let number = || u128::from(RandomState::new().build_hasher().finish());
+    let (high, low) = (number() << 64 | number(), number() & 0xffff_ffff);
+    format!("{high:032x}{low:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tallies_of_all_workers_are_added_up() {
+        let facts = Facts::new(Config::default(), 6379);
+        let (one, other) = (facts.new_tally(), facts.new_tally());
+        one.requests.add(2);
+        one.requests.add(3);
+        other.requests.add(10);
+        other.bytes_sent.add(7);
+        let expected = Totals {
+            requests: 15,
+            bytes_read: 0,
+            bytes_sent: 7,
+        };
+        assert_eq!(facts.totals(), expected);
+        drop(one);
+        assert_eq!(
+            facts.totals(),
+            expected,
+            "what a worker did counts when it has ended"
+        );
+    }
+
+    #[test]
+    fn an_id_has_40_hexadecimal_digits_and_is_another_every_time() {
+        let id = random_id();
+        assert!(id.len() == 40 && id.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        assert_ne!(id, random_id());
+    }
+}
