@@ -43,8 +43,8 @@
 //! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 3 s behind our end |
 //!
 //! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `crew.rs` (the
-//! threads), `deadlines.rs` (the clock), `listen.rs`, `open_files.rs`, `server.rs` (wiring, start
-//! and stop), `config/`.
+//! threads), `deadlines.rs` (the clock), `facts.rs` (what commands may know of the server),
+//! `listen.rs`, `open_files.rs`, `server.rs` (wiring, start and stop), `config/`.
 //!
 //! # What holds throughout
 //!

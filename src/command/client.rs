@@ -6,37 +6,17 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::{InvalidName, Replies, Session};
 
 pub(super) fn register(client: &mut Commands) {
-    client.register("ID", Arity::Exactly(2), id).never_blocks();
-    client
-        .register("GETNAME", Arity::Exactly(2), getname)
-        .never_blocks();
-    client
-        .register("SETNAME", Arity::Exactly(3), setname)
-        .never_blocks();
-    client
-        .register("SETINFO", Arity::Exactly(4), setinfo)
-        .never_blocks();
-    client
-        .register("REPLY", Arity::Exactly(3), reply_mode)
-        .never_blocks();
-    client
-        .register("TRACKING", Arity::AtLeast(3), on_or_off)
-        .never_blocks();
-    client
-        .register("CACHING", Arity::Exactly(3), yes_or_no)
-        .never_blocks();
-    client
-        .register("NO-EVICT", Arity::Exactly(3), on_or_off)
-        .never_blocks();
-    client
-        .register("NO-TOUCH", Arity::Exactly(3), on_or_off)
-        .never_blocks();
-    client
-        .register("GETREDIR", Arity::Exactly(2), getredir)
-        .never_blocks();
-    client
-        .register("HELP", Arity::Exactly(2), help)
-        .never_blocks();
+    client.register_prompt("ID", Arity::Exactly(2), id);
+    client.register_prompt("GETNAME", Arity::Exactly(2), getname);
+    client.register_prompt("SETNAME", Arity::Exactly(3), setname);
+    client.register_prompt("SETINFO", Arity::Exactly(4), setinfo);
+    client.register_prompt("REPLY", Arity::Exactly(3), reply_mode);
+    client.register_prompt("TRACKING", Arity::AtLeast(3), on_or_off);
+    client.register_prompt("CACHING", Arity::Exactly(3), yes_or_no);
+    client.register_prompt("NO-EVICT", Arity::Exactly(3), on_or_off);
+    client.register_prompt("NO-TOUCH", Arity::Exactly(3), on_or_off);
+    client.register_prompt("GETREDIR", Arity::Exactly(2), getredir);
+    client.register_prompt("HELP", Arity::Exactly(2), help);
 }
 
 fn id(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {

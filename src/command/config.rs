@@ -6,9 +6,7 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(config: &mut Commands) {
-    config
-        .register("GET", Arity::AtLeast(3), get)
-        .never_blocks();
+    config.register_prompt("GET", Arity::AtLeast(3), get);
 }
 
 /// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once.

@@ -5,27 +5,13 @@ use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::session::{InvalidName, Session};
 
 pub(super) fn register(commands: &mut Commands) {
-    commands
-        .register("PING", Arity::AtLeast(1), ping)
-        .never_blocks();
-    commands
-        .register("ECHO", Arity::Exactly(2), echo)
-        .never_blocks();
-    commands
-        .register("HELLO", Arity::AtLeast(1), hello)
-        .never_blocks();
-    commands
-        .register("AUTH", Arity::AtLeast(2), auth)
-        .never_blocks();
-    commands
-        .register("SELECT", Arity::Exactly(2), select)
-        .never_blocks();
-    commands
-        .register("QUIT", Arity::AtLeast(1), quit)
-        .never_blocks();
-    commands
-        .register("RESET", Arity::Exactly(1), reset)
-        .never_blocks();
+    commands.register_prompt("PING", Arity::AtLeast(1), ping);
+    commands.register_prompt("ECHO", Arity::Exactly(2), echo);
+    commands.register_prompt("HELLO", Arity::AtLeast(1), hello);
+    commands.register_prompt("AUTH", Arity::AtLeast(2), auth);
+    commands.register_prompt("SELECT", Arity::Exactly(2), select);
+    commands.register_prompt("QUIT", Arity::AtLeast(1), quit);
+    commands.register_prompt("RESET", Arity::Exactly(1), reset);
 }
 
 /// `PING [message]`: `+PONG`, or the message as a bulk string.

@@ -119,6 +119,16 @@ impl Commands {
         })
     }
 
+    /// Adds a command whose handler never blocks: all of respool's own are such.
+    fn register_prompt(
+        &mut self,
+        name: &str,
+        arity: Arity,
+        handler: fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied,
+    ) {
+        self.register(name, arity, handler).never_blocks();
+    }
+
     /// Adds a command that only contains others, such as `CLIENT`. Gives the table for those; their
     /// arity counts the container's name too.
     fn container(&mut self, name: &str) -> &mut Self {

@@ -7,15 +7,9 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(commands: &mut Commands) {
-    commands
-        .register("INFO", Arity::AtLeast(1), info::info)
-        .never_blocks();
-    commands
-        .register("TIME", Arity::Exactly(1), time)
-        .never_blocks();
-    commands
-        .register("CLUSTER", Arity::AtLeast(2), cluster)
-        .never_blocks();
+    commands.register_prompt("INFO", Arity::AtLeast(1), info::info);
+    commands.register_prompt("TIME", Arity::Exactly(1), time);
+    commands.register_prompt("CLUSTER", Arity::AtLeast(2), cluster);
 }
 
 /// `TIME`: seconds since 1970 and microseconds of the second.
