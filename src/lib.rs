@@ -54,8 +54,8 @@
 //!   slot. Each other lock is held alone.
 //! - `resp` needs only std and knows neither sockets nor commands; `command` names no socket;
 //!   `connection` names no command. `tests/layers.rs` checks it.
-//! - On the way of a PING: no allocation, no lock but a slot's and the queue's, no log line, no
-//!   clock.
+//! - On the way of a PING: no allocation, no lock but a slot's, the watch and the queue's, no log
+//!   line, no clock.
 //! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
 
 mod acceptor;

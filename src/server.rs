@@ -99,7 +99,7 @@ impl Server {
     /// # Errors
     ///
     /// A [`StartError`] says what the system refused.
-    pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
+    pub fn bind(mut config: Config, commands: Commands) -> Result<Self, StartError> {
         let clients_max = open_files::make_room(config.maxclients, config.bind.len())
             .map_err(StartError::OpenFiles)?;
         let listeners = listen::listen_all(&config)?;
@@ -110,13 +110,15 @@ impl Server {
         let port = local_addrs.first().map_or(config.port, SocketAddr::port);
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
         let pool = Pool::new(clients_max + open_files::REFUSED_MAX);
+        let maxclients_at_start = config.maxclients;
+        config.maxclients = clients_max;
         let shared = Shared {
             commands,
             pool: pool.map_err(StartError::Poll)?,
             crew: Crew::default(),
-            settings: Settings::new(&config, clients_max),
+            settings: Settings::new(&config),
             clients_max,
-            maxclients_at_start: config.maxclients,
+            maxclients_at_start,
             facts: Arc::new(Facts::new(config, port)),
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
@@ -220,7 +222,7 @@ const LAST_TURN: Duration = Duration::from_millis(100);
 impl ServerHandle {
     /// Has the server drain: no more connections are accepted, every request received whole is
     /// answered, quiet clients are closed, and [`Server::serve`] returns, all within
-    /// `drain-timeout-ms`.
+    /// `drain-timeout-ms`, and a tenth of a second more where a handler does not return.
     ///
     /// Returns at once; calling it again changes nothing.
     pub fn drain(&self) {
@@ -254,8 +256,9 @@ impl ServerHandle {
                 shared.maxclients_at_start,
             ));
         }
-        shared.settings.apply(config, shared.clients_max);
         *current = config.clone();
+        current.maxclients = config.maxclients.min(shared.clients_max);
+        shared.settings.apply(&current);
         shared.wake_acceptor();
         Crew::resize(shared, config.worker_count()).map_err(ReconfigureError::Thread)
     }
@@ -429,21 +432,20 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn new(config: &Config, clients_max: usize) -> Self {
+    fn new(config: &Config) -> Self {
         let settings = Self {
             maxclients: AtomicUsize::default(),
             timeout_s: AtomicU32::default(),
             tcp_keepalive_s: AtomicU32::default(),
             bulk_bytes_max: AtomicUsize::default(),
         };
-        settings.apply(config, clients_max);
+        settings.apply(config);
         settings
     }
 
     /// Each is read on its own, so nobody depends on seeing them change together.
-    fn apply(&self, config: &Config, clients_max: usize) {
-        self.maxclients
-            .store(config.maxclients.min(clients_max), Ordering::Relaxed);
+    fn apply(&self, config: &Config) {
+        self.maxclients.store(config.maxclients, Ordering::Relaxed);
         self.timeout_s.store(config.timeout_s, Ordering::Relaxed);
         self.tcp_keepalive_s
             .store(config.tcp_keepalive_s, Ordering::Relaxed);

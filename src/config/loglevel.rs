@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 /// How much is logged, in Redis's words, from everything to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Everything, one line per request included.
+    /// Everything there is. Even so, no line is written per request.
     Debug,
     /// One line per client and more.
     Verbose,
