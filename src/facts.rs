@@ -1,18 +1,23 @@
-//! What commands may know of the server: its configuration, its counts and its age.
+//! What commands may know of the server: its commands, its configuration, its counts and its age.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::command::Commands;
 use crate::config::Config;
+use crate::control::Control;
 
 /// Shared by the server's threads and every session.
 #[derive(Debug)]
 pub(crate) struct Facts {
+    pub(crate) commands: Commands,
+    /// The server itself, while there is one.
+    control: Weak<dyn Control>,
     /// The configuration in force. Also held while it is put into force.
     pub(crate) config: Mutex<Config>,
     pub(crate) started: Instant,
@@ -67,8 +72,15 @@ pub(crate) struct Totals {
 }
 
 impl Facts {
-    pub(crate) fn new(config: Config, port: u16) -> Self {
+    pub(crate) fn new(
+        commands: Commands,
+        control: Weak<dyn Control>,
+        config: Config,
+        port: u16,
+    ) -> Self {
         Self {
+            commands,
+            control,
             config: Mutex::new(config),
             started: Instant::now(),
             run_id: random_id(),
@@ -79,6 +91,18 @@ impl Facts {
             requests_per_s: AtomicU64::new(0),
             tallies: Mutex::default(),
         }
+    }
+
+    /// Facts of a server that has no command and can do nothing.
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Self {
+        let control: Weak<tests::Nobody> = Weak::new();
+        Self::new(Commands::empty(), control, Config::default(), 0)
+    }
+
+    /// The server; `None` when it is no more.
+    pub(crate) fn control(&self) -> Option<Arc<dyn Control>> {
+        self.control.upgrade()
     }
 
     /// A tally for a worker that begins.
@@ -110,9 +134,17 @@ fn random_id() -> String {
 mod tests {
     use super::*;
 
+    /// Stands for the server where there is none.
+    #[derive(Debug)]
+    pub(super) struct Nobody;
+
+    impl Control for Nobody {
+        fn drain(self: Arc<Self>) {}
+    }
+
     #[test]
     fn the_tallies_of_all_workers_are_added_up() {
-        let facts = Facts::new(Config::default(), 6379);
+        let facts = Facts::for_test();
         let (one, other) = (facts.new_tally(), facts.new_tally());
         one.requests.add(2);
         one.requests.add(3);

@@ -63,6 +63,7 @@ mod client;
 mod command;
 pub mod config;
 mod connection;
+mod control;
 mod crew;
 mod deadlines;
 mod facts;

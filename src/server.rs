@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::acceptor::{Acceptor, Door};
 use crate::client::{Client, Closed};
 use crate::command::Commands;
 use crate::config::Config;
+use crate::control::Control;
 use crate::crew::Crew;
 use crate::facts::Facts;
 use crate::pool::Pool;
@@ -112,23 +113,23 @@ impl Server {
         let pool = Pool::new(clients_max + open_files::REFUSED_MAX);
         let maxclients_at_start = config.maxclients;
         config.maxclients = clients_max;
-        let shared = Shared {
-            commands,
-            pool: pool.map_err(StartError::Poll)?,
+        let pool = pool.map_err(StartError::Poll)?;
+        let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
+            pool,
             crew: Crew::default(),
             settings: Settings::new(&config),
             clients_max,
             maxclients_at_start,
-            facts: Arc::new(Facts::new(config, port)),
+            facts: Arc::new(Facts::new(commands, shared.clone(), config, port)),
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
             now_s: AtomicU32::new(0),
             connections: AtomicUsize::new(0),
             life: Mutex::new(Life::default()),
             life_changed: Condvar::new(),
-        };
+        });
         Ok(Self {
-            shared: Arc::new(shared),
+            shared,
             door,
             local_addrs,
         })
@@ -226,8 +227,7 @@ impl ServerHandle {
     ///
     /// Returns at once; calling it again changes nothing.
     pub fn drain(&self) {
-        self.shared.life.lock().drain_wanted = true;
-        self.shared.life_changed.notify_all();
+        self.shared.want_drain();
     }
 
     /// How many worker threads there are. After a change of `workers` it follows as turns end; a
@@ -282,7 +282,6 @@ impl Config {
 /// What the threads of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) commands: Commands,
     pub(crate) pool: Pool,
     pub(crate) crew: Crew,
     pub(crate) settings: Settings,
@@ -395,6 +394,11 @@ impl Shared {
         }
     }
 
+    fn want_drain(&self) {
+        self.life.lock().drain_wanted = true;
+        self.life_changed.notify_all();
+    }
+
     fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
     }
@@ -419,6 +423,12 @@ impl Shared {
             .life_changed
             .wait_while_until(&mut life, anyone, deadline)
             .timed_out()
+    }
+}
+
+impl Control for Shared {
+    fn drain(self: Arc<Self>) {
+        self.want_drain();
     }
 }
 

@@ -26,8 +26,10 @@ pub struct Session {
 pub(crate) enum Ending {
     /// The reply is sent, then the connection is closed.
     AfterReply,
-    /// Nothing more is sent.
-    Silent,
+    /// Nothing more is sent: it spoke HTTP.
+    Http,
+    /// Nothing more is sent: it has the server drain.
+    Drain,
 }
 
 /// Whether requests are answered: `CLIENT REPLY`.
@@ -65,8 +67,7 @@ impl Session {
 
     #[cfg(test)]
     pub(crate) fn for_test(peer_addr: SocketAddr) -> Self {
-        let facts = Facts::new(crate::config::Config::default(), 0);
-        Self::new(1, peer_addr, Arc::new(facts))
+        Self::new(1, peer_addr, Arc::new(Facts::for_test()))
     }
 
     /// The client's number: counted from 1 as clients come, never used twice.
@@ -111,8 +112,8 @@ impl Session {
     }
 
     /// Closes the client's connection without this request's reply.
-    pub(crate) fn close_silently(&mut self) {
-        self.ending = Some(Ending::Silent);
+    pub(crate) fn close_silently(&mut self, ending: Ending) {
+        self.ending = Some(ending);
     }
 
     pub(crate) fn ending(&self) -> Option<Ending> {

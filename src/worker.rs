@@ -298,6 +298,7 @@ impl Batch<'_> {
         let reply = self.output.reply(session.protocol());
         self.tally.requests.add(1);
         let _ = shared
+            .facts
             .commands
             .dispatch(session, request, reply, || shared.pool.hand_over());
         if session.takes_reply_back() {
@@ -306,9 +307,13 @@ impl Batch<'_> {
         match session.ending() {
             None => Ok(()),
             Some(Ending::AfterReply) => Err(Closed::Quit),
-            Some(Ending::Silent) => {
+            Some(Ending::Http) => {
                 self.output.take_back();
                 Err(Closed::Http)
+            }
+            Some(Ending::Drain) => {
+                self.output.take_back();
+                Err(Closed::Drained)
             }
         }
     }

@@ -428,6 +428,20 @@ fn a_drain_that_runs_out_of_time_leaves_no_connection_open() {
 }
 
 #[test]
+fn shutdown_drains_and_answers_only_what_stands_before_it() {
+    let server = TestServer::start(2);
+    let mut peer = server.connect();
+    peer.ask("SHUTDOWN SAVE NOSAVE\r\n", "-ERR syntax error\r\n");
+    peer.ask("SHUTDOWN NOW ABORT\r\n", "-ERR syntax error\r\n");
+    peer.ask("SHUTDOWN later\r\n", "-ERR syntax error\r\n");
+    peer.ask("SHUTDOWN ABORT\r\n", "-ERR No shutdown in progress.\r\n");
+    peer.send("PING\r\nSHUTDOWN nosave now\r\nPING\r\n");
+    peer.expect("+PONG\r\n");
+    peer.expect_end();
+    assert_eq!(server.wait().cut, 0);
+}
+
+#[test]
 fn who_drains_is_not_reconfigured() {
     let server = TestServer::start(1);
     let handle = server.handle.clone();

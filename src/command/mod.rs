@@ -12,7 +12,7 @@ mod server;
 use std::fmt;
 
 use crate::resp::{Replied, Reply, Request};
-use crate::session::Session;
+use crate::session::{Ending, Session};
 
 /// How many words a command takes, its own name included, as Redis counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,7 +198,7 @@ const QUOTED_BYTES_MAX: usize = 128;
 #[cold]
 fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if is_http(c_string(request.name(), QUOTED_BYTES_MAX)) {
-        session.close_silently();
+        session.close_silently(Ending::Http);
     }
     let mut arguments = Vec::new();
     for argument in request.arguments() {

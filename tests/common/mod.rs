@@ -58,8 +58,13 @@ impl TestServer {
     }
 
     /// Drains the server and waits for its end.
-    pub fn drain(mut self) -> Drained {
+    pub fn drain(self) -> Drained {
         self.handle.drain();
+        self.wait()
+    }
+
+    /// Waits for the end of a server that drains by another's word.
+    pub fn wait(mut self) -> Drained {
         self.thread
             .take()
             .expect("it was not drained before")
