@@ -5,14 +5,17 @@
 mod client;
 mod config;
 mod connection;
+mod docs;
 mod glob;
 mod info;
+mod introspection;
 mod server;
 
 use std::fmt;
 
 use crate::resp::{Replied, Reply, Request};
 use crate::session::{Ending, Session};
+use docs::Docs;
 
 /// How many words a command takes, its own name included, as Redis counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +48,10 @@ pub struct Command {
     arity: Arity,
     blocks: bool,
     handler: Box<Handler>,
-    /// Those of a container, which has no handler of its own to run; of another command, none.
+    /// Those of a container; of another command, none.
     subcommands: Commands,
+    /// What is told of it and never looked at to run it.
+    docs: Box<Docs>,
 }
 
 impl Command {
@@ -55,6 +60,13 @@ impl Command {
     /// watch the other clients. A handler that waits all the same delays those clients by as long.
     pub fn never_blocks(&mut self) {
         self.blocks = false;
+    }
+
+    /// Takes over what is documented of respool's own command of this name.
+    fn look_up_docs(&mut self) {
+        if let Some(docs) = docs::find(&self.full_name) {
+            *self.docs = *docs;
+        }
     }
 
     fn is_named(&self, name: &[u8]) -> bool {
@@ -95,6 +107,7 @@ impl Commands {
     pub fn builtin() -> Self {
         let mut commands = Self::empty();
         connection::register(&mut commands);
+        introspection::register(&mut commands);
         client::register(commands.container("CLIENT"));
         config::register(commands.container("CONFIG"));
         server::register(&mut commands);
@@ -116,6 +129,7 @@ impl Commands {
             blocks: true,
             handler: Box::new(handler),
             subcommands: Self::empty(),
+            docs: Box::new(Docs::UNDOCUMENTED),
         })
     }
 
@@ -125,15 +139,29 @@ impl Commands {
         name: &str,
         arity: Arity,
         handler: fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied,
-    ) {
-        self.register(name, arity, handler).never_blocks();
+    ) -> &mut Command {
+        let command = self.register(name, arity, handler);
+        command.never_blocks();
+        command.look_up_docs();
+        command
     }
 
     /// Adds a command that only contains others, such as `CLIENT`. Gives the table for those; their
     /// arity counts the container's name too.
     fn container(&mut self, name: &str) -> &mut Self {
         // It is never called: a request either names a subcommand, or has too few words.
-        let container = self.register(name, Arity::AtLeast(2), wrong_subcommand);
+        self.container_and_command(name, Arity::AtLeast(2), wrong_subcommand)
+    }
+
+    /// As [`Self::container`], for a container that is a command too: `handler` runs for a request
+    /// that names no subcommand.
+    fn container_and_command(
+        &mut self,
+        name: &str,
+        arity: Arity,
+        handler: fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied,
+    ) -> &mut Self {
+        let container = self.register_prompt(name, arity, handler);
         container.subcommands.prefix = format!("{}|", container.full_name);
         &mut container.subcommands
     }
@@ -162,7 +190,7 @@ impl Commands {
         let Some(mut command) = self.find(request.name()) else {
             return unknown(session, request, reply);
         };
-        if !command.subcommands.by_length.is_empty()
+        if !command.subcommands.is_empty()
             && let Some(name) = request.argument(0)
         {
             match command.subcommands.find(name) {
@@ -177,6 +205,29 @@ impl Commands {
             before_blocking();
         }
         (command.handler)(session, request, reply)
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.by_length.is_empty()
+    }
+
+    /// The command or subcommand of this full name: `ping`, `client|id`.
+    fn find_by_full_name(&self, full_name: &[u8]) -> Option<&Command> {
+        let mut names = full_name.splitn(2, |&byte| byte == b'|');
+        let command = self.find(names.next()?)?;
+        match names.next() {
+            None => Some(command),
+            Some(name) => command.subcommands.find(name),
+        }
+    }
+
+    /// The commands by name, without their subcommands. Redis lists them in the order of a hash
+    /// table, which is another after every start.
+    fn sorted(&self) -> Vec<&Command> {
+        let mut commands: Vec<_> = self.by_length.iter().flatten().collect();
+        commands.sort_unstable_by_key(|command| &*command.full_name);
+        commands
     }
 
     // On the way of every request, where the call costs as much as the search.

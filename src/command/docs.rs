@@ -1,0 +1,814 @@
+//! What is documented of respool's own commands: the source of `COMMAND INFO` and `COMMAND DOCS`.
+//!
+//! The values are those that redis-server 7.0.15 reports; those of `CLIENT SETINFO` and
+//! `CLIENT NO-TOUCH`, which it lacks, are 7.2.0's (`src/commands/*.json`). Arity is not among them:
+//! the table of commands has it, and what is not in that table is not told of.
+
+use std::borrow::Cow;
+
+/// What is documented of a command. Where a text or a list is empty, there is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Docs {
+    /// In lower case; of a subcommand with its container: `client|id`.
+    name: &'static str,
+    /// The topic that it belongs to.
+    pub(super) group: &'static str,
+    /// Redis's version that brought it.
+    pub(super) since: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) complexity: &'static str,
+    /// How it behaves, in the order in which Redis lists them.
+    pub(super) flags: &'static [&'static str],
+    /// The ACL category that does not follow from its flags.
+    category: &'static str,
+    /// What a client or a proxy may make use of.
+    pub(super) tips: &'static [&'static str],
+    /// How the documentation is to be taken: `syscmd` is no command for users.
+    pub(super) doc_flags: &'static [&'static str],
+    /// Versions and what changed in them.
+    pub(super) history: &'static [(&'static str, &'static str)],
+    pub(super) arguments: &'static [Argument],
+}
+
+/// An argument of a command. Where a text or a list is empty, there is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Argument {
+    /// Empty for a word that stands for itself, which goes by its token.
+    name: &'static str,
+    pub(super) kind: &'static str,
+    /// The word in front of it.
+    pub(super) token: &'static str,
+    pub(super) since: &'static str,
+    pub(super) deprecated_since: &'static str,
+    optional: bool,
+    multiple: bool,
+    /// If it stands there several times, so does its token.
+    multiple_token: bool,
+    /// The alternatives, or what follows one another.
+    pub(super) arguments: &'static [Self],
+}
+
+/// What is documented of respool's own command of this full name.
+pub(super) fn find(full_name: &str) -> Option<&'static Docs> {
+    TABLE.iter().find(|docs| docs.name == full_name)
+}
+
+impl Docs {
+    /// Those of a command that is not respool's own. Redis has such from its modules, and tells
+    /// their group; here is no module that could be named.
+    pub(super) const UNDOCUMENTED: Self = Self {
+        complexity: "",
+        ..command("", "module", &[], "")
+    };
+
+    /// The ACL categories that it belongs to.
+    pub(super) fn categories(&self) -> impl Iterator<Item = &'static str> {
+        CATEGORIES
+            .into_iter()
+            .filter(|category| self.is_in(category))
+    }
+
+    /// Whether it belongs to the ACL category of this name. Most follow from the flags
+    /// (`setImplicitACLCategories` in `src/server.c`).
+    fn is_in(&self, category: &str) -> bool {
+        let says = |flag: &str| self.flags.contains(&flag);
+        self.category == category
+            || match category {
+                "read" => says("readonly"),
+                "write" | "pubsub" | "admin" | "fast" | "blocking" => says(category),
+                "slow" => !says("fast"),
+                "dangerous" => says("admin"),
+                _ => false,
+            }
+    }
+}
+
+impl Argument {
+    pub(super) fn name(&self) -> Cow<'static, str> {
+        if self.name.is_empty() {
+            self.token.to_ascii_lowercase().into()
+        } else {
+            self.name.into()
+        }
+    }
+
+    /// How often it may stand there, in the order in which Redis lists that.
+    pub(super) fn flags(&self) -> impl Iterator<Item = &'static str> {
+        let flags = [
+            ("optional", self.optional),
+            ("multiple", self.multiple),
+            ("multiple_token", self.multiple_token),
+        ];
+        flags
+            .into_iter()
+            .filter_map(|(name, is_set)| is_set.then_some(name))
+    }
+}
+
+/// Every ACL category, in the order in which Redis lists them (`ACLCommandCategories` in
+/// `src/acl.c`).
+const CATEGORIES: [&str; 21] = [
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
+];
+
+// Flags that several commands have, or one has many of.
+
+const ANY_TIME: &[&str] = &["loading", "stale"];
+const FAST: &[&str] = &["loading", "stale", "fast"];
+const NO_SCRIPT: &[&str] = &["noscript", "loading", "stale"];
+const ADMIN: &[&str] = &["admin", "noscript", "loading", "stale"];
+const SLOWLOG: &[&str] = &["admin", "loading", "stale"];
+const PUBSUB: &[&str] = &["pubsub", "loading", "stale"];
+const SUBSCRIBER: &[&str] = &["pubsub", "noscript", "loading", "stale"];
+const HANDSHAKE: &[&str] = &[
+    "noscript",
+    "loading",
+    "stale",
+    "fast",
+    "no_auth",
+    "allow_busy",
+];
+const SHUTDOWN: &[&str] = &[
+    "admin",
+    "noscript",
+    "loading",
+    "stale",
+    "no_multi",
+    "allow_busy",
+];
+
+// Tips that several commands have.
+
+const EVERY_NODE_OBEYS: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+const EVERY_NODE_REPORTS: &[&str] = &[
+    "nondeterministic_output",
+    "request_policy:all_nodes",
+    "response_policy:special",
+];
+
+const ON_OR_OFF: &[Argument] = &[word("ON"), word("OFF")];
+
+/// By group, and in each by name.
+const TABLE: &[Docs] = &[
+    connection("auth", HANDSHAKE, "1.0.0")
+        .summary("Authenticate to the server")
+        .complexity("O(N) where N is the number of passwords defined for the user")
+        .history(&[("6.0.0", "Added ACL style (username and password).")])
+        .arguments(&[
+            string("username").since("6.0.0").optional(),
+            string("password"),
+        ]),
+    container("client", "connection", "2.4.0")
+        .summary("A container for client connection commands"),
+    connection("client|caching", NO_SCRIPT, "6.0.0")
+        .summary("Instruct the server about tracking or not keys in the next request")
+        .arguments(&[one_of("mode", &[word("YES"), word("NO")])]),
+    connection("client|getname", NO_SCRIPT, "2.6.9").summary("Get the current connection name"),
+    connection("client|getredir", NO_SCRIPT, "6.0.0")
+        .summary("Get tracking notifications redirection client ID if any"),
+    help("client|help", "connection", "5.0.0").category("connection"),
+    connection("client|id", NO_SCRIPT, "5.0.0")
+        .summary("Returns the client ID for the current connection"),
+    connection("client|info", NO_SCRIPT, "6.2.0")
+        .summary("Returns information about the current client connection.")
+        .tips(&["nondeterministic_output"]),
+    connection("client|kill", ADMIN, "2.4.0")
+        .summary("Kill the connection of a client")
+        .complexity("O(N) where N is the number of client connections")
+        .history(&[
+            ("2.8.12", "Added new filter format."),
+            ("2.8.12", "`ID` option."),
+            ("3.2.0", "Added `master` type in for `TYPE` option."),
+            (
+                "5.0.0",
+                "Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward \
+                 compatibility.",
+            ),
+            ("6.2.0", "`LADDR` option."),
+        ])
+        .arguments(&[one_of(
+            "filter",
+            &[
+                string("ip:port").deprecated_since("2.8.12"),
+                one_of(
+                    "new-format",
+                    &[
+                        integer("client-id").token("ID").since("2.8.12").optional(),
+                        one_of(
+                            "normal_master_slave_pubsub",
+                            &[
+                                word("NORMAL"),
+                                word("MASTER").since("3.2.0"),
+                                word("SLAVE"),
+                                word("REPLICA").since("5.0.0"),
+                                word("PUBSUB"),
+                            ],
+                        )
+                        .token("TYPE")
+                        .since("2.8.12")
+                        .optional(),
+                        string("username").token("USER").optional(),
+                        string("ip:port").token("ADDR").optional(),
+                        string("ip:port").token("LADDR").since("6.2.0").optional(),
+                        string("yes/no").token("SKIPME").optional(),
+                    ],
+                )
+                .multiple(),
+            ],
+        )]),
+    connection("client|list", ADMIN, "2.4.0")
+        .summary("Get the list of client connections")
+        .complexity("O(N) where N is the number of client connections")
+        .tips(&["nondeterministic_output"])
+        .history(&[
+            ("2.8.12", "Added unique client `id` field."),
+            ("5.0.0", "Added optional `TYPE` filter."),
+            ("6.0.0", "Added `user` field."),
+            (
+                "6.2.0",
+                "Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` \
+                 filter.",
+            ),
+            (
+                "7.0.0",
+                "Added `resp`, `multi-mem`, `rbs` and `rbp` fields.",
+            ),
+            ("7.0.3", "Added `ssub` field."),
+        ])
+        .arguments(&[
+            one_of(
+                "normal_master_replica_pubsub",
+                &[
+                    word("NORMAL"),
+                    word("MASTER"),
+                    word("REPLICA"),
+                    word("PUBSUB"),
+                ],
+            )
+            .token("TYPE")
+            .since("5.0.0")
+            .optional(),
+            block("id", &[integer("client-id").multiple()])
+                .token("ID")
+                .since("6.2.0")
+                .optional(),
+        ]),
+    connection("client|no-evict", ADMIN, "7.0.0")
+        .summary("Set client eviction mode for the current connection")
+        .arguments(&[one_of("enabled", ON_OR_OFF)]),
+    connection("client|no-touch", NO_SCRIPT, "7.2.0")
+        .summary(
+            "Controls whether commands sent by the client affect the LRU/LFU of accessed keys.",
+        )
+        .arguments(&[one_of("enabled", ON_OR_OFF)]),
+    connection("client|pause", ADMIN, "2.9.50")
+        .summary("Stop processing commands from clients for some time")
+        .history(&[(
+            "6.2.0",
+            "`CLIENT PAUSE WRITE` mode added along with the `mode` option.",
+        )])
+        .arguments(&[
+            integer("timeout"),
+            one_of("mode", &[word("WRITE"), word("ALL")])
+                .since("6.2.0")
+                .optional(),
+        ]),
+    connection("client|reply", NO_SCRIPT, "3.2.0")
+        .summary("Instruct the server whether to reply to commands")
+        .arguments(&[one_of(
+            "on_off_skip",
+            &[word("ON"), word("OFF"), word("SKIP")],
+        )]),
+    connection("client|setinfo", NO_SCRIPT, "7.2.0")
+        .summary("Sets information specific to the client or connection.")
+        .arguments(&[one_of(
+            "attr",
+            &[
+                string("libname").token("LIB-NAME"),
+                string("libver").token("LIB-VER"),
+            ],
+        )]),
+    connection("client|setname", NO_SCRIPT, "2.6.9")
+        .summary("Set the current connection name")
+        .arguments(&[string("connection-name")]),
+    connection("client|tracking", NO_SCRIPT, "6.0.0")
+        .summary("Enable or disable server assisted client side caching support")
+        .complexity("O(1). Some options may introduce additional complexity.")
+        .arguments(&[
+            one_of("status", ON_OR_OFF),
+            integer("client-id").token("REDIRECT").optional(),
+            string("prefix")
+                .token("PREFIX")
+                .optional()
+                .multiple()
+                .multiple_token(),
+            word("BCAST").optional(),
+            word("OPTIN").optional(),
+            word("OPTOUT").optional(),
+            word("NOLOOP").optional(),
+        ]),
+    connection("client|trackinginfo", NO_SCRIPT, "6.2.0").summary(
+        "Return information about server assisted client side caching for the current connection",
+    ),
+    connection("client|unblock", ADMIN, "5.0.0")
+        .summary("Unblock a client blocked in a blocking command from a different connection")
+        .complexity("O(log N) where N is the number of client connections")
+        .arguments(&[
+            integer("client-id"),
+            one_of("timeout_error", &[word("TIMEOUT"), word("ERROR")]).optional(),
+        ]),
+    connection("client|unpause", ADMIN, "6.2.0")
+        .summary("Resume processing of clients that were paused")
+        .complexity("O(N) Where N is the number of paused clients"),
+    connection("echo", FAST, "1.0.0")
+        .summary("Echo the given string")
+        .arguments(&[string("message")]),
+    connection("hello", HANDSHAKE, "6.0.0")
+        .summary("Handshake with Redis")
+        .history(&[(
+            "6.2.0",
+            "`protover` made optional; when called without arguments the command reports the \
+             current connection's context.",
+        )])
+        .arguments(&[block(
+            "arguments",
+            &[
+                integer("protover"),
+                block(
+                    "username_password",
+                    &[string("username"), string("password")],
+                )
+                .token("AUTH")
+                .optional(),
+                string("clientname").token("SETNAME").optional(),
+            ],
+        )
+        .optional()]),
+    connection("ping", &["fast"], "1.0.0")
+        .summary("Ping the server")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .arguments(&[string("message").optional()]),
+    connection("quit", HANDSHAKE, "1.0.0").summary("Close the connection"),
+    connection("reset", HANDSHAKE, "6.2.0").summary("Reset the connection"),
+    connection("select", FAST, "1.0.0")
+        .summary("Change the selected database for the current connection")
+        .arguments(&[integer("index")]),
+    container("acl", "server", "6.0.0").summary("A container for Access List Control commands "),
+    server("acl|cat", NO_SCRIPT, "6.0.0")
+        .summary("List the ACL categories or the commands inside a category")
+        .complexity("O(1) since the categories and commands are a fixed set.")
+        .arguments(&[string("categoryname").optional()]),
+    server("acl|getuser", ADMIN, "6.0.0")
+        .summary("Get the rules for a specific ACL user")
+        .complexity(
+            "O(N). Where N is the number of password, command and pattern rules that the user has.",
+        )
+        .history(&[
+            ("6.2.0", "Added Pub/Sub channel patterns."),
+            (
+                "7.0.0",
+                "Added selectors and changed the format of key and channel patterns from a list to \
+                 their rule representation.",
+            ),
+        ])
+        .arguments(&[string("username")]),
+    help("acl|help", "server", "6.0.0"),
+    server("acl|list", ADMIN, "6.0.0")
+        .summary("List the current ACL rules in ACL config file format")
+        .complexity("O(N). Where N is the number of configured users."),
+    server("acl|users", ADMIN, "6.0.0")
+        .summary("List the username of all the configured ACL rules")
+        .complexity("O(N). Where N is the number of configured users."),
+    server("acl|whoami", NO_SCRIPT, "6.0.0")
+        .summary("Return the name of the user associated to the current connection"),
+    server("command", ANY_TIME, "2.8.13")
+        .summary("Get array of Redis command details")
+        .complexity("O(N) where N is the total number of Redis commands")
+        .category("connection")
+        .tips(&["nondeterministic_output_order"]),
+    server("command|count", ANY_TIME, "2.8.13")
+        .summary("Get total number of Redis commands")
+        .category("connection"),
+    server("command|docs", ANY_TIME, "7.0.0")
+        .summary("Get array of specific Redis command documentation")
+        .complexity("O(N) where N is the number of commands to look up")
+        .category("connection")
+        .tips(&["nondeterministic_output_order"])
+        .arguments(&[string("command-name").optional().multiple()]),
+    server("command|getkeys", ANY_TIME, "2.8.13")
+        .summary("Extract keys given a full Redis command")
+        .complexity("O(N) where N is the number of arguments to the command")
+        .category("connection"),
+    server("command|getkeysandflags", ANY_TIME, "7.0.0")
+        .summary("Extract keys and access flags given a full Redis command")
+        .complexity("O(N) where N is the number of arguments to the command")
+        .category("connection"),
+    help("command|help", "server", "5.0.0").category("connection"),
+    server("command|info", ANY_TIME, "2.8.13")
+        .summary("Get array of specific Redis command details, or all when no argument is given.")
+        .complexity("O(N) where N is the number of commands to look up")
+        .category("connection")
+        .tips(&["nondeterministic_output_order"])
+        .history(&[(
+            "7.0.0",
+            "Allowed to be called with no argument to get info on all commands.",
+        )])
+        .arguments(&[string("command-name").optional().multiple()]),
+    server("command|list", ANY_TIME, "7.0.0")
+        .summary("Get an array of Redis command names")
+        .complexity("O(N) where N is the total number of Redis commands")
+        .category("connection")
+        .tips(&["nondeterministic_output_order"])
+        .arguments(&[one_of(
+            "filterby",
+            &[
+                string("module-name").token("MODULE"),
+                string("category").token("ACLCAT"),
+                pattern("pattern").token("PATTERN"),
+            ],
+        )
+        .token("FILTERBY")
+        .optional()]),
+    container("config", "server", "2.0.0").summary("A container for server configuration commands"),
+    server("config|get", ADMIN, "2.0.0")
+        .summary("Get the values of configuration parameters")
+        .complexity("O(N) when N is the number of configuration parameters provided")
+        .history(&[(
+            "7.0.0",
+            "Added the ability to pass multiple pattern parameters in one call",
+        )])
+        .arguments(&[block("parameter", &[string("parameter")]).multiple()]),
+    help("config|help", "server", "5.0.0"),
+    server("config|resetstat", ADMIN, "2.0.0").summary("Reset the stats returned by INFO"),
+    server("config|rewrite", ADMIN, "2.8.0")
+        .summary("Rewrite the configuration file with the in memory configuration"),
+    server("config|set", ADMIN, "2.0.0")
+        .summary("Set configuration parameters to the given values")
+        .complexity("O(N) when N is the number of configuration parameters provided")
+        .tips(EVERY_NODE_OBEYS)
+        .history(&[(
+            "7.0.0",
+            "Added the ability to set multiple parameters in one call.",
+        )])
+        .arguments(&[block("parameter_value", &[string("parameter"), string("value")]).multiple()]),
+    server("debug", ADMIN, "1.0.0")
+        .summary("A container for debugging commands")
+        .complexity("Depends on subcommand.")
+        .doc_flags(&["syscmd"]),
+    server("info", ANY_TIME, "1.0.0")
+        .summary("Get information and statistics about the server")
+        .category("dangerous")
+        .tips(&[
+            "nondeterministic_output",
+            "request_policy:all_shards",
+            "response_policy:special",
+        ])
+        .history(&[(
+            "7.0.0",
+            "Added support for taking multiple section arguments.",
+        )])
+        .arguments(&[string("section").optional().multiple()]),
+    container("latency", "server", "2.8.13")
+        .summary("A container for latency diagnostics commands"),
+    server("latency|doctor", ADMIN, "2.8.13")
+        .summary("Return a human readable latency analysis report.")
+        .tips(EVERY_NODE_REPORTS),
+    server("latency|graph", ADMIN, "2.8.13")
+        .summary("Return a latency graph for the event.")
+        .tips(EVERY_NODE_REPORTS)
+        .arguments(&[string("event")]),
+    help("latency|help", "server", "2.8.13")
+        .summary("Show helpful text about the different subcommands."),
+    server("latency|histogram", ADMIN, "7.0.0")
+        .summary("Return the cumulative distribution of latencies of a subset of commands or all.")
+        .complexity(
+            "O(N) where N is the number of commands with latency information being retrieved.",
+        )
+        .tips(EVERY_NODE_REPORTS)
+        .arguments(&[string("command").optional().multiple()]),
+    server("latency|history", ADMIN, "2.8.13")
+        .summary("Return timestamp-latency samples for the event.")
+        .tips(EVERY_NODE_REPORTS)
+        .arguments(&[string("event")]),
+    server("latency|latest", ADMIN, "2.8.13")
+        .summary("Return the latest latency samples for all events.")
+        .tips(EVERY_NODE_REPORTS),
+    server("latency|reset", ADMIN, "2.8.13")
+        .summary("Reset latency data for one or more events.")
+        .tips(EVERY_NODE_OBEYS)
+        .arguments(&[string("event").optional().multiple()]),
+    server("lolwut", &["readonly", "fast"], "5.0.0")
+        .summary("Display some computer art and the Redis version")
+        .complexity("")
+        .arguments(&[integer("version").token("VERSION").optional()]),
+    server("monitor", ADMIN, "1.0.0")
+        .summary("Listen for all requests received by the server in real time")
+        .complexity(""),
+    server("shutdown", SHUTDOWN, "1.0.0")
+    .summary("Synchronously save the dataset to disk and then shut down the server")
+    .complexity(
+        "O(N) when saving, where N is the total number of keys in all databases when saving data, \
+         otherwise O(1)",
+    )
+    .history(&[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")])
+    .arguments(&[
+        one_of("nosave_save", &[word("NOSAVE"), word("SAVE")]).optional(),
+        word("NOW").since("7.0.0").optional(),
+        word("FORCE").since("7.0.0").optional(),
+        word("ABORT").since("7.0.0").optional(),
+    ]),
+    container("slowlog", "server", "2.2.12").summary("A container for slow log commands"),
+    server("slowlog|get", SLOWLOG, "2.2.12")
+        .summary("Get the slow log's entries")
+        .complexity("O(N) where N is the number of entries returned")
+        .tips(&["request_policy:all_nodes", "nondeterministic_output"])
+        .history(&[(
+            "4.0.0",
+            "Added client IP address, port and name to the reply.",
+        )])
+        .arguments(&[integer("count").optional()]),
+    help("slowlog|help", "server", "6.2.0"),
+    server("slowlog|len", SLOWLOG, "2.2.12")
+        .summary("Get the slow log's length")
+        .tips(&[
+            "request_policy:all_nodes",
+            "response_policy:agg_sum",
+            "nondeterministic_output",
+        ]),
+    server("slowlog|reset", SLOWLOG, "2.2.12")
+        .summary("Clear all entries from the slow log")
+        .complexity("O(N) where N is the number of entries in the slowlog")
+        .tips(EVERY_NODE_OBEYS),
+    server("time", FAST, "2.6.0")
+        .summary("Return the current server time")
+        .tips(&["nondeterministic_output"]),
+    pubsub("psubscribe", SUBSCRIBER, "2.0.0")
+        .summary("Listen for messages published to channels matching the given patterns")
+        .complexity("O(N) where N is the number of patterns the client is already subscribed to.")
+        .arguments(&[block("pattern", &[pattern("pattern")]).multiple()]),
+    pubsub("publish", &["pubsub", "loading", "stale", "fast"], "2.0.0")
+        .summary("Post a message to a channel")
+        .complexity(
+            "O(N+M) where N is the number of clients subscribed to the receiving channel and M is \
+             the total number of subscribed patterns (by any client).",
+        )
+        .arguments(&[string("channel"), string("message")]),
+    container("pubsub", "pubsub", "2.8.0").summary("A container for Pub/Sub commands"),
+    pubsub("pubsub|channels", PUBSUB, "2.8.0")
+        .summary("List active channels")
+        .complexity(
+            "O(N) where N is the number of active channels, and assuming constant time pattern \
+             matching (relatively short channels and patterns)",
+        )
+        .arguments(&[pattern("pattern").optional()]),
+    help("pubsub|help", "pubsub", "6.2.0"),
+    pubsub("pubsub|numpat", PUBSUB, "2.8.0")
+        .summary("Get the count of unique patterns pattern subscriptions"),
+    pubsub("pubsub|numsub", PUBSUB, "2.8.0")
+        .summary("Get the count of subscribers for channels")
+        .complexity("O(N) for the NUMSUB subcommand, where N is the number of requested channels")
+        .arguments(&[string("channel").optional().multiple()]),
+    pubsub("punsubscribe", SUBSCRIBER, "2.0.0")
+        .summary("Stop listening for messages posted to channels matching the given patterns")
+        .complexity(
+            "O(N+M) where N is the number of patterns the client is already subscribed and M is \
+             the number of total patterns subscribed in the system (by any client).",
+        )
+        .arguments(&[pattern("pattern").optional().multiple()]),
+    pubsub("subscribe", SUBSCRIBER, "2.0.0")
+        .summary("Listen for messages published to the given channels")
+        .complexity("O(N) where N is the number of channels to subscribe to.")
+        .arguments(&[string("channel").multiple()]),
+    pubsub("unsubscribe", SUBSCRIBER, "2.0.0")
+        .summary("Stop listening for messages posted to the given channels")
+        .complexity("O(N) where N is the number of clients already subscribed to a channel.")
+        .arguments(&[string("channel").optional().multiple()]),
+    container("cluster", "cluster", "3.0.0").summary("A container for cluster commands"),
+];
+
+const fn command(
+    name: &'static str,
+    group: &'static str,
+    flags: &'static [&'static str],
+    since: &'static str,
+) -> Docs {
+    Docs {
+        name,
+        group,
+        since,
+        summary: "",
+        complexity: "O(1)",
+        flags,
+        category: "",
+        tips: &[],
+        doc_flags: &[],
+        history: &[],
+        arguments: &[],
+    }
+}
+
+const fn connection(
+    name: &'static str,
+    flags: &'static [&'static str],
+    since: &'static str,
+) -> Docs {
+    command(name, "connection", flags, since).category("connection")
+}
+
+const fn server(name: &'static str, flags: &'static [&'static str], since: &'static str) -> Docs {
+    command(name, "server", flags, since)
+}
+
+const fn pubsub(name: &'static str, flags: &'static [&'static str], since: &'static str) -> Docs {
+    command(name, "pubsub", flags, since)
+}
+
+const fn container(name: &'static str, group: &'static str, since: &'static str) -> Docs {
+    command(name, group, &[], since).complexity("Depends on subcommand.")
+}
+
+const fn help(name: &'static str, group: &'static str, since: &'static str) -> Docs {
+    command(name, group, ANY_TIME, since)
+        .summary("Show helpful text about the different subcommands")
+}
+
+impl Docs {
+    const fn summary(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    const fn complexity(mut self, complexity: &'static str) -> Self {
+        self.complexity = complexity;
+        self
+    }
+
+    const fn category(mut self, category: &'static str) -> Self {
+        self.category = category;
+        self
+    }
+
+    const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    const fn doc_flags(mut self, doc_flags: &'static [&'static str]) -> Self {
+        self.doc_flags = doc_flags;
+        self
+    }
+
+    const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
+        self.history = history;
+        self
+    }
+
+    const fn arguments(mut self, arguments: &'static [Argument]) -> Self {
+        self.arguments = arguments;
+        self
+    }
+}
+
+const fn argument(name: &'static str, kind: &'static str) -> Argument {
+    Argument {
+        name,
+        kind,
+        token: "",
+        since: "",
+        deprecated_since: "",
+        optional: false,
+        multiple: false,
+        multiple_token: false,
+        arguments: &[],
+    }
+}
+
+const fn string(name: &'static str) -> Argument {
+    argument(name, "string")
+}
+
+const fn integer(name: &'static str) -> Argument {
+    argument(name, "integer")
+}
+
+const fn pattern(name: &'static str) -> Argument {
+    argument(name, "pattern")
+}
+
+/// A word that stands for itself.
+const fn word(token: &'static str) -> Argument {
+    argument("", "pure-token").token(token)
+}
+
+/// One of these arguments.
+const fn one_of(name: &'static str, arguments: &'static [Argument]) -> Argument {
+    Argument {
+        arguments,
+        ..argument(name, "oneof")
+    }
+}
+
+/// All of these arguments, one behind the other.
+const fn block(name: &'static str, arguments: &'static [Argument]) -> Argument {
+    Argument {
+        arguments,
+        ..argument(name, "block")
+    }
+}
+
+impl Argument {
+    const fn token(mut self, token: &'static str) -> Self {
+        self.token = token;
+        self
+    }
+
+    const fn since(mut self, since: &'static str) -> Self {
+        self.since = since;
+        self
+    }
+
+    const fn deprecated_since(mut self, deprecated_since: &'static str) -> Self {
+        self.deprecated_since = deprecated_since;
+        self
+    }
+
+    const fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    const fn multiple(mut self) -> Self {
+        self.multiple = true;
+        self
+    }
+
+    const fn multiple_token(mut self) -> Self {
+        self.multiple_token = true;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_its_groups_and_names() {
+        let groups = ["connection", "server", "pubsub", "cluster"];
+        let keys = TABLE.iter().map(|docs| {
+            let group = groups.iter().position(|&group| group == docs.group);
+            (group.expect("a group of these"), docs.name)
+        });
+        assert!(keys.is_sorted_by(|one, next| one < next));
+    }
+
+    #[test]
+    fn every_entry_says_what_the_command_does_and_since_when() {
+        for docs in TABLE {
+            assert!(!docs.summary.is_empty(), "{}", docs.name);
+            assert!(!docs.since.is_empty(), "{}", docs.name);
+            assert_eq!(docs.name, docs.name.to_ascii_lowercase());
+        }
+    }
+
+    #[test]
+    fn categories_follow_from_flags_or_are_named() {
+        let categories = |name: &str| {
+            let docs = find(name).expect("an entry");
+            docs.categories().collect::<Vec<_>>()
+        };
+        assert_eq!(categories("ping"), ["fast", "connection"]);
+        assert_eq!(categories("client"), ["slow"]);
+        assert_eq!(
+            categories("client|kill"),
+            ["admin", "slow", "dangerous", "connection"]
+        );
+        assert_eq!(categories("info"), ["slow", "dangerous"]);
+        assert_eq!(categories("lolwut"), ["read", "fast"]);
+        assert_eq!(categories("publish"), ["pubsub", "fast"]);
+        assert_eq!(
+            Docs::UNDOCUMENTED.categories().collect::<Vec<_>>(),
+            ["slow"]
+        );
+    }
+}
