@@ -34,7 +34,8 @@ fn speak_resp3(peer: &mut Peer) {
 /// The built-in commands and one of a program's own.
 fn with_one_of_its_own() -> Commands {
     let mut commands = Commands::builtin();
-    commands.register("My.Sum", Arity::AtLeast(3), |_, _, reply| reply.integer(0));
+    let command = commands.register("My.Sum", Arity::AtLeast(3), |_, _, reply| reply.integer(0));
+    command.describe("Adds up");
     commands.register("MY.OTHER", Arity::Exactly(1), |_, _, reply| reply.null());
     commands
 }
@@ -227,7 +228,7 @@ fn a_command_that_a_program_adds_is_told_of_too() {
                 "COMMAND DOCS MY.SUM my.other",
                 "*4\r\n\
                  $6\r\nmy.sum\r\n\
-                 *2\r\n$5\r\ngroup\r\n$6\r\nmodule\r\n\
+                 *4\r\n$7\r\nsummary\r\n$7\r\nAdds up\r\n$5\r\ngroup\r\n$6\r\nmodule\r\n\
                  $8\r\nmy.other\r\n\
                  *2\r\n$5\r\ngroup\r\n$6\r\nmodule\r\n",
             ),

@@ -62,6 +62,11 @@ impl Command {
         self.blocks = false;
     }
 
+    /// Says in a line what the command does, for `COMMAND DOCS` and so for `help` in redis-cli.
+    pub fn describe(&mut self, summary: &'static str) {
+        self.docs.summary = summary;
+    }
+
     /// Takes over what is documented of respool's own command of this name.
     fn look_up_docs(&mut self) {
         if let Some(docs) = docs::find(&self.full_name) {
