@@ -10,6 +10,7 @@ use respool::{Arity, Commands};
 const SYNTAX: &str = "-ERR syntax error\r\n";
 const INVALID: &str = "-ERR Invalid command specified\r\n";
 const NO_KEYS: &str = "-ERR The command has no key arguments\r\n";
+const TOO_MANY: &str = "-ERR too many command names, at most 1024 at once\r\n";
 
 /// Plays the conversation on a new connection that speaks RESP3, or RESP2.
 fn play(resp3: bool, commands: Commands, conversation: &[(&str, &str)]) {
@@ -131,6 +132,24 @@ fn docs_tell_what_a_command_does_and_leave_out_what_there_is_not() {
                  $5\r\ntoken\r\n$3\r\nOFF\r\n",
             ),
             ("COMMAND DOCS foo", "%0\r\n"),
+        ],
+    );
+}
+
+#[test]
+fn so_many_names_may_be_asked_about_at_once_and_no_more() {
+    let many = |count: usize| " no".repeat(count);
+    play(
+        false,
+        Commands::builtin(),
+        &[
+            (
+                &format!("COMMAND INFO{}", many(1024)),
+                &format!("*1024\r\n{}", "$-1\r\n".repeat(1024)),
+            ),
+            (&format!("COMMAND DOCS{}", many(1024)), "*0\r\n"),
+            (&format!("COMMAND INFO{}", many(1025)), TOO_MANY),
+            (&format!("COMMAND DOCS{}", many(1025)), TOO_MANY),
         ],
     );
 }

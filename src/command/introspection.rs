@@ -37,6 +37,9 @@ fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     if names.len() == 0 {
         return infos(commands, reply);
     }
+    if names.len() > NAMES_MAX {
+        return too_many_names(reply);
+    }
     reply.array(names.len(), |items| {
         for name in names {
             items.add(|item| match commands.find_by_full_name(name) {
@@ -45,6 +48,18 @@ fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
             });
         }
     })
+}
+
+/// Names that one request may ask about, each as often as it likes. A container is documented in
+/// 10 KiB, so this bounds the reply to some 10 MiB. Redis has no such bound: there, a request of
+/// 1 MiB can have a reply of 600 MiB.
+const NAMES_MAX: usize = 1024;
+
+#[cold]
+fn too_many_names(reply: Reply<'_>) -> Replied {
+    reply.error(format!(
+        "ERR too many command names, at most {NAMES_MAX} at once"
+    ))
 }
 
 fn infos(commands: &Commands, reply: Reply<'_>) -> Replied {
@@ -108,6 +123,9 @@ fn words(words: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
 fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let commands = &session.facts().commands;
     let names = request.arguments().skip(1);
+    if names.len() > NAMES_MAX {
+        return too_many_names(reply);
+    }
     let commands = if names.len() == 0 {
         commands.sorted()
     } else {
