@@ -133,6 +133,7 @@ fn random_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Unchanged;
 
     /// Stands for the server where there is none.
     #[derive(Debug)]
@@ -140,6 +141,13 @@ mod tests {
 
     impl Control for Nobody {
         fn drain(self: Arc<Self>) {}
+
+        fn change_config(
+            self: Arc<Self>,
+            _: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
+        ) -> Result<(), Unchanged> {
+            Ok(())
+        }
     }
 
     #[test]

@@ -13,8 +13,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::acceptor::{Acceptor, Door};
 use crate::client::{Client, Closed};
 use crate::command::Commands;
-use crate::config::Config;
-use crate::control::Control;
+use crate::config::{Change, Config, KEYS};
+use crate::control::{Control, Unchanged};
 use crate::crew::Crew;
 use crate::facts::Facts;
 use crate::pool::Pool;
@@ -85,8 +85,7 @@ pub enum ReconfigureError {
     /// The directive is bounded by what it was at the start.
     #[error("`maxclients` cannot go beyond {0} while the server runs; restart it")]
     MaxclientsBeyond(usize),
-    /// The system refuses a thread. The other settings hold, and there are as many workers as could
-    /// be.
+    /// The system refuses a thread.
     #[error("cannot start a thread: {0}; fewer `workers` may help")]
     Thread(#[source] io::Error),
 }
@@ -242,38 +241,22 @@ impl ServerHandle {
     ///
     /// # Errors
     ///
-    /// A [`ReconfigureError`] says why the server keeps the configuration that it has. Only
-    /// [`ReconfigureError::Thread`] comes after all the rest has taken effect.
+    /// A [`ReconfigureError`] says why the server keeps the configuration that it has, all of it.
     pub fn reconfigure(&self, config: &Config) -> Result<(), ReconfigureError> {
-        let shared = &self.shared;
-        let mut current = shared.facts.config.lock();
-        if shared.life.lock().drain_wanted {
-            return Err(ReconfigureError::Draining);
-        }
-        current.check_fixed(config)?;
-        if config.maxclients > shared.maxclients_at_start {
-            return Err(ReconfigureError::MaxclientsBeyond(
-                shared.maxclients_at_start,
-            ));
-        }
-        *current = config.clone();
-        current.maxclients = config.maxclients.min(shared.clients_max);
-        shared.settings.apply(&current);
-        shared.wake_acceptor();
-        Crew::resize(shared, config.worker_count()).map_err(ReconfigureError::Thread)
+        let maxclients_max = self.shared.maxclients_at_start;
+        self.shared.change(maxclients_max, |current| {
+            current.clone_from(config);
+            Ok(())
+        })
     }
 }
 
 impl Config {
     /// Checks that `new` differs from this only in what can change while a server runs.
     fn check_fixed(&self, new: &Self) -> Result<(), ReconfigureError> {
-        let fixed = [
-            ("bind", self.bind == new.bind),
-            ("port", self.port == new.port),
-            ("tcp-backlog", self.tcp_backlog == new.tcp_backlog),
-        ];
-        match fixed.iter().find(|(_, same)| !same) {
-            Some((key, _)) => Err(ReconfigureError::Fixed(key)),
+        let mut fixed = KEYS.iter().filter(|key| key.change == Change::AtStart);
+        match fixed.find(|key| !key.is_same(self, new)) {
+            Some(key) => Err(ReconfigureError::Fixed(key.name)),
             None => Ok(()),
         }
     }
@@ -426,9 +409,67 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Puts into force what `change` makes of the configuration: all of it or, on an error, nothing.
+    fn change<E: From<ReconfigureError>>(
+        self: &Arc<Self>,
+        maxclients_max: usize,
+        change: impl FnOnce(&mut Config) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut current = self.facts.config.lock();
+        if self.life.lock().drain_wanted {
+            return Err(ReconfigureError::Draining.into());
+        }
+        let mut new = current.clone();
+        change(&mut new)?;
+        current.check_fixed(&new)?;
+        if new.maxclients > maxclients_max {
+            return Err(ReconfigureError::MaxclientsBeyond(maxclients_max).into());
+        }
+        new.maxclients = new.maxclients.min(self.clients_max);
+        // Before all else, because only this can fail.
+        if let Err(error) = Crew::resize(self, new.worker_count()) {
+            // Those that were started are let go, for which no thread is needed.
+            let _ = Crew::resize(self, current.worker_count());
+            return Err(ReconfigureError::Thread(error).into());
+        }
+        self.settings.apply(&new);
+        *current = new;
+        self.wake_acceptor();
+        Ok(())
+    }
+}
+
 impl Control for Shared {
     fn drain(self: Arc<Self>) {
         self.want_drain();
+    }
+
+    fn change_config(
+        self: Arc<Self>,
+        change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
+    ) -> Result<(), Unchanged> {
+        // Not what it was at the start, if there is no room for so many: who is told OK gets them.
+        self.change(self.clients_max, change)
+    }
+}
+
+impl From<ReconfigureError> for Unchanged {
+    fn from(error: ReconfigureError) -> Self {
+        let (key, reason) = match error {
+            ReconfigureError::Draining => (None, error.to_string()),
+            ReconfigureError::Fixed(key) => (Some(key), error.to_string()),
+            ReconfigureError::MaxclientsBeyond(max) => {
+                let redis = "The operating system is not able to handle the specified number of \
+                             clients, try with";
+                (Some("maxclients"), format!("{redis} {max}"))
+            }
+            ReconfigureError::Thread(_) => (Some("workers"), error.to_string()),
+        };
+        Self {
+            key,
+            reason: reason.into(),
+        }
     }
 }
 

@@ -1,24 +1,32 @@
-//! `CONFIG`: the directives in force.
+//! `CONFIG`: the directives in force, and how they change.
 
-use super::{Arity, Commands, glob};
-use crate::config::Config;
+use super::{Arity, Commands, QUOTED_BYTES_MAX, argument, c_string, glob, syntax_error};
+use crate::config::{Change, Config, KEYS, Key};
+use crate::control::Unchanged;
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(config: &mut Commands) {
     config.register_prompt("GET", Arity::AtLeast(3), get);
+    // It may start threads.
+    config.register("SET", Arity::AtLeast(4), set);
+    config.register_prompt("HELP", Arity::Exactly(2), help);
 }
 
 /// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once.
 fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let mut directives = directives(&session.facts().config.lock());
     // Behind the name of the subcommand.
-    directives.retain(|(name, _)| {
-        request
-            .arguments()
-            .skip(1)
-            .any(|pattern| glob::matches(pattern, name.as_bytes()))
-    });
+    let matches = |directive: &Directive| {
+        let mut patterns = request.arguments().skip(1);
+        patterns.any(|pattern| glob::matches(pattern, directive.name().as_bytes()))
+    };
+    let directives: Vec<_> = {
+        let config = session.facts().config.lock();
+        Directive::all()
+            .filter(matches)
+            .map(|directive| (directive.name(), directive.text(&config)))
+            .collect()
+    };
     reply.map(directives.len(), |pairs| {
         for (name, value) in &directives {
             pairs.pair(name, |reply| reply.bulk(value));
@@ -26,28 +34,188 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     })
 }
 
-/// Every directive and its value, as Redis writes it.
-fn directives(config: &Config) -> Vec<(&'static str, String)> {
-    let addresses: Vec<_> = config.bind.iter().map(ToString::to_string).collect();
-    let logfile = config
-        .logfile
-        .as_ref()
-        .map(|path| path.display().to_string());
-    vec![
-        ("workers", config.workers.to_string()),
-        ("bind", addresses.join(" ")),
-        ("port", config.port.to_string()),
-        ("maxclients", config.maxclients.to_string()),
-        ("timeout", config.timeout_s.to_string()),
-        ("tcp-backlog", config.tcp_backlog.to_string()),
-        ("tcp-keepalive", config.tcp_keepalive_s.to_string()),
-        ("proto-max-bulk-len", config.proto_max_bulk_len.to_string()),
-        ("drain-timeout-ms", config.drain_timeout_ms.to_string()),
-        ("loglevel", config.loglevel.to_string()),
-        ("logfile", logfile.unwrap_or_default()),
-        // What cannot be otherwise where nothing is kept; redis-benchmark asks for it.
-        ("databases", "16".into()),
-        ("save", String::new()),
-        ("appendonly", "no".into()),
-    ]
+/// `CONFIG SET directive value [directive value …]`: all of them or, on an error, none. As Redis's
+/// `configSetCommand`: first every name is judged, then every value, each time in their order.
+fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    if request.word_count() % 2 == 1 {
+        return syntax_error(reply);
+    }
+    let changes = match changes(request) {
+        Ok(changes) => changes,
+        Err(text) => return reply.error(text),
+    };
+    let outcome = session.facts().control().map(|server| {
+        server.change_config(&mut |config| {
+            let mut changes = changes.iter();
+            changes.try_for_each(|(directive, value)| directive.set(config, value))
+        })
+    });
+    match outcome {
+        Some(Ok(())) => reply.simple("OK"),
+        Some(Err(Unchanged {
+            key: Some(key),
+            reason,
+        })) => reply.error(refusal(key.as_bytes(), &reason)),
+        Some(Err(Unchanged { key: None, reason })) => {
+            reply.error(format!("ERR CONFIG SET failed - {reason}"))
+        }
+        None => reply.error("ERR CONFIG SET failed - the server is no more"),
+    }
 }
+
+/// What a request wants to be set, and to what; or Redis's error, if one of the names cannot be.
+fn changes<'a>(request: &Request<'a>) -> Result<Vec<(Directive, &'a [u8])>, Vec<u8>> {
+    let mut changes: Vec<(Directive, &[u8])> = Vec::new();
+    for index in (1..request.word_count() - 1).step_by(2) {
+        let (name, value) = (argument(request, index), argument(request, index + 1));
+        let Some(directive) = Directive::find(name) else {
+            let mut text = b"ERR Unknown option or number of arguments for CONFIG SET - '".to_vec();
+            text.extend_from_slice(c_string(name, QUOTED_BYTES_MAX));
+            text.push(b'\'');
+            return Err(text);
+        };
+        if directive.is_immutable() {
+            return Err(refusal(name, "can't set immutable config"));
+        }
+        if changes.iter().any(|(other, _)| *other == directive) {
+            return Err(refusal(name, "duplicate parameter"));
+        }
+        changes.push((directive, value));
+    }
+    Ok(changes)
+}
+
+/// Redis's error when one of the directives cannot be set.
+fn refusal(name: &[u8], reason: &str) -> Vec<u8> {
+    let mut text = b"ERR CONFIG SET failed (possibly related to argument '".to_vec();
+    text.extend_from_slice(name);
+    text.extend_from_slice(b"') - ");
+    text.extend_from_slice(reason.as_bytes());
+    text
+}
+
+/// What CONFIG knows by a name.
+#[derive(Debug, Clone, Copy)]
+enum Directive {
+    Key(&'static Key),
+    Constant(&'static Constant),
+}
+
+/// A directive of Redis that cannot be otherwise here.
+#[derive(Debug)]
+struct Constant {
+    name: &'static str,
+    value: &'static str,
+    /// Whether it is in Redis.
+    immutable: bool,
+}
+
+/// Those that clients and tools ask for, and whose one value is true where no data is kept.
+const CONSTANTS: &[Constant] = &[
+    Constant::immutable("databases", "16"),
+    Constant::immutable("cluster-enabled", "no"),
+    Constant::new("save", ""),
+    Constant::new("appendonly", "no"),
+    Constant::new("maxmemory", "0"),
+    Constant::new("maxmemory-policy", "noeviction"),
+    Constant::new("replica-read-only", "yes"),
+    Constant::new("slave-read-only", "yes"),
+];
+
+impl Constant {
+    const fn new(name: &'static str, value: &'static str) -> Self {
+        Self {
+            name,
+            value,
+            immutable: false,
+        }
+    }
+
+    const fn immutable(name: &'static str, value: &'static str) -> Self {
+        Self {
+            name,
+            value,
+            immutable: true,
+        }
+    }
+}
+
+impl Directive {
+    fn all() -> impl Iterator<Item = Self> {
+        let constants = CONSTANTS.iter().map(Self::Constant);
+        KEYS.iter().map(Self::Key).chain(constants)
+    }
+
+    /// The directive of this name, in any case.
+    fn find(name: &[u8]) -> Option<Self> {
+        Self::all().find(|directive| directive.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Key(key) => key.name,
+            Self::Constant(constant) => constant.name,
+        }
+    }
+
+    fn text(self, config: &Config) -> String {
+        match self {
+            Self::Key(key) => key.text(config),
+            Self::Constant(constant) => constant.value.to_owned(),
+        }
+    }
+
+    fn is_immutable(self) -> bool {
+        match self {
+            Self::Key(key) => key.change != Change::Anytime,
+            Self::Constant(constant) => constant.immutable,
+        }
+    }
+
+    /// Sets it in `config`; a constant only to what it is.
+    fn set(self, config: &mut Config, value: &[u8]) -> Result<(), Unchanged> {
+        let set = match (self, str::from_utf8(value)) {
+            // A file could not say it.
+            (_, Err(_)) => Err("argument must be UTF-8".into()),
+            (Self::Key(key), Ok(value)) => key.set(config, value),
+            (Self::Constant(constant), Ok(value)) => {
+                if value.eq_ignore_ascii_case(constant.value) {
+                    Ok(())
+                } else {
+                    let right = constant.value;
+                    Err(format!("argument must be '{right}': this server keeps no data").into())
+                }
+            }
+        };
+        set.map_err(|reason| Unchanged {
+            key: Some(self.name()),
+            reason,
+        })
+    }
+}
+
+/// By name, of which each has its own.
+impl PartialEq for Directive {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+/// `CONFIG HELP`: Redis's text.
+fn help(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    reply.array(HELP.len(), |lines| {
+        for line in HELP {
+            lines.add(|reply| reply.simple(line));
+        }
+    })
+}
+
+const HELP: [&str; 7] = [
+    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET <pattern>",
+    "    Return parameters matching the glob-like <pattern> and their values.",
+    "SET <directive> <value>",
+    "    Set the configuration <directive> to <value>.",
+    "HELP",
+    "    Prints this help.",
+];

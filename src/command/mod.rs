@@ -138,7 +138,7 @@ impl Commands {
         })
     }
 
-    /// Adds a command whose handler never blocks: all of respool's own are such.
+    /// Adds a command whose handler never blocks: most of respool's own are such.
     fn register_prompt(
         &mut self,
         name: &str,

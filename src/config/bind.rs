@@ -1,5 +1,6 @@
 //! `bind`: the addresses to listen on, in the notation of redis.conf.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,6 +8,8 @@ use std::str::FromStr;
 
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use super::value::{Form, Value};
 
 /// One address to listen on, written as in redis.conf: `127.0.0.1`, `::1`, `*` for every IPv4
 /// address, `::*` for every IPv6 address, and a `-` before any of these if the machine may lack it.
@@ -52,7 +55,7 @@ impl fmt::Display for BindAddress {
 
 /// The value of the key: 1 to [`ADDRESSES_MAX`] addresses, none of them twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BindAddresses(pub(super) Vec<BindAddress>);
+pub(super) struct BindAddresses(Vec<BindAddress>);
 
 /// What is wrong with a list of addresses.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +90,26 @@ impl FromStr for BindAddresses {
     fn from_str(text: &str) -> Result<Self, BindError> {
         let list: Result<Vec<_>, _> = text.split_whitespace().map(BindAddress::from_str).collect();
         list?.try_into()
+    }
+}
+
+impl Value for BindAddresses {
+    type Plain = Vec<BindAddress>;
+
+    const FORM: Form = Form::Texts;
+
+    fn plain(self) -> Vec<BindAddress> {
+        self.0
+    }
+
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+        text.parse()
+            .map_err(|error: BindError| error.to_string().into())
+    }
+
+    fn text(list: &Self::Plain) -> String {
+        let words: Vec<_> = list.iter().map(ToString::to_string).collect();
+        words.join(" ")
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::settings::Settings;
+use super::settings::{KEYS, Settings};
 use super::{Config, ConfigError, file};
 
 /// What the operator typed. It is kept while the server runs, because a reload reads the file again
@@ -57,19 +57,19 @@ impl CommandLine {
     }
 }
 
-/// Writes `--key value` as `--key=value`, and `--bind` with all of its addresses as one value.
+/// Writes `--key value` as `--key=value`, and a key that takes a list with all of it as one value.
 ///
 /// Whatever does not begin with `--` may be a value, as in redis-server. Left alone, clap would
 /// take the `-1` of `--port -1` and the `-::1` of `--bind 127.0.0.1 -::1` for flags.
 fn join_values(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let keys = Settings::keys();
     let mut args = args.into_iter().peekable();
     let mut joined = Vec::new();
     while let Some(mut arg) = args.next() {
-        let values_max = match arg.to_str().and_then(|arg| arg.strip_prefix("--")) {
-            Some("bind") => usize::MAX,
-            Some(key) if keys.iter().any(|known| known == key) => 1,
-            _ => 0,
+        let name = arg.to_str().and_then(|arg| arg.strip_prefix("--"));
+        let values_max = match KEYS.iter().find(|key| Some(key.name) == name) {
+            Some(key) if key.form.is_list() => usize::MAX,
+            Some(_) => 1,
+            None => 0,
         };
         for index in 0..values_max {
             let Some(value) = args.next_if(|next| !next.as_encoded_bytes().starts_with(b"--"))
@@ -91,7 +91,7 @@ Examples:
   respool respool.toml --check-config     is the file right?
   redis-cli -p 7000 PING                  ask for an answer: PONG
 
-A key may be given again: the last one wins. FILE goes before --bind.
+A key may be given again: the last one wins. FILE goes before IP and P.
 Signals: HUP reads FILE again, TERM and INT answer what was asked and stop.";
 
 #[cfg(test)]
@@ -118,11 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_takes_one_value_and_bind_takes_all_up_to_the_next_flag() {
+    fn a_key_takes_one_value_and_a_list_takes_all_up_to_the_next_flag() {
         assert_eq!(joined("--port -1 a.toml"), ["--port=-1", "a.toml"]);
         assert_eq!(
             joined("--bind * -::1 --port 7"),
             ["--bind=* -::1", "--port=7"]
+        );
+        assert_eq!(
+            joined("--latency-tracking-info-percentiles 50 99.9 --port 7"),
+            ["--latency-tracking-info-percentiles=50 99.9", "--port=7"]
         );
         assert_eq!(joined("--port --bind ::1"), ["--port", "--bind=::1"]);
         assert_eq!(joined("--port=7 a.toml"), ["--port=7", "a.toml"]);
@@ -179,19 +183,18 @@ mod tests {
             .to_string();
         let manual: toml::Table = include_str!("../../config/respool.toml").parse().unwrap();
         for (key, value) in &manual {
+            let word = |value: &toml::Value| value.to_string().replace('"', "");
             let default = match value {
-                toml::Value::Array(items) => items
-                    .iter()
-                    .filter_map(toml::Value::as_str)
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                toml::Value::String(text) if !text.is_empty() => text.clone(),
-                other => other.to_string(),
+                toml::Value::Array(items) => items.iter().map(word).collect::<Vec<_>>().join(" "),
+                toml::Value::Boolean(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+                toml::Value::String(text) if text.is_empty() => value.to_string(),
+                other => word(other),
             };
-            let line = help
+            // The flag, and on the next line what it is.
+            let mut lines = help
                 .lines()
-                .find(|line| line.contains(&format!("--{key} ")))
-                .unwrap();
+                .skip_while(|line| !line.contains(&format!("--{key} ")));
+            let line = lines.nth(1).unwrap();
             assert!(line.ends_with(&format!(" ({default})")), "{line}");
         }
         assert!(help.lines().all(|line| line.len() <= 80), "{help}");

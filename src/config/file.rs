@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::de::{self, DeTable, Deserializer};
 
-use super::settings::Settings;
+use super::Config;
+use super::keys::Key;
+use super::settings::{KEYS, Settings};
+use super::value::Form;
 
 /// Why there is no configuration. The operator is to blame; the text says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,41 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+}
+
+impl Config {
+    /// Reads a file of the keys that `config/respool.toml` explains; a key that it leaves out has
+    /// its default.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or says something that it must not.
+    pub fn from_file(file: &Path) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        read(file)?.apply_to(&mut config);
+        Ok(config)
+    }
+
+    /// The keys whose values are not those of `other`, each with its value as a file writes it.
+    pub fn differences(&self, other: &Self) -> impl Iterator<Item = (&'static str, String)> {
+        KEYS.iter()
+            .filter(|key| !key.is_same(self, other))
+            .map(|key| (key.name, toml_value(key, self)))
+    }
+}
+
+/// What stands behind the `=` of a key.
+fn toml_value(key: &Key, config: &Config) -> String {
+    let text = key.text(config);
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let array = |words: Vec<String>| format!("[{}]", words.join(", "));
+    match key.form {
+        Form::Number => text,
+        Form::Text => quoted(&text),
+        Form::Flag => (text == "yes").to_string(),
+        Form::Texts => array(text.split_whitespace().map(quoted).collect()),
+        Form::Numbers => array(text.split_whitespace().map(str::to_owned).collect()),
+    }
 }
 
 /// Reads the settings in `file`.
@@ -93,16 +131,17 @@ fn start_of(error: &de::Error) -> usize {
 
 /// Finds the first unknown key before serde does, to name its nearest neighbour.
 fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
-    let keys = Settings::keys();
     let unknown = table
         .keys()
-        .filter(|key| !keys.iter().any(|known| known == key.get_ref()));
+        .filter(|key| KEYS.iter().all(|known| known.name != key.get_ref()));
     let Some(first) = unknown.min_by_key(|key| key.span().start) else {
         return Ok(());
     };
-    let right = match nearest(first.get_ref(), &keys) {
-        Some(key) => format!("did you mean `{key}`?"),
-        None => format!("expected one of {}", keys.join(", ")),
+    let right = if let Some(key) = nearest(first.get_ref()) {
+        format!("did you mean `{key}`?")
+    } else {
+        let keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+        format!("expected one of {}", keys.join(", "))
     };
     Err(Mistake {
         offset: first.span().start,
@@ -112,9 +151,9 @@ fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
 
 /// The key that looks most like `word`, if one does, by the measure with which clap finds the
 /// nearest flag.
-fn nearest<'k>(word: &str, keys: &'k [String]) -> Option<&'k String> {
-    keys.iter()
-        .map(|key| (strsim::jaro(word, key), key))
+fn nearest(word: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .map(|key| (strsim::jaro(word, key.name), key.name))
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, key)| key)
@@ -169,7 +208,6 @@ const EXCERPT_CHARS_MAX: usize = 80;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     fn config(text: &str) -> Config {
         let mut config = Config::default();
@@ -195,9 +233,9 @@ mod tests {
     #[test]
     fn the_manual_has_every_key_and_no_other() {
         let table: toml::Table = MANUAL.parse().unwrap();
-        let mut keys = Settings::keys();
-        keys.sort();
-        assert_eq!(table.keys().cloned().collect::<Vec<_>>(), keys);
+        let mut keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+        keys.sort_unstable();
+        assert_eq!(table.keys().collect::<Vec<_>>(), keys);
     }
 
     #[test]
@@ -219,6 +257,13 @@ mod tests {
             drain-timeout-ms = 0
             loglevel = "warning"
             logfile = "respool.log"
+            requirepass = "secret"
+            slowlog-log-slower-than = -1
+            slowlog-max-len = 0
+            latency-tracking = false
+            latency-tracking-info-percentiles = [50, 99.99]
+            latency-monitor-threshold = 100
+            enable-debug-command = "local"
         "#;
         let expected = Config {
             workers: 3,
@@ -232,8 +277,81 @@ mod tests {
             drain_timeout_ms: 0,
             loglevel: "warning".parse().unwrap(),
             logfile: Some("respool.log".into()),
+            requirepass: Some("secret".into()),
+            slowlog_log_slower_than_us: -1,
+            slowlog_max_len: 0,
+            latency_tracking: false,
+            latency_tracking_info_percentiles: vec![
+                50.0.try_into().unwrap(),
+                99.99.try_into().unwrap(),
+            ],
+            latency_monitor_threshold_ms: 100,
+            enable_debug_command: "local".parse().unwrap(),
         };
         assert_eq!(config(text), expected);
+
+        // And every field writes its key.
+        let differences: Vec<_> = expected.differences(&Config::default()).collect();
+        let names: Vec<_> = differences.iter().map(|(key, _)| *key).collect();
+        assert_eq!(names, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+        let written: Vec<_> = differences
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect();
+        assert_eq!(config(&written.join("\n")), expected);
+    }
+
+    #[test]
+    fn a_value_is_written_as_in_the_manual() {
+        let manual: toml::Table = MANUAL.parse().unwrap();
+        for key in KEYS {
+            let line = format!("key = {}", toml_value(key, &Config::default()));
+            let written: toml::Table = line.parse().unwrap();
+            // Bytes are read with a unit and written without.
+            if key.name != "proto-max-bulk-len" {
+                assert_eq!(written["key"], manual[key.name], "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_as_it_is_written() {
+        for password in [
+            "\"", "\\", "'''", "\"\"\"", "a\nb", "\0", "ä€", " # ", "true", "1",
+        ] {
+            let expected = Config {
+                requirepass: Some(password.into()),
+                ..Config::default()
+            };
+            let written = expected.differences(&Config::default()).next();
+            let (key, value) = written.unwrap();
+            assert_eq!(config(&format!("{key} = {value}")), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn flags_and_percentiles_have_two_notations() {
+        assert_eq!(
+            config("latency-tracking = false"),
+            config("latency-tracking = \"No\"")
+        );
+        assert_eq!(
+            config("latency-tracking-info-percentiles = [99.9, 5]"),
+            config("latency-tracking-info-percentiles = \"99.9 5\"")
+        );
+    }
+
+    #[test]
+    fn a_password_has_a_length_and_is_none_when_empty() {
+        assert_eq!(config("requirepass = \"\"").requirepass, None);
+        let longest = "x".repeat(512);
+        let password = config(&format!("requirepass = \"{longest}\"")).requirepass;
+        assert_eq!(password, Some(longest.clone()));
+        let mistake = mistake(format!("requirepass = \"{longest}x\""));
+        assert!(
+            mistake.ends_with(": 513 bytes, expected at most 512"),
+            "{mistake}"
+        );
     }
 
     #[test]
@@ -290,6 +408,11 @@ mod tests {
                 "a whole number of milliseconds from 0 to 3600000",
             ),
             (
+                "slowlog-max-len",
+                [0, 1_000_000],
+                "a whole number from 0 to 1000000",
+            ),
+            (
                 "proto-max-bulk-len",
                 [1_024, 1 << 30],
                 "a whole number of bytes from 1024 to 1073741824 (units: k, kb, m, mb, g, gb)",
@@ -318,6 +441,16 @@ mod tests {
             "my.toml:1:11: `logfile = 5`: invalid type: integer `5`, expected a string"
         );
         assert_eq!(
+            mistake("latency-tracking = 1"),
+            "my.toml:1:20: `latency-tracking = 1`: invalid type: integer `1`, \
+             expected true or false, or \"yes\" or \"no\""
+        );
+        assert_eq!(
+            mistake("latency-tracking-info-percentiles = true"),
+            "my.toml:1:37: `latency-tracking-info-percentiles = true`: \
+             invalid type: boolean `true`, expected numbers such as [50, 99.9] or \"50 99.9\""
+        );
+        assert_eq!(
             mistake("bind = 5"),
             "my.toml:1:8: `bind = 5`: invalid type: integer `5`, \
              expected addresses such as \"127.0.0.1 -::1\" or [\"127.0.0.1\", \"-::1\"]"
@@ -329,6 +462,26 @@ mod tests {
         let beginning = "my.toml:3:3: `\"localhost\",`: `localhost` is not an IP address, expected";
         let text = "bind = [\n  \"127.0.0.1\",\n  \"localhost\",\n]";
         assert!(mistake(text).starts_with(beginning), "{}", mistake(text));
+
+        let text = "latency-tracking-info-percentiles = [\n  50,\n  101,\n]";
+        assert_eq!(
+            mistake(text),
+            "my.toml:3:3: `101,`: `101` is not a percentile, expected a number from 0 to 100"
+        );
+    }
+
+    #[test]
+    fn the_ends_of_64_bits_are_the_ends_of_a_range_too() {
+        let threshold = |text: &str| config(text).slowlog_log_slower_than_us;
+        assert_eq!(threshold("slowlog-log-slower-than = -1"), -1);
+        let largest = "slowlog-log-slower-than = 9223372036854775807";
+        assert_eq!(threshold(largest), i64::MAX);
+        let expected = "a whole number of microseconds from -1 to 9223372036854775807";
+        assert!(mistake("slowlog-log-slower-than = -2").ends_with(expected));
+        let largest = config("latency-monitor-threshold = 9223372036854775807");
+        assert_eq!(largest.latency_monitor_threshold_ms, i64::MAX as u64);
+        let expected = "a whole number of milliseconds from 0 to 9223372036854775807";
+        assert!(mistake("latency-monitor-threshold = -1").ends_with(expected));
     }
 
     #[test]
@@ -361,7 +514,9 @@ mod tests {
             mistake("[server]"),
             "my.toml:1:2: `[server]`: unknown key `server`, expected one of workers, bind, port, \
              maxclients, timeout, tcp-backlog, tcp-keepalive, proto-max-bulk-len, \
-             drain-timeout-ms, loglevel, logfile"
+             drain-timeout-ms, loglevel, logfile, requirepass, slowlog-log-slower-than, \
+             slowlog-max-len, latency-tracking, latency-tracking-info-percentiles, \
+             latency-monitor-threshold, enable-debug-command"
         );
     }
 

@@ -1,10 +1,13 @@
 //! `loglevel`: Redis's five words.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use log::LevelFilter;
 use serde::{Deserialize, Deserializer, de};
+
+use super::value::{Form, Value, none_of};
 
 /// How much is logged, in Redis's words, from everything to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,25 @@ impl fmt::Display for LogLevel {
             Self::Warning => "warning",
             Self::Nothing => "nothing",
         })
+    }
+}
+
+impl Value for LogLevel {
+    type Plain = Self;
+
+    const FORM: Form = Form::Text;
+
+    fn plain(self) -> Self {
+        self
+    }
+
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+        text.parse()
+            .map_err(|_| none_of(&["debug", "verbose", "notice", "warning", "nothing"]))
+    }
+
+    fn text(plain: &Self) -> String {
+        plain.to_string()
     }
 }
 

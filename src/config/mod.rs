@@ -6,27 +6,40 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `settings.rs` | the one table of keys, for the file and the command line alike |
-//! | `number.rs`, `bind.rs`, `loglevel.rs` | how one value is read, and what a mistake in it says |
+//! | `settings.rs` | the one table of keys, for the file, the command line and CONFIG alike |
+//! | `keys.rs` | what follows from a row of it |
+//! | `value.rs` | what the type of a value must know |
+//! | `number.rs`, `text.rs`, `flag.rs` … | how one value is read, and what a mistake in it says |
 //! | `file.rs` | a file's text, and the line and column of a mistake in it |
 //! | `command_line.rs` | flags, help and the layers |
 
 mod bind;
 mod command_line;
+mod debug_access;
 mod file;
+mod flag;
+mod keys;
 mod loglevel;
 mod number;
+mod percentile;
 mod settings;
+mod text;
+mod value;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 pub use bind::{AddressError, BindAddress};
 pub use command_line::CommandLine;
+pub use debug_access::{DebugAccess, DebugAccessError};
 pub use file::ConfigError;
+pub(crate) use keys::{Change, Key};
 pub use loglevel::{LogLevel, LogLevelError};
+pub use percentile::{Percentile, PercentileError};
+pub(crate) use settings::KEYS;
 
-/// Everything an operator decides. The file and the command line enforce the ranges given here.
+/// Everything an operator decides. The file, the command line and CONFIG SET enforce the ranges
+/// given here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Worker threads, 0 to 1,024; 0, the default, means one per CPU, as
@@ -62,6 +75,28 @@ pub struct Config {
     /// The file that the log is appended to; `None`, the default, means standard output. Redis's
     /// `logfile`.
     pub logfile: Option<PathBuf>,
+    /// The password that a client must give to AUTH or HELLO before it may do anything else, up to
+    /// 512 bytes; `None`, the default, means that none is asked for. Redis's `requirepass`.
+    pub requirepass: Option<String>,
+    /// Microseconds that a command may take before SLOWLOG remembers it; 10,000 by default, 0 has
+    /// every command remembered, and a negative number, which a file writes as -1, none. Redis's
+    /// `slowlog-log-slower-than`.
+    pub slowlog_log_slower_than_us: i64,
+    /// Commands that SLOWLOG remembers, the latest, up to 1,000,000; 128 by default. Redis knows no
+    /// upper bound; as an entry can hold some 4 KiB of arguments, this one keeps a slip of the
+    /// finger from taking all the memory. Redis's `slowlog-max-len`.
+    pub slowlog_max_len: usize,
+    /// Whether the latencies of each command are counted, for INFO and LATENCY HISTOGRAM; by
+    /// default they are. Redis's `latency-tracking`.
+    pub latency_tracking: bool,
+    /// The percentiles of each command's latency that INFO shows, up to 100 of them; 50, 99 and
+    /// 99.9 by default. Redis's `latency-tracking-info-percentiles`.
+    pub latency_tracking_info_percentiles: Vec<Percentile>,
+    /// Milliseconds that an event must take before LATENCY notes it, up to [`i64::MAX`]; 0, the
+    /// default, means that none is noted. Redis's `latency-monitor-threshold`.
+    pub latency_monitor_threshold_ms: u64,
+    /// Who may use DEBUG; [`DebugAccess::No`] by default. Redis's `enable-debug-command`.
+    pub enable_debug_command: DebugAccess,
 }
 
 impl Config {
@@ -102,6 +137,16 @@ impl Default for Config {
             drain_timeout_ms: 1_000,
             loglevel: LogLevel::Notice,
             logfile: None,
+            requirepass: None,
+            slowlog_log_slower_than_us: 10_000,
+            slowlog_max_len: 128,
+            latency_tracking: true,
+            latency_tracking_info_percentiles: [50.0, 99.0, 99.9]
+                .into_iter()
+                .filter_map(|percent| percent.try_into().ok())
+                .collect(),
+            latency_monitor_threshold_ms: 0,
+            enable_debug_command: DebugAccess::No,
         }
     }
 }

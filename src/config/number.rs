@@ -1,16 +1,19 @@
 //! Whole numbers whose type says their range and unit: the type of a key in the table of keys is
 //! all it takes to read its value and to say what is wrong with it.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de::Error};
-use toml::Value;
+
+use super::value::{Form, Value};
 
 /// A whole number from `MIN` to `MAX`, counted in `U`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Number<T, const MIN: i64, const MAX: i64, U = Plain> {
-    pub(super) value: T,
+    value: T,
     unit: PhantomData<U>,
 }
 
@@ -46,6 +49,13 @@ impl Unit for Milliseconds {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Microseconds;
+
+impl Unit for Microseconds {
+    const OF: &'static str = " of microseconds";
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bytes;
 
 /// With Redis's units of memory, as the head of redis.conf explains them.
@@ -76,12 +86,7 @@ impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> Number<T, MIN, MA
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let factor = match &text[digits.len()..] {
             "" => 1,
-            suffix => {
-                U::SUFFIXES
-                    .iter()
-                    .find(|(name, _)| name.eq_ignore_ascii_case(suffix))?
-                    .1
-            }
+            suffix => suffix_factor::<U>(suffix)?,
         };
         Self::new(digits.parse::<i64>().ok()?.checked_mul(factor)?)
     }
@@ -128,13 +133,73 @@ where
 {
     /// Reads an integer or, if the unit has suffixes, a string.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer) {
-            Ok(Value::Integer(number)) => Self::new(number),
-            Ok(Value::String(text)) if !U::SUFFIXES.is_empty() => Self::parse(&text),
+        match toml::Value::deserialize(deserializer) {
+            Ok(toml::Value::Integer(number)) => Self::new(number),
+            Ok(toml::Value::String(text)) if !U::SUFFIXES.is_empty() => Self::parse(&text),
             _ => None,
         }
         .ok_or_else(|| D::Error::custom(NumberError::new::<U>(MIN, MAX)))
     }
+}
+
+impl<T, const MIN: i64, const MAX: i64, U> Value for Number<T, MIN, MAX, U>
+where
+    T: TryFrom<i64> + Display,
+    U: Unit,
+{
+    type Plain = T;
+
+    const FORM: Form = Form::Number;
+
+    fn plain(self) -> T {
+        self.value
+    }
+
+    /// Reads a plain number or, if the unit has suffixes, a memory value. That is read apart from
+    /// the file's, because Redis lets more pass here, and tells a mistake from a number out of
+    /// range.
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+        let number = if U::SUFFIXES.is_empty() {
+            integer(text).ok_or("argument couldn't be parsed into an integer")
+        } else {
+            memory::<U>(text).ok_or("argument must be a memory value")
+        };
+        Self::new(number?)
+            .ok_or_else(|| format!("argument must be between {MIN} and {MAX} inclusive").into())
+    }
+
+    fn text(number: &T) -> String {
+        number.to_string()
+    }
+}
+
+/// The integer that `text` writes as Redis would (`string2ll`): without plus, blank or leading zero.
+fn integer(text: &str) -> Option<i64> {
+    let number: i64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// The bytes that `text` writes in a unit, as `memtoull` reads them: without digits it is 0, and a
+/// number beyond 64 bits is the largest.
+fn memory<U: Unit>(text: &str) -> Option<i64> {
+    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = &text[..text.len() - suffix.len()];
+    let factor = match suffix {
+        "" | "b" | "B" => 1,
+        suffix => suffix_factor::<U>(suffix)?,
+    };
+    let number = digits.bytes().fold(0_i64, |sum, digit| {
+        sum.saturating_mul(10).saturating_add((digit - b'0').into())
+    });
+    Some(number.saturating_mul(factor))
+}
+
+/// By how much a suffix multiplies, if the unit has it.
+fn suffix_factor<U: Unit>(suffix: &str) -> Option<i64> {
+    U::SUFFIXES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(suffix))
+        .map(|(_, factor)| *factor)
 }
 
 #[cfg(test)]
@@ -220,5 +285,60 @@ mod tests {
             mistake.to_string(),
             "expected a whole number of bytes from 1024 to 1073741824 (units: k, kb, m, mb, g, gb)"
         );
+    }
+
+    #[test]
+    fn an_argument_of_config_set_is_read_as_redis_reads_it() {
+        let percent = |text| Percent::from_argument(text).map(Value::plain);
+        assert_eq!(percent("7"), Ok(7));
+        for text in [
+            "",
+            " 7",
+            "7 ",
+            "+7",
+            "07",
+            "-0",
+            "0x7",
+            "1k",
+            "9223372036854775808",
+        ] {
+            let reason = "argument couldn't be parsed into an integer";
+            assert_eq!(percent(text), Err(reason.into()), "{text}");
+        }
+        for text in ["0", "101", "-1", "9223372036854775807"] {
+            let reason = "argument must be between 1 and 100 inclusive";
+            assert_eq!(percent(text), Err(reason.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_memory_value_of_config_set_is_read_as_redis_reads_it() {
+        let memory = |text| Memory::from_argument(text).map(Value::plain);
+        for (text, bytes) in [
+            ("2048", 2_048),
+            ("02048B", 2_048),
+            ("2k", 2_000),
+            ("1Mb", 1 << 20),
+        ] {
+            assert_eq!(memory(text), Ok(bytes), "{text}");
+        }
+        for text in ["x", "-5", "+5", " 5", "2 kb", "1.5mb", "1tb", "1kbb"] {
+            assert_eq!(
+                memory(text),
+                Err("argument must be a memory value".into()),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "kb",
+            "1023",
+            "2gb",
+            "99999999999999999999",
+            "9999999999gb",
+        ] {
+            let reason = "argument must be between 1024 and 1073741824 inclusive";
+            assert_eq!(memory(text), Err(reason.into()), "{text}");
+        }
     }
 }

@@ -1,122 +1,98 @@
-//! The table of keys. The file and the command line share it: one field per key, one parser per
-//! value. The line above a field is its line in `--help`.
-
-use std::path::PathBuf;
-
-use clap::{Args, Command};
-use serde::Deserialize;
+//! The table of keys: one row for each. The file, the command line, CONFIG GET and CONFIG SET all
+//! read it; `keys.rs` says how.
+//!
+//! A row is
+//!
+//! - the key's line in `--help`, which ends with the default;
+//! - its name and the field of [`Config`] that it sets;
+//! - its type, which knows the range, the unit and every notation;
+//! - how `--help` shows its value, and when it can change.
+//!
+//! The field's documentation is at [`Config`], the operator's manual is `config/respool.toml`.
 
 use super::bind::BindAddresses;
-use super::number::{Bytes, Milliseconds, Number, Seconds};
+use super::debug_access::DebugAccess;
+use super::flag::Flag;
+use super::keys::{Change, Key, keys};
+use super::number::{Bytes, Microseconds, Milliseconds, Number, Seconds};
+use super::percentile::Percentiles;
+use super::text::{LogFile, Password};
+use super::value::Value;
 use super::{Config, LogLevel};
 
-/// What one source, the file or the command line, says about each key; `None` where it is silent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Args)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[command(next_help_heading = "Keys of FILE, each with its (default)")]
-pub(super) struct Settings {
+keys! {
     /// Threads, 0 to 1024; 0: one per CPU (0)
-    #[arg(long, value_name = "N")]
-    workers: Option<Number<usize, 0, { Config::WORKERS_MAX as i64 }>>,
+    "workers" sets workers: Number<usize, 0, { Config::WORKERS_MAX as i64 }>,
+        shown as "N", changes Anytime;
 
     /// 1 to 16 addresses; -: optional (127.0.0.1 -::1)
-    #[expect(
-        clippy::doc_markdown,
-        reason = "a line of the help, where backticks are noise"
-    )]
-    #[arg(long, value_name = "IP...")]
-    bind: Option<BindAddresses>,
+    #[expect(clippy::doc_markdown, reason = "a line of the help, where backticks are noise")]
+    "bind" sets bind: BindAddresses,
+        shown as "IP...", changes AtStart;
 
     /// TCP port, 0 to 65535; 0: any free one (6379)
-    #[arg(long, value_name = "N")]
-    port: Option<Number<u16, 0, 65_535>>,
+    "port" sets port: Number<u16, 0, 65_535>,
+        shown as "N", changes AtStart;
 
     /// Clients at a time, 1 to 1000000 (10000)
-    #[arg(long, value_name = "N")]
-    maxclients: Option<Number<usize, 1, 1_000_000>>,
+    "maxclients" sets maxclients: Number<usize, 1, 1_000_000>,
+        shown as "N", changes Anytime;
 
     /// Idle seconds, 0 to 2147483647; 0: for ever (0)
-    #[arg(long, value_name = "N")]
-    timeout: Option<Number<u32, 0, 2_147_483_647, Seconds>>,
+    "timeout" sets timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+        shown as "N", changes Anytime;
 
     /// Kernel's accept queue, 1 to 65535 (511)
-    #[arg(long, value_name = "N")]
-    tcp_backlog: Option<Number<u32, 1, 65_535>>,
+    "tcp-backlog" sets tcp_backlog: Number<u32, 1, 65_535>,
+        shown as "N", changes AtStart;
 
     /// Seconds to keepalive, 0 to 32767; 0: off (300)
-    #[arg(long, value_name = "N")]
-    tcp_keepalive: Option<Number<u32, 0, 32_767, Seconds>>,
+    "tcp-keepalive" sets tcp_keepalive_s: Number<u32, 0, 32_767, Seconds>,
+        shown as "N", changes Anytime;
 
     /// Bytes of an argument, 1kb to 1gb (512mb)
-    #[arg(long, value_name = "N")]
-    proto_max_bulk_len: Option<Number<usize, 1_024, { 1 << 30 }, Bytes>>,
+    "proto-max-bulk-len" sets proto_max_bulk_len: Number<usize, 1_024, { 1 << 30 }, Bytes>,
+        shown as "N", changes Anytime;
 
     /// Milliseconds to drain, 0 to 3600000 (1000)
-    #[arg(long, value_name = "N")]
-    drain_timeout_ms: Option<Number<u32, 0, 3_600_000, Milliseconds>>,
+    "drain-timeout-ms" sets drain_timeout_ms: Number<u32, 0, 3_600_000, Milliseconds>,
+        shown as "N", changes Anytime;
 
     /// debug verbose notice warning nothing (notice)
-    #[arg(long, value_name = "LEVEL")]
-    loglevel: Option<LogLevel>,
+    "loglevel" sets loglevel: LogLevel,
+        shown as "LEVEL", changes Anytime;
 
     /// Log file to append to; "": standard output ("")
-    #[arg(long, value_name = "PATH")]
-    logfile: Option<String>,
-}
+    "logfile" sets logfile: LogFile,
+        shown as "PATH", changes OnReload;
 
-impl Settings {
-    /// Every key, in the order of the fields.
-    pub(super) fn keys() -> Vec<String> {
-        Self::augment_args(Command::new("keys"))
-            .get_arguments()
-            .filter_map(|key| key.get_long().map(str::to_owned))
-            .collect()
-    }
+    /// What AUTH must say, up to 512 bytes; "": nothing ("")
+    "requirepass" sets requirepass: Password,
+        shown as "TEXT", changes Anytime;
 
-    /// Lays these settings over `config`: what they say wins, the rest stays.
-    pub(super) fn apply_to(self, config: &mut Config) {
-        // Every field by name, so that a key that nobody applies does not compile.
-        let Self {
-            workers,
-            bind,
-            port,
-            maxclients,
-            timeout,
-            tcp_backlog,
-            tcp_keepalive,
-            proto_max_bulk_len,
-            drain_timeout_ms,
-            loglevel,
-            logfile,
-        } = self;
-        set_number(&mut config.workers, workers);
-        set(&mut config.bind, bind.map(|list| list.0));
-        set_number(&mut config.port, port);
-        set_number(&mut config.maxclients, maxclients);
-        set_number(&mut config.timeout_s, timeout);
-        set_number(&mut config.tcp_backlog, tcp_backlog);
-        set_number(&mut config.tcp_keepalive_s, tcp_keepalive);
-        set_number(&mut config.proto_max_bulk_len, proto_max_bulk_len);
-        set_number(&mut config.drain_timeout_ms, drain_timeout_ms);
-        set(&mut config.loglevel, loglevel);
-        set(&mut config.logfile, logfile.map(path_unless_empty));
-    }
-}
+    /// Microseconds that are too slow; 0: any, -1: none (10000)
+    "slowlog-log-slower-than" sets slowlog_log_slower_than_us:
+        Number<i64, -1, { i64::MAX }, Microseconds>,
+        shown as "N", changes Anytime;
 
-fn set<T>(field: &mut T, said: Option<T>) {
-    if let Some(value) = said {
-        *field = value;
-    }
-}
+    /// Slow requests to remember, 0 to 1000000 (128)
+    "slowlog-max-len" sets slowlog_max_len: Number<usize, 0, 1_000_000>,
+        shown as "N", changes Anytime;
 
-fn set_number<T, const MIN: i64, const MAX: i64, U>(
-    field: &mut T,
-    said: Option<Number<T, MIN, MAX, U>>,
-) {
-    set(field, said.map(|number| number.value));
-}
+    /// Whether each command's latencies are counted, yes or no (yes)
+    "latency-tracking" sets latency_tracking: Flag,
+        shown as "YES|NO", changes Anytime;
 
-/// An empty `logfile` means standard output, as in redis.conf.
-fn path_unless_empty(text: String) -> Option<PathBuf> {
-    (!text.is_empty()).then(|| text.into())
+    /// Percentiles that INFO shows, each 0 to 100 (50 99 99.9)
+    "latency-tracking-info-percentiles" sets latency_tracking_info_percentiles: Percentiles,
+        shown as "P...", changes Anytime;
+
+    /// Milliseconds that LATENCY notes; 0: off (0)
+    "latency-monitor-threshold" sets latency_monitor_threshold_ms:
+        Number<u64, 0, { i64::MAX }, Milliseconds>,
+        shown as "N", changes Anytime;
+
+    /// Who may use DEBUG: no (nobody), local, yes (all) (no)
+    "enable-debug-command" sets enable_debug_command: DebugAccess,
+        shown as "WHO", changes AtStart;
 }

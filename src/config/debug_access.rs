@@ -1,0 +1,93 @@
+//! `enable-debug-command`: Redis's three words.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::value::{Form, Value, none_of};
+
+/// Who may use DEBUG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DebugAccess {
+    /// Nobody.
+    No,
+    /// Clients on this machine, as far as the loopback interface tells.
+    Local,
+    /// Every client.
+    Yes,
+}
+
+/// The word is none of Redis's three.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` does not say who may use DEBUG, expected no, local or yes")]
+pub struct DebugAccessError(String);
+
+impl FromStr for DebugAccess {
+    type Err = DebugAccessError;
+
+    /// Reads a word of any case, as Redis does.
+    fn from_str(text: &str) -> Result<Self, DebugAccessError> {
+        match text.to_ascii_lowercase().as_str() {
+            "no" => Ok(Self::No),
+            "local" => Ok(Self::Local),
+            "yes" => Ok(Self::Yes),
+            _ => Err(DebugAccessError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for DebugAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Local => "local",
+            Self::Yes => "yes",
+        })
+    }
+}
+
+impl Value for DebugAccess {
+    type Plain = Self;
+
+    const FORM: Form = Form::Text;
+
+    fn plain(self) -> Self {
+        self
+    }
+
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+        // The order is Redis's.
+        text.parse().map_err(|_| none_of(&["no", "yes", "local"]))
+    }
+
+    fn text(plain: &Self) -> String {
+        plain.to_string()
+    }
+}
+
+impl<'de> Deserialize<'de> for DebugAccess {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_written_as_it_is_read_and_another_is_named_beside_the_right_ones() {
+        for word in ["no", "local", "yes"] {
+            assert_eq!(word.parse::<DebugAccess>().unwrap().to_string(), word);
+        }
+        assert_eq!("LOCAL".parse::<DebugAccess>().unwrap(), DebugAccess::Local);
+        assert_eq!(
+            "true".parse::<DebugAccess>().unwrap_err().to_string(),
+            "`true` does not say who may use DEBUG, expected no, local or yes"
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! Values that are any text, where the empty one means that there is none.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::value::{Form, Value};
+
+/// `logfile`: a path. Nothing means standard output, as in redis.conf.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct LogFile(String);
+
+impl FromStr for LogFile {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Value for LogFile {
+    type Plain = Option<PathBuf>;
+
+    const FORM: Form = Form::Text;
+
+    fn plain(self) -> Option<PathBuf> {
+        (!self.0.is_empty()).then(|| self.0.into())
+    }
+
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn text(path: &Option<PathBuf>) -> String {
+        path.as_ref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default()
+    }
+}
+
+/// `requirepass`: up to [`PASSWORD_BYTES_MAX`] bytes. Nothing means that none is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Password(String);
+
+/// The password is longer than any.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} bytes, expected at most {PASSWORD_BYTES_MAX}")]
+pub(super) struct PasswordError(usize);
+
+impl FromStr for Password {
+    type Err = PasswordError;
+
+    fn from_str(text: &str) -> Result<Self, PasswordError> {
+        if text.len() > PASSWORD_BYTES_MAX {
+            return Err(PasswordError(text.len()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Value for Password {
+    type Plain = Option<String>;
+
+    const FORM: Form = Form::Text;
+
+    fn plain(self) -> Option<String> {
+        (!self.0.is_empty()).then_some(self.0)
+    }
+
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+        text.parse()
+            .map_err(|_| format!("argument must have at most {PASSWORD_BYTES_MAX} bytes").into())
+    }
+
+    fn text(password: &Option<String>) -> String {
+        password.clone().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+/// The longest password: what Redis took up to 6.2 (`CONFIG_AUTHPASS_MAX_LEN`, `server.h`).
+const PASSWORD_BYTES_MAX: usize = 512;

@@ -1,0 +1,51 @@
+//! What the type of a key's value must know, so that every source of a configuration can be read
+//! and every view of it written.
+
+use std::borrow::Cow;
+
+/// The value of a key: its range and its notations. The file reads it by `serde` and the command
+/// line by `FromStr`; the errors of both address the operator. CONFIG reads and writes it by what
+/// is here, and speaks as Redis does.
+pub(super) trait Value: Sized {
+    /// What a [`Config`](super::Config) keeps of it.
+    type Plain;
+
+    /// How a file writes it.
+    const FORM: Form;
+
+    fn plain(self) -> Self::Plain;
+
+    /// Reads an argument of CONFIG SET. The error is Redis's reason why it cannot be.
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>>;
+
+    /// As CONFIG GET shows it, and CONFIG SET takes it back.
+    fn text(plain: &Self::Plain) -> String;
+}
+
+/// How a file writes a value whose text is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `6379`
+    Number,
+    /// `"notice"`
+    Text,
+    /// `true` and `false` for `yes` and `no`
+    Flag,
+    /// `["127.0.0.1", "-::1"]` for `127.0.0.1 -::1`
+    Texts,
+    /// `[50, 99.9]` for `50 99.9`
+    Numbers,
+}
+
+impl Form {
+    /// Whether the value is as many words as there are.
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Self::Texts | Self::Numbers)
+    }
+}
+
+/// Redis's reason where a value is one of a few words.
+pub(super) fn none_of(words: &[&str]) -> Cow<'static, str> {
+    let words = words.join(", ");
+    format!("argument(s) must be one of the following: {words}").into()
+}

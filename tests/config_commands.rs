@@ -1,0 +1,333 @@
+//! CONFIG: what it shows, what it changes, and what it says when it does not.
+//!
+//! What is replied was compared with redis-server 7.0.15, but for our own keys and ranges.
+
+mod common;
+
+use std::sync::{Arc, OnceLock};
+
+use common::{Peer, TestServer, config};
+use respool::{Arity, Commands, Config, ServerHandle};
+
+const OK: &str = "+OK\r\n";
+
+/// Redis's error when a directive cannot be set.
+fn refused(name: &str, reason: &str) -> String {
+    format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}\r\n")
+}
+
+fn unknown(name: &str) -> String {
+    format!("-ERR Unknown option or number of arguments for CONFIG SET - '{name}'\r\n")
+}
+
+/// CONFIG GET of one directive has this value.
+#[track_caller]
+fn assert_value(peer: &mut Peer, name: &str, value: &str) {
+    let reply = format!(
+        "*2\r\n${}\r\n{name}\r\n${}\r\n{value}\r\n",
+        name.len(),
+        value.len()
+    );
+    peer.ask(format!("CONFIG GET {name}\r\n"), reply);
+}
+
+/// `CONFIG SET` with this behind it is replied to so.
+#[track_caller]
+fn assert_set(peer: &mut Peer, words: &str, reply: impl AsRef<[u8]>) {
+    peer.ask(format!("CONFIG SET {words}\r\n"), reply);
+}
+
+#[test]
+fn what_is_set_is_shown() {
+    let server = TestServer::start(2);
+    let mut peer = server.connect();
+    for (name, argument, shown) in [
+        ("workers", "3", "3"),
+        ("maxclients", "100", "100"),
+        ("timeout", "60", "60"),
+        ("tcp-keepalive", "0", "0"),
+        ("proto-max-bulk-len", "1mb", "1048576"),
+        ("drain-timeout-ms", "5", "5"),
+        ("loglevel", "WARNING", "warning"),
+        ("requirepass", "secret", "secret"),
+        ("requirepass", "\"\"", ""),
+        ("slowlog-log-slower-than", "-1", "-1"),
+        ("slowlog-max-len", "0", "0"),
+        ("latency-tracking", "No", "no"),
+        (
+            "latency-tracking-info-percentiles",
+            "\"50.0 99.99\"",
+            "50 99.99",
+        ),
+        ("latency-tracking-info-percentiles", "\"\"", ""),
+        ("latency-monitor-threshold", "100", "100"),
+    ] {
+        assert_set(&mut peer, &format!("{name} {argument}"), OK);
+        assert_value(&mut peer, name, shown);
+    }
+}
+
+#[test]
+fn every_default_can_be_set_again_or_is_immutable() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    for (name, default) in [
+        ("slowlog-log-slower-than", "10000"),
+        ("slowlog-max-len", "128"),
+        ("latency-tracking", "yes"),
+        ("latency-tracking-info-percentiles", "50 99 99.9"),
+        ("latency-monitor-threshold", "0"),
+        ("requirepass", ""),
+        ("save", ""),
+        ("appendonly", "no"),
+        ("maxmemory", "0"),
+        ("maxmemory-policy", "noeviction"),
+        ("replica-read-only", "yes"),
+    ] {
+        assert_value(&mut peer, name, default);
+        assert_set(&mut peer, &format!("{name} \"{default}\""), OK);
+    }
+    for (name, value) in [
+        ("bind", "127.0.0.1"),
+        ("port", "0"),
+        ("tcp-backlog", "511"),
+        ("logfile", ""),
+        ("enable-debug-command", "no"),
+        ("databases", "16"),
+        ("cluster-enabled", "no"),
+    ] {
+        assert_value(&mut peer, name, value);
+        let reply = refused(name, "can't set immutable config");
+        assert_set(&mut peer, &format!("{name} \"{value}\""), reply);
+    }
+}
+
+#[test]
+fn several_directives_are_set_or_none_is() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    assert_set(&mut peer, "timeout 5 TCP-KEEPALIVE 6 save \"\"", OK);
+    assert_value(&mut peer, "timeout", "5");
+    assert_value(&mut peer, "tcp-keepalive", "6");
+
+    let integer = "argument couldn't be parsed into an integer";
+    for (words, reply) in [
+        (
+            "timeout 7 tcp-keepalive x",
+            refused("tcp-keepalive", integer),
+        ),
+        ("timeout 7 appendonly yes", {
+            let reason = "argument must be 'no': this server keeps no data";
+            refused("appendonly", reason)
+        }),
+        ("timeout 7 nonsense 1", unknown("nonsense")),
+        (
+            "timeout 7 port 1",
+            refused("port", "can't set immutable config"),
+        ),
+        (
+            "timeout 7 maxclients 10001",
+            refused(
+                "maxclients",
+                "The operating system is not able to handle the specified number of clients, \
+                 try with 10000",
+            ),
+        ),
+    ] {
+        assert_set(&mut peer, words, reply);
+        assert_value(&mut peer, "timeout", "5");
+    }
+}
+
+#[test]
+fn names_are_judged_before_values_and_the_first_mistake_is_told() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let integer = "argument couldn't be parsed into an integer";
+    let immutable = "can't set immutable config";
+    let duplicate = "duplicate parameter";
+    for (words, reply) in [
+        ("timeout x nonsense 1", unknown("nonsense")),
+        ("nonsense 1 port 2", unknown("nonsense")),
+        ("port 2 nonsense 1", refused("port", immutable)),
+        ("timeout x Port 2", refused("Port", immutable)),
+        ("timeout x timeout 1 port 2", refused("timeout", duplicate)),
+        ("timeout 1 TIMEOUT 1", refused("TIMEOUT", duplicate)),
+        ("TIMEOUT x maxclients y", refused("timeout", integer)),
+        ("maxclients y timeout x", refused("maxclients", integer)),
+        ("save \"\" save \"\"", refused("save", duplicate)),
+    ] {
+        assert_set(&mut peer, words, reply);
+    }
+    for words in ["timeout 1 port", "nonsense 1 port"] {
+        assert_set(&mut peer, words, "-ERR syntax error\r\n");
+    }
+    for words in ["", "timeout"] {
+        let reply = "-ERR wrong number of arguments for 'config|set' command\r\n";
+        assert_set(&mut peer, words, reply);
+    }
+}
+
+#[test]
+fn each_kind_of_value_has_its_reason() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let percentiles = "latency-tracking-info-percentiles";
+    for (name, value, reason) in [
+        (
+            "timeout",
+            "-1",
+            "argument must be between 0 and 2147483647 inclusive",
+        ),
+        (
+            "slowlog-log-slower-than",
+            "-2",
+            "argument must be between -1 and 9223372036854775807 inclusive",
+        ),
+        (
+            "proto-max-bulk-len",
+            "lots",
+            "argument must be a memory value",
+        ),
+        (
+            "proto-max-bulk-len",
+            "1",
+            "argument must be between 1024 and 1073741824 inclusive",
+        ),
+        (
+            "loglevel",
+            "loud",
+            "argument(s) must be one of the following: debug, verbose, notice, warning, nothing",
+        ),
+        ("latency-tracking", "true", "argument must be 'yes' or 'no'"),
+        (
+            percentiles,
+            "\"50 x\"",
+            "Invalid latency-tracking-info-percentiles parameters",
+        ),
+        (
+            percentiles,
+            "\"50  99\"",
+            "Invalid latency-tracking-info-percentiles parameters",
+        ),
+        (
+            percentiles,
+            "100.1",
+            "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]",
+        ),
+        ("requirepass", "\"\\xff\"", "argument must be UTF-8"),
+        (
+            "save",
+            "\"900 1\"",
+            "argument must be '': this server keeps no data",
+        ),
+    ] {
+        assert_set(&mut peer, &format!("{name} {value}"), refused(name, reason));
+    }
+    let longest = "x".repeat(512);
+    assert_set(&mut peer, &format!("requirepass {longest}"), OK);
+    let reason = "argument must have at most 512 bytes";
+    let reply = refused("requirepass", reason);
+    assert_set(&mut peer, &format!("requirepass {longest}x"), reply);
+}
+
+#[test]
+fn an_unknown_name_is_quoted_to_128_bytes_and_to_a_nul() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let long = "x".repeat(129);
+    assert_set(&mut peer, &format!("{long} 1"), unknown(&long[1..]));
+    assert_set(&mut peer, "\"a\\x00b\" 1", unknown("a"));
+    assert_set(&mut peer, "\"a\\r\\nb\" 1", unknown("a  b"));
+}
+
+#[test]
+fn what_is_set_takes_effect() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+
+    assert_set(&mut peer, "workers 3", OK);
+    common::eventually("three workers", || server.handle.workers() == 3);
+    assert_set(&mut peer, "workers 1", OK);
+    common::eventually("one worker", || server.handle.workers() == 1);
+
+    assert_set(&mut peer, "maxclients 1", OK);
+    server
+        .connect()
+        .expect("-ERR max number of clients reached\r\n");
+
+    assert_set(&mut peer, "proto-max-bulk-len 1kb", OK);
+    peer.send("*2\r\n$4\r\nECHO\r\n$1025\r\n");
+    peer.expect("-ERR Protocol error: invalid bulk length\r\n");
+}
+
+#[test]
+fn a_change_by_the_handle_and_one_by_config_follow_each_other() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    assert_set(&mut peer, "timeout 5 maxclients 50", OK);
+    let other = Config {
+        maxclients: 9_000,
+        slowlog_max_len: 3,
+        ..config(1)
+    };
+    server.handle.reconfigure(&other).expect("nothing is fixed");
+    assert_value(&mut peer, "timeout", "0");
+    assert_value(&mut peer, "maxclients", "9000");
+    assert_value(&mut peer, "slowlog-max-len", "3");
+    assert_set(&mut peer, "maxclients 10000", OK);
+}
+
+#[test]
+fn enable_debug_command_is_fixed_for_the_handle_and_the_log_file_is_not() {
+    let server = TestServer::start(1);
+    let logfile = Config {
+        logfile: Some("other.log".into()),
+        ..config(1)
+    };
+    server.handle.reconfigure(&logfile).expect("not fixed");
+    let debug = Config {
+        enable_debug_command: respool::config::DebugAccess::Yes,
+        ..config(1)
+    };
+    let error = server.handle.reconfigure(&debug).expect_err("fixed");
+    let text = "`enable-debug-command` cannot change while the server runs; restart it";
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn a_server_that_drains_changes_nothing() {
+    let handle = Arc::new(OnceLock::<ServerHandle>::new());
+    let of_command = Arc::clone(&handle);
+    let mut commands = Commands::builtin();
+    commands.register("DRAIN", Arity::Exactly(1), move |_, _, reply| {
+        of_command.get().expect("it was given one").drain();
+        reply.simple("OK")
+    });
+    let server = TestServer::with(config(1), commands);
+    handle.set(server.handle.clone()).expect("once");
+    let mut peer = server.connect();
+    // In one piece, so that all of it is received before the drain begins.
+    peer.send("DRAIN\r\nCONFIG SET timeout 5\r\nCONFIG GET timeout\r\n");
+    peer.expect("+OK\r\n-ERR CONFIG SET failed - the server drains\r\n");
+    peer.expect("*2\r\n$7\r\ntimeout\r\n$1\r\n0\r\n");
+    server.wait();
+}
+
+#[test]
+fn help_is_a_list_of_lines() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let help = "+CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n\
+                +GET <pattern>\r\n\
+                +    Return parameters matching the glob-like <pattern> and their values.\r\n\
+                +SET <directive> <value>\r\n\
+                +    Set the configuration <directive> to <value>.\r\n\
+                +HELP\r\n\
+                +    Prints this help.\r\n";
+    peer.ask("config help\r\n", format!("*7\r\n{help}"));
+    peer.ask(
+        "CONFIG HELP x\r\n",
+        "-ERR wrong number of arguments for 'config|help' command\r\n",
+    );
+}
