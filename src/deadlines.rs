@@ -20,7 +20,7 @@ pub(crate) fn run(shared: &Shared, stop: &Receiver<Never>) {
         // 136 years fit.
         let now_s = start.elapsed().as_secs() as u32;
         shared.set_now_s(now_s);
-        let requests_ever = shared.facts.totals().requests;
+        let requests_ever = shared.facts.totals_ever().requests;
         let requests_per_s = requests_ever.wrapping_sub(requests_before);
         shared
             .facts

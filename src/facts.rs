@@ -27,14 +27,25 @@ pub(crate) struct Facts {
     pub(crate) port: u16,
     /// Clients that were admitted and are not yet done with. Written by acceptor and workers.
     pub(crate) clients: AtomicUsize,
-    /// Connections ever accepted, refused ones included. Written by the acceptor.
+    /// The latest connection's number. Written by the acceptor.
+    pub(crate) last_id: AtomicU64,
+    /// Connections accepted, refused ones included, since the start or the last reset. Written by
+    /// the acceptor.
     pub(crate) connections_ever: AtomicU64,
-    /// Connections ever refused. Written by the acceptor.
+    /// Connections refused since the start or the last reset. Written by the acceptor.
     pub(crate) refused_ever: AtomicU64,
     /// Requests answered in the last second that is over. Written by the clock's thread.
     pub(crate) requests_per_s: AtomicU64,
+    tallies: Mutex<Tallies>,
+}
+
+/// What all workers have done.
+#[derive(Debug, Default)]
+struct Tallies {
     /// One for each worker thread ever started.
-    tallies: Mutex<Vec<Arc<Tally>>>,
+    all: Vec<Arc<Tally>>,
+    /// What they came to at the last reset: only its worker may write a tally.
+    at_reset: Totals,
 }
 
 /// What one worker has done. Only that worker writes it, so counting costs no more than adding.
@@ -86,6 +97,7 @@ impl Facts {
             run_id: random_id(),
             port,
             clients: AtomicUsize::new(0),
+            last_id: AtomicU64::new(0),
             connections_ever: AtomicU64::new(0),
             refused_ever: AtomicU64::new(0),
             requests_per_s: AtomicU64::new(0),
@@ -108,13 +120,40 @@ impl Facts {
     /// A tally for a worker that begins.
     pub(crate) fn new_tally(&self) -> Arc<Tally> {
         let tally = Arc::new(Tally::default());
-        self.tallies.lock().push(Arc::clone(&tally));
+        self.tallies.lock().all.push(Arc::clone(&tally));
         tally
     }
 
+    /// What all workers have done since the start or the last reset.
     pub(crate) fn totals(&self) -> Totals {
-        self.tallies
-            .lock()
+        let tallies = self.tallies.lock();
+        let (ever, at_reset) = (tallies.ever(), tallies.at_reset);
+        Totals {
+            requests: ever.requests - at_reset.requests,
+            bytes_read: ever.bytes_read - at_reset.bytes_read,
+            bytes_sent: ever.bytes_sent - at_reset.bytes_sent,
+        }
+    }
+
+    /// What all workers have done since the start.
+    pub(crate) fn totals_ever(&self) -> Totals {
+        self.tallies.lock().ever()
+    }
+
+    /// Has every count begin again at 0, but for those by which something goes on: clients, and the
+    /// numbers of connections.
+    pub(crate) fn reset(&self) {
+        self.connections_ever.store(0, Ordering::Relaxed);
+        self.refused_ever.store(0, Ordering::Relaxed);
+        self.requests_per_s.store(0, Ordering::Relaxed);
+        let mut tallies = self.tallies.lock();
+        tallies.at_reset = tallies.ever();
+    }
+}
+
+impl Tallies {
+    fn ever(&self) -> Totals {
+        self.all
             .iter()
             .fold(Totals::default(), |sum, tally| Totals {
                 requests: sum.requests + tally.requests.get(),
@@ -169,6 +208,31 @@ mod tests {
             facts.totals(),
             expected,
             "what a worker did counts when it has ended"
+        );
+    }
+
+    #[test]
+    fn a_reset_has_the_counts_begin_again_and_what_goes_on_go_on() {
+        let facts = Facts::for_test();
+        let tally = facts.new_tally();
+        tally.requests.add(5);
+        facts.last_id.store(7, Ordering::Relaxed);
+        facts.connections_ever.store(7, Ordering::Relaxed);
+        facts.refused_ever.store(1, Ordering::Relaxed);
+        facts.clients.store(2, Ordering::Relaxed);
+        facts.reset();
+        assert_eq!(facts.totals(), Totals::default());
+        assert_eq!(facts.connections_ever.load(Ordering::Relaxed), 0);
+        assert_eq!(facts.refused_ever.load(Ordering::Relaxed), 0);
+        assert_eq!(facts.last_id.load(Ordering::Relaxed), 7);
+        assert_eq!(facts.clients.load(Ordering::Relaxed), 2);
+
+        tally.requests.add(3);
+        assert_eq!(facts.totals().requests, 3);
+        assert_eq!(
+            facts.totals_ever().requests,
+            8,
+            "by which the clock tells the rate"
         );
     }
 

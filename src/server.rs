@@ -326,7 +326,8 @@ impl Shared {
 
     /// A number for a connection: counted from 1, never used twice.
     pub(crate) fn next_id(&self) -> u64 {
-        self.facts.connections_ever.fetch_add(1, Ordering::Relaxed) + 1
+        self.facts.connections_ever.fetch_add(1, Ordering::Relaxed);
+        self.facts.last_id.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Gives a connection a place; `None` if there is none left.

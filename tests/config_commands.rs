@@ -314,6 +314,62 @@ fn a_server_that_drains_changes_nothing() {
     server.wait();
 }
 
+/// The number in the line of a field of INFO.
+fn stat(peer: &mut Peer, name: &str) -> u64 {
+    peer.send("INFO stats\r\n");
+    let header = peer.line();
+    let length: usize = header[1..].parse().expect(&header);
+    let text = String::from_utf8(peer.bytes(length + 2)).expect("text");
+    let mut lines = text.lines();
+    let number = lines.find_map(|line| line.strip_prefix(&format!("{name}:")));
+    number.expect(name).parse().expect(name)
+}
+
+#[test]
+fn resetstat_has_the_counts_begin_again() {
+    let server = TestServer::with(
+        Config {
+            maxclients: 1,
+            ..config(1)
+        },
+        Commands::builtin(),
+    );
+    let mut peer = server.connect();
+    peer.ask("PING\r\n".repeat(1000), "+PONG\r\n".repeat(1000));
+    let refusal = "-ERR max number of clients reached\r\n";
+    server.connect().expect(refusal);
+    let counts = [
+        ("total_connections_received", 2),
+        ("rejected_connections", 1),
+        ("total_commands_processed", 1000),
+        ("total_net_input_bytes", 6000),
+        ("total_net_output_bytes", 7000),
+    ];
+    for (name, least) in counts {
+        common::eventually(name, || stat(&mut peer, name) >= least);
+    }
+    peer.ask("CONFIG RESETSTAT\r\n", OK);
+    for (name, least) in counts {
+        let count = stat(&mut peer, name);
+        assert!(count < least, "{name}: {count}");
+    }
+    server.connect().expect(refusal);
+    common::eventually("one more was refused", || {
+        stat(&mut peer, "rejected_connections") == 1
+    });
+    assert_eq!(stat(&mut peer, "total_connections_received"), 1);
+}
+
+#[test]
+fn resetstat_lets_ids_go_on() {
+    let server = TestServer::start(1);
+    for id in 1..4 {
+        let mut peer = server.connect();
+        peer.ask("CLIENT ID\r\n", format!(":{id}\r\n"));
+        peer.ask("CONFIG RESETSTAT\r\n", OK);
+    }
+}
+
 #[test]
 fn help_is_a_list_of_lines() {
     let server = TestServer::start(1);
@@ -323,9 +379,11 @@ fn help_is_a_list_of_lines() {
                 +    Return parameters matching the glob-like <pattern> and their values.\r\n\
                 +SET <directive> <value>\r\n\
                 +    Set the configuration <directive> to <value>.\r\n\
+                +RESETSTAT\r\n\
+                +    Reset statistics reported by the INFO command.\r\n\
                 +HELP\r\n\
                 +    Prints this help.\r\n";
-    peer.ask("config help\r\n", format!("*7\r\n{help}"));
+    peer.ask("config help\r\n", format!("*9\r\n{help}"));
     peer.ask(
         "CONFIG HELP x\r\n",
         "-ERR wrong number of arguments for 'config|help' command\r\n",

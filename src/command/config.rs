@@ -10,6 +10,7 @@ pub(super) fn register(config: &mut Commands) {
     config.register_prompt("GET", Arity::AtLeast(3), get);
     // It may start threads.
     config.register("SET", Arity::AtLeast(4), set);
+    config.register_prompt("RESETSTAT", Arity::Exactly(2), reset_stat);
     config.register_prompt("HELP", Arity::Exactly(2), help);
 }
 
@@ -201,6 +202,12 @@ impl PartialEq for Directive {
     }
 }
 
+/// `CONFIG RESETSTAT`: the counts that INFO shows begin again at 0.
+fn reset_stat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    session.facts().reset();
+    reply.simple("OK")
+}
+
 /// `CONFIG HELP`: Redis's text.
 fn help(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.array(HELP.len(), |lines| {
@@ -210,12 +217,14 @@ fn help(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
-const HELP: [&str; 7] = [
+const HELP: [&str; 9] = [
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GET <pattern>",
     "    Return parameters matching the glob-like <pattern> and their values.",
     "SET <directive> <value>",
     "    Set the configuration <directive> to <value>.",
+    "RESETSTAT",
+    "    Reset statistics reported by the INFO command.",
     "HELP",
     "    Prints this help.",
 ];
