@@ -1,6 +1,7 @@
 //! What commands may have the server do. The server implements it, and is so named by no command.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +18,9 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
         self: Arc<Self>,
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
     ) -> Result<(), Unchanged>;
+
+    /// Has the program write what is in force into its file.
+    fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten>;
 }
 
 /// Why the configuration stays as it is.
@@ -26,4 +30,13 @@ pub(crate) struct Unchanged {
     pub(crate) key: Option<&'static str>,
     /// In Redis's words where it has some.
     pub(crate) reason: Cow<'static, str>,
+}
+
+/// Why the configuration's file stays as it is.
+#[derive(Debug)]
+pub(crate) enum NotRewritten {
+    /// There is no file, or no program to write one.
+    NoFile,
+    /// The program could not.
+    Failed(Box<dyn Error + Send + Sync>),
 }

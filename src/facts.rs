@@ -172,7 +172,7 @@ fn random_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Unchanged;
+    use crate::control::{NotRewritten, Unchanged};
 
     /// Stands for the server where there is none.
     #[derive(Debug)]
@@ -186,6 +186,10 @@ mod tests {
             _: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
         ) -> Result<(), Unchanged> {
             Ok(())
+        }
+
+        fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten> {
+            Err(NotRewritten::NoFile)
         }
     }
 

@@ -44,14 +44,15 @@
 //!
 //! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `crew.rs` (the
 //! threads), `deadlines.rs` (the clock), `facts.rs` (what commands may know of the server),
-//! `listen.rs`, `open_files.rs`, `server.rs` (wiring, start and stop), `config/`.
+//! `host.rs` (what the program does for CONFIG), `listen.rs`, `open_files.rs`, `server.rs` (wiring,
+//! start and stop), `config/`.
 //!
 //! # What holds throughout
 //!
 //! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
 //!   socket.
-//! - Locks, in the order in which they may be held together: configuration → crew or life; watch →
-//!   slot. Each other lock is held alone.
+//! - Locks, in the order in which they may be held together: rewriting → configuration → crew or
+//!   life; watch → slot. Each other lock is held alone.
 //! - `resp` needs only std and knows neither sockets nor commands; `command` names no socket;
 //!   `connection` names no command. `tests/layers.rs` checks it.
 //! - On the way of a PING: no allocation, no lock but a slot's, the watch and the queue's, no log
@@ -67,6 +68,7 @@ mod control;
 mod crew;
 mod deadlines;
 mod facts;
+mod host;
 mod listen;
 mod open_files;
 mod pool;
@@ -77,6 +79,7 @@ mod worker;
 
 pub use command::{Arity, Command, Commands};
 pub use config::Config;
+pub use host::Host;
 pub use resp::{Items, Protocol, Replied, Reply, Request};
 pub use server::{Drained, ReconfigureError, Server, ServerHandle, StartError};
 pub use session::Session;

@@ -4,8 +4,12 @@
 // In a folder of their own, apart from the modules of the library.
 #[path = "main/greeting.rs"]
 mod greeting;
+#[path = "main/host.rs"]
+mod host;
 #[path = "main/logging.rs"]
 mod logging;
+#[path = "main/rewrite.rs"]
+mod rewrite;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -19,6 +23,7 @@ use signal_hook::iterator::Signals;
 use respool::config::CommandLine;
 use respool::{Commands, Server, ServerHandle};
 
+use host::Program;
 use logging::Log;
 
 fn main() -> ExitCode {
@@ -58,7 +63,7 @@ fn run(command_line: CommandLine) -> Result<(), Box<dyn Error>> {
     // Before the server listens, so that no signal finds a server that does not obey it.
     let signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let signals_end = signals.handle();
-    let server = Server::bind(config, Commands::builtin())?;
+    let server = Server::bind(config, Commands::builtin())?.with_host(Program::new(&command_line));
     info!("{}", greeting::line(server.local_addrs(), server.workers()));
 
     let operator = Operator {
@@ -137,9 +142,12 @@ impl Operator {
     fn try_reload(&self) -> Result<(), Box<dyn Error>> {
         let config = self.command_line.config()?;
         let target = logging::open(&config)?;
-        self.server.reconfigure(&config)?;
+        // Without a file there is nothing new to read, and what CONFIG has set stays.
+        if self.command_line.file.is_some() {
+            self.server.reconfigure(&config)?;
+        }
         // Last, because nothing can fail any more.
-        self.log.switch_to(target, config.loglevel);
+        self.log.switch_to(target);
         Ok(())
     }
 }

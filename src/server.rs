@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,10 @@ use crate::acceptor::{Acceptor, Door};
 use crate::client::{Client, Closed};
 use crate::command::Commands;
 use crate::config::{Change, Config, KEYS};
-use crate::control::{Control, Unchanged};
+use crate::control::{Control, NotRewritten, Unchanged};
 use crate::crew::Crew;
 use crate::facts::Facts;
+use crate::host::Host;
 use crate::pool::Pool;
 use crate::resp::Limits;
 use crate::{deadlines, listen, open_files};
@@ -117,6 +118,8 @@ impl Server {
             pool,
             crew: Crew::default(),
             settings: Settings::new(&config),
+            host: OnceLock::new(),
+            rewriting: Mutex::new(()),
             clients_max,
             maxclients_at_start,
             facts: Arc::new(Facts::new(commands, shared.clone(), config, port)),
@@ -132,6 +135,14 @@ impl Server {
             door,
             local_addrs,
         })
+    }
+
+    /// Gives the server the program around it, for what CONFIG can do only by that. The first one
+    /// stays.
+    #[must_use]
+    pub fn with_host(self, host: impl Host + 'static) -> Self {
+        self.shared.host.get_or_init(|| Box::new(host));
+        self
     }
 
     /// The addresses that are listened on, with the port that the system chose if it was to.
@@ -269,6 +280,10 @@ pub(crate) struct Shared {
     pub(crate) crew: Crew,
     pub(crate) settings: Settings,
     pub(crate) facts: Arc<Facts>,
+    /// The program around the server, if it was given one.
+    host: OnceLock<Box<dyn Host>>,
+    /// Held while the configuration's file is rewritten.
+    rewriting: Mutex<()>,
     /// Clients for whom there are descriptors and places.
     clients_max: usize,
     maxclients_at_start: usize,
@@ -437,6 +452,9 @@ impl Shared {
         self.settings.apply(&new);
         *current = new;
         self.wake_acceptor();
+        if let Some(host) = self.host.get() {
+            host.changed(&current);
+        }
         Ok(())
     }
 }
@@ -452,6 +470,16 @@ impl Control for Shared {
     ) -> Result<(), Unchanged> {
         // Not what it was at the start, if there is no room for so many: who is told OK gets them.
         self.change(self.clients_max, change)
+    }
+
+    fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten> {
+        let host = self.host.get().filter(|host| host.config_file().is_some());
+        let host = host.ok_or(NotRewritten::NoFile)?;
+        // Taken before the configuration is looked at, so that what was in force earlier is not
+        // written later. The configuration itself is not locked for as long as a disk may take.
+        let _rewriting = self.rewriting.lock();
+        let config = self.facts.config.lock().clone();
+        host.rewrite(&config).map_err(NotRewritten::Failed)
     }
 }
 

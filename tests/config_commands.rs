@@ -4,10 +4,14 @@
 
 mod common;
 
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use common::{Peer, TestServer, config};
-use respool::{Arity, Commands, Config, ServerHandle};
+use respool::{Arity, Commands, Config, Host, Server, ServerHandle};
 
 const OK: &str = "+OK\r\n";
 
@@ -370,6 +374,77 @@ fn resetstat_lets_ids_go_on() {
     }
 }
 
+/// A program that notes what it is told.
+#[derive(Debug, Clone, Default)]
+struct Program {
+    file: Option<PathBuf>,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Host for Program {
+    fn changed(&self, config: &Config) {
+        let text = format!("timeout {}", config.timeout_s);
+        self.told.lock().push(text);
+    }
+
+    fn config_file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    fn rewrite(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let text = format!("rewrite {}", config.timeout_s);
+        self.told.lock().push(text);
+        if config.timeout_s == 1 {
+            return Err("no\nway".into());
+        }
+        Ok(())
+    }
+}
+
+/// A server for `program`.
+fn server_of(program: &Program) -> TestServer {
+    let server = Server::bind(config(1), Commands::builtin()).expect("the server starts");
+    TestServer::serve(server.with_host(program.clone()))
+}
+
+#[test]
+fn the_host_is_told_of_every_change_and_rewrites_what_is_in_force() {
+    let program = Program {
+        file: Some("a.toml".into()),
+        ..Program::default()
+    };
+    let server = server_of(&program);
+    let mut peer = server.connect();
+    assert_set(&mut peer, "timeout 1", OK);
+    let failed = "-ERR Rewriting config file: no way\r\n";
+    peer.ask("CONFIG REWRITE\r\n", failed);
+    let other = Config {
+        timeout_s: 2,
+        ..config(1)
+    };
+    server.handle.reconfigure(&other).expect("nothing is fixed");
+    peer.ask("CONFIG REWRITE\r\n", OK);
+    let nonsense = refused("timeout", "argument couldn't be parsed into an integer");
+    assert_set(&mut peer, "timeout x", nonsense);
+    let told = ["timeout 1", "rewrite 1", "timeout 2", "rewrite 2"];
+    assert_eq!(*program.told.lock(), told);
+}
+
+#[test]
+fn without_a_file_nothing_is_rewritten() {
+    let none = "-ERR The server is running without a config file\r\n";
+    let without_host = TestServer::start(1);
+    without_host.connect().ask("CONFIG REWRITE\r\n", none);
+    let program = Program::default();
+    let server = server_of(&program);
+    server.connect().ask("CONFIG REWRITE\r\n", none);
+    assert_eq!(*program.told.lock(), [""; 0]);
+    server.connect().ask(
+        "CONFIG REWRITE x\r\n",
+        "-ERR wrong number of arguments for 'config|rewrite' command\r\n",
+    );
+}
+
 #[test]
 fn help_is_a_list_of_lines() {
     let server = TestServer::start(1);
@@ -381,9 +456,11 @@ fn help_is_a_list_of_lines() {
                 +    Set the configuration <directive> to <value>.\r\n\
                 +RESETSTAT\r\n\
                 +    Reset statistics reported by the INFO command.\r\n\
+                +REWRITE\r\n\
+                +    Rewrite the configuration file.\r\n\
                 +HELP\r\n\
                 +    Prints this help.\r\n";
-    peer.ask("config help\r\n", format!("*9\r\n{help}"));
+    peer.ask("config help\r\n", format!("*11\r\n{help}"));
     peer.ask(
         "CONFIG HELP x\r\n",
         "-ERR wrong number of arguments for 'config|help' command\r\n",

@@ -2,7 +2,7 @@
 
 use super::{Arity, Commands, QUOTED_BYTES_MAX, argument, c_string, glob, syntax_error};
 use crate::config::{Change, Config, KEYS, Key};
-use crate::control::Unchanged;
+use crate::control::{Control, NotRewritten, Unchanged};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
@@ -11,6 +11,8 @@ pub(super) fn register(config: &mut Commands) {
     // It may start threads.
     config.register("SET", Arity::AtLeast(4), set);
     config.register_prompt("RESETSTAT", Arity::Exactly(2), reset_stat);
+    // It waits for the disk.
+    config.register("REWRITE", Arity::Exactly(2), rewrite);
     config.register_prompt("HELP", Arity::Exactly(2), help);
 }
 
@@ -208,6 +210,18 @@ fn reset_stat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Repli
     reply.simple("OK")
 }
 
+/// `CONFIG REWRITE`: the program's file says from now on what is in force.
+fn rewrite(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let server = session.facts().control();
+    match server.map_or(Err(NotRewritten::NoFile), Control::rewrite_config) {
+        Ok(()) => reply.simple("OK"),
+        Err(NotRewritten::NoFile) => reply.error("ERR The server is running without a config file"),
+        Err(NotRewritten::Failed(reason)) => {
+            reply.error(format!("ERR Rewriting config file: {reason}"))
+        }
+    }
+}
+
 /// `CONFIG HELP`: Redis's text.
 fn help(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.array(HELP.len(), |lines| {
@@ -217,7 +231,7 @@ fn help(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
-const HELP: [&str; 9] = [
+const HELP: [&str; 11] = [
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GET <pattern>",
     "    Return parameters matching the glob-like <pattern> and their values.",
@@ -225,6 +239,8 @@ const HELP: [&str; 9] = [
     "    Set the configuration <directive> to <value>.",
     "RESETSTAT",
     "    Reset statistics reported by the INFO command.",
+    "REWRITE",
+    "    Rewrite the configuration file.",
     "HELP",
     "    Prints this help.",
 ];

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use simplelog::{ConfigBuilder, WriteLogger};
 
 use respool::Config;
-use respool::config::LogLevel;
 
 /// The log of the whole program. The logger owns one clone and writes to the target; whoever has
 /// another clone can switch it.
@@ -53,10 +52,9 @@ impl Log {
         Ok(log)
     }
 
-    /// From the next line on, writes to `target`, and only what `level` lets pass.
-    pub(super) fn switch_to(&self, target: Target, level: LogLevel) {
+    /// From the next line on, writes to `target`.
+    pub(super) fn switch_to(&self, target: Target) {
         *self.0.lock() = target;
-        log::set_max_level(level.into());
     }
 }
 

@@ -42,7 +42,10 @@ impl TestServer {
     }
 
     pub fn with(config: Config, commands: Commands) -> Self {
-        let server = Server::bind(config, commands).expect("the server starts");
+        Self::serve(Server::bind(config, commands).expect("the server starts"))
+    }
+
+    pub fn serve(server: Server) -> Self {
         let addr = server.local_addrs()[0];
         let handle = server.handle();
         let thread = thread::spawn(move || server.serve().expect("the server serves"));
