@@ -6,7 +6,7 @@ mod common;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::Mutex;
 
@@ -315,6 +315,7 @@ fn a_server_that_drains_changes_nothing() {
     peer.send("DRAIN\r\nCONFIG SET timeout 5\r\nCONFIG GET timeout\r\n");
     peer.expect("+OK\r\n-ERR CONFIG SET failed - the server drains\r\n");
     peer.expect("*2\r\n$7\r\ntimeout\r\n$1\r\n0\r\n");
+    drop(peer);
     server.wait();
 }
 
@@ -428,6 +429,47 @@ fn the_host_is_told_of_every_change_and_rewrites_what_is_in_force() {
     assert_set(&mut peer, "timeout x", nonsense);
     let told = ["timeout 1", "rewrite 1", "timeout 2", "rewrite 2"];
     assert_eq!(*program.told.lock(), told);
+}
+
+/// A program whose disk is slow.
+#[derive(Debug)]
+struct SlowProgram {
+    begins: mpsc::Sender<()>,
+    disk: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Host for SlowProgram {
+    fn changed(&self, _: &Config) {}
+
+    fn config_file(&self) -> Option<&Path> {
+        Some(Path::new("a.toml"))
+    }
+
+    fn rewrite(&self, _: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.begins.send(())?;
+        Ok(self.disk.lock().recv_timeout(common::PATIENCE)?)
+    }
+}
+
+#[test]
+fn while_a_disk_is_slow_everybody_else_goes_on() {
+    let (ready, disk) = mpsc::channel();
+    let (begins, begun) = mpsc::channel();
+    let program = SlowProgram {
+        begins,
+        disk: Mutex::new(disk),
+    };
+    let server = Server::bind(config(2), Commands::builtin()).expect("the server starts");
+    let server = TestServer::serve(server.with_host(program));
+    let (mut peer, mut other) = (server.connect(), server.connect());
+    peer.send("CONFIG REWRITE\r\n");
+    begun.recv_timeout(common::PATIENCE).expect("it begins");
+    for _ in 0..100 {
+        assert_set(&mut other, "timeout 5", OK);
+        assert_value(&mut other, "timeout", "5");
+    }
+    ready.send(()).expect("it waits");
+    peer.expect(OK);
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(crate) struct Key {
     /// As the file, the command line and CONFIG name it.
     pub(crate) name: &'static str,
     pub(crate) change: Change,
+    /// Whether its value must not come into a log.
+    pub(crate) secret: bool,
     pub(super) form: Form,
     pub(super) text: fn(&Config) -> String,
     pub(super) set: fn(&mut Config, &str) -> Result<(), Cow<'static, str>>,
@@ -89,6 +91,7 @@ macro_rules! keys {
             Key {
                 name: $name,
                 change: Change::$change,
+                secret: <$value as Value>::SECRET,
                 form: <$value as Value>::FORM,
                 text: |config| <$value as Value>::text(&config.$field),
                 set: |config, text| {

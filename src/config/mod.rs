@@ -26,6 +26,7 @@ mod settings;
 mod text;
 mod value;
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -40,7 +41,7 @@ pub(crate) use settings::KEYS;
 
 /// Everything an operator decides. The file, the command line and CONFIG SET enforce the ranges
 /// given here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// Worker threads, 0 to 1,024; 0, the default, means one per CPU, as
     /// [`worker_count`](Self::worker_count) counts them.
@@ -151,9 +152,37 @@ impl Default for Config {
     }
 }
 
+/// By the names and in the notation of CONFIG GET, and without the password: the server has this in
+/// it, and whoever logs that should not log a secret.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Config");
+        for key in KEYS {
+            let text = key.text(self);
+            let hidden = key.secret && !text.is_empty();
+            fields.field(key.name, if hidden { &"(redacted)" } else { &text });
+        }
+        fields.finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed_has_every_key_and_no_password() {
+        let config = Config {
+            requirepass: Some("secret".into()),
+            ..Config::default()
+        };
+        let text = format!("{config:?}");
+        let beginning = r#"Config { workers: "0", bind: "127.0.0.1 -::1", port: "6379", "#;
+        assert!(text.starts_with(beginning), "{text}");
+        assert!(text.contains(r#"requirepass: "(redacted)""#), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+        assert!(format!("{:?}", Config::default()).contains(r#"requirepass: "","#));
+    }
 
     #[test]
     fn zero_workers_means_one_per_cpu_and_any_other_number_means_itself() {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -66,6 +67,8 @@ impl Value for Password {
 
     const FORM: Form = Form::Text;
 
+    const SECRET: bool = true;
+
     fn plain(self) -> Option<String> {
         (!self.0.is_empty()).then_some(self.0)
     }
@@ -80,8 +83,8 @@ impl Value for Password {
     }
 }
 
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password")
     }
 }

@@ -13,6 +13,9 @@ pub(super) trait Value: Sized {
     /// How a file writes it.
     const FORM: Form;
 
+    /// Whether only who asks for it by CONFIG GET may see it.
+    const SECRET: bool = false;
+
     fn plain(self) -> Self::Plain;
 
     /// Reads an argument of CONFIG SET. The error is Redis's reason why it cannot be.

@@ -190,7 +190,7 @@ impl Drop for Beside {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, chown};
     use std::os::unix::net::UnixListener;
 
     use super::*;
@@ -283,6 +283,13 @@ mod tests {
             assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, mode);
         }
         assert_eq!(folder.names(), ["a.toml"]);
+
+        // Only root may give files away.
+        if chown(&file, Some(1), Some(2)).is_ok() {
+            rewrite(&file, &with_timeout(5)).unwrap();
+            let new = fs::metadata(&file).unwrap();
+            assert_eq!((new.uid(), new.gid(), new.mode() & 0o777), (1, 2, 0o604));
+        }
     }
 
     #[test]
