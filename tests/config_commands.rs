@@ -365,6 +365,27 @@ fn resetstat_has_the_counts_begin_again() {
     assert_eq!(stat(&mut peer, "total_connections_received"), 1);
 }
 
+/// The rate is the difference between two readings of the counts, of which the first may be from
+/// before the reset.
+#[test]
+fn resetstat_leaves_the_rate_a_rate() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let mut rate = || {
+        let mut rate = 0;
+        common::eventually("the clock has told a rate", || {
+            peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
+            rate = stat(&mut peer, "instantaneous_ops_per_sec");
+            rate > 0
+        });
+        rate
+    };
+    rate();
+    server.connect().ask("CONFIG RESETSTAT\r\n", OK);
+    let rate = rate();
+    assert!(rate < 1_000_000_000, "{rate}");
+}
+
 #[test]
 fn resetstat_lets_ids_go_on() {
     let server = TestServer::start(1);
