@@ -1,7 +1,8 @@
 //! The acceptor: the one thread that accepts, and admits or refuses.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::client::{Client, Closed};
 use crate::connection::Connection;
+use crate::facts::register::Entry;
 use crate::listen;
 use crate::resp::{Protocol, Reply};
 use crate::server::{Phase, Shared};
@@ -18,17 +20,47 @@ use crate::session::Session;
 /// The listeners, and the poll that watches them.
 #[derive(Debug)]
 pub(crate) struct Door {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     poll: Poll,
+}
+
+/// A listening socket, and the address at our end of the connections that it accepts; `None` if
+/// that differs from one to the next, because it listens on all addresses of the machine.
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    addr: Option<Arc<SocketAddr>>,
+}
+
+impl Listener {
+    fn new(socket: TcpListener) -> Self {
+        let addr = socket.local_addr().ok();
+        Self {
+            socket,
+            addr: addr
+                .filter(|addr| !addr.ip().is_unspecified())
+                .map(Arc::new),
+        }
+    }
+
+    /// The address at our end of a connection. One that cannot be had because the peer is gone
+    /// already is all zeros.
+    fn local_addr_of(&self, socket: &TcpStream) -> Arc<SocketAddr> {
+        self.addr.clone().unwrap_or_else(|| {
+            let addr = socket.local_addr();
+            Arc::new(addr.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()))
+        })
+    }
 }
 
 impl Door {
     /// Also gives the waker that has [`Acceptor::run`] look at the server's phase and settings.
-    pub(crate) fn new(mut listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
+    pub(crate) fn new(listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
+        let mut listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
-                .register(listener, Token(index), Interest::READABLE)?;
+                .register(&mut listener.socket, Token(index), Interest::READABLE)?;
         }
         let waker = Waker::new(poll.registry(), Token(listeners.len()))?;
         Ok((Self { listeners, poll }, waker))
@@ -89,7 +121,7 @@ impl Acceptor {
         }
         self.tcp_keepalive_s = wanted;
         for listener in &self.door.listeners {
-            if let Err(error) = listen::set_keepalive(listener, wanted) {
+            if let Err(error) = listen::set_keepalive(&listener.socket, wanted) {
                 log::warn!("cannot set `tcp-keepalive` to {wanted}: {error}");
             }
         }
@@ -108,10 +140,10 @@ impl Acceptor {
         Ok(more)
     }
 
-    fn accept_from(&self, listener: &TcpListener) -> io::Result<bool> {
+    fn accept_from(&self, listener: &Listener) -> io::Result<bool> {
         for _ in 0..ACCEPTS_PER_PASS {
-            match listener.accept() {
-                Ok((socket, peer_addr)) => self.receive(socket, peer_addr),
+            match listener.socket.accept() {
+                Ok((socket, peer_addr)) => self.receive(listener, socket, peer_addr),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(false),
                     // This peer's misfortune: it was gone before we came.
@@ -127,15 +159,26 @@ impl Acceptor {
 
     /// Admits a connection or refuses it, and queues it in either case: a refusal too is told by a
     /// worker, who sees to it that it arrives.
-    fn receive(&self, socket: TcpStream, peer_addr: SocketAddr) {
+    fn receive(&self, listener: &Listener, socket: TcpStream, peer_addr: SocketAddr) {
         let Some(place) = self.shared.assign_place() else {
             return refuse_in_passing(socket);
         };
         let admitted = self.shared.admit();
         let facts = Arc::clone(&self.shared.facts);
-        let session = Session::new(self.shared.next_id(), peer_addr, facts);
-        let mut client = Client::new(place, socket, session);
-        log::debug!("client {} came from {peer_addr}", client.session.id());
+        let id = facts.connections.count() + 1;
+        let entry = Arc::new(Entry::new(
+            id,
+            place,
+            peer_addr,
+            listener.local_addr_of(&socket),
+            socket.as_raw_fd(),
+            facts.now_s(),
+        ));
+        log::debug!("client {id} came from {peer_addr}");
+        if admitted {
+            facts.register.add(&entry);
+        }
+        let mut client = Client::new(socket, Session::new(entry, facts));
         if !admitted {
             client.connection.owe(refusal());
             client.leave(Closed::Refused);

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io;
 use std::mem;
+use std::sync::atomic::Ordering;
 
 use mio::net::TcpStream;
 
 use crate::connection::Connection;
+use crate::facts::register::{Sentence, flag};
 use crate::resp::{Parser, ProtocolError};
 use crate::session::Session;
 
@@ -14,16 +16,12 @@ use crate::session::Session;
 /// serves it, parking keeps it while it is quiet. Dropping it closes the socket.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// Its slot in parking, from its accept to its close.
-    pub(crate) place: usize,
     pub(crate) connection: Connection,
     pub(crate) session: Session,
     /// The bytes of a request that has not wholly come, or of requests that wait for their turn.
     pub(crate) held: Option<Box<Held>>,
     /// Set once the client is on its way out.
     pub(crate) leaving: Option<Leaving>,
-    /// When it was last parked, by the coarse clock. It is also what `timeout` counts from.
-    pub(crate) parked_at_s: u32,
 }
 
 /// Input that a turn left unserved, and how far the request at its front was understood.
@@ -49,6 +47,11 @@ impl Held {
         self.bytes.drain(..mem::take(&mut self.served));
         self.bytes.extend_from_slice(fresh);
         (&mut self.parser, &self.bytes)
+    }
+
+    /// Bytes that are unserved.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.served
     }
 
     /// What is left behind the next `count` bytes, which were served; `None` if nothing is.
@@ -84,19 +87,35 @@ pub(crate) struct Leaving {
 }
 
 impl Client {
-    pub(crate) fn new(place: usize, socket: TcpStream, session: Session) -> Self {
+    pub(crate) fn new(socket: TcpStream, session: Session) -> Self {
         Self {
-            place,
             connection: Connection::new(socket),
             session,
             held: None,
             leaving: None,
-            parked_at_s: 0,
         }
     }
 
-    /// Whether it rests only for want of something to read: nothing is owed, and it is not on its
-    /// way out.
+    /// Its slot in parking, from its accept to its close.
+    pub(crate) fn place(&self) -> usize {
+        self.session.entry().place
+    }
+
+    /// Whether it rests because the server's clients are paused.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.session.entry().has(flag::PAUSED)
+    }
+
+    /// Notes in its entry that it has been served, and what is left to do for it.
+    pub(crate) fn publish(&self, now_s: u32) {
+        let held_bytes = self.held.as_ref().map_or(0, |held| held.len());
+        let owed_bytes = self.connection.owed_bytes();
+        let entry = self.session.entry();
+        entry.publish(now_s, held_bytes, owed_bytes);
+    }
+
+    /// Whether it rests only for want of something to read, or because of a pause: nothing is
+    /// owed, and it is not on its way out.
     pub(crate) fn is_quiet(&self) -> bool {
         self.leaving.is_none() && !self.connection.owes()
     }
@@ -137,10 +156,14 @@ impl Client {
     /// Whether the client has rested for too long: behind its farewell, before it took what it is
     /// owed, or by the directive `timeout` (0 means for ever).
     pub(crate) fn is_overdue(&self, now_s: u32, timeout_s: u32) -> bool {
+        let active_at_s = self.session.entry().active_at_s.load(Ordering::Relaxed);
         let (since_s, limit_s) = match &self.leaving {
             Some(leaving) if leaving.sending_ended => (leaving.since_s, FAREWELL_S_MAX),
-            Some(_) => (self.parked_at_s, OWED_S_MAX),
-            None if timeout_s > 0 => (self.parked_at_s, timeout_s),
+            Some(_) => (active_at_s, OWED_S_MAX),
+            // As in Redis, neither who waits by our word nor who only listens.
+            None if timeout_s > 0 && !self.session.entry().has(flag::PAUSED | flag::SUBSCRIBER) => {
+                (active_at_s, timeout_s)
+            }
             None => return false,
         };
         now_s.saturating_sub(since_s) > limit_s
@@ -182,12 +205,19 @@ pub(crate) enum Closed {
     Panicked,
     /// The server had `maxclients` already.
     Refused,
+    /// Another client asked for it by `CLIENT KILL`.
+    Killed,
+    /// It did not read what it had subscribed to.
+    SlowReader,
 }
 
 impl Closed {
     /// Whether the peer may still be sending and is owed an orderly end.
     pub(crate) fn wants_farewell(&self) -> bool {
-        !matches!(self, Self::PeerLeft | Self::Io(_) | Self::Http)
+        !matches!(
+            self,
+            Self::PeerLeft | Self::Io(_) | Self::Http | Self::Killed | Self::SlowReader
+        )
     }
 }
 
@@ -203,6 +233,17 @@ impl fmt::Display for Closed {
             Self::Drained => f.write_str("the server drains"),
             Self::Panicked => f.write_str("a command's handler panicked"),
             Self::Refused => f.write_str("`maxclients` was reached"),
+            Self::Killed => f.write_str("CLIENT KILL"),
+            Self::SlowReader => f.write_str("it did not read what it had subscribed to"),
+        }
+    }
+}
+
+impl From<Sentence> for Closed {
+    fn from(sentence: Sentence) -> Self {
+        match sentence {
+            Sentence::Killed => Self::Killed,
+            Sentence::SlowReader => Self::SlowReader,
         }
     }
 }
@@ -229,13 +270,13 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
         let socket = TcpStream::connect(addr).expect("it listens");
-        Client::new(0, socket, Session::for_test(addr))
+        Client::new(socket, Session::for_test(0, addr))
     }
 
     #[test]
     fn timeout_counts_from_the_last_park_and_0_means_for_ever() {
-        let mut client = client();
-        client.parked_at_s = 100;
+        let client = client();
+        client.publish(100);
         assert!(!client.is_overdue(110, 10));
         assert!(client.is_overdue(111, 10));
         assert!(!client.is_overdue(u32::MAX, 0));
@@ -245,7 +286,7 @@ mod tests {
     fn a_farewell_waits_longer_for_who_still_reads_than_for_who_only_has_to_end() {
         let mut client = client();
         client.leave(Closed::Quit);
-        client.parked_at_s = 100;
+        client.publish(100);
         assert!(!client.is_overdue(100 + OWED_S_MAX, 0));
         assert!(client.is_overdue(101 + OWED_S_MAX, 0));
         if let Some(leaving) = &mut client.leaving {

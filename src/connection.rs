@@ -110,6 +110,11 @@ impl Connection {
         !self.unsent.is_empty()
     }
 
+    /// How many bytes that is.
+    pub(crate) fn owed_bytes(&self) -> usize {
+        self.unsent.len() - self.sent
+    }
+
     /// Ends our sending side: the peer reads everything sent so far, and then the end.
     pub(crate) fn end_sending(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)

@@ -64,7 +64,6 @@ mod client;
 mod command;
 pub mod config;
 mod connection;
-mod control;
 mod crew;
 mod deadlines;
 mod facts;

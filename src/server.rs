@@ -14,12 +14,14 @@ use crate::acceptor::{Acceptor, Door};
 use crate::client::{Client, Closed};
 use crate::command::Commands;
 use crate::config::{Change, Config, KEYS};
-use crate::control::{Control, NotRewritten, Unchanged};
 use crate::crew::Crew;
+use crate::deadlines::Clock;
 use crate::facts::Facts;
+use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
 use crate::host::Host;
 use crate::pool::Pool;
 use crate::resp::Limits;
+use crate::session::{Session, gate};
 use crate::{deadlines, listen, open_files};
 
 /// A server that listens and does not serve yet.
@@ -125,7 +127,7 @@ impl Server {
             facts: Arc::new(Facts::new(commands, shared.clone(), config, port)),
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
-            now_s: AtomicU32::new(0),
+            clock: Clock::default(),
             connections: AtomicUsize::new(0),
             life: Mutex::new(Life::default()),
             life_changed: Condvar::new(),
@@ -175,10 +177,9 @@ impl Server {
     pub fn serve(self) -> Result<Drained, StartError> {
         let Self { shared, door, .. } = self;
         let workers = shared.facts.config.lock().worker_count();
-        // Dropping `_stop` at the end ends the clock's thread.
-        let (_stop, stopped) = crossbeam_channel::bounded(0);
+        let _stop = StopsClock(&shared.clock);
         let clock = Arc::clone(&shared);
-        spawn("clock", move || deadlines::run(&clock, &stopped))?;
+        spawn("clock", move || deadlines::run(&clock))?;
         let acceptor = Acceptor::new(Arc::clone(&shared), door);
         let acceptor = Crew::resize(&shared, workers)
             .map_err(StartError::Thread)
@@ -186,6 +187,15 @@ impl Server {
             .inspect_err(|_| shared.crew.dismiss(&shared.pool))?;
         shared.wait_for_drain();
         Ok(drain(&shared, acceptor))
+    }
+}
+
+/// Ends the clock's thread when the server has stopped, or could not start.
+struct StopsClock<'a>(&'a Clock);
+
+impl Drop for StopsClock<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 
@@ -290,8 +300,7 @@ pub(crate) struct Shared {
     acceptor_waker: Waker,
     /// A [`Phase`]. Written by the thread that drains.
     phase: AtomicU8,
-    /// Seconds since the start. Written by the clock's thread.
-    now_s: AtomicU32,
+    pub(crate) clock: Clock,
     /// Connections that have a place: clients, those on their way out, and those being refused.
     connections: AtomicUsize,
     life: Mutex<Life>,
@@ -324,25 +333,13 @@ impl Shared {
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
+    /// What this client may send.
+    #[inline]
+    pub(crate) fn limits(&self, session: &Session) -> Limits {
         Limits {
+            unauthenticated: session.gates() & gate::PASSWORD != 0,
             bulk_bytes_max: self.settings.bulk_bytes_max.load(Ordering::Relaxed),
         }
-    }
-
-    /// Seconds since the start, by the coarse clock: up to a second behind.
-    pub(crate) fn now_s(&self) -> u32 {
-        self.now_s.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_now_s(&self, now_s: u32) {
-        self.now_s.store(now_s, Ordering::Relaxed);
-    }
-
-    /// A number for a connection: counted from 1, never used twice.
-    pub(crate) fn next_id(&self) -> u64 {
-        self.facts.connections_ever.fetch_add(1, Ordering::Relaxed);
-        self.facts.last_id.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Gives a connection a place; `None` if there is none left.
@@ -363,26 +360,37 @@ impl Shared {
         let maxclients = self.settings.maxclients.load(Ordering::Relaxed);
         let room = self.facts.clients.load(Ordering::Relaxed) < maxclients;
         self.facts.clients.fetch_add(room.into(), Ordering::Relaxed);
-        self.facts
-            .refused_ever
-            .fetch_add((!room).into(), Ordering::Relaxed);
+        if !room {
+            self.facts.refused.count();
+        }
         room
     }
 
     /// Counts a client out: it was sent all that it was owed, or is gone.
-    pub(crate) fn count_out(&self) {
+    pub(crate) fn count_out(&self, session: &Session) {
+        self.facts.register.remove(session.id());
         self.facts.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Has those served who rest because of a pause that is over.
+    pub(crate) fn release_the_paused(&self) {
+        self.pool
+            .fetch(Client::is_paused, |client| self.pool.submit(client));
     }
 
     /// Closes a client: the end of it.
     pub(crate) fn close(&self, client: Box<Client>, why: &Closed) {
+        self.facts.forget_listener(&client.session);
         if client.is_counted() {
-            self.count_out();
+            self.count_out(&client.session);
         }
         let id = client.session.id();
         let why = client.leaving.as_ref().map_or(why, |leaving| &leaving.why);
         log::debug!("client {id} closed: {why}");
-        let place = client.place;
+        if let Closed::SlowReader = why {
+            self.facts.slow_readers.count();
+        }
+        let place = client.place();
         drop(client);
         self.pool.free(place);
         self.connections.fetch_sub(1, Ordering::Relaxed);
@@ -450,6 +458,7 @@ impl Shared {
             return Err(ReconfigureError::Thread(error).into());
         }
         self.settings.apply(&new);
+        self.facts.follow(&new);
         *current = new;
         self.wake_acceptor();
         if let Some(host) = self.host.get() {
@@ -460,6 +469,26 @@ impl Shared {
 }
 
 impl Control for Shared {
+    fn nudge(&self, place: usize) {
+        self.pool.nudge(place);
+    }
+
+    fn follow_pause(&self) {
+        self.clock.look();
+        self.release_the_paused();
+    }
+
+    fn scene(&self) -> Scene {
+        let (queued, followers, leads) = self.pool.scene();
+        Scene {
+            workers: self.crew.size(),
+            followers,
+            leads,
+            queued,
+            clients: self.facts.clients.load(Ordering::Relaxed),
+        }
+    }
+
     fn drain(self: Arc<Self>) {
         self.want_drain();
     }

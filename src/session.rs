@@ -2,23 +2,35 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::facts::Facts;
+use crate::facts::channels::Subscriptions;
+use crate::facts::register::{Entry, Said, flag};
 use crate::resp::Protocol;
 
 /// One client's session, from its accept to its close.
 #[derive(Debug)]
 pub struct Session {
-    id: u64,
-    peer_addr: SocketAddr,
+    /// What others may know of the client. What is seldom looked at is kept only there.
+    entry: Arc<Entry>,
+    facts: Arc<Facts>,
     protocol: Protocol,
     replies: Replies,
-    database: u8,
     ending: Option<Ending>,
-    name: Box<[u8]>,
-    library_name: Box<[u8]>,
-    library_version: Box<[u8]>,
-    facts: Arc<Facts>,
+    /// The [`gate`]s that are closed to its requests.
+    gates: u8,
+    tracking: Option<Box<Tracking>>,
+    subscriptions: Option<Box<Subscriptions>>,
+}
+
+/// What a client has to pass before a command runs for it; most commands stop at both.
+pub(crate) mod gate {
+    /// It has not said the password.
+    pub(crate) const PASSWORD: u8 = 1;
+    /// It speaks RESP2 and is subscribed: what comes is messages, and replies would be lost in
+    /// them.
+    pub(crate) const SUBSCRIBED: u8 = 2;
 }
 
 /// How a command wants its client's connection to end.
@@ -43,6 +55,27 @@ pub(crate) enum Replies {
     SkipTwo,
     /// This one is not.
     SkipOne,
+    /// This one is, the next ones are not.
+    NotOff,
+}
+
+/// What a client has asked of `CLIENT TRACKING`. There are no keys, so nothing comes of it but that
+/// it is told when asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub(crate) struct Tracking {
+    pub(crate) broadcasts: bool,
+    pub(crate) opts_in: bool,
+    pub(crate) opts_out: bool,
+    pub(crate) no_loop: bool,
+    /// `CLIENT CACHING` was said for the next request.
+    pub(crate) caching: bool,
+    /// The client that is to be told instead of this one; 0 if there is none.
+    pub(crate) redirect: u64,
+    pub(crate) prefixes: Vec<Box<[u8]>>,
 }
 
 /// A name with a byte that is no visible ASCII character: it could break the lines of a list.
@@ -50,36 +83,42 @@ pub(crate) enum Replies {
 pub(crate) struct InvalidName;
 
 impl Session {
-    pub(crate) fn new(id: u64, peer_addr: SocketAddr, facts: Arc<Facts>) -> Self {
+    pub(crate) fn new(entry: Arc<Entry>, facts: Arc<Facts>) -> Self {
+        let gates = if facts.wants_password() {
+            gate::PASSWORD
+        } else {
+            0
+        };
         Self {
-            id,
-            peer_addr,
+            entry,
+            facts,
             protocol: Protocol::Resp2,
             replies: Replies::On,
-            database: 0,
             ending: None,
-            name: Box::default(),
-            library_name: Box::default(),
-            library_version: Box::default(),
-            facts,
+            gates,
+            tracking: None,
+            subscriptions: None,
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn for_test(peer_addr: SocketAddr) -> Self {
-        Self::new(1, peer_addr, Arc::new(Facts::for_test()))
+    pub(crate) fn for_test(place: usize, addr: SocketAddr) -> Self {
+        Self::new(
+            Arc::new(Entry::for_test(place, addr)),
+            Arc::new(Facts::for_test()),
+        )
     }
 
     /// The client's number: counted from 1 as clients come, never used twice.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.id
+        self.entry.id
     }
 
     /// The address that the client came from.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
-        self.peer_addr
+        self.entry.peer_addr
     }
 
     /// The version of the protocol in which the client is answered.
@@ -90,24 +129,30 @@ impl Session {
 
     /// The name that the client has given itself; empty if it has not.
     #[must_use]
-    pub fn name(&self) -> &[u8] {
-        &self.name
+    pub fn name(&self) -> Box<[u8]> {
+        self.entry.said().name
     }
 
     /// The database that the client has selected, 0 to 15.
     #[must_use]
     pub fn database(&self) -> u8 {
-        self.database
+        self.entry.database.load(Ordering::Relaxed)
     }
 
     /// What is to be known of the server.
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
         &self.facts
+    }
+
+    /// What others may know of the client.
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
     }
 
     /// Closes the client's connection once this request's reply is sent. Requests pipelined behind
     /// this one are not run.
     pub fn close_after_reply(&mut self) {
+        self.entry.set(flag::CLOSING, true);
         self.ending = Some(Ending::AfterReply);
     }
 
@@ -122,22 +167,86 @@ impl Session {
 
     pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
+        self.entry.set_protocol(protocol);
+        self.follow_subscriptions();
     }
 
     pub(crate) fn set_database(&mut self, database: u8) {
-        self.database = database;
+        self.entry.database.store(database, Ordering::Relaxed);
     }
 
     pub(crate) fn set_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
-        set(&mut self.name, name)
+        self.say(name, |said, name| said.name = name)
     }
 
     pub(crate) fn set_library_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
-        set(&mut self.library_name, name)
+        self.say(name, |said, name| said.library_name = name)
     }
 
     pub(crate) fn set_library_version(&mut self, version: &[u8]) -> Result<(), InvalidName> {
-        set(&mut self.library_version, version)
+        self.say(version, |said, version| said.library_version = version)
+    }
+
+    /// Sets what must consist of visible ASCII characters; an empty word unsets it.
+    fn say(
+        &mut self,
+        word: &[u8],
+        set: impl FnOnce(&mut Said, Box<[u8]>),
+    ) -> Result<(), InvalidName> {
+        if !word.iter().all(u8::is_ascii_graphic) {
+            return Err(InvalidName);
+        }
+        self.entry.say(|said| set(said, word.into()));
+        Ok(())
+    }
+
+    /// The [`gate`]s that are closed.
+    #[inline]
+    pub(crate) fn gates(&self) -> u8 {
+        self.gates
+    }
+
+    /// Opens or closes a gate.
+    pub(crate) fn set_gate(&mut self, gate: u8, closed: bool) {
+        if closed {
+            self.gates |= gate;
+        } else {
+            self.gates &= !gate;
+        }
+    }
+
+    pub(crate) fn tracking(&self) -> Option<&Tracking> {
+        self.tracking.as_deref()
+    }
+
+    pub(crate) fn set_tracking(&mut self, tracking: Option<Tracking>) {
+        self.entry.set(flag::TRACKING, tracking.is_some());
+        if let Some(tracking) = &tracking {
+            self.entry.say(|said| said.redirect = tracking.redirect);
+        }
+        self.tracking = tracking.map(Box::new);
+    }
+
+    pub(crate) fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.subscriptions.as_deref()
+    }
+
+    /// Has `change` look at the subscriptions, and change them.
+    pub(crate) fn subscribe<T>(&mut self, change: impl FnOnce(&mut Subscriptions) -> T) -> T {
+        let subscriptions = self.subscriptions.get_or_insert_default();
+        let result = change(subscriptions);
+        if subscriptions.count() == 0 {
+            self.subscriptions = None;
+        }
+        self.follow_subscriptions();
+        result
+    }
+
+    fn follow_subscriptions(&mut self) {
+        let subscribed = self.subscriptions.is_some();
+        self.entry.set(flag::SUBSCRIBER, subscribed);
+        let speaks_resp2 = self.protocol == Protocol::Resp2;
+        self.set_gate(gate::SUBSCRIBED, subscribed && speaks_resp2);
     }
 
     pub(crate) fn set_replies(&mut self, replies: Replies) {
@@ -151,34 +260,50 @@ impl Session {
         }
     }
 
+    /// What this request is answered is sent whatever `CLIENT REPLY` says: it is messages.
+    pub(crate) fn sends_reply_anyway(&mut self) {
+        self.replies = match self.replies {
+            Replies::Off | Replies::NotOff => Replies::NotOff,
+            // It counts as the one that was skipped.
+            Replies::On | Replies::SkipTwo | Replies::SkipOne => Replies::On,
+        };
+    }
+
+    /// Whether requests are answered.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.replies == Replies::On
+    }
+
     /// Whether the request that has just run is not answered after all.
     #[inline]
     pub(crate) fn takes_reply_back(&mut self) -> bool {
         if self.replies == Replies::On {
             return false;
         }
+        let mut takes_back = true;
         self.replies = match self.replies {
             Replies::SkipTwo => Replies::SkipOne,
             Replies::SkipOne => Replies::On,
+            Replies::NotOff => {
+                takes_back = false;
+                Replies::Off
+            }
             same => same,
         };
-        true
+        takes_back
     }
 
     /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`.
     pub(crate) fn reset(&mut self) {
-        self.protocol = Protocol::Resp2;
+        self.facts.forget_listener(self);
+        self.subscriptions = None;
+        self.set_tracking(None);
+        self.set_protocol(Protocol::Resp2);
+        self.set_database(0);
         self.replies = Replies::On;
-        self.database = 0;
-        self.name = Box::default();
+        self.entry.say(|said| said.name = Box::default());
+        self.entry
+            .set(flag::NO_EVICT | flag::NO_TOUCH | flag::MONITOR, false);
+        self.set_gate(gate::PASSWORD, self.facts.wants_password());
     }
-}
-
-/// Sets a name, which must consist of visible ASCII characters; an empty one unsets it.
-fn set(field: &mut Box<[u8]>, name: &[u8]) -> Result<(), InvalidName> {
-    if !name.iter().all(u8::is_ascii_graphic) {
-        return Err(InvalidName);
-    }
-    *field = name.into();
-    Ok(())
 }

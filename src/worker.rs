@@ -5,14 +5,20 @@ use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::client::{Client, Closed, Held, Leaving};
+use crate::command::{Command, Refusal};
 use crate::connection::Connection;
-use crate::facts::Tally;
+use crate::facts::Facts;
+use crate::facts::pause;
+use crate::facts::register::flag;
+use crate::facts::stats::Tally;
 use crate::pool::Parked;
-use crate::resp::{Parser, Protocol, Reply, Request};
+use crate::resp::{Parser, Protocol, ProtocolError, Reply, Request};
 use crate::server::{Phase, Shared};
-use crate::session::{Ending, Session};
+use crate::session::{Ending, Session, gate};
 
 /// One thread of the pool. It serves one client at a time, a turn at a time.
 #[derive(Debug)]
@@ -37,12 +43,14 @@ enum Pause {
     Blocked,
     /// The budget is spent.
     Spent,
+    /// The server's clients are paused. Its input stays unread until they are not.
+    Paused,
 }
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            tally: shared.facts.new_tally(),
+            tally: shared.facts.stats.new_tally(),
             shared,
             turns: 0,
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
@@ -62,21 +70,33 @@ impl Worker {
     fn serve(&mut self, mut client: Box<Client>) {
         let mut budget = Budget::default();
         loop {
+            let entry = client.session.entry();
+            if entry.has_mail()
+                && let Some(sentence) = entry.sentence()
+            {
+                return self.shared.close(client, &sentence.into());
+            }
             let Client {
                 connection,
+                session,
                 leaving,
                 ..
             } = &mut *client;
             let outcome = match leaving {
-                Some(leaving) => self.farewell(connection, leaving, &mut budget),
+                Some(leaving) => self.farewell(connection, session, leaving, &mut budget),
                 None => self.turn(&mut client, &mut budget),
             };
             match outcome {
-                Ok(Pause::Spent) => return self.shared.pool.resubmit(client),
-                Ok(pause @ (Pause::Quiet | Pause::Blocked)) => match self.rest(client, pause) {
-                    Some(ready) => client = ready,
-                    None => return,
-                },
+                Ok(Pause::Spent) => {
+                    client.publish(self.shared.facts.now_s());
+                    return self.shared.pool.resubmit(client);
+                }
+                Ok(pause @ (Pause::Quiet | Pause::Blocked | Pause::Paused)) => {
+                    match self.rest(client, pause) {
+                        Some(ready) => client = ready,
+                        None => return,
+                    }
+                }
                 Err(why) if client.leaving.is_none() && why.wants_farewell() => client.leave(why),
                 Err(why) => return self.shared.close(client, &why),
             }
@@ -84,10 +104,18 @@ impl Worker {
     }
 
     /// Parks the client. Gives it back if it has something to say already.
-    fn rest(&self, mut client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
+    fn rest(&self, client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
         debug_assert_eq!(pause == Pause::Blocked, client.connection.owes());
-        client.parked_at_s = self.shared.now_s();
-        match self.shared.pool.park(client) {
+        let facts = &self.shared.facts;
+        client.publish(facts.now_s());
+        let paused = pause == Pause::Paused;
+        let entry = client.session.entry();
+        if entry.has(flag::PAUSED) != paused {
+            entry.set(flag::PAUSED, paused);
+        }
+        let may_rest =
+            |client: &Client| !paused || facts.pause.held_of(client.session.id()) != pause::NOTHING;
+        match self.shared.pool.park(client, may_rest) {
             Parked::Resting => None,
             Parked::Ready(client) => Some(client),
             Parked::Failed(client, error) => {
@@ -132,6 +160,9 @@ impl Worker {
         if !client.connection.flush()? {
             return Ok(Pause::Blocked);
         }
+        if client.session.entry().has_mail() && !self.deliver(client)? {
+            return Ok(Pause::Blocked);
+        }
         if client.held.is_some()
             && let Some(pause) = self.serve_input(client, 0, budget)?
         {
@@ -148,6 +179,7 @@ impl Worker {
                 return quiet(phase);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
+            self.tally.reads.add(1);
             self.tally.bytes_read.add(count as u64);
             if let Some(pause) = self.serve_input(client, count, budget)? {
                 return Ok(pause);
@@ -157,6 +189,14 @@ impl Worker {
             }
         }
         Err(Closed::PeerLeft)
+    }
+
+    /// Sends what others have left for the client. Gives whether the socket took it all.
+    #[cold]
+    fn deliver(&mut self, client: &mut Client) -> Result<bool, Closed> {
+        debug_assert!(self.output.bytes.is_empty());
+        self.output.bytes = client.session.entry().take_messages();
+        self.output.send(&mut client.connection, &self.tally)
     }
 
     /// Serves what the client holds and, behind it, the `count` bytes just read, and sends the
@@ -176,6 +216,7 @@ impl Worker {
         };
         let mut batch = Batch {
             shared: &self.shared,
+            facts: &self.shared.facts,
             session: &mut client.session,
             connection: &mut client.connection,
             output: &mut self.output,
@@ -205,6 +246,7 @@ impl Worker {
     fn farewell(
         &mut self,
         connection: &mut Connection,
+        session: &Session,
         leaving: &mut Leaving,
         budget: &mut Budget,
     ) -> Result<Pause, Closed> {
@@ -217,10 +259,10 @@ impl Worker {
         if !leaving.sending_ended {
             // First of all: who sees our end may come again at once, and must find room.
             if leaving.is_counted() {
-                self.shared.count_out();
+                self.shared.count_out(session);
             }
             leaving.sending_ended = true;
-            leaving.since_s = self.shared.now_s();
+            leaving.since_s = self.shared.facts.now_s();
             connection.end_sending()?;
         }
         while budget.bytes > 0 {
@@ -248,6 +290,7 @@ fn quiet(phase: Phase) -> Result<Pause, Closed> {
 /// The requests that one read brought, on their way through the commands.
 struct Batch<'a> {
     shared: &'a Shared,
+    facts: &'a Facts,
     session: &'a mut Session,
     connection: &'a mut Connection,
     output: &'a mut Output,
@@ -263,60 +306,167 @@ impl Batch<'_> {
         parser: &mut Parser,
         bytes: &[u8],
     ) -> Result<(usize, Option<Pause>), Closed> {
-        let limits = self.shared.limits();
+        let held = self.held();
         let mut served = 0;
+        // The request before, if it was one that could be run: its length, and what it resolved to.
+        let mut before = None;
         loop {
             if self.budget.requests == 0 {
                 return Ok((served, Some(Pause::Spent)));
             }
-            let rest = &bytes[served..];
-            let length = match parser.parse(rest, limits) {
-                Ok(Some(length)) => length,
-                Ok(None) => return Ok((served, None)),
-                Err(error) => {
-                    let _ = self
-                        .output
-                        .reply(self.session.protocol())
-                        .protocol_error(error);
-                    return Err(error.into());
-                }
-            };
-            if let Some(request) = parser.request(rest) {
-                self.answer(&request)?;
-            }
-            served += length;
             self.budget.requests -= 1;
+            let rest = &bytes[served..];
+            // A pipeline is mostly the same request again and again; the same bytes mean the same.
+            let same =
+                before.filter(|&(length, _)| begins_with(rest, &bytes[served - length..served]));
+            let (length, resolved) = if let Some((length, command)) = same {
+                (length, Ok(command))
+            } else {
+                let limits = self.shared.limits(self.session);
+                let length = match parser.parse(rest, limits) {
+                    Ok(Some(length)) => length,
+                    Ok(None) => return Ok((served, None)),
+                    Err(error) => return Err(self.protocol_error(error)),
+                };
+                let Some(request) = parser.request(rest) else {
+                    served += length;
+                    continue;
+                };
+                (length, self.facts.commands.resolve(&request))
+            };
+            if let Some(request) = parser.request(rest)
+                && !self.answer(&request, resolved, held)?
+            {
+                return Ok((served, Some(Pause::Paused)));
+            }
+            before = resolved.ok().map(|command| (length, command));
+            served += length;
             if self.output.is_full() && !self.output.send(self.connection, self.tally)? {
                 return Ok((served, Some(Pause::Blocked)));
             }
         }
     }
 
-    #[inline]
-    fn answer(&mut self, request: &Request<'_>) -> Result<(), Closed> {
-        let (shared, session) = (self.shared, &mut *self.session);
-        let reply = self.output.reply(session.protocol());
-        self.tally.requests.add(1);
-        let _ = shared
-            .facts
-            .commands
-            .dispatch(session, request, reply, || shared.pool.hand_over());
-        if session.takes_reply_back() {
-            self.output.take_back();
-        }
-        match session.ending() {
-            None => Ok(()),
-            Some(Ending::AfterReply) => Err(Closed::Quit),
-            Some(Ending::Http) => {
-                self.output.take_back();
-                Err(Closed::Http)
-            }
-            Some(Ending::Drain) => {
-                self.output.take_back();
-                Err(Closed::Drained)
-            }
+    #[cold]
+    fn protocol_error(&mut self, error: ProtocolError) -> Closed {
+        let reply = self.output.reply(self.session.protocol());
+        let _ = reply.protocol_error(error);
+        error.into()
+    }
+
+    /// Which of the client's requests a pause holds up. A drain waits for none.
+    fn held(&self) -> u8 {
+        match self.facts.pause.held_of(self.session.id()) {
+            pause::NOTHING => pause::NOTHING,
+            _ if self.shared.phase() != Phase::Serving => pause::NOTHING,
+            held => held,
         }
     }
+
+    /// Answers a request, unless a pause holds it up; gives whether it was answered.
+    #[inline]
+    fn answer(
+        &mut self,
+        request: &Request<'_>,
+        resolved: Result<&Command, Refusal<'_>>,
+        held: u8,
+    ) -> Result<bool, Closed> {
+        match resolved {
+            Ok(command) => {
+                let gates = command.is_stopped_by(self.session.gates());
+                if gates != 0 && !self.opens(gates) {
+                    self.refuse(Refusal::by_gates(gates, command), request);
+                } else if held != pause::NOTHING && command.waits_while(held) {
+                    return Ok(false);
+                } else {
+                    self.run(command, request);
+                }
+            }
+            Err(refusal) => self.refuse(refusal, request),
+        }
+        if self.session.takes_reply_back() {
+            self.output.take_back();
+        }
+        match self.session.ending() {
+            None => Ok(true),
+            Some(ending) => Err(self.end(ending)),
+        }
+    }
+
+    #[inline]
+    fn run(&mut self, command: &Command, request: &Request<'_>) {
+        let index = command.index();
+        let entry = self.session.entry();
+        // No program has so many commands that their number does not fit.
+        entry.command.store(index as u16, Ordering::Relaxed);
+        if command.blocks() {
+            entry
+                .active_at_s
+                .store(self.facts.now_s(), Ordering::Relaxed);
+            self.shared.pool.hand_over();
+        }
+        let tally = &self.tally.commands[index];
+        if self.facts.is_attentive() || command.times(tally.calls.get()) {
+            self.run_closely(command, request);
+        } else {
+            let reply = self.output.reply(self.session.protocol());
+            let _ = command.run(self.session, request, reply);
+        }
+        tally.calls.add(1);
+        if self.output.is_error() {
+            tally.failed.add(1);
+            self.tally.count_error(self.output.last());
+        }
+    }
+
+    /// Runs a command, looks at the clock before and behind it, and tells those who want to know.
+    #[cold]
+    fn run_closely(&mut self, command: &Command, request: &Request<'_>) {
+        let start = Instant::now();
+        let reply = self.output.reply(self.session.protocol());
+        let _ = command.run(self.session, request, reply);
+        let took = start.elapsed();
+        let tally = &self.tally.commands[command.index()];
+        tally.time(took, self.facts.keeps_durations());
+        self.facts
+            .note(command, request, self.session.entry(), took);
+    }
+
+    /// Whether these gates are open after all: the password was taken away since the client came.
+    #[cold]
+    fn opens(&mut self, gates: u8) -> bool {
+        if gates & gate::PASSWORD != 0 && !self.facts.wants_password() {
+            self.session.set_gate(gate::PASSWORD, false);
+            return gates == gate::PASSWORD;
+        }
+        false
+    }
+
+    #[cold]
+    fn refuse(&mut self, refusal: Refusal<'_>, request: &Request<'_>) {
+        let reply = self.output.reply(self.session.protocol());
+        let _ = refusal.tell(self.session, request, reply);
+        if let Some(command) = refusal.command() {
+            self.tally.commands[command.index()].rejected.add(1);
+        }
+        self.tally.count_error(self.output.last());
+    }
+
+    #[cold]
+    fn end(&mut self, ending: Ending) -> Closed {
+        let why = match ending {
+            Ending::AfterReply => return Closed::Quit,
+            Ending::Http => Closed::Http,
+            Ending::Drain => Closed::Drained,
+        };
+        self.output.take_back();
+        why
+    }
+}
+
+/// Whether the front of `bytes` is `front`.
+fn begins_with(bytes: &[u8], front: &[u8]) -> bool {
+    bytes.len() >= front.len() && bytes[..front.len()] == *front
 }
 
 /// Replies on their way to the socket: one write for a batch, or several for one that has much to
@@ -334,6 +484,16 @@ impl Output {
         Reply::new(&mut self.bytes, protocol)
     }
 
+    /// The last reply.
+    fn last(&self) -> &[u8] {
+        &self.bytes[self.reply_start..]
+    }
+
+    /// Whether the last reply is an error.
+    fn is_error(&self) -> bool {
+        self.last().first() == Some(&b'-')
+    }
+
     /// Cuts the last reply off.
     fn take_back(&mut self) {
         self.bytes.truncate(self.reply_start);
@@ -346,6 +506,7 @@ impl Output {
     /// Sends everything. Gives whether the socket took it all; if not, the connection owes the
     /// rest.
     fn send(&mut self, connection: &mut Connection, tally: &Tally) -> Result<bool, Closed> {
+        tally.writes.add((!self.bytes.is_empty()).into());
         tally.bytes_sent.add(self.bytes.len() as u64);
         let sent = connection.send(&mut self.bytes);
         if self.bytes.capacity() > OUTPUT_CAPACITY_MAX {

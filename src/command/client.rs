@@ -1,7 +1,10 @@
-//! `CLIENT`: what a client says and asks about itself.
+//! `CLIENT`: what a client says and asks about itself. What it asks about others stands in
+//! `clients.rs`.
 
+use super::clients;
 use super::connection::invalid_client_name;
-use super::{Arity, Commands, argument, syntax_error};
+use super::{Arity, Commands, argument, help, syntax_error, tracking};
+use crate::facts::register::flag;
 use crate::resp::{Replied, Reply, Request};
 use crate::session::{InvalidName, Replies, Session};
 
@@ -11,12 +14,12 @@ pub(super) fn register(client: &mut Commands) {
     client.register_prompt("SETNAME", Arity::Exactly(3), setname);
     client.register_prompt("SETINFO", Arity::Exactly(4), setinfo);
     client.register_prompt("REPLY", Arity::Exactly(3), reply_mode);
-    client.register_prompt("TRACKING", Arity::AtLeast(3), on_or_off);
-    client.register_prompt("CACHING", Arity::Exactly(3), yes_or_no);
-    client.register_prompt("NO-EVICT", Arity::Exactly(3), on_or_off);
-    client.register_prompt("NO-TOUCH", Arity::Exactly(3), on_or_off);
-    client.register_prompt("GETREDIR", Arity::Exactly(2), getredir);
-    client.register_prompt("HELP", Arity::Exactly(2), help);
+    client.register_prompt("NO-EVICT", Arity::Exactly(3), no_evict);
+    client.register_prompt("NO-TOUCH", Arity::Exactly(3), no_touch);
+    client.register_prompt("INFO", Arity::Exactly(2), info);
+    clients::register(client);
+    tracking::register(client);
+    client.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 fn id(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -26,7 +29,7 @@ fn id(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 
 fn getname(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     match session.name() {
-        [] => reply.null(),
+        name if name.is_empty() => reply.null(),
         name => reply.bulk(name),
     }
 }
@@ -70,62 +73,90 @@ fn reply_mode(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) ->
     reply.simple("OK")
 }
 
-/// What changes nothing here, where there are no keys to track, to cache or to evict for.
-fn on_or_off(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    one_of([b"on", b"off"], request, reply)
+/// `CLIENT NO-EVICT on|off`: whether the client is spared when memory runs out.
+fn no_evict(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    switch(session, flag::NO_EVICT, request, reply)
 }
 
-/// As [`on_or_off`].
-fn yes_or_no(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    one_of([b"yes", b"no"], request, reply)
+/// `CLIENT NO-TOUCH on|off`: whether the client leaves the keys' ages alone. There are no keys.
+fn no_touch(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    switch(session, flag::NO_TOUCH, request, reply)
 }
 
-fn one_of(words: [&[u8]; 2], request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    if words
-        .iter()
-        .any(|word| word.eq_ignore_ascii_case(argument(request, 1)))
-    {
-        reply.simple("OK")
+fn switch(session: &Session, flag: u8, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let word = argument(request, 1);
+    if word.eq_ignore_ascii_case(b"on") {
+        session.entry().set(flag, true);
+    } else if word.eq_ignore_ascii_case(b"off") {
+        session.entry().set(flag, false);
     } else {
-        syntax_error(reply)
+        return syntax_error(reply);
     }
+    reply.simple("OK")
 }
 
-/// The client that invalidations are redirected to: none, as nothing is tracked.
-fn getredir(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.integer(-1)
+/// `CLIENT INFO`: the client's own line of `CLIENT LIST`.
+fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    reply.verbatim(clients::line(session.facts(), session.entry()))
 }
 
-fn help(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.array(HELP.len(), |lines| {
-        for line in HELP {
-            lines.add(|item| item.simple(line));
-        }
-    })
-}
-
-const HELP: [&str; 23] = [
+const HELP: [&str; 58] = [
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "CACHING (YES|NO)",
-    "    Accepted without effect: there are no keys.",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "GETREDIR",
-    "    Return -1: nothing is tracked.",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
     "    Return the name of the current connection.",
     "ID",
     "    Return the ID of the current connection.",
-    "NO-EVICT (ON|OFF)",
-    "    Accepted without effect: no client is evicted.",
-    "NO-TOUCH (ON|OFF)",
-    "    Accepted without effect: there are no keys.",
+    "INFO",
+    "    Return information about the current client connection.",
+    "KILL <ip:port>",
+    "    Kill connection made from <ip:port>.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Kill connections. Options are:",
+    "    * ADDR <ip:port>",
+    "      Kill connections made from the specified address",
+    "    * LADDR <ip:port>",
+    "      Kill connections made to specified local address",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Kill connections by type.",
+    "    * USER <username>",
+    "      Kill connections authenticated by <username>.",
+    "    * SKIPME (YES|NO)",
+    "      Skip killing current connection (default: yes).",
+    "    * ID <client-id>",
+    "      Kill connections by client id.",
+    "    * MAXAGE <maxage>",
+    "      Kill connections older than the specified age in seconds.",
+    "LIST [options ...]",
+    "    Return information about client connections. Options:",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Return clients of specified type.",
+    "    * ID <client-id> [...]",
+    "      Return clients with these ids.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Control the replies sent to the current connection.",
-    "SETINFO (LIB-NAME|LIB-VER) <value>",
-    "    Set the name or the version of the client's library.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
-    "TRACKING (ON|OFF) [options]",
-    "    Accepted without effect: there are no keys.",
+    "SETINFO (LIB-NAME|LIB-VER) <value>",
+    "    Set the name or the version of the client's library.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client: there is none.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching. There are no keys to track.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
+    "NO-EVICT (ON|OFF)",
+    "    Protect current client connection from eviction.",
+    "NO-TOUCH (ON|OFF)",
+    "    Leave the ages of keys alone: there are none.",
     "HELP",
-    "    Print this help.",
+    "    Prints this help.",
 ];

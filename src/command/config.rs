@@ -1,19 +1,23 @@
 //! `CONFIG`: the directives in force, and how they change.
 
-use super::{Arity, Commands, QUOTED_BYTES_MAX, argument, c_string, glob, syntax_error};
+use super::{Arity, Commands, QUOTED_BYTES_MAX, argument, c_string, glob, help, syntax_error};
 use crate::config::{Change, Config, KEYS, Key};
-use crate::control::{Control, NotRewritten, Unchanged};
+use crate::facts::control::{Control, NotRewritten, Unchanged};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(config: &mut Commands) {
     config.register_prompt("GET", Arity::AtLeast(3), get);
     // It may start threads.
-    config.register("SET", Arity::AtLeast(4), set);
+    config
+        .register_prompt("SET", Arity::AtLeast(4), set)
+        .may_block();
     config.register_prompt("RESETSTAT", Arity::Exactly(2), reset_stat);
     // It waits for the disk.
-    config.register("REWRITE", Arity::Exactly(2), rewrite);
-    config.register_prompt("HELP", Arity::Exactly(2), help);
+    config
+        .register_prompt("REWRITE", Arity::Exactly(2), rewrite)
+        .may_block();
+    config.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once.
@@ -206,7 +210,7 @@ impl PartialEq for Directive {
 
 /// `CONFIG RESETSTAT`: the counts that INFO shows begin again at 0.
 fn reset_stat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.facts().reset();
+    session.facts().reset_stats();
     reply.simple("OK")
 }
 
@@ -223,14 +227,6 @@ fn rewrite(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied 
 }
 
 /// `CONFIG HELP`: Redis's text.
-fn help(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.array(HELP.len(), |lines| {
-        for line in HELP {
-            lines.add(|reply| reply.simple(line));
-        }
-    })
-}
-
 const HELP: [&str; 11] = [
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GET <pattern>",

@@ -1,22 +1,44 @@
 //! The commands about the connection itself.
 
-use super::{Arity, Commands, argument, syntax_error, wrong_number_of_arguments};
+use constant_time_eq::constant_time_eq_32;
+use sha2::{Digest, Sha256};
+
+use super::{Arity, Command, Commands, argument, syntax_error, wrong_number_of_arguments};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
-use crate::session::{InvalidName, Session};
+use crate::session::{InvalidName, Session, gate};
 
 pub(super) fn register(commands: &mut Commands) {
-    commands.register_prompt("PING", Arity::AtLeast(1), ping);
-    commands.register_prompt("ECHO", Arity::Exactly(2), echo);
-    commands.register_prompt("HELLO", Arity::AtLeast(1), hello);
-    commands.register_prompt("AUTH", Arity::AtLeast(2), auth);
+    let (password, both) = (gate::PASSWORD, gate::PASSWORD | gate::SUBSCRIBED);
+    let short = |command: &mut Command| command.never_blocks();
+    short(
+        commands
+            .register_prompt("PING", Arity::AtLeast(1), ping)
+            .passes(gate::SUBSCRIBED),
+    );
+    short(commands.register_prompt("ECHO", Arity::Exactly(2), echo));
+    commands
+        .register_prompt("HELLO", Arity::AtLeast(1), hello)
+        .passes(password);
+    commands
+        .register_prompt("AUTH", Arity::AtLeast(2), auth)
+        .passes(password);
     commands.register_prompt("SELECT", Arity::Exactly(2), select);
-    commands.register_prompt("QUIT", Arity::AtLeast(1), quit);
-    commands.register_prompt("RESET", Arity::Exactly(1), reset);
+    commands
+        .register_prompt("QUIT", Arity::AtLeast(1), quit)
+        .passes(both);
+    commands
+        .register_prompt("RESET", Arity::Exactly(1), reset)
+        .passes(both);
 }
 
-/// `PING [message]`: `+PONG`, or the message as a bulk string.
+/// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets what
+/// looks like its other messages.
 fn ping(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     match request.word_count() {
+        1 | 2 if session.gates() & gate::SUBSCRIBED != 0 => reply.array(2, |items| {
+            items.add(|item| item.bulk("pong"));
+            items.add(|item| item.bulk(argument(request, 0)));
+        }),
         1 => reply.simple("PONG"),
         2 => echo(session, request, reply),
         _ => wrong_number_of_arguments("ping", reply),
@@ -41,13 +63,14 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
             return reply.error("ERR Protocol version is not an integer or out of range");
         }
     };
-    let mut name = None;
+    let (mut name, mut is_known) = (None, session.gates() & gate::PASSWORD == 0);
     while let Some(option) = arguments.next() {
         if option.eq_ignore_ascii_case(b"AUTH") && arguments.len() >= 2 {
-            if !is_default_user(arguments.next()) {
+            let (user, password) = (arguments.next(), arguments.next());
+            if !is_right(session, user, password) {
                 return wrong_password(reply);
             }
-            arguments.next();
+            is_known = true;
         } else if option.eq_ignore_ascii_case(b"SETNAME") && arguments.len() >= 1 {
             name = arguments.next();
         } else {
@@ -57,9 +80,17 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
             return reply.error(text);
         }
     }
+    if !is_known {
+        return reply.error(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time",
+        );
+    }
     if let Some(Err(InvalidName)) = name.map(|name| session.set_name(name)) {
         return invalid_client_name(reply);
     }
+    session.set_gate(gate::PASSWORD, false);
     session.set_protocol(protocol);
     introduce(session, reply.speaking(protocol))
 }
@@ -83,17 +114,38 @@ fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// `AUTH [user] password`: there is one user, `default`, and it needs no password.
-fn auth(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    match request.word_count() {
-        2 => reply.error(
-            "ERR AUTH <password> called without any password configured for the default user. Are \
-             you sure your configuration is correct?",
-        ),
-        3 if is_default_user(request.argument(0)) => reply.simple("OK"),
-        3 => wrong_password(reply),
-        _ => syntax_error(reply),
+/// `AUTH [user] password`: there is one user, `default`, and `requirepass` is its password. Where
+/// there is none, any will do.
+fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let (user, password) = match request.word_count() {
+        2 if !session.facts().wants_password() => {
+            return reply.error(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?",
+            );
+        }
+        2 => (Some(&b"default"[..]), request.argument(0)),
+        3 => (request.argument(0), request.argument(1)),
+        _ => return syntax_error(reply),
+    };
+    if !is_right(session, user, password) {
+        return wrong_password(reply);
     }
+    session.set_gate(gate::PASSWORD, false);
+    reply.simple("OK")
+}
+
+/// Whether the user is the one that there is, and the password is right. How long this takes tells
+/// nothing of how much of it was.
+fn is_right(session: &Session, user: Option<&[u8]>, password: Option<&[u8]>) -> bool {
+    let digest = |password: &[u8]| <[u8; 32]>::from(Sha256::digest(password));
+    let said = digest(password.unwrap_or_default());
+    let wanted = session.facts().config.lock().requirepass.clone();
+    let is_password = wanted.is_none_or(|wanted| {
+        let wanted = digest(wanted.as_bytes());
+        constant_time_eq_32(&said, &wanted)
+    });
+    user == Some(b"default") && is_password
 }
 
 /// `SELECT index`: there are the 16 databases that Redis has by default, all of them empty.
@@ -128,10 +180,6 @@ fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 
 pub(super) fn invalid_client_name(reply: Reply<'_>) -> Replied {
     reply.error("ERR Client names cannot contain spaces, newlines or special characters.")
-}
-
-fn is_default_user(name: Option<&[u8]>) -> bool {
-    name == Some(b"default")
 }
 
 fn wrong_password(reply: Reply<'_>) -> Replied {

@@ -61,6 +61,11 @@ impl Docs {
         ..command("", "module", &[], "")
     };
 
+    /// Whether it is flagged so.
+    pub(super) fn has_flag(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
     /// The ACL categories that it belongs to.
     pub(super) fn categories(&self) -> impl Iterator<Item = &'static str> {
         CATEGORIES
@@ -71,7 +76,7 @@ impl Docs {
     /// Whether it belongs to the ACL category of this name. Most follow from the flags
     /// (`setImplicitACLCategories` in `src/server.c`).
     fn is_in(&self, category: &str) -> bool {
-        let says = |flag: &str| self.flags.contains(&flag);
+        let says = |flag: &str| self.has_flag(flag);
         self.category == category
             || match category {
                 "read" => says("readonly"),
@@ -107,7 +112,7 @@ impl Argument {
 
 /// Every ACL category, in the order in which Redis lists them (`ACLCommandCategories` in
 /// `src/acl.c`).
-const CATEGORIES: [&str; 21] = [
+pub(super) const CATEGORIES: [&str; 21] = [
     "keyspace",
     "read",
     "write",

@@ -4,50 +4,81 @@
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{env, fs, mem, process};
 
 use super::connection::REDIS_VERSION;
-use crate::facts::Facts;
+use super::is;
+use crate::facts::register::{Entry, flag};
+use crate::facts::stats::CommandTotals;
+use crate::facts::{Facts, now_since_1970};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
-/// `INFO [section …]`: all sections, or those that are named. An unknown one is empty.
+/// `INFO [section …]`: the sections that are named, or those that are short. An unknown one is
+/// empty.
 pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let wanted = |name: &str| {
+    let wanted = |section: &Section| {
         let is_meant = |word: &[u8]| {
-            word.eq_ignore_ascii_case(name.as_bytes())
-                || EVERYTHING.iter().any(|all| word.eq_ignore_ascii_case(all))
+            is(word, section.name)
+                || is(word, "all")
+                || is(word, "everything")
+                || (is(word, "default") && section.is_short)
         };
-        request.word_count() == 1 || request.arguments().any(is_meant)
+        match request.word_count() {
+            1 => section.is_short,
+            _ => request.arguments().any(is_meant),
+        }
     };
     let mut text = String::new();
-    for (name, write) in SECTIONS {
-        if wanted(name) {
-            if !text.is_empty() {
-                text.push_str("\r\n");
-            }
-            let _ = write!(text, "# {name}\r\n");
-            write(session.facts(), &mut Lines(&mut text));
+    for section in SECTIONS.iter().filter(|section| wanted(section)) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
         }
+        let _ = write!(text, "# {}\r\n", section.name);
+        (section.write)(session.facts(), &mut Lines(&mut text));
     }
     reply.verbatim(text)
 }
 
-/// Words that mean every section.
-const EVERYTHING: [&[u8]; 3] = [b"default", b"all", b"everything"];
+/// A part of the text.
+struct Section {
+    name: &'static str,
+    /// Whether it is told unless others are named.
+    is_short: bool,
+    write: fn(&Facts, &mut Lines<'_>),
+}
 
-type Section = (&'static str, fn(&Facts, &mut Lines<'_>));
-
-const SECTIONS: [Section; 8] = [
-    ("Server", server),
-    ("Clients", clients),
-    ("Memory", memory),
-    ("Persistence", persistence),
-    ("Stats", stats),
-    ("Replication", replication),
-    ("Cluster", cluster),
-    ("Keyspace", |_, _| ()),
+/// In Redis's order.
+const SECTIONS: [Section; 12] = [
+    short("Server", server),
+    short("Clients", clients),
+    short("Memory", memory),
+    short("Persistence", persistence),
+    short("Stats", stats),
+    short("Replication", replication),
+    short("CPU", cpu),
+    long("Commandstats", commandstats),
+    short("Errorstats", errorstats),
+    long("Latencystats", latencystats),
+    short("Cluster", cluster),
+    short("Keyspace", |_, _| ()),
 ];
+
+const fn short(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section {
+    Section {
+        name,
+        is_short: true,
+        write,
+    }
+}
+
+const fn long(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section {
+    Section {
+        name,
+        is_short: false,
+        write,
+    }
+}
 
 /// Lines of a section, as `field:value`.
 struct Lines<'a>(&'a mut String);
@@ -61,79 +92,203 @@ impl Lines<'_> {
 
 fn server(facts: &Facts, lines: &mut Lines<'_>) {
     let uptime_s = facts.started.elapsed().as_secs();
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     lines.add("redis_version", REDIS_VERSION);
     lines.add("respool_version", env!("CARGO_PKG_VERSION"));
     lines.add("redis_mode", "standalone");
-    lines.add("os", std::env::consts::OS);
+    lines.add("os", operating_system());
     lines.add("arch_bits", usize::BITS);
-    lines.add("process_id", std::process::id());
+    lines.add("process_id", process::id());
+    lines.add("process_supervised", "no");
     lines.add("run_id", &facts.run_id);
     lines.add("tcp_port", facts.port);
-    lines.add("server_time_usec", now.as_micros());
+    lines.add("server_time_usec", now_since_1970().as_micros());
     lines.add("uptime_in_seconds", uptime_s);
     lines.add("uptime_in_days", uptime_s / (24 * 60 * 60));
+    if let Ok(path) = env::current_exe() {
+        lines.add("executable", path.display());
+    }
     lines.add("workers", facts.config.lock().worker_count());
 }
 
 fn clients(facts: &Facts, lines: &mut Lines<'_>) {
+    let entries = facts.register.all();
+    let count = |flag| entries.iter().filter(|entry| entry.has(flag)).count();
+    let longest = |bytes: fn(&Entry) -> usize| entries.iter().map(|entry| bytes(entry)).max();
     lines.add("connected_clients", facts.clients.load(Ordering::Relaxed));
+    lines.add("cluster_connections", 0);
     lines.add("maxclients", facts.config.lock().maxclients);
-    lines.add("blocked_clients", 0);
+    lines.add(
+        "client_recent_max_input_buffer",
+        longest(Entry::held_bytes).unwrap_or(0),
+    );
+    lines.add(
+        "client_recent_max_output_buffer",
+        longest(|entry| entry.owed_bytes() + entry.mail_bytes()).unwrap_or(0),
+    );
+    lines.add("blocked_clients", count(flag::PAUSED));
+    lines.add("tracking_clients", count(flag::TRACKING));
+    lines.add("pubsub_clients", count(flag::SUBSCRIBER));
+    lines.add("clients_in_timeout_table", 0);
 }
 
 /// All of the process: what a client or a request takes of it is not counted apart.
 fn memory(_: &Facts, lines: &mut Lines<'_>) {
-    if let Some(bytes) = resident_bytes() {
+    if let Some(bytes) = bytes_of_process("VmRSS:") {
         lines.add("used_memory", bytes);
         lines.add("used_memory_rss", bytes);
     }
+    if let Some(bytes) = bytes_of_process("VmHWM:") {
+        lines.add("used_memory_peak", bytes);
+    }
+    lines.add("maxmemory", 0);
+    lines.add("maxmemory_policy", "noeviction");
 }
 
 fn persistence(_: &Facts, lines: &mut Lines<'_>) {
     lines.add("loading", 0);
+    lines.add("async_loading", 0);
+    lines.add("rdb_changes_since_last_save", 0);
     lines.add("rdb_bgsave_in_progress", 0);
     lines.add("aof_enabled", 0);
     lines.add("aof_rewrite_in_progress", 0);
 }
 
 fn stats(facts: &Facts, lines: &mut Lines<'_>) {
-    let totals = facts.totals();
-    lines.add(
-        "total_connections_received",
-        facts.connections_ever.load(Ordering::Relaxed),
-    );
-    lines.add("total_commands_processed", totals.requests);
-    lines.add(
-        "instantaneous_ops_per_sec",
-        facts.requests_per_s.load(Ordering::Relaxed),
-    );
+    let totals = facts.stats.totals();
+    let rates = facts.rates();
+    let (channels, patterns) = facts.channels.counts();
+    lines.add("total_connections_received", facts.connections.get());
+    lines.add("total_commands_processed", totals.calls());
+    lines.add("instantaneous_ops_per_sec", rates.requests);
     lines.add("total_net_input_bytes", totals.bytes_read);
     lines.add("total_net_output_bytes", totals.bytes_sent);
+    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
+    lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
+    lines.add("rejected_connections", facts.refused.get());
+    // Of what there can be none, where there are no keys: monitors miss a field that lacks.
+    for field in [
+        "expired_keys",
+        "evicted_keys",
+        "evicted_clients",
+        "keyspace_hits",
+        "keyspace_misses",
+        "total_forks",
+        "latest_fork_usec",
+    ] {
+        lines.add(field, 0);
+    }
+    lines.add("pubsub_channels", channels);
+    lines.add("pubsub_patterns", patterns);
+    lines.add("total_error_replies", totals.errors());
+    lines.add("total_reads_processed", totals.reads);
+    lines.add("total_writes_processed", totals.writes);
     lines.add(
-        "rejected_connections",
-        facts.refused_ever.load(Ordering::Relaxed),
+        "client_output_buffer_limit_disconnections",
+        facts.slow_readers.get(),
     );
 }
 
 fn replication(_: &Facts, lines: &mut Lines<'_>) {
     lines.add("role", "master");
     lines.add("connected_slaves", 0);
+    lines.add("master_repl_offset", 0);
+}
+
+/// Seconds of processor time that the process has used, where the system tells it in a file: fields
+/// 14 and 15 of `proc_pid_stat(5)`.
+fn cpu(_: &Facts, lines: &mut Lines<'_>) {
+    let Ok(stat) = fs::read_to_string("/proc/self/stat") else {
+        return;
+    };
+    // The second field is the program's name, which may hold anything, in parentheses.
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    let mut ticks = behind_name.split_whitespace().skip(11);
+    let mut seconds = || Some(ticks.next()?.parse::<f64>().ok()? / TICKS_PER_S);
+    if let (Some(user), Some(system)) = (seconds(), seconds()) {
+        lines.add("used_cpu_sys", format!("{system:.6}"));
+        lines.add("used_cpu_user", format!("{user:.6}"));
+    }
+}
+
+/// What Linux counts processor time in towards programs, on nearly every machine (`USER_HZ`).
+const TICKS_PER_S: f64 = 100.0;
+
+/// How often each command was called, and how long that took; where only some of the calls were
+/// timed, the rest is taken to be like them.
+fn commandstats(facts: &Facts, lines: &mut Lines<'_>) {
+    for (name, totals) in used_commands(facts) {
+        let micros = totals.micros_per_call();
+        lines.add(
+            &format!("cmdstat_{name}"),
+            format_args!(
+                "calls={},usec={:.0},usec_per_call={micros:.2},rejected_calls={},failed_calls={}",
+                totals.calls,
+                micros * totals.calls as f64,
+                totals.rejected,
+                totals.failed
+            ),
+        );
+    }
+}
+
+fn errorstats(facts: &Facts, lines: &mut Lines<'_>) {
+    for (code, count) in facts.stats.totals().errors {
+        lines.add(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+/// `latency-tracking-info-percentiles` of each command.
+fn latencystats(facts: &Facts, lines: &mut Lines<'_>) {
+    let percentiles = facts
+        .config
+        .lock()
+        .latency_tracking_info_percentiles
+        .clone();
+    for (name, totals) in used_commands(facts) {
+        let values: Vec<_> = percentiles
+            .iter()
+            .filter_map(|percentile| {
+                let micros = totals.percentile(percentile.percent())?;
+                Some(format!("p{percentile}={micros:.3}"))
+            })
+            .collect();
+        if !values.is_empty() {
+            let field = format!("latency_percentiles_usec_{name}");
+            lines.add(&field, values.join(","));
+        }
+    }
+}
+
+/// The commands of which there is something to tell, by their full names.
+pub(super) fn used_commands(facts: &Facts) -> Vec<(&str, CommandTotals)> {
+    let mut totals = facts.stats.totals().commands;
+    facts
+        .commands
+        .all()
+        .filter_map(|command| {
+            let totals = mem::take(totals.get_mut(command.index())?);
+            totals.is_used().then(|| (command.full_name(), totals))
+        })
+        .collect()
 }
 
 fn cluster(_: &Facts, lines: &mut Lines<'_>) {
     lines.add("cluster_enabled", 0);
 }
 
-/// Bytes of memory that the process has in RAM, where the system tells it in a file: `VmRSS` of
-/// `proc_pid_status(5)`.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// The system's name, its release where it tells that in a file, and the kind of processor.
+fn operating_system() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let words = [env::consts::OS, release.trim(), env::consts::ARCH];
+    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+/// A number of bytes that the system tells of the process in a file: `proc_pid_status(5)`.
+fn bytes_of_process(field: &str) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

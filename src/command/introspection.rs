@@ -4,7 +4,7 @@
 //! fewer than Redis's, or more. All are listed by name.
 
 use super::docs::Argument;
-use super::{Arity, Command, Commands, argument, glob, syntax_error};
+use super::{Arity, Command, Commands, argument, glob, help, syntax_error};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
@@ -16,7 +16,7 @@ pub(super) fn register(commands: &mut Commands) {
     command.register_prompt("LIST", Arity::AtLeast(2), list);
     command.register_prompt("GETKEYS", Arity::AtLeast(4), getkeys);
     command.register_prompt("GETKEYSANDFLAGS", Arity::AtLeast(4), getkeys);
-    command.register_prompt("HELP", Arity::Exactly(2), help);
+    command.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `COMMAND COUNT`: subcommands do not count.
@@ -232,15 +232,11 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     let Some(filter) = Filter::of(request) else {
         return syntax_error(reply);
     };
-    let mut names = Vec::new();
-    for command in session.facts().commands.sorted() {
-        let subcommands = command.subcommands.sorted();
-        let all = std::iter::once(command).chain(subcommands);
-        names.extend(
-            all.filter(|command| filter.admits(command))
-                .map(|command| &*command.full_name),
-        );
-    }
+    let commands = session.facts().commands.all();
+    let names: Vec<_> = commands
+        .filter(|command| filter.admits(command))
+        .map(Command::full_name)
+        .collect();
     reply.array(names.len(), |items| {
         for name in names {
             items.add(|item| item.bulk(name));
@@ -281,10 +277,7 @@ impl<'a> Filter<'a> {
         match self {
             Self::All => true,
             Self::None => false,
-            Self::InCategory(name) => command
-                .docs
-                .categories()
-                .any(|category| category.as_bytes().eq_ignore_ascii_case(name)),
+            Self::InCategory(name) => command.is_in_category(name),
             Self::Matching(pattern) => glob::matches(pattern, command.full_name.as_bytes()),
         }
     }
@@ -302,14 +295,6 @@ fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     } else {
         reply.error("ERR Invalid command specified")
     }
-}
-
-fn help(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.array(HELP.len(), |lines| {
-        for line in HELP {
-            lines.add(|item| item.simple(line));
-        }
-    })
 }
 
 const HELP: [&str; 21] = [

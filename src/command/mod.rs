@@ -2,19 +2,27 @@
 //!
 //! Nothing here names a socket. A handler sees the session, the request and the reply that it owes.
 
+mod acl;
 mod client;
+mod clients;
 mod config;
 mod connection;
 mod docs;
-mod glob;
+pub(crate) mod glob;
 mod info;
 mod introspection;
+mod latency;
+mod lolwut;
+mod pubsub;
 mod server;
+mod slowlog;
+mod tracking;
 
 use std::fmt;
 
+use crate::facts::pause;
 use crate::resp::{Replied, Reply, Request};
-use crate::session::{Ending, Session};
+use crate::session::{Ending, Session, gate};
 use docs::Docs;
 
 /// How many words a command takes, its own name included, as Redis counts them.
@@ -46,7 +54,14 @@ pub struct Command {
     /// As errors name it: in lower case, and a subcommand with its container, `client|id`.
     full_name: Box<str>,
     arity: Arity,
+    /// Its place in the statistics: [`Commands::number`].
+    index: u16,
     blocks: bool,
+    /// The call numbers that are timed have none of these bits.
+    untimed_bits: u64,
+    /// The [`gate`]s that do not hold it up.
+    passes: u8,
+    holds: Holds,
     handler: Box<Handler>,
     /// Those of a container; of another command, none.
     subcommands: Commands,
@@ -54,12 +69,134 @@ pub struct Command {
     docs: Box<Docs>,
 }
 
+/// When a pause (`CLIENT PAUSE`) holds a command's requests up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// When it holds all requests up.
+    WithAll,
+    /// Also when it only holds up what changes something for others.
+    WithWrites,
+    /// Never.
+    Never,
+}
+
 impl Command {
     /// Declares that the handler never waits: not for a lock that is held for long, not for a disk,
     /// not for another machine. The worker then runs it without first asking another worker to
     /// watch the other clients. A handler that waits all the same delays those clients by as long.
+    ///
+    /// Such a call is short, and to look at the clock would cost as much: one in 64 is timed, for
+    /// the statistics of `INFO` and `LATENCY`, and for `SLOWLOG`.
     pub fn never_blocks(&mut self) {
         self.blocks = false;
+        self.untimed_bits = UNTIMED_BITS;
+    }
+
+    /// Lets clients run it who have not passed these gates.
+    fn passes(&mut self, gates: u8) -> &mut Self {
+        self.passes = gates;
+        self
+    }
+
+    fn may_block(&mut self) {
+        self.blocks = true;
+    }
+
+    fn is_held_with(&mut self, holds: Holds) {
+        self.holds = holds;
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index.into()
+    }
+
+    /// As errors and statistics name it.
+    pub(crate) fn full_name(&self) -> &str {
+        &self.full_name
+    }
+
+    /// Whether it may wait, so that another worker has to watch the other clients.
+    pub(crate) fn blocks(&self) -> bool {
+        self.blocks
+    }
+
+    /// Of these gates, those that hold it up.
+    pub(crate) fn is_stopped_by(&self, gates: u8) -> u8 {
+        gates & !self.passes
+    }
+
+    /// Whether a pause that holds such requests up holds this one up.
+    pub(crate) fn waits_while(&self, held: u8) -> bool {
+        match self.holds {
+            Holds::WithAll => held == pause::ALL,
+            Holds::WithWrites => held != pause::NOTHING,
+            Holds::Never => false,
+        }
+    }
+
+    /// Whether the call behind so many others is one of those that are timed.
+    #[inline]
+    pub(crate) fn times(&self, calls: u64) -> bool {
+        calls & self.untimed_bits == 0
+    }
+
+    /// Whether monitors are told of its requests.
+    pub(crate) fn is_shown_to_monitors(&self) -> bool {
+        !self.docs.has_flag("admin") && !self.docs.has_flag("skip_monitor")
+    }
+
+    pub(crate) fn is_shown_in_slowlog(&self) -> bool {
+        !self.docs.has_flag("skip_slowlog")
+    }
+
+    /// Whether it takes the same short time always.
+    pub(crate) fn is_fast(&self) -> bool {
+        self.docs.has_flag("fast")
+    }
+
+    fn is_in_category(&self, name: &[u8]) -> bool {
+        self.docs
+            .categories()
+            .any(|category| category.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The words of a request, without what only the client and the server are to know.
+    pub(crate) fn words_to_show<'a>(&self, request: &Request<'a>) -> Vec<&'a [u8]> {
+        let mut words = vec![request.name()];
+        words.extend(request.arguments());
+        let mut hide = |from: usize, count: usize| {
+            words
+                .iter_mut()
+                .skip(from)
+                .take(count)
+                .for_each(|word| *word = b"(redacted)");
+        };
+        let says = |index: usize, word: &[u8]| {
+            request
+                .argument(index)
+                .is_some_and(|said| said.eq_ignore_ascii_case(word))
+        };
+        match &*self.full_name {
+            "auth" => hide(1, usize::MAX),
+            "hello" => (1..request.word_count())
+                .filter(|&index| says(index - 1, b"AUTH"))
+                .for_each(|index| hide(index + 1, 2)),
+            "config|set" => (2..request.word_count())
+                .filter(|&index| says(index - 1, b"requirepass"))
+                .for_each(|index| hide(index + 1, 1)),
+            _ => {}
+        }
+        words
+    }
+
+    #[inline]
+    pub(crate) fn run(
+        &self,
+        session: &mut Session,
+        request: &Request<'_>,
+        reply: Reply<'_>,
+    ) -> Replied {
+        (self.handler)(session, request, reply)
     }
 
     /// Says in a line what the command does, for `COMMAND DOCS` and so for `help` in redis-cli.
@@ -116,6 +253,10 @@ impl Commands {
         client::register(commands.container("CLIENT"));
         config::register(commands.container("CONFIG"));
         server::register(&mut commands);
+        pubsub::register(&mut commands);
+        acl::register(commands.container("ACL"));
+        slowlog::register(commands.container("SLOWLOG"));
+        latency::register(commands.container("LATENCY"));
         commands
     }
 
@@ -131,14 +272,19 @@ impl Commands {
             name: name.as_bytes().into(),
             full_name: format!("{}{}", self.prefix, name.to_ascii_lowercase()).into(),
             arity,
+            index: 0,
             blocks: true,
+            untimed_bits: 0,
+            passes: 0,
+            holds: Holds::WithAll,
             handler: Box::new(handler),
             subcommands: Self::empty(),
             docs: Box::new(Docs::UNDOCUMENTED),
         })
     }
 
-    /// Adds a command whose handler never blocks: most of respool's own are such.
+    /// Adds a command whose handler never blocks, but may be worth being timed: all of respool's
+    /// own are such.
     fn register_prompt(
         &mut self,
         name: &str,
@@ -146,7 +292,7 @@ impl Commands {
         handler: fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied,
     ) -> &mut Command {
         let command = self.register(name, arity, handler);
-        command.never_blocks();
+        command.blocks = false;
         command.look_up_docs();
         command
     }
@@ -183,33 +329,50 @@ impl Commands {
         &mut commands[last]
     }
 
-    /// Answers `request`. `before_blocking` is called first if the command's handler may block.
+    /// Numbers the commands, for the statistics. Gives how many there are.
+    pub(crate) fn number(&mut self) -> usize {
+        self.number_from(0)
+    }
+
+    fn number_from(&mut self, mut next: usize) -> usize {
+        for command in self.by_length.iter_mut().flatten() {
+            // No program has so many commands that their number does not fit.
+            command.index = next as u16;
+            next = command.subcommands.number_from(next + 1);
+        }
+        next
+    }
+
+    /// The command with this number.
+    pub(crate) fn numbered(&self, index: usize) -> Option<&Command> {
+        let commands = self.by_length.iter().flatten();
+        // A container has a lower number than its subcommands, and they one than the next command.
+        let before = commands.filter(|command| command.index() <= index);
+        let command = before.max_by_key(|command| command.index)?;
+        if command.index() == index {
+            return Some(command);
+        }
+        command.subcommands.numbered(index)
+    }
+
+    /// The command that `request` names, if it has the right number of words.
     #[inline]
-    pub(crate) fn dispatch(
-        &self,
-        session: &mut Session,
-        request: &Request<'_>,
-        reply: Reply<'_>,
-        before_blocking: impl FnOnce(),
-    ) -> Replied {
+    pub(crate) fn resolve(&self, request: &Request<'_>) -> Result<&Command, Refusal<'_>> {
         let Some(mut command) = self.find(request.name()) else {
-            return unknown(session, request, reply);
+            return Err(Refusal::Unknown);
         };
         if !command.subcommands.is_empty()
             && let Some(name) = request.argument(0)
         {
             match command.subcommands.find(name) {
                 Some(subcommand) => command = subcommand,
-                None => return wrong_subcommand(session, request, reply),
+                None => return Err(Refusal::UnknownSubcommand),
             }
         }
         if !command.arity.admits(request.word_count()) {
-            return wrong_number_of_arguments(&command.full_name, reply);
+            return Err(Refusal::WrongNumberOfArguments(command));
         }
-        if command.blocks {
-            before_blocking();
-        }
-        (command.handler)(session, request, reply)
+        Ok(command)
     }
 
     #[inline]
@@ -225,6 +388,13 @@ impl Commands {
             None => Some(command),
             Some(name) => command.subcommands.find(name),
         }
+    }
+
+    /// Every command, each container's subcommands behind it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Command> {
+        self.sorted()
+            .into_iter()
+            .flat_map(|command| std::iter::once(command).chain(command.subcommands.sorted()))
     }
 
     /// The commands by name, without their subcommands. Redis lists them in the order of a hash
@@ -244,6 +414,64 @@ impl Commands {
     }
 }
 
+/// Why a request is not run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refusal<'a> {
+    Unknown,
+    UnknownSubcommand,
+    WrongNumberOfArguments(&'a Command),
+    /// The client has not said the password.
+    NoPassword(&'a Command),
+    /// The client is subscribed, in RESP2.
+    Subscribed(&'a Command),
+}
+
+impl<'a> Refusal<'a> {
+    /// For a command that is held up by one of these gates.
+    pub(crate) fn by_gates(gates: u8, command: &'a Command) -> Self {
+        if gates & gate::PASSWORD != 0 {
+            Self::NoPassword(command)
+        } else {
+            Self::Subscribed(command)
+        }
+    }
+
+    /// The command that was not run, if there is one of that name.
+    pub(crate) fn command(self) -> Option<&'a Command> {
+        match self {
+            Self::Unknown | Self::UnknownSubcommand => None,
+            Self::WrongNumberOfArguments(command)
+            | Self::NoPassword(command)
+            | Self::Subscribed(command) => Some(command),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn tell(
+        self,
+        session: &mut Session,
+        request: &Request<'_>,
+        reply: Reply<'_>,
+    ) -> Replied {
+        match self {
+            Self::Unknown => unknown(session, request, reply),
+            Self::UnknownSubcommand => wrong_subcommand(session, request, reply),
+            Self::WrongNumberOfArguments(command) => {
+                wrong_number_of_arguments(&command.full_name, reply)
+            }
+            Self::NoPassword(_) => reply.error("NOAUTH Authentication required."),
+            Self::Subscribed(command) => reply.error(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+                 RESET are allowed in this context",
+                command.full_name
+            )),
+        }
+    }
+}
+
+/// Of a command that never blocks, one call in 64 is timed: what that takes is lost among them.
+const UNTIMED_BITS: u64 = 63;
+
 /// Bytes of a peer's words that an unknown-command error quotes: of the name, and of the arguments
 /// in all.
 const QUOTED_BYTES_MAX: usize = 128;
@@ -251,7 +479,6 @@ const QUOTED_BYTES_MAX: usize = 128;
 /// Redis's reply to a name that it does not know (`commandCheckExistence` in `src/server.c`): the
 /// name and the first arguments, quoted, each cut at a NUL as C's `printf` does. The connection
 /// stays open.
-#[cold]
 fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if is_http(c_string(request.name(), QUOTED_BYTES_MAX)) {
         session.close_silently(Ending::Http);
@@ -289,7 +516,6 @@ fn c_string(bytes: &[u8], length: usize) -> &[u8] {
 }
 
 /// Redis's reply to a container that lacks the subcommand.
-#[cold]
 fn wrong_subcommand(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mut text = b"ERR unknown subcommand '".to_vec();
     text.extend_from_slice(c_string(
@@ -318,3 +544,27 @@ fn argument<'a>(request: &Request<'a>, index: usize) -> &'a [u8] {
 fn syntax_error(reply: Reply<'_>) -> Replied {
     reply.error("ERR syntax error")
 }
+
+/// Redis's words for too few or too many arguments where a subcommand itself counts them.
+fn wrong_arguments(container: &str, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend_from_slice(c_string(argument(request, 0), QUOTED_BYTES_MAX));
+    text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
+    reply.error(text)
+}
+
+/// What a container's `HELP` answers: a line each.
+fn help(lines: &[&str], reply: Reply<'_>) -> Replied {
+    reply.array(lines.len(), |items| {
+        for line in lines {
+            items.add(|item| item.simple(line));
+        }
+    })
+}
+
+/// Whether `word` is `name`, in any case.
+fn is(word: &[u8], name: &str) -> bool {
+    word.eq_ignore_ascii_case(name.as_bytes())
+}
+
+const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";

@@ -1,8 +1,12 @@
 //! The commands about the server.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::Duration;
 
-use super::{Arity, Commands, info, syntax_error};
+use super::{Arity, Commands, argument, help, info, is, lolwut, syntax_error, wrong_arguments};
+use crate::config::DebugAccess;
+use crate::facts::now_since_1970;
+use crate::facts::register::flag;
 use crate::resp::{Replied, Reply, Request};
 use crate::session::{Ending, Session};
 
@@ -11,14 +15,17 @@ pub(super) fn register(commands: &mut Commands) {
     commands.register_prompt("TIME", Arity::Exactly(1), time);
     commands.register_prompt("CLUSTER", Arity::AtLeast(2), cluster);
     commands.register_prompt("SHUTDOWN", Arity::AtLeast(1), shutdown);
+    commands.register_prompt("MONITOR", Arity::Exactly(1), monitor);
+    commands.register_prompt("LOLWUT", Arity::AtLeast(1), lolwut::lolwut);
+    // It sleeps, on its worker.
+    commands
+        .register_prompt("DEBUG", Arity::AtLeast(2), debug)
+        .may_block();
 }
 
 /// `TIME`: seconds since 1970 and microseconds of the second.
 fn time(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    // A clock before 1970 is set wrong, and 0 says so as well as anything.
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = now_since_1970();
     reply.array(2, |items| {
         items.add(|seconds| seconds.bulk(now.as_secs().to_string()));
         items.add(|micros| micros.bulk(now.subsec_micros().to_string()));
@@ -59,3 +66,48 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     session.close_silently(Ending::Drain);
     reply.simple("OK")
 }
+
+/// `MONITOR`: from now on the client is told of every request, until it leaves or says `RESET`.
+fn monitor(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    session.entry().set(flag::MONITOR, true);
+    session.facts().add_monitor(session.entry());
+    reply.simple("OK")
+}
+
+/// `DEBUG SLEEP seconds`, for whom `enable-debug-command` allows it: keeps a worker busy. The other
+/// workers go on, unlike in Redis.
+fn debug(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let access = session.facts().config.lock().enable_debug_command;
+    let is_allowed = match access {
+        DebugAccess::No => false,
+        DebugAccess::Local => session.peer_addr().ip().to_canonical().is_loopback(),
+        DebugAccess::Yes => true,
+    };
+    if !is_allowed {
+        return reply.error(
+            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
+             \"local\", you can run it from a local connection, otherwise you need to set this \
+             option in the configuration file, and then restart the server.",
+        );
+    }
+    let subcommand = argument(request, 0);
+    match request.word_count() {
+        2 if is(subcommand, "HELP") => help(&DEBUG_HELP, reply),
+        3 if is(subcommand, "SLEEP") => {
+            // What is no number of seconds is none, as for `strtod`.
+            let seconds = str::from_utf8(argument(request, 1)).unwrap_or_default();
+            let seconds = seconds.parse().unwrap_or_default();
+            thread::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+            reply.simple("OK")
+        }
+        _ => wrong_arguments("DEBUG", request, reply),
+    }
+}
+
+const DEBUG_HELP: [&str; 5] = [
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "SLEEP <seconds>",
+    "    Stop the worker for <seconds>. Decimals allowed.",
+    "HELP",
+    "    Prints this help.",
+];

@@ -70,9 +70,15 @@ impl Pool {
         self.submit(client);
     }
 
-    /// Lets a client rest until its socket is ready, unless it is already.
-    pub(crate) fn park(&self, client: Box<Client>) -> Parked {
-        self.parking.park(client)
+    /// Lets a client rest until its socket is ready, unless it is already, or `may_rest` says no.
+    ///
+    /// Whoever takes the reason to rest away that `may_rest` sees calls [`Pool::fetch`] behind that.
+    pub(crate) fn park(
+        &self,
+        client: Box<Client>,
+        may_rest: impl FnOnce(&Client) -> bool,
+    ) -> Parked {
+        self.parking.park(client, may_rest)
     }
 
     /// The next client to serve: waits for it, as leader or as follower. `None` ends the worker.
@@ -119,6 +125,14 @@ impl Pool {
             && !self.look_sent.swap(true, Ordering::AcqRel)
         {
             self.queue.send(Work::Look);
+        }
+    }
+
+    /// Has the client at `place` served once more, as if its socket had become ready: at once if it
+    /// rests, and otherwise when it is about to.
+    pub(crate) fn nudge(&self, place: usize) {
+        if let Some(client) = self.parking.nudge(place) {
+            self.submit(client);
         }
     }
 
@@ -213,6 +227,15 @@ impl Pool {
                     self.queue.send(Work::Serve(client));
                 });
         }
+    }
+
+    /// How many wait in the queue, how many follow, and whether somebody leads.
+    pub(crate) fn scene(&self) -> (usize, usize, bool) {
+        (
+            self.queue.len(),
+            self.followers.load(Ordering::Relaxed),
+            self.parking.has_leader(),
+        )
     }
 
     fn send(&self, work: Work) {

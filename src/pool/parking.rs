@@ -37,7 +37,7 @@ pub(super) struct Watch {
 pub(crate) enum Parked {
     /// It rests. An event, or the clock, brings it back.
     Resting,
-    /// Its socket has become ready again, or the server drains: serve it.
+    /// Its socket has become ready again, or there is no reason to rest any more: serve it.
     Ready(Box<Client>),
     /// The poll cannot watch its socket.
     Failed(Box<Client>, io::Error),
@@ -77,17 +77,21 @@ impl Parking {
         self.free.lock().push(place);
     }
 
-    /// Lets the client rest until its socket is ready, unless it is already.
-    pub(super) fn park(&self, mut client: Box<Client>) -> Parked {
-        let place = client.place;
+    /// Lets the client rest until its socket is ready, unless it is already, or `may_rest` says no.
+    pub(super) fn park(
+        &self,
+        mut client: Box<Client>,
+        may_rest: impl FnOnce(&Client) -> bool,
+    ) -> Parked {
+        let place = client.place();
         let mut slot = self.slots[place].lock();
         if let Some(ending) = slot.take_event() {
             client.connection.note_ending(ending);
             return Parked::Ready(client);
         }
-        // Read under the slot's lock: `fetch` comes by after the flag was set, so either it
-        // finds the client here or we see the flag.
-        if self.draining.load(Ordering::Relaxed) && client.is_quiet() {
+        // Both under the slot's lock: `fetch` comes by after the reason to rest was taken away, so
+        // either it finds the client here or we see that.
+        if (self.draining.load(Ordering::Relaxed) && client.is_quiet()) || !may_rest(&client) {
             return Parked::Ready(client);
         }
         // Under the slot's lock too: the event may come at once, and waits for the lock.
@@ -130,6 +134,11 @@ impl Parking {
                 woken(client);
             }
         }
+    }
+
+    /// As an event, but from within. Gives the client if it rests.
+    pub(super) fn nudge(&self, place: usize) -> Option<Box<Client>> {
+        self.slots[place].lock().event(false)
     }
 
     /// Has the leader return from its wait, or the next one not begin to.

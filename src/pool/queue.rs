@@ -50,6 +50,10 @@ impl Queue {
         self.receiver.recv().expect("the queue has a sender")
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.receiver.is_empty()
     }

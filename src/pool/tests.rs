@@ -18,7 +18,7 @@ fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
     let place = pool.assign().expect("there is a place");
     let socket = mio::net::TcpStream::from_std(socket);
     (
-        Box::new(Client::new(place, socket, Session::for_test(addr))),
+        Box::new(Client::new(socket, Session::for_test(place, addr))),
         peer,
     )
 }
@@ -29,12 +29,14 @@ fn pool() -> Pool {
 
 /// Parks `client`, which must rest.
 fn park(pool: &Pool, client: Box<Client>) {
-    assert!(matches!(pool.park(client), Parked::Resting));
+    assert!(matches!(pool.park(client, |_| true), Parked::Resting));
 }
 
 /// The place of the client that `next` gives.
 fn next(pool: &Pool, turns: &mut u32) -> usize {
-    pool.next(turns).expect("there is no worker too many").place
+    pool.next(turns)
+        .expect("there is no worker too many")
+        .place()
 }
 
 #[test]
@@ -43,7 +45,7 @@ fn rule_1_a_queue_that_never_runs_empty_does_not_hide_the_parked_clients() {
     let (one, _peer) = client(&pool);
     let (other, _peer) = client(&pool);
     let (parked, mut peer) = client(&pool);
-    let wanted = parked.place;
+    let wanted = parked.place();
     park(&pool, parked);
     peer.write_all(b"PING\r\n").expect("a connected socket");
     pool.submit(one);
@@ -53,7 +55,7 @@ fn rule_1_a_queue_that_never_runs_empty_does_not_hide_the_parked_clients() {
     // Behind the glance, the two that are in the queue already come first.
     for _ in 0..TURNS_BETWEEN_GLANCES + 2 {
         let client = pool.next(&mut turns).expect("there is no worker too many");
-        if client.place == wanted {
+        if client.place() == wanted {
             return;
         }
         pool.submit(client);
@@ -66,7 +68,7 @@ fn rule_1_who_has_used_up_its_turn_queues_behind_those_who_are_ready() {
     let pool = pool();
     let (hog, _peer) = client(&pool);
     let (parked, mut peer) = client(&pool);
-    let (hogs_place, wanted) = (hog.place, parked.place);
+    let (hogs_place, wanted) = (hog.place(), parked.place());
     park(&pool, parked);
     peer.write_all(b"PING\r\n").expect("a connected socket");
 
@@ -80,7 +82,7 @@ fn rule_1_who_has_used_up_its_turn_queues_behind_those_who_are_ready() {
 fn rule_4_what_came_before_the_first_park_brings_an_event() {
     let pool = Arc::new(pool());
     let (client, mut peer) = client(&pool);
-    let wanted = client.place;
+    let wanted = client.place();
     peer.write_all(b"PING\r\n").expect("a connected socket");
     park(&pool, client);
     assert_eq!(promptly(&pool, |pool| next(pool, &mut 0)), wanted);
@@ -95,7 +97,7 @@ fn an_event_that_comes_while_the_client_is_away_is_not_lost() {
     let client = pool.next(&mut 0).expect("there is no worker too many");
     peer.write_all(b"PING\r\n").expect("a connected socket");
     pool.glance();
-    assert!(matches!(pool.park(client), Parked::Ready(_)));
+    assert!(matches!(pool.park(client, |_| true), Parked::Ready(_)));
 }
 
 #[test]
@@ -103,11 +105,11 @@ fn a_drain_brings_everybody_back_and_lets_nobody_rest() {
     let pool = pool();
     let (resting, _peer) = client(&pool);
     let (away, _peer) = client(&pool);
-    let place = resting.place;
+    let place = resting.place();
     park(&pool, resting);
     pool.begin_drain();
     assert_eq!(next(&pool, &mut 0), place);
-    assert!(matches!(pool.park(away), Parked::Ready(_)));
+    assert!(matches!(pool.park(away, |_| true), Parked::Ready(_)));
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn so_many_workers_end_as_are_told_to() {
     assert_eq!(pool.unretire(1), 0);
     // The third is not told any more: it goes on to serve.
     let (client, _peer) = client(&pool);
-    let place = client.place;
+    let place = client.place();
     pool.submit(client);
     assert_eq!(next(&pool, &mut 0), place);
 }
@@ -161,7 +163,7 @@ fn rule_3_who_is_about_to_lead_sees_what_was_submitted_just_before() {
         pool.lead(&mut watch).is_some()
     });
     assert!(!led, "there was no event");
-    assert_eq!(pool.next(&mut 0).map(|client| client.place), Some(0));
+    assert_eq!(pool.next(&mut 0).map(|client| client.place()), Some(0));
 }
 
 #[test]
@@ -240,7 +242,7 @@ fn everybody_is_taken_out_wherever_they_are() {
     park(&pool, resting);
     pool.submit(waiting);
     let mut places = Vec::new();
-    pool.empty(|client| places.push(client.place));
+    pool.empty(|client| places.push(client.place()));
     assert_eq!(places, [0, 1]);
 }
 

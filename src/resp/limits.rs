@@ -13,9 +13,17 @@ pub(crate) const ARGUMENTS_MAX: i64 = i32::MAX as i64;
 /// Redis's `client-query-buffer-limit`. It also keeps every offset in a request within 32 bits.
 pub(crate) const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// The limits that an operator sets.
+/// Arguments of one request, its name included, of a client that has not said the password.
+pub(crate) const UNAUTHENTICATED_ARGUMENTS_MAX: i64 = 10;
+
+/// Bytes of one bulk string of such a client.
+pub(crate) const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
+
+/// What holds for one client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Bytes of one bulk string: the directive `proto-max-bulk-len`.
     pub(crate) bulk_bytes_max: usize,
+    /// It has not said the password, and so may send little.
+    pub(crate) unauthenticated: bool,
 }

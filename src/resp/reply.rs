@@ -139,6 +139,32 @@ impl<'a> Reply<'a> {
         self.aggregate(kind, count, count, fill)
     }
 
+    /// What comes without having been asked for: RESP3's push of `count` items; an array in RESP2.
+    ///
+    /// # Panics
+    ///
+    /// If `fill` gives more or fewer.
+    pub(crate) fn push(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
+        let kind = match self.protocol {
+            Protocol::Resp2 => b'*',
+            Protocol::Resp3 => b'>',
+        };
+        self.aggregate(kind, count, count, fill)
+    }
+
+    /// The same reply, behind what is on its way to the client anyway.
+    pub(crate) fn behind(self, bytes: &[u8]) -> Self {
+        self.out.extend_from_slice(bytes);
+        self
+    }
+
+    /// So many replies to one request. Only the commands that subscribe have such.
+    pub(crate) fn several(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
+        let Self { out, protocol } = self;
+        fill_items(out, protocol, count, fill);
+        Replied(())
+    }
+
     /// What a peer is told that does not speak RESP.
     pub(crate) fn protocol_error(self, error: ProtocolError) -> Replied {
         let mut text = b"ERR Protocol error: ".to_vec();
@@ -155,17 +181,7 @@ impl<'a> Reply<'a> {
     ) -> Replied {
         let Self { out, protocol } = self;
         let header = Reply::new(out, protocol).header(kind, length(count));
-        let mut items = Items {
-            out,
-            protocol,
-            left,
-        };
-        fill(&mut items);
-        assert!(
-            items.left == 0,
-            "an aggregate lacks {} of its items",
-            items.left
-        );
+        fill_items(out, protocol, left, fill);
         header
     }
 
@@ -218,6 +234,22 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(b"\r\n");
         Replied(())
     }
+}
+
+fn fill_items(
+    out: &mut Vec<u8>,
+    protocol: Protocol,
+    left: usize,
+    fill: impl FnOnce(&mut Items<'_>),
+) {
+    let mut items = Items {
+        out,
+        protocol,
+        left,
+    };
+    fill(&mut items);
+    let left = items.left;
+    assert!(left == 0, "an aggregate lacks {left} of its items");
 }
 
 /// The items of an array, a map or a set, each of them owed a reply.
@@ -338,6 +370,16 @@ mod tests {
             |reply| reply.set(2, pair),
             r"*2\r\n$1\r\nk\r\n$-1\r\n",
             r"~2\r\n$1\r\nk\r\n_\r\n",
+        );
+        assert_encodings(
+            |reply| reply.push(2, pair),
+            r"*2\r\n$1\r\nk\r\n$-1\r\n",
+            r">2\r\n$1\r\nk\r\n_\r\n",
+        );
+        assert_encodings(
+            |reply| reply.several(2, pair),
+            r"$1\r\nk\r\n$-1\r\n",
+            r"$1\r\nk\r\n_\r\n",
         );
     }
 

@@ -16,7 +16,10 @@ use std::fmt;
 
 use super::inline;
 use super::integer;
-use super::limits::{ARGUMENTS_MAX, LINE_BYTES_MAX, Limits, REQUEST_BYTES_MAX};
+use super::limits::{
+    ARGUMENTS_MAX, LINE_BYTES_MAX, Limits, REQUEST_BYTES_MAX, UNAUTHENTICATED_ARGUMENTS_MAX,
+    UNAUTHENTICATED_BULK_BYTES_MAX,
+};
 
 /// One command line as it was received: a name and its arguments, borrowed from the input.
 #[derive(Clone, Copy)]
@@ -77,12 +80,16 @@ pub(crate) enum ProtocolError {
     TooBigMultibulkCount,
     /// An array whose length is no integer, or more than 2,147,483,647.
     InvalidMultibulkLength,
+    /// An array of more than 10 from a client that has not said the password.
+    UnauthenticatedMultibulkLength,
     /// A bulk string's header of more than 64 KiB.
     TooBigBulkCount,
     /// Something other than a bulk string in an array; the byte is what stood for `$`.
     ExpectedBulk(u8),
     /// A bulk string whose length is no integer, negative, or more than `proto-max-bulk-len`.
     InvalidBulkLength,
+    /// A bulk string of more than 16 KiB from a client that has not said the password.
+    UnauthenticatedBulkLength,
     /// A request of more than 1 GiB. Redis closes such a connection without a word; we say why.
     TooBigRequest,
 }
@@ -95,9 +102,11 @@ impl ProtocolError {
             Self::UnbalancedQuotes => b"unbalanced quotes in request",
             Self::TooBigMultibulkCount => b"too big mbulk count string",
             Self::InvalidMultibulkLength => b"invalid multibulk length",
+            Self::UnauthenticatedMultibulkLength => b"unauthenticated multibulk length",
             Self::TooBigBulkCount => b"too big bulk count string",
             Self::ExpectedBulk(_) => b"expected '$', got '",
             Self::InvalidBulkLength => b"invalid bulk length",
+            Self::UnauthenticatedBulkLength => b"unauthenticated bulk length",
             Self::TooBigRequest => b"too big request",
         });
         if let Self::ExpectedBulk(byte) = self {
@@ -192,7 +201,7 @@ impl Parser {
     }
 
     fn advance(&mut self, input: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
-        let begun = self.missing > 0 || self.start(input)?;
+        let begun = self.missing > 0 || self.start(input, limits)?;
         let whole = begun && self.bulks(input, limits)?;
         let held = if whole { self.at } else { input.len() };
         if held + size_of_val(self.words.as_slice()) > REQUEST_BYTES_MAX {
@@ -212,17 +221,17 @@ impl Parser {
 
     /// Reads the header of an array, or the whole of a line, whose words all stand in it. Gives
     /// whether that was there.
-    fn start(&mut self, input: &[u8]) -> Result<bool, ProtocolError> {
+    fn start(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         self.words.clear();
         self.inline = false;
         match input.first() {
             None => Ok(false),
-            Some(b'*') => self.array_header(input),
+            Some(b'*') => self.array_header(input, limits),
             Some(_) => self.line(input),
         }
     }
 
-    fn array_header(&mut self, input: &[u8]) -> Result<bool, ProtocolError> {
+    fn array_header(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         if let Some(count) = self.short_header(input, b'*') {
             self.missing = count;
             return Ok(true);
@@ -234,6 +243,9 @@ impl Parser {
             None | Some(ARGUMENTS_TOO_MANY..) => Err(ProtocolError::InvalidMultibulkLength),
             // Redis passes over an array of none, and one of fewer than none likewise.
             Some(..=0) => Ok(true),
+            Some(count) if limits.unauthenticated && count > UNAUTHENTICATED_ARGUMENTS_MAX => {
+                Err(ProtocolError::UnauthenticatedMultibulkLength)
+            }
             Some(count) => {
                 // In 1..=ARGUMENTS_MAX, by the arms above.
                 self.missing = count as usize;
@@ -282,10 +294,14 @@ impl Parser {
             }
             .and_then(|length| usize::try_from(length).ok()),
         };
-        length
-            .filter(|&length| length <= limits.bulk_bytes_max)
-            .map(Some)
-            .ok_or(ProtocolError::InvalidBulkLength)
+        match length {
+            Some(length) if length > limits.bulk_bytes_max => Err(ProtocolError::InvalidBulkLength),
+            Some(length) if limits.unauthenticated && length > UNAUTHENTICATED_BULK_BYTES_MAX => {
+                Err(ProtocolError::UnauthenticatedBulkLength)
+            }
+            Some(length) => Ok(Some(length)),
+            None => Err(ProtocolError::InvalidBulkLength),
+        }
     }
 
     /// Takes the header line at `at` if it is of `kind` and has one digit, as almost every header

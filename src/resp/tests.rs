@@ -15,7 +15,10 @@ use super::{Limits, Parser, Protocol, ProtocolError, Reply};
 type Said = (Vec<Words>, Option<ProtocolError>);
 
 /// A bulk length that a small stream can reach.
-const LIMITS: Limits = Limits { bulk_bytes_max: 32 };
+const LIMITS: Limits = Limits {
+    bulk_bytes_max: 32,
+    unauthenticated: false,
+};
 
 proptest! {
     #![proptest_config(cases(2000))]
@@ -195,6 +198,7 @@ fn a_request_has_at_most_2147483647_arguments() {
 fn a_request_makes_us_hold_at_most_1_gib_with_its_table() {
     let limits = Limits {
         bulk_bytes_max: REQUEST_BYTES_MAX,
+        ..LIMITS
     };
     let mut input = vec![0; REQUEST_BYTES_MAX + 1];
     let mut parse = |bulk_length: usize, arrived: usize| {
@@ -267,6 +271,7 @@ fn a_request_gives_its_name_and_its_arguments() {
 fn no_byte_of_a_long_bulk_string_is_read_twice() {
     let limits = Limits {
         bulk_bytes_max: 4 << 20,
+        ..LIMITS
     };
     let stream = array(&[vec![b'a'; limits.bulk_bytes_max]]);
     // The header is in the first piece; behind it the parser reads nothing at all.

@@ -9,8 +9,16 @@ use crate::config::Config;
 
 /// The server, as commands see it.
 pub(crate) trait Control: fmt::Debug + Send + Sync {
-    /// Starts the drain: [`ServerHandle::drain`](crate::ServerHandle::drain).
-    fn drain(self: Arc<Self>);
+    /// Has the client at `place` served once more, wherever it is, so that it sees its mail. If
+    /// another client has the place by now, that one is served for nothing.
+    fn nudge(&self, place: usize);
+
+    /// Follows a change of the pause: ends it in time, and has those served who waited if it is
+    /// over.
+    fn follow_pause(&self);
+
+    /// What the pool is doing.
+    fn scene(&self) -> Scene;
 
     /// Puts into force what `change` makes of the configuration: all of it or, on an error, nothing.
     /// `change` must not ask for the configuration itself, which nobody else can see meanwhile.
@@ -21,6 +29,22 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
 
     /// Has the program write what is in force into its file.
     fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten>;
+
+    /// Starts the drain: as `ServerHandle::drain`.
+    fn drain(self: Arc<Self>);
+}
+
+/// What the pool is doing, at one moment and roughly: nobody waits while it is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Scene {
+    pub(crate) workers: usize,
+    /// Workers that wait on the queue.
+    pub(crate) followers: usize,
+    /// A worker watches the parked clients.
+    pub(crate) leads: bool,
+    /// Clients that wait in the queue.
+    pub(crate) queued: usize,
+    pub(crate) clients: usize,
 }
 
 /// Why the configuration stays as it is.

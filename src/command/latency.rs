@@ -1,0 +1,124 @@
+//! `LATENCY`: how long commands take.
+
+use super::{Arity, Commands, argument, help};
+use crate::facts::Facts;
+use crate::facts::stats::CommandTotals;
+use crate::resp::{Replied, Reply, Request};
+use crate::session::Session;
+
+pub(super) fn register(latency: &mut Commands) {
+    latency.register_prompt("HISTOGRAM", Arity::AtLeast(2), histogram);
+    latency.register_prompt("LATEST", Arity::Exactly(2), latest);
+    latency.register_prompt("HISTORY", Arity::Exactly(3), history);
+    latency.register_prompt("RESET", Arity::AtLeast(2), reset);
+    latency.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+}
+
+/// `LATENCY HISTOGRAM [command …]`: how many calls took up to so many microseconds. A container
+/// stands for all of its subcommands.
+fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let meant = |name: &str| {
+        let mut wanted = request.arguments().skip(1).peekable();
+        wanted.peek().is_none()
+            || wanted.any(|wanted| {
+                let is_whole = wanted.eq_ignore_ascii_case(name.as_bytes());
+                let container = name.split('|').next().unwrap_or_default();
+                is_whole || wanted.eq_ignore_ascii_case(container.as_bytes())
+            })
+    };
+    let commands = timed_commands(session.facts());
+    let commands: Vec<_> = commands.iter().filter(|(name, _)| meant(name)).collect();
+    reply.map(commands.len(), |pairs| {
+        for (name, totals) in commands {
+            let points = totals.cumulated();
+            pairs.pair(name, |value| {
+                value.map(2, |fields| {
+                    // No server lives long enough for a number that does not fit.
+                    fields.pair("calls", |calls| calls.integer(totals.calls as i64));
+                    fields.pair("histogram_usec", |histogram| {
+                        histogram.map(points.len(), |pairs| {
+                            for &(micros, calls) in &points {
+                                pairs.add(|item| item.integer(micros as i64));
+                                pairs.add(|item| item.integer(calls as i64));
+                            }
+                        })
+                    });
+                })
+            });
+        }
+    })
+}
+
+/// The commands of which durations are known, by their full names.
+pub(super) fn timed_commands(facts: &Facts) -> Vec<(&str, CommandTotals)> {
+    super::info::used_commands(facts)
+        .into_iter()
+        .filter(|(_, totals)| totals.percentile(100.0).is_some())
+        .collect()
+}
+
+/// `LATENCY LATEST`: of each event its latest spike and its longest.
+fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let events = session.facts().spikes.all();
+    reply.array(events.len(), |items| {
+        for (name, series) in &events {
+            // A series has a spike.
+            let (at_s, took_ms) = series
+                .spikes
+                .back()
+                .map_or((0, 0), |spike| (spike.at_s, spike.took_ms));
+            items.add(|item| {
+                item.array(4, |fields| {
+                    fields.add(|event| event.bulk(name));
+                    fields.add(|time| time.integer(at_s as i64));
+                    fields.add(|latest| latest.integer(took_ms as i64));
+                    fields.add(|longest| longest.integer(series.longest_ms as i64));
+                })
+            });
+        }
+    })
+}
+
+/// `LATENCY HISTORY event`: its spikes, at most one for each second.
+fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let event = argument(request, 1);
+    let events = session.facts().spikes.all();
+    let series = events
+        .into_iter()
+        .find(|(name, _)| event.eq_ignore_ascii_case(name.as_bytes()));
+    let spikes = series.map(|(_, series)| series.spikes).unwrap_or_default();
+    reply.array(spikes.len(), |items| {
+        for spike in &spikes {
+            items.add(|item| {
+                item.array(2, |fields| {
+                    fields.add(|time| time.integer(spike.at_s as i64));
+                    fields.add(|took| took.integer(spike.took_ms as i64));
+                })
+            });
+        }
+    })
+}
+
+/// `LATENCY RESET [event …]`: forgets these events, or all. Gives how many there were.
+fn reset(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let meant = |name: &str| {
+        let mut wanted = request.arguments().skip(1).peekable();
+        wanted.peek().is_none() || wanted.any(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    reply.integer(session.facts().spikes.reset(meant) as i64)
+}
+
+const HELP: [&str; 12] = [
+    "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "HISTORY <event>",
+    "    Return time-latency samples for the <event> class.",
+    "LATEST",
+    "    Return the latest latency samples for all events.",
+    "RESET [<event> ...]",
+    "    Reset latency data of one or more <event> classes.",
+    "    (default: reset all data for all event classes)",
+    "HISTOGRAM [COMMAND ...]",
+    "    Return how many calls of the commands took up to so many microseconds.",
+    "HELP",
+    "    Prints this help.",
+];

@@ -1,0 +1,202 @@
+//! Pub/sub: `SUBSCRIBE`, `PUBLISH`, `PUBSUB` and their like.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Arity, Commands, Holds, glob, help, wrong_arguments};
+use crate::facts::channels::{Kind, Name, Subscriptions, TooMany};
+use crate::resp::{Replied, Reply, Request};
+use crate::session::{Session, gate};
+
+pub(super) fn register(commands: &mut Commands) {
+    let mut listening = |name, arity, handler| {
+        commands
+            .register_prompt(name, arity, handler)
+            .passes(gate::SUBSCRIBED);
+    };
+    listening("SUBSCRIBE", Arity::AtLeast(2), subscribe);
+    listening("UNSUBSCRIBE", Arity::AtLeast(1), unsubscribe);
+    listening("PSUBSCRIBE", Arity::AtLeast(2), psubscribe);
+    listening("PUNSUBSCRIBE", Arity::AtLeast(1), punsubscribe);
+    commands
+        .register_prompt("PUBLISH", Arity::Exactly(3), publish)
+        .is_held_with(Holds::WithWrites);
+    let pubsub = commands.container("PUBSUB");
+    pubsub.register_prompt("CHANNELS", Arity::AtLeast(2), channels);
+    pubsub.register_prompt("NUMSUB", Arity::AtLeast(2), numsub);
+    pubsub.register_prompt("NUMPAT", Arity::Exactly(2), numpat);
+    pubsub.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+}
+
+/// `SUBSCRIBE channel …`: a confirmation for each, and from now on what is published there.
+fn subscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    subscribe_to(Kind::Channel, "subscribe", session, request, reply)
+}
+
+/// `PSUBSCRIBE pattern …`: as `SUBSCRIBE`, to every channel whose name matches.
+fn psubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    subscribe_to(Kind::Pattern, "psubscribe", session, request, reply)
+}
+
+fn subscribe_to(
+    kind: Kind,
+    word: &str,
+    session: &mut Session,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> Replied {
+    session.sends_reply_anyway();
+    reply.several(request.arguments().len(), |replies| {
+        for name in request.arguments() {
+            let subscribed = change(session, |session| {
+                let (entry, facts) = (Arc::clone(session.entry()), Arc::clone(session.facts()));
+                session.subscribe(|own| facts.channels.subscribe(&entry, own, kind, name))
+            });
+            replies.add(|reply| match subscribed {
+                Ok(()) => confirm(word, Some(name), session, reply),
+                Err(TooMany) => reply.error("ERR too many subscriptions"),
+            });
+        }
+    })
+}
+
+/// `UNSUBSCRIBE [channel …]`: from these channels, or from all. A confirmation for each.
+fn unsubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    unsubscribe_from(Kind::Channel, "unsubscribe", session, request, reply)
+}
+
+/// `PUNSUBSCRIBE [pattern …]`: from these patterns, or from all.
+fn punsubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    unsubscribe_from(Kind::Pattern, "punsubscribe", session, request, reply)
+}
+
+fn unsubscribe_from(
+    kind: Kind,
+    word: &str,
+    session: &mut Session,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> Replied {
+    session.sends_reply_anyway();
+    let named: Vec<Name> = if request.word_count() > 1 {
+        request.arguments().map(Into::into).collect()
+    } else {
+        session
+            .subscriptions()
+            .map_or_else(Vec::new, |own| own.names(kind))
+    };
+    if named.is_empty() {
+        return confirm(word, None, session, reply);
+    }
+    reply.several(named.len(), |replies| {
+        for name in &named {
+            change(session, |session| {
+                let (entry, facts) = (Arc::clone(session.entry()), Arc::clone(session.facts()));
+                session.subscribe(|own| facts.channels.unsubscribe(&entry, own, kind, name));
+            });
+            replies.add(|reply| confirm(word, Some(name), session, reply));
+        }
+    })
+}
+
+/// Changes the subscriptions, and tells others how many there are.
+fn change<T>(session: &mut Session, change: impl FnOnce(&mut Session) -> T) -> T {
+    let result = change(session);
+    let count = |kind| {
+        let own = session.subscriptions();
+        // Their bytes are bounded, so their number fits.
+        own.map_or(0, |own| own.of(kind).len() as u32)
+    };
+    let entry = session.entry();
+    entry
+        .channels
+        .store(count(Kind::Channel), Ordering::Relaxed);
+    entry
+        .patterns
+        .store(count(Kind::Pattern), Ordering::Relaxed);
+    result
+}
+
+/// What was done, for which name, and how many subscriptions there are now.
+fn confirm(word: &str, name: Option<&[u8]>, session: &Session, reply: Reply<'_>) -> Replied {
+    let count = session.subscriptions().map_or(0, Subscriptions::count);
+    reply.push(3, |items| {
+        items.add(|item| item.bulk(word));
+        items.add(|item| match name {
+            Some(name) => item.bulk(name),
+            None => item.null(),
+        });
+        items.add(|item| item.integer(count as i64));
+    })
+}
+
+/// `PUBLISH channel message`: for all who listen. Gives how often it was received.
+fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let mut words = request.arguments();
+    let (channel, message) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let facts = session.facts();
+    let mut told = Vec::new();
+    let count = facts
+        .channels
+        .publish(channel, message, facts.now_s(), |entry| {
+            told.push(entry.place);
+        });
+    facts.nudge(&told);
+    // Who listens to itself gets the message before the reply, as in Redis.
+    let own = if session.subscriptions().is_some() && session.is_answered() {
+        session.entry().take_messages()
+    } else {
+        Vec::new()
+    };
+    reply.behind(&own).integer(count as i64)
+}
+
+/// `PUBSUB CHANNELS [pattern]`: the channels that somebody is subscribed to.
+fn channels(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    if request.word_count() > 3 {
+        return wrong_arguments("PUBSUB", request, reply);
+    }
+    let mut names = session.facts().channels.active();
+    if let Some(pattern) = request.argument(1) {
+        names.retain(|name| glob::matches_case(pattern, name));
+    }
+    reply.array(names.len(), |items| {
+        for name in &names {
+            items.add(|item| item.bulk(name));
+        }
+    })
+}
+
+/// `PUBSUB NUMSUB [channel …]`: each channel and its subscribers, those by patterns not counted.
+fn numsub(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let channels = &session.facts().channels;
+    let names = request.arguments().skip(1);
+    reply.array(2 * (request.word_count() - 2), |items| {
+        for name in names {
+            items.add(|item| item.bulk(name));
+            items.add(|item| item.integer(channels.listeners(name) as i64));
+        }
+    })
+}
+
+/// `PUBSUB NUMPAT`: how many patterns somebody is subscribed to.
+fn numpat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let (_, patterns) = session.facts().channels.counts();
+    reply.integer(patterns as i64)
+}
+
+const HELP: [&str; 10] = [
+    "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CHANNELS [<pattern>]",
+    "    Return the currently active channels matching a <pattern> (default: '*').",
+    "NUMPAT",
+    "    Return number of subscriptions to patterns.",
+    "NUMSUB [<channel> ...]",
+    "    Return the number of subscribers for the specified channels, excluding",
+    "    pattern subscriptions(default: no channels).",
+    "HELP",
+    "    Prints this help.",
+];

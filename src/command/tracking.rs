@@ -1,0 +1,213 @@
+//! `CLIENT TRACKING` and what belongs to it. There are no keys, so no client is ever told that one
+//! has changed; but what it has asked for is checked and remembered as in Redis (`src/tracking.c`).
+
+use super::{Arity, Commands, NOT_AN_INTEGER, argument, is, syntax_error};
+use crate::facts::Facts;
+use crate::resp::{Replied, Reply, Request, parse_integer};
+use crate::session::{Session, Tracking};
+
+pub(super) fn register(client: &mut Commands) {
+    client.register_prompt("TRACKING", Arity::AtLeast(3), tracking);
+    client.register_prompt("CACHING", Arity::Exactly(3), caching);
+    client.register_prompt("TRACKINGINFO", Arity::Exactly(2), trackinginfo);
+    client.register_prompt("GETREDIR", Arity::Exactly(2), getredir);
+}
+
+/// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`.
+fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let wanted = match parse(request, session.facts()) {
+        Ok(wanted) => wanted,
+        Err(text) => return reply.error(text),
+    };
+    let switch = argument(request, 1);
+    if is(switch, "off") {
+        session.set_tracking(None);
+    } else if is(switch, "on") {
+        match wanted.beside(session.tracking()) {
+            Ok(tracking) => session.set_tracking(Some(tracking)),
+            Err(text) => return reply.error(text),
+        }
+    } else {
+        return syntax_error(reply);
+    }
+    reply.simple("OK")
+}
+
+/// What the options ask for; an error is the text of the reply.
+fn parse(request: &Request<'_>, facts: &Facts) -> Result<Tracking, &'static str> {
+    let mut wanted = Tracking::default();
+    let mut options = request.arguments().skip(2);
+    while let Some(option) = options.next() {
+        let has_value = options.len() > 0;
+        if is(option, "REDIRECT") && has_value {
+            if wanted.redirect != 0 {
+                return Err("ERR A client can only redirect to a single other client");
+            }
+            let id = options.next().and_then(parse_integer);
+            wanted.redirect = id.ok_or(NOT_AN_INTEGER)? as u64;
+            if facts.register.find(wanted.redirect).is_none() {
+                return Err("ERR The client ID you want redirect to does not exist");
+            }
+        } else if is(option, "PREFIX") && has_value {
+            wanted.prefixes.extend(options.next().map(Into::into));
+        } else if is(option, "BCAST") {
+            wanted.broadcasts = true;
+        } else if is(option, "OPTIN") {
+            wanted.opts_in = true;
+        } else if is(option, "OPTOUT") {
+            wanted.opts_out = true;
+        } else if is(option, "NOLOOP") {
+            wanted.no_loop = true;
+        } else {
+            return Err("ERR syntax error");
+        }
+    }
+    Ok(wanted)
+}
+
+impl Tracking {
+    /// These wishes, if they agree with one another and with those that hold already.
+    fn beside(mut self, current: Option<&Self>) -> Result<Self, Vec<u8>> {
+        if !self.broadcasts && !self.prefixes.is_empty() {
+            return Err(b"ERR PREFIX option requires BCAST mode to be enabled".into());
+        }
+        if current.is_some_and(|current| current.broadcasts != self.broadcasts) {
+            return Err(
+                b"ERR You can't switch BCAST mode on/off before disabling tracking for this \
+                client, and then re-enabling it with a different mode."
+                    .into(),
+            );
+        }
+        if self.broadcasts && (self.opts_in || self.opts_out) {
+            return Err(b"ERR OPTIN and OPTOUT are not compatible with BCAST".into());
+        }
+        if self.opts_in && self.opts_out {
+            return Err(b"ERR You can't specify both OPTIN mode and OPTOUT mode".into());
+        }
+        if current.is_some_and(|current| {
+            (self.opts_in && current.opts_out) || (self.opts_out && current.opts_in)
+        }) {
+            return Err(
+                b"ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this \
+                client, and then re-enabling it with a different mode."
+                    .into(),
+            );
+        }
+        self.add_prefixes(current)?;
+        Ok(self)
+    }
+
+    /// Joins the prefixes that hold already to those that are wanted. No two may be such that one
+    /// begins with the other.
+    fn add_prefixes(&mut self, current: Option<&Self>) -> Result<(), Vec<u8>> {
+        let held = current.map_or(&[][..], |current| &current.prefixes);
+        for (index, prefix) in self.prefixes.iter().enumerate() {
+            let overlapping = |others: &'_ [Box<[u8]>]| {
+                let mut others = others.iter();
+                let other =
+                    others.find(|other| prefix.starts_with(other) || other.starts_with(prefix));
+                other.cloned()
+            };
+            let (which, other) = if let Some(other) = overlapping(held) {
+                ("an existing", other)
+            } else if let Some(other) = overlapping(&self.prefixes[index + 1..]) {
+                ("another provided", other)
+            } else {
+                continue;
+            };
+            let mut text = b"ERR Prefix '".to_vec();
+            text.extend_from_slice(prefix);
+            text.extend_from_slice(format!("' overlaps with {which} prefix '").as_bytes());
+            text.extend_from_slice(&other);
+            text.extend_from_slice(b"'. Prefixes for a single client must not overlap.");
+            return Err(text);
+        }
+        if self.broadcasts && self.prefixes.is_empty() && held.is_empty() {
+            // Every key.
+            self.prefixes.push(Box::default());
+        }
+        self.prefixes.extend_from_slice(held);
+        self.prefixes.sort();
+        Ok(())
+    }
+}
+
+/// `CLIENT CACHING YES|NO`: whether the keys of the next request are to be tracked.
+fn caching(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let word = argument(request, 1);
+    let Some(tracking) = session
+        .tracking()
+        .filter(|tracking| tracking.opts_in || tracking.opts_out)
+    else {
+        return reply.error(
+            "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN \
+             or OPTOUT mode enabled",
+        );
+    };
+    let (mode_fits, text) = if is(word, "yes") {
+        let text = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
+        (tracking.opts_in, text)
+    } else if is(word, "no") {
+        let text = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
+        (tracking.opts_out, text)
+    } else {
+        return syntax_error(reply);
+    };
+    if !mode_fits {
+        return reply.error(text);
+    }
+    let tracking = Tracking {
+        caching: true,
+        ..tracking.clone()
+    };
+    session.set_tracking(Some(tracking));
+    reply.simple("OK")
+}
+
+/// `CLIENT TRACKINGINFO`: what the client has asked for.
+fn trackinginfo(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let none = Tracking::default();
+    let tracking = session.tracking();
+    let is_on = tracking.is_some();
+    let tracking = tracking.unwrap_or(&none);
+    let flags = [
+        (!is_on, "off"),
+        (is_on, "on"),
+        (tracking.broadcasts, "bcast"),
+        (tracking.opts_in, "optin"),
+        (tracking.opts_in && tracking.caching, "caching-yes"),
+        (tracking.opts_out, "optout"),
+        (tracking.opts_out && tracking.caching, "caching-no"),
+        (tracking.no_loop, "noloop"),
+    ];
+    let flags: Vec<_> = flags.iter().filter(|(set, _)| *set).collect();
+    reply.map(3, |fields| {
+        fields.pair("flags", |value| {
+            value.set(flags.len(), |items| {
+                for (_, name) in &flags {
+                    items.add(|item| item.bulk(name));
+                }
+            })
+        });
+        fields.pair("redirect", |value| value.integer(redirect(session)));
+        fields.pair("prefixes", |value| {
+            value.array(tracking.prefixes.len(), |items| {
+                for prefix in &tracking.prefixes {
+                    items.add(|item| item.bulk(prefix));
+                }
+            })
+        });
+    })
+}
+
+/// `CLIENT GETREDIR`: the client that is told instead of this one; 0 if none is, -1 if nothing is
+/// tracked.
+fn getredir(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    reply.integer(redirect(session))
+}
+
+fn redirect(session: &Session) -> i64 {
+    session
+        .tracking()
+        .map_or(-1, |tracking| tracking.redirect as i64)
+}

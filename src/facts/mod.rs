@@ -1,0 +1,421 @@
+//! What commands may know of the server, and what they may have it do.
+//!
+//! | file | what is known |
+//! |---|---|
+//! | `register.rs` | every client, wherever it is, and the mail that others leave for it |
+//! | `channels.rs` | who listens to which channel |
+//! | `pause.rs` | whether requests wait |
+//! | `stats.rs` | what the workers have done |
+//! | `slowlog.rs`, `spikes.rs` | what took long |
+//! | `control.rs` | what the server does when a command asks for it |
+
+pub(crate) mod channels;
+pub(crate) mod control;
+pub(crate) mod pause;
+pub(crate) mod register;
+pub(crate) mod slowlog;
+pub(crate) mod spikes;
+pub(crate) mod stats;
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use crate::command::{Command, Commands};
+use crate::config::Config;
+use crate::resp::Request;
+use crate::session::Session;
+use channels::Channels;
+use control::Control;
+use pause::Pause;
+use register::{Entry, Register};
+use slowlog::Slowlog;
+use spikes::Spikes;
+use stats::{Stats, Work};
+
+/// Shared by the server's threads and every session.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) commands: Commands,
+    /// The server itself, while there is one.
+    control: Weak<dyn Control>,
+    /// The configuration in force. Also held while it is put into force.
+    pub(crate) config: Mutex<Config>,
+    pub(crate) started: Instant,
+    /// Seconds since then, by the coarse clock: up to a second behind. Written by the clock's
+    /// thread.
+    pub(crate) now_s: AtomicU32,
+    /// 40 random hexadecimal digits, by which a restart is told from a server that went on.
+    pub(crate) run_id: String,
+    /// The port that is listened on, also where the system chose it.
+    pub(crate) port: u16,
+    /// Clients that were admitted and are not yet done with. Written by acceptor and workers.
+    pub(crate) clients: AtomicUsize,
+    /// Connections accepted, refused ones included. Written by the acceptor.
+    pub(crate) connections: Sum,
+    /// Connections refused. Written by the acceptor.
+    pub(crate) refused: Sum,
+    /// Clients closed because they did not read what they had subscribed to.
+    pub(crate) slow_readers: Sum,
+    /// Of the last second that is over. Written by the clock's thread.
+    rates: Mutex<Work>,
+    pub(crate) register: Register,
+    pub(crate) stats: Stats,
+    pub(crate) pause: Pause,
+    pub(crate) channels: Channels,
+    pub(crate) slowlog: Slowlog,
+    pub(crate) spikes: Spikes,
+    monitors: Mutex<Vec<Arc<Entry>>>,
+    /// A set of [`attention`]s.
+    attention: AtomicU8,
+    /// What the configuration says of things that are looked at while serving.
+    watched: Watched,
+}
+
+/// Why every request is looked at more closely than usual. Each costs a PING its speed.
+mod attention {
+    /// Somebody monitors.
+    pub(super) const MONITORS: u8 = 1;
+    /// Requests count as slow that are quick enough to be missed if not every one is timed.
+    pub(super) const SLOWLOG: u8 = 2;
+}
+
+/// A copy of some directives, to be read without the lock.
+#[derive(Debug)]
+struct Watched {
+    wants_password: AtomicBool,
+    slower_than_us: AtomicI64,
+    slowlog_length_max: AtomicUsize,
+    spike_ms: AtomicU64,
+    keeps_durations: AtomicBool,
+}
+
+/// A number of events since the last reset.
+#[derive(Debug, Default)]
+pub(crate) struct Sum {
+    ever: AtomicU64,
+    before_reset: AtomicU64,
+}
+
+impl Sum {
+    /// Counts one more. Gives how many there were before, resets or not.
+    pub(crate) fn count(&self) -> u64 {
+        self.ever.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        let before = self.before_reset.load(Ordering::Relaxed);
+        self.ever.load(Ordering::Relaxed).saturating_sub(before)
+    }
+
+    fn reset(&self) {
+        let ever = self.ever.load(Ordering::Relaxed);
+        self.before_reset.store(ever, Ordering::Relaxed);
+    }
+}
+
+impl Facts {
+    pub(crate) fn new(
+        mut commands: Commands,
+        control: Weak<dyn Control>,
+        config: Config,
+        port: u16,
+    ) -> Self {
+        let count = commands.number();
+        let facts = Self {
+            commands,
+            control,
+            started: Instant::now(),
+            now_s: AtomicU32::new(0),
+            run_id: random_id(),
+            port,
+            clients: AtomicUsize::new(0),
+            connections: Sum::default(),
+            refused: Sum::default(),
+            slow_readers: Sum::default(),
+            rates: Mutex::default(),
+            register: Register::default(),
+            stats: Stats::new(count),
+            pause: Pause::default(),
+            channels: Channels::default(),
+            slowlog: Slowlog::default(),
+            spikes: Spikes::default(),
+            monitors: Mutex::default(),
+            attention: AtomicU8::new(0),
+            watched: Watched {
+                wants_password: AtomicBool::new(false),
+                slower_than_us: AtomicI64::new(0),
+                slowlog_length_max: AtomicUsize::new(0),
+                spike_ms: AtomicU64::new(0),
+                keeps_durations: AtomicBool::new(true),
+            },
+            config: Mutex::new(config),
+        };
+        facts.follow(&facts.config.lock());
+        facts
+    }
+
+    /// Facts of a server that has no command and can do nothing.
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Self {
+        let control: Weak<tests::Nobody> = Weak::new();
+        Self::new(Commands::empty(), control, Config::default(), 0)
+    }
+
+    /// Takes over what is read without the configuration's lock.
+    pub(crate) fn follow(&self, config: &Config) {
+        let Watched {
+            wants_password,
+            slower_than_us,
+            slowlog_length_max,
+            spike_ms,
+            keeps_durations,
+        } = &self.watched;
+        wants_password.store(config.requirepass.is_some(), Ordering::Relaxed);
+        let slow_us = config.slowlog_log_slower_than_us;
+        slower_than_us.store(slow_us, Ordering::Relaxed);
+        slowlog_length_max.store(config.slowlog_max_len, Ordering::Relaxed);
+        spike_ms.store(config.latency_monitor_threshold_ms, Ordering::Relaxed);
+        keeps_durations.store(config.latency_tracking, Ordering::Relaxed);
+        self.attend(
+            attention::SLOWLOG,
+            (0..SURELY_NOTICED_US).contains(&slow_us),
+        );
+    }
+
+    /// The server; `None` when it is no more.
+    pub(crate) fn control(&self) -> Option<Arc<dyn Control>> {
+        self.control.upgrade()
+    }
+
+    pub(crate) fn now_s(&self) -> u32 {
+        self.now_s.load(Ordering::Relaxed)
+    }
+
+    /// What was done in the last second that is over.
+    pub(crate) fn rates(&self) -> Work {
+        *self.rates.lock()
+    }
+
+    pub(crate) fn set_rates(&self, rates: Work) {
+        *self.rates.lock() = rates;
+    }
+
+    /// Whether new clients have to say a password.
+    pub(crate) fn wants_password(&self) -> bool {
+        self.watched.wants_password.load(Ordering::Relaxed)
+    }
+
+    /// Whether every request has to be timed and told of.
+    #[inline]
+    pub(crate) fn is_attentive(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) != 0
+    }
+
+    fn attend(&self, to: u8, wanted: bool) {
+        if wanted {
+            self.attention.fetch_or(to, Ordering::Relaxed);
+        } else {
+            self.attention.fetch_and(!to, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether durations are kept one by one: `latency-tracking`.
+    pub(crate) fn keeps_durations(&self) -> bool {
+        self.watched.keeps_durations.load(Ordering::Relaxed)
+    }
+
+    /// Notes how long a request took, if that was long, and tells those who monitor.
+    pub(crate) fn note(
+        &self,
+        command: &Command,
+        request: &Request<'_>,
+        entry: &Entry,
+        took: Duration,
+    ) {
+        let slower_than_us = self.watched.slower_than_us.load(Ordering::Relaxed);
+        let is_slow = u64::try_from(slower_than_us)
+            .is_ok_and(|slower_than_us| took.as_micros() >= u128::from(slower_than_us));
+        if is_slow && command.is_shown_in_slowlog() {
+            let length_max = self.watched.slowlog_length_max.load(Ordering::Relaxed);
+            let words = command.words_to_show(request);
+            self.slowlog.add(&words, took, entry, length_max);
+        }
+        let spike_ms = self.watched.spike_ms.load(Ordering::Relaxed);
+        let took_ms = took.as_millis() as u64;
+        if spike_ms > 0 && took_ms >= spike_ms {
+            let event = if command.is_fast() {
+                "fast-command"
+            } else {
+                "command"
+            };
+            self.spikes.add(event, took_ms);
+        }
+        if self.attention.load(Ordering::Relaxed) & attention::MONITORS != 0
+            && command.is_shown_to_monitors()
+        {
+            self.tell_monitors(&command.words_to_show(request), entry);
+        }
+    }
+
+    /// From now on the client is told of every request.
+    pub(crate) fn add_monitor(&self, entry: &Arc<Entry>) {
+        let mut monitors = self.monitors.lock();
+        monitors.retain(|monitor| monitor.id != entry.id);
+        monitors.push(Arc::clone(entry));
+        self.attend(attention::MONITORS, true);
+    }
+
+    fn remove_monitor(&self, entry: &Entry) {
+        let mut monitors = self.monitors.lock();
+        monitors.retain(|monitor| monitor.id != entry.id);
+        self.attend(attention::MONITORS, !monitors.is_empty());
+    }
+
+    fn tell_monitors(&self, words: &[&[u8]], entry: &Entry) {
+        let line = monitor_line(now_since_1970(), words, entry);
+        let now_s = self.now_s();
+        let monitors = self.monitors.lock();
+        let told = monitors
+            .iter()
+            .filter(|monitor| monitor.post(&line, now_s))
+            .map(|monitor| monitor.place);
+        let told: Vec<_> = told.collect();
+        drop(monitors);
+        self.nudge(&told);
+    }
+
+    /// Has the clients at these places served, so that they see their mail.
+    pub(crate) fn nudge(&self, places: &[usize]) {
+        if let Some(control) = self.control() {
+            for &place in places {
+                control.nudge(place);
+            }
+        }
+    }
+
+    /// Has a client that goes be told of nothing any more.
+    pub(crate) fn forget_listener(&self, session: &Session) {
+        let entry = session.entry();
+        if let Some(subscriptions) = session.subscriptions() {
+            self.channels.forget_all(entry, subscriptions);
+        }
+        if entry.has(register::flag::MONITOR) {
+            self.remove_monitor(entry);
+        }
+    }
+
+    /// Has every count begin at 0 again: `CONFIG RESETSTAT`.
+    pub(crate) fn reset_stats(&self) {
+        self.stats.reset();
+        for sum in [&self.connections, &self.refused, &self.slow_readers] {
+            sum.reset();
+        }
+    }
+}
+
+/// What `MONITOR` shows of a request: when, by whom, and its words, quoted (`sdscatrepr`).
+fn monitor_line(now: Duration, words: &[&[u8]], entry: &Entry) -> Vec<u8> {
+    let database = entry.database.load(Ordering::Relaxed);
+    let mut line = format!(
+        "+{}.{:06} [{database} {}]",
+        now.as_secs(),
+        now.subsec_micros(),
+        entry.peer_addr
+    )
+    .into_bytes();
+    for word in words {
+        line.extend_from_slice(b" \"");
+        for &byte in *word {
+            match byte {
+                b'\\' | b'"' => line.extend_from_slice(&[b'\\', byte]),
+                b'\n' => line.extend_from_slice(b"\\n"),
+                b'\r' => line.extend_from_slice(b"\\r"),
+                b'\t' => line.extend_from_slice(b"\\t"),
+                7 => line.extend_from_slice(b"\\a"),
+                8 => line.extend_from_slice(b"\\b"),
+                b' '..=b'~' => line.push(byte),
+                _ => line.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+            }
+        }
+        line.push(b'"');
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}
+
+/// By the system's clock. One that stands before 1970 is set wrong, and 0 says so as well as
+/// anything.
+pub(crate) fn now_since_1970() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Microseconds: requests that are to be noted as slow although they took less than this have to be
+/// timed each, because a command that never blocks can take so long any time.
+const SURELY_NOTICED_US: i64 = 1_000;
+
+fn random_id() -> String {
+    let number = || u128::from(RandomState::new().build_hasher().finish());
+    let (high, low) = (number() << 64 | number(), number() & 0xffff_ffff);
+    format!("{high:032x}{low:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control::{NotRewritten, Unchanged};
+
+    /// Stands for the server where there is none.
+    #[derive(Debug)]
+    pub(super) struct Nobody;
+
+    impl Control for Nobody {
+        fn nudge(&self, _: usize) {}
+
+        fn follow_pause(&self) {}
+
+        fn scene(&self) -> control::Scene {
+            control::Scene::default()
+        }
+
+        fn drain(self: Arc<Self>) {}
+
+        fn change_config(
+            self: Arc<Self>,
+            _: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
+        ) -> Result<(), Unchanged> {
+            Ok(())
+        }
+
+        fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten> {
+            Err(NotRewritten::NoFile)
+        }
+    }
+
+    #[test]
+    fn a_monitor_sees_every_byte() {
+        let entry = Entry::for_test(0, ([127, 0, 0, 1], 5000).into());
+        let now = Duration::new(1_700_000_000, 1_234_000);
+        let words: [&[u8]; 3] = [b"ECHO", b"", b"a \"\\\r\n\t\x07\x08\0\xff"];
+        assert_eq!(
+            String::from_utf8_lossy(&monitor_line(now, &words, &entry)),
+            "+1700000000.001234 [0 127.0.0.1:5000] \"ECHO\" \"\" \
+             \"a \\\"\\\\\\r\\n\\t\\a\\b\\x00\\xff\"\r\n"
+        );
+    }
+
+    #[test]
+    fn an_id_has_40_hexadecimal_digits_and_is_another_every_time() {
+        let id = random_id();
+        assert!(id.len() == 40 && id.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        assert_ne!(id, random_id());
+    }
+}

@@ -1,0 +1,288 @@
+//! The register: every client there is, wherever it is (queued, being served, parked), as far as
+//! others may know of it, and the mail that they leave for it.
+//!
+//! A client's value has one owner at a time and nobody else can look at it. So what others need is
+//! kept apart from it, in its entry here: the owner writes, all may read. Only the mail goes the
+//! other way.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::resp::Protocol;
+
+/// All clients by their numbers. The lock is taken when a client comes or goes, and by who asks for
+/// others; never for a request about oneself.
+#[derive(Debug, Default)]
+pub(crate) struct Register {
+    entries: Mutex<BTreeMap<u64, Arc<Entry>>>,
+}
+
+impl Register {
+    pub(crate) fn add(&self, entry: &Arc<Entry>) {
+        self.entries.lock().insert(entry.id, Arc::clone(entry));
+    }
+
+    pub(crate) fn remove(&self, id: u64) {
+        self.entries.lock().remove(&id);
+    }
+
+    pub(crate) fn find(&self, id: u64) -> Option<Arc<Entry>> {
+        self.entries.lock().get(&id).map(Arc::clone)
+    }
+
+    /// Every entry, in the order in which the clients came.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.lock().values().map(Arc::clone).collect()
+    }
+}
+
+/// What others may know of a client. Its owner writes, with the exception of the mail; each value
+/// is read on its own, so that no order among them matters.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Counted from 1 as connections come, never used twice.
+    pub(crate) id: u64,
+    /// Its slot in parking.
+    pub(crate) place: usize,
+    pub(crate) peer_addr: SocketAddr,
+    /// Shared by all who came to the same.
+    pub(crate) local_addr: Arc<SocketAddr>,
+    /// The number of its socket's descriptor.
+    pub(crate) descriptor: i32,
+    /// When it came, by the coarse clock.
+    pub(crate) came_at_s: u32,
+    /// When it was last served, by the coarse clock. It is also what `timeout` counts from.
+    pub(crate) active_at_s: AtomicU32,
+    /// Bytes that it sent and that wait to be served.
+    held_bytes: AtomicU32,
+    /// Bytes of replies that its socket has not taken.
+    owed_bytes: AtomicU32,
+    /// Channels and patterns that it is subscribed to.
+    pub(crate) channels: AtomicU32,
+    pub(crate) patterns: AtomicU32,
+    /// The index of the command that it sent last, or [`NO_COMMAND`].
+    pub(crate) command: AtomicU16,
+    pub(crate) database: AtomicU8,
+    /// A set of [`flag`]s.
+    flags: AtomicU8,
+    resp3: AtomicBool,
+    /// Something is in the mail that its owner has not read: always true while it is not empty.
+    has_mail: AtomicBool,
+    /// `None` as long as it has said nothing.
+    said: Mutex<Option<Box<Said>>>,
+    /// `None` while there is none.
+    mail: Mutex<Option<Box<Mail>>>,
+}
+
+/// What a client says of itself, each empty at first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
+    pub(crate) name: Box<[u8]>,
+    pub(crate) library_name: Box<[u8]>,
+    pub(crate) library_version: Box<[u8]>,
+    /// The client that is to be told of changed keys instead of it; 0 if there is none.
+    pub(crate) redirect: u64,
+}
+
+/// What others have left for a client.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    /// Whole messages, as they are to be sent.
+    pub(crate) messages: Vec<u8>,
+    /// It is to be closed.
+    pub(crate) sentence: Option<Sentence>,
+    /// Since when there is more than a reader who keeps up would leave, by the coarse clock.
+    full_since_s: Option<u32>,
+}
+
+/// Why others close a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sentence {
+    /// `CLIENT KILL`.
+    Killed,
+    /// It does not read what it subscribed to.
+    SlowReader,
+}
+
+/// What the index of a client's last command is before it has sent one.
+pub(crate) const NO_COMMAND: u16 = u16::MAX;
+
+/// What may be set in an entry's flags.
+pub(crate) mod flag {
+    pub(crate) const MONITOR: u8 = 1;
+    pub(crate) const SUBSCRIBER: u8 = 1 << 1;
+    pub(crate) const TRACKING: u8 = 1 << 2;
+    pub(crate) const NO_EVICT: u8 = 1 << 3;
+    pub(crate) const NO_TOUCH: u8 = 1 << 4;
+    pub(crate) const PAUSED: u8 = 1 << 5;
+    pub(crate) const CLOSING: u8 = 1 << 6;
+}
+
+impl Entry {
+    pub(crate) fn new(
+        id: u64,
+        place: usize,
+        peer_addr: SocketAddr,
+        local_addr: Arc<SocketAddr>,
+        descriptor: i32,
+        now_s: u32,
+    ) -> Self {
+        Self {
+            id,
+            place,
+            peer_addr,
+            local_addr,
+            descriptor,
+            came_at_s: now_s,
+            active_at_s: AtomicU32::new(now_s),
+            held_bytes: AtomicU32::new(0),
+            owed_bytes: AtomicU32::new(0),
+            channels: AtomicU32::new(0),
+            patterns: AtomicU32::new(0),
+            command: AtomicU16::new(NO_COMMAND),
+            database: AtomicU8::new(0),
+            flags: AtomicU8::new(0),
+            resp3: AtomicBool::new(false),
+            has_mail: AtomicBool::new(false),
+            said: Mutex::default(),
+            mail: Mutex::default(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(place: usize, addr: SocketAddr) -> Self {
+        Self::new(1, place, addr, Arc::new(addr), 0, 0)
+    }
+
+    /// Bytes that it sent and that wait to be served.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed) as usize
+    }
+
+    /// Bytes of replies that its socket has not taken.
+    pub(crate) fn owed_bytes(&self) -> usize {
+        self.owed_bytes.load(Ordering::Relaxed) as usize
+    }
+
+    /// Notes when the client was last served, and what is left to do for it. More than 4 GiB count
+    /// as that.
+    pub(crate) fn publish(&self, now_s: u32, held_bytes: usize, owed_bytes: usize) {
+        let clamped = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.active_at_s.store(now_s, Ordering::Relaxed);
+        self.held_bytes
+            .store(clamped(held_bytes), Ordering::Relaxed);
+        self.owed_bytes
+            .store(clamped(owed_bytes), Ordering::Relaxed);
+    }
+
+    pub(crate) fn said(&self) -> Said {
+        self.said.lock().as_deref().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn say(&self, change: impl FnOnce(&mut Said)) {
+        change(self.said.lock().get_or_insert_default());
+    }
+
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags.load(Ordering::Relaxed) & flag != 0
+    }
+
+    /// Only the client's owner calls this.
+    pub(crate) fn set(&self, flag: u8, value: bool) {
+        let flags = self.flags.load(Ordering::Relaxed);
+        let flags = if value { flags | flag } else { flags & !flag };
+        self.flags.store(flags, Ordering::Relaxed);
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        if self.resp3.load(Ordering::Relaxed) {
+            Protocol::Resp3
+        } else {
+            Protocol::Resp2
+        }
+    }
+
+    pub(crate) fn set_protocol(&self, protocol: Protocol) {
+        self.resp3
+            .store(protocol == Protocol::Resp3, Ordering::Relaxed);
+    }
+
+    /// Leaves a message for the client. Gives whether its owner has to be told; if not, it was
+    /// told before and has not come to its mail yet.
+    ///
+    /// Who does not read is to be closed when too much waits: see [`MESSAGES_BYTES_MAX`].
+    #[must_use]
+    pub(crate) fn post(&self, message: &[u8], now_s: u32) -> bool {
+        let mut mail = self.mail.lock();
+        let mail = mail.get_or_insert_default();
+        if mail.sentence.is_some() {
+            return false;
+        }
+        mail.messages.extend_from_slice(message);
+        let waiting = mail.messages.len() + self.owed_bytes();
+        if waiting <= MESSAGES_BYTES_SOFT {
+            mail.full_since_s = None;
+        } else {
+            let since_s = *mail.full_since_s.get_or_insert(now_s);
+            if waiting > MESSAGES_BYTES_MAX || now_s - since_s > MESSAGES_S_SOFT {
+                mail.messages = Vec::new();
+                mail.sentence = Some(Sentence::SlowReader);
+            }
+        }
+        // Under the lock, as in `take_mail`. A sentence wants to be read at once, even by who is
+        // blocked and therefore left its messages where they are.
+        !self.has_mail.swap(true, Ordering::Relaxed) || mail.sentence.is_some()
+    }
+
+    /// Has the client closed, for the reason that was given first. Its owner has to be told.
+    pub(crate) fn condemn(&self, sentence: Sentence) {
+        let mut mail = self.mail.lock();
+        let mail = mail.get_or_insert_default();
+        mail.sentence.get_or_insert(sentence);
+        mail.messages = Vec::new();
+        self.has_mail.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is mail. Who was told under a lock that its own thread has taken since (a
+    /// slot's, the queue's) sees it.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.has_mail.load(Ordering::Relaxed)
+    }
+
+    /// Why others close it, if they do.
+    pub(crate) fn sentence(&self) -> Option<Sentence> {
+        self.mail.lock().as_ref()?.sentence
+    }
+
+    /// Takes the messages.
+    pub(crate) fn take_messages(&self) -> Vec<u8> {
+        let mut mail = self.mail.lock();
+        let is_condemned = mail.as_ref().is_some_and(|mail| mail.sentence.is_some());
+        self.has_mail.store(is_condemned, Ordering::Relaxed);
+        if is_condemned {
+            return Vec::new();
+        }
+        mail.take().map_or_else(Vec::new, |mail| mail.messages)
+    }
+
+    /// Bytes of messages that wait.
+    pub(crate) fn mail_bytes(&self) -> usize {
+        let mail = self.mail.lock();
+        mail.as_ref().map_or(0, |mail| mail.messages.len())
+    }
+}
+
+/// Bytes of messages that may wait for a client, together with what it is owed otherwise; one more
+/// and it is closed. Redis's hard limit for subscribers (`client-output-buffer-limit pubsub`).
+const MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// More bytes of messages than this may wait for [`MESSAGES_S_SOFT`] seconds only: Redis's soft
+/// limit.
+const MESSAGES_BYTES_SOFT: usize = 8 * 1024 * 1024;
+
+/// As Redis.
+const MESSAGES_S_SOFT: u32 = 60;

@@ -1,0 +1,106 @@
+//! The latency monitor: the seconds in which a command took longer than
+//! `latency-monitor-threshold`. Redis's `src/latency.c`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use parking_lot::Mutex;
+
+use super::now_since_1970;
+
+/// What was noticed, by the event's name: `command`, or `fast-command` for those of constant time.
+#[derive(Debug, Default)]
+pub(crate) struct Spikes(Mutex<BTreeMap<&'static str, Series>>);
+
+/// The spikes of one event.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Series {
+    /// The latest behind; one for each second that had any.
+    pub(crate) spikes: VecDeque<Spike>,
+    /// The longest ever, in milliseconds.
+    pub(crate) longest_ms: u64,
+}
+
+/// The longest duration of a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spike {
+    /// Seconds since 1970.
+    pub(crate) at_s: u64,
+    pub(crate) took_ms: u64,
+}
+
+impl Spikes {
+    pub(crate) fn add(&self, event: &'static str, took_ms: u64) {
+        self.add_at(now_since_1970().as_secs(), event, took_ms);
+    }
+
+    fn add_at(&self, at_s: u64, event: &'static str, took_ms: u64) {
+        let mut events = self.0.lock();
+        let series = events.entry(event).or_default();
+        series.longest_ms = series.longest_ms.max(took_ms);
+        match series.spikes.back_mut() {
+            Some(last) if last.at_s == at_s => last.took_ms = last.took_ms.max(took_ms),
+            _ => series.spikes.push_back(Spike { at_s, took_ms }),
+        }
+        if series.spikes.len() > SPIKES_MAX {
+            series.spikes.pop_front();
+        }
+    }
+
+    /// Every event that had a spike.
+    pub(crate) fn all(&self) -> Vec<(&'static str, Series)> {
+        let events = self.0.lock();
+        events
+            .iter()
+            .map(|(name, series)| (*name, series.clone()))
+            .collect()
+    }
+
+    /// Forgets the events that are `meant`. Gives how many those were.
+    pub(crate) fn reset(&self, meant: impl Fn(&str) -> bool) -> usize {
+        let mut events = self.0.lock();
+        let before = events.len();
+        events.retain(|name, _| !meant(name));
+        before - events.len()
+    }
+}
+
+/// Redis's `LATENCY_TS_LEN`.
+const SPIKES_MAX: usize = 160;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_one_spike_and_a_series_160() {
+        let spikes = Spikes::default();
+        spikes.add_at(1, "command", 20);
+        spikes.add_at(1, "command", 30);
+        spikes.add_at(1, "command", 10);
+        let series = spikes.all().remove(0).1;
+        assert_eq!(
+            series.spikes,
+            [Spike {
+                at_s: 1,
+                took_ms: 30
+            }]
+        );
+        for at_s in 2..500 {
+            spikes.add_at(at_s, "command", 5);
+        }
+        let series = spikes.all().remove(0).1;
+        assert_eq!(series.spikes.len(), SPIKES_MAX);
+        assert_eq!(series.longest_ms, 30);
+        assert_eq!(series.spikes.back().map(|spike| spike.at_s), Some(499));
+    }
+
+    #[test]
+    fn what_is_reset_is_counted() {
+        let spikes = Spikes::default();
+        spikes.add("command", 1);
+        spikes.add("fast-command", 1);
+        assert_eq!(spikes.reset(|name| name == "command"), 1);
+        assert_eq!(spikes.reset(|_| true), 1);
+        assert!(spikes.all().is_empty());
+    }
+}
