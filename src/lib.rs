@@ -43,20 +43,20 @@
 //! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 3 s behind our end |
 //!
 //! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `crew.rs` (the
-//! threads), `deadlines.rs` (the clock), `facts.rs` (what commands may know of the server),
-//! `host.rs` (what the program does for CONFIG), `listen.rs`, `open_files.rs`, `server.rs` (wiring,
-//! start and stop), `config/`.
+//! threads), `deadlines.rs` (the clock), `facts/` (what commands may know of the server and of other
+//! clients), `host.rs` (what the program around the server does), `listen.rs`, `open_files.rs`,
+//! `server.rs` (wiring, start and stop), `config/`.
 //!
 //! # What holds throughout
 //!
 //! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
 //!   socket.
 //! - Locks, in the order in which they may be held together: rewriting → configuration → crew or
-//!   life; watch → slot. Each other lock is held alone.
+//!   life; watch → slot; channels or monitors → a client's mail. Each other lock is held alone.
 //! - `resp` needs only std and knows neither sockets nor commands; `command` names no socket;
 //!   `connection` names no command. `tests/layers.rs` checks it.
 //! - On the way of a PING: no allocation, no lock but a slot's, the watch and the queue's, no log
-//!   line, no clock.
+//!   line; the clock once in 64.
 //! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
 
 mod acceptor;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
@@ -476,6 +477,10 @@ impl Control for Shared {
     fn follow_pause(&self) {
         self.clock.look();
         self.release_the_paused();
+    }
+
+    fn config_file(&self) -> Option<PathBuf> {
+        self.host.get()?.config_file().map(Path::to_owned)
     }
 
     fn scene(&self) -> Scene {

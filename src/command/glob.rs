@@ -8,7 +8,7 @@ pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     matches_folded(pattern, text, |byte| byte.to_ascii_lowercase())
 }
 
-/// As [`matches`], but capitals are not small letters.
+/// As [`matches()`], but capitals are not small letters.
 pub(crate) fn matches_case(pattern: &[u8], text: &[u8]) -> bool {
     matches_folded(pattern, text, |byte| byte)
 }

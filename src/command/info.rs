@@ -107,7 +107,16 @@ fn server(facts: &Facts, lines: &mut Lines<'_>) {
     if let Ok(path) = env::current_exe() {
         lines.add("executable", path.display());
     }
-    lines.add("workers", facts.config.lock().worker_count());
+    let config_file = facts.control().and_then(|control| control.config_file());
+    lines.add("config_file", config_file.unwrap_or_default().display());
+    let (workers, bind) = {
+        let config = facts.config.lock();
+        (config.worker_count(), config.bind.clone())
+    };
+    lines.add("workers", workers);
+    let bind: Vec<_> = bind.iter().map(|addr| format!("bind={addr}")).collect();
+    let (bind, port) = (bind.join(","), facts.port);
+    lines.add("listener0", format_args!("name=tcp,{bind},port={port}"));
 }
 
 fn clients(facts: &Facts, lines: &mut Lines<'_>) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -16,6 +17,9 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     /// Follows a change of the pause: ends it in time, and has those served who waited if it is
     /// over.
     fn follow_pause(&self);
+
+    /// The file that the configuration came from, if there is one.
+    fn config_file(&self) -> Option<PathBuf>;
 
     /// What the pool is doing.
     fn scene(&self) -> Scene;

@@ -382,6 +382,10 @@ mod tests {
 
         fn follow_pause(&self) {}
 
+        fn config_file(&self) -> Option<std::path::PathBuf> {
+            None
+        }
+
         fn scene(&self) -> control::Scene {
             control::Scene::default()
         }
