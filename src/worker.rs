@@ -308,14 +308,18 @@ impl Batch<'_> {
     ) -> Result<(usize, Option<Pause>), Closed> {
         let held = self.held();
         let mut served = 0;
-        // The request before, if it was one that could be run: its length, and what it resolved to.
+        // What stands directly before `served`, if it is a request that names a command: its length,
+        // and the command.
         let mut before = None;
         loop {
             if self.budget.requests == 0 {
                 return Ok((served, Some(Pause::Spent)));
             }
-            self.budget.requests -= 1;
             let rest = &bytes[served..];
+            if rest.is_empty() {
+                return Ok((served, None));
+            }
+            self.budget.requests -= 1;
             // A pipeline is mostly the same request again and again; the same bytes mean the same.
             let same =
                 before.filter(|&(length, _)| begins_with(rest, &bytes[served - length..served]));
@@ -330,6 +334,7 @@ impl Batch<'_> {
                 };
                 let Some(request) = parser.request(rest) else {
                     served += length;
+                    before = None;
                     continue;
                 };
                 (length, self.facts.commands.resolve(&request))

@@ -170,6 +170,7 @@ fn transcripts() -> Vec<Transcript> {
         (ECHO, End::Open),
         (UNKNOWN, End::Open),
         (NOTHING, End::Open),
+        (REPEATED, End::Open),
         (UNFINISHED, End::Unfinished),
         (QUIT, End::Closed),
         (NOT_RESP, End::Closed),
@@ -281,6 +282,24 @@ const PING: Table = &[
     (
         b"*3\r\n$4\r\nPING\r\n$0\r\n\r\n$0\r\n\r\n",
         WRONG_NUMBER_FOR_PING,
+    ),
+];
+
+/// In a batch, the same bytes again are not parsed again; these only look like the same.
+const REPEATED: Table = &[
+    (b"PING\r\nPING\r\nPING\r\n", b"+PONG\r\n+PONG\r\n+PONG\r\n"),
+    (
+        b"PING a\r\nPING a\r\nPING\r\n",
+        b"$1\r\na\r\n$1\r\na\r\n+PONG\r\n",
+    ),
+    // What stands in front of the second request is not a request, but ends with its bytes.
+    (
+        b"PING\r\n\r\nNG\r\n\r\n",
+        b"+PONG\r\n-ERR unknown command 'NG', with args beginning with: \r\n",
+    ),
+    (
+        b"*1\r\n$4\r\nPING\r\n*0\r\n$4\r\nPING\r\n*0\r\n",
+        b"+PONG\r\n-ERR unknown command '$4', with args beginning with: \r\n+PONG\r\n",
     ),
 ];
 
