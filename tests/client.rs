@@ -6,17 +6,39 @@ mod common;
 use std::thread;
 
 use common::TestServer;
-use redis::{Client, Connection, cmd, pipe};
+use redis::{Client, Connection, Value, cmd, pipe};
 
 fn connect(server: &TestServer) -> Connection {
-    let client = Client::open(format!("redis://{}", server.addr)).expect("an address");
+    connect_with(server, "")
+}
+
+/// Connects with what `options` say behind the address.
+fn connect_with(server: &TestServer, options: &str) -> Connection {
+    let address = format!("redis://{}/{options}", server.addr);
+    let client = Client::open(address).expect("an address");
     client.get_connection().expect("the handshake is survived")
 }
 
 #[test]
-fn it_pings_echoes_and_pipelines() {
+fn it_pings_echoes_and_pipelines_in_resp2_and_in_resp3() {
     let server = TestServer::start(2);
-    let mut connection = connect(&server);
+    pings_echoes_and_pipelines(connect(&server));
+    pings_echoes_and_pipelines(connect_with(&server, "?protocol=resp3"));
+}
+
+/// HELLO answers by a map in RESP3 alone.
+#[test]
+fn it_speaks_the_protocol_that_it_asks_for() {
+    let server = TestServer::start(2);
+    for (options, is_map) in [("", false), ("?protocol=resp3", true)] {
+        let hello: Value = cmd("HELLO")
+            .query(&mut connect_with(&server, options))
+            .expect("an introduction");
+        assert_eq!(matches!(hello, Value::Map(_)), is_map, "{hello:?}");
+    }
+}
+
+fn pings_echoes_and_pipelines(mut connection: Connection) {
     assert_eq!(cmd("PING").query(&mut connection), Ok("PONG".to_owned()));
     assert_eq!(
         cmd("PING").arg("hello").query(&mut connection),

@@ -5,7 +5,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,8 +17,12 @@ use crate::common::{PATIENCE, Peer};
 /// A running process, both of whose outputs are read as they come, so that it never waits for us.
 pub(crate) struct Process {
     child: Child,
+    // `None` once there is nothing more for it to read.
+    stdin: Option<ChildStdin>,
     stdout: Output,
     stderr: Output,
+    // Bytes of the standard output that `expect` has already passed.
+    passed: usize,
 }
 
 /// What a process has left behind.
@@ -36,6 +40,14 @@ impl Process {
 
     /// Starts `command`, which is to read `input`. Short inputs only: a pipe holds them.
     pub(crate) fn start_with_input(command: &mut Command, input: &str) -> Self {
+        let mut process = Self::start_dialogue(command);
+        process.say(input);
+        process.stdin = None;
+        process
+    }
+
+    /// Starts `command`, which is to read what [`Self::say`] tells it.
+    pub(crate) fn start_dialogue(command: &mut Command) -> Self {
         let spawned = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -47,16 +59,44 @@ impl Process {
             Err(error) if error.kind() == ErrorKind::NotFound => panic!("{}", missing(&name)),
             Err(error) => panic!("cannot run {name}: {error}"),
         };
-        let mut stdin = child.stdin.take().expect("it is piped");
+        let stdin = child.stdin.take();
         let stdout = Output::of(child.stdout.take().expect("it is piped"));
         let stderr = Output::of(child.stderr.take().expect("it is piped"));
-        // A process that has ended without reading its input says by its status what that means.
-        let _ = stdin.write_all(input.as_bytes());
         Self {
             child,
+            stdin,
             stdout,
             stderr,
+            passed: 0,
         }
+    }
+
+    /// Writes `text` to the process's standard input.
+    pub(crate) fn say(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().expect("its input is still open");
+        // A process that has ended without reading its input says by its status what that means.
+        let _ = stdin.write_all(text.as_bytes());
+    }
+
+    /// Waits until the process prints `text`, behind all that earlier calls have waited for. Gives
+    /// what stands before it.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, text: &str) -> String {
+        let find = |bytes: &[u8]| {
+            let rest = &bytes[self.passed..];
+            rest.windows(text.len())
+                .position(|part| part == text.as_bytes())
+        };
+        self.stdout
+            .wait(Instant::now() + PATIENCE, |bytes| find(bytes).is_some());
+        let bytes = self.stdout.bytes();
+        let Some(before) = find(&bytes) else {
+            let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
+            panic!("it does not print {text:?} but {stdout:?} and {stderr:?}");
+        };
+        let start = self.passed;
+        self.passed += before + text.len();
+        String::from_utf8_lossy(&bytes[start..start + before]).into_owned()
     }
 
     /// Sends the signal `name`, such as `TERM`.
@@ -102,13 +142,14 @@ impl Ended {
     }
 }
 
-/// respool as a process of its own, on a free port of the loopback. There is one at a time: the
-/// limits of time in these tests are for a server that has the machine to itself.
+/// respool as a process of its own, on a free port of the loopback. There is one at a time, unless
+/// it is started beside others: the limits of time in most of these tests are for a server that has
+/// the machine to itself.
 pub(crate) struct Respool {
     process: Process,
     pub(crate) addr: SocketAddr,
     // Dropped last, when the process has ended.
-    _alone: MutexGuard<'static, ()>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 static ALONE: Mutex<()> = Mutex::new(());
@@ -116,16 +157,26 @@ static ALONE: Mutex<()> = Mutex::new(());
 impl Respool {
     /// The program with so many workers, and one line in its log for each client that comes.
     pub(crate) fn start(workers: usize) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
-        command.args(["--loglevel", "verbose", "--workers", &workers.to_string()]);
-        Self::run(&mut command, PATIENCE)
+        Self::run(&mut respool(workers), PATIENCE)
+    }
+
+    /// As [`Self::start`], but others may run at the same time.
+    pub(crate) fn start_beside_others(workers: usize) -> Self {
+        Self::listen(&mut respool(workers), PATIENCE, None)
     }
 
     /// `command`, which is to run respool with the arguments that are added to it. It is listening
     /// when this returns.
     pub(crate) fn run(command: &mut Command, patience: Duration) -> Self {
+        Self::listen(command, patience, Some(ALONE.lock()))
+    }
+
+    fn listen(
+        command: &mut Command,
+        patience: Duration,
+        alone: Option<MutexGuard<'static, ()>>,
+    ) -> Self {
         command.args(["--bind", "127.0.0.1", "--port", "0"]);
-        let alone = ALONE.lock();
         let process = Process::start(command);
         let line = process.stdout.line_by(Instant::now() + patience);
         let Some(addr) = line.as_deref().and_then(answers_on) else {
@@ -161,6 +212,12 @@ impl Respool {
         self.signal("TERM");
         self.ended(PATIENCE).without_complaint()
     }
+}
+
+fn respool(workers: usize) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    command.args(["--loglevel", "verbose", "--workers", &workers.to_string()]);
+    command
 }
 
 /// The first address in the line that the program greets with.
@@ -227,6 +284,10 @@ impl Output {
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.0.lock().bytes).into_owned()
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.0.0.lock().bytes.clone()
     }
 }
