@@ -3,8 +3,9 @@
 #
 #   tests/run.sh
 #
-# It installs redis-cli and redis-benchmark first if they are missing and it can; otherwise it says what
-# to install.
+# It installs redis-cli and redis-benchmark first if they are missing and it can; otherwise it says
+# what to install. So it does with the other programs that real clients need, but goes on without
+# them: what they are missed for is not run, and the report says so.
 set -eu
 
 say() {
@@ -16,44 +17,70 @@ fail() {
     exit 1
 }
 
-# The names of the tools that are not installed.
-missing_tools() {
-    for tool in redis-cli redis-benchmark; do
-        command -v "$tool" >/dev/null || printf '%s ' "$tool"
+# Those of the named programs that are not installed.
+missing() {
+    for program in "$@"; do
+        command -v "$program" >/dev/null || printf '%s ' "$program"
     done
 }
 
-install_redis_tools() {
-    advice="install redis-tools (Debian, Ubuntu: apt-get install redis-tools) or redis (Fedora, Homebrew)"
-    command -v apt-get >/dev/null || fail "$advice"
+# Runs a command as root, if that is allowed without asking.
+as_root() {
     if [ "$(id -u)" -eq 0 ]; then
-        set --
+        "$@" </dev/null
     elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-        set -- sudo -n
+        sudo -n "$@" </dev/null
     else
-        fail "$advice; only root may, or sudo without a password"
+        say "that is for root, or for sudo without a password"
+        return 1
     fi
-    say "runs apt-get update"
-    "$@" apt-get update </dev/null || say "that failed; tries with the list that there is"
-    say "runs apt-get install -y redis-tools"
-    "$@" env DEBIAN_FRONTEND=noninteractive apt-get install -y redis-tools </dev/null ||
-        fail "that failed; $advice"
 }
+
+# Installs a package of Debian's. Whether that has been possible is its exit code.
+install() {
+    command -v apt-get >/dev/null && as_root true || return 1
+    if [ -z "$updated" ]; then
+        updated=yes
+        say "runs apt-get update"
+        as_root apt-get update || say "that failed; tries with the list that there is"
+    fi
+    say "runs apt-get install $1"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1"
+}
+updated=
+
+# haproxy is where only root looks for programs.
+PATH=$PATH:/usr/sbin
 
 root=$(dirname -- "$(readlink -f -- "$0")")/..
 cd -- "$root"
 
 command -v cargo >/dev/null || fail "cargo is missing; install Rust from https://rustup.rs"
-missing=$(missing_tools)
-if [ -n "$missing" ]; then
-    say "missing: $missing"
-    install_redis_tools
-    missing=$(missing_tools)
-    [ -z "$missing" ] || fail "redis-tools is installed, and yet there is no $missing"
+tools=$(missing redis-cli redis-benchmark)
+if [ -n "$tools" ]; then
+    say "missing: $tools"
+    install redis-tools ||
+        fail "install redis-tools (of Debian and Ubuntu) or redis (of Fedora and Homebrew)"
+    tools=$(missing redis-cli redis-benchmark)
+    [ -z "$tools" ] || fail "redis-tools is installed, and yet there is no $tools"
 fi
+
+# One by one, because one that cannot be installed is no reason to do without the others.
+while read -r program package; do
+    [ -z "$(missing "$program")" ] || install "$package" ||
+        say "goes on without $program"
+done <<END
+haproxy haproxy
+node nodejs
+npm npm
+python3 python3
+END
+python3 -m pip --version >/dev/null 2>&1 || install python3-pip || say "goes on without pip"
 
 say "runs what needs nothing but Rust"
 cargo test --locked
 say "runs what needs redis-cli and redis-benchmark, and what needs a release build"
 cargo test --locked --test tools --test your_program
+say "runs real clients, and says what it installs for them"
+cargo test --locked --test interop
 echo "everything passed"

@@ -91,8 +91,9 @@ impl Process {
             .wait(Instant::now() + PATIENCE, |bytes| find(bytes).is_some());
         let bytes = self.stdout.bytes();
         let Some(before) = find(&bytes) else {
-            let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
-            panic!("it does not print {text:?} but {stdout:?} and {stderr:?}");
+            let rest = String::from_utf8_lossy(&bytes[self.passed..]);
+            let stderr = self.stderr.text();
+            panic!("it does not print {text:?} but {rest:?}, and {stderr:?} as an error");
         };
         let start = self.passed;
         self.passed += before + text.len();
@@ -109,20 +110,29 @@ impl Process {
 
     /// Waits for the process to end by itself.
     #[track_caller]
-    pub(crate) fn ended(mut self, within: Duration) -> Ended {
+    pub(crate) fn ended(self, within: Duration) -> Ended {
+        match self.ended_or_stuck(within) {
+            Ok(ended) => ended,
+            Err(stuck) => panic!("{stuck}"),
+        }
+    }
+
+    /// As [`Self::ended`], for what may take for ever through no fault of the program's.
+    pub(crate) fn ended_or_stuck(mut self, within: Duration) -> Result<Ended, String> {
         let deadline = Instant::now() + within;
         // The outputs end with the process.
         let ended = self.stdout.ends_by(deadline) && self.stderr.ends_by(deadline);
         let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
-        assert!(
-            ended,
-            "it has not ended within {within:?}; it printed {stdout:?} and {stderr:?}"
-        );
-        Ended {
+        if !ended {
+            return Err(format!(
+                "it has not ended within {within:?}; it printed {stdout:?} and {stderr:?}"
+            ));
+        }
+        Ok(Ended {
             status: self.child.wait().expect("it is our child"),
             stdout,
             stderr,
-        }
+        })
     }
 }
 
@@ -196,6 +206,11 @@ impl Respool {
 
     pub(crate) fn signal(&self, name: &str) {
         self.process.signal(name);
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.process.stdout.text()
     }
 
     /// Waits for the end of the process.

@@ -1,0 +1,44 @@
+//! Real clients against the real program, with two workers: what they say, in which versions, goes
+//! through without an error and without a warning.
+//!
+//! ```console
+//! $ cargo test --test interop                # all of them
+//! $ cargo test --test interop -- ioredis     # the cases whose line has this word
+//! ```
+//!
+//! It prints a line for each case. A client that cannot be installed here is `not run`, and never
+//! `ok`. The exit code is 1 if a case failed. What it installs is under `~/.cache/respool/interop`.
+
+#[path = "interop/case.rs"]
+mod case;
+mod common;
+#[path = "interop/infrastructure.rs"]
+mod infrastructure;
+#[path = "interop/languages.rs"]
+mod languages;
+mod process;
+#[path = "interop/readme.rs"]
+mod readme;
+#[path = "interop/redis_tools.rs"]
+mod redis_tools;
+#[path = "interop/setup.rs"]
+mod setup;
+
+use std::env;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut cases = redis_tools::cases();
+    cases.extend(languages::cases());
+    cases.extend(infrastructure::cases());
+    let readme = readme::case(&cases);
+    cases.push(readme);
+
+    // Flags are for the test harness that this is not.
+    let words: Vec<String> = env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    cases.retain(|case| words.iter().all(|word| case.title().contains(word)));
+    case::run(cases)
+}

@@ -1,0 +1,180 @@
+//! A case: a real client, what it does, and how that went.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::process::Respool;
+
+pub(crate) struct Case {
+    pub(crate) client: &'static str,
+    pub(crate) version: String,
+    checks: String,
+    run: Box<dyn Fn() -> Outcome + Send>,
+}
+
+/// What does not hold is a panic, as in any test.
+pub(crate) type Outcome = Result<(), NotRun>;
+
+/// Why a case says nothing about the server: its client is not here.
+#[derive(Clone, Debug)]
+pub(crate) struct NotRun(pub(crate) String);
+
+enum Verdict {
+    Ok,
+    Failed(String),
+    NotRun(String),
+}
+
+impl Case {
+    /// `run` lets the client loose on a server of its own, which outlives it.
+    pub(crate) fn new(
+        client: &'static str,
+        version: impl Into<String>,
+        checks: impl Into<String>,
+        run: impl Fn(&Respool) -> Outcome + Send + 'static,
+    ) -> Self {
+        Self::without_server(client, version, checks, move || {
+            let server = Respool::start_beside_others(WORKERS);
+            run(&server)?;
+            outlived(server);
+            Ok(())
+        })
+    }
+
+    pub(crate) fn without_server(
+        client: &'static str,
+        version: impl Into<String>,
+        checks: impl Into<String>,
+        run: impl Fn() -> Outcome + Send + 'static,
+    ) -> Self {
+        Self {
+            client,
+            version: version.into(),
+            checks: checks.into(),
+            run: Box::new(run),
+        }
+    }
+
+    pub(crate) fn title(&self) -> String {
+        let name = format!("{} {}", self.client, self.version);
+        format!("{}: {}", name.trim_end(), self.checks)
+    }
+
+    fn verdict(&self) -> Verdict {
+        match panic::catch_unwind(AssertUnwindSafe(&self.run)) {
+            Ok(Ok(())) => Verdict::Ok,
+            Ok(Err(NotRun(why))) => Verdict::NotRun(on_one_line(&why)),
+            Err(_) => Verdict::Failed(on_one_line(&PANIC.take())),
+        }
+    }
+}
+
+/// The server answers promptly, ends in order, and has logged nothing to worry about.
+fn outlived(server: Respool) {
+    let took = server.connect().ping();
+    assert!(took < PROMPT, "the PING behind the case took {took:?}");
+    let log = server.stop();
+    for level in ["[WARN]", "[ERROR]"] {
+        assert!(!log.contains(level), "the server's log has {level}: {log}");
+    }
+}
+
+/// Runs `cases`, some at the same time, and prints a line for each in their order. Success means
+/// that none failed.
+pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
+    panic::set_hook(Box::new(|panic| PANIC.set(told(panic))));
+    let (mut ok, mut failed, mut not_run) = (0, 0, 0);
+    let waiting = Mutex::new(cases.into_iter().enumerate());
+    let next = || waiting.lock().next();
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        for _ in 0..LANES {
+            let tell = tell.clone();
+            scope.spawn(move || {
+                while let Some((number, case)) = next() {
+                    let line = (case.title(), case.verdict());
+                    tell.send((number, line)).expect("it is waited for");
+                }
+            });
+        }
+        drop(tell);
+
+        // What is done before its turn comes.
+        let mut early = BTreeMap::new();
+        let mut printed = 0;
+        for (number, line) in told {
+            early.insert(number, line);
+            while let Some((title, verdict)) = early.remove(&printed) {
+                printed += 1;
+                match verdict {
+                    Verdict::Ok => ok += 1,
+                    Verdict::Failed(_) => failed += 1,
+                    Verdict::NotRun(_) => not_run += 1,
+                }
+                print(&match verdict {
+                    Verdict::Ok => format!("{title} ... ok"),
+                    Verdict::Failed(why) => format!("{title} ... FAILED: {why}"),
+                    Verdict::NotRun(why) => format!("{title} ... not run: {why}"),
+                });
+            }
+        }
+    });
+    print(&format!(
+        "interop: {ok} ok, {failed} failed, {not_run} not run"
+    ));
+    // A word that no case has is a slip, and not a success.
+    ExitCode::from(u8::from(failed > 0 || ok + not_run == 0))
+}
+
+#[expect(clippy::print_stdout, reason = "the report is what this is for")]
+pub(crate) fn print(line: &str) {
+    println!("{line}");
+}
+
+/// What a panic says, and where.
+fn told(panic: &PanicHookInfo<'_>) -> String {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or(payload.downcast_ref().copied());
+    let text = text.unwrap_or("it panicked");
+    match panic.location() {
+        Some(place) => format!("{text} ({}:{})", place.file(), place.line()),
+        None => text.to_owned(),
+    }
+}
+
+/// `text` without its line ends, and if it is long without its middle: the start tells what was
+/// checked, and the end of a traceback what was wrong.
+fn on_one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line: Vec<char> = words.join(" ").chars().collect();
+    if line.len() <= 2 * HALF {
+        return line.into_iter().collect();
+    }
+    let (start, end) = (&line[..HALF], &line[line.len() - HALF..]);
+    start.iter().chain(&[' ', '…', ' ']).chain(end).collect()
+}
+
+/// Characters of each of the two ends of a long text.
+const HALF: usize = 300;
+
+thread_local! {
+    /// What the last panic of this thread said.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Fewer than there are clients in most cases.
+const WORKERS: usize = 2;
+
+/// Cases at the same time. They wait more than they compute.
+const LANES: usize = 2;
+
+/// A PING takes less than a millisecond, and this is a slow and busy machine.
+const PROMPT: Duration = Duration::from_secs(5);

@@ -1,0 +1,213 @@
+//! What watches servers: `HAProxy`'s checks and Redis's sentinel.
+
+use std::collections::HashMap;
+use std::env;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{self, Command};
+use std::thread;
+use std::time::Duration;
+
+use crate::case::{Case, NotRun, Outcome};
+use crate::common::{PATIENCE, Peer, eventually};
+use crate::process::{Process, Respool};
+use crate::setup::{installed, version};
+
+pub(crate) fn cases() -> Vec<Case> {
+    let haproxy = version("haproxy", "-v");
+    let checks = |does, run: fn(&Respool) -> Outcome| Case::new("HAProxy", &haproxy, does, run);
+    let sentinel = version("redis-check-rdb", "--version");
+    vec![
+        checks(
+            "`option redis-check` sees it up 40 times beside 10 idle clients",
+            redis_check,
+        ),
+        checks(
+            "a tcp-check of PING, info replication and QUIT sees it up 40 times",
+            tcp_check,
+        ),
+        Case::new(
+            "redis-sentinel",
+            sentinel,
+            "sees it up for 6 s",
+            sentinel_sees_it_up,
+        ),
+    ]
+}
+
+/// It ends each check by a reset.
+fn redis_check(server: &Respool) -> Outcome {
+    let mut idle: Vec<Peer> = (0..10).map(|_| server.connect()).collect();
+    let haproxy = Haproxy::start("redis-check", "option redis-check", server)?;
+    eventually("HAProxy has checked and reset 40 times", || {
+        server.log().matches("Connection reset").count() >= 40
+    });
+    haproxy.has_always_seen_it_up();
+    for one in &mut idle {
+        one.ping();
+    }
+    Ok(())
+}
+
+fn tcp_check(server: &Respool) -> Outcome {
+    let recipe = r"option tcp-check
+  tcp-check connect
+  tcp-check send PING\r\n
+  tcp-check expect string +PONG
+  tcp-check send info\ replication\r\n
+  tcp-check expect string role:master
+  tcp-check send QUIT\r\n
+  tcp-check expect string +OK";
+    let haproxy = Haproxy::start("tcp-check", recipe, server)?;
+    eventually("HAProxy has checked and quit 40 times", || {
+        server.log().matches("it asked to be closed").count() >= 40
+    });
+    haproxy.has_always_seen_it_up();
+    Ok(())
+}
+
+struct Haproxy {
+    process: Process,
+    folder: Folder,
+}
+
+impl Haproxy {
+    /// Checks the server ten times a second, as `check` says.
+    fn start(name: &str, check: &str, server: &Respool) -> Result<Self, NotRun> {
+        let haproxy = installed("haproxy")?;
+        let folder = Folder::new(name);
+        let file = folder.0.join("haproxy.cfg");
+        let settings = format!(
+            "global
+  stats socket unix@{socket}
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 5s
+  timeout server 5s
+  # Otherwise a check may take no longer than the time to the next.
+  timeout check 5s
+backend respool
+  {check}
+  server one {addr} check inter 100ms
+",
+            socket = folder.socket().display(),
+            addr = server.addr,
+        );
+        fs::write(&file, settings).expect("a folder of ours");
+        let mut command = Command::new(haproxy);
+        let process = Process::start(command.args(["-db", "-f"]).arg(file));
+        Ok(Self { process, folder })
+    }
+
+    fn has_always_seen_it_up(self) {
+        let state = self.state();
+        let state: Vec<&str> = ["status", "check_status", "chkfail", "chkdown"]
+            .map(|field| state[field].as_str())
+            .into();
+        // The result of a check under way has a star before it.
+        let last = state[1].trim_start_matches("* ");
+        assert_eq!(
+            [state[0], last, state[2], state[3]],
+            ["UP", "L7OK", "0", "0"]
+        );
+        self.process.signal("TERM");
+        assert_eq!(self.process.ended(PATIENCE).stderr, "");
+    }
+
+    /// What `HAProxy` knows of the server: the row of it in the table of `show stat`, by the heads
+    /// of the columns.
+    fn state(&self) -> HashMap<String, String> {
+        let mut socket = UnixStream::connect(self.folder.socket()).expect("HAProxy runs");
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a Unix socket");
+        socket.write_all(b"show stat\n").expect("HAProxy listens");
+        let mut table = String::new();
+        socket.read_to_string(&mut table).expect("HAProxy answers");
+        let mut rows = table.lines().map(|row| row.split(',').map(str::to_owned));
+        let heads = rows.next().expect("a table has a head");
+        let row = rows.find(|row| row.clone().nth(1).as_deref() == Some("one"));
+        heads.zip(row.expect("it knows the server")).collect()
+    }
+}
+
+/// A sentinel pings every second. After three seconds without PONG it would say `+sdown`.
+fn sentinel_sees_it_up(server: &Respool) -> Outcome {
+    let folder = Folder::new("sentinel");
+    let file = folder.0.join("sentinel.conf");
+    // It cannot be told to choose a port itself. This one was free a moment ago.
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let addr = free.expect("a free port");
+    let settings = format!(
+        "bind 127.0.0.1
+port {port}
+dir {folder}
+sentinel monitor respool 127.0.0.1 {server} 1
+sentinel down-after-milliseconds respool 3000
+",
+        port = addr.port(),
+        folder = folder.0.display(),
+        server = server.addr.port(),
+    );
+    fs::write(&file, settings).expect("a folder of ours");
+
+    // The name that it is called by makes this program a sentinel, wherever it is installed.
+    let mut command = Command::new(installed("redis-check-rdb")?);
+    let mut sentinel = Process::start_dialogue(command.arg0("redis-sentinel").arg(file));
+    sentinel.expect("+monitor master respool");
+    // What must not happen can only be waited for.
+    thread::sleep(WATCH);
+    let requests: u64 = info(server)["total_commands_processed"]
+        .parse()
+        .expect("a number");
+    sentinel.signal("TERM");
+    let ended = sentinel.ended(PATIENCE);
+    assert_eq!(ended.stderr, "");
+    assert!(!ended.stdout.contains("+sdown"), "{}", ended.stdout);
+    // It did look: there was a PING each second.
+    assert!(requests >= 6, "{requests} requests in {WATCH:?}");
+    Ok(())
+}
+
+/// What the server tells of itself, by the names of the fields.
+fn info(server: &Respool) -> HashMap<String, String> {
+    let mut peer = server.connect();
+    peer.send("INFO\r\n");
+    let length = peer.line().trim_start_matches('$').parse();
+    let text = peer.bytes(length.expect("a bulk string"));
+    let text = String::from_utf8(text).expect("text");
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields
+        .map(|(field, value)| (field.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// A folder of one process's own, removed when it is dropped. Its path is short, as that of a Unix
+/// socket must be.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = env::temp_dir().join(format!("respool-{}-{name}", process::id()));
+        fs::create_dir_all(&folder).expect("the folder for such is writable");
+        Self(folder)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("socket")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Twice as long as it takes a sentinel to notice.
+const WATCH: Duration = Duration::from_secs(6);

@@ -1,0 +1,150 @@
+//! The libraries that programs talk to Redis with. What they do is in `python.py` and `node.mjs`.
+
+use std::env;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::case::{Case, NotRun, Outcome};
+use crate::process::{Process, Respool};
+use crate::setup;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (version, pin, default) in REDIS_PY {
+        cases.extend(redis_py_cases(version, pin, default));
+    }
+    let mut python = |client, version, pin, way, does| {
+        let run = move |server: &Respool| python(client, version, way, &[pin], server);
+        cases.push(Case::new(client, version, does, run));
+    };
+    for (way, does) in [("plain", PINGS), ("identity", SAYS_WHO_IT_IS)] {
+        python("coredis", "6.9.0", "coredis-6.9.0", way, does);
+    }
+    let in_resp2 = "pings in RESP2, and 100 times at the same time";
+    for (way, does) in [
+        ("plain", PINGS),
+        ("identity", SAYS_WHO_IT_IS),
+        ("resp2", in_resp2),
+    ] {
+        python("valkey-glide", "2.6.0", "valkey-glide-2.6.0", way, does);
+    }
+    for (client, version, name) in NODE {
+        let mut node = |way, does| {
+            let run = move |server: &Respool| node(name, version, way, server);
+            cases.push(Case::new(client, version, does, run));
+        };
+        node("plain", format!("{PINGS}, leaves, and the process ends"));
+        node("identity", format!("{SAYS_WHO_IT_IS}, and closes"));
+    }
+    cases
+}
+
+fn redis_py_cases(version: &'static str, pin: &'static str, default: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |way: String, does: String| {
+        let run = move |server: &Respool| {
+            // It takes hiredis where it finds it.
+            let pins = [pin, "hiredis-3.5.0"];
+            let count = if way.ends_with("+hiredis") { 2 } else { 1 };
+            python("redis-py", version, &way, &pins[..count], server)
+        };
+        cases.push(Case::new("redis-py", version, does, run));
+    };
+    let other = match version {
+        "5.3.1" => Some(("plain+resp3", "pings in RESP3")),
+        "8.1.0" => Some(("plain+resp2", "pings in RESP2")),
+        _ => None,
+    };
+    let by_default = format!("pings in {default}, which is its default");
+    let ways = [
+        ("plain", by_default.as_str()),
+        ("identity", SAYS_WHO_IT_IS),
+        (
+            "health",
+            "pings before all else, and by itself after a second",
+        ),
+    ];
+    for (way, does) in ways.into_iter().chain(other) {
+        add(way.to_owned(), format!("{does} (its own parser)"));
+        add(format!("{way}+hiredis"), format!("{does} (hiredis)"));
+    }
+    add("threads".into(), "8 threads ping 100 times each".into());
+    if version != "3.5.3" {
+        let gather = "100 coroutines ping at the same time";
+        add("asyncio".into(), gather.into());
+    }
+    cases
+}
+
+/// The version, its pin and the protocol that it speaks unless it is told.
+const REDIS_PY: [(&str, &str, &str); 3] = [
+    ("3.5.3", "redis-py-3.5.3", "RESP2"),
+    ("5.3.1", "redis-py-5.3.1", "RESP2"),
+    ("8.1.0", "redis-py-8.1.0", "RESP3"),
+];
+
+/// The client, its version, and its name in `pins/package.json`.
+const NODE: [(&str, &str, &str); 8] = [
+    ("node-redis", "3.1.2", "redis-3"),
+    ("node-redis", "4.7.1", "redis-4"),
+    ("node-redis", "5.12.1", "redis-5"),
+    ("node-redis", "6.3.1", "redis-6"),
+    ("ioredis", "5.11.1", "ioredis-5"),
+    ("ioredis", "6.0.0", "ioredis-6"),
+    ("iovalkey", "0.4.0", "iovalkey"),
+    ("valkey-glide for Node", "2.5.2", "@valkey/valkey-glide"),
+];
+
+const PINGS: &str = "pings, and 100 times at the same time";
+const SAYS_WHO_IT_IS: &str = "says its name, user, password and database";
+
+fn python(
+    client: &str,
+    version: &str,
+    way: &str,
+    pins: &[&'static str],
+    server: &Respool,
+) -> Outcome {
+    let folders: Result<Vec<_>, _> = pins.iter().map(|pin| setup::python(pin)).collect();
+    let path = env::join_paths(folders?).map_err(|error| NotRun(error.to_string()))?;
+    let mut command = Command::new(setup::installed("python3")?);
+    command
+        // Neither packages of the user's nor compiled files in the cache or in the tree.
+        .args(["-s", "-B"])
+        .arg(setup::folder().join("python.py"))
+        .args([client, version, way, &server.addr.port().to_string()])
+        .env("PYTHONPATH", path)
+        .env_remove("PYTHONWARNINGS");
+    has_no_complaint(&mut command)
+}
+
+fn node(name: &str, version: &str, way: &str, server: &Respool) -> Outcome {
+    let folder = setup::node()?;
+    let mut command = Command::new(setup::installed("node")?);
+    command
+        .arg(setup::folder().join("node.mjs"))
+        .args([name, version, way, &server.addr.port().to_string()])
+        .current_dir(folder)
+        .env_remove("NODE_OPTIONS");
+    has_no_complaint(&mut command)
+}
+
+/// The scripts print nothing, but why they were not to run here.
+fn has_no_complaint(command: &mut Command) -> Outcome {
+    let ended = Process::start(command).ended(CLIENT_PATIENCE);
+    if ended.status.code() == Some(NOT_FOR_THIS_MACHINE) {
+        return Err(NotRun(ended.stdout.trim().to_owned()));
+    }
+    let said = [ended.stdout, ended.stderr].concat();
+    assert!(
+        ended.status.success() && said.is_empty(),
+        "{}: {said}",
+        ended.status
+    );
+    Ok(())
+}
+
+const NOT_FOR_THIS_MACHINE: i32 = 77;
+
+/// Longer than the scripts themselves wait for anything.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,121 @@
+// The clients of Node, one function each.
+//
+//     node.mjs NAME VERSION WAY PORT
+//
+// NAME is a dependency of pins/package.json. WAY is `plain`, which leaves by QUIT where the client has
+// a word for it, or `identity`, which leaves by closing.
+// tests/interop/languages.rs runs it in the folder where those are installed. What does not hold is
+// on standard error, and the exit code is not 0; it is 77 where this Node is too old for the client.
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { promisify } from "node:util";
+
+const [name, version, way, portText] = process.argv.slice(2);
+const port = Number(portText);
+const identity = way === "identity";
+const load = createRequire(`${process.cwd()}/`);
+
+// An 'error' event is a failure even where the client recovers from it.
+const watched = (client) => client.on("error", failed);
+
+function failed(error) {
+  console.error(error);
+  process.exit(1);
+}
+
+// `ping` takes a message or nothing, and `getName` gives the client's name as the server knows it.
+async function session({ ping, getName }) {
+  assert.equal(String(await ping()), "PONG");
+  assert.equal(String(await ping("hi")), "hi");
+  const pongs = await Promise.all(Array.from({ length: 100 }, () => ping()));
+  assert.deepEqual(pongs.map(String), Array(100).fill("PONG"));
+  assert.equal(await getName(), identity ? "interop" : null);
+}
+
+async function nodeRedis3({ createClient }) {
+  // It knows no name: only CLIENT SETNAME, which is sent like any command.
+  const options = identity ? { user: "default", password: "any", db: 1 } : {};
+  const client = watched(createClient({ port, ...options }));
+  await once(client, "ready");
+  const run = (method) => promisify(client[method]).bind(client);
+  if (identity) assert.equal(await run("client")("SETNAME", "interop"), "OK");
+  await session({ ping: run("ping"), getName: () => run("client")("GETNAME") });
+  assert.equal(await run("quit")(), "OK");
+}
+
+// 4, 5 and 6.
+async function nodeRedis({ createClient }) {
+  const options = identity
+    ? { name: "interop", username: "default", password: "any", database: 1 }
+    : {};
+  const client = watched(createClient({ socket: { host: "127.0.0.1", port }, ...options }));
+  await client.connect();
+  await session({
+    ping: (message) => client.ping(message),
+    getName: () => client.clientGetName(),
+  });
+  if (!identity) assert.equal(await client.quit(), "OK");
+  else if (client.close) await client.close();
+  else await client.disconnect();
+}
+
+// And iovalkey, which is made from it.
+async function ioredis({ Redis }) {
+  const options = identity
+    ? { connectionName: "interop", username: "default", password: "any", db: 1 }
+    : {};
+  const client = watched(new Redis({ port, ...options }));
+  await once(client, "ready");
+  await session({
+    ping: (...message) => client.ping(...message),
+    getName: () => client.client("GETNAME"),
+  });
+  const replies = await client.pipeline().ping().ping("hi").exec();
+  assert.deepEqual(replies, [[null, "PONG"], [null, "hi"]]);
+  const closed = once(client, "end");
+  if (identity) client.disconnect();
+  else assert.equal(await client.quit(), "OK");
+  await closed;
+}
+
+async function valkeyGlide({ GlideClient }) {
+  const credentials = { username: "default", password: "any" };
+  const options = identity ? { clientName: "interop", credentials, databaseId: 1 } : {};
+  const addresses = [{ host: "127.0.0.1", port }];
+  const client = await GlideClient.createClient({ addresses, requestTimeout: 20_000, ...options });
+  await session({
+    ping: (message) => client.ping(message && { message }),
+    getName: () => client.clientGetName(),
+  });
+  client.close();
+}
+
+const clients = {
+  "redis-3": nodeRedis3,
+  "redis-4": nodeRedis,
+  "redis-5": nodeRedis,
+  "redis-6": nodeRedis,
+  "ioredis-5": ioredis,
+  "ioredis-6": ioredis,
+  iovalkey: ioredis,
+  "@valkey/valkey-glide": valkeyGlide,
+};
+
+const manifest = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
+assert.equal(manifest.version, version);
+// Such as ">= 20.0.0"; the least major version is all that matters here.
+const [oldest] = manifest.engines?.node?.match(/\d+/) ?? ["0"];
+if (Number.parseInt(process.versions.node) < Number(oldest)) {
+  console.log(`it needs Node ${oldest}, and this is ${process.versions.node}`);
+  process.exit(77);
+}
+
+await clients[name](load(name)).catch(failed);
+// With its connection closed nothing keeps the process, so it ends by itself, and soon.
+const done = performance.now();
+process.on("exit", () => {
+  if (performance.now() - done > 5_000) failed(new Error("the process stayed for more than 5 s"));
+});

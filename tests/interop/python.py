@@ -1,0 +1,139 @@
+"""The clients of Python, one function each.
+
+    python.py CLIENT VERSION WAY PORT
+
+tests/interop/languages.rs runs it with what VERSION of the CLIENT needs on PYTHONPATH. What does
+not hold is an exception: its traceback on standard error and an exit code that is not 0.
+"""
+
+import asyncio
+import importlib.metadata
+import sys
+import threading
+import time
+
+# Python has had no distutils since 3.12; redis-py 3.5.3 imports it. setuptools brings a stand-in.
+if sys.version_info >= (3, 12) and sys.argv[1:3] == ["redis-py", "3.5.3"]:
+    import setuptools  # noqa: F401
+
+HOST = "127.0.0.1"
+# Seconds for what takes milliseconds: the machine may be slow and busy.
+PATIENCE = 20
+
+IDENTITY = {"username": "default", "password": "any", "client_name": "interop", "db": 1}
+
+
+def equal(got, wanted):
+    # Not `assert`, which PYTHONOPTIMIZE takes away.
+    if got != wanted:
+        raise AssertionError(f"got {got!r}, wanted {wanted!r}")
+
+
+def redis_py(way, port):
+    """WAY is words: plain, identity, health, threads or asyncio; hiredis; resp2 or resp3."""
+    import redis
+
+    words = way.split("+")
+    options = {"socket_timeout": PATIENCE}
+    if "resp2" in words:
+        options["protocol"] = 2
+    if "resp3" in words:
+        options["protocol"] = 3
+    if "identity" in words:
+        options |= IDENTITY
+    if "health" in words:
+        options["health_check_interval"] = 1
+    if "asyncio" in words:
+        return asyncio.run(redis_py_asyncio(port, options))
+
+    client = redis.Redis(HOST, port, **options)
+    if "threads" in words:
+        return eight_threads(client)
+    equal(client.ping(), True)
+    parser = client.connection_pool._available_connections[0]._parser
+    equal("hiredis" in type(parser).__name__.lower(), "hiredis" in words)
+    # HELLO answers by a map in RESP3 alone.
+    speaks_resp3 = "resp3" in words or version.startswith("8.") and "resp2" not in words
+    equal(isinstance(client.execute_command("HELLO"), dict), speaks_resp3)
+    equal(client.client_getname(), "interop" if "identity" in words else None)
+    # Otherwise redis-py tells only whether the reply is PONG.
+    client.set_response_callback("PING", lambda reply, **_: reply)
+    equal(client.execute_command("PING", "hi"), b"hi")
+    if "health" in words:
+        # Longer than the interval: redis-py sends a PING of its own before the next command.
+        time.sleep(1.3)
+        equal(client.execute_command("PING", "x"), b"x")
+    client.close()
+
+
+async def redis_py_asyncio(port, options):
+    import redis.asyncio
+
+    client = redis.asyncio.Redis(host=HOST, port=port, **options)
+    equal(await asyncio.gather(*(client.ping() for _ in range(100))), [True] * 100)
+    equal(await client.echo("hi"), b"hi")
+    await client.aclose()
+
+
+def eight_threads(client):
+    """The trap of every pool whose workers own their connections: there are two workers."""
+    pongs = []
+    pings = lambda: pongs.extend(client.ping() for _ in range(100))
+    threads = [threading.Thread(target=pings, daemon=True) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    equal(pongs, [True] * 800)
+    client.close()
+
+
+def coredis(way, port):
+    from coredis import Redis
+
+    async def session():
+        async with Redis(HOST, port, decode_responses=True, **options) as client:
+            equal(await client.ping(), "PONG")
+            equal(await client.ping("hi"), "hi")
+            equal(await asyncio.gather(*(client.ping() for _ in range(100))), ["PONG"] * 100)
+            equal(await client.client_getname(), options.get("client_name"))
+
+    options = IDENTITY if way == "identity" else {}
+    asyncio.run(asyncio.wait_for(session(), PATIENCE))
+
+
+def valkey_glide(way, port):
+    import glide
+
+    options = {}
+    if way == "resp2":
+        options["protocol"] = glide.ProtocolVersion.RESP2
+    if way == "identity":
+        credentials = glide.ServerCredentials(IDENTITY["password"], IDENTITY["username"])
+        options |= {"credentials": credentials, "client_name": "interop", "database_id": 1}
+
+    async def session():
+        config = glide.GlideClientConfiguration(
+            [glide.NodeAddress(HOST, port)], request_timeout=PATIENCE * 1000, **options
+        )
+        client = await glide.GlideClient.create(config)
+        equal(await client.ping(), b"PONG")
+        equal(await client.ping("hi"), b"hi")
+        equal(await asyncio.gather(*(client.ping() for _ in range(100))), [b"PONG"] * 100)
+        equal(await client.client_getname(), b"interop" if way == "identity" else None)
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(session(), PATIENCE))
+
+
+# The client, the package that it comes in, and its function.
+CLIENTS = {
+    "redis-py": ("redis", redis_py),
+    "coredis": ("coredis", coredis),
+    "valkey-glide": ("valkey-glide", valkey_glide),
+}
+
+name, version, way, port = sys.argv[1:]
+package, run = CLIENTS[name]
+equal(importlib.metadata.version(package), version)
+run(way, int(port))

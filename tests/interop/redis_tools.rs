@@ -1,0 +1,222 @@
+//! redis-cli and redis-benchmark, beyond what `tests/tools.rs` makes them do.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::case::{Case, NotRun, Outcome};
+use crate::common::PATIENCE;
+use crate::process::{Process, Respool};
+use crate::setup::{installed, version};
+
+pub(crate) fn cases() -> Vec<Case> {
+    let cli = version("redis-cli", "--version");
+    let cli = |does, run: fn(&Respool) -> Outcome| Case::new("redis-cli", &cli, does, run);
+    let mut cases = vec![
+        cli("-3 speaks RESP3", speaks_resp3),
+        cli("--json prints JSON", prints_json),
+        cli("-n takes databases 0 to 15", takes_databases),
+        cli("-u says user, password and database", says_who_it_is),
+        cli("a session on a terminal, ended by QUIT", ended_by_quit),
+        cli("a session on a terminal, ended by ^D", ended_by_end_of_file),
+        cli("--pipe takes both kinds of requests, 200 times", pipes),
+        cli("--stat prints a row each interval", prints_statistics),
+        cli("--latency-history prints a row each second", prints_latency),
+    ];
+    let benchmark = version("redis-benchmark", "--version");
+    for args in BENCHMARKS {
+        let does = format!("{} finishes without a warning", args.join(" "));
+        let run = |server: &Respool| finishes_without_a_warning(args, server);
+        cases.push(Case::new("redis-benchmark", &benchmark, does, run));
+    }
+    cases
+}
+
+fn speaks_resp3(server: &Respool) -> Outcome {
+    assert_eq!(printed(server, &["-3", "PING"])?, "PONG\n");
+    let hello = printed(server, &["-3", "HELLO"])?;
+    assert!(hello.contains("\nproto 3\n"), "{hello}");
+    Ok(())
+}
+
+fn prints_json(server: &Respool) -> Outcome {
+    assert_eq!(printed(server, &["--json", "PING"])?, "\"PONG\"\n");
+    let hello = printed(server, &["--json", "HELLO"])?;
+    assert!(hello.starts_with("{\"server\":\"redis\","), "{hello}");
+    assert!(hello.contains(",\"proto\":3,"), "{hello}");
+    Ok(())
+}
+
+fn takes_databases(server: &Respool) -> Outcome {
+    assert_eq!(printed(server, &["-n", "15", "PING"])?, "PONG\n");
+    let ended = Process::start(&mut redis_cli(server, &["-n", "16", "PING"])?).ended(PATIENCE);
+    let complaint = "SELECT 16 failed: ERR DB index is out of range\n";
+    assert_eq!(
+        (ended.stderr.as_str(), ended.stdout.as_str()),
+        (complaint, "PONG\n")
+    );
+    Ok(())
+}
+
+fn says_who_it_is(server: &Respool) -> Outcome {
+    let address = format!("redis://default:any@{}/3", server.addr);
+    let args = ["-u", &address, "--no-auth-warning", "PING"];
+    assert_eq!(printed(server, &args)?, "PONG\n");
+    Ok(())
+}
+
+fn ended_by_quit(server: &Respool) -> Outcome {
+    let mut terminal = Terminal::start(server, "")?;
+    talk(&mut terminal);
+    terminal.enter("QUIT");
+    terminal.process.ended(PATIENCE).without_complaint();
+    Ok(())
+}
+
+fn ended_by_end_of_file(server: &Respool) -> Outcome {
+    let mut terminal = Terminal::start(server, "")?;
+    talk(&mut terminal);
+    terminal.wait_for_prompt();
+    terminal.process.say("\u{4}");
+    terminal.process.ended(PATIENCE).without_complaint();
+    Ok(())
+}
+
+fn talk(terminal: &mut Terminal) {
+    for (line, reply) in [
+        ("PING", "PONG\r\n"),
+        ("ping hi", "\"hi\"\r\n"),
+        ("HELLO 3", "\"proto\" => (integer) 3\r\n"),
+        ("PING", "PONG\r\n"),
+        ("help ping", "summary:"),
+    ] {
+        terminal.enter(line);
+        terminal.process.expect(reply);
+    }
+}
+
+/// The ECHO of 20 random bytes that it sends behind the input has a line's end among them about
+/// every seventh time.
+fn pipes(server: &Respool) -> Outcome {
+    for _ in 0..200 {
+        let mut command = redis_cli(server, &["--pipe"])?;
+        let requests = "PING\r\nPING x\r\n*1\r\n$4\r\nPING\r\n";
+        let ended = Process::start_with_input(&mut command, requests).ended(PATIENCE);
+        let printed = ended.without_complaint();
+        assert!(printed.ends_with("errors: 0, replies: 3\n"), "{printed}");
+    }
+    Ok(())
+}
+
+fn prints_statistics(server: &Respool) -> Outcome {
+    let mut terminal = Terminal::start(server, "--stat -i 0.1")?;
+    terminal.process.expect("requests            connections");
+    // Between two rows there is the INFO for the second of them, and nothing else.
+    for _ in 0..5 {
+        terminal.process.expect(" (+1) ");
+    }
+    terminal.interrupt();
+    Ok(())
+}
+
+fn prints_latency(server: &Respool) -> Outcome {
+    let mut terminal = Terminal::start(server, "--latency-history -i 1")?;
+    for _ in 0..2 {
+        terminal.process.expect("seconds range");
+    }
+    terminal.interrupt();
+    Ok(())
+}
+
+/// With `-k 0` and on two threads it is in `tests/tools.rs`.
+const BENCHMARKS: [&[&str]; 4] = [
+    &["-P", "16"],
+    &["-3"],
+    &["--dbnum", "3"],
+    &["--enable-tracking"],
+];
+
+fn finishes_without_a_warning(args: &[&str], server: &Respool) -> Outcome {
+    let mut command = Command::new(installed("redis-benchmark")?);
+    command
+        .args(["-p", &server.addr.port().to_string(), "-t", "ping"])
+        .args(["-c", "50", "-n", "20000", "--csv"])
+        .args(args);
+    let rows = Process::start(&mut command)
+        .ended(BENCHMARK_PATIENCE)
+        .without_complaint();
+    for kind in ["\"PING_INLINE\",", "\"PING_MBULK\","] {
+        assert!(rows.lines().any(|row| row.starts_with(kind)), "{rows}");
+    }
+    Ok(())
+}
+
+/// What redis-cli prints. It has no complaint, and ends with success.
+fn printed(server: &Respool, args: &[&str]) -> Result<String, NotRun> {
+    let process = Process::start(&mut redis_cli(server, args)?);
+    Ok(process.ended(PATIENCE).without_complaint())
+}
+
+fn redis_cli(server: &Respool, args: &[&str]) -> Result<Command, NotRun> {
+    let mut command = Command::new(installed("redis-cli")?);
+    command
+        .args(["-p", &server.addr.port().to_string()])
+        .args(args);
+    Ok(command)
+}
+
+/// redis-cli on a terminal of its own, which `script` of util-linux makes.
+struct Terminal {
+    process: Process,
+    prompt: String,
+}
+
+impl Terminal {
+    fn start(server: &Respool, args: &str) -> Result<Self, NotRun> {
+        let cli = installed("redis-cli")?;
+        let script = installed("script")?;
+        // Without a width redis-cli asks the terminal for it, and there is nobody to answer.
+        let run = format!(
+            "stty cols 80 && exec '{}' -p {} {args}",
+            cli.display(),
+            server.addr.port()
+        );
+        let mut command = Command::new(script);
+        command
+            .args(["-q", "-e", "-c", &run, "/dev/null"])
+            .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm")
+            // Neither what the user has set nor what the user has typed is touched.
+            .env("REDISCLI_RCFILE", "/dev/null")
+            .env("REDISCLI_HISTFILE", "/dev/null");
+        Ok(Self {
+            process: Process::start_dialogue(&mut command),
+            prompt: format!("{}> ", server.addr),
+        })
+    }
+
+    /// Before its prompt redis-cli throws away what is typed.
+    fn wait_for_prompt(&mut self) {
+        self.process.expect(&self.prompt);
+    }
+
+    fn enter(&mut self, line: &str) {
+        self.wait_for_prompt();
+        self.process.say(line);
+        // It draws the line anew, prompt and all, with each character.
+        self.process.expect(line);
+        self.process.say("\r");
+    }
+
+    /// ^C ends what would go on for ever.
+    fn interrupt(mut self) {
+        self.process.say("\u{3}");
+        let ended = self.process.ended(PATIENCE);
+        let interrupted = ended.status.code() == Some(130) || ended.status.signal() == Some(2);
+        assert!(interrupted, "{}", ended.status);
+        assert_eq!(ended.stderr, "");
+    }
+}
+
+/// Twenty thousand requests on a machine that has better things to do.
+const BENCHMARK_PATIENCE: Duration = Duration::from_secs(60);
