@@ -33,7 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new(
             "redis-sentinel",
             sentinel,
-            "sees it up for 6 s",
+            "sees it up for 6 s over two connections that stay",
             sentinel_sees_it_up,
         ),
     ]
@@ -162,9 +162,12 @@ sentinel down-after-milliseconds respool 3000
     sentinel.expect("+monitor master respool");
     // What must not happen can only be waited for.
     thread::sleep(WATCH);
-    let requests: u64 = info(server)["total_commands_processed"]
-        .parse()
-        .expect("a number");
+    let info = info(server);
+    let number = |field: &str| -> u64 { info[field].parse().expect("a number") };
+    // One for its PING and INFO, one for what it subscribes to, and the one that asks here.
+    let ever = number("total_connections_received");
+    assert_eq!((number("connected_clients"), ever), (3, 3));
+    let requests = number("total_commands_processed");
     sentinel.signal("TERM");
     let ended = sentinel.ended(PATIENCE);
     assert_eq!(ended.stderr, "");

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::case::{Case, NotRun, Outcome};
-use crate::common::PATIENCE;
+use crate::common::{PATIENCE, eventually};
 use crate::process::{Process, Respool};
 use crate::setup::{installed, version};
 
@@ -22,6 +22,19 @@ pub(crate) fn cases() -> Vec<Case> {
         cli("--pipe takes both kinds of requests, 200 times", pipes),
         cli("--stat prints a row each interval", prints_statistics),
         cli("--latency-history prints a row each second", prints_latency),
+        cli(
+            "SUBSCRIBE prints what is published",
+            prints_what_is_published,
+        ),
+        cli(
+            "^C ends SUBSCRIBE, and the session goes on",
+            goes_on_after_subscribe,
+        ),
+        cli(
+            "MONITOR prints the PING of another",
+            prints_the_requests_of_others,
+        ),
+        cli("`help ping` prints what COMMAND DOCS tells", prints_help),
     ];
     let benchmark = version("redis-benchmark", "--version");
     for args in BENCHMARKS {
@@ -128,6 +141,74 @@ fn prints_latency(server: &Respool) -> Outcome {
     Ok(())
 }
 
+fn prints_what_is_published(server: &Respool) -> Outcome {
+    let mut subscriber = Process::start(&mut redis_cli(server, &["SUBSCRIBE", "news"])?);
+    subscriber.expect("subscribe\nnews\n1\n");
+    assert_eq!(printed(server, &["PUBLISH", "news", "hello"])?, "1\n");
+    assert_eq!(subscriber.expect("message\nnews\nhello\n"), "");
+    // The one subscriber there is speaks RESP2, and another may speak RESP3.
+    let mut other = Process::start(&mut redis_cli(server, &["-3", "SUBSCRIBE", "news"])?);
+    other.expect("subscribe\nnews\n1\n");
+    assert_eq!(printed(server, &["PUBLISH", "news", "again"])?, "2\n");
+    for mut process in [subscriber, other] {
+        process.expect("message\nnews\nagain\n");
+        interrupted(process);
+    }
+    Ok(())
+}
+
+/// ^C makes redis-cli connect anew and leave the subscribed connection behind.
+fn goes_on_after_subscribe(server: &Respool) -> Outcome {
+    let mut terminal = Terminal::start(server, "")?;
+    terminal.enter("SUBSCRIBE news");
+    terminal.process.expect("3) (integer) 1\r\n");
+    assert_eq!(printed(server, &["PUBLISH", "news", "hello"])?, "1\n");
+    terminal.process.expect("3) \"hello\"\r\n");
+    terminal.process.say("\u{3}");
+    terminal.enter("PING");
+    terminal.process.expect("PONG\r\n");
+    eventually("the subscriber has left", || {
+        printed(server, &["PUBLISH", "news", "hello"]).is_ok_and(|count| count == "0\n")
+    });
+    terminal.enter("QUIT");
+    terminal.process.ended(PATIENCE).without_complaint();
+    Ok(())
+}
+
+fn prints_the_requests_of_others(server: &Respool) -> Outcome {
+    let mut monitor = Process::start(&mut redis_cli(server, &["MONITOR"])?);
+    monitor.expect("OK\n");
+    assert_eq!(printed(server, &["PING", "hi"])?, "hi\n");
+    let line = monitor.expect(" \"PING\" \"hi\"\n");
+    // Such as `1795356593.395608 [0 127.0.0.1:43304]`.
+    let (time, client) = line.split_once(' ').expect(&line);
+    assert!(time.parse::<f64>().is_ok_and(|time| time > 0.0), "{line}");
+    assert!(client.starts_with("[0 127.0.0.1:"), "{line}");
+    interrupted(monitor);
+    Ok(())
+}
+
+/// redis-cli knows commands by itself too: which of the two it prints shows in the words.
+fn prints_help(server: &Respool) -> Outcome {
+    let docs = printed(server, &["COMMAND", "DOCS", "PING"])?;
+    let mut lines = docs.lines().skip_while(|line| *line != "summary").skip(1);
+    let summary = lines.next().expect(&docs);
+    let mut terminal = Terminal::start(server, "")?;
+    terminal.wait_for_prompt();
+    // Before it is entered, what may follow stands behind it in grey.
+    terminal.process.say("PING");
+    terminal.process.expect("[message]");
+    terminal.process.say("\r");
+    terminal.process.expect("PONG\r\n");
+    terminal.enter("help ping");
+    terminal.process.expect("summary:");
+    let printed = terminal.process.expect("since:");
+    assert!(printed.contains(summary), "{printed}, and not {summary}");
+    terminal.enter("QUIT");
+    terminal.process.ended(PATIENCE).without_complaint();
+    Ok(())
+}
+
 /// With `-k 0` and on two threads it is in `tests/tools.rs`.
 const BENCHMARKS: [&[&str]; 4] = [
     &["-P", "16"],
@@ -211,11 +292,20 @@ impl Terminal {
     /// ^C ends what would go on for ever.
     fn interrupt(mut self) {
         self.process.say("\u{3}");
-        let ended = self.process.ended(PATIENCE);
-        let interrupted = ended.status.code() == Some(130) || ended.status.signal() == Some(2);
-        assert!(interrupted, "{}", ended.status);
-        assert_eq!(ended.stderr, "");
+        ended_by_interrupt(self.process);
     }
+}
+
+fn interrupted(process: Process) {
+    process.signal("INT");
+    ended_by_interrupt(process);
+}
+
+fn ended_by_interrupt(process: Process) {
+    let ended = process.ended(PATIENCE);
+    let interrupted = ended.status.code() == Some(130) || ended.status.signal() == Some(2);
+    assert!(interrupted, "{}", ended.status);
+    assert_eq!(ended.stderr, "");
 }
 
 /// Twenty thousand requests on a machine that has better things to do.
