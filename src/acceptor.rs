@@ -161,6 +161,8 @@ impl Acceptor {
     /// worker, who sees to it that it arrives.
     fn receive(&self, listener: &Listener, socket: TcpStream, peer_addr: SocketAddr) {
         let Some(place) = self.shared.assign_place() else {
+            self.shared.facts.connections.count();
+            self.shared.facts.refused.count();
             return refuse_in_passing(socket);
         };
         let admitted = self.shared.admit();

@@ -161,7 +161,12 @@ impl Client {
             Some(leaving) if leaving.sending_ended => (leaving.since_s, FAREWELL_S_MAX),
             Some(_) => (active_at_s, OWED_S_MAX),
             // As in Redis, neither who waits by our word nor who only listens.
-            None if timeout_s > 0 && !self.session.entry().has(flag::PAUSED | flag::SUBSCRIBER) => {
+            None if timeout_s > 0
+                && !self
+                    .session
+                    .entry()
+                    .has(flag::PAUSED | flag::SUBSCRIBER | flag::MONITOR) =>
+            {
                 (active_at_s, timeout_s)
             }
             None => return false,

@@ -59,6 +59,11 @@ impl Connection {
         self.ended
     }
 
+    /// Whether an event said that the peer has ended its sending side.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending
+    }
+
     /// Notes what an event said of the peer's sending side.
     pub(crate) fn note_ending(&mut self, ending: bool) {
         self.ending |= ending;

@@ -52,7 +52,9 @@
 //! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
 //!   socket.
 //! - Locks, in the order in which they may be held together: rewriting → configuration → crew or
-//!   life; watch → slot; channels or monitors → a client's mail. Each other lock is held alone.
+//!   life; watch → slot → the pause's terms; channels or monitors → a client's mail; the statistics'
+//!   baseline → tallies → a worker's errors; the slow log → what a client says of itself. Each other
+//!   lock is held alone.
 //! - `resp` needs only std and knows neither sockets nor commands; `command` names no socket;
 //!   `connection` names no command. `tests/layers.rs` checks it.
 //! - On the way of a PING: no allocation, no lock but a slot's, the watch and the queue's, no log

@@ -22,7 +22,7 @@ use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
 use crate::host::Host;
 use crate::pool::Pool;
 use crate::resp::Limits;
-use crate::session::{Session, gate};
+use crate::session::Session;
 use crate::{deadlines, listen, open_files};
 
 /// A server that listens and does not serve yet.
@@ -338,7 +338,7 @@ impl Shared {
     #[inline]
     pub(crate) fn limits(&self, session: &Session) -> Limits {
         Limits {
-            unauthenticated: session.gates() & gate::PASSWORD != 0,
+            unauthenticated: session.wants_password(),
             bulk_bytes_max: self.settings.bulk_bytes_max.load(Ordering::Relaxed),
         }
     }
@@ -379,9 +379,18 @@ impl Shared {
             .fetch(Client::is_paused, |client| self.pool.submit(client));
     }
 
+    /// Has a client that leaves be told of nothing any more.
+    pub(crate) fn stop_listening(&self, session: &mut Session) {
+        if session.listens() {
+            // It may take a while to find all that it is subscribed to.
+            self.pool.hand_over();
+            session.stop_listening();
+        }
+    }
+
     /// Closes a client: the end of it.
-    pub(crate) fn close(&self, client: Box<Client>, why: &Closed) {
-        self.facts.forget_listener(&client.session);
+    pub(crate) fn close(&self, mut client: Box<Client>, why: &Closed) {
+        self.stop_listening(&mut client.session);
         if client.is_counted() {
             self.count_out(&client.session);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::facts::Facts;
-use crate::facts::channels::Subscriptions;
+use crate::facts::channels::{Kind, Subscriptions};
 use crate::facts::register::{Entry, Said, flag};
 use crate::resp::Protocol;
 
@@ -78,9 +78,17 @@ pub(crate) struct Tracking {
     pub(crate) prefixes: Vec<Box<[u8]>>,
 }
 
-/// A name with a byte that is no visible ASCII character: it could break the lines of a list.
+/// Why a client cannot be called so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct InvalidName;
+pub(crate) enum InvalidName {
+    /// It has a byte that is no visible ASCII character and could break the lines of a list.
+    Characters,
+    /// It is longer than [`NAME_BYTES_MAX`].
+    Length,
+}
+
+/// Bytes of a name. Each is kept as long as its client stays, and stands in every list.
+pub(crate) const NAME_BYTES_MAX: usize = 1024;
 
 impl Session {
     pub(crate) fn new(entry: Arc<Entry>, facts: Arc<Facts>) -> Self {
@@ -165,10 +173,20 @@ impl Session {
         self.ending
     }
 
-    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
+    /// From now on speaks `protocol`. Gives the messages that were left in the other.
+    #[must_use]
+    pub(crate) fn set_protocol(&mut self, protocol: Protocol) -> Vec<u8> {
         self.protocol = protocol;
-        self.entry.set_protocol(protocol);
+        let messages = if self.subscriptions.is_some() {
+            let set = || self.entry.set_protocol(protocol);
+            self.facts.channels.between_messages(set);
+            self.entry.take_messages()
+        } else {
+            self.entry.set_protocol(protocol);
+            Vec::new()
+        };
         self.follow_subscriptions();
+        messages
     }
 
     pub(crate) fn set_database(&mut self, database: u8) {
@@ -194,7 +212,10 @@ impl Session {
         set: impl FnOnce(&mut Said, Box<[u8]>),
     ) -> Result<(), InvalidName> {
         if !word.iter().all(u8::is_ascii_graphic) {
-            return Err(InvalidName);
+            return Err(InvalidName::Characters);
+        }
+        if word.len() > NAME_BYTES_MAX {
+            return Err(InvalidName::Length);
         }
         self.entry.say(|said| set(said, word.into()));
         Ok(())
@@ -204,6 +225,12 @@ impl Session {
     #[inline]
     pub(crate) fn gates(&self) -> u8 {
         self.gates
+    }
+
+    /// Whether it still has to say the password.
+    pub(crate) fn wants_password(&self) -> bool {
+        // The password may have been taken away since the client came.
+        self.gates & gate::PASSWORD != 0 && self.facts.wants_password()
     }
 
     /// Opens or closes a gate.
@@ -244,6 +271,14 @@ impl Session {
 
     fn follow_subscriptions(&mut self) {
         let subscribed = self.subscriptions.is_some();
+        let count = |kind| {
+            let own = self.subscriptions.as_ref();
+            // Their bytes are bounded, so their number fits.
+            own.map_or(0, |own| own.of(kind).len() as u32)
+        };
+        let (channels, patterns) = (count(Kind::Channel), count(Kind::Pattern));
+        self.entry.channels.store(channels, Ordering::Relaxed);
+        self.entry.patterns.store(patterns, Ordering::Relaxed);
         self.entry.set(flag::SUBSCRIBER, subscribed);
         let speaks_resp2 = self.protocol == Protocol::Resp2;
         self.set_gate(gate::SUBSCRIBED, subscribed && speaks_resp2);
@@ -293,17 +328,33 @@ impl Session {
         takes_back
     }
 
-    /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`.
-    pub(crate) fn reset(&mut self) {
+    /// Whether it is told of what others do.
+    pub(crate) fn listens(&self) -> bool {
+        self.subscriptions.is_some() || self.entry.has(flag::MONITOR)
+    }
+
+    /// Listens to nothing any more.
+    pub(crate) fn stop_listening(&mut self) {
         self.facts.forget_listener(self);
         self.subscriptions = None;
+        self.entry.set(flag::MONITOR, false);
+        self.follow_subscriptions();
+    }
+
+    /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`. Gives
+    /// the messages that were left for it before that.
+    #[must_use]
+    pub(crate) fn reset(&mut self) -> Vec<u8> {
+        self.stop_listening();
+        let messages = self.entry.take_messages();
         self.set_tracking(None);
-        self.set_protocol(Protocol::Resp2);
+        // It listens to nothing, so there are no more messages.
+        let _ = self.set_protocol(Protocol::Resp2);
         self.set_database(0);
         self.replies = Replies::On;
         self.entry.say(|said| said.name = Box::default());
-        self.entry
-            .set(flag::NO_EVICT | flag::NO_TOUCH | flag::MONITOR, false);
+        self.entry.set(flag::NO_EVICT | flag::NO_TOUCH, false);
         self.set_gate(gate::PASSWORD, self.facts.wants_password());
+        messages
     }
 }

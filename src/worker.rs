@@ -43,8 +43,8 @@ enum Pause {
     Blocked,
     /// The budget is spent.
     Spent,
-    /// The server's clients are paused. Its input stays unread until they are not.
-    Paused,
+    /// The server's clients are paused, so strictly. Its input stays unread until they are not.
+    Paused(u8),
 }
 
 impl Worker {
@@ -91,13 +91,16 @@ impl Worker {
                     client.publish(self.shared.facts.now_s());
                     return self.shared.pool.resubmit(client);
                 }
-                Ok(pause @ (Pause::Quiet | Pause::Blocked | Pause::Paused)) => {
+                Ok(pause @ (Pause::Quiet | Pause::Blocked | Pause::Paused(_))) => {
                     match self.rest(client, pause) {
                         Some(ready) => client = ready,
                         None => return,
                     }
                 }
-                Err(why) if client.leaving.is_none() && why.wants_farewell() => client.leave(why),
+                Err(why) if client.leaving.is_none() && why.wants_farewell() => {
+                    self.shared.stop_listening(&mut client.session);
+                    client.leave(why);
+                }
                 Err(why) => return self.shared.close(client, &why),
             }
         }
@@ -108,13 +111,18 @@ impl Worker {
         debug_assert_eq!(pause == Pause::Blocked, client.connection.owes());
         let facts = &self.shared.facts;
         client.publish(facts.now_s());
-        let paused = pause == Pause::Paused;
+        let held = match pause {
+            Pause::Paused(held) => held,
+            _ => pause::NOTHING,
+        };
         let entry = client.session.entry();
-        if entry.has(flag::PAUSED) != paused {
-            entry.set(flag::PAUSED, paused);
+        if entry.has(flag::PAUSED) != (held != pause::NOTHING) {
+            entry.set(flag::PAUSED, held != pause::NOTHING);
         }
-        let may_rest =
-            |client: &Client| !paused || facts.pause.held_of(client.session.id()) != pause::NOTHING;
+        // Not if the pause is over, or one of writes alone now.
+        let may_rest = |client: &Client| {
+            held == pause::NOTHING || facts.pause.held_of(client.session.id()) >= held
+        };
         match self.shared.pool.park(client, may_rest) {
             Parked::Resting => None,
             Parked::Ready(client) => Some(client),
@@ -160,13 +168,13 @@ impl Worker {
         if !client.connection.flush()? {
             return Ok(Pause::Blocked);
         }
-        if client.session.entry().has_mail() && !self.deliver(client)? {
+        if client.session.entry().has_mail() && !self.deliver(client, budget)? {
             return Ok(Pause::Blocked);
         }
         if client.held.is_some()
             && let Some(pause) = self.serve_input(client, 0, budget)?
         {
-            return Ok(pause);
+            return unless_gone(pause, client);
         }
         while !client.connection.ended() {
             if phase == Phase::Closing {
@@ -182,7 +190,7 @@ impl Worker {
             self.tally.reads.add(1);
             self.tally.bytes_read.add(count as u64);
             if let Some(pause) = self.serve_input(client, count, budget)? {
-                return Ok(pause);
+                return unless_gone(pause, client);
             }
             if client.connection.is_drained(count, self.input.len()) {
                 return quiet(phase);
@@ -193,10 +201,14 @@ impl Worker {
 
     /// Sends what others have left for the client. Gives whether the socket took it all.
     #[cold]
-    fn deliver(&mut self, client: &mut Client) -> Result<bool, Closed> {
-        debug_assert!(self.output.bytes.is_empty());
-        self.output.bytes = client.session.entry().take_messages();
-        self.output.send(&mut client.connection, &self.tally)
+    fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, Closed> {
+        let messages = client.session.entry().take_messages();
+        budget.bytes = budget.bytes.saturating_sub(messages.len());
+        self.output.bytes.extend_from_slice(&messages);
+        let taken = self.output.send(&mut client.connection, &self.tally);
+        // Who leaves the next message looks at what is owed.
+        client.publish(self.shared.facts.now_s());
+        taken
     }
 
     /// Serves what the client holds and, behind it, the `count` bytes just read, and sends the
@@ -279,6 +291,16 @@ impl Worker {
     }
 }
 
+/// What follows a pause of a client whose held input was served. One that the server's pause holds
+/// is not read; if its peer has ended, nobody may be waiting for the replies any more, and such
+/// clients must not fill the places of those who are. So they are closed, as in Redis.
+fn unless_gone(pause: Pause, client: &Client) -> Result<Pause, Closed> {
+    match pause {
+        Pause::Paused(_) if client.connection.is_ending() => Err(Closed::PeerLeft),
+        pause => Ok(pause),
+    }
+}
+
 /// The socket has nothing left to read: a client rests, unless the server drains.
 fn quiet(phase: Phase) -> Result<Pause, Closed> {
     match phase {
@@ -306,13 +328,12 @@ impl Batch<'_> {
         parser: &mut Parser,
         bytes: &[u8],
     ) -> Result<(usize, Option<Pause>), Closed> {
-        let held = self.held();
         let mut served = 0;
         // What stands directly before `served`, if it is a request that names a command: its length,
         // and the command.
         let mut before = None;
         loop {
-            if self.budget.requests == 0 {
+            if self.budget.requests == 0 || self.budget.writes == 0 {
                 return Ok((served, Some(Pause::Spent)));
             }
             let rest = &bytes[served..];
@@ -321,8 +342,9 @@ impl Batch<'_> {
             }
             self.budget.requests -= 1;
             // A pipeline is mostly the same request again and again; the same bytes mean the same.
-            let same =
-                before.filter(|&(length, _)| begins_with(rest, &bytes[served - length..served]));
+            let same = before.filter(|&(length, _)| {
+                length <= REPEATED_BYTES_MAX && begins_with(rest, &bytes[served - length..served])
+            });
             let (length, resolved) = if let Some((length, command)) = same {
                 (length, Ok(command))
             } else {
@@ -340,14 +362,17 @@ impl Batch<'_> {
                 (length, self.facts.commands.resolve(&request))
             };
             if let Some(request) = parser.request(rest)
-                && !self.answer(&request, resolved, held)?
+                && let Some(held) = self.answer(&request, resolved)?
             {
-                return Ok((served, Some(Pause::Paused)));
+                return Ok((served, Some(Pause::Paused(held))));
             }
             before = resolved.ok().map(|command| (length, command));
             served += length;
-            if self.output.is_full() && !self.output.send(self.connection, self.tally)? {
-                return Ok((served, Some(Pause::Blocked)));
+            if self.output.is_full() {
+                self.budget.writes -= 1;
+                if !self.output.send(self.connection, self.tally)? {
+                    return Ok((served, Some(Pause::Blocked)));
+                }
             }
         }
     }
@@ -359,30 +384,32 @@ impl Batch<'_> {
         error.into()
     }
 
-    /// Which of the client's requests a pause holds up. A drain waits for none.
-    fn held(&self) -> u8 {
+    /// How strict the pause is that holds the client's request up, if there is one. A drain waits
+    /// for none.
+    #[inline]
+    fn holds_up(&self, command: &Command) -> Option<u8> {
         match self.facts.pause.held_of(self.session.id()) {
-            pause::NOTHING => pause::NOTHING,
-            _ if self.shared.phase() != Phase::Serving => pause::NOTHING,
-            held => held,
+            pause::NOTHING => None,
+            held => {
+                (command.waits_while(held) && self.shared.phase() == Phase::Serving).then_some(held)
+            }
         }
     }
 
-    /// Answers a request, unless a pause holds it up; gives whether it was answered.
+    /// Answers a request, unless a pause holds it up; gives how strict a pause that is.
     #[inline]
     fn answer(
         &mut self,
         request: &Request<'_>,
         resolved: Result<&Command, Refusal<'_>>,
-        held: u8,
-    ) -> Result<bool, Closed> {
+    ) -> Result<Option<u8>, Closed> {
         match resolved {
             Ok(command) => {
                 let gates = command.is_stopped_by(self.session.gates());
                 if gates != 0 && !self.opens(gates) {
                     self.refuse(Refusal::by_gates(gates, command), request);
-                } else if held != pause::NOTHING && command.waits_while(held) {
-                    return Ok(false);
+                } else if let Some(held) = self.holds_up(command) {
+                    return Ok(Some(held));
                 } else {
                     self.run(command, request);
                 }
@@ -393,7 +420,7 @@ impl Batch<'_> {
             self.output.take_back();
         }
         match self.session.ending() {
-            None => Ok(true),
+            None => Ok(None),
             Some(ending) => Err(self.end(ending)),
         }
     }
@@ -404,7 +431,7 @@ impl Batch<'_> {
         let entry = self.session.entry();
         // No program has so many commands that their number does not fit.
         entry.command.store(index as u16, Ordering::Relaxed);
-        if command.blocks() {
+        if command.may_take_long() {
             entry
                 .active_at_s
                 .store(self.facts.now_s(), Ordering::Relaxed);
@@ -526,6 +553,8 @@ impl Output {
 struct Budget {
     bytes: usize,
     requests: usize,
+    /// Writes in the middle of a batch.
+    writes: usize,
 }
 
 impl Default for Budget {
@@ -533,6 +562,7 @@ impl Default for Budget {
         Self {
             bytes: TURN_BYTES,
             requests: TURN_REQUESTS,
+            writes: TURN_WRITES,
         }
     }
 }
@@ -552,6 +582,13 @@ const TURN_BYTES: usize = 64 * 1024;
 
 /// Requests that a client may have answered in one turn: some hundred microseconds of PING.
 const TURN_REQUESTS: usize = 2048;
+
+/// How often a client may have [`OUTPUT_BYTES`] of replies sent in the middle of a batch in one turn:
+/// long replies to short requests take time, too.
+const TURN_WRITES: usize = 8;
+
+/// Bytes of a request that is compared with the next. A longer one is parsed faster, by its headers.
+const REPEATED_BYTES_MAX: usize = 64;
 
 /// Bytes of replies that are collected before they are sent in the middle of a batch. Together with
 /// one reply this bounds what is held for a client that does not read.

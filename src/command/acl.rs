@@ -8,11 +8,11 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(acl: &mut Commands) {
-    acl.register_prompt("WHOAMI", Arity::Exactly(2), whoami);
-    acl.register_prompt("LIST", Arity::Exactly(2), list);
-    acl.register_prompt("USERS", Arity::Exactly(2), users);
-    acl.register_prompt("CAT", Arity::AtLeast(2), cat);
-    acl.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+    acl.register_own("WHOAMI", Arity::Exactly(2), whoami);
+    acl.register_own("LIST", Arity::Exactly(2), list);
+    acl.register_own("USERS", Arity::Exactly(2), users);
+    acl.register_own("CAT", Arity::AtLeast(2), cat);
+    acl.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `ACL WHOAMI`: the user as whom the client is known.

@@ -3,23 +3,30 @@
 
 use super::clients;
 use super::connection::invalid_client_name;
-use super::{Arity, Commands, argument, help, syntax_error, tracking};
+use super::{Arity, Commands, Holds, OwnHandler, argument, help, syntax_error, tracking};
 use crate::facts::register::flag;
 use crate::resp::{Replied, Reply, Request};
-use crate::session::{InvalidName, Replies, Session};
+use crate::session::{InvalidName, NAME_BYTES_MAX, Replies, Session};
 
 pub(super) fn register(client: &mut Commands) {
-    client.register_prompt("ID", Arity::Exactly(2), id);
-    client.register_prompt("GETNAME", Arity::Exactly(2), getname);
-    client.register_prompt("SETNAME", Arity::Exactly(3), setname);
-    client.register_prompt("SETINFO", Arity::Exactly(4), setinfo);
-    client.register_prompt("REPLY", Arity::Exactly(3), reply_mode);
-    client.register_prompt("NO-EVICT", Arity::Exactly(3), no_evict);
-    client.register_prompt("NO-TOUCH", Arity::Exactly(3), no_touch);
-    client.register_prompt("INFO", Arity::Exactly(2), info);
+    client.register_own("ID", Arity::Exactly(2), id);
+    client.register_own("GETNAME", Arity::Exactly(2), getname);
+    // With these, libraries begin, and the next thing may be CLIENT UNPAUSE.
+    for (name, arity, handler) in [
+        ("SETNAME", Arity::Exactly(3), setname as OwnHandler),
+        ("SETINFO", Arity::Exactly(4), setinfo),
+    ] {
+        client
+            .register_own(name, arity, handler)
+            .is_held_with(Holds::Never);
+    }
+    client.register_own("REPLY", Arity::Exactly(3), reply_mode);
+    client.register_own("NO-EVICT", Arity::Exactly(3), no_evict);
+    client.register_own("NO-TOUCH", Arity::Exactly(3), no_touch);
+    client.register_own("INFO", Arity::Exactly(2), info);
     clients::register(client);
     tracking::register(client);
-    client.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+    client.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 fn id(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -37,7 +44,7 @@ fn getname(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied 
 fn setname(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     match session.set_name(argument(request, 1)) {
         Ok(()) => reply.simple("OK"),
-        Err(InvalidName) => invalid_client_name(reply),
+        Err(invalid) => invalid_client_name(invalid, reply),
     }
 }
 
@@ -51,9 +58,17 @@ fn setinfo(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     } else {
         return reply.error([b"ERR Unrecognized option '", option, b"'"].concat());
     };
-    if let Err(InvalidName) = set {
-        let text: &[u8] = b" cannot contain spaces, newlines or special characters.";
-        return reply.error([b"ERR ", option, text].concat());
+    if let Err(invalid) = set {
+        let mut text = [b"ERR ", option].concat();
+        match invalid {
+            InvalidName::Characters => {
+                text.extend_from_slice(b" cannot contain spaces, newlines or special characters.");
+            }
+            InvalidName::Length => text.extend_from_slice(
+                format!(" cannot be longer than {NAME_BYTES_MAX} bytes.").as_bytes(),
+            ),
+        }
+        return reply.error(text);
     }
     reply.simple("OK")
 }

@@ -1,6 +1,7 @@
 //! `CLIENT LIST`, `KILL`, `PAUSE` and their like: what a client asks about others, and does to
 //! them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,13 +14,13 @@ use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::session::Session;
 
 pub(super) fn register(client: &mut Commands) {
-    client.register_prompt("LIST", Arity::AtLeast(2), list);
-    client.register_prompt("KILL", Arity::AtLeast(3), kill);
-    client.register_prompt("PAUSE", Arity::AtLeast(3), pause);
+    client.register_own("LIST", Arity::AtLeast(2), list);
+    client.register_own("KILL", Arity::AtLeast(3), kill);
+    client.register_own("PAUSE", Arity::AtLeast(3), pause);
     client
-        .register_prompt("UNPAUSE", Arity::Exactly(2), unpause)
+        .register_own("UNPAUSE", Arity::Exactly(2), unpause)
         .is_held_with(Holds::Never);
-    client.register_prompt("UNBLOCK", Arity::AtLeast(3), unblock);
+    client.register_own("UNBLOCK", Arity::AtLeast(3), unblock);
 }
 
 /// A client's line in the list: the fields of Redis 7.2. What is 0 or -1 always is what respool
@@ -153,12 +154,14 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
             entries
         }
         (Some(option), 4..) if is(option, "ID") => {
-            let mut entries = Vec::new();
+            // Each once, or a short request could have an endless reply.
+            let (mut entries, mut seen) = (Vec::new(), BTreeSet::new());
             for id in arguments {
                 let Some(id) = parse_integer(id) else {
                     return reply.error("ERR Invalid client ID");
                 };
-                entries.extend(facts.register.find(id as u64));
+                let entry = facts.register.find(id as u64);
+                entries.extend(entry.filter(|entry| seen.insert(entry.id)));
             }
             entries
         }

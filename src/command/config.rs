@@ -7,17 +7,11 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(config: &mut Commands) {
-    config.register_prompt("GET", Arity::AtLeast(3), get);
-    // It may start threads.
-    config
-        .register_prompt("SET", Arity::AtLeast(4), set)
-        .may_block();
-    config.register_prompt("RESETSTAT", Arity::Exactly(2), reset_stat);
-    // It waits for the disk.
-    config
-        .register_prompt("REWRITE", Arity::Exactly(2), rewrite)
-        .may_block();
-    config.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+    config.register_own("GET", Arity::AtLeast(3), get);
+    config.register_own("SET", Arity::AtLeast(4), set);
+    config.register_own("RESETSTAT", Arity::Exactly(2), reset_stat);
+    config.register_own("REWRITE", Arity::Exactly(2), rewrite);
+    config.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once.

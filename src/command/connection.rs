@@ -3,32 +3,32 @@
 use constant_time_eq::constant_time_eq_32;
 use sha2::{Digest, Sha256};
 
-use super::{Arity, Command, Commands, argument, syntax_error, wrong_number_of_arguments};
+use super::{
+    Arity, Command, Commands, Holds, OwnHandler, argument, syntax_error, wrong_number_of_arguments,
+};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
-use crate::session::{InvalidName, Session, gate};
+use crate::session::{InvalidName, NAME_BYTES_MAX, Session, gate};
 
 pub(super) fn register(commands: &mut Commands) {
     let (password, both) = (gate::PASSWORD, gate::PASSWORD | gate::SUBSCRIBED);
     let short = |command: &mut Command| command.never_blocks();
     short(
         commands
-            .register_prompt("PING", Arity::AtLeast(1), ping)
+            .register_own("PING", Arity::AtLeast(1), ping)
             .passes(gate::SUBSCRIBED),
     );
-    short(commands.register_prompt("ECHO", Arity::Exactly(2), echo));
-    commands
-        .register_prompt("HELLO", Arity::AtLeast(1), hello)
-        .passes(password);
-    commands
-        .register_prompt("AUTH", Arity::AtLeast(2), auth)
-        .passes(password);
-    commands.register_prompt("SELECT", Arity::Exactly(2), select);
-    commands
-        .register_prompt("QUIT", Arity::AtLeast(1), quit)
-        .passes(both);
-    commands
-        .register_prompt("RESET", Arity::Exactly(1), reset)
-        .passes(both);
+    short(commands.register_own("ECHO", Arity::Exactly(2), echo));
+    // A pause holds up none of those by which a client comes to say CLIENT UNPAUSE, or leaves.
+    for (name, arity, handler, passes) in [
+        ("HELLO", Arity::AtLeast(1), hello as OwnHandler, password),
+        ("AUTH", Arity::AtLeast(2), auth, password),
+        ("QUIT", Arity::AtLeast(1), quit, both),
+        ("RESET", Arity::Exactly(1), reset, both),
+    ] {
+        let command = commands.register_own(name, arity, handler);
+        command.passes(passes).is_held_with(Holds::Never);
+    }
+    commands.register_own("SELECT", Arity::Exactly(2), select);
 }
 
 /// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets what
@@ -63,7 +63,7 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
             return reply.error("ERR Protocol version is not an integer or out of range");
         }
     };
-    let (mut name, mut is_known) = (None, session.gates() & gate::PASSWORD == 0);
+    let (mut name, mut is_known) = (None, !session.wants_password());
     while let Some(option) = arguments.next() {
         if option.eq_ignore_ascii_case(b"AUTH") && arguments.len() >= 2 {
             let (user, password) = (arguments.next(), arguments.next());
@@ -87,12 +87,13 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
              select the RESP protocol version at the same time",
         );
     }
-    if let Some(Err(InvalidName)) = name.map(|name| session.set_name(name)) {
-        return invalid_client_name(reply);
+    if let Some(Err(invalid)) = name.map(|name| session.set_name(name)) {
+        return invalid_client_name(invalid, reply);
     }
     session.set_gate(gate::PASSWORD, false);
-    session.set_protocol(protocol);
-    introduce(session, reply.speaking(protocol))
+    // What was left for it in the other protocol comes before the reply.
+    let messages = session.set_protocol(protocol);
+    introduce(session, reply.behind(&messages).speaking(protocol))
 }
 
 /// All seven fields: some clients miss any that lacks.
@@ -174,12 +175,19 @@ fn quit(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 
 /// `RESET`: the session is as it was when the client connected, but for its library's name.
 fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.reset();
-    reply.simple("RESET")
+    let messages = session.reset();
+    reply.behind(&messages).simple("RESET")
 }
 
-pub(super) fn invalid_client_name(reply: Reply<'_>) -> Replied {
-    reply.error("ERR Client names cannot contain spaces, newlines or special characters.")
+pub(super) fn invalid_client_name(invalid: InvalidName, reply: Reply<'_>) -> Replied {
+    match invalid {
+        InvalidName::Characters => {
+            reply.error("ERR Client names cannot contain spaces, newlines or special characters.")
+        }
+        InvalidName::Length => reply.error(format!(
+            "ERR Client names cannot be longer than {NAME_BYTES_MAX} bytes."
+        )),
+    }
 }
 
 fn wrong_password(reply: Reply<'_>) -> Replied {

@@ -10,13 +10,13 @@ use crate::session::Session;
 
 pub(super) fn register(commands: &mut Commands) {
     let command = commands.container_and_command("COMMAND", Arity::AtLeast(1), info_of_all);
-    command.register_prompt("COUNT", Arity::Exactly(2), count);
-    command.register_prompt("INFO", Arity::AtLeast(2), info);
-    command.register_prompt("DOCS", Arity::AtLeast(2), docs);
-    command.register_prompt("LIST", Arity::AtLeast(2), list);
-    command.register_prompt("GETKEYS", Arity::AtLeast(4), getkeys);
-    command.register_prompt("GETKEYSANDFLAGS", Arity::AtLeast(4), getkeys);
-    command.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+    command.register_own("COUNT", Arity::Exactly(2), count);
+    command.register_own("INFO", Arity::AtLeast(2), info);
+    command.register_own("DOCS", Arity::AtLeast(2), docs);
+    command.register_own("LIST", Arity::AtLeast(2), list);
+    command.register_own("GETKEYS", Arity::AtLeast(4), getkeys);
+    command.register_own("GETKEYSANDFLAGS", Arity::AtLeast(4), getkeys);
+    command.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `COMMAND COUNT`: subcommands do not count.

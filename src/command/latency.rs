@@ -7,11 +7,11 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(latency: &mut Commands) {
-    latency.register_prompt("HISTOGRAM", Arity::AtLeast(2), histogram);
-    latency.register_prompt("LATEST", Arity::Exactly(2), latest);
-    latency.register_prompt("HISTORY", Arity::Exactly(3), history);
-    latency.register_prompt("RESET", Arity::AtLeast(2), reset);
-    latency.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+    latency.register_own("HISTOGRAM", Arity::AtLeast(2), histogram);
+    latency.register_own("LATEST", Arity::Exactly(2), latest);
+    latency.register_own("HISTORY", Arity::Exactly(3), history);
+    latency.register_own("RESET", Arity::AtLeast(2), reset);
+    latency.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `LATENCY HISTOGRAM [command …]`: how many calls took up to so many microseconds. A container

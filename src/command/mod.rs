@@ -47,6 +47,9 @@ impl Arity {
 /// session.
 type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync;
 
+/// The handler of one of respool's own commands, which captures nothing.
+type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied;
+
 /// An entry of the table.
 pub struct Command {
     /// Its own name, as it was registered.
@@ -56,9 +59,9 @@ pub struct Command {
     arity: Arity,
     /// Its place in the statistics: [`Commands::number`].
     index: u16,
-    blocks: bool,
-    /// The call numbers that are timed have none of these bits.
-    untimed_bits: u64,
+    /// The handler is short: nobody has to watch the other clients meanwhile, and to look at the
+    /// clock would cost as much.
+    is_short: bool,
     /// The [`gate`]s that do not hold it up.
     passes: u8,
     holds: Holds,
@@ -88,18 +91,13 @@ impl Command {
     /// Such a call is short, and to look at the clock would cost as much: one in 64 is timed, for
     /// the statistics of `INFO` and `LATENCY`, and for `SLOWLOG`.
     pub fn never_blocks(&mut self) {
-        self.blocks = false;
-        self.untimed_bits = UNTIMED_BITS;
+        self.is_short = true;
     }
 
     /// Lets clients run it who have not passed these gates.
     fn passes(&mut self, gates: u8) -> &mut Self {
         self.passes = gates;
         self
-    }
-
-    fn may_block(&mut self) {
-        self.blocks = true;
     }
 
     fn is_held_with(&mut self, holds: Holds) {
@@ -115,9 +113,9 @@ impl Command {
         &self.full_name
     }
 
-    /// Whether it may wait, so that another worker has to watch the other clients.
-    pub(crate) fn blocks(&self) -> bool {
-        self.blocks
+    /// Whether it may take so long that another worker has to watch the other clients.
+    pub(crate) fn may_take_long(&self) -> bool {
+        !self.is_short
     }
 
     /// Of these gates, those that hold it up.
@@ -137,7 +135,7 @@ impl Command {
     /// Whether the call behind so many others is one of those that are timed.
     #[inline]
     pub(crate) fn times(&self, calls: u64) -> bool {
-        calls & self.untimed_bits == 0
+        !self.is_short || calls & UNTIMED_BITS == 0
     }
 
     /// Whether monitors are told of its requests.
@@ -222,7 +220,7 @@ impl fmt::Debug for Command {
         f.debug_struct("Command")
             .field("name", &self.full_name)
             .field("arity", &self.arity)
-            .field("blocks", &self.blocks)
+            .field("is_short", &self.is_short)
             .finish_non_exhaustive()
     }
 }
@@ -273,8 +271,7 @@ impl Commands {
             full_name: format!("{}{}", self.prefix, name.to_ascii_lowercase()).into(),
             arity,
             index: 0,
-            blocks: true,
-            untimed_bits: 0,
+            is_short: false,
             passes: 0,
             holds: Holds::WithAll,
             handler: Box::new(handler),
@@ -283,16 +280,9 @@ impl Commands {
         })
     }
 
-    /// Adds a command whose handler never blocks, but may be worth being timed: all of respool's
-    /// own are such.
-    fn register_prompt(
-        &mut self,
-        name: &str,
-        arity: Arity,
-        handler: fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied,
-    ) -> &mut Command {
+    /// Adds one of respool's own commands.
+    fn register_own(&mut self, name: &str, arity: Arity, handler: OwnHandler) -> &mut Command {
         let command = self.register(name, arity, handler);
-        command.blocks = false;
         command.look_up_docs();
         command
     }
@@ -310,9 +300,9 @@ impl Commands {
         &mut self,
         name: &str,
         arity: Arity,
-        handler: fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied,
+        handler: OwnHandler,
     ) -> &mut Self {
-        let container = self.register_prompt(name, arity, handler);
+        let container = self.register_own(name, arity, handler);
         container.subcommands.prefix = format!("{}|", container.full_name);
         &mut container.subcommands
     }
@@ -469,7 +459,7 @@ impl<'a> Refusal<'a> {
     }
 }
 
-/// Of a command that never blocks, one call in 64 is timed: what that takes is lost among them.
+/// Of a short command, one call in 64 is timed: what that takes is lost among them.
 const UNTIMED_BITS: u64 = 63;
 
 /// Bytes of a peer's words that an unknown-command error quotes: of the name, and of the arguments

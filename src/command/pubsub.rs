@@ -1,17 +1,19 @@
 //! Pub/sub: `SUBSCRIBE`, `PUBLISH`, `PUBSUB` and their like.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{Arity, Commands, Holds, glob, help, wrong_arguments};
-use crate::facts::channels::{Kind, Name, Subscriptions, TooMany};
+use crate::facts::channels::{
+    CHANNEL_BYTES_MAX, Kind, Name, PATTERN_BYTES_MAX, Subscriptions, Unsubscribable,
+};
+use crate::facts::register::Entry;
 use crate::resp::{Replied, Reply, Request};
 use crate::session::{Session, gate};
 
 pub(super) fn register(commands: &mut Commands) {
     let mut listening = |name, arity, handler| {
         commands
-            .register_prompt(name, arity, handler)
+            .register_own(name, arity, handler)
             .passes(gate::SUBSCRIBED);
     };
     listening("SUBSCRIBE", Arity::AtLeast(2), subscribe);
@@ -19,13 +21,13 @@ pub(super) fn register(commands: &mut Commands) {
     listening("PSUBSCRIBE", Arity::AtLeast(2), psubscribe);
     listening("PUNSUBSCRIBE", Arity::AtLeast(1), punsubscribe);
     commands
-        .register_prompt("PUBLISH", Arity::Exactly(3), publish)
+        .register_own("PUBLISH", Arity::Exactly(3), publish)
         .is_held_with(Holds::WithWrites);
     let pubsub = commands.container("PUBSUB");
-    pubsub.register_prompt("CHANNELS", Arity::AtLeast(2), channels);
-    pubsub.register_prompt("NUMSUB", Arity::AtLeast(2), numsub);
-    pubsub.register_prompt("NUMPAT", Arity::Exactly(2), numpat);
-    pubsub.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+    pubsub.register_own("CHANNELS", Arity::AtLeast(2), channels);
+    pubsub.register_own("NUMSUB", Arity::AtLeast(2), numsub);
+    pubsub.register_own("NUMPAT", Arity::Exactly(2), numpat);
+    pubsub.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `SUBSCRIBE channel …`: a confirmation for each, and from now on what is published there.
@@ -46,18 +48,26 @@ fn subscribe_to(
     reply: Reply<'_>,
 ) -> Replied {
     session.sends_reply_anyway();
+    let facts = Arc::clone(session.facts());
+    let entry = Arc::clone(session.entry());
     reply.several(request.arguments().len(), |replies| {
         for name in request.arguments() {
-            let subscribed = change(session, |session| {
-                let (entry, facts) = (Arc::clone(session.entry()), Arc::clone(session.facts()));
-                session.subscribe(|own| facts.channels.subscribe(&entry, own, kind, name))
-            });
+            let subscribed =
+                session.subscribe(|own| facts.channels.subscribe(&entry, own, kind, name));
             replies.add(|reply| match subscribed {
                 Ok(()) => confirm(word, Some(name), session, reply),
-                Err(TooMany) => reply.error("ERR too many subscriptions"),
+                Err(Unsubscribable::TooMany) => reply.error("ERR too many subscriptions"),
+                Err(Unsubscribable::TooLong) => too_long(reply),
             });
         }
     })
+}
+
+fn too_long(reply: Reply<'_>) -> Replied {
+    reply.error(format!(
+        "ERR a channel's name has at most {CHANNEL_BYTES_MAX} bytes, and a pattern \
+         {PATTERN_BYTES_MAX}"
+    ))
 }
 
 /// `UNSUBSCRIBE [channel …]`: from these channels, or from all. A confirmation for each.
@@ -88,33 +98,16 @@ fn unsubscribe_from(
     if named.is_empty() {
         return confirm(word, None, session, reply);
     }
+    let facts = Arc::clone(session.facts());
+    let entry = Arc::clone(session.entry());
     reply.several(named.len(), |replies| {
         for name in &named {
-            change(session, |session| {
-                let (entry, facts) = (Arc::clone(session.entry()), Arc::clone(session.facts()));
-                session.subscribe(|own| facts.channels.unsubscribe(&entry, own, kind, name));
-            });
-            replies.add(|reply| confirm(word, Some(name), session, reply));
+            session.subscribe(|own| facts.channels.unsubscribe(&entry, own, kind, name));
+            // What came before must not stand behind the confirmation.
+            let messages = entry.take_messages();
+            replies.add(|reply| confirm(word, Some(name), session, reply.behind(&messages)));
         }
     })
-}
-
-/// Changes the subscriptions, and tells others how many there are.
-fn change<T>(session: &mut Session, change: impl FnOnce(&mut Session) -> T) -> T {
-    let result = change(session);
-    let count = |kind| {
-        let own = session.subscriptions();
-        // Their bytes are bounded, so their number fits.
-        own.map_or(0, |own| own.of(kind).len() as u32)
-    };
-    let entry = session.entry();
-    entry
-        .channels
-        .store(count(Kind::Channel), Ordering::Relaxed);
-    entry
-        .patterns
-        .store(count(Kind::Pattern), Ordering::Relaxed);
-    result
 }
 
 /// What was done, for which name, and how many subscriptions there are now.
@@ -137,15 +130,21 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         words.next().unwrap_or_default(),
         words.next().unwrap_or_default(),
     );
+    if channel.len() > CHANNEL_BYTES_MAX {
+        return too_long(reply);
+    }
     let facts = session.facts();
+    // Who listens to itself gets the message before the reply, as in Redis, and need not be told.
+    let is_own = |entry: &Entry| entry.id == session.id() && session.is_answered();
     let mut told = Vec::new();
     let count = facts
         .channels
         .publish(channel, message, facts.now_s(), |entry| {
-            told.push(entry.place);
+            if !is_own(entry) {
+                told.push(entry.place);
+            }
         });
     facts.nudge(&told);
-    // Who listens to itself gets the message before the reply, as in Redis.
     let own = if session.subscriptions().is_some() && session.is_answered() {
         session.entry().take_messages()
     } else {

@@ -11,16 +11,13 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::{Ending, Session};
 
 pub(super) fn register(commands: &mut Commands) {
-    commands.register_prompt("INFO", Arity::AtLeast(1), info::info);
-    commands.register_prompt("TIME", Arity::Exactly(1), time);
-    commands.register_prompt("CLUSTER", Arity::AtLeast(2), cluster);
-    commands.register_prompt("SHUTDOWN", Arity::AtLeast(1), shutdown);
-    commands.register_prompt("MONITOR", Arity::Exactly(1), monitor);
-    commands.register_prompt("LOLWUT", Arity::AtLeast(1), lolwut::lolwut);
-    // It sleeps, on its worker.
-    commands
-        .register_prompt("DEBUG", Arity::AtLeast(2), debug)
-        .may_block();
+    commands.register_own("INFO", Arity::AtLeast(1), info::info);
+    commands.register_own("TIME", Arity::Exactly(1), time);
+    commands.register_own("CLUSTER", Arity::AtLeast(2), cluster);
+    commands.register_own("SHUTDOWN", Arity::AtLeast(1), shutdown);
+    commands.register_own("MONITOR", Arity::Exactly(1), monitor);
+    commands.register_own("LOLWUT", Arity::AtLeast(1), lolwut::lolwut);
+    commands.register_own("DEBUG", Arity::AtLeast(2), debug);
 }
 
 /// `TIME`: seconds since 1970 and microseconds of the second.

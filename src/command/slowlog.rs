@@ -5,10 +5,10 @@ use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::session::Session;
 
 pub(super) fn register(slowlog: &mut Commands) {
-    slowlog.register_prompt("GET", Arity::AtLeast(2), get);
-    slowlog.register_prompt("LEN", Arity::Exactly(2), len);
-    slowlog.register_prompt("RESET", Arity::Exactly(2), reset);
-    slowlog.register_prompt("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+    slowlog.register_own("GET", Arity::AtLeast(2), get);
+    slowlog.register_own("LEN", Arity::Exactly(2), len);
+    slowlog.register_own("RESET", Arity::Exactly(2), reset);
+    slowlog.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `SLOWLOG GET [count]`: the latest, 10 of them unless said otherwise; -1 means all.

@@ -7,10 +7,10 @@ use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::session::{Session, Tracking};
 
 pub(super) fn register(client: &mut Commands) {
-    client.register_prompt("TRACKING", Arity::AtLeast(3), tracking);
-    client.register_prompt("CACHING", Arity::Exactly(3), caching);
-    client.register_prompt("TRACKINGINFO", Arity::Exactly(2), trackinginfo);
-    client.register_prompt("GETREDIR", Arity::Exactly(2), getredir);
+    client.register_own("TRACKING", Arity::AtLeast(3), tracking);
+    client.register_own("CACHING", Arity::Exactly(3), caching);
+    client.register_own("TRACKINGINFO", Arity::Exactly(2), trackinginfo);
+    client.register_own("GETREDIR", Arity::Exactly(2), getredir);
 }
 
 /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`.
@@ -99,8 +99,16 @@ impl Tracking {
 
     /// Joins the prefixes that hold already to those that are wanted. No two may be such that one
     /// begins with the other.
+    ///
+    /// Redis bounds neither their number nor their bytes; here nothing comes of them, so a client
+    /// may not have much kept and compared for them.
     fn add_prefixes(&mut self, current: Option<&Self>) -> Result<(), Vec<u8>> {
         let held = current.map_or(&[][..], |current| &current.prefixes);
+        let all = self.prefixes.iter().chain(held);
+        let bytes: usize = all.map(|prefix| prefix.len()).sum();
+        if self.prefixes.len() + held.len() > PREFIXES_MAX || bytes > PREFIXES_BYTES_MAX {
+            return Err(b"ERR too many prefixes".into());
+        }
         for (index, prefix) in self.prefixes.iter().enumerate() {
             let overlapping = |others: &'_ [Box<[u8]>]| {
                 let mut others = others.iter();
@@ -131,6 +139,12 @@ impl Tracking {
         Ok(())
     }
 }
+
+/// Prefixes of one client.
+const PREFIXES_MAX: usize = 256;
+
+/// Bytes of all of them.
+const PREFIXES_BYTES_MAX: usize = 16 * 1024;
 
 /// `CLIENT CACHING YES|NO`: whether the keys of the next request are to be tracked.
 fn caching(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {

@@ -38,9 +38,14 @@ pub(crate) enum Kind {
     Pattern,
 }
 
-/// A client is subscribed to so much that it may not subscribe to more.
+/// Why a client may not subscribe to more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooMany;
+pub(crate) enum Unsubscribable {
+    /// It is subscribed to too much already.
+    TooMany,
+    /// The name is longer than [`CHANNEL_BYTES_MAX`], or the pattern than [`PATTERN_BYTES_MAX`].
+    TooLong,
+}
 
 impl Subscriptions {
     /// How many channels and patterns there are.
@@ -85,13 +90,22 @@ impl Channels {
         subscriptions: &mut Subscriptions,
         kind: Kind,
         name: &[u8],
-    ) -> Result<(), TooMany> {
+    ) -> Result<(), Unsubscribable> {
         if subscriptions.of(kind).contains(name) {
             return Ok(());
         }
         let bytes = name.len() + SUBSCRIPTION_BYTES;
-        if subscriptions.bytes + bytes > SUBSCRIPTIONS_BYTES_MAX {
-            return Err(TooMany);
+        let (length_max, count_max) = match kind {
+            Kind::Channel => (CHANNEL_BYTES_MAX, usize::MAX),
+            Kind::Pattern => (PATTERN_BYTES_MAX, PATTERNS_MAX),
+        };
+        if name.len() > length_max {
+            return Err(Unsubscribable::TooLong);
+        }
+        if subscriptions.bytes + bytes > SUBSCRIPTIONS_BYTES_MAX
+            || subscriptions.of(kind).len() >= count_max
+        {
+            return Err(Unsubscribable::TooMany);
         }
         subscriptions.bytes += bytes;
         let mut listeners = self.0.lock();
@@ -189,6 +203,12 @@ impl Channels {
         count
     }
 
+    /// Runs `change` between two messages.
+    pub(crate) fn between_messages<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _listeners = self.0.lock();
+        change()
+    }
+
     /// The channels that somebody listens to by their names.
     pub(crate) fn active(&self) -> Vec<Name> {
         self.0.lock().channels.keys().map(Arc::clone).collect()
@@ -206,8 +226,19 @@ impl Channels {
     }
 }
 
+/// Bytes of a channel's name. Redis has no such bound; but there, too, each pattern is compared with
+/// it for each message, and meanwhile nobody else can subscribe or publish.
+pub(crate) const CHANNEL_BYTES_MAX: usize = 1024;
+
+/// Bytes of a pattern, for the same reason: at worst, to compare takes as many steps as both lengths
+/// multiplied.
+pub(crate) const PATTERN_BYTES_MAX: usize = 256;
+
+/// Patterns of one client.
+const PATTERNS_MAX: usize = 1024;
+
 /// Bytes that a subscription takes besides its name, roughly.
-const SUBSCRIPTION_BYTES: usize = 128;
+const SUBSCRIPTION_BYTES: usize = 320;
 
 /// Bytes that the subscriptions of one client may take: far more than a program needs, and no more
 /// than may wait for it in messages.

@@ -330,9 +330,10 @@ fn monitor_line(now: Duration, words: &[&[u8]], entry: &Entry) -> Vec<u8> {
         entry.peer_addr
     )
     .into_bytes();
-    for word in words {
+    for word in words.iter().take(MONITOR_WORDS_MAX) {
+        let shown = &word[..word.len().min(MONITOR_WORD_BYTES_MAX)];
         line.extend_from_slice(b" \"");
-        for &byte in *word {
+        for &byte in shown {
             match byte {
                 b'\\' | b'"' => line.extend_from_slice(&[b'\\', byte]),
                 b'\n' => line.extend_from_slice(b"\\n"),
@@ -341,14 +342,30 @@ fn monitor_line(now: Duration, words: &[&[u8]], entry: &Entry) -> Vec<u8> {
                 7 => line.extend_from_slice(b"\\a"),
                 8 => line.extend_from_slice(b"\\b"),
                 b' '..=b'~' => line.push(byte),
-                _ => line.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+                _ => {
+                    let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+                    line.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
+                }
             }
         }
         line.push(b'"');
+        if shown.len() < word.len() {
+            let more = word.len() - shown.len();
+            line.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
+        }
+    }
+    if words.len() > MONITOR_WORDS_MAX {
+        let more = words.len() - MONITOR_WORDS_MAX;
+        line.extend_from_slice(format!(" ... ({more} more arguments)").as_bytes());
     }
     line.extend_from_slice(b"\r\n");
     line
 }
+
+/// Words of a request that a monitor is shown, and bytes of each: enough to see what is sent, and not
+/// so much that one huge request has every monitor closed for being slow. Redis shows all.
+const MONITOR_WORDS_MAX: usize = 1024;
+const MONITOR_WORD_BYTES_MAX: usize = 4 * 1024;
 
 /// By the system's clock. One that stands before 1970 is set wrong, and 0 says so as well as
 /// anything.

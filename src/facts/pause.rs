@@ -43,18 +43,21 @@ impl Pause {
     }
 
     pub(crate) fn end(&self) {
-        let mut terms = self.terms.lock();
+        self.end_under(&mut self.terms.lock());
+    }
+
+    fn end_under(&self, terms: &mut Terms) {
         *terms = Terms::default();
         self.held.store(NOTHING, Ordering::Relaxed);
     }
 
     /// Ends the pause if its time is over. Gives when it will be, and whether it has ended now.
     pub(crate) fn end_if_over(&self) -> (Option<Instant>, bool) {
-        let ends = self.terms.lock().ends;
-        if ends.is_none_or(|ends| ends > Instant::now()) {
-            return (ends, false);
+        let mut terms = self.terms.lock();
+        if terms.ends.is_none_or(|ends| ends > Instant::now()) {
+            return (terms.ends, false);
         }
-        self.end();
+        self.end_under(&mut terms);
         (None, true)
     }
 

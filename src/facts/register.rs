@@ -222,18 +222,20 @@ impl Entry {
         if mail.sentence.is_some() {
             return false;
         }
-        mail.messages.extend_from_slice(message);
-        let waiting = mail.messages.len() + self.owed_bytes();
+        let waiting = mail.messages.len() + message.len() + self.owed_bytes();
         if waiting <= MESSAGES_BYTES_SOFT {
             mail.full_since_s = None;
         } else {
             let since_s = *mail.full_since_s.get_or_insert(now_s);
-            if waiting > MESSAGES_BYTES_MAX || now_s - since_s > MESSAGES_S_SOFT {
+            if waiting > MESSAGES_BYTES_MAX || now_s.saturating_sub(since_s) > MESSAGES_S_SOFT {
                 mail.messages = Vec::new();
                 mail.sentence = Some(Sentence::SlowReader);
             }
         }
-        // Under the lock, as in `take_mail`. A sentence wants to be read at once, even by who is
+        if mail.sentence.is_none() {
+            mail.messages.extend_from_slice(message);
+        }
+        // Under the lock, as in `take_messages`. A sentence wants to be read at once, even by who is
         // blocked and therefore left its messages where they are.
         !self.has_mail.swap(true, Ordering::Relaxed) || mail.sentence.is_some()
     }
@@ -286,3 +288,61 @@ const MESSAGES_BYTES_SOFT: usize = 8 * 1024 * 1024;
 
 /// As Redis.
 const MESSAGES_S_SOFT: u32 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry::for_test(0, ([127, 0, 0, 1], 5000).into())
+    }
+
+    #[test]
+    fn the_owner_is_told_once_until_it_has_read_its_mail() {
+        let entry = entry();
+        assert!(!entry.has_mail());
+        assert!(entry.post(b"one", 0));
+        assert!(!entry.post(b"two", 0));
+        assert!(entry.has_mail());
+        assert_eq!(entry.take_messages(), b"onetwo");
+        assert!(!entry.has_mail());
+        assert!(entry.post(b"three", 0));
+    }
+
+    #[test]
+    fn too_many_messages_are_a_sentence_and_are_not_kept() {
+        let entry = entry();
+        let message = vec![b'x'; MESSAGES_BYTES_MAX];
+        assert!(entry.post(&message, 0));
+        assert_eq!(entry.sentence(), None);
+        assert!(entry.post(b"x", 0), "it is told, although it was before");
+        assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
+        assert_eq!(entry.mail_bytes(), 0);
+        assert!(!entry.post(b"x", 0));
+        assert!(entry.has_mail(), "a sentence stays");
+        assert!(entry.take_messages().is_empty());
+        assert!(entry.has_mail(), "a sentence stays");
+    }
+
+    #[test]
+    fn many_messages_may_wait_for_a_minute() {
+        let entry = entry();
+        let message = vec![b'x'; MESSAGES_BYTES_SOFT];
+        let _ = entry.post(&message, 0);
+        let _ = entry.post(b"x", 100);
+        // Who looked at the clock before may come later.
+        let _ = entry.post(b"x", 99);
+        let _ = entry.post(b"x", 160);
+        assert_eq!(entry.sentence(), None);
+        let _ = entry.post(b"x", 161);
+        assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
+    }
+
+    #[test]
+    fn the_first_sentence_holds() {
+        let entry = entry();
+        entry.condemn(Sentence::Killed);
+        entry.condemn(Sentence::SlowReader);
+        assert_eq!(entry.sentence(), Some(Sentence::Killed));
+    }
+}

@@ -2,7 +2,7 @@
 //! when somebody asks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -105,6 +105,8 @@ impl Stats {
         workers.retain(|tally| {
             let ended = Arc::strong_count(tally) == 1;
             if ended {
+                // Behind everything that the worker did before it let go.
+                fence(Ordering::Acquire);
                 past.add(tally);
             }
             !ended
@@ -115,20 +117,30 @@ impl Stats {
 
     /// All that was ever done, resets or not.
     pub(crate) fn work_ever(&self) -> Work {
-        self.totals_ever().work()
+        let tallies = self.tallies.lock();
+        let mut work = tallies.past.work();
+        for tally in &tallies.workers {
+            let calls = tally.commands.iter().map(|command| command.calls.get());
+            work.requests += calls.sum::<u64>();
+            work.bytes_read += tally.bytes_read.get();
+            work.bytes_sent += tally.bytes_sent.get();
+        }
+        work
     }
 
     /// All that was done since the last reset.
     pub(crate) fn totals(&self) -> Totals {
+        // Under the lock, or a reset could come between, and the baseline be more than the sum.
+        let baseline = self.baseline.lock();
         let mut totals = self.totals_ever();
-        totals.subtract(&self.baseline.lock());
+        totals.subtract(&baseline);
         totals
     }
 
     /// Has every count begin at 0 again.
     pub(crate) fn reset(&self) {
-        let totals = self.totals_ever();
-        *self.baseline.lock() = totals;
+        let mut baseline = self.baseline.lock();
+        *baseline = self.totals_ever();
     }
 
     fn totals_ever(&self) -> Totals {
