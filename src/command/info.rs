@@ -182,13 +182,13 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
         "evicted_clients",
         "keyspace_hits",
         "keyspace_misses",
-        "total_forks",
-        "latest_fork_usec",
     ] {
         lines.add(field, 0);
     }
     lines.add("pubsub_channels", channels);
     lines.add("pubsub_patterns", patterns);
+    lines.add("latest_fork_usec", 0);
+    lines.add("total_forks", 0);
     lines.add("total_error_replies", totals.errors());
     lines.add("total_reads_processed", totals.reads);
     lines.add("total_writes_processed", totals.writes);
