@@ -6,6 +6,9 @@
 # It installs redis-cli and redis-benchmark first if they are missing and it can; otherwise it says
 # what to install. So it does with the other programs that real clients need, but goes on without
 # them: what they are missed for is not run, and the report says so.
+#
+# A redis-server to compare with comes with redis-tools: in Debian it is called redis-check-rdb there.
+# The package redis-server would only add a service, which starts at once.
 set -eu
 
 say() {
@@ -79,8 +82,8 @@ python3 -m pip --version >/dev/null 2>&1 || install python3-pip || say "goes on 
 
 say "runs what needs nothing but Rust"
 cargo test --locked
-say "runs what needs redis-cli and redis-benchmark, and what needs a release build"
-cargo test --locked --test tools --test your_program
+say "runs what needs a redis-server, redis-cli and redis-benchmark, and what needs a release build"
+cargo test --locked --test redis_server --test tools --test your_program
 say "runs real clients, and says what it installs for them"
 cargo test --locked --test interop
 echo "everything passed"

@@ -100,6 +100,12 @@ impl Process {
         String::from_utf8_lossy(&bytes[start..start + before]).into_owned()
     }
 
+    /// Waits until it has printed `text`. Gives false if it ends, or `deadline` comes, before.
+    pub(crate) fn prints(&self, text: &str, deadline: Instant) -> bool {
+        self.stdout.wait(deadline, |bytes| has(bytes, text));
+        has(&self.stdout.0.0.lock().bytes, text)
+    }
+
     /// Sends the signal `name`, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own `kill`, because the program of that name is not on every machine.
@@ -239,6 +245,11 @@ fn respool(workers: usize) -> Command {
 fn answers_on(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once(" answers on ")?;
     rest.split_whitespace().next()?.parse().ok()
+}
+
+fn has(bytes: &[u8], text: &str) -> bool {
+    let mut places = bytes.windows(text.len());
+    places.any(|place| place == text.as_bytes())
 }
 
 fn missing(program: &str) -> String {

@@ -1,0 +1,431 @@
+//! What respool replies otherwise than Redis on purpose, and why.
+//!
+//! Each row must still be a difference, wherever its request stands in the conversations of its
+//! setting: a request that is answered alike in another state is written in other letters there.
+
+use super::servers::Setting;
+use super::value::latin1;
+
+/// Requests that are answered otherwise for one reason.
+pub(crate) struct Difference {
+    pub(crate) why: &'static str,
+    pub(crate) rows: &'static [Row],
+}
+
+/// A request, and what Redis and respool answer, without the last CR and LF. A `…` stands for
+/// anything.
+pub(crate) type Row = (&'static str, &'static str, &'static str);
+
+/// Those of a setting.
+pub(crate) fn differences(setting: Setting) -> &'static [Difference] {
+    match setting {
+        Setting::Plain => PLAIN,
+        Setting::Password => WITH_A_PASSWORD,
+        Setting::Debug => WITH_DEBUG,
+        Setting::LostFile => WITH_A_LOST_FILE,
+        Setting::File | Setting::Stopped => &[],
+    }
+}
+
+/// The row of `request`, if there is one.
+pub(crate) fn row(setting: Setting, request: &str) -> Option<&'static Row> {
+    let mut rows = differences(setting)
+        .iter()
+        .flat_map(|difference| difference.rows);
+    rows.find(|(other, ..)| *other == request)
+}
+
+/// Whether `reply` is what a row says.
+pub(crate) fn is(reply: &[u8], said: &str) -> bool {
+    let reply = latin1(reply);
+    let reply = reply.strip_suffix("\r\n").unwrap_or(&reply);
+    match said.split_once('…') {
+        Some((front, back)) => reply.starts_with(front) && reply.ends_with(back),
+        None => reply == said,
+    }
+}
+
+const PLAIN: &[Difference] = &[
+    Difference {
+        why: "CLIENT SETINFO came with Redis 7.2; clients send it to whoever says that it is 7.2",
+        rows: &[
+            (
+                "CLIENT SETINFO",
+                NO_SETINFO,
+                "-ERR wrong number of arguments for 'client|setinfo' command",
+            ),
+            (
+                "CLIENT SETINFO LIB-NAME",
+                NO_SETINFO,
+                "-ERR wrong number of arguments for 'client|setinfo' command",
+            ),
+            (
+                "CLIENT SETINFO LIB-NAME a b",
+                NO_SETINFO,
+                "-ERR wrong number of arguments for 'client|setinfo' command",
+            ),
+            ("CLIENT SETINFO LIB-NAME redis-py", NO_SETINFO, "+OK"),
+            (
+                "client setinfo lib-ver 5.3.1",
+                "-ERR unknown subcommand 'setinfo'. Try CLIENT HELP.",
+                "+OK",
+            ),
+            (
+                "CLIENT SETINFO FOO x",
+                NO_SETINFO,
+                "-ERR Unrecognized option 'FOO'",
+            ),
+            (
+                "CLIENT SETINFO LIB-NAME \"a b\"",
+                NO_SETINFO,
+                "-ERR LIB-NAME cannot contain spaces, newlines or special characters.",
+            ),
+            (
+                "CLIENT SETINFO lib-ver \"a b\"",
+                NO_SETINFO,
+                "-ERR lib-ver cannot contain spaces, newlines or special characters.",
+            ),
+        ],
+    },
+    Difference {
+        why: "CLIENT NO-TOUCH came with Redis 7.2",
+        rows: &[
+            (
+                "CLIENT NO-TOUCH",
+                NO_NO_TOUCH,
+                "-ERR wrong number of arguments for 'client|no-touch' command",
+            ),
+            (
+                "CLIENT NO-TOUCH on off",
+                NO_NO_TOUCH,
+                "-ERR wrong number of arguments for 'client|no-touch' command",
+            ),
+            ("CLIENT NO-TOUCH on", NO_NO_TOUCH, "+OK"),
+            ("CLIENT NO-TOUCH OFF", NO_NO_TOUCH, "+OK"),
+            ("CLIENT NO-TOUCH x", NO_NO_TOUCH, "-ERR syntax error"),
+        ],
+    },
+    Difference {
+        why: "CLIENT KILL MAXAGE came with a later Redis; it gets rid of clients that linger",
+        rows: &[
+            ("CLIENT KILL MAXAGE 999999", "-ERR syntax error", ":0"),
+            (
+                "CLIENT KILL MAXAGE 0",
+                "-ERR syntax error",
+                "-ERR maxage should be greater than 0",
+            ),
+            (
+                "CLIENT KILL MAXAGE x",
+                "-ERR syntax error",
+                "-ERR maxage should be greater than 0",
+            ),
+        ],
+    },
+    Difference {
+        why: "a HELLO that is refused changes nothing, as in Redis 7.2; 7.0 has set the name",
+        rows: &[("client getname", "$2\r\nme", "…")],
+    },
+    Difference {
+        why: "RESET also forgets NO-EVICT, as in Redis 7.2",
+        rows: &[("client info", "…", "…")],
+    },
+    Difference {
+        why: "CLIENT CACHING stays noted behind the next request; nothing is tracked, so that this \
+              is all that can be seen of it",
+        rows: &[("client trackinginfo", "…", "…")],
+    },
+    Difference {
+        why: "a HELP tells of what there is here",
+        rows: &[
+            (
+                "ACL HELP",
+                "*29\r\n+ACL <subcommand> [<arg>…",
+                "*12\r\n+ACL <subcommand> [<arg>…",
+            ),
+            (
+                "CLIENT HELP",
+                "*48\r\n+CLIENT <subcommand> [<arg>…",
+                "*58\r\n+CLIENT <subcommand> [<arg>…",
+            ),
+            (
+                "LATENCY HELP",
+                "*17\r\n+LATENCY <subcommand> [<arg>…",
+                "*12\r\n+LATENCY <subcommand> [<arg>…",
+            ),
+            (
+                "PUBSUB HELP",
+                "*14\r\n+PUBSUB <subcommand> [<arg>…",
+                "*10\r\n+PUBSUB <subcommand> [<arg>…",
+            ),
+        ],
+    },
+    Difference {
+        why: "there are no keys and no modules, and so no commands for them",
+        rows: &[
+            ("COMMAND COUNT", ":2…", ":…"),
+            (
+                "GET a",
+                "…",
+                "-ERR unknown command 'GET', with args beginning with: 'a' ",
+            ),
+            (
+                "DBSIZE",
+                ":0",
+                "-ERR unknown command 'DBSIZE', with args beginning with: ",
+            ),
+            (
+                "MODULE LIST",
+                "*0",
+                "-ERR unknown command 'MODULE', with args beginning with: 'LIST' ",
+            ),
+        ],
+    },
+    Difference {
+        why: "there is no cluster: CLUSTER is one command, which says so, and there are no shards",
+        rows: &[
+            (
+                "CLUSTER FOO",
+                "-ERR unknown subcommand 'FOO'. Try CLUSTER HELP.",
+                NO_CLUSTER,
+            ),
+            (
+                "CLUSTER SLOTS x",
+                "-ERR wrong number of arguments for 'cluster|slots' command",
+                NO_CLUSTER,
+            ),
+            (
+                "PUBSUB SHARDCHANNELS",
+                "*0",
+                "-ERR unknown subcommand 'SHARDCHANNELS'. Try PUBSUB HELP.",
+            ),
+            (
+                "PUBSUB SHARDNUMSUB",
+                "*0",
+                "-ERR unknown subcommand 'SHARDNUMSUB'. Try PUBSUB HELP.",
+            ),
+            (
+                "SPUBLISH a b",
+                ":0",
+                "-ERR unknown command 'SPUBLISH', with args beginning with: 'a' 'b' ",
+            ),
+        ],
+    },
+    Difference {
+        why: "there is one user, who may do everything; nothing about it can be set or asked for",
+        rows: &[(
+            "ACL GETUSER default",
+            "…",
+            "-ERR unknown subcommand 'GETUSER'. Try ACL HELP.",
+        )],
+    },
+    Difference {
+        why: "DOCTOR's advice is about keys and disks; GRAPH is a picture of what HISTORY tells",
+        rows: &[
+            ("LATENCY DOCTOR", "…", NO_DOCTOR),
+            (
+                "LATENCY DOCTOR x",
+                "-ERR wrong number of arguments for 'latency|doctor' command",
+                NO_DOCTOR,
+            ),
+            (
+                "LATENCY GRAPH",
+                "-ERR wrong number of arguments for 'latency|graph' command",
+                NO_GRAPH,
+            ),
+            (
+                "LATENCY GRAPH command",
+                "-ERR No samples available for event 'command'",
+                NO_GRAPH,
+            ),
+        ],
+    },
+    Difference {
+        why: "a command that is asked for twice is told once, because a map has each key once",
+        rows: &[("LATENCY HISTOGRAM slowlog slowlog", "%2\r\n…", "%1\r\n…")],
+    },
+    Difference {
+        why: "the picture is respool's own, whatever the version that is asked for",
+        rows: &[
+            ("LOLWUT", "…", "…"),
+            ("LOLWUT x", "…", "…"),
+            ("LOLWUT VERSION", "…", "…"),
+            ("LOLWUT VERSION 5 1 1 1 1 1", "…", "…"),
+        ],
+    },
+    Difference {
+        why: "every request has a reply, a second MONITOR too, or the next would be taken for it",
+        rows: &[("monitor", "", "+OK")],
+    },
+    Difference {
+        why: "to Redis a monitor is a replica and may not publish; here it is a client",
+        rows: &[(
+            "publish a b",
+            "-ERR Replica can't interact with the keyspace",
+            ":0\r\n+…",
+        )],
+    },
+    Difference {
+        why: "the reply to so many names could be a thousand times as long as the request",
+        rows: &[
+            ("COMMAND INFO{ no x1025}", "*1025\r\n…", TOO_MANY),
+            ("COMMAND DOCS{ no x1025}", "…", TOO_MANY),
+        ],
+    },
+    Difference {
+        why: "a value that would mean to keep data is refused, not taken and ignored",
+        rows: &[
+            (
+                "CONFIG SET appendonly maybe",
+                "-ERR CONFIG SET failed…'yes' or 'no'",
+                "-ERR CONFIG SET failed…'no': this server keeps no data",
+            ),
+            (
+                "CONFIG SET maxmemory x",
+                "-ERR CONFIG SET failed…'maxmemory') - argument must be a memory value",
+                "-ERR CONFIG SET failed…'0': this server keeps no data",
+            ),
+            (
+                "CONFIG SET maxmemory-policy foo",
+                "-ERR CONFIG SET failed…, allkeys-random, noeviction",
+                "-ERR CONFIG SET failed…'noeviction': this server keeps no data",
+            ),
+            (
+                "CONFIG SET replica-read-only maybe",
+                "-ERR CONFIG SET failed…'yes' or 'no'",
+                "-ERR CONFIG SET failed…'yes': this server keeps no data",
+            ),
+        ],
+    },
+    Difference {
+        why: "a directive has the range that respool can keep",
+        rows: &[
+            (
+                "CONFIG SET maxclients 0",
+                "-ERR CONFIG SET failed…between 1 and 4294967295 inclusive",
+                "-ERR CONFIG SET failed…between 1 and 1000000 inclusive",
+            ),
+            (
+                "CONFIG SET proto-max-bulk-len 1",
+                "-ERR CONFIG SET failed…between 1048576 and 9223372036854775807 inclusive",
+                "-ERR CONFIG SET failed…between 1024 and 1073741824 inclusive",
+            ),
+            (
+                "CONFIG SET slowlog-max-len -1",
+                "-ERR CONFIG SET failed…between 0 and 9223372036854775807 inclusive",
+                "-ERR CONFIG SET failed…between 0 and 1000000 inclusive",
+            ),
+            (
+                "CONFIG SET tcp-keepalive -1",
+                "-ERR CONFIG SET failed…between 0 and 2147483647 inclusive",
+                "-ERR CONFIG SET failed…between 0 and 32767 inclusive",
+            ),
+        ],
+    },
+    Difference {
+        why: "the level `nothing` came with Redis 7.2",
+        rows: &[
+            (
+                "CONFIG SET loglevel foo",
+                LEVELS,
+                "-ERR CONFIG SET failed …: debug, verbose, notice, warning, nothing",
+            ),
+            (
+                "CONFIG SET timeout 1 loglevel foo",
+                LEVELS,
+                "-ERR CONFIG SET failed …: debug, verbose, notice, warning, nothing",
+            ),
+        ],
+    },
+    Difference {
+        why: "what cannot stand in a file of configuration is not taken",
+        rows: &[(
+            r#"CONFIG SET loglevel "\xff""#,
+            LEVELS,
+            "-ERR CONFIG SET failed…'loglevel') - argument must be UTF-8",
+        )],
+    },
+    Difference {
+        why: "the port is respool's from start to end",
+        rows: &[(
+            "CONFIG SET port x",
+            "-ERR CONFIG SET failed…'port') - argument couldn't be parsed into an integer",
+            "-ERR CONFIG SET failed…'port') - can't set immutable config",
+        )],
+    },
+    Difference {
+        why: "a directive of respool's own",
+        rows: &[(
+            "CONFIG SET workers x",
+            "-ERR Unknown option or number of arguments for CONFIG SET - 'workers'",
+            "-ERR CONFIG SET failed…'workers') - argument couldn't be parsed into an integer",
+        )],
+    },
+];
+
+const NO_SETINFO: &str = "-ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.";
+const NO_NO_TOUCH: &str = "-ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.";
+const NO_CLUSTER: &str = "-ERR This instance has cluster support disabled";
+const NO_DOCTOR: &str = "-ERR unknown subcommand 'DOCTOR'. Try LATENCY HELP.";
+const NO_GRAPH: &str = "-ERR unknown subcommand 'GRAPH'. Try LATENCY HELP.";
+const TOO_MANY: &str = "-ERR too many command names, at most 1024 at once";
+const LEVELS: &str = "-ERR CONFIG SET failed …: debug, verbose, notice, warning";
+
+const WITH_A_PASSWORD: &[Difference] = &[
+    Difference {
+        why: "the text is that of Redis 7.2, which also tells where the version stands",
+        rows: &[
+            ("HELLO", HELLO_IN_7_0, HELLO_IN_7_2),
+            ("HELLO 2", HELLO_IN_7_0, HELLO_IN_7_2),
+            ("HELLO 3", HELLO_IN_7_0, HELLO_IN_7_2),
+            ("HELLO 3 SETNAME x", HELLO_IN_7_0, HELLO_IN_7_2),
+        ],
+    },
+    Difference {
+        why: "a HELLO that is refused changes nothing, as in Redis 7.2; in 7.0 the password that it \
+              had said holds",
+        rows: &[("ping", "+PONG", "-NOAUTH Authentication required.")],
+    },
+    Difference {
+        why: "who has not said the password is not told first whether DEBUG is allowed",
+        rows: &[(
+            "DEBUG SLEEP 0",
+            "-ERR DEBUG command not allowed…",
+            "-NOAUTH Authentication required.",
+        )],
+    },
+    Difference {
+        why: "who came in while there was no password stays in, and a request is what comes in; in \
+              Redis only who connected then",
+        rows: &[("B: ping", "-NOAUTH Authentication required.", "+PONG")],
+    },
+];
+
+const HELLO_IN_7_0: &str = "-NOAUTH HELLO must be called with the client already authenticated, \
+                            otherwise the HELLO AUTH <user> <pass> option can…";
+const HELLO_IN_7_2: &str = "-NOAUTH HELLO must be called with the client already authenticated, \
+                            otherwise the HELLO <proto> AUTH <user> <pass> option can…";
+
+const WITH_DEBUG: &[Difference] = &[Difference {
+    why: "of DEBUG there is only SLEEP; the rest is about Redis's inside",
+    rows: &[
+        (
+            "DEBUG HELP",
+            "*106\r\n+DEBUG <subcommand> [<arg>…",
+            "*5\r\n+DEBUG <subcommand> [<arg>…",
+        ),
+        (
+            "DEBUG SET-ACTIVE-EXPIRE 1",
+            "+OK",
+            "-ERR unknown subcommand or wrong number of arguments for 'SET-ACTIVE-EXPIRE'…",
+        ),
+    ],
+}];
+
+const WITH_A_LOST_FILE: &[Difference] = &[Difference {
+    why: "the error tells which file cannot be written",
+    rows: &[(
+        "CONFIG REWRITE",
+        "-ERR Rewriting config file: No such file or directory",
+        "-ERR Rewriting config file: cannot write /…",
+    )],
+}];

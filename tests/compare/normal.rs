@@ -1,0 +1,397 @@
+//! What may vary from one server to the other, and from one run to the next: everything that is
+//! left out of the comparison stands in this file.
+//!
+//! Replies are compared byte by byte. Only where they differ, and only for the requests in
+//! [`RULES`], what they say is compared instead, without what the rule leaves out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::talk::Names;
+use super::value::Value;
+
+/// What both servers have.
+pub(crate) struct Common {
+    /// Commands and subcommands, by full name.
+    pub(crate) commands: BTreeSet<String>,
+    /// Directives of the configuration.
+    pub(crate) directives: BTreeSet<String>,
+    /// Fields of `INFO`.
+    pub(crate) fields: BTreeSet<String>,
+}
+
+impl Common {
+    /// Of two servers' replies to these requests. What only respool has is what [`OWN`] says.
+    pub(crate) fn of(answers: impl Fn(&str) -> [Value; 2]) -> Self {
+        let mut own = BTreeSet::new();
+        let mut both = |request, names: fn(&Value) -> BTreeSet<String>| {
+            let [redis, respool] = answers(request).map(|answer| names(&answer));
+            own.extend(&respool - &redis);
+            &redis & &respool
+        };
+        let texts = |answer: &Value| answer.items.iter().map(|item| item.text.clone()).collect();
+        let keys = |answer: &Value| answer.pairs().map(|(key, _)| key.text.clone()).collect();
+        let fields = |answer: &Value| {
+            let fields = answer.text.lines().filter_map(|line| line.split_once(':'));
+            // Those of commands and errors come and go.
+            let fields = fields.filter(|(field, _)| {
+                let fronts = ["cmdstat_", "errorstat_", "latency_percentiles_usec_"];
+                !fronts.iter().any(|front| field.starts_with(front))
+            });
+            fields.map(|(field, _)| field.to_owned()).collect()
+        };
+        let common = Self {
+            commands: both("COMMAND LIST", texts),
+            directives: both("CONFIG GET *", keys),
+            fields: both("INFO everything", fields),
+        };
+        assert_eq!(own, OWN.map(str::to_owned).into());
+        common
+    }
+}
+
+/// Commands, directives and fields that redis-server 7.0 lacks.
+const OWN: [&str; 7] = [
+    // Of Redis 7.2, whose replies respool gives.
+    "client|no-touch",
+    "client|setinfo",
+    // Of Redis 7.4 and 7.2.
+    "client_output_buffer_limit_disconnections",
+    "pubsub_clients",
+    // respool's own.
+    "drain-timeout-ms",
+    "respool_version",
+    "workers",
+];
+
+/// Makes of a value what is the same on both servers.
+type Rule = fn(&mut Value, &Names, &Common);
+
+/// The beginning of a request, and the rule for its reply.
+const RULES: &[(&str, Rule)] = &[
+    // A number that each server counts for itself.
+    ("CLIENT ID", own_numbers),
+    ("CLIENT GETREDIR", own_numbers),
+    ("CLIENT TRACKINGINFO", own_numbers),
+    // `version` and `id`.
+    ("HELLO", hello),
+    // The clock.
+    ("TIME", time),
+    ("CLIENT LIST", client_lines),
+    ("CLIENT INFO", client_lines),
+    // In Redis, the order is a hash table's; and it has many more commands.
+    ("COMMAND LIST", names_of_commands),
+    ("ACL CAT ", names_of_commands),
+    ("COMMAND INFO", infos),
+    ("COMMAND DOCS", docs),
+    ("COMMAND", infos),
+    ("CONFIG GET", directives),
+    // In Redis, the order is a hash table's.
+    ("PUBSUB CHANNELS", sorted),
+    ("INFO commandstats", statistics),
+    ("INFO latencystats", statistics),
+    ("INFO", info),
+    ("LATENCY HISTOGRAM", histogram),
+    ("SLOWLOG GET", slowlog),
+];
+
+/// Whether the replies to `request` say the same.
+pub(crate) fn say_the_same(
+    request: &str,
+    [redis, respool]: [(&[u8], &Names); 2],
+    common: &Common,
+) -> bool {
+    if redis.0 == respool.0 {
+        return true;
+    }
+    let [redis, respool] = [redis, respool].map(|reply| normal(request, reply, common));
+    redis.is_some() && redis == respool
+}
+
+/// What is compared of a reply; `None` if it is compared byte by byte. For people to read, too.
+pub(crate) fn normal(
+    request: &str,
+    (reply, names): (&[u8], &Names),
+    common: &Common,
+) -> Option<Vec<Value>> {
+    let mut values = Value::read_all(reply)?;
+    let request = request.strip_prefix("B: ").unwrap_or(request);
+    let begins = |front: &str| {
+        let words = request.get(..front.len());
+        words.is_some_and(|words| words.eq_ignore_ascii_case(front))
+    };
+    let rule = RULES.iter().find(|(front, _)| begins(front));
+    let is_told = values.iter().any(is_monitored);
+    for value in &mut values {
+        if is_monitored(value) {
+            monitored(value, names);
+        } else if let Some((_, rule)) = rule {
+            rule(value, names, common);
+        }
+    }
+    if ["UNSUBSCRIBE", "PUNSUBSCRIBE"].contains(&&*request.to_ascii_uppercase()) {
+        // In Redis, the order is a hash table's.
+        sort_confirmations(&mut values);
+    } else if rule.is_none() && !is_told {
+        return None;
+    }
+    Some(values)
+}
+
+/// The number of a party, by the name that it has in conversations.
+fn own_numbers(value: &mut Value, names: &Names, _: &Common) {
+    if value.kind == ':' {
+        value.text = named(&value.text, names);
+    }
+    let fields = value.items.iter_mut();
+    fields.for_each(|field| own_numbers(field, names, &NOTHING));
+}
+
+const NOTHING: Common = Common {
+    commands: BTreeSet::new(),
+    directives: BTreeSet::new(),
+    fields: BTreeSet::new(),
+};
+
+/// What the server calls a party is replaced by the party's name in conversations.
+fn named(text: &str, names: &Names) -> String {
+    let found = names.iter().find(|(_, value)| value == text);
+    found.map_or(text, |(name, _)| name).to_owned()
+}
+
+fn hello(value: &mut Value, _: &Names, _: &Common) {
+    for field in ["version", "id"] {
+        if let Some(value) = value.field_mut(field) {
+            field.clone_into(&mut value.text);
+        }
+    }
+}
+
+fn time(value: &mut Value, _: &Names, _: &Common) {
+    for number in &mut value.items {
+        if number.text.parse::<u64>().is_ok() {
+            "a number".clone_into(&mut number.text);
+        }
+    }
+}
+
+/// Of each line, all fields in their order and most of their values. Those of sizes, times, numbers
+/// and descriptors are left out; so are the fields of later versions.
+fn client_lines(value: &mut Value, names: &Names, _: &Common) {
+    if value.is_error() {
+        return;
+    }
+    let lines = text_of(value).lines().map(|line| {
+        let is_own = names
+            .iter()
+            .any(|(name, id)| *name == "{id}" && line.starts_with(&format!("id={id} ")));
+        let fields = line.split(' ').filter_map(|field| {
+            let (name, text) = field.split_once('=')?;
+            match name {
+                // The last of another client is its fence.
+                "cmd" if !is_own => None,
+                "id" | "addr" | "laddr" | "redir" => Some(format!("{name}={}", named(text, names))),
+                "fd" | "age" | "idle" | "qbuf" | "qbuf-free" | "argv-mem" | "multi-mem" | "rbs"
+                | "rbp" | "obl" | "oll" | "omem" | "tot-mem" => Some(format!("{name}=")),
+                "lib-name" | "lib-ver" => None,
+                _ => Some(field.to_owned()),
+            }
+        });
+        fields.collect::<Vec<_>>().join(" ")
+    });
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort();
+    value.text = lines.join("\n");
+}
+
+/// A text that is a verbatim string in RESP3.
+fn text_of(value: &Value) -> &str {
+    value.text.strip_prefix("txt:").unwrap_or(&value.text)
+}
+
+fn names_of_commands(value: &mut Value, _: &Names, common: &Common) {
+    value
+        .items
+        .retain(|name| common.commands.contains(&name.text));
+    value.items.sort();
+}
+
+fn sorted(value: &mut Value, _: &Names, _: &Common) {
+    value.items.sort();
+}
+
+/// Of the commands that both have, each by its name; subcommands apart from their containers.
+fn infos(value: &mut Value, _: &Names, common: &Common) {
+    if value.is_error() || value.kind == ':' {
+        return;
+    }
+    let mut found = BTreeMap::new();
+    collect_infos(value, &mut found);
+    found.retain(|name, _| common.commands.contains(name));
+    value.items = found.into_values().collect();
+}
+
+fn collect_infos(infos: &Value, found: &mut BTreeMap<String, Value>) {
+    for info in &infos.items {
+        if let [name, .., subcommands] = &*info.items {
+            collect_infos(subcommands, found);
+            let mut own = info.clone();
+            own.items.pop();
+            found.insert(name.text.clone(), own);
+        }
+    }
+}
+
+/// As [`infos`].
+fn docs(value: &mut Value, _: &Names, common: &Common) {
+    if value.is_error() {
+        return;
+    }
+    let mut found = BTreeMap::new();
+    collect_docs(value, &mut found);
+    found.retain(|name, _| common.commands.contains(name));
+    value.items = found.into_values().collect();
+}
+
+fn collect_docs(docs: &Value, found: &mut BTreeMap<String, Value>) {
+    for (name, own) in docs.pairs() {
+        let mut own = own.clone();
+        if let Some(subcommands) = own.field_mut("subcommands") {
+            collect_docs(subcommands, found);
+        }
+        // CLUSTER has none here.
+        let is_other = |pair: &[Value]| pair[0].text != "subcommands";
+        let fields = own.items.chunks(2).filter(|pair| is_other(pair));
+        own.items = fields.flatten().cloned().collect();
+        own.items.insert(0, name.clone());
+        found.insert(name.text.clone(), own);
+    }
+}
+
+/// Of the directives that both have, names and values, but for those that must differ.
+fn directives(value: &mut Value, _: &Names, common: &Common) {
+    let is_common = |name: &Value| common.directives.contains(&name.text.to_ascii_lowercase());
+    let pairs = value.pairs().filter(|(name, _)| is_common(name));
+    let mut pairs: Vec<_> = pairs
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    for (name, value) in &mut pairs {
+        if ["port", "logfile"].contains(&&*name.text) {
+            "its own".clone_into(&mut value.text);
+        }
+    }
+    pairs.sort();
+    value.items = pairs
+        .into_iter()
+        .flat_map(|(name, value)| [name, value])
+        .collect();
+}
+
+/// Of several confirmations, the names in the order of the alphabet and the counts as they come.
+fn sort_confirmations(values: &mut [Value]) {
+    let mut names: Vec<_> = values
+        .iter()
+        .filter_map(|value| value.items.get(1).cloned())
+        .collect();
+    names.sort();
+    for (value, name) in values.iter_mut().zip(names) {
+        value.items[1] = name;
+    }
+}
+
+/// The sections and fields that both have, in Redis's order; and the values of those that do not
+/// count, measure or name the server.
+fn info(value: &mut Value, _: &Names, common: &Common) {
+    if value.is_error() {
+        return;
+    }
+    let lines = text_of(value).split("\r\n").filter_map(|line| {
+        let Some((field, _)) = line.split_once(':') else {
+            return (!line.is_empty() && line != "# Modules").then_some(line);
+        };
+        let varies = VARYING_FIELDS.iter().any(|front| field.starts_with(front));
+        let is_common = common.fields.contains(field);
+        is_common.then_some(if varies { field } else { line })
+    });
+    value.text = lines.collect::<Vec<_>>().join("\n");
+}
+
+/// The beginnings of the names of fields that count, measure or name the server.
+const VARYING_FIELDS: &[&str] = &[
+    "client_recent_max_",
+    "connected_clients",
+    "executable",
+    "instantaneous_",
+    "os",
+    "process_id",
+    "redis_version",
+    "run_id",
+    "server_time_usec",
+    "tcp_port",
+    "total_",
+    "uptime_",
+    "used_",
+];
+
+/// Of each command all that is counted, and not how long it took. In Redis, the order is a hash
+/// table's.
+fn statistics(value: &mut Value, _: &Names, _: &Common) {
+    let lines = text_of(value).split("\r\n").map(|line| {
+        let parts = line.split(',').map(|part| {
+            let is_time = part.starts_with("usec") || part.contains("latency_");
+            match part.rsplit_once('=') {
+                Some((name, _)) if is_time || part.starts_with('p') => name,
+                _ => part,
+            }
+        });
+        parts.collect::<Vec<_>>().join(",")
+    });
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort();
+    value.text = lines.join("\n");
+}
+
+/// Which commands there are and how often they were called, but not how long that took.
+fn histogram(value: &mut Value, _: &Names, _: &Common) {
+    let mut pairs: Vec<_> = value
+        .pairs()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    for (_, totals) in &mut pairs {
+        if let Some(histogram) = totals.field_mut("histogram_usec") {
+            histogram.items.clear();
+        }
+    }
+    pairs.sort();
+    value.items = pairs
+        .into_iter()
+        .flat_map(|(name, value)| [name, value])
+        .collect();
+}
+
+/// Each record without its number, its time, how long it took, and the address.
+fn slowlog(value: &mut Value, names: &Names, _: &Common) {
+    for record in &mut value.items {
+        if let [number, time, took, _words, addr, _name] = &mut *record.items {
+            for number in [number, time, took] {
+                number.text.clear();
+            }
+            addr.text = named(&addr.text, names);
+        }
+    }
+}
+
+/// Whether it is a line that monitors are told.
+fn is_monitored(value: &Value) -> bool {
+    value.kind == '+' && value.text.contains(" [")
+}
+
+/// Such a line without its time and with the party's name as the address.
+fn monitored(value: &mut Value, names: &Names) {
+    if is_monitored(value)
+        && let Some((_, rest)) = value.text.split_once(" [")
+    {
+        let (origin, words) = rest.split_once("] ").unwrap_or((rest, ""));
+        let (database, addr) = origin.split_once(' ').unwrap_or((origin, ""));
+        value.text = format!("[{database} {}] {words}", named(addr, names));
+    }
+}

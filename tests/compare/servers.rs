@@ -1,0 +1,197 @@
+//! The two servers, each a process of its own on a free port of the loopback.
+
+use std::fs;
+use std::io::{ErrorKind, Write, stderr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{self, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use crate::common::PATIENCE;
+use crate::process::{Process, Respool};
+
+/// How both servers are set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// As they come.
+    Plain,
+    /// With the password [`PASSWORD`].
+    Password,
+    /// `DEBUG` is allowed.
+    Debug,
+    /// With a file of configuration.
+    File,
+    /// As `File`, but the file and its folder are gone when the conversations begin.
+    LostFile,
+    /// As they come; the conversation stops the server.
+    Stopped,
+}
+
+pub(crate) const PASSWORD: &str = "secret";
+
+impl Setting {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Plain,
+        Self::Password,
+        Self::Debug,
+        Self::File,
+        Self::LostFile,
+        Self::Stopped,
+    ];
+
+    /// The flags that both programs take alike.
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Password => &["--requirepass", PASSWORD],
+            Self::Debug => &["--enable-debug-command", "yes"],
+            Self::Plain | Self::File | Self::LostFile | Self::Stopped => &[],
+        }
+    }
+
+    fn has_file(self) -> bool {
+        matches!(self, Self::File | Self::LostFile)
+    }
+}
+
+/// A folder of its own, which is removed with it.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("respool-redis-server-{}-{number}", process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a folder can be made");
+        Self(path)
+    }
+
+    /// An empty file in it, in a folder of its own if `setting` wants one.
+    fn file(&self, setting: Setting) -> Option<PathBuf> {
+        let folder = self.0.join("configuration");
+        let file = folder.join("file");
+        setting.has_file().then(|| {
+            fs::create_dir(&folder).expect("a folder can be made");
+            fs::write(&file, "").expect("a file can be written");
+            file
+        })
+    }
+
+    fn lose(&self, setting: Setting) {
+        if setting == Setting::LostFile {
+            fs::remove_dir_all(self.0.join("configuration")).expect("it is ours");
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// respool in this setting. There is one at a time.
+pub(crate) fn respool(setting: Setting) -> (Respool, Folder) {
+    let folder = Folder::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    command.args(folder.file(setting)).args(setting.flags());
+    // The conversations have two parties, and a third worker costs nothing.
+    command.args(["--workers", "3"]);
+    let server = Respool::run(&mut command, PATIENCE);
+    folder.lose(setting);
+    (server, folder)
+}
+
+/// A redis-server that was started here, and that is killed when it is dropped.
+pub(crate) struct Redis {
+    pub(crate) process: Process,
+    pub(crate) addr: SocketAddr,
+    // Dropped last, when the process has ended.
+    folder: Folder,
+}
+
+impl Redis {
+    /// One in this setting; `None`, and a word about it, where there is none of the right version.
+    pub(crate) fn start(setting: Setting) -> Option<Self> {
+        let program = program()?;
+        // Another program may take the port between the look and the start.
+        let mut ports = (0..PORTS_TRIED_MAX).map(|_| free_port());
+        let redis = ports.find_map(|port| Self::start_on(program, port, setting));
+        Some(redis.expect("one of the free ports is still free"))
+    }
+
+    /// Starts `program` on `port`; `None` if it ends because it cannot listen there.
+    fn start_on(program: &str, port: u16, setting: Setting) -> Option<Self> {
+        let folder = Folder::new();
+        let mut command = redis_server(program);
+        command.args(folder.file(setting));
+        command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command.arg("--dir").arg(&folder.0);
+        command.args(setting.flags());
+        let redis = Self {
+            process: Process::start(&mut command),
+            addr: (Ipv4Addr::LOCALHOST, port).into(),
+            folder,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let is_up = redis
+            .process
+            .prints("Ready to accept connections", deadline);
+        if is_up {
+            redis.folder.lose(setting);
+        }
+        is_up.then_some(redis)
+    }
+}
+
+/// How many ports are tried, one after the other.
+const PORTS_TRIED_MAX: usize = 20;
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    listener.local_addr().expect("it listens").port()
+}
+
+/// The name under which Redis's server is installed. In Debian's packages `redis-server` is a link
+/// to `redis-check-rdb`, which is in redis-tools: one program, which goes by the name that it is
+/// called by. So nothing has to be installed that would start a service.
+fn program() -> Option<&'static str> {
+    let found = ["redis-server", "redis-check-rdb"]
+        .into_iter()
+        .find_map(|program| {
+            let mut command = redis_server(program);
+            let output = command.arg("--version").stdin(Stdio::null()).output();
+            match output {
+                Ok(output) => Some((
+                    program,
+                    String::from_utf8_lossy(&output.stdout).into_owned(),
+                )),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => panic!("cannot run {program}: {error}"),
+            }
+        });
+    let Some((program, version)) = found else {
+        say_that_nothing_was_compared("there is no redis-server; install redis or redis-tools");
+        return None;
+    };
+    if !version.contains(" v=7.0.") {
+        say_that_nothing_was_compared(&format!("redis-server is not 7.0 but: {}", version.trim()));
+        return None;
+    }
+    Some(program)
+}
+
+/// `program` under the name by which it is a server.
+fn redis_server(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.arg0("redis-server");
+    command
+}
+
+/// Past the test harness, which hides what a test prints that does not fail.
+fn say_that_nothing_was_compared(why: &str) {
+    let _ = writeln!(stderr(), "NOT RUN, nothing was compared with Redis: {why}");
+}

@@ -1,0 +1,146 @@
+//! respool beside a real redis-server 7.0: the same requests, and the same replies, byte by byte.
+//!
+//! `cargo test --test redis_server` runs it; plain `cargo test` does not, because it needs Redis.
+//! Without one it says that nothing was compared.
+
+mod common;
+mod compare;
+mod process;
+
+use compare::conversations::conversations;
+use compare::coverage::{self, Asked, UNHEARD, error_texts, lacks, was_heard};
+use compare::differences;
+use compare::normal::{Common, normal, say_the_same};
+use compare::servers::{Redis, Setting, respool};
+use compare::talk::{Names, answer, play};
+
+#[test]
+fn every_reply_is_that_of_redis_in_resp2_and_in_resp3() {
+    compare(Setting::Plain);
+}
+
+#[test]
+fn every_reply_is_that_of_redis_where_there_is_a_password() {
+    compare(Setting::Password);
+}
+
+#[test]
+fn every_reply_is_that_of_redis_where_debug_is_allowed() {
+    compare(Setting::Debug);
+}
+
+#[test]
+fn every_reply_is_that_of_redis_where_there_is_a_file_to_rewrite() {
+    compare(Setting::File);
+    compare(Setting::LostFile);
+}
+
+#[test]
+fn every_reply_is_that_of_redis_when_it_is_shut_down() {
+    compare(Setting::Stopped);
+}
+
+#[test]
+fn the_conversations_have_every_command_every_number_of_words_and_every_error() {
+    let mut infos = None;
+    let (mut asked, mut replies) = (Vec::new(), Vec::new());
+    for setting in Setting::ALL {
+        let (respool, _folder) = respool(setting);
+        infos.get_or_insert_with(|| answer(respool.addr, setting, "COMMAND"));
+        for talk in conversations(setting) {
+            for heard in play(respool.addr, setting, talk.in_resp3, &talk.steps).heard {
+                asked.extend(Asked::of(&heard.step, &heard.reply));
+                replies.push(heard.reply);
+            }
+        }
+    }
+    let known = coverage::known(&infos.expect("it has answered"));
+    let mut lacking: Vec<_> = known
+        .iter()
+        .flat_map(|known| lacks(known, &asked))
+        .collect();
+    let texts = error_texts().into_iter();
+    let unheard = texts.filter(|text| !UNHEARD.contains(&&**text) && !was_heard(text, &replies));
+    lacking.extend(unheard);
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
+}
+
+#[test]
+fn every_documented_difference_stands_in_a_conversation() {
+    for setting in Setting::ALL {
+        let talks = conversations(setting);
+        for difference in differences::differences(setting) {
+            for (request, ..) in difference.rows {
+                let mut steps = talks.iter().flat_map(|talk| &talk.steps);
+                let why = difference.why;
+                assert!(
+                    steps.any(|step| step == request),
+                    "{request}, because {why}"
+                );
+            }
+        }
+    }
+}
+
+/// Plays every conversation of the setting with both, and looks at every reply.
+fn compare(setting: Setting) {
+    let Some(redis) = Redis::start(setting) else {
+        return;
+    };
+    let (respool, _folder) = respool(setting);
+    let addrs = [redis.addr, respool.addr];
+    let common = Common::of(|request| addrs.map(|addr| answer(addr, setting, request)));
+    let mut complaints = Vec::new();
+    for talk in conversations(setting) {
+        let [redis, respool] = addrs.map(|addr| play(addr, setting, talk.in_resp3, &talk.steps));
+        for (redis_heard, respool_heard) in redis.heard.iter().zip(&respool.heard) {
+            let request = &redis_heard.step;
+            let replies = [&*redis_heard.reply, &*respool_heard.reply];
+            let both = [(replies[0], &redis.names), (replies[1], &respool.names)];
+            let fault = judge(setting, request, both, &common);
+            complaints.extend(fault.map(|fault| {
+                let version = if talk.in_resp3 { 3 } else { 2 };
+                let said = both.map(|both| in_words(request, both, &common));
+                let [redis, respool] = said.map(|said| short(&said));
+                let (request, steps) = (short(request), short(&talk.steps.join(" | ")));
+                format!(
+                    "\n{fault}: {request}\n  in RESP{version}, in the conversation {steps}\n  \
+                     Redis:   {redis}\n  respool: {respool}\n"
+                )
+            }));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.concat());
+}
+
+/// What is wrong with two replies to the same request, if something is.
+fn judge(
+    setting: Setting,
+    request: &str,
+    both: [(&[u8], &Names); 2],
+    common: &Common,
+) -> Option<&'static str> {
+    let same = say_the_same(request, both, common);
+    match differences::row(setting, request) {
+        None => (!same).then_some("the replies differ"),
+        Some(_) if same => Some("a documented difference is none"),
+        Some((_, redis, respool)) => {
+            let is_as_said =
+                differences::is(both[0].0, redis) && differences::is(both[1].0, respool);
+            (!is_as_said).then_some("a documented difference is another")
+        }
+    }
+}
+
+/// A reply for people: what is compared of it.
+fn in_words(request: &str, both: (&[u8], &Names), common: &Common) -> String {
+    match normal(request, both, common) {
+        Some(values) => format!("{values:?}"),
+        None => both.0.escape_ascii().to_string(),
+    }
+}
+
+/// The front of a text that may be long.
+fn short(text: &str) -> String {
+    text.chars().take(1000).collect()
+}
