@@ -149,10 +149,7 @@ const PREFIXES_BYTES_MAX: usize = 16 * 1024;
 /// `CLIENT CACHING YES|NO`: whether the keys of the next request are to be tracked.
 fn caching(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let word = argument(request, 1);
-    let Some(tracking) = session
-        .tracking()
-        .filter(|tracking| tracking.opts_in || tracking.opts_out)
-    else {
+    let Some(tracking) = session.tracking() else {
         return reply.error(
             "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN \
              or OPTOUT mode enabled",
