@@ -48,9 +48,10 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
         known.iter().any(|word| word.eq_ignore_ascii_case(said))
     };
     let aborts = says("ABORT");
+    let is_abort = |said: &[u8]| is(said, "ABORT");
     if !request.arguments().all(is_known)
         || (says("SAVE") && says("NOSAVE"))
-        || (aborts && request.word_count() > 2)
+        || (aborts && !request.arguments().all(is_abort))
     {
         return syntax_error(reply);
     }
