@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::docs::CATEGORIES;
-use super::{Arity, Commands, argument, help, wrong_arguments};
+use super::{Arity, Commands, QUOTED_BYTES_MAX, argument, c_string, help, wrong_arguments};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
@@ -51,6 +51,7 @@ fn cat(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
                 .iter()
                 .any(|category| wanted.eq_ignore_ascii_case(category.as_bytes()))
             {
+                let wanted = c_string(wanted, QUOTED_BYTES_MAX);
                 return reply.error([b"ERR Unknown category '", wanted, b"'"].concat());
             }
             session

@@ -1,6 +1,6 @@
 //! `CONFIG`: the directives in force, and how they change.
 
-use super::{Arity, Commands, QUOTED_BYTES_MAX, argument, c_string, glob, help, syntax_error};
+use super::{Arity, Commands, argument, c_string, glob, help, syntax_error};
 use crate::config::{Change, Config, KEYS, Key};
 use crate::facts::control::{Control, NotRewritten, Unchanged};
 use crate::resp::{Replied, Reply, Request};
@@ -71,7 +71,7 @@ fn changes<'a>(request: &Request<'a>) -> Result<Vec<(Directive, &'a [u8])>, Vec<
         let (name, value) = (argument(request, index), argument(request, index + 1));
         let Some(directive) = Directive::find(name) else {
             let mut text = b"ERR Unknown option or number of arguments for CONFIG SET - '".to_vec();
-            text.extend_from_slice(c_string(name, QUOTED_BYTES_MAX));
+            text.extend_from_slice(c_string(name, name.len()));
             text.push(b'\'');
             return Err(text);
         };

@@ -514,6 +514,8 @@ fn long_ones() -> Vec<Vec<String>> {
             format!("FOO a {} b c", x(count - 3)),
             format!("CLIENT {}", x(count)),
             format!("PUBSUB CHANNELS {} a", x(count)),
+            format!("CONFIG SET {} a", x(count)),
+            format!("ACL CAT {}", x(count)),
             format!("SLOWLOG GET {} a", x(count)),
         ]
     });
