@@ -205,18 +205,24 @@ impl Session {
         self.say(version, |said, version| said.library_version = version)
     }
 
-    /// Sets what must consist of visible ASCII characters; an empty word unsets it.
-    fn say(
-        &mut self,
-        word: &[u8],
-        set: impl FnOnce(&mut Said, Box<[u8]>),
-    ) -> Result<(), InvalidName> {
+    /// Whether a client may be called so, or its library.
+    pub(crate) fn check_name(word: &[u8]) -> Result<(), InvalidName> {
         if !word.iter().all(u8::is_ascii_graphic) {
             return Err(InvalidName::Characters);
         }
         if word.len() > NAME_BYTES_MAX {
             return Err(InvalidName::Length);
         }
+        Ok(())
+    }
+
+    /// Sets what must consist of visible ASCII characters; an empty word unsets it.
+    fn say(
+        &mut self,
+        word: &[u8],
+        set: impl FnOnce(&mut Said, Box<[u8]>),
+    ) -> Result<(), InvalidName> {
+        Self::check_name(word)?;
         self.entry.say(|said| set(said, word.into()));
         Ok(())
     }

@@ -73,6 +73,9 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
             is_known = true;
         } else if option.eq_ignore_ascii_case(b"SETNAME") && arguments.len() >= 1 {
             name = arguments.next();
+            if let Some(Err(invalid)) = name.map(Session::check_name) {
+                return invalid_client_name(invalid, reply);
+            }
         } else {
             let mut text = b"ERR Syntax error in HELLO option '".to_vec();
             text.extend_from_slice(option);

@@ -556,7 +556,7 @@ const WITH_A_PASSWORD: Table = &[
       "AUTH other secret", "AUTH Default secret", "AUTH default wrong", "PING", "AUTH secret",
       "PING", "AUTH wrong", "PING", "AUTH default secret"],
     &["HELLO", "HELLO 2", "HELLO 3", "HELLO 4", "HELLO x", "HELLO 3 SETNAME x", "HELLO 3 FOO",
-      "HELLO 3 AUTH default", "HELLO 3 AUTH default wrong",
+      "HELLO 3 SETNAME \"a b\"", "HELLO 3 AUTH default", "HELLO 3 AUTH default wrong",
       "HELLO 3 AUTH other secret", "PING"],
     &["HELLO 3 AUTH default secret", "PING", "CLIENT GETNAME", "hello", "RESET", "PING", "HELLO 3",
       "AUTH secret", "PING", "CLIENT GETNAME"],
@@ -565,7 +565,7 @@ const WITH_A_PASSWORD: Table = &[
     // The name is wrong, the password is not.
     &["HELLO 3 AUTH default secret SETNAME \"a b\"", "ping"],
     &["HELLO 3 AUTH default secret FOO", "ping"],
-    &["HELLO 3 AUTH default wrong FOO",
+    &["HELLO 3 AUTH default wrong FOO", "HELLO 3 SETNAME \"a b\" FOO",
       "HELLO 3 FOO SETNAME \"a b\"", "PING"],
     &["HELLO 4 AUTH default secret", "PING"],
     &["AUTH secret", "ACL WHOAMI", "ACL LIST", "ACL USERS", "CONFIG GET requirepass", "RESET",
