@@ -347,7 +347,7 @@ fn config_get_tells_the_directives_that_match() {
     play(&[
         &[
             ("CONFIG GET timeout", timeout),
-            ("config get TIMEOUT", timeout),
+            ("config get TIMEOUT", "*2\r\n$7\r\nTIMEOUT\r\n$1\r\n0\r\n"),
             ("CONFIG GET timeou?", timeout),
         ],
         &[("CONFIG GET timeout t[i]meout", timeout)],

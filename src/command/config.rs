@@ -14,23 +14,31 @@ pub(super) fn register(config: &mut Commands) {
     config.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
-/// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once.
+/// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once. What is
+/// no pattern but a name comes back as it was written.
 fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     // Behind the name of the subcommand.
-    let matches = |directive: &Directive| {
+    let asked_as = |directive: Directive| {
+        let name = directive.name().as_bytes();
         let mut patterns = request.arguments().skip(1);
-        patterns.any(|pattern| glob::matches(pattern, directive.name().as_bytes()))
+        patterns.find_map(|pattern| {
+            if pattern.iter().any(|byte| b"[*?".contains(byte)) {
+                glob::matches(pattern, name).then_some(name)
+            } else {
+                pattern.eq_ignore_ascii_case(name).then_some(pattern)
+            }
+        })
     };
     let directives: Vec<_> = {
         let config = session.facts().config.lock();
         Directive::all()
-            .filter(matches)
-            .map(|directive| (directive.name(), directive.text(&config)))
+            .filter_map(|directive| Some((asked_as(directive)?, directive.text(&config))))
             .collect()
     };
     reply.map(directives.len(), |pairs| {
         for (name, value) in &directives {
-            pairs.pair(name, |reply| reply.bulk(value));
+            pairs.add(|item| item.bulk(name));
+            pairs.add(|item| item.bulk(value));
         }
     })
 }
