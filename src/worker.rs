@@ -464,14 +464,11 @@ impl Batch<'_> {
             .note(command, request, self.session.entry(), took);
     }
 
-    /// Whether these gates are open after all: the password was taken away since the client came.
+    /// Whether these gates are open after all: the password was taken away since the client came,
+    /// and until there is one again.
     #[cold]
-    fn opens(&mut self, gates: u8) -> bool {
-        if gates & gate::PASSWORD != 0 && !self.facts.wants_password() {
-            self.session.set_gate(gate::PASSWORD, false);
-            return gates == gate::PASSWORD;
-        }
-        false
+    fn opens(&self, gates: u8) -> bool {
+        gates == gate::PASSWORD && !self.session.wants_password()
     }
 
     #[cold]

@@ -531,6 +531,19 @@ fn long_ones() -> Vec<Vec<String>> {
             "COMMAND DOCS{ no x1024}".into(),
         ],
         vec![
+            "CLIENT SETNAME {x1024}".into(),
+            "CLIENT SETNAME {x1025}".into(),
+            "HELLO 2 SETNAME {x1025}".into(),
+            "PUBLISH {x1024} a".into(),
+            "PUBLISH {x1025} a".into(),
+            "CLIENT TRACKING on BCAST {257 prefixes}".into(),
+        ],
+        vec![
+            "SUBSCRIBE {x1024}".into(),
+            "UNSUBSCRIBE".into(),
+            "SUBSCRIBE {x1025}".into(),
+        ],
+        vec![
             "COMMAND INFO{ no x1025}".into(),
             "COMMAND DOCS{ no x1025}".into(),
         ],
@@ -579,7 +592,7 @@ const WITH_A_PASSWORD: Table = &[
     &["END: PING \"x"],
     // The password is taken away, and another comes.
     &["B: PING", "AUTH secret", "CONFIG SET requirepass \"\"", "B: PING", "PING", "AUTH secret",
-      "AUTH default x", "CONFIG SET requirepass secret", "PING", "B: ping", "B: AUTH secret",
+      "AUTH default x", "CONFIG SET requirepass secret", "PING", "B: PING", "B: AUTH secret",
       "B: PING"],
     &["AUTH secret", "CONFIG SET requirepass other", "PING", "B: AUTH secret", "B: AUTH other",
       "CONFIG SET requirepass secret", "PING", "B: PING"],

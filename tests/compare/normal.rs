@@ -50,12 +50,13 @@ impl Common {
 }
 
 /// Commands, directives and fields that redis-server 7.0 lacks.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     // Of Redis 7.2, whose replies respool gives.
     "client|no-touch",
     "client|setinfo",
     // Of Redis 7.4 and 7.2.
     "client_output_buffer_limit_disconnections",
+    "listener0",
     "pubsub_clients",
     // respool's own.
     "drain-timeout-ms",

@@ -15,6 +15,7 @@
 //! | `RAW: *1\r\n…` | bytes as they are, each char one byte |
 //! | `END: QUIT` | the server closes the connection behind its reply; there is no fence |
 //! | `{ no x1024}` | anywhere: a thousand times the word `no`; for the limit of `COMMAND INFO` |
+//! | `{x1024}`, `{257 prefixes}` | anywhere: so many bytes, so many tracked prefixes; for their limits |
 //! | `{id}`, `{addr}`, `{laddr}`, `{B.id}`, `{B.addr}` | anywhere: a party as the server sees it |
 //!
 //! The prefixes come in this order: `B: END: RAW: *x\r\n`.
@@ -77,6 +78,13 @@ impl Talk {
         for (name, count) in [("{ no x1024}", 1024), ("{ no x1025}", 1025)] {
             self.names.push((name, " no".repeat(count)));
         }
+        for (name, count) in [("{x1024}", 1024), ("{x1025}", 1025)] {
+            self.names.push((name, "x".repeat(count)));
+        }
+        let prefixes: Vec<_> = (100..357)
+            .map(|number| format!("PREFIX {number}"))
+            .collect();
+        self.names.push(("{257 prefixes}", prefixes.join(" ")));
         let addr = self.a.peer.socket.local_addr().expect("it is connected");
         self.names.push(("{addr}", addr.to_string()));
         self.names.push(("{laddr}", self.addr.to_string()));
