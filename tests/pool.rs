@@ -9,11 +9,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use common::{TestServer, config, eventually, percentile};
+use common::{TestServer, commands_with_gate, config, eventually, percentile};
 use parking_lot::Mutex;
 use respool::{Arity, Commands};
 
@@ -59,29 +59,6 @@ fn write_pings(mut socket: TcpStream, stop: &AtomicBool) {
 fn read_all(mut socket: TcpStream) {
     let mut bytes = vec![0; 64 * 1024];
     while socket.read(&mut bytes).is_ok_and(|count| count > 0) {}
-}
-
-/// A command whose handler says that it has begun, and does not return before it is told to.
-struct Gate {
-    starts: Receiver<()>,
-    open: Sender<()>,
-}
-
-/// The built-in commands, and `GATE` beside them.
-fn commands_with_gate() -> (Commands, Gate) {
-    let (started, starts) = channel();
-    let (open, opens) = channel();
-    let ends = Mutex::new((started, opens));
-    let mut commands = Commands::builtin();
-    commands.register("GATE", Arity::Exactly(1), move |_, _, reply| {
-        let ends = ends.lock();
-        ends.0.send(()).expect("the test waits for it");
-        ends.1
-            .recv_timeout(common::PATIENCE)
-            .expect("the test opens the gate");
-        reply.simple("OPEN")
-    });
-    (commands, Gate { starts, open })
 }
 
 #[test]

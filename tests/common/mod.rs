@@ -6,11 +6,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use respool::config::BindAddress;
-use respool::{Commands, Config, Drained, Server, ServerHandle};
+use respool::{Arity, Commands, Config, Drained, Server, ServerHandle};
 
 /// Long enough for a slow and busy machine; nothing that works comes near it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -156,6 +158,68 @@ impl Peer {
         bytes
     }
 
+    /// The simple values of the next reply in their order, whatever contains them: text, numbers in
+    /// digits, errors with their `-`, and `(null)`.
+    #[track_caller]
+    pub fn leaves(&mut self) -> Vec<String> {
+        let mut leaves = Vec::new();
+        let mut missing = 1;
+        while missing > 0 {
+            missing -= 1;
+            let line = self.line();
+            let (kind, rest) = line.split_at(1);
+            match (kind, rest) {
+                ("+" | ":", text) => leaves.push(text.to_owned()),
+                ("-", _) => leaves.push(line),
+                ("_", _) | ("$" | "*", "-1") => leaves.push("(null)".to_owned()),
+                ("$" | "=", length) => {
+                    let length: usize = length.parse().expect(&line);
+                    let mut bytes = self.bytes(length + 2);
+                    bytes.truncate(length);
+                    leaves.push(String::from_utf8_lossy(&bytes).into_owned());
+                }
+                ("*" | ">", count) => missing += count.parse::<usize>().expect(&line),
+                ("%", count) => missing += 2 * count.parse::<usize>().expect(&line),
+                _ => panic!("no reply begins so: {line}"),
+            }
+        }
+        leaves
+    }
+
+    /// The simple values of the reply to an inline request.
+    #[track_caller]
+    pub fn answers(&mut self, request: &str) -> Vec<String> {
+        self.send(format!("{request}\r\n"));
+        self.leaves()
+    }
+
+    /// The reply to an inline request, which must be one text or one number.
+    #[track_caller]
+    pub fn answer(&mut self, request: &str) -> String {
+        let mut leaves = self.answers(request);
+        assert_eq!(leaves.len(), 1, "{request}: {leaves:?}");
+        leaves.remove(0)
+    }
+
+    /// The number behind `field:`, or behind `field:` and `part=`, in a section of INFO; `None` if
+    /// there is no such line.
+    #[track_caller]
+    pub fn info(&mut self, section: &str, field: &str, part: &str) -> Option<u64> {
+        let text = self.answer(&format!("INFO {section}"));
+        let line = text.lines().find_map(|line| {
+            let value = line.strip_prefix(field)?;
+            value.strip_prefix(':')
+        })?;
+        let number = line.split(',').find_map(|pair| pair.strip_prefix(part))?;
+        Some(number.parse().expect(line))
+    }
+
+    /// The client's number.
+    #[track_caller]
+    pub fn id(&mut self) -> u64 {
+        self.answer("CLIENT ID").parse().expect("a number")
+    }
+
     #[track_caller]
     pub fn ask(&mut self, request: impl AsRef<[u8]>, reply: impl AsRef<[u8]>) {
         self.send(request);
@@ -225,6 +289,56 @@ impl Peer {
 /// Bytes that fit between a peer that does not read and a server: the buffers of two sockets, each
 /// way.
 const STUCK_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A request as an array of bulk strings.
+pub fn request(words: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend(format!("${}\r\n", word.len()).into_bytes());
+        bytes.extend_from_slice(word);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+/// A command whose handler says that it has begun, and does not return before it is told to.
+pub struct Gate {
+    pub starts: Receiver<()>,
+    pub open: Sender<()>,
+}
+
+impl Gate {
+    /// Waits until a handler has begun.
+    #[track_caller]
+    pub fn wait_for_start(&self) {
+        self.starts
+            .recv_timeout(PATIENCE)
+            .expect("the handler begins");
+    }
+
+    /// Has one handler return.
+    #[track_caller]
+    pub fn let_one_through(&self) {
+        self.open.send(()).expect("the handler waits");
+    }
+}
+
+/// The built-in commands, and `GATE` beside them.
+pub fn commands_with_gate() -> (Commands, Gate) {
+    let (started, starts) = channel();
+    let (open, opens) = channel();
+    let ends = Mutex::new((started, opens));
+    let mut commands = Commands::builtin();
+    commands.register("GATE", Arity::AtLeast(1), move |_, _, reply| {
+        let ends = ends.lock();
+        ends.0.send(()).expect("the test waits for it");
+        ends.1
+            .recv_timeout(PATIENCE)
+            .expect("the test opens the gate");
+        reply.simple("OPEN")
+    });
+    (commands, Gate { starts, open })
+}
 
 /// Waits until `condition` holds.
 #[track_caller]
