@@ -1,0 +1,606 @@
+//! SUBSCRIBE, PUBLISH and PUBSUB, and what becomes of those who listen.
+
+mod common;
+
+use std::io::Read;
+use std::thread;
+use std::time::Duration;
+
+use common::{Peer, TestServer, commands_with_gate, config, eventually, request};
+use respool::{Commands, Config};
+
+/// Bytes that may wait for a subscriber; with one more it is closed.
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Subscribes, and reads the confirmations.
+#[track_caller]
+fn subscribe(peer: &mut Peer, channels: &[&str]) {
+    peer.send(format!("SUBSCRIBE {}\r\n", channels.join(" ")));
+    for channel in channels {
+        assert_eq!(peer.leaves()[..2], ["subscribe", channel]);
+    }
+}
+
+#[track_caller]
+fn speak_resp3(peer: &mut Peer) {
+    peer.send("HELLO 3\r\n");
+    peer.leaves();
+}
+
+/// A subscriber to `a`, and another client.
+fn subscriber_and_other(server: &TestServer) -> (Peer, Peer) {
+    let (mut subscriber, other) = (server.connect(), server.connect());
+    subscribe(&mut subscriber, &["a"]);
+    (subscriber, other)
+}
+
+/// Nobody is subscribed to anything.
+#[track_caller]
+fn wait_until_nobody_listens(peer: &mut Peer) {
+    eventually("nobody listens", || {
+        peer.answers("PUBSUB NUMSUB a") == ["a", "0"]
+            && peer.answer("PUBSUB NUMPAT") == "0"
+            && peer.answers("PUBSUB CHANNELS").is_empty()
+            && peer.info("stats", "pubsub_channels", "") == Some(0)
+            && peer.info("stats", "pubsub_patterns", "") == Some(0)
+            && peer.info("clients", "pubsub_clients", "") == Some(0)
+    });
+    assert_eq!(peer.answer("PUBLISH a x"), "0");
+}
+
+// Messages.
+
+#[test]
+fn a_message_is_an_array_in_resp2_and_a_push_in_resp3() {
+    let server = TestServer::start(2);
+    let (mut two, mut three, mut publisher) =
+        (server.connect(), server.connect(), server.connect());
+    speak_resp3(&mut three);
+    two.ask(
+        "SUBSCRIBE a\r\n",
+        "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+    );
+    three.ask(
+        "SUBSCRIBE a\r\n",
+        ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+    );
+    publisher.ask("PUBLISH a hello\r\n", ":2\r\n");
+    two.expect("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\nhello\r\n");
+    three.expect(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\nhello\r\n");
+    two.ask(
+        "PSUBSCRIBE b?\r\n",
+        "*3\r\n$10\r\npsubscribe\r\n$2\r\nb?\r\n:2\r\n",
+    );
+    three.ask(
+        "PSUBSCRIBE b?\r\n",
+        ">3\r\n$10\r\npsubscribe\r\n$2\r\nb?\r\n:2\r\n",
+    );
+    publisher.ask("PUBLISH bc x\r\n", ":2\r\n");
+    two.expect("*4\r\n$8\r\npmessage\r\n$2\r\nb?\r\n$2\r\nbc\r\n$1\r\nx\r\n");
+    three.expect(">4\r\n$8\r\npmessage\r\n$2\r\nb?\r\n$2\r\nbc\r\n$1\r\nx\r\n");
+}
+
+#[test]
+fn a_message_comes_as_often_as_a_subscription_matches() {
+    let server = TestServer::start(2);
+    let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+    subscribe(&mut subscriber, &["news", "other", "news"]);
+    subscriber.send("PSUBSCRIBE n* *s x*\r\n");
+    for count in 3..=5 {
+        assert_eq!(subscriber.leaves()[2], count.to_string());
+    }
+    publisher.ask("PUBLISH news one\r\n", ":3\r\n");
+    assert_eq!(subscriber.leaves(), ["message", "news", "one"]);
+    assert_eq!(subscriber.leaves(), ["pmessage", "*s", "news", "one"]);
+    assert_eq!(subscriber.leaves(), ["pmessage", "n*", "news", "one"]);
+    publisher.ask("PUBLISH NEWS two\r\n", ":0\r\n");
+    publisher.ask("PUBLISH other three\r\n", ":1\r\n");
+    assert_eq!(subscriber.leaves(), ["message", "other", "three"]);
+}
+
+#[test]
+fn names_and_messages_are_any_bytes() {
+    let server = TestServer::start(1);
+    let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+    let (all, pattern): (Vec<u8>, &[u8]) = ((0..=255).collect(), b"\0\r\n*");
+    subscriber.ask(
+        request(&[b"SUBSCRIBE", &all]),
+        confirmation(b"subscribe", &all, 1),
+    );
+    subscriber.ask(
+        request(&[b"PSUBSCRIBE", pattern]),
+        confirmation(b"psubscribe", pattern, 2),
+    );
+    publisher.ask(request(&[b"PUBLISH", &all, &all]), ":1\r\n");
+    subscriber.expect(request(&[b"message", &all, &all]));
+    publisher.ask(request(&[b"PUBLISH", b"\0\r\n\xff", b""]), ":1\r\n");
+    subscriber.expect(request(&[b"pmessage", pattern, b"\0\r\n\xff", b""]));
+    publisher.ask(request(&[b"PUBLISH", b"", b""]), ":0\r\n");
+}
+
+#[test]
+fn all_subscribers_see_all_messages_in_one_order_that_is_each_publishers_own() {
+    const PUBLISHERS: usize = 4;
+    const SUBSCRIBERS: usize = 4;
+    const MESSAGES: usize = 500;
+
+    let server = TestServer::start(4);
+    let subscribers: Vec<_> = (0..SUBSCRIBERS)
+        .map(|_| subscriber_and_other(&server).0)
+        .collect();
+    let publishers: Vec<_> = (0..PUBLISHERS)
+        .map(|publisher| {
+            let mut peer = server.connect();
+            thread::spawn(move || {
+                for number in 0..MESSAGES {
+                    peer.ask(
+                        format!("PUBLISH a {publisher}.{number}\r\n"),
+                        format!(":{SUBSCRIBERS}\r\n"),
+                    );
+                }
+            })
+        })
+        .collect();
+    let readers: Vec<_> = subscribers
+        .into_iter()
+        .map(|mut peer| {
+            thread::spawn(move || -> Vec<String> {
+                (0..PUBLISHERS * MESSAGES)
+                    .map(|_| peer.leaves().remove(2))
+                    .collect()
+            })
+        })
+        .collect();
+    for publisher in publishers {
+        publisher.join().expect("every message was counted");
+    }
+    let seen: Vec<_> = readers
+        .into_iter()
+        .map(|reader| reader.join().expect("every message has come"))
+        .collect();
+    for publisher in 0..PUBLISHERS {
+        let own = format!("{publisher}.");
+        let messages = seen[0].iter().filter(|message| message.starts_with(&own));
+        let expected = (0..MESSAGES).map(|number| format!("{own}{number}"));
+        assert!(
+            messages.cloned().eq(expected),
+            "in the order of {publisher}"
+        );
+    }
+    for other in &seen[1..] {
+        assert!(*other == seen[0], "the order is the same for everybody");
+    }
+}
+
+#[test]
+fn who_publishes_to_itself_gets_the_message_before_the_reply() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    speak_resp3(&mut peer);
+    subscribe(&mut peer, &["a"]);
+    for _ in 0..100 {
+        peer.send("PUBLISH a x\r\nPING\r\n");
+        peer.expect(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n:1\r\n+PONG\r\n");
+    }
+}
+
+#[test]
+fn messages_come_although_client_reply_is_off() {
+    let server = TestServer::start(1);
+    let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+    subscriber.send("CLIENT REPLY OFF\r\nECHO x\r\nSUBSCRIBE a\r\nPING\r\n");
+    assert_eq!(subscriber.leaves(), ["subscribe", "a", "1"]);
+    publisher.ask("PUBLISH a one\r\n", ":1\r\n");
+    assert_eq!(subscriber.leaves(), ["message", "a", "one"]);
+    subscriber.send("UNSUBSCRIBE\r\nECHO x\r\nCLIENT REPLY ON\r\n");
+    assert_eq!(subscriber.leaves(), ["unsubscribe", "a", "0"]);
+    subscriber.expect("+OK\r\n");
+}
+
+#[test]
+fn who_publishes_to_itself_and_is_not_answered_gets_the_message() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    speak_resp3(&mut peer);
+    subscribe(&mut peer, &["a"]);
+    peer.send("CLIENT REPLY OFF\r\nPUBLISH a x\r\n");
+    assert_eq!(peer.leaves(), ["message", "a", "x"]);
+    peer.ask("CLIENT REPLY ON\r\n", "+OK\r\n");
+}
+
+#[test]
+fn a_message_waits_for_a_subscriber_whose_handler_blocks() {
+    let (commands, gate) = commands_with_gate();
+    let server = TestServer::with(config(2), commands);
+    let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+    speak_resp3(&mut subscriber);
+    subscribe(&mut subscriber, &["a"]);
+    for _ in 0..20 {
+        subscriber.send("GATE\r\n");
+        gate.wait_for_start();
+        publisher.ask("PUBLISH a x\r\n", ":1\r\n");
+        gate.let_one_through();
+        subscriber.expect("+OPEN\r\n>3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n");
+    }
+}
+
+#[test]
+fn a_subscriber_that_ends_its_sending_gets_what_was_published_and_then_the_end() {
+    let server = TestServer::start(1);
+    let (mut subscriber, mut publisher) = subscriber_and_other(&server);
+    publisher.ask("PUBLISH a x\r\n", ":1\r\n");
+    subscriber.end_sending();
+    assert_eq!(subscriber.leaves(), ["message", "a", "x"]);
+    subscriber.expect_end();
+    wait_until_nobody_listens(&mut publisher);
+}
+
+// The end of a subscription.
+
+#[test]
+fn unsubscribe_ends_what_is_named_or_everything() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    subscribe(&mut peer, &["a", "b", "c"]);
+    peer.answers("PSUBSCRIBE x*");
+    peer.answers("PSUBSCRIBE y*");
+    assert_eq!(peer.answers("UNSUBSCRIBE b"), ["unsubscribe", "b", "4"]);
+    assert_eq!(peer.answers("UNSUBSCRIBE b"), ["unsubscribe", "b", "4"]);
+    assert_eq!(peer.answers("UNSUBSCRIBE"), ["unsubscribe", "a", "3"]);
+    assert_eq!(peer.leaves(), ["unsubscribe", "c", "2"]);
+    assert_eq!(peer.answers("UNSUBSCRIBE"), ["unsubscribe", "(null)", "2"]);
+    assert_eq!(peer.answers("PUNSUBSCRIBE y*"), ["punsubscribe", "y*", "1"]);
+    assert_eq!(peer.answers("PUNSUBSCRIBE"), ["punsubscribe", "x*", "0"]);
+    assert_eq!(
+        peer.answers("PUNSUBSCRIBE"),
+        ["punsubscribe", "(null)", "0"]
+    );
+    wait_until_nobody_listens(&mut peer);
+    peer.ping();
+}
+
+#[test]
+fn pubsub_tells_who_listens() {
+    let server = TestServer::start(1);
+    let (mut one, mut other, mut peer) = (server.connect(), server.connect(), server.connect());
+    subscribe(&mut one, &["ab", "ac"]);
+    subscribe(&mut other, &["ab", "b"]);
+    one.answers("PSUBSCRIBE x*");
+    other.answers("PSUBSCRIBE x*");
+    other.answers("PSUBSCRIBE y*");
+    assert_eq!(peer.answers("PUBSUB CHANNELS"), ["ab", "ac", "b"]);
+    assert_eq!(peer.answers("PUBSUB CHANNELS a?"), ["ab", "ac"]);
+    assert!(peer.answers("PUBSUB CHANNELS A?").is_empty());
+    let counts = ["b", "1", "ab", "2", "x*", "0"];
+    assert_eq!(peer.answers("PUBSUB NUMSUB b ab x*"), counts);
+    assert!(peer.answers("PUBSUB NUMSUB").is_empty());
+    // Patterns, and not how often they are subscribed to.
+    assert_eq!(peer.answer("PUBSUB NUMPAT"), "2");
+    assert_eq!(peer.info("stats", "pubsub_channels", ""), Some(3));
+    assert_eq!(peer.info("stats", "pubsub_patterns", ""), Some(2));
+    assert_eq!(peer.info("clients", "pubsub_clients", ""), Some(2));
+}
+
+#[test]
+fn who_resets_quits_leaves_or_is_killed_listens_no_more() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    for word in ["RESET", "QUIT", "leave", "kill"] {
+        let (mut subscriber, _) = subscriber_and_other(&server);
+        subscriber.answers("PSUBSCRIBE a*");
+        assert_eq!(peer.answer("PUBLISH a x"), "2");
+        subscriber.leaves();
+        subscriber.leaves();
+        match word {
+            "leave" => subscriber.end_sending(),
+            "kill" => assert_eq!(peer.answer("CLIENT KILL TYPE pubsub"), "1"),
+            _ => _ = subscriber.answer(word),
+        }
+        wait_until_nobody_listens(&mut peer);
+        if word == "RESET" {
+            subscriber.ping();
+        } else {
+            subscriber.expect_end();
+        }
+    }
+}
+
+#[test]
+fn who_quits_is_counted_as_a_listener_no_more_although_it_lingers() {
+    let server = TestServer::start(1);
+    let (mut subscriber, mut other) = subscriber_and_other(&server);
+    subscriber.ask("QUIT\r\n", "+OK\r\n");
+    subscriber.expect_end();
+    // Its own end is not closed, so it stays for seconds; what is published now cannot reach it.
+    other.ask("PUBLISH a x\r\n", ":0\r\n");
+}
+
+/// A subscriber is being served when a message comes for it: behind the last thing that it says
+/// before `gate`, which blocks, and before what follows.
+///
+/// In RESP2 a client cannot have a handler run while it is subscribed, so it changes over from
+/// RESP3 behind that; the same can happen between any two requests of a pipeline, only seldom.
+#[track_caller]
+fn message_comes_before(request: &str) -> Peer {
+    let (commands, gate) = commands_with_gate();
+    let server = TestServer::with(config(2), commands);
+    let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+    speak_resp3(&mut subscriber);
+    subscribe(&mut subscriber, &["a"]);
+    subscriber.send(format!("GATE\r\n{request}\r\nPING\r\n"));
+    gate.wait_for_start();
+    publisher.ask("PUBLISH a x\r\n", ":1\r\n");
+    gate.let_one_through();
+    subscriber.expect("+OPEN\r\n");
+    // Or the drain would end it.
+    subscriber.expect(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n");
+    subscriber
+}
+
+#[test]
+fn no_message_comes_behind_the_end_of_its_subscription() {
+    let mut peer = message_comes_before("UNSUBSCRIBE a");
+    assert_eq!(peer.leaves(), ["unsubscribe", "a", "0"]);
+    peer.expect("+PONG\r\n");
+    let mut peer = message_comes_before("UNSUBSCRIBE");
+    assert_eq!(peer.leaves(), ["unsubscribe", "a", "0"]);
+    peer.expect("+PONG\r\n");
+}
+
+#[test]
+fn no_message_comes_behind_reset() {
+    message_comes_before("RESET").expect("+RESET\r\n+PONG\r\n");
+}
+
+// The mode of RESP2.
+
+#[test]
+fn who_is_subscribed_in_resp2_may_only_say_what_concerns_that() {
+    let server = TestServer::start(1);
+    let (mut peer, _other) = subscriber_and_other(&server);
+    for (request, name) in [
+        ("ECHO x", "echo"),
+        ("CLIENT ID", "client|id"),
+        ("PUBLISH a b", "publish"),
+        ("HELLO 3", "hello"),
+        ("AUTH x", "auth"),
+    ] {
+        peer.ask(
+            format!("{request}\r\n"),
+            format!(
+                "-ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT \
+                 / RESET are allowed in this context\r\n"
+            ),
+        );
+    }
+    peer.ask(
+        "NONSENSE\r\n",
+        "-ERR unknown command 'NONSENSE', with args beginning with: \r\n",
+    );
+    peer.ask(
+        "ECHO\r\n",
+        "-ERR wrong number of arguments for 'echo' command\r\n",
+    );
+    peer.ask("PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    peer.ask("PING hi\r\n", "*2\r\n$4\r\npong\r\n$2\r\nhi\r\n");
+    peer.answers("PSUBSCRIBE b");
+    peer.answers("UNSUBSCRIBE");
+    // Still to a pattern.
+    peer.ask("PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    peer.answers("PUNSUBSCRIBE");
+    peer.ping();
+    peer.ask("ECHO x\r\n", "$1\r\nx\r\n");
+    subscribe(&mut peer, &["a"]);
+    peer.ask("RESET\r\n", "+RESET\r\n");
+    peer.ping();
+    subscribe(&mut peer, &["a"]);
+    peer.ask("QUIT\r\n", "+OK\r\n");
+    peer.expect_end();
+}
+
+#[test]
+fn who_is_subscribed_in_resp3_may_say_everything() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    speak_resp3(&mut peer);
+    subscribe(&mut peer, &["a"]);
+    peer.ping();
+    peer.ask("PING x\r\nECHO y\r\n", "$1\r\nx\r\n$1\r\ny\r\n");
+    // And no more as soon as it goes back.
+    peer.send("HELLO 2\r\n");
+    peer.leaves();
+    peer.ask("PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+}
+
+// Bounds.
+
+#[test]
+fn a_subscriber_that_does_not_read_is_closed_when_32_mib_wait_and_keeps_nobody_up() {
+    let server = TestServer::start(1);
+    let (mut deaf, mut publisher) = subscriber_and_other(&server);
+    let mut good = server.connect();
+    subscribe(&mut good, &["a"]);
+    let reading = thread::spawn(move || {
+        let mut messages = 0;
+        while good.leaves()[2].len() > 3 {
+            messages += 1;
+        }
+        messages
+    });
+    let message = request(&[b"PUBLISH", b"a", &vec![b'x'; 1024 * 1024]]);
+    let (mut count, mut longest) = (0, 0);
+    loop {
+        publisher.send(&message);
+        let reached = publisher.line();
+        count += 1;
+        if reached == ":1" {
+            break;
+        }
+        assert_eq!(reached, ":2");
+        let line = publisher.answer("CLIENT LIST ID 1");
+        if let Some(waiting) = line
+            .split(' ')
+            .find_map(|field| field.strip_prefix("omem="))
+        {
+            longest = longest.max(waiting.parse::<usize>().expect(&line));
+        }
+        assert!(count < 256, "what waits is bounded");
+    }
+    assert!(count > 32, "{count} messages of 1 MiB");
+    assert!(longest > WAITING_BYTES_MAX / 2, "{longest}");
+    assert!(longest <= WAITING_BYTES_MAX, "{longest}");
+    let closed = "client_output_buffer_limit_disconnections";
+    assert_eq!(publisher.info("stats", closed, ""), Some(1));
+    assert_eq!(publisher.answer("PUBLISH a end"), "1");
+    assert_eq!(reading.join().expect("it reads on"), count);
+    // What the kernel had taken, and then an end of some kind.
+    let mut bytes = Vec::new();
+    let _ = deaf.socket.read_to_end(&mut bytes);
+    assert!(bytes.len() < count * 1024 * 1024);
+    assert_eq!(publisher.answer("CONFIG RESETSTAT"), "OK");
+    assert_eq!(publisher.info("stats", closed, ""), Some(0));
+}
+
+#[test]
+fn who_is_served_meanwhile_is_closed_for_what_waits_too() {
+    let (commands, gate) = commands_with_gate();
+    let server = TestServer::with(config(2), commands);
+    let (mut busy, mut publisher) = (server.connect(), server.connect());
+    speak_resp3(&mut busy);
+    subscribe(&mut busy, &["a"]);
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    let message = request(&[b"PUBLISH", b"a", &vec![b'x'; 1024 * 1024]]);
+    let mut longest = 0;
+    for _ in 0..40 {
+        publisher.ask(&message, ":1\r\n");
+        let line = publisher.answer("CLIENT LIST ID 1");
+        let waiting = line
+            .split(' ')
+            .find_map(|field| field.strip_prefix("omem="));
+        longest = longest.max(waiting.expect(&line).parse().expect(&line));
+    }
+    assert!(longest > WAITING_BYTES_MAX - 3 * 1024 * 1024, "{longest}");
+    assert!(longest <= WAITING_BYTES_MAX, "{longest}");
+    // What it will never be sent is not kept until its handler ends.
+    let line = publisher.answer("CLIENT LIST ID 1");
+    assert!(line.contains(" omem=0 "), "{line}");
+    gate.let_one_through();
+    busy.expect("+OPEN\r\n");
+    busy.expect_end();
+    wait_until_nobody_listens(&mut publisher);
+}
+
+#[test]
+fn who_publishes_too_much_to_itself_is_closed_as_anybody_else() {
+    let server = TestServer::start(1);
+    let (mut peer, mut other) = (server.connect(), server.connect());
+    speak_resp3(&mut peer);
+    subscribe(&mut peer, &["a"]);
+    let message = vec![b'x'; WAITING_BYTES_MAX + 1];
+    peer.ask(request(&[b"PUBLISH", b"a", &message]), ":1\r\n");
+    eventually("it is closed", || {
+        other.answer("CLIENT LIST ID 1").is_empty()
+    });
+    wait_until_nobody_listens(&mut other);
+}
+
+/// The confirmation of a subscription.
+fn confirmation(word: &[u8], name: &[u8], count: usize) -> Vec<u8> {
+    let words = request(&[word, name]);
+    [b"*3\r\n", &words[4..], format!(":{count}\r\n").as_bytes()].concat()
+}
+
+#[test]
+fn a_client_may_subscribe_to_so_much_and_no_more() {
+    // Of names of 1024 bytes, each of which counts 320 more, so many fit into 32 MiB.
+    const FIT: usize = 32 * 1024 * 1024 / (1024 + 320);
+    const AT_ONCE: usize = 500;
+
+    let server = TestServer::start(1);
+    let (mut peer, mut other) = (server.connect(), server.connect());
+    let names: Vec<_> = (0..=FIT).map(|number| format!("{number:01024}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_bytes).collect();
+    for (round, names) in names[..FIT].chunks(AT_ONCE).enumerate() {
+        let words = [&[&b"SUBSCRIBE"[..]], names].concat();
+        let confirmations = names.iter().enumerate().flat_map(|(index, name)| {
+            confirmation(b"subscribe", name, round * AT_ONCE + index + 1)
+        });
+        peer.ask(request(&words), confirmations.collect::<Vec<_>>());
+    }
+    let too_many = "-ERR too many subscriptions\r\n";
+    peer.ask(request(&[b"SUBSCRIBE", names[FIT]]), too_many);
+    // Once more is nothing more, and what is given up makes room.
+    let again = confirmation(b"subscribe", names[0], FIT);
+    peer.ask(request(&[b"SUBSCRIBE", names[0]]), again);
+    let fewer = confirmation(b"unsubscribe", names[0], FIT - 1);
+    peer.ask(request(&[b"UNSUBSCRIBE", names[0]]), fewer);
+    let more = confirmation(b"subscribe", names[FIT], FIT);
+    peer.ask(request(&[b"SUBSCRIBE", names[FIT]]), more);
+    peer.ask(request(&[b"SUBSCRIBE", names[0]]), too_many);
+    let counted = other.info("stats", "pubsub_channels", "");
+    assert_eq!(counted, Some(FIT as u64));
+    drop(peer);
+    wait_until_nobody_listens(&mut other);
+}
+
+#[test]
+fn a_client_may_subscribe_to_1024_patterns() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let names: Vec<_> = (0..1024).map(|number| format!("{number}*")).collect();
+    for (index, name) in names.iter().enumerate() {
+        let name = name.as_bytes();
+        peer.ask(
+            request(&[b"PSUBSCRIBE", name]),
+            confirmation(b"psubscribe", name, index + 1),
+        );
+    }
+    peer.ask("PSUBSCRIBE x\r\n", "-ERR too many subscriptions\r\n");
+    assert_eq!(peer.answers("SUBSCRIBE x"), ["subscribe", "x", "1025"]);
+    assert_eq!(peer.answers("PUNSUBSCRIBE 7*")[2], "1024");
+    assert_eq!(peer.answers("PSUBSCRIBE x")[2], "1025");
+}
+
+// Time.
+
+#[test]
+fn timeout_does_not_close_who_listens() {
+    let limited = Config {
+        timeout_s: 1,
+        ..config(1)
+    };
+    let server = TestServer::with(limited, Commands::builtin());
+    let mut publisher = server.connect();
+    let (mut subscriber, mut monitor) = (server.connect(), server.connect());
+    subscribe(&mut subscriber, &["a"]);
+    monitor.ask("MONITOR\r\n", "+OK\r\n");
+    // It comes later and stands behind them where the clock looks.
+    let mut idle = server.connect();
+    let _ = idle
+        .socket
+        .set_read_timeout(Some(Duration::from_millis(50)));
+    eventually("another one is closed", || {
+        // About the administration, so that the monitor hears nothing.
+        publisher.answer("CLIENT LIST");
+        idle.socket.read(&mut [0]).is_ok_and(|count| count == 0)
+    });
+    publisher.ask("PUBLISH a x\r\n", ":1\r\n");
+    assert_eq!(subscriber.leaves(), ["message", "a", "x"]);
+    assert!(monitor.line().ends_with("\"PUBLISH\" \"a\" \"x\""));
+}
+
+#[test]
+fn a_drain_delivers_what_was_published_and_ends_subscribers_in_order() {
+    let server = TestServer::start(2);
+    let mut subscribers: Vec<_> = (0..10).map(|_| subscriber_and_other(&server).0).collect();
+    let mut publisher = server.connect();
+    for _ in 0..50 {
+        publisher.ask("PUBLISH a x\r\n", ":10\r\n");
+    }
+    assert_eq!(server.drain().cut, 0);
+    for subscriber in &mut subscribers {
+        subscriber.expect(request(&[b"message", b"a", b"x"]).repeat(50));
+        subscriber.expect_end();
+    }
+}
