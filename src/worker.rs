@@ -97,10 +97,7 @@ impl Worker {
                         None => return,
                     }
                 }
-                Err(why) if client.leaving.is_none() && why.wants_farewell() => {
-                    self.shared.stop_listening(&mut client.session);
-                    client.leave(why);
-                }
+                Err(why) if client.leaving.is_none() && why.wants_farewell() => client.leave(why),
                 Err(why) => return self.shared.close(client, &why),
             }
         }
@@ -152,6 +149,8 @@ impl Worker {
                 Err(Closed::Panicked)
             });
         if outcome.is_err() {
+            // Before it can know that it is on its way out.
+            self.shared.stop_listening(&mut client.session);
             // The last words. What is not taken now is owed, and a socket that fails now fails
             // again.
             let _ = self.output.send(&mut client.connection, &self.tally);
