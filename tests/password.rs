@@ -258,10 +258,14 @@ fn a_password_that_is_taken_away_is_asked_of_nobody() {
     silent.send("HELLO 3\r\n");
     assert_eq!(silent.leaves()[..2], ["server", "redis"]);
     server.connect().ping();
-    // Who has not had to say it is known, as who came while there was none.
+    // Who came while there was one and has never said it is as unknown as before, as in Redis.
+    let mut new = server.connect();
+    new.ping();
     known.ask("CONFIG SET requirepass again\r\n", OK);
-    unknown.ping();
-    silent.ping();
+    unknown.ask("PING\r\n", NOAUTH);
+    silent.ask("PING\r\n", NOAUTH);
+    new.ping();
+    known.ping();
 }
 
 #[test]

@@ -63,14 +63,14 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
             return reply.error("ERR Protocol version is not an integer or out of range");
         }
     };
-    let (mut name, mut is_known) = (None, !session.wants_password());
+    let (mut name, mut said_password) = (None, false);
     while let Some(option) = arguments.next() {
         if option.eq_ignore_ascii_case(b"AUTH") && arguments.len() >= 2 {
             let (user, password) = (arguments.next(), arguments.next());
             if !is_right(session, user, password) {
                 return wrong_password(reply);
             }
-            is_known = true;
+            said_password = true;
         } else if option.eq_ignore_ascii_case(b"SETNAME") && arguments.len() >= 1 {
             name = arguments.next();
             if let Some(Err(invalid)) = name.map(Session::check_name) {
@@ -83,7 +83,7 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
             return reply.error(text);
         }
     }
-    if !is_known {
+    if !said_password && session.wants_password() {
         return reply.error(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
@@ -93,7 +93,9 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
     if let Some(Err(invalid)) = name.map(|name| session.set_name(name)) {
         return invalid_client_name(invalid, reply);
     }
-    session.set_gate(gate::PASSWORD, false);
+    if said_password {
+        session.set_gate(gate::PASSWORD, false);
+    }
     // What was left for it in the other protocol comes before the reply.
     let messages = session.set_protocol(protocol);
     introduce(session, reply.behind(&messages).speaking(protocol))
