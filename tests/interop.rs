@@ -1,5 +1,5 @@
-//! Real clients against the real program, with two workers: what they say, in which versions, goes
-//! through without an error and without a warning.
+//! Real clients against the real program, with two workers and with one: what they say, in which
+//! versions, goes through without an error and without a warning.
 //!
 //! ```console
 //! $ cargo test --test interop                # all of them

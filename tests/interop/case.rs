@@ -33,7 +33,8 @@ enum Verdict {
 }
 
 impl Case {
-    /// `run` lets the client loose on a server of its own, which outlives it.
+    /// `run` lets the client loose on a server of its own, which outlives it: once with two workers,
+    /// and once with the only one.
     pub(crate) fn new(
         client: &'static str,
         version: impl Into<String>,
@@ -41,9 +42,11 @@ impl Case {
         run: impl Fn(&Respool) -> Outcome + Send + 'static,
     ) -> Self {
         Self::without_server(client, version, checks, move || {
-            let server = Respool::start_beside_others(WORKERS);
-            run(&server)?;
-            outlived(server);
+            for workers in [2, 1] {
+                let server = Respool::start_beside_others(workers);
+                run(&server)?;
+                outlived(server);
+            }
             Ok(())
         })
     }
@@ -169,9 +172,6 @@ thread_local! {
     /// What the last panic of this thread said.
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
-
-/// Fewer than there are clients in most cases.
-const WORKERS: usize = 2;
 
 /// Cases at the same time. They wait more than they compute.
 const LANES: usize = 2;
