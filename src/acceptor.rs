@@ -1,5 +1,6 @@
 //! The acceptor: the one thread that accepts, and admits or refuses.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -9,13 +10,14 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::client::{Client, Closed};
+use crate::client::Client;
+use crate::closed::{Closed, Refused};
 use crate::connection::Connection;
 use crate::facts::register::Entry;
-use crate::listen;
 use crate::resp::{Protocol, Reply};
 use crate::server::{Phase, Shared};
 use crate::session::Session;
+use crate::{listen, open_files};
 
 /// The listeners, and the poll that watches them.
 #[derive(Debug)]
@@ -73,6 +75,8 @@ pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     door: Door,
     tcp_keepalive_s: u32,
+    /// Given up to accept and refuse a connection when there is no other descriptor left.
+    spare: Option<File>,
     complaint: Complaint,
 }
 
@@ -83,6 +87,7 @@ impl Acceptor {
             shared,
             door,
             tcp_keepalive_s,
+            spare: spare_descriptor(),
             complaint: Complaint::default(),
         }
     }
@@ -130,20 +135,24 @@ impl Acceptor {
     /// Accepts who waits, up to [`ACCEPTS_PER_PASS`] from each listener. Gives whether somebody may
     /// still wait. An error means that accepting makes no sense for a while: most often, that the
     /// process or the machine is out of descriptors.
-    fn accept_all(&self) -> io::Result<bool> {
+    fn accept_all(&mut self) -> io::Result<bool> {
         let mut more = false;
         // Every listener and not only the ready ones: an event does not come twice, and behind a
         // pause it has come already.
-        for listener in &self.door.listeners {
-            more |= self.accept_from(listener)?;
+        for index in 0..self.door.listeners.len() {
+            more |= self.accept_from(index)?;
         }
         Ok(more)
     }
 
-    fn accept_from(&self, listener: &Listener) -> io::Result<bool> {
+    fn accept_from(&mut self, index: usize) -> io::Result<bool> {
         for _ in 0..ACCEPTS_PER_PASS {
+            let listener = &self.door.listeners[index];
             match listener.socket.accept() {
                 Ok((socket, peer_addr)) => self.receive(listener, socket, peer_addr),
+                Err(error) if open_files::is_out_of_descriptors(&error) => {
+                    return self.refuse_by_spare(index, error);
+                }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(false),
                     // This peer's misfortune: it was gone before we came.
@@ -157,15 +166,38 @@ impl Acceptor {
         Ok(true)
     }
 
+    /// Out of descriptors: gives up the spare one for those who wait, one after the other, so that
+    /// they are told. Gives whether somebody may still wait; without a spare one, the error.
+    fn refuse_by_spare(&mut self, index: usize, error: io::Error) -> io::Result<bool> {
+        self.complaint.make(&error);
+        for _ in 0..REFUSALS_PER_PASS {
+            if self.spare.take().is_none() {
+                self.spare = spare_descriptor();
+                return Err(error);
+            }
+            let accepted = self.door.listeners[index].socket.accept();
+            let nobody_waits = accepted.is_err();
+            if let Ok((socket, peer_addr)) = accepted {
+                let why = Refused::NoDescriptor;
+                self.shared.facts.note_refusal(peer_addr, why);
+                refuse_in_passing(socket, why);
+            }
+            self.spare = spare_descriptor();
+            if nobody_waits {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Admits a connection or refuses it, and queues it in either case: a refusal too is told by a
     /// worker, who sees to it that it arrives.
     fn receive(&self, listener: &Listener, socket: TcpStream, peer_addr: SocketAddr) {
         let Some(place) = self.shared.assign_place() else {
-            self.shared.facts.connections.count();
-            self.shared.facts.refused.count();
-            return refuse_in_passing(socket);
+            self.shared.facts.note_refusal(peer_addr, Refused::TooMany);
+            return refuse_in_passing(socket, Refused::TooMany);
         };
-        let admitted = self.shared.admit();
+        let admitted = self.shared.admit(peer_addr);
         let facts = Arc::clone(&self.shared.facts);
         let id = facts.connections.count() + 1;
         let entry = Arc::new(Entry::new(
@@ -177,31 +209,32 @@ impl Acceptor {
             facts.now_s(),
         ));
         log::debug!("client {id} came from {peer_addr}");
-        if admitted {
+        if admitted.is_ok() {
             facts.register.add(&entry);
         }
         let mut client = Client::new(socket, Session::new(entry, facts));
-        if !admitted {
-            client.connection.owe(refusal());
-            client.leave(Closed::Refused);
+        if let Err(why) = admitted {
+            client.leave(Closed::Refused(why));
         }
         self.shared.pool.submit(Box::new(client));
     }
 }
 
-/// So many were refused within seconds that there is no place left to see them off from.
-fn refuse_in_passing(socket: TcpStream) {
+/// Tells a peer that there is neither a place for it nor one to see it off from. For a moment its
+/// own end is waited for: what it has sent, unread, would have it reset, and the words lost.
+fn refuse_in_passing(socket: TcpStream, why: Refused) {
+    let mut bytes = Vec::new();
+    let _ = Reply::new(&mut bytes, Protocol::Resp2).error(why.text());
     let mut connection = Connection::new(socket);
     // A new socket takes a line. If it does not, the peer has gone.
-    let _ = connection.send(&mut refusal());
+    let _ = connection.send(&mut bytes);
     let _ = connection.end_sending();
+    connection.discard(Instant::now() + FAREWELL_IN_PASSING);
 }
 
-/// Redis's words.
-fn refusal() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let _ = Reply::new(&mut bytes, Protocol::Resp2).error("ERR max number of clients reached");
-    bytes
+/// A descriptor to give up in need.
+fn spare_descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 /// Says that accepting fails, and not again before a while has passed.
@@ -229,6 +262,14 @@ impl Complaint {
 /// Connections accepted from one listener before the others, the settings and a drain are looked
 /// at. Redis's `MAX_ACCEPTS_PER_CALL`.
 const ACCEPTS_PER_PASS: usize = 1000;
+
+/// Connections refused by means of the spare descriptor before the others, the settings and a drain
+/// are looked at.
+const REFUSALS_PER_PASS: usize = 64;
+
+/// How long somebody's end is waited for while the others wait: what a peer on the same machine or
+/// the next one takes.
+const FAREWELL_IN_PASSING: Duration = Duration::from_millis(10);
 
 /// Passes that empty the longest backlog there can be: 65,535 connections.
 const LAST_PASSES: usize = 66;

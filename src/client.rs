@@ -1,16 +1,17 @@
 //! A client: the value that travels from the acceptor over the queue and the workers to parking.
 
-use std::fmt;
-use std::io;
 use std::mem;
 use std::sync::atomic::Ordering;
 
 use mio::net::TcpStream;
 
+use crate::closed::{Closed, Deadline};
+use crate::config::OutputLimit;
 use crate::connection::Connection;
-use crate::facts::register::{Sentence, flag};
-use crate::resp::{Parser, ProtocolError};
+use crate::facts::register::{NO_COMMAND, flag};
+use crate::resp::{Parser, Reply};
 use crate::session::Session;
+use crate::settings::Timeouts;
 
 /// One client. It has one owner at a time: the acceptor makes it, the queue carries it, a worker
 /// serves it, parking keeps it while it is quiet. Dropping it closes the socket.
@@ -22,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) held: Option<Box<Held>>,
     /// Set once the client is on its way out.
     pub(crate) leaving: Option<Leaving>,
+    /// Since when it has been owed something without pause, by the coarse clock.
+    pub(crate) blocked_since_s: Option<u32>,
 }
 
 /// Input that a turn left unserved, and how far the request at its front was understood.
@@ -31,15 +34,24 @@ pub(crate) struct Held {
     // Invariant: served <= bytes.len().
     served: usize,
     parser: Parser,
+    /// Since when the peer has had the time to send the rest of the request at the front, by the
+    /// coarse clock.
+    since_s: u32,
 }
 
 impl Held {
-    pub(crate) fn new(bytes: &[u8], parser: Parser) -> Self {
+    pub(crate) fn new(bytes: &[u8], parser: Parser, now_s: u32) -> Self {
         Self {
             bytes: bytes.to_vec(),
             served: 0,
             parser,
+            since_s: now_s,
         }
+    }
+
+    /// Has the time of the request at the front begin now.
+    pub(crate) fn restart(&mut self, now_s: u32) {
+        self.since_s = now_s;
     }
 
     /// Adds what has come since. Gives all that is unserved, and its parser.
@@ -55,7 +67,10 @@ impl Held {
     }
 
     /// What is left behind the next `count` bytes, which were served; `None` if nothing is.
-    pub(crate) fn without(mut self: Box<Self>, count: usize) -> Option<Box<Self>> {
+    pub(crate) fn without(mut self: Box<Self>, count: usize, now_s: u32) -> Option<Box<Self>> {
+        if count > 0 {
+            self.restart(now_s);
+        }
         self.served += count;
         debug_assert!(self.served <= self.bytes.len());
         if self.served > SERVED_BYTES_KEPT {
@@ -93,6 +108,7 @@ impl Client {
             session,
             held: None,
             leaving: None,
+            blocked_since_s: None,
         }
     }
 
@@ -120,8 +136,13 @@ impl Client {
         self.leaving.is_none() && !self.connection.owes()
     }
 
-    /// Puts the client on its way out.
+    /// Puts the client on its way out, with last words if there are some for it.
     pub(crate) fn leave(&mut self, why: Closed) {
+        if let Some(words) = why.last_words() {
+            let mut bytes = Vec::new();
+            let _ = Reply::new(&mut bytes, self.session.protocol()).error(words);
+            self.connection.owe(bytes);
+        }
         self.held = None;
         self.leaving = Some(Leaving {
             why,
@@ -132,11 +153,11 @@ impl Client {
         });
     }
 
-    /// Ends the rest of a client that is overdue: it leaves, and if it was leaving, it goes.
-    pub(crate) fn expire(&mut self) {
+    /// Ends the rest of a client that is late: it leaves, and if it was leaving, it goes.
+    pub(crate) fn expire(&mut self, deadline: Deadline) {
         match &mut self.leaving {
             Some(leaving) => leaving.overdue = true,
-            None => self.leave(Closed::Timeout),
+            None => self.leave(Closed::Late(deadline)),
         }
     }
 
@@ -153,32 +174,62 @@ impl Client {
             .is_some_and(|leaving| leaving.sending_ended)
     }
 
-    /// Whether the client has rested for too long: behind its farewell, before it took what it is
-    /// owed, or by the directive `timeout` (0 means for ever).
-    pub(crate) fn is_overdue(&self, now_s: u32, timeout_s: u32) -> bool {
-        let active_at_s = self.session.entry().active_at_s.load(Ordering::Relaxed);
-        let (since_s, limit_s) = match &self.leaving {
-            Some(leaving) if leaving.sending_ended => (leaving.since_s, FAREWELL_S_MAX),
-            Some(_) => (active_at_s, OWED_S_MAX),
-            // As in Redis, neither who waits by our word nor who only listens.
-            None if timeout_s > 0
-                && !self
-                    .session
-                    .entry()
-                    .has(flag::PAUSED | flag::SUBSCRIBER | flag::MONITOR) =>
-            {
-                (active_at_s, timeout_s)
-            }
-            None => return false,
+    /// Whether more waits for it than a client that waits for replies may have.
+    pub(crate) fn exceeds(&self, now_s: u32, limit: OutputLimit) -> bool {
+        if self.leaving.is_some() || self.session.listens() {
+            return false;
+        }
+        let bytes = self.connection.owed_bytes();
+        let exceeds = |limit_bytes| limit_bytes > 0 && bytes > limit_bytes;
+        let since_s = self.blocked_since_s.unwrap_or(now_s);
+        exceeds(limit.hard_bytes)
+            || (exceeds(limit.soft_bytes) && now_s.saturating_sub(since_s) > limit.soft_s)
+    }
+
+    /// What the client has rested too long for, if it has.
+    pub(crate) fn is_late_for(&self, now_s: u32, timeouts: Timeouts) -> Option<Deadline> {
+        let entry = self.session.entry();
+        let active_at_s = entry.active_at_s.load(Ordering::Relaxed);
+        let is_over =
+            |since_s: u32, limit_s| limit_s > 0 && now_s.saturating_sub(since_s) > limit_s;
+        let first_of = |deadlines: &[(Deadline, u32, u32)]| {
+            let mut deadlines = deadlines.iter();
+            let late = deadlines.find(|&&(_, since_s, limit_s)| is_over(since_s, limit_s));
+            late.map(|&(deadline, ..)| deadline)
         };
-        now_s.saturating_sub(since_s) > limit_s
+        match &self.leaving {
+            Some(leaving) if leaving.sending_ended => {
+                first_of(&[(Deadline::Farewell, leaving.since_s, FAREWELL_S_MAX)])
+            }
+            Some(_) => first_of(&[(Deadline::Farewell, active_at_s, OWED_S_MAX)]),
+            // It is woken when there is room, so it was active when it last took something.
+            None if self.connection.owes() => {
+                first_of(&[(Deadline::Write, active_at_s, timeouts.write_s)])
+            }
+            // As in Redis, neither who waits by our word is idle, nor who only listens.
+            None if entry.has(flag::PAUSED) => None,
+            None if let Some(held) = &self.held => first_of(&[
+                (Deadline::Request, held.since_s, timeouts.request_s),
+                (Deadline::Idle, active_at_s, timeouts.idle_s),
+            ]),
+            None if self.session.listens() => None,
+            None if entry.command.load(Ordering::Relaxed) == NO_COMMAND
+                && !self.connection.has_read() =>
+            {
+                first_of(&[
+                    (Deadline::FirstByte, entry.came_at_s, timeouts.first_byte_s),
+                    (Deadline::Idle, active_at_s, timeouts.idle_s),
+                ])
+            }
+            None => first_of(&[(Deadline::Idle, active_at_s, timeouts.idle_s)]),
+        }
     }
 }
 
 impl Leaving {
     /// As [`Client::is_counted`].
     pub(crate) fn is_counted(&self) -> bool {
-        !self.sending_ended && !matches!(self.why, Closed::Refused)
+        !self.sending_ended && !matches!(self.why, Closed::Refused(_))
     }
 }
 
@@ -188,82 +239,6 @@ const FAREWELL_S_MAX: u32 = 2;
 
 /// Seconds that a client on its way out may take nothing of what it is owed.
 const OWED_S_MAX: u32 = 60;
-
-/// Why a client was closed.
-#[derive(Debug)]
-pub(crate) enum Closed {
-    /// It has ended its sending side, and has everything that it was owed.
-    PeerLeft,
-    /// It asked for it by QUIT, or a command's handler did.
-    Quit,
-    /// It sent what is not RESP.
-    Protocol(ProtocolError),
-    /// It spoke HTTP.
-    Http,
-    /// It sent no byte for as long as `timeout` allows.
-    Timeout,
-    /// The socket failed; a reset by the peer is the everyday case.
-    Io(io::Error),
-    /// The server drains.
-    Drained,
-    /// A command's handler panicked.
-    Panicked,
-    /// The server had `maxclients` already.
-    Refused,
-    /// Another client asked for it by `CLIENT KILL`.
-    Killed,
-    /// It did not read what it had subscribed to.
-    SlowReader,
-}
-
-impl Closed {
-    /// Whether the peer may still be sending and is owed an orderly end.
-    pub(crate) fn wants_farewell(&self) -> bool {
-        !matches!(
-            self,
-            Self::PeerLeft | Self::Io(_) | Self::Http | Self::Killed | Self::SlowReader
-        )
-    }
-}
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PeerLeft => f.write_str("the peer left"),
-            Self::Quit => f.write_str("it asked to be closed"),
-            Self::Protocol(error) => write!(f, "protocol error: {error}"),
-            Self::Http => f.write_str("it spoke HTTP"),
-            Self::Timeout => f.write_str("it was idle for longer than `timeout`"),
-            Self::Io(error) => write!(f, "{error}"),
-            Self::Drained => f.write_str("the server drains"),
-            Self::Panicked => f.write_str("a command's handler panicked"),
-            Self::Refused => f.write_str("`maxclients` was reached"),
-            Self::Killed => f.write_str("CLIENT KILL"),
-            Self::SlowReader => f.write_str("it did not read what it had subscribed to"),
-        }
-    }
-}
-
-impl From<Sentence> for Closed {
-    fn from(sentence: Sentence) -> Self {
-        match sentence {
-            Sentence::Killed => Self::Killed,
-            Sentence::SlowReader => Self::SlowReader,
-        }
-    }
-}
-
-impl From<io::Error> for Closed {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<ProtocolError> for Closed {
-    fn from(error: ProtocolError) -> Self {
-        Self::Protocol(error)
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -278,13 +253,70 @@ mod tests {
         Client::new(socket, Session::for_test(0, addr))
     }
 
+    fn only(timeouts: Timeouts) -> impl Fn(&Client, u32) -> Option<Deadline> {
+        move |client, now_s| client.is_late_for(now_s, timeouts)
+    }
+
     #[test]
     fn timeout_counts_from_the_last_park_and_0_means_for_ever() {
         let client = client();
         client.publish(100);
-        assert!(!client.is_overdue(110, 10));
-        assert!(client.is_overdue(111, 10));
-        assert!(!client.is_overdue(u32::MAX, 0));
+        let late = only(Timeouts {
+            idle_s: 10,
+            ..Timeouts::default()
+        });
+        assert_eq!(late(&client, 110), None);
+        assert_eq!(late(&client, 111), Some(Deadline::Idle));
+        assert_eq!(client.is_late_for(u32::MAX, Timeouts::default()), None);
+    }
+
+    #[test]
+    fn the_first_byte_has_a_time_of_its_own_until_it_comes() {
+        let client = client();
+        client.publish(100);
+        let late = only(Timeouts {
+            first_byte_s: 10,
+            ..Timeouts::default()
+        });
+        assert_eq!(late(&client, 10), None);
+        assert_eq!(late(&client, 11), Some(Deadline::FirstByte));
+        client.session.entry().command.store(0, Ordering::Relaxed);
+        assert_eq!(late(&client, u32::MAX), None);
+    }
+
+    #[test]
+    fn a_request_has_its_time_from_its_beginning_however_often_a_byte_comes() {
+        let mut client = client();
+        let late = only(Timeouts {
+            request_s: 30,
+            ..Timeouts::default()
+        });
+        client.held = Some(Box::new(Held::new(b"PI", Parser::default(), 100)));
+        client.publish(125);
+        assert_eq!(late(&client, 130), None);
+        assert_eq!(late(&client, 131), Some(Deadline::Request));
+        // The request is whole, and the next has begun.
+        let held = client.held.take().expect("it was put there");
+        client.held = held.without(1, 131);
+        assert_eq!(late(&client, 161), None);
+        assert_eq!(late(&client, 162), Some(Deadline::Request));
+        client.session.entry().set(flag::PAUSED, true);
+        assert_eq!(late(&client, u32::MAX), None);
+    }
+
+    #[test]
+    fn who_is_owed_something_has_its_time_from_when_it_last_took_some() {
+        let mut client = client();
+        client.connection.owe(b"+PONG\r\n".to_vec());
+        client.publish(100);
+        let late = only(Timeouts {
+            write_s: 60,
+            idle_s: 1,
+            request_s: 1,
+            first_byte_s: 1,
+        });
+        assert_eq!(late(&client, 160), None);
+        assert_eq!(late(&client, 161), Some(Deadline::Write));
     }
 
     #[test]
@@ -292,23 +324,27 @@ mod tests {
         let mut client = client();
         client.leave(Closed::Quit);
         client.publish(100);
-        assert!(!client.is_overdue(100 + OWED_S_MAX, 0));
-        assert!(client.is_overdue(101 + OWED_S_MAX, 0));
+        let late = only(Timeouts::default());
+        assert_eq!(late(&client, 100 + OWED_S_MAX), None);
+        assert_eq!(late(&client, 101 + OWED_S_MAX), Some(Deadline::Farewell));
         if let Some(leaving) = &mut client.leaving {
             leaving.sending_ended = true;
             leaving.since_s = 200;
         }
-        assert!(!client.is_overdue(200 + FAREWELL_S_MAX, 0));
-        assert!(client.is_overdue(201 + FAREWELL_S_MAX, 0));
+        assert_eq!(late(&client, 200 + FAREWELL_S_MAX), None);
+        assert_eq!(
+            late(&client, 201 + FAREWELL_S_MAX),
+            Some(Deadline::Farewell)
+        );
     }
 
     #[test]
     fn what_a_huge_request_needed_is_given_back_when_it_is_served() {
-        let mut held = Box::new(Held::new(&vec![b'x'; 1 << 20], Parser::default()));
+        let mut held = Box::new(Held::new(&vec![b'x'; 1 << 20], Parser::default(), 0));
         held.extend(b"PI");
-        let held = held.without(1 << 20).expect("two bytes are left");
+        let held = held.without(1 << 20, 0).expect("two bytes are left");
         assert_eq!(held.bytes, b"PI");
         assert!(held.bytes.capacity() < 100);
-        assert!(held.without(2).is_none());
+        assert!(held.without(2, 0).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -19,6 +20,8 @@ pub(crate) struct Connection {
     /// An event said that the peer has ended its sending side. That event does not come twice, so
     /// from then on only a read of 0 bytes means that there is nothing left to read.
     ending: bool,
+    /// Something was ever read.
+    has_read: bool,
     /// A read gave 0 bytes: the peer has ended its sending side, and everything was read.
     ended: bool,
 }
@@ -31,6 +34,7 @@ impl Connection {
             sent: 0,
             watched: None,
             ending: false,
+            has_read: false,
             ended: false,
         }
     }
@@ -43,7 +47,7 @@ impl Connection {
             Some(0) => self.ended = true,
             // The event was not about this peer's end: that would have been read.
             None => self.ending = false,
-            Some(_) => {}
+            Some(_) => self.has_read = true,
         }
         Ok(count)
     }
@@ -52,6 +56,11 @@ impl Connection {
     /// so that the next byte brings an event.
     pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
         count < room && !self.ending
+    }
+
+    /// Whether any byte was ever read.
+    pub(crate) fn has_read(&self) -> bool {
+        self.has_read
     }
 
     /// Whether the peer has ended its sending side and everything that it sent was read.
@@ -118,6 +127,20 @@ impl Connection {
     /// How many bytes that is.
     pub(crate) fn owed_bytes(&self) -> usize {
         self.unsent.len() - self.sent
+    }
+
+    /// Reads what still comes and throws it away, until the peer ends or `deadline` has passed.
+    pub(crate) fn discard(self, deadline: Instant) {
+        let socket = std::net::TcpStream::from(self.socket);
+        let mut scratch = [0; 4096];
+        let mut read = || -> io::Result<usize> {
+            socket.set_nonblocking(false)?;
+            // No wait can be of no time.
+            let left = deadline.saturating_duration_since(Instant::now());
+            socket.set_read_timeout(Some(left.max(Duration::from_micros(1))))?;
+            (&socket).read(&mut scratch)
+        };
+        while Instant::now() < deadline && read().is_ok_and(|count| count > 0) {}
     }
 
     /// Ends our sending side: the peer reads everything sent so far, and then the end.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::client::Closed;
+use crate::closed::Closed;
 use crate::pool::Pool;
 use crate::server::Shared;
 use crate::worker::Worker;
@@ -84,7 +84,7 @@ fn start(shared: &Arc<Shared>, number: usize) -> io::Result<()> {
         .name(format!("worker-{number}"))
         .spawn(move || {
             let _leaving = Leaving(Arc::clone(&shared));
-            Worker::new(shared).run();
+            Worker::new(shared, number).run();
         })?;
     Ok(())
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::facts::stats::Work;
+use crate::client::Client;
+use crate::closed::{Closed, Deadline};
+use crate::facts::stats::{Turn, Work};
 use crate::server::Shared;
 
 /// How others have the clock's thread look up, or end.
@@ -22,7 +24,7 @@ struct Word {
 }
 
 impl Clock {
-    /// Has the thread look at the pause, whose end has changed.
+    /// Has the thread look at the pause, whose end has changed, and at the memory.
     pub(crate) fn look(&self) {
         self.word.lock().look = true;
         self.given.notify_one();
@@ -51,6 +53,7 @@ pub(crate) fn run(shared: &Shared) {
     let mut next_tick = start + TICK;
     let mut pause_ends = None;
     let mut work_before = Work::default();
+    let mut stuck = Stuck::default();
     while shared
         .clock
         .wait_until(pause_ends.map_or(next_tick, |ends| next_tick.min(ends)))
@@ -60,6 +63,7 @@ pub(crate) fn run(shared: &Shared) {
         if over {
             shared.release_the_paused();
         }
+        shared.evict();
         let now = Instant::now();
         if now < next_tick {
             continue;
@@ -71,15 +75,75 @@ pub(crate) fn run(shared: &Shared) {
         let work_ever = shared.facts.stats.work_ever();
         shared.facts.set_rates(work_ever.since(work_before));
         work_before = work_ever;
-        let timeout_s = shared.settings.timeout_s();
-        shared.pool.fetch(
-            |client| client.is_overdue(now_s, timeout_s),
-            |mut client| {
-                client.expire();
-                shared.pool.submit(client);
-            },
-        );
+        expire_the_late(shared, now_s);
+        stuck.look(shared);
     }
+}
+
+/// Sends those on their way who have rested for too long.
+fn expire_the_late(shared: &Shared, now_s: u32) {
+    let timeouts = shared.settings.timeouts();
+    let limit = shared.settings.output_limit();
+    let why = |client: &Client| {
+        let late = client.is_late_for(now_s, timeouts).map(Closed::Late);
+        late.or_else(|| client.exceeds(now_s, limit).then_some(Closed::OutputLimit))
+    };
+    shared.pool.fetch(
+        |client| why(client).is_some(),
+        |mut client| match why(&client) {
+            Some(Closed::Late(
+                deadline @ (Deadline::Idle
+                | Deadline::FirstByte
+                | Deadline::Request
+                | Deadline::Farewell),
+            )) => {
+                shared.stop_listening(&mut client.session);
+                client.expire(deadline);
+                shared.pool.submit(client);
+            }
+            Some(why) => shared.close(client, &why),
+            None => shared.pool.submit(client),
+        },
+    );
+}
+
+/// Turns that have lasted for a while.
+#[derive(Debug, Default)]
+struct Stuck {
+    /// Those that were under way at the last look.
+    seen: Vec<Turn>,
+    /// Those that were told of.
+    told: Vec<Turn>,
+}
+
+impl Stuck {
+    /// Tells the log of each turn that was under way at the last look already, once.
+    fn look(&mut self, shared: &Shared) {
+        let turns = shared.facts.stats.turns();
+        self.told.retain(|turn| turns.contains(turn));
+        for turn in turns.iter().filter(|turn| self.seen.contains(turn)) {
+            if !self.told.contains(turn) {
+                tell(shared, turn);
+                self.told.push(*turn);
+            }
+        }
+        self.seen = turns;
+    }
+}
+
+fn tell(shared: &Shared, turn: &Turn) {
+    let Some(entry) = shared.facts.register.find(turn.client_id) else {
+        return;
+    };
+    let index = entry.command.load(Ordering::Relaxed);
+    let command = shared.facts.commands.numbered(index.into());
+    log::warn!(
+        "worker-{} has been busy with one client for over a second: client {} ({}), command {}",
+        turn.worker,
+        entry.id,
+        entry.peer_addr,
+        command.map_or("none", |command| command.full_name())
+    );
 }
 
 /// How often the clock moves on.

@@ -63,6 +63,7 @@
 
 mod acceptor;
 mod client;
+mod closed;
 mod command;
 pub mod config;
 mod connection;
@@ -76,6 +77,7 @@ mod pool;
 mod resp;
 mod server;
 mod session;
+mod settings;
 mod worker;
 
 pub use command::{Arity, Command, Commands};

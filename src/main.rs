@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use respool::config::CommandLine;
-use respool::{Commands, Server, ServerHandle};
+use respool::{Commands, Drained, Server, ServerHandle};
 
 use host::Program;
 use logging::Log;
@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         Err(text) => return show(&text),
     };
     match run(command_line) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Drained { cut: 0, .. }) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(CLIENTS_WERE_CUT),
         Err(error) => {
             // Whoever closed standard error does not want to know.
             let _ = writeln!(io::stderr(), "respool: {error}");
@@ -52,11 +53,11 @@ fn show(text: &clap::Error) -> ExitCode {
 }
 
 /// Everything from the configuration to the end of the drain.
-fn run(command_line: CommandLine) -> Result<(), Box<dyn Error>> {
+fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
     let config = command_line.config()?;
     if command_line.check_config {
         let _ = writeln!(io::stdout(), "respool: {} is fine", source(&command_line));
-        return Ok(());
+        return Ok(Drained::default());
     }
 
     let log = Log::start(&config)?;
@@ -84,8 +85,11 @@ fn run(command_line: CommandLine) -> Result<(), Box<dyn Error>> {
         0 => info!("stopped: every reply was sent"),
         cut => warn!("stopped: drain-timeout-ms ran out; clients cut: {cut}"),
     }
-    Ok(())
+    Ok(drained)
 }
+
+/// The exit code when the server stopped, but not every client had what it was owed.
+const CLIENTS_WERE_CUT: u8 = 3;
 
 /// Where the configuration comes from.
 fn source(command_line: &CommandLine) -> String {

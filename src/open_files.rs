@@ -47,3 +47,9 @@ fn raise(wanted: u64) -> io::Result<u64> {
     }
     rlimit::increase_nofile_limit(wanted)
 }
+
+/// Whether the process or the machine can open no more files: `EMFILE` and `ENFILE`, which have these
+/// numbers on every Unix.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}

@@ -1,9 +1,10 @@
 //! The server: wiring, start and stop.
 
+use std::cmp::Reverse;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,17 +13,19 @@ use mio::Waker;
 use parking_lot::{Condvar, Mutex};
 
 use crate::acceptor::{Acceptor, Door};
-use crate::client::{Client, Closed};
+use crate::client::Client;
+use crate::closed::{Closed, Refused};
 use crate::command::Commands;
 use crate::config::{Change, Config, KEYS};
 use crate::crew::Crew;
 use crate::deadlines::Clock;
 use crate::facts::Facts;
 use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
+use crate::facts::register::{Sentence, flag};
 use crate::host::Host;
 use crate::pool::Pool;
-use crate::resp::Limits;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::{deadlines, listen, open_files};
 
 /// A server that listens and does not serve yet.
@@ -40,7 +43,7 @@ pub struct ServerHandle {
 }
 
 /// How a drain ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
     /// Clients that were cut off at the deadline, because they had not taken their replies, were
@@ -112,6 +115,7 @@ impl Server {
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let port = local_addrs.first().map_or(config.port, SocketAddr::port);
+        warn_of_strangers(&config, &local_addrs);
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
         let pool = Pool::new(clients_max + open_files::REFUSED_MAX);
         let maxclients_at_start = config.maxclients;
@@ -188,6 +192,25 @@ impl Server {
             .inspect_err(|_| shared.crew.dismiss(&shared.pool))?;
         shared.wait_for_drain();
         Ok(drain(&shared, acceptor))
+    }
+}
+
+/// Who listens on every address of the machine may not have thought of everybody who can reach it.
+fn warn_of_strangers(config: &Config, local_addrs: &[SocketAddr]) {
+    let is_open = |addr: &SocketAddr| addr.ip().is_unspecified();
+    if config.requirepass.is_some() || !local_addrs.iter().any(is_open) {
+        return;
+    }
+    if config.protected_mode {
+        log::warn!(
+            "`bind` has every address of this machine, but no other machine is let in without a \
+             password (`protected-mode`); set `requirepass`"
+        );
+    } else {
+        log::warn!(
+            "`bind` has every address of this machine: whoever reaches it can do everything; set \
+             `requirepass`, or bind fewer addresses"
+        );
     }
 }
 
@@ -334,15 +357,6 @@ impl Shared {
         }
     }
 
-    /// What this client may send.
-    #[inline]
-    pub(crate) fn limits(&self, session: &Session) -> Limits {
-        Limits {
-            unauthenticated: session.wants_password(),
-            bulk_bytes_max: self.settings.bulk_bytes_max.load(Ordering::Relaxed),
-        }
-    }
-
     /// Gives a connection a place; `None` if there is none left.
     pub(crate) fn assign_place(&self) -> Option<usize> {
         let place = self.pool.assign().or_else(|| {
@@ -356,21 +370,51 @@ impl Shared {
         Some(place)
     }
 
-    /// Counts a client in, unless there are `maxclients` already. Only the acceptor calls this.
-    pub(crate) fn admit(&self) -> bool {
-        let maxclients = self.settings.maxclients.load(Ordering::Relaxed);
-        let room = self.facts.clients.load(Ordering::Relaxed) < maxclients;
-        self.facts.clients.fetch_add(room.into(), Ordering::Relaxed);
-        if !room {
-            self.facts.refused.count();
-        }
-        room
+    /// Counts a client in, unless something is against it. Only the acceptor calls this.
+    pub(crate) fn admit(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
+        let (settings, facts) = (&self.settings, &self.facts);
+        let ip = peer_addr.ip().to_canonical();
+        let per_address = settings.maxclients_per_address();
+        let why = if settings.refuses_strangers() && !ip.is_loopback() {
+            Refused::Protected
+        } else if facts.clients.load(Ordering::Relaxed) >= settings.maxclients() {
+            Refused::TooMany
+        } else if per_address > 0 && facts.register.count_from(ip) >= per_address {
+            Refused::TooManyFromAddress
+        } else {
+            facts.clients.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
+        facts.refused.count();
+        Err(why)
     }
 
     /// Counts a client out: it was sent all that it was owed, or is gone.
     pub(crate) fn count_out(&self, session: &Session) {
-        self.facts.register.remove(session.id());
+        self.facts.register.remove(session.entry());
         self.facts.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Closes those for whom and from whom the most waits, until no more waits than may.
+    pub(crate) fn evict(&self) {
+        let Some(bytes_max) = self.settings.memory_bytes_max() else {
+            return;
+        };
+        let mut entries: Vec<_> = self.facts.register.all();
+        let mut bytes: u64 = entries.iter().map(|entry| entry.waiting_bytes()).sum();
+        if bytes <= bytes_max {
+            return;
+        }
+        entries.retain(|entry| !entry.has(flag::NO_EVICT));
+        entries.sort_by_cached_key(|entry| Reverse(entry.waiting_bytes()));
+        for entry in entries {
+            if bytes <= bytes_max || entry.waiting_bytes() == 0 {
+                break;
+            }
+            bytes = bytes.saturating_sub(entry.waiting_bytes());
+            entry.condemn(Sentence::Evicted);
+            self.pool.nudge(entry.place);
+        }
     }
 
     /// Has those served who rest because of a pause that is over.
@@ -394,12 +438,8 @@ impl Shared {
         if client.is_counted() {
             self.count_out(&client.session);
         }
-        let id = client.session.id();
         let why = client.leaving.as_ref().map_or(why, |leaving| &leaving.why);
-        log::debug!("client {id} closed: {why}");
-        if let Closed::SlowReader = why {
-            self.facts.slow_readers.count();
-        }
+        self.facts.note_close(client.session.entry(), why);
         let place = client.place();
         drop(client);
         self.pool.free(place);
@@ -542,45 +582,5 @@ impl From<ReconfigureError> for Unchanged {
             key,
             reason: reason.into(),
         }
-    }
-}
-
-/// The directives that are read while serving, and can change meanwhile.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    maxclients: AtomicUsize,
-    timeout_s: AtomicU32,
-    tcp_keepalive_s: AtomicU32,
-    bulk_bytes_max: AtomicUsize,
-}
-
-impl Settings {
-    fn new(config: &Config) -> Self {
-        let settings = Self {
-            maxclients: AtomicUsize::default(),
-            timeout_s: AtomicU32::default(),
-            tcp_keepalive_s: AtomicU32::default(),
-            bulk_bytes_max: AtomicUsize::default(),
-        };
-        settings.apply(config);
-        settings
-    }
-
-    /// Each is read on its own, so nobody depends on seeing them change together.
-    fn apply(&self, config: &Config) {
-        self.maxclients.store(config.maxclients, Ordering::Relaxed);
-        self.timeout_s.store(config.timeout_s, Ordering::Relaxed);
-        self.tcp_keepalive_s
-            .store(config.tcp_keepalive_s, Ordering::Relaxed);
-        self.bulk_bytes_max
-            .store(config.proto_max_bulk_len, Ordering::Relaxed);
-    }
-
-    pub(crate) fn timeout_s(&self) -> u32 {
-        self.timeout_s.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn tcp_keepalive_s(&self) -> u32 {
-        self.tcp_keepalive_s.load(Ordering::Relaxed)
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::client::{Client, Closed, Held, Leaving};
+use crate::client::{Client, Held, Leaving};
+use crate::closed::Closed;
 use crate::command::{Command, Refusal};
 use crate::connection::Connection;
 use crate::facts::Facts;
@@ -48,9 +49,9 @@ enum Pause {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         Self {
-            tally: shared.facts.stats.new_tally(),
+            tally: shared.facts.stats.new_tally(number),
             shared,
             turns: 0,
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
@@ -62,7 +63,9 @@ impl Worker {
     /// Serves clients until the pool has a worker too many.
     pub(crate) fn run(mut self) {
         while let Some(client) = self.shared.pool.next(&mut self.turns) {
+            self.tally.begin_turn(client.session.id());
             self.serve(client);
+            self.tally.end_turn();
         }
     }
 
@@ -91,6 +94,9 @@ impl Worker {
                     client.publish(self.shared.facts.now_s());
                     return self.shared.pool.resubmit(client);
                 }
+                Ok(Pause::Blocked) if self.is_owed_too_much(&client) => {
+                    return self.shared.close(client, &Closed::OutputLimit);
+                }
                 Ok(pause @ (Pause::Quiet | Pause::Blocked | Pause::Paused(_))) => {
                     match self.rest(client, pause) {
                         Some(ready) => client = ready,
@@ -103,11 +109,23 @@ impl Worker {
         }
     }
 
+    #[cold]
+    fn is_owed_too_much(&self, client: &Client) -> bool {
+        let shared = &self.shared;
+        client.exceeds(shared.facts.now_s(), shared.settings.output_limit())
+    }
+
     /// Parks the client. Gives it back if it has something to say already.
-    fn rest(&self, client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
+    fn rest(&self, mut client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
         debug_assert_eq!(pause == Pause::Blocked, client.connection.owes());
         let facts = &self.shared.facts;
-        client.publish(facts.now_s());
+        let now_s = facts.now_s();
+        client.publish(now_s);
+        if pause == Pause::Quiet {
+            client.blocked_since_s = None;
+        } else {
+            self.rest_by_our_word(&mut client, pause, now_s);
+        }
         let held = match pause {
             Pause::Paused(held) => held,
             _ => pause::NOTHING,
@@ -127,6 +145,22 @@ impl Worker {
                 self.shared.close(client, &Closed::Io(error));
                 None
             }
+        }
+    }
+
+    /// Notes what matters of a client that does not rest because there is nothing to read.
+    #[cold]
+    fn rest_by_our_word(&self, client: &mut Client, pause: Pause, now_s: u32) {
+        if pause == Pause::Blocked {
+            client.blocked_since_s.get_or_insert(now_s);
+        }
+        // Meanwhile it may have the rest of its request ready.
+        if let Some(held) = &mut client.held {
+            held.restart(now_s);
+        }
+        let waiting_bytes = client.session.entry().waiting_bytes();
+        if waiting_bytes > MUCH_WAITS_BYTES && self.shared.settings.memory_bytes_max().is_some() {
+            self.shared.clock.look();
         }
     }
 
@@ -236,11 +270,12 @@ impl Worker {
         };
         let (served, pause) = batch.serve(parser, bytes)?;
         client.held = match held {
-            Some(held) => held.without(served),
+            Some(held) => held.without(served, self.shared.facts.now_s()),
             None if served == count => None,
             None => Some(Box::new(Held::new(
                 &fresh[served..],
                 mem::take(&mut self.parser),
+                self.shared.facts.now_s(),
             ))),
         };
         // Who is blocked must still owe something when it is parked, or it is not watched for room.
@@ -262,7 +297,7 @@ impl Worker {
         budget: &mut Budget,
     ) -> Result<Pause, Closed> {
         if leaving.overdue {
-            return Err(Closed::Timeout);
+            return Err(Closed::PeerLeft);
         }
         if !connection.flush()? {
             return Ok(Pause::Blocked);
@@ -347,7 +382,7 @@ impl Batch<'_> {
             let (length, resolved) = if let Some((length, command)) = same {
                 (length, Ok(command))
             } else {
-                let limits = self.shared.limits(self.session);
+                let limits = self.shared.settings.limits(self.session.wants_password());
                 let length = match parser.parse(rest, limits) {
                     Ok(Some(length)) => length,
                     Ok(None) => return Ok((served, None)),
@@ -578,6 +613,9 @@ const TURN_BYTES: usize = 64 * 1024;
 
 /// Requests that a client may have answered in one turn: some hundred microseconds of PING.
 const TURN_REQUESTS: usize = 2048;
+
+/// Bytes that wait for or from one client: so many that memory is looked at before the next second.
+const MUCH_WAITS_BYTES: u64 = 1024 * 1024;
 
 /// How often a client may have [`OUTPUT_BYTES`] of replies sent in the middle of a batch in one turn:
 /// long replies to short requests take time, too.

@@ -221,7 +221,7 @@ fn a_client_that_does_not_read_is_cut_when_the_drain_runs_out_of_time() {
     let mut server = Server::start(&["--workers", "1", "--drain-timeout-ms", "100"]);
     let _client = client_that_does_not_read(server.port());
     server.signal("TERM");
-    assert_eq!(server.exit().code(), Some(0));
+    assert_eq!(server.exit().code(), Some(3));
     server.wait_for("stopped: drain-timeout-ms ran out; clients cut: 1\n");
 }
 
@@ -442,7 +442,7 @@ fn a_loglevel_that_is_set_holds_at_once_and_until_sighup_reads_the_file_again() 
     let server = Server::start(&[file.path()]);
     // The connection that sets it is the first one whose end is logged.
     assert_eq!(config(&server, "SET loglevel verbose timeout 5"), "+OK");
-    server.wait_for("client 1 closed");
+    server.wait_for("closed after 0 s: the peer left");
     assert_eq!(value(&server, "loglevel"), "verbose");
 
     server.signal("HUP");

@@ -3,9 +3,8 @@
 mod common;
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::TestServer;
 use socket2::{Domain, Socket, Type};
@@ -28,48 +27,58 @@ fn processor_time_s(stat: &File) -> f64 {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_without_descriptors_neither_ends_nor_spins_and_serves_again_when_it_has_some() {
+fn a_server_without_descriptors_tells_everybody_does_not_spin_and_serves_again_when_it_has_some() {
     let server = TestServer::start(2);
     let mut old = server.connect();
     old.ping();
     let stat = File::open("/proc/self/stat").expect("a descriptor is left");
     // So that they are soon used up.
     rlimit::Resource::NOFILE
-        .set(200, 4096)
+        .set(400, 4096)
         .expect("a limit can be lowered");
-    let waiting = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor is left");
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor is left");
+    let sockets: Vec<_> = (0..200).map(|_| socket()).collect();
     let mut hoard = Vec::new();
     while let Ok(file) = stat.try_clone() {
         hoard.push(file);
     }
 
-    // The kernel completes the connection; the acceptor cannot.
-    waiting
-        .connect(&server.addr.into())
-        .expect("there is room in the backlog");
     let before = processor_time_s(&stat);
-    let mut waiting = common::Peer {
-        socket: waiting.into(),
-    };
-    waiting.send("PING\r\n");
-    waiting
-        .socket
-        .set_read_timeout(Some(Duration::from_secs(1)))
-        .expect("a TCP socket");
-    let error = waiting
-        .socket
-        .peek(&mut [0])
-        .expect_err("nobody can have accepted it");
-    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    let began = Instant::now();
+    // Kept, or each would give its descriptor to the next.
+    let mut peers = Vec::new();
+    for socket in sockets {
+        socket
+            .connect(&server.addr.into())
+            .expect("there is room in the backlog");
+        let mut peer = common::Peer {
+            socket: socket.into(),
+        };
+        peer.socket
+            .set_read_timeout(Some(common::PATIENCE))
+            .expect("a TCP socket");
+        peer.send("PING\r\n");
+        peer.expect("-ERR max number of clients reached: no descriptor is left\r\n");
+        peer.end_sending();
+        peer.expect_end();
+        peers.push(peer);
+    }
+    // The server rests while nobody comes.
+    while began.elapsed() < Duration::from_secs(1) {
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
     let used = processor_time_s(&stat) - before;
-    assert!(used < 0.2, "in one second of waiting, {used} s of work");
+    assert!(
+        used < 0.5,
+        "for 200 refusals and a second's rest, {used} s of work"
+    );
     old.ping();
 
     hoard.clear();
-    waiting
-        .socket
-        .set_read_timeout(Some(common::PATIENCE))
-        .expect("a TCP socket");
-    waiting.expect("+PONG\r\n");
     server.connect().ping();
+    old.send("INFO stats\r\n");
+    let length: usize = old.line()[1..].parse().expect("a length");
+    let info = String::from_utf8(old.bytes(length + 2)).expect("text");
+    let field = format!("closed_refused_no_descriptor:{}\r\n", peers.len());
+    assert!(info.contains(&field), "{info}");
 }

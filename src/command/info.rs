@@ -175,16 +175,17 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
     lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
     lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
     lines.add("rejected_connections", facts.refused.get());
-    // Of what there can be none, where there are no keys: monitors miss a field that lacks.
-    for field in [
-        "expired_keys",
-        "evicted_keys",
-        "evicted_clients",
-        "keyspace_hits",
-        "keyspace_misses",
-    ] {
-        lines.add(field, 0);
-    }
+    let closes: Vec<_> = facts.closes().collect();
+    let sum_of = |meant: &[&str]| -> u64 {
+        let meant = closes.iter().filter(|(reason, _)| meant.contains(reason));
+        meant.map(|(_, count)| count).sum()
+    };
+    // Where there are no keys, there can be none of some: monitors miss a field that lacks.
+    lines.add("expired_keys", 0);
+    lines.add("evicted_keys", 0);
+    lines.add("evicted_clients", sum_of(&["evicted"]));
+    lines.add("keyspace_hits", 0);
+    lines.add("keyspace_misses", 0);
     lines.add("pubsub_channels", channels);
     lines.add("pubsub_patterns", patterns);
     lines.add("latest_fork_usec", 0);
@@ -193,9 +194,16 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
     lines.add("total_reads_processed", totals.reads);
     lines.add("total_writes_processed", totals.writes);
     lines.add(
-        "client_output_buffer_limit_disconnections",
-        facts.slow_readers.get(),
+        "client_query_buffer_limit_disconnections",
+        sum_of(&["query_buffer_limit"]),
     );
+    lines.add(
+        "client_output_buffer_limit_disconnections",
+        sum_of(&["slow_subscriber", "output_limit"]),
+    );
+    for (reason, count) in &closes {
+        lines.add(&format!("closed_{reason}"), count);
+    }
 }
 
 fn replication(_: &Facts, lines: &mut Lines<'_>) {

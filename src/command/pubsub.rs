@@ -137,13 +137,17 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     // Who listens to itself gets the message before the reply, as in Redis, and need not be told.
     let is_own = |entry: &Entry| entry.id == session.id() && session.is_answered();
     let mut told = Vec::new();
-    let count = facts
-        .channels
-        .publish(channel, message, facts.now_s(), |entry| {
+    let count = facts.channels.publish(
+        channel,
+        message,
+        facts.now_s(),
+        facts.messages_limit(),
+        |entry| {
             if !is_own(entry) {
                 told.push(entry.place);
             }
-        });
+        },
+    );
     facts.nudge(&told);
     let own = if session.subscriptions().is_some() && session.is_answered() {
         session.entry().take_messages()

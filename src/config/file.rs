@@ -250,10 +250,18 @@ mod tests {
             bind = "* -::1"
             port = 7000
             maxclients = 5
+            maxclients-per-address = 2
+            protected-mode = "no"
             timeout = 60
+            first-byte-timeout = 1
+            request-timeout = 2
+            write-timeout = 3
             tcp-backlog = 128
             tcp-keepalive = 0
             proto-max-bulk-len = "1mb"
+            client-query-buffer-limit = "1mb"
+            client-output-buffer-limit = "normal 1kb 2 3"
+            maxmemory-clients = "1gb"
             drain-timeout-ms = 0
             loglevel = "warning"
             logfile = "respool.log"
@@ -270,10 +278,18 @@ mod tests {
             bind: vec!["*".parse().unwrap(), "-::1".parse().unwrap()],
             port: 7000,
             maxclients: 5,
+            maxclients_per_address: 2,
+            protected_mode: false,
             timeout_s: 60,
+            first_byte_timeout_s: 1,
+            request_timeout_s: 2,
+            write_timeout_s: 3,
             tcp_backlog: 128,
             tcp_keepalive_s: 0,
             proto_max_bulk_len: 1 << 20,
+            client_query_buffer_limit: 1 << 20,
+            client_output_buffer_limit: "normal 1kb 2 3".parse().unwrap(),
+            maxmemory_clients: 1 << 30,
             drain_timeout_ms: 0,
             loglevel: "warning".parse().unwrap(),
             logfile: Some("respool.log".into()),
@@ -308,7 +324,12 @@ mod tests {
             let line = format!("key = {}", toml_value(key, &Config::default()));
             let written: toml::Table = line.parse().unwrap();
             // Bytes are read with a unit and written without.
-            if key.name != "proto-max-bulk-len" {
+            let has_unit = [
+                "proto-max-bulk-len",
+                "client-query-buffer-limit",
+                "client-output-buffer-limit",
+            ];
+            if !has_unit.contains(&key.name) {
                 assert_eq!(written["key"], manual[key.name], "{}", key.name);
             }
         }
@@ -512,11 +533,14 @@ mod tests {
     fn an_unknown_key_far_from_all_gets_the_list() {
         assert_eq!(
             mistake("[server]"),
-            "my.toml:1:2: `[server]`: unknown key `server`, expected one of workers, bind, port, \
-             maxclients, timeout, tcp-backlog, tcp-keepalive, proto-max-bulk-len, \
-             drain-timeout-ms, loglevel, logfile, requirepass, slowlog-log-slower-than, \
-             slowlog-max-len, latency-tracking, latency-tracking-info-percentiles, \
-             latency-monitor-threshold, enable-debug-command"
+            "my.toml:1:2: `[server]`: unknown key `server`, expected one of workers, bind, \
+             port, maxclients, maxclients-per-address, protected-mode, timeout, \
+             first-byte-timeout, request-timeout, write-timeout, tcp-backlog, tcp-keepalive, \
+             proto-max-bulk-len, client-query-buffer-limit, client-output-buffer-limit, \
+             maxmemory-clients, drain-timeout-ms, loglevel, logfile, requirepass, \
+             slowlog-log-slower-than, slowlog-max-len, latency-tracking, \
+             latency-tracking-info-percentiles, latency-monitor-threshold, \
+             enable-debug-command"
         );
     }
 

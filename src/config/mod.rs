@@ -21,6 +21,7 @@ mod flag;
 mod keys;
 mod loglevel;
 mod number;
+mod output_limits;
 mod percentile;
 mod settings;
 mod text;
@@ -36,6 +37,7 @@ pub use debug_access::{DebugAccess, DebugAccessError};
 pub use file::ConfigError;
 pub(crate) use keys::{Change, Key};
 pub use loglevel::{LogLevel, LogLevelError};
+pub use output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
 pub use percentile::{Percentile, PercentileError};
 pub(crate) use settings::KEYS;
 
@@ -54,9 +56,25 @@ pub struct Config {
     /// Clients that may be connected at the same time, 1 to 1,000,000; one more is refused. 10,000
     /// by default. Redis's `maxclients`.
     pub maxclients: usize,
+    /// Clients that may be connected from the same address at the same time, up to 1,000,000; one
+    /// more is refused. 0, the default, means as many as there may be at all: behind a proxy or a
+    /// NAT, all have the same address.
+    pub maxclients_per_address: usize,
+    /// Whether clients from other machines are refused as long as there is no
+    /// [`requirepass`](Self::requirepass); by default they are. Redis's `protected-mode`.
+    pub protected_mode: bool,
     /// Seconds a client may stay without sending a byte before it is closed, up to 2,147,483,647;
     /// 0, the default, means for ever. Redis's `timeout`.
     pub timeout_s: u32,
+    /// Seconds a client may take for its very first byte, up to 2,147,483,647; 0, the default, means
+    /// for ever: many a pool of connections opens more than it needs at once.
+    pub first_byte_timeout_s: u32,
+    /// Seconds a client may take to send the rest of a request that it has begun, up to
+    /// 2,147,483,647; 30 by default, 0 means for ever.
+    pub request_timeout_s: u32,
+    /// Seconds a client that is sent replies may take none of them, up to 2,147,483,647; 60 by
+    /// default, 0 means for ever.
+    pub write_timeout_s: u32,
     /// Connections that the kernel holds until they are accepted, 1 to 65,535; 511 by default. The
     /// kernel lowers it to its own bound (Linux: `net.core.somaxconn`). Redis's `tcp-backlog`.
     pub tcp_backlog: u32,
@@ -67,6 +85,15 @@ pub struct Config {
     /// Bytes of the longest argument that a request may carry, 1 KiB to 1 GiB, because a whole
     /// request may hold no more; 512 MiB by default. Redis's `proto-max-bulk-len`.
     pub proto_max_bulk_len: usize,
+    /// Bytes that one request may make the server hold, its own and those of the table of its
+    /// arguments, 1 MiB to 1 GiB; 1 GiB by default. Redis's `client-query-buffer-limit`.
+    pub client_query_buffer_limit: usize,
+    /// Bytes that may wait for a client that does not read. Redis's `client-output-buffer-limit`.
+    pub client_output_buffer_limit: OutputLimits,
+    /// Bytes that may wait for or from all clients together, up to [`i64::MAX`]; beyond that, those
+    /// are closed for whom the most waits. 0, the default, means any number. Redis's
+    /// `maxmemory-clients`.
+    pub maxmemory_clients: u64,
     /// Milliseconds that a drain may take before the clients still there are cut, up to 3,600,000
     /// (an hour); 1,000 by default, 0 cuts them at once.
     pub drain_timeout_ms: u32,
@@ -131,10 +158,18 @@ impl Default for Config {
             ],
             port: 6379,
             maxclients: 10_000,
+            maxclients_per_address: 0,
+            protected_mode: true,
             timeout_s: 0,
+            first_byte_timeout_s: 0,
+            request_timeout_s: 30,
+            write_timeout_s: 60,
             tcp_backlog: 511,
             tcp_keepalive_s: 300,
             proto_max_bulk_len: 512 << 20,
+            client_query_buffer_limit: 1 << 30,
+            client_output_buffer_limit: OutputLimits::default(),
+            maxmemory_clients: 0,
             drain_timeout_ms: 1_000,
             loglevel: LogLevel::Notice,
             logfile: None,

@@ -15,6 +15,7 @@ use super::debug_access::DebugAccess;
 use super::flag::Flag;
 use super::keys::{Change, Key, keys};
 use super::number::{Bytes, Microseconds, Milliseconds, Number, Seconds};
+use super::output_limits::OutputLimits;
 use super::percentile::Percentiles;
 use super::text::{LogFile, Password};
 use super::value::Value;
@@ -38,8 +39,28 @@ keys! {
     "maxclients" sets maxclients: Number<usize, 1, 1_000_000>,
         shown as "N", changes Anytime;
 
+    /// Of these from one address; 0: as many as like (0)
+    "maxclients-per-address" sets maxclients_per_address: Number<usize, 0, 1_000_000>,
+        shown as "N", changes Anytime;
+
+    /// Refuse others than this machine unless they need a password (yes)
+    "protected-mode" sets protected_mode: Flag,
+        shown as "YES|NO", changes Anytime;
+
     /// Idle seconds, 0 to 2147483647; 0: for ever (0)
     "timeout" sets timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+        shown as "N", changes Anytime;
+
+    /// Seconds to the first byte; 0: for ever (0)
+    "first-byte-timeout" sets first_byte_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+        shown as "N", changes Anytime;
+
+    /// Seconds to send a request that was begun; 0: for ever (30)
+    "request-timeout" sets request_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+        shown as "N", changes Anytime;
+
+    /// Seconds to take any of the replies; 0: for ever (60)
+    "write-timeout" sets write_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
         shown as "N", changes Anytime;
 
     /// Kernel's accept queue, 1 to 65535 (511)
@@ -52,6 +73,19 @@ keys! {
 
     /// Bytes of an argument, 1kb to 1gb (512mb)
     "proto-max-bulk-len" sets proto_max_bulk_len: Number<usize, 1_024, { 1 << 30 }, Bytes>,
+        shown as "N", changes Anytime;
+
+    /// Bytes of a request, 1mb to 1gb (1gb)
+    "client-query-buffer-limit" sets client_query_buffer_limit:
+        Number<usize, { 1 << 20 }, { 1 << 30 }, Bytes>,
+        shown as "N", changes Anytime;
+
+    /// CLASS HARD SOFT SECONDS... (normal 0 0 0 pubsub 32mb 8mb 60)
+    "client-output-buffer-limit" sets client_output_buffer_limit: OutputLimits,
+        shown as "LIMITS", changes Anytime;
+
+    /// Bytes that all clients together may hold; 0: any (0)
+    "maxmemory-clients" sets maxmemory_clients: Number<u64, 0, { i64::MAX }, Bytes>,
         shown as "N", changes Anytime;
 
     /// Milliseconds to drain, 0 to 3600000 (1000)

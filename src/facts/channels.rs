@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::register::Entry;
 use crate::command::glob;
+use crate::config::OutputLimit;
 use crate::resp::{Protocol, Reply};
 
 /// A channel's name, or a pattern for such names.
@@ -165,6 +166,7 @@ impl Channels {
         channel: &[u8],
         message: &[u8],
         now_s: u32,
+        limit: OutputLimit,
         mut tell: impl FnMut(&Entry),
     ) -> usize {
         // The lock is held to the end, so that messages reach all in the same order.
@@ -186,7 +188,7 @@ impl Channels {
                         }
                     });
                 }
-                if entry.post(bytes, now_s) {
+                if entry.post(bytes, now_s, limit) {
                     tell(entry);
                 }
             }

@@ -19,6 +19,7 @@ pub(crate) mod stats;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::net::SocketAddr;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
@@ -27,8 +28,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
+use crate::closed::{self, Closed, Refused};
 use crate::command::{Command, Commands};
-use crate::config::Config;
+use crate::config::{Config, OutputLimit};
 use crate::resp::Request;
 use crate::session::Session;
 use channels::Channels;
@@ -61,8 +63,8 @@ pub(crate) struct Facts {
     pub(crate) connections: Sum,
     /// Connections refused. Written by the acceptor.
     pub(crate) refused: Sum,
-    /// Clients closed because they did not read what they had subscribed to.
-    pub(crate) slow_readers: Sum,
+    /// Closes by their reasons.
+    closes: [Sum; closed::NAMES.len()],
     /// Of the last second that is over. Written by the clock's thread.
     rates: Mutex<Work>,
     pub(crate) register: Register,
@@ -94,6 +96,7 @@ struct Watched {
     slowlog_length_max: AtomicUsize,
     spike_ms: AtomicU64,
     keeps_durations: AtomicBool,
+    messages_limit: Mutex<OutputLimit>,
 }
 
 /// A number of events since the last reset.
@@ -138,7 +141,7 @@ impl Facts {
             clients: AtomicUsize::new(0),
             connections: Sum::default(),
             refused: Sum::default(),
-            slow_readers: Sum::default(),
+            closes: Default::default(),
             rates: Mutex::default(),
             register: Register::default(),
             stats: Stats::new(count),
@@ -154,6 +157,7 @@ impl Facts {
                 slowlog_length_max: AtomicUsize::new(0),
                 spike_ms: AtomicU64::new(0),
                 keeps_durations: AtomicBool::new(true),
+                messages_limit: Mutex::new(config.client_output_buffer_limit.pubsub),
             },
             config: Mutex::new(config),
         };
@@ -176,6 +180,7 @@ impl Facts {
             slowlog_length_max,
             spike_ms,
             keeps_durations,
+            messages_limit,
         } = &self.watched;
         wants_password.store(config.requirepass.is_some(), Ordering::Relaxed);
         let slow_us = config.slowlog_log_slower_than_us;
@@ -183,6 +188,7 @@ impl Facts {
         slowlog_length_max.store(config.slowlog_max_len, Ordering::Relaxed);
         spike_ms.store(config.latency_monitor_threshold_ms, Ordering::Relaxed);
         keeps_durations.store(config.latency_tracking, Ordering::Relaxed);
+        *messages_limit.lock() = config.client_output_buffer_limit.pubsub;
         self.attend(
             attention::SLOWLOG,
             (0..SURELY_NOTICED_US).contains(&slow_us),
@@ -281,10 +287,11 @@ impl Facts {
     fn tell_monitors(&self, words: &[&[u8]], entry: &Entry) {
         let line = monitor_line(now_since_1970(), words, entry);
         let now_s = self.now_s();
+        let limit = self.messages_limit();
         let monitors = self.monitors.lock();
         let told = monitors
             .iter()
-            .filter(|monitor| monitor.post(&line, now_s))
+            .filter(|monitor| monitor.post(&line, now_s, limit))
             .map(|monitor| monitor.place);
         let told: Vec<_> = told.collect();
         drop(monitors);
@@ -311,10 +318,43 @@ impl Facts {
         }
     }
 
+    /// How much may wait for a client that listens.
+    pub(crate) fn messages_limit(&self) -> OutputLimit {
+        *self.watched.messages_limit.lock()
+    }
+
+    /// Counts a close, and tells the log of it.
+    pub(crate) fn note_close(&self, entry: &Entry, why: &Closed) {
+        self.closes[why.index()].count();
+        log::debug!(
+            "client {} ({}) closed after {} s: {why}",
+            entry.id,
+            entry.peer_addr,
+            self.now_s().saturating_sub(entry.came_at_s)
+        );
+    }
+
+    /// Counts a connection that did not become a client, and tells the log of it.
+    pub(crate) fn note_refusal(&self, peer_addr: SocketAddr, why: Refused) {
+        self.connections.count();
+        self.refused.count();
+        let why = Closed::Refused(why);
+        self.closes[why.index()].count();
+        log::debug!("connection from {peer_addr} closed at once: {why}");
+    }
+
+    /// How many closes there were for each reason.
+    pub(crate) fn closes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        closed::NAMES
+            .into_iter()
+            .zip(self.closes.iter().map(Sum::get))
+    }
+
     /// Has every count begin at 0 again: `CONFIG RESETSTAT`.
     pub(crate) fn reset_stats(&self) {
         self.stats.reset();
-        for sum in [&self.connections, &self.refused, &self.slow_readers] {
+        let sums = [&self.connections, &self.refused];
+        for sum in sums.into_iter().chain(&self.closes) {
             sum.reset();
         }
     }

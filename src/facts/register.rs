@@ -5,38 +5,59 @@
 //! kept apart from it, in its entry here: the owner writes, all may read. Only the mail goes the
 //! other way.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::config::OutputLimit;
 use crate::resp::Protocol;
 
 /// All clients by their numbers. The lock is taken when a client comes or goes, and by who asks for
 /// others; never for a request about oneself.
 #[derive(Debug, Default)]
-pub(crate) struct Register {
-    entries: Mutex<BTreeMap<u64, Arc<Entry>>>,
+pub(crate) struct Register(Mutex<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    entries: BTreeMap<u64, Arc<Entry>>,
+    /// How many there are from each address.
+    addresses: HashMap<IpAddr, usize>,
 }
 
 impl Register {
     pub(crate) fn add(&self, entry: &Arc<Entry>) {
-        self.entries.lock().insert(entry.id, Arc::clone(entry));
+        let mut listed = self.0.lock();
+        *listed.addresses.entry(entry.ip()).or_default() += 1;
+        listed.entries.insert(entry.id, Arc::clone(entry));
     }
 
-    pub(crate) fn remove(&self, id: u64) {
-        self.entries.lock().remove(&id);
+    pub(crate) fn remove(&self, entry: &Entry) {
+        let mut listed = self.0.lock();
+        if listed.entries.remove(&entry.id).is_some()
+            && let Some(count) = listed.addresses.get_mut(&entry.ip())
+        {
+            *count -= 1;
+            if *count == 0 {
+                listed.addresses.remove(&entry.ip());
+            }
+        }
     }
 
     pub(crate) fn find(&self, id: u64) -> Option<Arc<Entry>> {
-        self.entries.lock().get(&id).map(Arc::clone)
+        self.0.lock().entries.get(&id).map(Arc::clone)
+    }
+
+    /// How many clients came from the address.
+    pub(crate) fn count_from(&self, ip: IpAddr) -> usize {
+        self.0.lock().addresses.get(&ip).copied().unwrap_or(0)
     }
 
     /// Every entry, in the order in which the clients came.
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
-        self.entries.lock().values().map(Arc::clone).collect()
+        self.0.lock().entries.values().map(Arc::clone).collect()
     }
 }
 
@@ -106,6 +127,8 @@ pub(crate) enum Sentence {
     Killed,
     /// It does not read what it subscribed to.
     SlowReader,
+    /// More waits for and from all clients than may, and for this one the most.
+    Evicted,
 }
 
 /// What the index of a client's last command is before it has sent one.
@@ -156,6 +179,16 @@ impl Entry {
     #[cfg(test)]
     pub(crate) fn for_test(place: usize, addr: SocketAddr) -> Self {
         Self::new(1, place, addr, Arc::new(addr), 0, 0)
+    }
+
+    /// The address that it came from, an IPv4 address as such.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.peer_addr.ip().to_canonical()
+    }
+
+    /// Bytes that wait for it and from it.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        (self.held_bytes() + self.owed_bytes() + self.mail_bytes()) as u64
     }
 
     /// Bytes that it sent and that wait to be served.
@@ -214,20 +247,25 @@ impl Entry {
     /// Leaves a message for the client. Gives whether its owner has to be told; if not, it was
     /// told before and has not come to its mail yet.
     ///
-    /// Who does not read is to be closed when too much waits: see [`MESSAGES_BYTES_MAX`].
+    /// Who does not read is to be closed when more waits than `limit` allows, together with what it
+    /// is owed otherwise.
     #[must_use]
-    pub(crate) fn post(&self, message: &[u8], now_s: u32) -> bool {
+    pub(crate) fn post(&self, message: &[u8], now_s: u32, limit: OutputLimit) -> bool {
         let mut mail = self.mail.lock();
         let mail = mail.get_or_insert_default();
         if mail.sentence.is_some() {
             return false;
         }
         let waiting = mail.messages.len() + message.len() + self.owed_bytes();
-        if waiting <= MESSAGES_BYTES_SOFT {
+        let exceeds = |bytes| bytes > 0 && waiting > bytes;
+        if exceeds(limit.hard_bytes) {
+            mail.messages = Vec::new();
+            mail.sentence = Some(Sentence::SlowReader);
+        } else if !exceeds(limit.soft_bytes) {
             mail.full_since_s = None;
         } else {
             let since_s = *mail.full_since_s.get_or_insert(now_s);
-            if waiting > MESSAGES_BYTES_MAX || now_s.saturating_sub(since_s) > MESSAGES_S_SOFT {
+            if now_s.saturating_sub(since_s) > limit.soft_s {
                 mail.messages = Vec::new();
                 mail.sentence = Some(Sentence::SlowReader);
             }
@@ -278,20 +316,15 @@ impl Entry {
     }
 }
 
-/// Bytes of messages that may wait for a client, together with what it is owed otherwise; one more
-/// and it is closed. Redis's hard limit for subscribers (`client-output-buffer-limit pubsub`).
-const MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// More bytes of messages than this may wait for [`MESSAGES_S_SOFT`] seconds only: Redis's soft
-/// limit.
-const MESSAGES_BYTES_SOFT: usize = 8 * 1024 * 1024;
-
-/// As Redis.
-const MESSAGES_S_SOFT: u32 = 60;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIMIT: OutputLimit = OutputLimit {
+        hard_bytes: 1000,
+        soft_bytes: 100,
+        soft_s: 60,
+    };
 
     fn entry() -> Entry {
         Entry::for_test(0, ([127, 0, 0, 1], 5000).into())
@@ -301,24 +334,27 @@ mod tests {
     fn the_owner_is_told_once_until_it_has_read_its_mail() {
         let entry = entry();
         assert!(!entry.has_mail());
-        assert!(entry.post(b"one", 0));
-        assert!(!entry.post(b"two", 0));
+        assert!(entry.post(b"one", 0, LIMIT));
+        assert!(!entry.post(b"two", 0, LIMIT));
         assert!(entry.has_mail());
         assert_eq!(entry.take_messages(), b"onetwo");
         assert!(!entry.has_mail());
-        assert!(entry.post(b"three", 0));
+        assert!(entry.post(b"three", 0, LIMIT));
     }
 
     #[test]
     fn too_many_messages_are_a_sentence_and_are_not_kept() {
         let entry = entry();
-        let message = vec![b'x'; MESSAGES_BYTES_MAX];
-        assert!(entry.post(&message, 0));
+        let message = [b'x'; LIMIT.hard_bytes];
+        assert!(entry.post(&message, 0, LIMIT));
         assert_eq!(entry.sentence(), None);
-        assert!(entry.post(b"x", 0), "it is told, although it was before");
+        assert!(
+            entry.post(b"x", 0, LIMIT),
+            "it is told, although it was before"
+        );
         assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
         assert_eq!(entry.mail_bytes(), 0);
-        assert!(!entry.post(b"x", 0));
+        assert!(!entry.post(b"x", 0, LIMIT));
         assert!(entry.has_mail(), "a sentence stays");
         assert!(entry.take_messages().is_empty());
         assert!(entry.has_mail(), "a sentence stays");
@@ -327,15 +363,50 @@ mod tests {
     #[test]
     fn many_messages_may_wait_for_a_minute() {
         let entry = entry();
-        let message = vec![b'x'; MESSAGES_BYTES_SOFT];
-        let _ = entry.post(&message, 0);
-        let _ = entry.post(b"x", 100);
+        let message = [b'x'; LIMIT.soft_bytes];
+        let _ = entry.post(&message, 0, LIMIT);
+        let _ = entry.post(b"x", 100, LIMIT);
         // Who looked at the clock before may come later.
-        let _ = entry.post(b"x", 99);
-        let _ = entry.post(b"x", 160);
+        let _ = entry.post(b"x", 99, LIMIT);
+        let _ = entry.post(b"x", 160, LIMIT);
         assert_eq!(entry.sentence(), None);
-        let _ = entry.post(b"x", 161);
+        let _ = entry.post(b"x", 161, LIMIT);
         assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
+    }
+
+    #[test]
+    fn a_limit_of_0_is_none() {
+        let entry = entry();
+        let none = OutputLimit {
+            hard_bytes: 0,
+            soft_bytes: 0,
+            soft_s: 0,
+        };
+        let _ = entry.post(&[b'x'; 5000], 0, none);
+        let _ = entry.post(b"x", 1000, none);
+        assert_eq!(entry.sentence(), None);
+    }
+
+    #[test]
+    fn clients_are_counted_by_their_addresses() {
+        let register = Register::default();
+        let from = |id, addr: &str| {
+            let addr = addr.parse().expect("an address");
+            let entry = Arc::new(Entry::new(id, 0, addr, Arc::new(addr), 0, 0));
+            register.add(&entry);
+            entry
+        };
+        let one = from(1, "127.0.0.1:1");
+        let other = from(2, "[::ffff:127.0.0.1]:2");
+        from(3, "127.0.0.2:1");
+        let count = || register.count_from([127, 0, 0, 1].into());
+        assert_eq!(count(), 2);
+        register.remove(&one);
+        register.remove(&one);
+        assert_eq!(count(), 1);
+        register.remove(&other);
+        assert_eq!(count(), 0);
+        assert_eq!(register.0.lock().addresses.len(), 1);
     }
 
     #[test]

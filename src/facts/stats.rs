@@ -29,6 +29,12 @@ struct Tallies {
 #[derive(Debug)]
 #[repr(align(64))] // A cache line of its own.
 pub(crate) struct Tally {
+    /// The number of the worker's thread.
+    worker: usize,
+    /// Turns begun.
+    turns: Count,
+    /// The client whose turn it is; 0 if it is nobody's.
+    serves: AtomicU64,
     pub(crate) bytes_read: Count,
     pub(crate) bytes_sent: Count,
     pub(crate) reads: Count,
@@ -88,8 +94,11 @@ impl Stats {
     }
 
     /// A tally for a worker that begins.
-    pub(crate) fn new_tally(&self) -> Arc<Tally> {
+    pub(crate) fn new_tally(&self, worker: usize) -> Arc<Tally> {
         let tally = Arc::new(Tally {
+            worker,
+            turns: Count::default(),
+            serves: AtomicU64::new(0),
             bytes_read: Count::default(),
             bytes_sent: Count::default(),
             reads: Count::default(),
@@ -128,6 +137,17 @@ impl Stats {
         work
     }
 
+    /// The turns that workers are in.
+    pub(crate) fn turns(&self) -> Vec<Turn> {
+        let tallies = self.tallies.lock();
+        let turns = tallies.workers.iter().map(|tally| Turn {
+            worker: tally.worker,
+            number: tally.turns.get(),
+            client_id: tally.serves.load(Ordering::Relaxed),
+        });
+        turns.filter(|turn| turn.client_id != 0).collect()
+    }
+
     /// All that was done since the last reset.
     pub(crate) fn totals(&self) -> Totals {
         // Under the lock, or a reset could come between, and the baseline be more than the sum.
@@ -153,7 +173,28 @@ impl Stats {
     }
 }
 
+/// A turn that a worker is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// The number of the worker's thread.
+    pub(crate) worker: usize,
+    /// How many turns that worker had begun, this one included.
+    pub(crate) number: u64,
+    pub(crate) client_id: u64,
+}
+
 impl Tally {
+    /// A client's turn begins.
+    pub(crate) fn begin_turn(&self, client_id: u64) {
+        self.turns.add(1);
+        self.serves.store(client_id, Ordering::Relaxed);
+    }
+
+    /// It is over.
+    pub(crate) fn end_turn(&self) {
+        self.serves.store(0, Ordering::Relaxed);
+    }
+
     /// Counts an error reply: a line that begins with `-` and the error's code.
     #[cold]
     pub(crate) fn count_error(&self, line: &[u8]) {
@@ -432,13 +473,13 @@ mod tests {
     #[test]
     fn the_tallies_of_all_workers_are_added_up_and_outlive_them() {
         let stats = Stats::new(2);
-        let (one, other) = (stats.new_tally(), stats.new_tally());
+        let (one, other) = (stats.new_tally(0), stats.new_tally(0));
         one.commands[0].calls.add(2);
         one.commands[1].calls.add(3);
         other.commands[0].calls.add(10);
         other.bytes_sent.add(7);
         drop(one);
-        stats.new_tally();
+        stats.new_tally(0);
         assert_eq!(stats.tallies.lock().workers.len(), 2);
         let totals = stats.totals();
         assert_eq!(totals.calls(), 15);
@@ -449,7 +490,7 @@ mod tests {
     #[test]
     fn a_reset_begins_at_nothing_and_counts_on() {
         let stats = Stats::new(1);
-        let tally = stats.new_tally();
+        let tally = stats.new_tally(0);
         let work = |times: u64| {
             tally.commands[0].calls.add(times);
             tally.commands[0].time(Duration::from_micros(3), true);
@@ -472,7 +513,7 @@ mod tests {
     #[test]
     fn errors_are_counted_by_their_codes_and_not_by_more_of_them_than_128() {
         let stats = Stats::new(0);
-        let tally = stats.new_tally();
+        let tally = stats.new_tally(0);
         tally.count_error(b"-ERR one\r\n");
         tally.count_error(b"-ERR two\r\n");
         tally.count_error(b"-NOAUTH\r\n");

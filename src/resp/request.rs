@@ -17,7 +17,7 @@ use std::fmt;
 use super::inline;
 use super::integer;
 use super::limits::{
-    ARGUMENTS_MAX, LINE_BYTES_MAX, Limits, REQUEST_BYTES_MAX, UNAUTHENTICATED_ARGUMENTS_MAX,
+    ARGUMENTS_MAX, LINE_BYTES_MAX, Limits, UNAUTHENTICATED_ARGUMENTS_MAX,
     UNAUTHENTICATED_BULK_BYTES_MAX,
 };
 
@@ -90,7 +90,8 @@ pub(crate) enum ProtocolError {
     InvalidBulkLength,
     /// A bulk string of more than 16 KiB from a client that has not said the password.
     UnauthenticatedBulkLength,
-    /// A request of more than 1 GiB. Redis closes such a connection without a word; we say why.
+    /// A request of more than `client-query-buffer-limit`. Redis closes such a connection without a
+    /// word; we say why.
     TooBigRequest,
 }
 
@@ -125,7 +126,7 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// Where a word stands in its bytes. 32 bits suffice: [`REQUEST_BYTES_MAX`].
+/// Where a word stands in its bytes. 32 bits suffice: `REQUEST_BYTES_MAX` in `limits.rs`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     start: u32,
@@ -204,7 +205,7 @@ impl Parser {
         let begun = self.missing > 0 || self.start(input, limits)?;
         let whole = begun && self.bulks(input, limits)?;
         let held = if whole { self.at } else { input.len() };
-        if held + size_of_val(self.words.as_slice()) > REQUEST_BYTES_MAX {
+        if held + size_of_val(self.words.as_slice()) > limits.request_bytes_max {
             return Err(ProtocolError::TooBigRequest);
         }
         Ok(whole.then(|| std::mem::take(&mut self.at)))

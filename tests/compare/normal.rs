@@ -32,9 +32,14 @@ impl Common {
         let keys = |answer: &Value| answer.pairs().map(|(key, _)| key.text.clone()).collect();
         let fields = |answer: &Value| {
             let fields = answer.text.lines().filter_map(|line| line.split_once(':'));
-            // Those of commands and errors come and go.
+            // Those of commands and errors come and go; the reasons of closes are respool's own.
             let fields = fields.filter(|(field, _)| {
-                let fronts = ["cmdstat_", "errorstat_", "latency_percentiles_usec_"];
+                let fronts = [
+                    "cmdstat_",
+                    "errorstat_",
+                    "latency_percentiles_usec_",
+                    "closed_",
+                ];
                 !fronts.iter().any(|front| field.starts_with(front))
             });
             fields.map(|(field, _)| field.to_owned()).collect()
@@ -50,16 +55,21 @@ impl Common {
 }
 
 /// Commands, directives and fields that redis-server 7.0 lacks.
-const OWN: [&str; 8] = [
+const OWN: [&str; 13] = [
     // Of Redis 7.2, whose replies respool gives.
     "client|no-touch",
     "client|setinfo",
     // Of Redis 7.4 and 7.2.
     "client_output_buffer_limit_disconnections",
+    "client_query_buffer_limit_disconnections",
     "listener0",
     "pubsub_clients",
     // respool's own.
     "drain-timeout-ms",
+    "first-byte-timeout",
+    "maxclients-per-address",
+    "request-timeout",
+    "write-timeout",
     "respool_version",
     "workers",
 ];
@@ -276,7 +286,8 @@ fn directives(value: &mut Value, _: &Names, common: &Common) {
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     for (name, value) in &mut pairs {
-        if ["port", "logfile"].contains(&&*name.text) {
+        // The last has a class for replicas in Redis.
+        if ["port", "logfile", "client-output-buffer-limit"].contains(&&*name.text) {
             "its own".clone_into(&mut value.text);
         }
     }

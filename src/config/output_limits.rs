@@ -1,0 +1,168 @@
+//! `client-output-buffer-limit`: how much may wait for a client that does not read.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::number::{Bytes, Number};
+use super::value::{Form, Value};
+
+/// Bytes that may wait for a client of each class. The class of Redis's replicas is read and
+/// forgotten: there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Clients that wait for replies. What waits for them is bounded anyway, as nothing more is read
+    /// from who does not read, so that only a huge reply meets this limit. By default there is none.
+    pub normal: OutputLimit,
+    /// Clients that are subscribed, or monitor; by default 32 MiB, or 8 MiB for 60 seconds.
+    pub pubsub: OutputLimit,
+}
+
+/// How many bytes may wait for a client; it is closed if more do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// Never more than this; 0 means any number.
+    pub hard_bytes: usize,
+    /// No more than this for longer than [`soft_s`](Self::soft_s); 0 means any number.
+    pub soft_bytes: usize,
+    /// Seconds.
+    pub soft_s: u32,
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        Self {
+            normal: OutputLimit {
+                hard_bytes: 0,
+                soft_bytes: 0,
+                soft_s: 0,
+            },
+            pubsub: OutputLimit {
+                hard_bytes: 32 << 20,
+                soft_bytes: 8 << 20,
+                soft_s: 60,
+            },
+        }
+    }
+}
+
+/// The text is no list of limits.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a class (normal, pubsub), a hard limit, a soft limit and its seconds, and so on")]
+pub struct OutputLimitsError;
+
+impl FromStr for OutputLimits {
+    type Err = OutputLimitsError;
+
+    /// A class that is not named has its default.
+    fn from_str(text: &str) -> Result<Self, OutputLimitsError> {
+        let mut limits = Self::default();
+        let words: Vec<_> = text.split_whitespace().collect();
+        let (rows, []) = words.as_chunks::<4>() else {
+            return Err(OutputLimitsError);
+        };
+        for [class, hard, soft, seconds] in rows {
+            let bytes = |text: &str| text.parse::<Number<usize, 0, { i64::MAX }, Bytes>>();
+            let limit = OutputLimit {
+                hard_bytes: bytes(hard).map_err(|_| OutputLimitsError)?.plain(),
+                soft_bytes: bytes(soft).map_err(|_| OutputLimitsError)?.plain(),
+                soft_s: seconds.parse().map_err(|_| OutputLimitsError)?,
+            };
+            match class.to_ascii_lowercase().as_str() {
+                "normal" => limits.normal = limit,
+                "pubsub" => limits.pubsub = limit,
+                "replica" | "slave" => {}
+                _ => return Err(OutputLimitsError),
+            }
+        }
+        Ok(limits)
+    }
+}
+
+impl fmt::Display for OutputLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |limit: &OutputLimit| {
+            let OutputLimit {
+                hard_bytes,
+                soft_bytes,
+                soft_s,
+            } = limit;
+            format!("{hard_bytes} {soft_bytes} {soft_s}")
+        };
+        let (normal, pubsub) = (row(&self.normal), row(&self.pubsub));
+        write!(f, "normal {normal} pubsub {pubsub}")
+    }
+}
+
+impl Value for OutputLimits {
+    type Plain = Self;
+
+    const FORM: Form = Form::Text;
+
+    fn plain(self) -> Self {
+        self
+    }
+
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+        text.parse()
+            .map_err(|OutputLimitsError| "Unrecognized client limit class".into())
+    }
+
+    fn text(limits: &Self) -> String {
+        limits.to_string()
+    }
+}
+
+impl<'de> Deserialize<'de> for OutputLimits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_that_is_not_named_has_its_default() {
+        let limits: OutputLimits = "normal 1mb 64k 10".parse().expect("a row");
+        assert_eq!(limits.normal.hard_bytes, 1 << 20);
+        assert_eq!(limits.normal.soft_bytes, 64_000);
+        assert_eq!(limits.normal.soft_s, 10);
+        assert_eq!(limits.pubsub, OutputLimits::default().pubsub);
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        for text in [
+            "",
+            "slave 256mb 64mb 60",
+            "PUBSUB 1 2 3 normal 4 5 6",
+            "replica 0 0 0 pubsub 0 0 0",
+        ] {
+            let limits: OutputLimits = text.parse().expect(text);
+            assert_eq!(
+                limits.to_string().parse::<OutputLimits>().ok(),
+                Some(limits)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_limits_is_refused() {
+        for text in [
+            "normal",
+            "normal 1 2",
+            "other 1 2 3",
+            "normal 1 2 x",
+            "normal -1 0 0",
+            "normal 1 2 3 pubsub",
+        ] {
+            assert!(text.parse::<OutputLimits>().is_err(), "{text}");
+        }
+    }
+}

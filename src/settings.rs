@@ -1,0 +1,122 @@
+//! The directives that are read while serving, and can change meanwhile.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::config::{Config, OutputLimit};
+use crate::resp::Limits;
+use crate::resp::limits::REQUEST_BYTES_MAX;
+
+/// A copy of some directives that needs no lock. Each is read on its own, so nobody depends on
+/// seeing them change together.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    maxclients: AtomicUsize,
+    maxclients_per_address: AtomicUsize,
+    refuses_strangers: AtomicBool,
+    idle_s: AtomicU32,
+    first_byte_s: AtomicU32,
+    request_s: AtomicU32,
+    write_s: AtomicU32,
+    tcp_keepalive_s: AtomicU32,
+    bulk_bytes_max: AtomicUsize,
+    request_bytes_max: AtomicUsize,
+    output_hard_bytes: AtomicUsize,
+    output_soft_bytes: AtomicUsize,
+    output_soft_s: AtomicU32,
+    memory_bytes_max: AtomicU64,
+}
+
+/// Seconds that a client has for something; 0 means for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the unit stands last")]
+pub(crate) struct Timeouts {
+    /// To send another byte.
+    pub(crate) idle_s: u32,
+    /// To send its first byte.
+    pub(crate) first_byte_s: u32,
+    /// To send the rest of a request.
+    pub(crate) request_s: u32,
+    /// To take any of what it is sent.
+    pub(crate) write_s: u32,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &Config) -> Self {
+        let settings = Self::default();
+        settings.apply(config);
+        settings
+    }
+
+    pub(crate) fn apply(&self, config: &Config) {
+        let set_size = |field: &AtomicUsize, value| field.store(value, Relaxed);
+        let set = |field: &AtomicU32, value| field.store(value, Relaxed);
+        set_size(&self.maxclients, config.maxclients);
+        set_size(&self.maxclients_per_address, config.maxclients_per_address);
+        let refuses_strangers = config.protected_mode && config.requirepass.is_none();
+        self.refuses_strangers.store(refuses_strangers, Relaxed);
+        set(&self.idle_s, config.timeout_s);
+        set(&self.first_byte_s, config.first_byte_timeout_s);
+        set(&self.request_s, config.request_timeout_s);
+        set(&self.write_s, config.write_timeout_s);
+        set(&self.tcp_keepalive_s, config.tcp_keepalive_s);
+        set_size(&self.bulk_bytes_max, config.proto_max_bulk_len);
+        set_size(&self.request_bytes_max, config.client_query_buffer_limit);
+        let output = config.client_output_buffer_limit.normal;
+        set_size(&self.output_hard_bytes, output.hard_bytes);
+        set_size(&self.output_soft_bytes, output.soft_bytes);
+        set(&self.output_soft_s, output.soft_s);
+        self.memory_bytes_max
+            .store(config.maxmemory_clients, Relaxed);
+    }
+
+    pub(crate) fn maxclients(&self) -> usize {
+        self.maxclients.load(Relaxed)
+    }
+
+    /// 0 means as many as there may be at all.
+    pub(crate) fn maxclients_per_address(&self) -> usize {
+        self.maxclients_per_address.load(Relaxed)
+    }
+
+    /// Whether clients from other machines are refused.
+    pub(crate) fn refuses_strangers(&self) -> bool {
+        self.refuses_strangers.load(Relaxed)
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            idle_s: self.idle_s.load(Relaxed),
+            first_byte_s: self.first_byte_s.load(Relaxed),
+            request_s: self.request_s.load(Relaxed),
+            write_s: self.write_s.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn tcp_keepalive_s(&self) -> u32 {
+        self.tcp_keepalive_s.load(Relaxed)
+    }
+
+    /// What a client may send.
+    #[inline]
+    pub(crate) fn limits(&self, unauthenticated: bool) -> Limits {
+        Limits {
+            unauthenticated,
+            bulk_bytes_max: self.bulk_bytes_max.load(Relaxed),
+            request_bytes_max: self.request_bytes_max.load(Relaxed).min(REQUEST_BYTES_MAX),
+        }
+    }
+
+    /// How much may wait for a client that waits for replies.
+    pub(crate) fn output_limit(&self) -> OutputLimit {
+        OutputLimit {
+            hard_bytes: self.output_hard_bytes.load(Relaxed),
+            soft_bytes: self.output_soft_bytes.load(Relaxed),
+            soft_s: self.output_soft_s.load(Relaxed),
+        }
+    }
+
+    /// Bytes that all clients together may hold; `None` if any number.
+    pub(crate) fn memory_bytes_max(&self) -> Option<u64> {
+        Some(self.memory_bytes_max.load(Relaxed)).filter(|&bytes| bytes > 0)
+    }
+}
