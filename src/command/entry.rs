@@ -1,0 +1,212 @@
+//! An entry of the table: a command, and how its requests are treated.
+
+use std::fmt;
+
+use super::Commands;
+use super::docs::{self, Docs};
+use crate::facts::pause;
+use crate::resp::{Replied, Reply, Request};
+use crate::session::Session;
+
+/// How many words a command takes, its own name included, as Redis counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arity {
+    /// So many words and no others.
+    Exactly(usize),
+    /// So many words or more.
+    AtLeast(usize),
+}
+
+impl Arity {
+    pub(super) fn admits(self, words: usize) -> bool {
+        match self {
+            Self::Exactly(count) => words == count,
+            Self::AtLeast(count) => words >= count,
+        }
+    }
+}
+
+/// What runs for a command: it answers `Request` by its `Reply`, and may note things in the
+/// session.
+pub(super) type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync;
+
+/// The handler of one of respool's own commands, which captures nothing.
+pub(super) type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied;
+
+/// An entry of the table.
+pub struct Command {
+    /// Its own name, as it was registered.
+    pub(super) name: Box<[u8]>,
+    /// As errors name it: in lower case, and a subcommand with its container, `client|id`.
+    pub(super) full_name: Box<str>,
+    pub(super) arity: Arity,
+    /// Its place in the statistics: [`Commands::number`].
+    pub(super) index: u16,
+    /// The handler is short: nobody has to watch the other clients meanwhile, and to look at the
+    /// clock would cost as much.
+    pub(super) is_short: bool,
+    /// The [`gate`](crate::session::gate)s that do not hold it up.
+    pub(super) passes: u8,
+    pub(super) holds: Holds,
+    pub(super) handler: Box<Handler>,
+    /// Those of a container; of another command, none.
+    pub(super) subcommands: Commands,
+    /// What is told of it and never looked at to run it.
+    pub(super) docs: Box<Docs>,
+}
+
+/// When a pause (`CLIENT PAUSE`) holds a command's requests up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// When it holds all requests up.
+    WithAll,
+    /// Also when it only holds up what changes something for others.
+    WithWrites,
+    /// Never.
+    Never,
+}
+
+impl Command {
+    /// Declares that the handler never waits: not for a lock that is held for long, not for a disk,
+    /// not for another machine. The worker then runs it without first asking another worker to
+    /// watch the other clients. A handler that waits all the same delays those clients by as long.
+    ///
+    /// Such a call is short, and to look at the clock would cost as much: one in 64 is timed, for
+    /// the statistics of `INFO` and `LATENCY`, and for `SLOWLOG`.
+    pub fn never_blocks(&mut self) {
+        self.is_short = true;
+    }
+
+    /// Lets clients run it who have not passed these gates.
+    pub(super) fn passes(&mut self, gates: u8) -> &mut Self {
+        self.passes = gates;
+        self
+    }
+
+    pub(super) fn is_held_with(&mut self, holds: Holds) {
+        self.holds = holds;
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index.into()
+    }
+
+    /// As errors and statistics name it.
+    pub(crate) fn full_name(&self) -> &str {
+        &self.full_name
+    }
+
+    /// Whether it may take so long that another worker has to watch the other clients.
+    pub(crate) fn may_take_long(&self) -> bool {
+        !self.is_short
+    }
+
+    /// Of these gates, those that hold it up.
+    pub(crate) fn is_stopped_by(&self, gates: u8) -> u8 {
+        gates & !self.passes
+    }
+
+    /// Whether a pause that holds such requests up holds this one up.
+    pub(crate) fn waits_while(&self, held: u8) -> bool {
+        match self.holds {
+            Holds::WithAll => held == pause::ALL,
+            Holds::WithWrites => held != pause::NOTHING,
+            Holds::Never => false,
+        }
+    }
+
+    /// Whether the call behind so many others is one of those that are timed.
+    #[inline]
+    pub(crate) fn times(&self, calls: u64) -> bool {
+        !self.is_short || calls & UNTIMED_BITS == 0
+    }
+
+    /// Whether monitors are told of its requests.
+    pub(crate) fn is_shown_to_monitors(&self) -> bool {
+        !self.docs.has_flag("admin") && !self.docs.has_flag("skip_monitor")
+    }
+
+    pub(crate) fn is_shown_in_slowlog(&self) -> bool {
+        !self.docs.has_flag("skip_slowlog")
+    }
+
+    /// Whether it takes the same short time always.
+    pub(crate) fn is_fast(&self) -> bool {
+        self.docs.has_flag("fast")
+    }
+
+    pub(super) fn is_in_category(&self, name: &[u8]) -> bool {
+        self.docs
+            .categories()
+            .any(|category| category.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The words of a request, without what only the client and the server are to know.
+    pub(crate) fn words_to_show<'a>(&self, request: &Request<'a>) -> Vec<&'a [u8]> {
+        let mut words = vec![request.name()];
+        words.extend(request.arguments());
+        let mut hide = |from: usize, count: usize| {
+            words
+                .iter_mut()
+                .skip(from)
+                .take(count)
+                .for_each(|word| *word = b"(redacted)");
+        };
+        let says = |index: usize, word: &[u8]| {
+            request
+                .argument(index)
+                .is_some_and(|said| said.eq_ignore_ascii_case(word))
+        };
+        match &*self.full_name {
+            "auth" => hide(1, usize::MAX),
+            "hello" => (1..request.word_count())
+                .filter(|&index| says(index - 1, b"AUTH"))
+                .for_each(|index| hide(index + 1, 2)),
+            "config|set" => (2..request.word_count())
+                .filter(|&index| says(index - 1, b"requirepass"))
+                .for_each(|index| hide(index + 1, 1)),
+            _ => {}
+        }
+        words
+    }
+
+    #[inline]
+    pub(crate) fn run(
+        &self,
+        session: &mut Session,
+        request: &Request<'_>,
+        reply: Reply<'_>,
+    ) -> Replied {
+        (self.handler)(session, request, reply)
+    }
+
+    /// Says in a line what the command does, for `COMMAND DOCS` and so for `help` in redis-cli.
+    pub fn describe(&mut self, summary: &'static str) {
+        self.docs.summary = summary;
+    }
+
+    /// Takes over what is documented of respool's own command of this name.
+    pub(super) fn look_up_docs(&mut self) {
+        if let Some(docs) = docs::find(&self.full_name) {
+            *self.docs = *docs;
+        }
+    }
+
+    pub(super) fn is_named(&self, name: &[u8]) -> bool {
+        // Mostly the case is the same too, and that is found out in half the time.
+        *self.name == *name || self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("name", &self.full_name)
+            .field("arity", &self.arity)
+            .field("is_short", &self.is_short)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Of a short command, one call in 64 is timed: what that takes is lost among them.
+const UNTIMED_BITS: u64 = 63;

@@ -1,0 +1,37 @@
+//! What handlers have in common: how they look at a request's words, and what they often say.
+
+use super::refusal::{QUOTED_BYTES_MAX, c_string};
+use crate::resp::{Replied, Reply, Request};
+
+/// The argument at `index`, which the command's arity says is there.
+pub(super) fn argument<'a>(request: &Request<'a>, index: usize) -> &'a [u8] {
+    request.argument(index).unwrap_or_default()
+}
+
+pub(super) fn syntax_error(reply: Reply<'_>) -> Replied {
+    reply.error("ERR syntax error")
+}
+
+/// Redis's words for too few or too many arguments where a subcommand itself counts them.
+pub(super) fn wrong_arguments(container: &str, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend_from_slice(c_string(argument(request, 0), QUOTED_BYTES_MAX));
+    text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
+    reply.error(text)
+}
+
+/// What a container's `HELP` answers: a line each.
+pub(super) fn help(lines: &[&str], reply: Reply<'_>) -> Replied {
+    reply.array(lines.len(), |items| {
+        for line in lines {
+            items.add(|item| item.simple(line));
+        }
+    })
+}
+
+/// Whether `word` is `name`, in any case.
+pub(super) fn is(word: &[u8], name: &str) -> bool {
+    word.eq_ignore_ascii_case(name.as_bytes())
+}
+
+pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
