@@ -124,7 +124,7 @@ impl Pool {
         } else if self.followers.load(Ordering::Relaxed) > 0
             && !self.look_sent.swap(true, Ordering::AcqRel)
         {
-            self.queue.send(Work::Look);
+            self.send(Work::Look);
         }
     }
 
