@@ -95,16 +95,15 @@ struct Leaving(Arc<Shared>);
 impl Drop for Leaving {
     fn drop(&mut self) {
         let Self(shared) = self;
-        let mut members = shared.crew.members.lock();
-        members.alive -= 1;
-        let dismissed = members.dismissed;
-        drop(members);
+        let dismissed = shared.crew.members.lock().dismissed;
         if dismissed {
             // It may have ended so late that nobody else would close the client it served last.
             shared
                 .pool
                 .empty(|client| shared.close(client, &Closed::Drained));
         }
+        // Behind that, so that who waits for this waits for those closes too.
+        shared.crew.members.lock().alive -= 1;
         shared.crew.left.notify_all();
     }
 }
