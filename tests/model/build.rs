@@ -1,0 +1,93 @@
+//! Takes the pool from `src/pool` of the crate: once as it is, and once with each of the bugs.
+//!
+//! Of the text only this is changed: what it uses of other crates, and of std's atomics, is replaced
+//! by what stands in for it here, and two numbers are made small so that runs are short. Each
+//! replacement must fit, or the build fails.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+#[path = "src/bugs.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the crate has them too, and shows more of them"
+)]
+mod bugs;
+
+const FILES: &[&str] = &["mod.rs", "parking.rs", "queue.rs", "slot.rs"];
+
+const STAND_INS: &[(&str, &str)] = &[
+    ("use std::sync::atomic::", "use crate::memory::"),
+    ("use mio::", "use crate::mio::"),
+    ("use parking_lot::", "use crate::parking_lot::"),
+    ("use crossbeam_channel::", "use crate::crossbeam_channel::"),
+    (" crossbeam_channel::", " crate::crossbeam_channel::"),
+    ("log::error!", "crate::log::error!"),
+    ("#[cfg(test)]\nmod tests;\n", ""),
+    (
+        "TURNS_BETWEEN_GLANCES: u32 = 64;",
+        "TURNS_BETWEEN_GLANCES: u32 = 4;",
+    ),
+    ("EVENTS_MAX: usize = 256;", "EVENTS_MAX: usize = 2;"),
+];
+
+fn main() {
+    let source =
+        Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../src/pool");
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/bugs.rs");
+    println!("cargo::rerun-if-changed={}", source.display());
+    let mut fits = vec![false; STAND_INS.len()];
+    let texts: Vec<String> = FILES
+        .iter()
+        .map(|file| {
+            let mut text = fs::read_to_string(source.join(file)).expect("a file of the pool");
+            for ((from, to), fits) in STAND_INS.iter().zip(&mut fits) {
+                *fits |= text.contains(from);
+                text = text.replace(from, to);
+            }
+            text
+        })
+        .collect();
+    for ((from, _), fits) in STAND_INS.iter().zip(fits) {
+        assert!(fits, "build.rs: the pool no longer says `{from}`");
+    }
+
+    let mut list =
+        String::from("/// Every pool by its name.\npub const POOLS: &[(&str, Make)] = &[\n");
+    let mut modules = String::new();
+    let sound = ("sound", "", &[][..]);
+    let buggy = bugs::BUGS.iter().map(|bug| (bug.name, bug.file, bug.edits));
+    for (name, changed, edits) in [sound].into_iter().chain(buggy) {
+        let folder = Path::new(&out).join(name);
+        fs::create_dir_all(&folder).expect("a folder of our own");
+        for (file, text) in FILES.iter().zip(&texts) {
+            let mut text = text.clone();
+            if *file == changed {
+                for (from, to) in edits {
+                    let count = text.matches(from).count();
+                    assert!(
+                        count == 1,
+                        "the bug {name} does not fit: {file} says `{from}` {count} times"
+                    );
+                    text = text.replace(from, to);
+                }
+            }
+            fs::write(folder.join(file), text).expect("a folder of our own");
+        }
+        let path = format!("{:?}", folder.join("mod.rs").display().to_string());
+        let _ = writeln!(
+            modules,
+            "#[allow(warnings, clippy::all, clippy::pedantic)]\n#[path = {path}]\nmod {name};\npool!({name});"
+        );
+        let _ = writeln!(
+            list,
+            "    ({name:?}, |places| Arc::new({name}::Pool::new(places).expect(\"a poll\"))),"
+        );
+    }
+    let text = format!("{modules}\n{list}];\n");
+    fs::write(Path::new(&out).join("pools.rs"), text).expect("a folder of our own");
+}

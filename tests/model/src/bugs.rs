@@ -1,0 +1,261 @@
+//! Bugs that the check must find: each is seeded into a copy of the pool of its own.
+
+/// A bug.
+#[derive(Debug)]
+pub struct Bug {
+    /// What it is called.
+    pub name: &'static str,
+    /// The scenario that shows it.
+    pub shown_by: &'static str,
+    /// The file of the pool that has it.
+    pub file: &'static str,
+    /// What is replaced there, once, by what.
+    pub edits: &'static [(&'static str, &'static str)],
+}
+
+/// All of them.
+pub const BUGS: &[Bug] = &[
+    Bug {
+        name: "lead_without_a_fence",
+        shown_by: "talks",
+        file: "mod.rs",
+        edits: &[(
+            "(true, Ordering::Relaxed);\n        fence(Ordering::SeqCst);",
+            "(true, Ordering::Relaxed);",
+        )],
+    },
+    Bug {
+        name: "follow_without_a_fence",
+        shown_by: "handlers_block",
+        file: "mod.rs",
+        edits: &[(
+            "(1, Ordering::Relaxed);\n        fence(Ordering::SeqCst);",
+            "(1, Ordering::Relaxed);",
+        )],
+    },
+    Bug {
+        name: "send_without_a_fence",
+        shown_by: "talks",
+        file: "mod.rs",
+        edits: &[(
+            "send(work);\n        fence(Ordering::SeqCst);",
+            "send(work);",
+        )],
+    },
+    Bug {
+        name: "hand_over_without_a_fence",
+        shown_by: "handlers_block",
+        file: "mod.rs",
+        edits: &[(
+            "hand_over(&self) {\n        fence(Ordering::SeqCst);",
+            "hand_over(&self) {",
+        )],
+    },
+    Bug {
+        name: "lead_does_not_look_at_the_queue",
+        shown_by: "talks",
+        file: "mod.rs",
+        edits: &[(
+            "let timeout = if self.queue.is_empty() {",
+            "let timeout = if true {",
+        )],
+    },
+    Bug {
+        name: "send_rouses_nobody",
+        shown_by: "talks",
+        file: "mod.rs",
+        edits: &[("fence(Ordering::SeqCst);\n        self.rouse();", "")],
+    },
+    Bug {
+        name: "follow_does_not_look_at_the_watch",
+        shown_by: "handlers_block",
+        file: "mod.rs",
+        edits: &[(
+            "self.parking.has_leader().then(|| self.queue.take())",
+            "Some(self.queue.take())",
+        )],
+    },
+    Bug {
+        name: "follow_counts_itself_too_late",
+        shown_by: "handlers_block",
+        file: "mod.rs",
+        edits: &[
+            (
+                "self.followers.fetch_add(1, Ordering::Relaxed);\n        fence(Ordering::SeqCst);",
+                "let has_leader = self.parking.has_leader();\n        \
+                 self.followers.fetch_add(1, Ordering::Relaxed);",
+            ),
+            ("self.parking.has_leader().then(||", "has_leader.then(||"),
+        ],
+    },
+    Bug {
+        name: "hand_over_forgets_the_queue",
+        shown_by: "handlers_of_new_clients_block",
+        file: "mod.rs",
+        edits: &[(
+            "if !self.queue.is_empty() {\n                self.rouse();",
+            "if false {",
+        )],
+    },
+    Bug {
+        // This one was real.
+        name: "hand_over_rouses_nobody",
+        shown_by: "a_quiet_crew_shrinks",
+        file: "mod.rs",
+        edits: &[(
+            "{\n            self.send(Work::Look);\n        }\n    }\n\n    /// Has the client at",
+            "{\n            self.queue.send(Work::Look);\n        }\n    }\n\n    /// Has the client at",
+        )],
+    },
+    Bug {
+        name: "hand_over_calls_again_and_again",
+        shown_by: "handlers_block",
+        file: "mod.rs",
+        edits: &[(
+            "            && !self.look_sent.swap(true, Ordering::AcqRel)\n",
+            "",
+        )],
+    },
+    Bug {
+        name: "who_ends_does_not_hand_over",
+        shown_by: "a_busy_crew_shrinks_and_grows",
+        file: "mod.rs",
+        edits: &[("self.hand_over();\n                self.call", "self.call")],
+    },
+    Bug {
+        name: "who_ends_does_not_call_the_next",
+        shown_by: "a_quiet_crew_shrinks",
+        file: "mod.rs",
+        edits: &[(
+            "self.call_surplus();\n                return None;",
+            "return None;",
+        )],
+    },
+    Bug {
+        name: "look_is_cleared_without_acquiring",
+        shown_by: "a_busy_crew_shrinks_and_grows",
+        file: "mod.rs",
+        edits: &[(
+            "Some(Work::Look) => _ = self.look_sent.swap(false, Ordering::AcqRel)",
+            "Some(Work::Look) => self.look_sent.store(false, Ordering::Relaxed)",
+        )],
+    },
+    Bug {
+        name: "look_is_never_cleared",
+        shown_by: "handlers_block",
+        file: "mod.rs",
+        edits: &[(
+            "Some(Work::Look) => _ = self.look_sent.swap(false, Ordering::AcqRel)",
+            "Some(Work::Look) => {}",
+        )],
+    },
+    Bug {
+        name: "empty_swallows_a_call",
+        shown_by: "a_crew_leaves_nobody_behind",
+        file: "mod.rs",
+        edits: &[(
+            "was not for us.\n        self.call_surplus();",
+            "was not for us.",
+        )],
+    },
+    Bug {
+        name: "nobody_glances",
+        shown_by: "nobody_starves_beside_a_flood",
+        file: "mod.rs",
+        edits: &[(
+            "if let Some(mut watch) = self.parking.try_lead() {",
+            "if let Some(mut watch) = self.parking.try_lead().filter(|_| false) {",
+        )],
+    },
+    Bug {
+        name: "drain_fetches_before_it_says_so",
+        shown_by: "a_drain_empties",
+        file: "mod.rs",
+        edits: &[(
+            "self.parking.begin_drain();\n        self.fetch(|_| true, |client| self.submit(client));",
+            "self.fetch(|_| true, |client| self.submit(client));\n        self.parking.begin_drain();",
+        )],
+    },
+    Bug {
+        name: "park_looks_at_the_drain_before_it_locks",
+        shown_by: "a_drain_empties",
+        file: "parking.rs",
+        edits: &[
+            (
+                "let place = client.place();\n",
+                "let place = client.place();\n        \
+                 let draining = self.draining.load(Ordering::Relaxed);\n",
+            ),
+            ("(self.draining.load(Ordering::Relaxed) &&", "(draining &&"),
+        ],
+    },
+    Bug {
+        name: "park_looks_at_the_reason_before_it_locks",
+        shown_by: "a_pause_ends",
+        file: "parking.rs",
+        edits: &[
+            (
+                "let place = client.place();\n",
+                "let place = client.place();\n        let rests = may_rest(&client);\n",
+            ),
+            ("!may_rest(&client) {", "!rests {"),
+        ],
+    },
+    Bug {
+        name: "park_does_not_look_for_an_event",
+        shown_by: "talks",
+        file: "parking.rs",
+        edits: &[(
+            "slot.take_event() {",
+            "slot.take_event().filter(|_| false) {",
+        )],
+    },
+    Bug {
+        name: "a_nudge_is_for_those_who_rest_only",
+        shown_by: "mail_comes",
+        file: "parking.rs",
+        edits: &[(
+            "self.slots[place].lock().event(false)",
+            "self.slots[place].lock().fetch(|_| true)",
+        )],
+    },
+    Bug {
+        name: "a_place_is_given_away_too_early",
+        shown_by: "places_are_used_again",
+        file: "parking.rs",
+        edits: &[(
+            "*self.slots[place].lock() = Slot::Free;\n        self.free.lock().push(place);",
+            "self.free.lock().push(place);\n        *self.slots[place].lock() = Slot::Free;",
+        )],
+    },
+    Bug {
+        name: "a_socket_is_watched_before_its_slot_is_taken",
+        shown_by: "talks",
+        file: "parking.rs",
+        edits: &[("*self.slots[place].lock() = Slot::Away;\n", "")],
+    },
+    Bug {
+        name: "an_event_for_who_is_away_is_forgotten",
+        shown_by: "talks",
+        file: "slot.rs",
+        edits: &[(
+            "Self::Away => *self = Self::AwayAndReady { ending },",
+            "Self::Away => {}",
+        )],
+    },
+    Bug {
+        name: "a_later_event_hides_the_end",
+        shown_by: "mail_comes_with_the_end",
+        file: "slot.rs",
+        edits: &[("ending: before || ending,", "ending,")],
+    },
+    Bug {
+        name: "an_end_is_not_noted",
+        shown_by: "ends_come_with_the_last_bytes",
+        file: "parking.rs",
+        edits: &[(
+            "client.connection.note_ending(ending);\n            return",
+            "return",
+        )],
+    },
+];

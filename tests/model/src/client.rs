@@ -1,0 +1,97 @@
+//! What stands in for the crate's module of this name: a client, as far as the pool and a worker's
+//! turn look at it.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::mio::{Registry, Socket, Token};
+use crate::world::{Mailbox, Request};
+
+/// As its namesake.
+#[derive(Debug)]
+pub struct Client {
+    place: usize,
+    /// As its namesake.
+    pub connection: Connection,
+    /// Requests that were read and wait for their turn.
+    pub(crate) held: Vec<Request>,
+    /// It rests because of a pause.
+    pub(crate) paused: bool,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
+/// As its namesake: what it remembers of the peer's end is the same.
+#[derive(Debug)]
+pub struct Connection {
+    pub(crate) socket: Arc<Socket>,
+    watched: bool,
+    ending: bool,
+    ended: bool,
+}
+
+impl Client {
+    pub(crate) fn new(place: usize, socket: Arc<Socket>, mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            place,
+            connection: Connection {
+                socket,
+                watched: false,
+                ending: false,
+                ended: false,
+            },
+            held: Vec::new(),
+            paused: false,
+            mailbox,
+        }
+    }
+
+    /// As its namesake.
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// As its namesake. Nobody in the model owes anything.
+    pub fn is_quiet(&self) -> bool {
+        true
+    }
+}
+
+impl Connection {
+    pub(crate) fn read(&mut self) -> Option<Vec<Request>> {
+        let read = self.socket.read();
+        match &read {
+            Some(requests) => self.ended = requests.is_empty(),
+            None => self.ending = false,
+        }
+        read
+    }
+
+    /// Whether a read that did not fill the room has left the socket empty.
+    pub(crate) fn is_drained(&self) -> bool {
+        !self.ending
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// As its namesake.
+    pub fn note_ending(&mut self, ending: bool) {
+        self.ending |= ending;
+    }
+
+    /// As its namesake.
+    pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        if !self.watched {
+            registry.register(&self.socket, token);
+            self.watched = true;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.socket.close();
+    }
+}

@@ -1,0 +1,96 @@
+//! What stands in for the crate of this name: a lock is taken and given back through one cell, so
+//! that who only looks at it may see an old value.
+
+use std::ops::{Deref, DerefMut};
+use std::sync;
+
+use crate::explore::{Key, call, key, step, wait_for};
+use crate::memory::{Cell, Ordering};
+
+/// As its namesake.
+#[derive(Debug)]
+pub struct Mutex<T> {
+    locked: Cell,
+    unlocked: Key,
+    /// Its lock is free whenever ours is.
+    value: sync::Mutex<T>,
+}
+
+/// As its namesake.
+#[derive(Debug)]
+pub struct MutexGuard<'a, T> {
+    locked: &'a Cell,
+    unlocked: Key,
+    /// `None` once it is given back.
+    value: Option<sync::MutexGuard<'a, T>>,
+}
+
+impl<T> Mutex<T> {
+    /// As its namesake.
+    pub fn new(value: T) -> Self {
+        Self {
+            locked: Cell::new(0),
+            unlocked: key(),
+            value: sync::Mutex::new(value),
+        }
+    }
+
+    /// As its namesake.
+    #[track_caller]
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        wait_for(self.unlocked, "a lock", || self.take())
+    }
+
+    /// As its namesake: may fail because of a lock that was given back, but not yet seen to be.
+    #[track_caller]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        if self.is_locked() {
+            return None;
+        }
+        step();
+        self.take()
+    }
+
+    /// As its namesake: relaxed.
+    #[track_caller]
+    pub fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Relaxed) != 0
+    }
+
+    #[track_caller]
+    fn take(&self) -> Option<MutexGuard<'_, T>> {
+        let before = self
+            .locked
+            .update_now(Ordering::Acquire, |locked| (locked == 0).then_some(1));
+        (before == 0).then(|| MutexGuard {
+            locked: &self.locked,
+            unlocked: self.unlocked,
+            value: self.value.try_lock().ok(),
+        })
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("it is locked")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("it is locked")
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.value = None;
+        self.locked.store(0, Ordering::Release);
+        call(self.unlocked);
+    }
+}
