@@ -3,12 +3,10 @@
 mod common;
 
 use std::io::Read;
-use std::net::SocketAddr;
 use std::thread;
 
-use common::{PATIENCE, Peer, TestServer, config};
+use common::{Peer, TestServer, config};
 use respool::{Commands, Config};
-use socket2::{Domain, Socket, Type};
 
 /// A drain used to close a quiet client outright. Whatever the client sent next was answered by a
 /// reset, which took with it the replies that the kernel had not delivered yet.
@@ -20,7 +18,7 @@ fn a_reply_on_its_way_when_the_drain_begins_arrives_although_the_client_goes_on_
         ..config(1)
     };
     let server = TestServer::with(patient, Commands::builtin());
-    let mut slow = connect_with_small_buffer(server.addr);
+    let mut slow = Peer::connect_with_small_buffer(server.addr);
     let message = "x".repeat(500_000);
     let bulk = format!("${}\r\n{message}\r\n", message.len());
     slow.send(format!("*2\r\n$4\r\nECHO\r\n{bulk}"));
@@ -42,17 +40,4 @@ fn a_reply_on_its_way_when_the_drain_begins_arrives_although_the_client_goes_on_
     assert!(rest.is_empty() || rest == b"+PONG\r\n", "{rest:?}");
     drop((slow, second));
     assert_eq!(draining.join().expect("it does not panic").cut, 0);
-}
-
-/// Its kernel takes few bytes that nobody has read yet.
-fn connect_with_small_buffer(addr: SocketAddr) -> Peer {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
-    // Before the connection is made, or the window is as large as usual.
-    socket.set_recv_buffer_size(4096).expect("any size will do");
-    socket.connect(&addr.into()).expect("the server accepts");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    socket.set_write_timeout(Some(PATIENCE)).expect("a socket");
-    Peer {
-        socket: socket.into(),
-    }
 }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Peer, TestServer, config, eventually};
 use respool::{Arity, Commands, Config, Server};
-use socket2::SockRef;
 
 /// The default of `drain-timeout-ms` is 1 s; the rest is for a busy machine.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -199,14 +198,6 @@ fn who_does_not_leave_after_a_farewell_is_closed_all_the_same() {
     });
 }
 
-/// Closes by a reset, as some clients always do.
-fn reset(socket: TcpStream) {
-    SockRef::from(&socket)
-        .set_linger(Some(Duration::ZERO))
-        .expect("a TCP socket");
-    drop(socket);
-}
-
 #[test]
 fn resets_and_silent_connections_are_everyday_events() {
     let server = TestServer::start(2);
@@ -221,7 +212,7 @@ fn resets_and_silent_connections_are_everyday_events() {
             _ => peer.send("QUIT\r\n"),
         }
         if round % 2 == 0 {
-            reset(peer.socket);
+            peer.reset();
         } else {
             drop(peer);
         }

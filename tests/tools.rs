@@ -8,14 +8,10 @@ mod common;
 mod load;
 mod process;
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{PATIENCE, Peer};
-use load::Load;
 use process::{Process, Respool};
 
 #[test]
@@ -176,43 +172,9 @@ fn a_thousand_connections_that_idle_keep_nobody_from_a_pong() {
     });
 }
 
-/// A reply that a client sees cut short is a lie; the end behind a whole one is the truth about a
-/// server that stops.
 #[test]
 fn sigterm_under_load_ends_within_two_seconds_and_cuts_no_reply_short() {
-    let mut resets = 0;
-    for round in 0..20 {
-        let server = Respool::start(2);
-        let load = Load::start(server.addr);
-        let delay = random_delay();
-        // Nothing is waited for: any moment of a load under way must be as good as any other.
-        thread::sleep(delay);
-
-        let signalled = Instant::now();
-        server.signal("TERM");
-        let ended = server.ended(PATIENCE);
-        let took = signalled.elapsed();
-
-        let heard = load.ended();
-        let log = ended.without_complaint();
-        let context = format!("round {round}, {delay:?} of load, {took:?}: {heard:#?}\n{log}");
-        assert!(took < Duration::from_secs(2), "{context}");
-        assert!(heard.iter().all(|one| !one.cut_short), "{context}");
-        resets += heard.iter().filter(|one| one.reset).count();
-    }
-    report_resets(resets);
-}
-
-/// They are allowed behind a whole reply, and worth to be known of: `--nocapture` shows them.
-#[expect(clippy::print_stderr, reason = "a test's output is its report")]
-fn report_resets(count: usize) {
-    eprintln!("clients whose end was a reset: {count} of 100");
-}
-
-/// 5 to 50 ms.
-fn random_delay() -> Duration {
-    let random = RandomState::new().build_hasher().finish();
-    Duration::from_micros(5_000 + random % 45_001)
+    load::end_by_sigterm(20);
 }
 
 /// Runs `test` on a server with one worker and on one with two, and sees to it that both outlive

@@ -5,7 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use respool::config::BindAddress;
 use respool::{Arity, Commands, Config, Drained, Server, ServerHandle};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// Long enough for a slow and busy machine; nothing that works comes near it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -95,6 +96,30 @@ pub struct Peer {
 impl Peer {
     pub fn connect(addr: SocketAddr) -> Self {
         let socket = TcpStream::connect_timeout(&addr, PATIENCE).expect("the server accepts");
+        Self::over(socket)
+    }
+
+    /// As [`Self::connect`], from this address of the machine.
+    pub fn connect_from(source: impl Into<IpAddr>, addr: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
+        let source = SocketAddr::new(source.into(), 0);
+        socket.bind(&source.into()).expect("an address of ours");
+        socket
+            .connect_timeout(&addr.into(), PATIENCE)
+            .expect("the server accepts");
+        Self::over(socket.into())
+    }
+
+    /// A peer whose kernel, and the server's for it, take few bytes that nobody has read yet.
+    pub fn connect_with_small_buffer(addr: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
+        // Before the connection is made, or the window is as large as usual.
+        socket.set_recv_buffer_size(4096).expect("any size will do");
+        socket.connect(&addr.into()).expect("the server accepts");
+        Self::over(socket.into())
+    }
+
+    fn over(socket: TcpStream) -> Self {
         socket.set_nodelay(true).expect("a TCP socket");
         socket
             .set_read_timeout(Some(PATIENCE))
@@ -214,6 +239,13 @@ impl Peer {
         Some(number.parse().expect(line))
     }
 
+    /// The number of a field that INFO has.
+    #[track_caller]
+    pub fn count(&mut self, field: &str) -> u64 {
+        let number = self.info("default", field, "");
+        number.unwrap_or_else(|| panic!("INFO has no {field}"))
+    }
+
     /// The client's number.
     #[track_caller]
     pub fn id(&mut self) -> u64 {
@@ -276,6 +308,13 @@ impl Peer {
         }
         self.socket.set_nonblocking(false).expect("a TCP socket");
         sent
+    }
+
+    /// Closes by a reset, as some clients always do.
+    pub fn reset(self) {
+        SockRef::from(&self.socket)
+            .set_linger(Some(Duration::ZERO))
+            .expect("a TCP socket");
     }
 
     /// Nothing more is sent from this side; it still reads.

@@ -1,13 +1,17 @@
 //! A load that checks every byte it gets, and knows whether a reply was cut short.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::common::{PATIENCE, Peer};
+use crate::process::Respool;
 
 /// Clients that talk to a server until it closes them.
 pub(crate) struct Load {
@@ -67,6 +71,49 @@ impl Load {
             .map(|heard| heard.expect("the client's own panic says what is wrong"))
             .collect()
     }
+}
+
+/// Ends so many servers by SIGTERM, each at a random moment of a load. A reply that a client sees cut
+/// short is a lie; the end behind a whole one is the truth about a server that stops.
+pub(crate) fn end_by_sigterm(rounds: usize) {
+    let (mut clients, mut resets, mut longest) = (0, 0, Duration::ZERO);
+    for round in 0..rounds {
+        let server = Respool::start(2);
+        let load = Load::start(server.addr);
+        let delay = random_delay();
+        // Nothing is waited for: any moment of a load under way must be as good as any other.
+        thread::sleep(delay);
+
+        let signalled = Instant::now();
+        server.signal("TERM");
+        let ended = server.ended(PATIENCE);
+        let took = signalled.elapsed();
+
+        let heard = load.ended();
+        let log = ended.without_complaint();
+        let context = format!("round {round}, {delay:?} of load, {took:?}: {heard:#?}\n{log}");
+        assert!(took < Duration::from_secs(2), "{context}");
+        assert!(heard.iter().all(|one| !one.cut_short), "{context}");
+        clients += heard.len();
+        resets += heard.iter().filter(|one| one.reset).count();
+        longest = longest.max(took);
+    }
+    report_ends(rounds, clients, resets, longest);
+}
+
+/// Resets are allowed behind a whole reply, and worth to be known of: `--nocapture` shows them.
+#[expect(clippy::print_stderr, reason = "a test's output is its report")]
+fn report_ends(rounds: usize, clients: usize, resets: usize, longest: Duration) {
+    eprintln!(
+        "{rounds} times SIGTERM: no reply cut short, every exit code 0, the slowest end took \
+         {longest:.1?}; clients whose end was a reset: {resets} of {clients}"
+    );
+}
+
+/// 5 to 50 ms.
+fn random_delay() -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_micros(5_000 + random % 45_001)
 }
 
 /// Requests that a client sends over and over, and the replies that it is owed.

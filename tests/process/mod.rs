@@ -194,10 +194,9 @@ impl Respool {
     ) -> Self {
         command.args(["--bind", "127.0.0.1", "--port", "0"]);
         let process = Process::start(command);
-        let line = process.stdout.line_by(Instant::now() + patience);
-        let Some(addr) = line.as_deref().and_then(answers_on) else {
-            let stderr = process.stderr.text();
-            panic!("it does not say where it answers: {line:?} and {stderr:?}");
+        let Some(addr) = process.stdout.address_by(Instant::now() + patience) else {
+            let (stdout, stderr) = (process.stdout.text(), process.stderr.text());
+            panic!("it does not say where it answers: {stdout:?} and {stderr:?}");
         };
         Self {
             process,
@@ -241,7 +240,7 @@ fn respool(workers: usize) -> Command {
     command
 }
 
-/// The first address in the line that the program greets with.
+/// The first address in the line, if it is the one that the program greets with.
 fn answers_on(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once(" answers on ")?;
     rest.split_whitespace().next()?.parse().ok()
@@ -295,11 +294,16 @@ impl Output {
         self.0.0.lock().ended
     }
 
-    /// Waits for the first line. `None` if there is none before the end or before `deadline`.
-    fn line_by(&self, deadline: Instant) -> Option<String> {
-        self.wait(deadline, |bytes| bytes.contains(&b'\n'));
-        let text = self.text();
-        text.split_once('\n').map(|(line, _)| line.to_owned())
+    /// Waits for the line that says where the program answers; a warning may stand before it. `None`
+    /// if there is none before the end or before `deadline`.
+    fn address_by(&self, deadline: Instant) -> Option<SocketAddr> {
+        let address = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let (whole_lines, _) = text.rsplit_once('\n')?;
+            whole_lines.lines().find_map(answers_on)
+        };
+        self.wait(deadline, |bytes| address(bytes).is_some());
+        address(&self.bytes())
     }
 
     /// Waits until `enough` has come, or the end, or `deadline`.
