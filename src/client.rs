@@ -136,6 +136,15 @@ impl Client {
         self.leaving.is_none() && !self.connection.owes()
     }
 
+    /// Notes that nothing is owed any more.
+    pub(crate) fn unblock(&mut self, now_s: u32) {
+        self.blocked_since_s = None;
+        // Nothing was read meanwhile, so it could not send the rest of a request.
+        if let Some(held) = &mut self.held {
+            held.restart(now_s);
+        }
+    }
+
     /// Puts the client on its way out, with last words if there are some for it.
     pub(crate) fn leave(&mut self, why: Closed) {
         if let Some(words) = why.last_words() {

@@ -121,9 +121,7 @@ impl Worker {
         let facts = &self.shared.facts;
         let now_s = facts.now_s();
         client.publish(now_s);
-        if pause == Pause::Quiet {
-            client.blocked_since_s = None;
-        } else {
+        if pause != Pause::Quiet {
             self.rest_by_our_word(&mut client, pause, now_s);
         }
         let held = match pause {
@@ -200,6 +198,9 @@ impl Worker {
         let phase = self.shared.phase();
         if !client.connection.flush()? {
             return Ok(Pause::Blocked);
+        }
+        if client.blocked_since_s.is_some() {
+            client.unblock(self.shared.facts.now_s());
         }
         if client.session.entry().has_mail() && !self.deliver(client, budget)? {
             return Ok(Pause::Blocked);

@@ -10,7 +10,7 @@ mod common;
 mod process;
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::Once;
 use std::thread;
@@ -429,6 +429,28 @@ fn more_bytes_may_wait_for_so_many_seconds() {
     watched.counts("client_output_buffer_limit_disconnections", 1);
 }
 
+/// The seconds were counted from when the server first could not get rid of a reply, although it got
+/// rid of all of them again and again, as long as the client never paused between two requests.
+#[test]
+fn who_reads_all_that_waits_again_and_again_does_not_use_up_its_seconds() {
+    let mut watched = Watched::start(config(2));
+    watched.set(OUTPUT, &normal(0, 1, 2));
+    let peer = watched.connect();
+    let (mut writer, mut reader) = (peer.socket.try_clone().expect("a descriptor"), peer.socket);
+    let writing =
+        thread::spawn(move || while writer.write_all(&b"COMMAND\r\n".repeat(1000)).is_ok() {});
+    let (start, mut bytes) = (Instant::now(), vec![0; 64 * 1024]);
+    while start.elapsed() < Duration::from_secs(6) {
+        let count = reader.read(&mut bytes).expect("it is served");
+        assert!(count > 0, "closed after {:?}", start.elapsed());
+        // Slower than the server, so that it waits for room most of the time.
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    reader.shutdown(Shutdown::Both).expect("a connected socket");
+    writing.join().expect("it does not panic");
+    watched.counts("closed_output_limit", 0);
+}
+
 /// A subscriber that does not read, and how many bytes wait for it.
 fn deaf_subscriber(watched: &mut Watched) -> (Peer, u64) {
     let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
@@ -710,6 +732,40 @@ fn while_clients_are_paused_the_time_for_a_request_stands_still() {
     watched.counts("closed_request_timeout", 0);
     paused.expect("+PONG\r\n");
     paused.ask("NG\r\n", "+PONG\r\n");
+}
+
+/// The time was counted from when the server stopped reading because the client did not take its
+/// replies. Who began to read again could be closed before it had a chance to send the rest.
+#[test]
+fn while_the_server_does_not_read_the_time_for_a_request_stands_still() {
+    let mut watched = Watched::start(Config {
+        request_timeout_s: 4,
+        ..config(2)
+    });
+    let (request, reply) = echo(&"x".repeat(50_000));
+    let mut blocked = watched.connect();
+    blocked.send("PI");
+    // The last of them brings the server to owe a little, and the beginning of a request.
+    let mut count = 0;
+    eventually("something waits", || {
+        blocked.send(format!("NG\r\n{request}PI"));
+        count += 1;
+        eventually("it was served", || {
+            let served = watched
+                .control
+                .info("commandstats", "cmdstat_echo", "calls=");
+            served == Some(count)
+        });
+        watched.control.count("client_recent_max_output_buffer") > 0
+    });
+    watched.pass(6);
+    for _ in 0..count {
+        blocked.expect("+PONG\r\n");
+        blocked.expect(&reply);
+    }
+    watched.pass(1);
+    blocked.ask("NG\r\n", "+PONG\r\n");
+    watched.counts("closed_request_timeout", 0);
 }
 
 #[test]
