@@ -520,6 +520,38 @@ fn more_bytes_of_messages_may_wait_for_so_many_seconds() {
     watched.counts("client_output_buffer_limit_disconnections", 1);
 }
 
+/// The seconds began anew with each lot of messages that was handed to the socket, even if that lot
+/// alone was more than may wait. Who was always behind by less than two of them stayed for ever.
+#[test]
+fn who_never_catches_up_with_its_messages_uses_up_its_seconds() {
+    let mut watched = Watched::start(config(2));
+    let (mut behind, _) = deaf_subscriber(&mut watched);
+    let addr = local_addr(&behind);
+    watched.set(OUTPUT, &pubsub(64 << 20, 1000, 2));
+    let lot = message_bytes(8 << 20);
+    let (mut bytes, mut heard) = (vec![0; 64 * 1024], 0);
+    let mut read_up_to = |wanted: u64| {
+        while heard < wanted {
+            match behind.socket.read(&mut bytes) {
+                Ok(0) | Err(_) => return false,
+                Ok(count) => heard += count as u64,
+            }
+        }
+        true
+    };
+    // One more lot waits before the one in front of it is read.
+    let mut lots = 1;
+    eventually("its time is over", || {
+        let publication = format!("*3\r\n$7\r\nPUBLISH\r\n{}", channel_and_message(8 << 20));
+        watched.control.send(publication);
+        let gone = watched.control.line() == ":0";
+        let gone = gone || !read_up_to(lots * lot);
+        lots += 1;
+        gone
+    });
+    watched.closes(addr, "slow_subscriber", 1, NOT_HEARD);
+}
+
 /// Without a limit on what waits for who waits for replies, a subscriber has its own all the same.
 #[test]
 fn a_client_that_only_waits_for_replies_has_no_limit_of_subscribers() {

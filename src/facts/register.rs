@@ -6,6 +6,7 @@
 //! other way.
 
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
@@ -256,14 +257,17 @@ impl Entry {
         if mail.sentence.is_some() {
             return false;
         }
-        let waiting = mail.messages.len() + message.len() + self.owed_bytes();
-        let exceeds = |bytes| bytes > 0 && waiting > bytes;
-        if exceeds(limit.hard_bytes) {
+        let before = mail.messages.len() + self.owed_bytes();
+        let exceeds = |waiting, bytes| bytes > 0 && waiting > bytes;
+        // Since the last message it has only become less.
+        if !exceeds(before, limit.soft_bytes) {
+            mail.full_since_s = None;
+        }
+        let waiting = before + message.len();
+        if exceeds(waiting, limit.hard_bytes) {
             mail.messages = Vec::new();
             mail.sentence = Some(Sentence::SlowReader);
-        } else if !exceeds(limit.soft_bytes) {
-            mail.full_since_s = None;
-        } else {
+        } else if exceeds(waiting, limit.soft_bytes) {
             let since_s = *mail.full_since_s.get_or_insert(now_s);
             if now_s.saturating_sub(since_s) > limit.soft_s {
                 mail.messages = Vec::new();
@@ -306,7 +310,11 @@ impl Entry {
         if is_condemned {
             return Vec::new();
         }
-        mail.take().map_or_else(Vec::new, |mail| mail.messages)
+        match &mut *mail {
+            // What was in it is owed from now on, and counts as before.
+            Some(mail) if mail.full_since_s.is_some() => mem::take(&mut mail.messages),
+            _ => mail.take().map_or_else(Vec::new, |mail| mail.messages),
+        }
     }
 
     /// Bytes of messages that wait.
@@ -372,6 +380,28 @@ mod tests {
         assert_eq!(entry.sentence(), None);
         let _ = entry.post(b"x", 161, LIMIT);
         assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
+    }
+
+    #[test]
+    fn the_minute_goes_on_as_long_as_what_was_read_is_owed() {
+        let entry = entry();
+        let message = [b'x'; LIMIT.soft_bytes + 1];
+        let _ = entry.post(&message, 0, LIMIT);
+        entry.publish(0, 0, entry.take_messages().len());
+        let _ = entry.post(b"x", 60, LIMIT);
+        assert_eq!(entry.sentence(), None);
+        let _ = entry.post(b"x", 61, LIMIT);
+        assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
+    }
+
+    #[test]
+    fn another_minute_begins_when_everything_was_sent() {
+        let entry = entry();
+        let message = [b'x'; LIMIT.soft_bytes + 1];
+        let _ = entry.post(&message, 0, LIMIT);
+        assert_eq!(entry.take_messages().len(), message.len());
+        let _ = entry.post(&message, 61, LIMIT);
+        assert_eq!(entry.sentence(), None);
     }
 
     #[test]
