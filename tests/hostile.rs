@@ -1,0 +1,197 @@
+//! A good client beside hostile ones: it is served all the while, and afterwards the server is as
+//! it was before.
+//!
+//! Each attack lasts for a second or two here. By hand, for longer, with what the good client saw:
+//!
+//! ```console
+//! $ RESPOOL_HOSTILE_S=60 cargo test --release --test hostile -- --nocapture
+//! ```
+
+#![cfg(target_os = "linux")]
+
+mod attacks;
+mod common;
+mod process;
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use attacks::{Attack, Deed};
+use common::{PATIENCE, Peer, eventually, percentile};
+use process::Respool;
+
+/// No limit on speed, which would fail on a slow machine that the attackers leave nothing of, but on
+/// being forgotten.
+const PING_MAX: Duration = Duration::from_secs(5);
+
+/// What a server may keep for the next client when an attack is over: what its allocator does not
+/// give back, of some tens of MiB that it had.
+const KEPT_BYTES_MAX: u64 = 16 << 20;
+
+/// How long an attack lasts, and how long who comes again and again rests in between: not at all
+/// by hand. A build without optimizations has other limits.
+fn vigour() -> (Duration, Duration) {
+    match env::var("RESPOOL_HOSTILE_S") {
+        Ok(seconds) => {
+            let seconds = seconds.parse().expect("RESPOOL_HOSTILE_S is in seconds");
+            (Duration::from_secs(seconds), Duration::ZERO)
+        }
+        Err(_) => (Duration::from_millis(1500), Duration::from_millis(2)),
+    }
+}
+
+/// A server with two workers and every bound set so low that it is met within the time.
+fn guarded() -> Respool {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    command.args(["--workers", "2", "--loglevel", "notice"]);
+    command.args(["--request-timeout", "1", "--write-timeout", "1"]);
+    command.args(["--first-byte-timeout", "1", "--maxclients", "1000"]);
+    command.args(["--client-query-buffer-limit", "1mb"]);
+    command.args(["--client-output-buffer-limit", "pubsub 2mb 1mb 1"]);
+    command.args(["--maxmemory-clients", "64mb"]);
+    Respool::run(&mut command, PATIENCE)
+}
+
+/// What a server holds.
+#[derive(Debug, Clone, Copy)]
+struct Holds {
+    descriptors: usize,
+    resident_bytes: u64,
+}
+
+impl Holds {
+    fn of(peer: &mut Peer) -> Self {
+        let descriptors = format!("/proc/{}/fd", peer.count("process_id"));
+        Self {
+            descriptors: fs::read_dir(descriptors).expect("it runs").count(),
+            resident_bytes: peer.count("used_memory_rss"),
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test's output is its report")]
+fn report(text: &str) {
+    eprintln!("{text}");
+}
+
+fn survives(name: &str, deeds: &[Deed]) {
+    let server = guarded();
+    let mut good = server.connect();
+    attacks::ping_for(&mut good, Duration::from_millis(100));
+    let before = Holds::of(&mut good);
+
+    let (time, breath) = vigour();
+    let attack = Attack::start(server.addr, deeds, breath);
+    let mut times = attacks::ping_for(&mut good, time);
+    let during = Holds::of(&mut good);
+    attack.stop();
+    let stopped = Instant::now();
+    let (p50, p99) = (percentile(&mut times, 50), percentile(&mut times, 99));
+
+    eventually("only the good client is left", || {
+        good.count("connected_clients") == 1
+    });
+    eventually("no descriptor is left behind", || {
+        Holds::of(&mut good).descriptors == before.descriptors
+    });
+    let gone = stopped.elapsed();
+    let after = Holds::of(&mut good);
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    report(&format!(
+        "{name}: {} pings, p50 {p50:.1?}, p99 {p99:.1?}, longest {:.1?}; resident MiB {:.1} before, \
+         {:.1} during, {:.1} after; descriptors {} before, {} during; all gone after {gone:.1?}",
+        times.len(),
+        times.last().expect("at least one"),
+        mib(before.resident_bytes),
+        mib(during.resident_bytes),
+        mib(after.resident_bytes),
+        before.descriptors,
+        during.descriptors,
+    ));
+    assert!(p99 < PING_MAX, "{p99:?}");
+    eventually("memory is given back", || {
+        good.ping();
+        Holds::of(&mut good).resident_bytes < before.resident_bytes + KEPT_BYTES_MAX
+    });
+    drop(good);
+    server.stop();
+}
+
+#[test]
+fn slow_clients_and_clients_that_never_read() {
+    survives(
+        "slow and deaf",
+        &[attacks::slow_clients, attacks::deaf_clients],
+    );
+}
+
+#[test]
+fn requests_that_never_end() {
+    survives("slowloris", &[attacks::slowloris]);
+}
+
+#[test]
+fn pipelines_that_never_end() {
+    survives("endless pipelines", &[attacks::endless_pipeline as Deed; 3]);
+}
+
+#[test]
+fn readers_that_stop() {
+    survives("readers that stop", &[attacks::readers_that_stop]);
+}
+
+#[test]
+fn resets_in_the_middle_of_requests() {
+    survives("resets", &[attacks::resets as Deed; 2]);
+}
+
+#[test]
+fn a_storm_of_connections() {
+    survives("connect storm", &[attacks::connect_storm as Deed; 2]);
+}
+
+#[test]
+fn connections_without_a_byte() {
+    survives("silent", &[attacks::silent_clients]);
+}
+
+#[test]
+fn half_closed_connections() {
+    survives("half-closes", &[attacks::half_closes as Deed; 2]);
+}
+
+#[test]
+fn what_is_no_resp() {
+    survives("garbage", &[attacks::garbage as Deed; 2]);
+}
+
+#[test]
+fn a_flood_of_messages_to_subscribers_of_whom_half_do_not_read() {
+    survives(
+        "subscriber flood",
+        &[attacks::subscribers, attacks::publisher],
+    );
+}
+
+#[test]
+fn everything_at_once() {
+    survives(
+        "everything",
+        &[
+            attacks::slow_clients,
+            attacks::deaf_clients,
+            attacks::slowloris,
+            attacks::endless_pipeline,
+            attacks::readers_that_stop,
+            attacks::resets,
+            attacks::connect_storm,
+            attacks::silent_clients,
+            attacks::half_closes,
+            attacks::garbage,
+            attacks::subscribers,
+            attacks::publisher,
+        ],
+    );
+}
