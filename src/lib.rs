@@ -62,6 +62,7 @@
 //! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
 
 mod acceptor;
+mod batch;
 mod client;
 mod closed;
 mod command;

@@ -5,21 +5,18 @@ use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
+use crate::batch::{Batch, Budget, Output, Pause};
 use crate::client::{Client, Held, Leaving};
 use crate::closed::Closed;
-use crate::command::{Command, Refusal};
 use crate::connection::Connection;
-use crate::facts::Facts;
 use crate::facts::pause;
 use crate::facts::register::flag;
 use crate::facts::stats::Tally;
 use crate::pool::Parked;
-use crate::resp::{Parser, Protocol, ProtocolError, Reply, Request};
+use crate::resp::Parser;
 use crate::server::{Phase, Shared};
-use crate::session::{Ending, Session, gate};
+use crate::session::Session;
 
 /// One thread of the pool. It serves one client at a time, a turn at a time.
 #[derive(Debug)]
@@ -33,19 +30,6 @@ pub(crate) struct Worker {
     /// client.
     parser: Parser,
     output: Output,
-}
-
-/// Why a turn paused without closing the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pause {
-    /// There is nothing left to read.
-    Quiet,
-    /// The peer does not take its replies; until it does, its input stays unread.
-    Blocked,
-    /// The budget is spent.
-    Spent,
-    /// The server's clients are paused, so strictly. Its input stays unread until they are not.
-    Paused(u8),
 }
 
 impl Worker {
@@ -344,261 +328,6 @@ fn quiet(phase: Phase) -> Result<Pause, Closed> {
     }
 }
 
-/// The requests that one read brought, on their way through the commands.
-struct Batch<'a> {
-    shared: &'a Shared,
-    facts: &'a Facts,
-    session: &'a mut Session,
-    connection: &'a mut Connection,
-    output: &'a mut Output,
-    budget: &'a mut Budget,
-    tally: &'a Tally,
-}
-
-impl Batch<'_> {
-    /// Answers the whole requests in `bytes`. Gives how many bytes they took, and why it stopped
-    /// before the last of them, if it did.
-    fn serve(
-        &mut self,
-        parser: &mut Parser,
-        bytes: &[u8],
-    ) -> Result<(usize, Option<Pause>), Closed> {
-        let mut served = 0;
-        // What stands directly before `served`, if it is a request that names a command: its length,
-        // and the command.
-        let mut before = None;
-        loop {
-            if self.budget.requests == 0 || self.budget.writes == 0 {
-                return Ok((served, Some(Pause::Spent)));
-            }
-            let rest = &bytes[served..];
-            if rest.is_empty() {
-                return Ok((served, None));
-            }
-            self.budget.requests -= 1;
-            // A pipeline is mostly the same request again and again; the same bytes mean the same.
-            let same = before.filter(|&(length, _)| {
-                length <= REPEATED_BYTES_MAX && begins_with(rest, &bytes[served - length..served])
-            });
-            let (length, resolved) = if let Some((length, command)) = same {
-                (length, Ok(command))
-            } else {
-                let limits = self.shared.settings.limits(self.session.wants_password());
-                let length = match parser.parse(rest, limits) {
-                    Ok(Some(length)) => length,
-                    Ok(None) => return Ok((served, None)),
-                    Err(error) => return Err(self.protocol_error(error)),
-                };
-                let Some(request) = parser.request(rest) else {
-                    served += length;
-                    before = None;
-                    continue;
-                };
-                (length, self.facts.commands.resolve(&request))
-            };
-            if let Some(request) = parser.request(rest)
-                && let Some(held) = self.answer(&request, resolved)?
-            {
-                return Ok((served, Some(Pause::Paused(held))));
-            }
-            before = resolved.ok().map(|command| (length, command));
-            served += length;
-            if self.output.is_full() {
-                self.budget.writes -= 1;
-                if !self.output.send(self.connection, self.tally)? {
-                    return Ok((served, Some(Pause::Blocked)));
-                }
-            }
-        }
-    }
-
-    #[cold]
-    fn protocol_error(&mut self, error: ProtocolError) -> Closed {
-        let reply = self.output.reply(self.session.protocol());
-        let _ = reply.protocol_error(error);
-        error.into()
-    }
-
-    /// How strict the pause is that holds the client's request up, if there is one. A drain waits
-    /// for none.
-    #[inline]
-    fn holds_up(&self, command: &Command) -> Option<u8> {
-        match self.facts.pause.held_of(self.session.id()) {
-            pause::NOTHING => None,
-            held => {
-                (command.waits_while(held) && self.shared.phase() == Phase::Serving).then_some(held)
-            }
-        }
-    }
-
-    /// Answers a request, unless a pause holds it up; gives how strict a pause that is.
-    #[inline]
-    fn answer(
-        &mut self,
-        request: &Request<'_>,
-        resolved: Result<&Command, Refusal<'_>>,
-    ) -> Result<Option<u8>, Closed> {
-        match resolved {
-            Ok(command) => {
-                let gates = command.is_stopped_by(self.session.gates());
-                if gates != 0 && !self.opens(gates) {
-                    self.refuse(Refusal::by_gates(gates, command), request);
-                } else if let Some(held) = self.holds_up(command) {
-                    return Ok(Some(held));
-                } else {
-                    self.run(command, request);
-                }
-            }
-            Err(refusal) => self.refuse(refusal, request),
-        }
-        if self.session.takes_reply_back() {
-            self.output.take_back();
-        }
-        match self.session.ending() {
-            None => Ok(None),
-            Some(ending) => Err(self.end(ending)),
-        }
-    }
-
-    #[inline]
-    fn run(&mut self, command: &Command, request: &Request<'_>) {
-        let index = command.index();
-        let entry = self.session.entry();
-        // No program has so many commands that their number does not fit.
-        entry.command.store(index as u16, Ordering::Relaxed);
-        if command.may_take_long() {
-            entry
-                .active_at_s
-                .store(self.facts.now_s(), Ordering::Relaxed);
-            self.shared.pool.hand_over();
-        }
-        let tally = &self.tally.commands[index];
-        if self.facts.is_attentive() || command.times(tally.calls.get()) {
-            self.run_closely(command, request);
-        } else {
-            let reply = self.output.reply(self.session.protocol());
-            let _ = command.run(self.session, request, reply);
-        }
-        tally.calls.add(1);
-        if self.output.is_error() {
-            tally.failed.add(1);
-            self.tally.count_error(self.output.last());
-        }
-    }
-
-    /// Runs a command, looks at the clock before and behind it, and tells those who want to know.
-    #[cold]
-    fn run_closely(&mut self, command: &Command, request: &Request<'_>) {
-        let start = Instant::now();
-        let reply = self.output.reply(self.session.protocol());
-        let _ = command.run(self.session, request, reply);
-        let took = start.elapsed();
-        let tally = &self.tally.commands[command.index()];
-        tally.time(took, self.facts.keeps_durations());
-        self.facts
-            .note(command, request, self.session.entry(), took);
-    }
-
-    /// Whether these gates are open after all: the password was taken away since the client came,
-    /// and until there is one again.
-    #[cold]
-    fn opens(&self, gates: u8) -> bool {
-        gates == gate::PASSWORD && !self.session.wants_password()
-    }
-
-    #[cold]
-    fn refuse(&mut self, refusal: Refusal<'_>, request: &Request<'_>) {
-        let reply = self.output.reply(self.session.protocol());
-        let _ = refusal.tell(self.session, request, reply);
-        if let Some(command) = refusal.command() {
-            self.tally.commands[command.index()].rejected.add(1);
-        }
-        self.tally.count_error(self.output.last());
-    }
-
-    #[cold]
-    fn end(&mut self, ending: Ending) -> Closed {
-        let why = match ending {
-            Ending::AfterReply => return Closed::Quit,
-            Ending::Http => Closed::Http,
-            Ending::Drain => Closed::Drained,
-        };
-        self.output.take_back();
-        why
-    }
-}
-
-/// Whether the front of `bytes` is `front`.
-fn begins_with(bytes: &[u8], front: &[u8]) -> bool {
-    bytes.len() >= front.len() && bytes[..front.len()] == *front
-}
-
-/// Replies on their way to the socket: one write for a batch, or several for one that has much to
-/// say.
-#[derive(Debug, Default)]
-struct Output {
-    bytes: Vec<u8>,
-    /// Where the last reply begins.
-    reply_start: usize,
-}
-
-impl Output {
-    fn reply(&mut self, protocol: Protocol) -> Reply<'_> {
-        self.reply_start = self.bytes.len();
-        Reply::new(&mut self.bytes, protocol)
-    }
-
-    /// The last reply.
-    fn last(&self) -> &[u8] {
-        &self.bytes[self.reply_start..]
-    }
-
-    /// Whether the last reply is an error.
-    fn is_error(&self) -> bool {
-        self.last().first() == Some(&b'-')
-    }
-
-    /// Cuts the last reply off.
-    fn take_back(&mut self) {
-        self.bytes.truncate(self.reply_start);
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes.len() >= OUTPUT_BYTES
-    }
-
-    /// Sends everything. Gives whether the socket took it all; if not, the connection owes the
-    /// rest.
-    fn send(&mut self, connection: &mut Connection, tally: &Tally) -> Result<bool, Closed> {
-        tally.writes.add((!self.bytes.is_empty()).into());
-        tally.bytes_sent.add(self.bytes.len() as u64);
-        let sent = connection.send(&mut self.bytes);
-        if self.bytes.capacity() > OUTPUT_CAPACITY_MAX {
-            self.bytes = Vec::new();
-        }
-        Ok(sent?)
-    }
-}
-
-/// What a client may use up before other clients have their turn.
-#[derive(Debug)]
-struct Budget {
-    bytes: usize,
-    requests: usize,
-    /// Writes in the middle of a batch.
-    writes: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            bytes: TURN_BYTES,
-            requests: TURN_REQUESTS,
-            writes: TURN_WRITES,
-        }
-    }
-}
-
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
@@ -609,29 +338,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// fits in a core's own cache beside the replies.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes that a client may have read in one turn; the last read may go beyond it.
-const TURN_BYTES: usize = 64 * 1024;
-
-/// Requests that a client may have answered in one turn: some hundred microseconds of PING.
-const TURN_REQUESTS: usize = 2048;
-
 /// Bytes that wait for or from one client: so many that memory is looked at before the next second.
 const MUCH_WAITS_BYTES: u64 = 1024 * 1024;
-
-/// How often a client may have [`OUTPUT_BYTES`] of replies sent in the middle of a batch in one turn:
-/// long replies to short requests take time, too.
-const TURN_WRITES: usize = 8;
-
-/// Bytes of a request that is compared with the next. A longer one is parsed faster, by its headers.
-const REPEATED_BYTES_MAX: usize = 64;
-
-/// Bytes of replies that are collected before they are sent in the middle of a batch. Together with
-/// one reply this bounds what is held for a client that does not read.
-const OUTPUT_BYTES: usize = 64 * 1024;
-
-/// Bytes of room that a worker keeps for replies from turn to turn. One huge reply does not keep
-/// its room.
-const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
 
 /// Bytes read away from a client on its way out: many times what the buffers of two sockets hold,
 /// so that a peer which sends without pause still has time to see our end before it is reset.
