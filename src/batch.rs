@@ -1,33 +1,89 @@
 //! A batch: what one read brought, on its way through the commands. Bytes in, bytes out.
+//!
+//! It names no socket and no thread: what it wants of those around it, [`Around`] and [`Sink`] say.
+//! `worker.rs` gives it the server and a connection, `fuzz/connection.rs` two stand-ins in memory.
 
+use std::io;
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use crate::client::Held;
 use crate::closed::Closed;
 use crate::command::{Command, Refusal};
-use crate::connection::Connection;
 use crate::facts::Facts;
 use crate::facts::pause;
 use crate::facts::stats::Tally;
-use crate::resp::{Parser, Protocol, ProtocolError, Reply, Request};
-use crate::server::{Phase, Shared};
+use crate::resp::{Limits, Parser, Protocol, ProtocolError, Reply, Request};
 use crate::session::{Ending, Session, gate};
 
 /// The requests that one read brought, on their way through the commands.
-pub(crate) struct Batch<'a> {
-    pub(crate) shared: &'a Shared,
+pub(crate) struct Batch<'a, A, S> {
+    pub(crate) around: &'a A,
     pub(crate) facts: &'a Facts,
     pub(crate) session: &'a mut Session,
-    pub(crate) connection: &'a mut Connection,
+    pub(crate) sink: &'a mut S,
     pub(crate) output: &'a mut Output,
     pub(crate) budget: &'a mut Budget,
     pub(crate) tally: &'a Tally,
 }
 
-impl Batch<'_> {
+/// The server, as a batch sees it.
+pub(crate) trait Around {
+    /// What a client may send.
+    fn limits(&self, unauthenticated: bool) -> Limits;
+
+    /// Whether pauses hold requests up. A drain waits for none.
+    fn honours_pauses(&self) -> bool;
+
+    /// To be called before a handler that may block: `Pool::hand_over`.
+    fn hand_over(&self);
+}
+
+/// Where replies go.
+pub(crate) trait Sink {
+    /// Sends `bytes` and empties it, whatever comes of it. What cannot be sent now is kept and owed.
+    ///
+    /// Gives whether nothing is owed.
+    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool>;
+}
+
+impl<A: Around, S: Sink> Batch<'_, A, S> {
+    /// Serves what the client holds and, behind it, what was `fresh`ly read, and sends the replies.
+    /// Gives why to pause, unless every whole request was served and every reply was taken.
+    ///
+    /// `parser` is of the front of `fresh`. If a request is not whole, it goes along with its bytes.
+    pub(crate) fn serve_input(
+        &mut self,
+        client_held: &mut Option<Box<Held>>,
+        own_parser: &mut Parser,
+        fresh: &[u8],
+    ) -> Result<Option<Pause>, Closed> {
+        let mut held = client_held.take();
+        let (parser, bytes) = match held.as_deref_mut() {
+            Some(held) => held.extend(fresh),
+            None => (&mut *own_parser, fresh),
+        };
+        let (served, pause) = self.serve(parser, bytes)?;
+        *client_held = match held {
+            Some(held) => held.without(served, self.facts.now_s()),
+            None if served == fresh.len() => None,
+            None => Some(Box::new(Held::new(
+                &fresh[served..],
+                mem::take(own_parser),
+                self.facts.now_s(),
+            ))),
+        };
+        // Who is blocked must still owe something when it is parked, or it is not watched for room.
+        if pause != Some(Pause::Blocked) && !self.output.send(self.sink, self.tally)? {
+            return Ok(Some(Pause::Blocked));
+        }
+        Ok(pause)
+    }
+
     /// Answers the whole requests in `bytes`. Gives how many bytes they took, and why it stopped
     /// before the last of them, if it did.
-    pub(crate) fn serve(
+    fn serve(
         &mut self,
         parser: &mut Parser,
         bytes: &[u8],
@@ -52,7 +108,7 @@ impl Batch<'_> {
             let (length, resolved) = if let Some((length, command)) = same {
                 (length, Ok(command))
             } else {
-                let limits = self.shared.settings.limits(self.session.wants_password());
+                let limits = self.around.limits(self.session.wants_password());
                 let length = match parser.parse(rest, limits) {
                     Ok(Some(length)) => length,
                     Ok(None) => return Ok((served, None)),
@@ -74,7 +130,7 @@ impl Batch<'_> {
             served += length;
             if self.output.is_full() {
                 self.budget.writes -= 1;
-                if !self.output.send(self.connection, self.tally)? {
+                if !self.output.send(self.sink, self.tally)? {
                     return Ok((served, Some(Pause::Blocked)));
                 }
             }
@@ -94,9 +150,7 @@ impl Batch<'_> {
     fn holds_up(&self, command: &Command) -> Option<u8> {
         match self.facts.pause.held_of(self.session.id()) {
             pause::NOTHING => None,
-            held => {
-                (command.waits_while(held) && self.shared.phase() == Phase::Serving).then_some(held)
-            }
+            held => (command.waits_while(held) && self.around.honours_pauses()).then_some(held),
         }
     }
 
@@ -139,7 +193,7 @@ impl Batch<'_> {
             entry
                 .active_at_s
                 .store(self.facts.now_s(), Ordering::Relaxed);
-            self.shared.pool.hand_over();
+            self.around.hand_over();
         }
         let tally = &self.tally.commands[index];
         if self.facts.is_attentive() || command.times(tally.calls.get()) {
@@ -251,14 +305,10 @@ impl Output {
 
     /// Sends everything. Gives whether the socket took it all; if not, the connection owes the
     /// rest.
-    pub(crate) fn send(
-        &mut self,
-        connection: &mut Connection,
-        tally: &Tally,
-    ) -> Result<bool, Closed> {
+    pub(crate) fn send(&mut self, sink: &mut impl Sink, tally: &Tally) -> Result<bool, Closed> {
         tally.writes.add((!self.bytes.is_empty()).into());
         tally.bytes_sent.add(self.bytes.len() as u64);
-        let sent = connection.send(&mut self.bytes);
+        let sent = sink.send(&mut self.bytes);
         if self.bytes.capacity() > OUTPUT_CAPACITY_MAX {
             self.bytes = Vec::new();
         }

@@ -36,8 +36,8 @@
 //! | 2 queue | `pool/queue.rs` | the channel | admission |
 //! | 3 take | `pool/mod.rs`, `worker.rs` | lead, follow or take; one `catch_unwind` a turn | `workers` |
 //! | 4 read | `connection.rs` | socket → input, without waiting | a turn's budget |
-//! | 5 parse | `resp/request.rs` | bytes → request: flat, borrowed, resumable | `resp/limits.rs` |
-//! | 6 dispatch | `command/mod.rs` | name → arity → handler | – |
+//! | 5 parse | `batch.rs`, `resp/request.rs` | bytes → request: flat, borrowed, resumable | `resp/limits.rs` |
+//! | 6 dispatch | `batch.rs`, `command/mod.rs` | name → arity → handler | – |
 //! | 7 reply | `resp/reply.rs` | reply → bytes | – |
 //! | 8 write | `connection.rs` | one write for a batch | 64 KiB and one reply |
 //! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 3 s behind our end |
@@ -55,8 +55,8 @@
 //!   life; watch → slot → the pause's terms; channels or monitors → a client's mail; the statistics'
 //!   baseline → tallies → a worker's errors; the slow log → what a client says of itself. Each other
 //!   lock is held alone.
-//! - `resp` needs only std and knows neither sockets nor commands; `command` names no socket;
-//!   `connection` names no command. `tests/layers.rs` checks it.
+//! - `resp` needs only std and knows neither sockets nor commands; `command` and `batch` name no
+//!   socket; `connection` names no command. `tests/layers.rs` checks it.
 //! - On the way of a PING: no allocation, no lock but a slot's, the watch and the queue's, no log
 //!   line; the clock once in 64.
 //! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.

@@ -2,19 +2,19 @@
 //! commands.
 
 use std::any::Any;
-use std::mem;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::batch::{Batch, Budget, Output, Pause};
-use crate::client::{Client, Held, Leaving};
+use crate::batch::{Around, Batch, Budget, Output, Pause, Sink};
+use crate::client::{Client, Leaving};
 use crate::closed::Closed;
 use crate::connection::Connection;
 use crate::facts::pause;
 use crate::facts::register::flag;
 use crate::facts::stats::Tally;
 use crate::pool::Parked;
-use crate::resp::Parser;
+use crate::resp::{Limits, Parser};
 use crate::server::{Phase, Shared};
 use crate::session::Session;
 
@@ -238,38 +238,17 @@ impl Worker {
         count: usize,
         budget: &mut Budget,
     ) -> Result<Option<Pause>, Closed> {
-        let fresh = &self.input[..count];
-        let mut held = client.held.take();
-        let (parser, bytes) = match held.as_deref_mut() {
-            Some(held) => held.extend(fresh),
-            None => (&mut self.parser, fresh),
-        };
         let mut batch = Batch {
-            shared: &self.shared,
+            around: &*self.shared,
             facts: &self.shared.facts,
             session: &mut client.session,
-            connection: &mut client.connection,
+            sink: &mut client.connection,
             output: &mut self.output,
             budget,
             tally: &self.tally,
         };
-        let (served, pause) = batch.serve(parser, bytes)?;
-        client.held = match held {
-            Some(held) => held.without(served, self.shared.facts.now_s()),
-            None if served == count => None,
-            None => Some(Box::new(Held::new(
-                &fresh[served..],
-                mem::take(&mut self.parser),
-                self.shared.facts.now_s(),
-            ))),
-        };
-        // Who is blocked must still owe something when it is parked, or it is not watched for room.
-        if pause != Some(Pause::Blocked)
-            && !self.output.send(&mut client.connection, &self.tally)?
-        {
-            return Ok(Some(Pause::Blocked));
-        }
-        Ok(pause)
+        let fresh = &self.input[..count];
+        batch.serve_input(&mut client.held, &mut self.parser, fresh)
     }
 
     /// A turn of a client on its way out: sends what is owed, then our end, then reads away what
@@ -307,6 +286,27 @@ impl Worker {
             }
         }
         Ok(Pause::Spent)
+    }
+}
+
+impl Around for Shared {
+    #[inline]
+    fn limits(&self, unauthenticated: bool) -> Limits {
+        self.settings.limits(unauthenticated)
+    }
+
+    fn honours_pauses(&self) -> bool {
+        self.phase() == Phase::Serving
+    }
+
+    fn hand_over(&self) {
+        self.pool.hand_over();
+    }
+}
+
+impl Sink for Connection {
+    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        Self::send(self, bytes)
     }
 }
 

@@ -79,6 +79,14 @@ fn commands_name_no_socket() {
 }
 
 #[test]
+fn a_batch_names_no_socket_and_no_server() {
+    assert_never_names(
+        "batch.rs",
+        &["mio", "std::net", "crate::connection", "crate::server"],
+    );
+}
+
+#[test]
 fn a_connection_names_no_command_and_no_protocol() {
     assert_never_names(
         "connection.rs",
