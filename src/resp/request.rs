@@ -182,12 +182,8 @@ impl Parser {
         input: &[u8],
         limits: Limits,
     ) -> Result<Option<usize>, ProtocolError> {
-        let result = self.advance(input, limits);
-        if result.is_err() {
-            // Whoever is parsed next begins anew.
-            *self = Self::default();
-        }
-        result
+        self.advance(input, limits)
+            .map_err(|error| self.fail(error, limits))
     }
 
     /// Gives back memory that a large request needed and the one under way does not.
@@ -209,6 +205,21 @@ impl Parser {
             return Err(ProtocolError::TooBigRequest);
         }
         Ok(whole.then(|| std::mem::take(&mut self.at)))
+    }
+
+    /// Forgets everything: whoever is parsed next begins anew. Gives what is wrong first.
+    ///
+    /// The mistake is seen in the byte before `at + searched`. If the bytes before that one are too
+    /// many already, they were so as well if they came alone.
+    #[cold]
+    fn fail(&mut self, error: ProtocolError, limits: Limits) -> ProtocolError {
+        let failed = std::mem::take(self);
+        let held = (failed.at + failed.searched).saturating_sub(1);
+        if held + size_of_val(failed.words.as_slice()) > limits.request_bytes_max {
+            ProtocolError::TooBigRequest
+        } else {
+            error
+        }
     }
 
     /// The request that [`Parser::parse`] has just found whole in `input`, unless it has no word.
@@ -346,18 +357,18 @@ impl Parser {
             return Ok(false);
         };
         if input[length] == 0 {
-            return if input.len() > LINE_BYTES_MAX {
-                Err(too_big)
-            } else {
-                Ok(false)
-            };
+            if input.len() <= LINE_BYTES_MAX {
+                return Ok(false);
+            }
+            self.searched = LINE_BYTES_MAX + 1;
+            return Err(too_big);
         }
+        self.at = length + 1;
+        self.searched = 0;
         self.unquoted.clear();
         // With its CR, if it has one: that is a blank to the splitter.
         inline::split(&input[..length], &mut self.unquoted, &mut self.words)?;
         self.inline = true;
-        self.at = length + 1;
-        self.searched = 0;
         Ok(true)
     }
 

@@ -217,6 +217,41 @@ fn a_request_makes_us_hold_at_most_1_gib_with_its_table() {
     assert_eq!(parse(REQUEST_BYTES_MAX, REQUEST_BYTES_MAX + 1), too_big);
 }
 
+/// The fuzzer's first finding: whole, these streams were not RESP; in pieces, they were too big
+/// before that was seen.
+#[test]
+fn where_a_request_that_is_too_big_and_not_resp_is_cut_changes_nothing() {
+    let limits = Limits {
+        request_bytes_max: 64,
+        ..LIMITS
+    };
+    let too_big = Err(ProtocolError::TooBigRequest);
+    let long = "a".repeat(64);
+    for (stream, error) in [
+        // The word is noted in 8 bytes, so these are 64 bytes in front of the last, and 65.
+        (
+            format!("*2\r\n$32\r\n{}\r\n$01234567890\r\n", &long[..32]),
+            Err(ProtocolError::InvalidBulkLength),
+        ),
+        (
+            format!("*2\r\n$32\r\n{}\r\n$012345678901\r\n", &long[..32]),
+            too_big,
+        ),
+        (format!("*{long}\r\n"), too_big),
+        (format!("\"{long}\n"), too_big),
+    ] {
+        let stream = stream.as_bytes();
+        let whole = Parser::default().parse(stream, limits);
+        assert_eq!(whole, error, "{}", stream.escape_ascii());
+        for offset in 0..stream.len() {
+            let mut parser = Parser::default();
+            let early = parser.parse(&stream[..offset], limits);
+            let cut = early.and_then(|_| parser.parse(stream, limits));
+            assert_eq!(cut, error, "{} cut at {offset}", stream.escape_ascii());
+        }
+    }
+}
+
 #[test]
 fn a_request_without_a_word_is_passed_over() {
     let nothing = [
