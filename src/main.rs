@@ -2,6 +2,8 @@
 //! the exit code. Nothing else prints; whatever serves clients is in the library.
 
 // In a folder of their own, apart from the modules of the library.
+#[path = "main/edit.rs"]
+mod edit;
 #[path = "main/greeting.rs"]
 mod greeting;
 #[path = "main/host.rs"]
