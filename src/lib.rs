@@ -71,6 +71,9 @@ mod connection;
 mod crew;
 mod deadlines;
 mod facts;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod listen;
 mod open_files;

@@ -298,7 +298,7 @@ impl ServerHandle {
 
 impl Config {
     /// Checks that `new` differs from this only in what can change while a server runs.
-    fn check_fixed(&self, new: &Self) -> Result<(), ReconfigureError> {
+    pub(crate) fn check_fixed(&self, new: &Self) -> Result<(), ReconfigureError> {
         let mut fixed = KEYS.iter().filter(|key| key.change == Change::AtStart);
         match fixed.find(|key| !key.is_same(self, new)) {
             Some(key) => Err(ReconfigureError::Fixed(key.name)),

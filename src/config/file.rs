@@ -52,6 +52,14 @@ impl Config {
         Ok(config)
     }
 
+    /// As [`from_file`](Self::from_file), of a file with these bytes.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn from_bytes(file: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        settings(file, bytes)?.apply_to(&mut config);
+        Ok(config)
+    }
+
     /// The keys whose values are not those of `other`, each with its value as a file writes it.
     pub fn differences(&self, other: &Self) -> impl Iterator<Item = (&'static str, String)> {
         KEYS.iter()
@@ -80,7 +88,11 @@ pub(super) fn read(file: &Path) -> Result<Settings, ConfigError> {
         file: file.to_owned(),
         source,
     })?;
-    parse(&bytes).map_err(|mistake| mistake.locate(file, &bytes))
+    settings(file, &bytes)
+}
+
+fn settings(file: &Path, bytes: &[u8]) -> Result<Settings, ConfigError> {
+    parse(bytes).map_err(|mistake| mistake.locate(file, bytes))
 }
 
 fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {

@@ -9,8 +9,8 @@
 mod inline;
 mod integer;
 pub(crate) mod limits;
-#[cfg(test)]
-mod naive;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod naive;
 mod reply;
 mod request;
 #[cfg(test)]

@@ -3,19 +3,17 @@
 //! It was written from the rules of RESP and Redis, not from the parser that it judges. It wants
 //! everything that a peer ever sends at once, copies every word, and knows no limit on memory.
 
+use super::limits::Limits;
 use super::request::ProtocolError;
 
 /// One request: its name and its arguments.
-pub(super) type Words = Vec<Vec<u8>>;
+pub(crate) type Words = Vec<Vec<u8>>;
 
 /// All requests in `input` that have a word, and the error behind them, if one ends them.
-pub(super) fn parse(
-    mut input: &[u8],
-    bulk_bytes_max: usize,
-) -> (Vec<Words>, Option<ProtocolError>) {
+pub(crate) fn parse(mut input: &[u8], limits: Limits) -> (Vec<Words>, Option<ProtocolError>) {
     let mut requests = Vec::new();
     loop {
-        match request(input, bulk_bytes_max) {
+        match request(input, limits) {
             Ok((words, rest)) => {
                 requests.extend(Some(words).filter(|words| !words.is_empty()));
                 input = rest;
@@ -34,7 +32,7 @@ enum Stop {
     Broken(ProtocolError),
 }
 
-fn request(input: &[u8], bulk_bytes_max: usize) -> Step<'_, Words> {
+fn request(input: &[u8], limits: Limits) -> Step<'_, Words> {
     if input.first() != Some(&b'*') {
         return inline(input);
     }
@@ -42,16 +40,19 @@ fn request(input: &[u8], bulk_bytes_max: usize) -> Step<'_, Words> {
     let count = integer(&header[1..])
         .filter(|&count| count <= 2_147_483_647)
         .ok_or(Stop::Broken(ProtocolError::InvalidMultibulkLength))?;
+    if limits.unauthenticated && count > 10 {
+        return Err(Stop::Broken(ProtocolError::UnauthenticatedMultibulkLength));
+    }
     let mut words = Vec::new();
     for _ in 0..count {
-        let (word, rest) = bulk(input, bulk_bytes_max)?;
+        let (word, rest) = bulk(input, limits)?;
         words.push(word.to_vec());
         input = rest;
     }
     Ok((words, input))
 }
 
-fn bulk(input: &[u8], bulk_bytes_max: usize) -> Step<'_, &[u8]> {
+fn bulk(input: &[u8], limits: Limits) -> Step<'_, &[u8]> {
     let (header, input) = line(input, b"\r", ProtocolError::TooBigBulkCount)?;
     let [b'$', length @ ..] = header else {
         let instead = *header.first().unwrap_or(&b'\r');
@@ -59,8 +60,11 @@ fn bulk(input: &[u8], bulk_bytes_max: usize) -> Step<'_, &[u8]> {
     };
     let length = integer(length)
         .and_then(|length| usize::try_from(length).ok())
-        .filter(|&length| length <= bulk_bytes_max)
+        .filter(|&length| length <= limits.bulk_bytes_max)
         .ok_or(Stop::Broken(ProtocolError::InvalidBulkLength))?;
+    if limits.unauthenticated && length > 16_384 {
+        return Err(Stop::Broken(ProtocolError::UnauthenticatedBulkLength));
+    }
     // The bytes that stand for the line end are not looked at.
     match input.get(length + 2..) {
         Some(rest) => Ok((&input[..length], rest)),

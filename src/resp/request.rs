@@ -197,6 +197,12 @@ impl Parser {
         self.unquoted.shrink_to_fit();
     }
 
+    /// Bytes that it holds beside the input.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.words.capacity() * size_of::<Span>() + self.unquoted.capacity()
+    }
+
     fn advance(&mut self, input: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
         let begun = self.missing > 0 || self.start(input, limits)?;
         let whole = begun && self.bulks(input, limits)?;

@@ -1,0 +1,348 @@
+//! A whole connection in memory: bytes in, replies out.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, Weak};
+
+use super::Input;
+use super::replies::{Dialect, Replies};
+use crate::batch::{Around, Batch, Budget, Output, Pause, Sink};
+use crate::client::Held;
+use crate::closed::Closed;
+use crate::command::{Command, Commands};
+use crate::config::Config;
+use crate::facts::Facts;
+use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
+use crate::facts::register::Entry;
+use crate::facts::stats::Tally;
+use crate::resp::{Limits, Parser, Reply, naive};
+use crate::session::Session;
+use crate::settings::Settings;
+
+/// Serves what a client sends, piece by piece, with every command that respool has. What it is sent
+/// are whole replies that a strict client takes, as many as the naive parser finds requests, and none
+/// of them larger than what there is to tell; and cutting changes nothing, unless a command was asked
+/// for what no two runs have in common.
+///
+/// The flags: the peer is slow to take its replies; the server wants the password `secret`; another
+/// client monitors and is subscribed to everything; another client has paused all others.
+pub fn connection(bytes: &[u8]) {
+    let input = Input::new(bytes);
+    let cut = serve(&input, &input.pieces);
+    if input.pieces.len() > 1 {
+        let whole = serve(&input, &[input.stream]);
+        if cut.is_repeatable && whole.is_repeatable {
+            assert!(
+                cut.bytes == whole.bytes,
+                "cut: {}\nwhole: {}",
+                cut.bytes.escape_ascii(),
+                whole.bytes.escape_ascii()
+            );
+            assert_eq!(cut.end, whole.end);
+        }
+    }
+}
+
+/// What became of a connection.
+struct Outcome {
+    /// All that was sent, and the messages that were left for it.
+    bytes: Vec<u8>,
+    /// Why it was closed, if it was.
+    end: Option<String>,
+    /// Whether another run has the same replies.
+    is_repeatable: bool,
+}
+
+fn serve(input: &Input<'_>, pieces: &[&[u8]]) -> Outcome {
+    let server = Double::new(input.has(1));
+    let mut other = Peer::new(&server, false);
+    if input.has(2) {
+        other.receive_all(b"AUTH secret\r\nHELLO 3\r\nPSUBSCRIBE *\r\nMONITOR\r\n");
+    }
+    if input.has(3) {
+        other.receive_all(b"AUTH secret\r\nCLIENT PAUSE 1000000 ALL\r\n");
+    }
+    let mut peer = Peer::new(&server, input.has(0));
+    let mut end = None;
+    for piece in pieces {
+        if let Err(why) = peer.receive(piece) {
+            peer.leave(&why);
+            end = Some(why);
+            break;
+        }
+    }
+    let has_called = |names: &[&str]| names.iter().any(|name| peer.calls_of(name) > 0);
+    let is_repeatable = !has_called(&UNREPEATABLE);
+    let is_countable = !input.has(1) && !has_called(&UNCOUNTABLE);
+    let lacks_replies = has_called(&["client|reply"]);
+    let replies = peer.count_replies(input.stream.len(), lacks_replies);
+    if is_countable && matches!(end, None | Some(Closed::Protocol(_))) {
+        let (requests, mistake) = naive::parse(input.stream, server.limits(false));
+        assert_eq!(replies, requests.len() + usize::from(mistake.is_some()));
+    }
+    other.count_replies(input.stream.len(), false);
+    peer.session.stop_listening();
+    other.session.stop_listening();
+    assert_eq!(server.facts.channels.counts(), (0, 0), "nobody listens");
+    Outcome {
+        bytes: peer.sink.sent,
+        end: end.map(|why| why.to_string()),
+        is_repeatable,
+    }
+}
+
+/// The commands whose replies tell of time, or of how much has come, and their containers.
+const UNREPEATABLE: [&str; 7] = [
+    "client|info",
+    "client|list",
+    "info",
+    "latency",
+    "monitor",
+    "slowlog",
+    "time",
+];
+
+/// The commands behind which there are more or fewer replies than requests, or another limit.
+const UNCOUNTABLE: [&str; 8] = [
+    "client|reply",
+    "config|set",
+    "monitor",
+    "psubscribe",
+    "publish",
+    "punsubscribe",
+    "subscribe",
+    "unsubscribe",
+];
+
+/// Stands for the server: nothing but what commands see of it.
+#[derive(Debug)]
+struct Double {
+    settings: Settings,
+    facts: Arc<Facts>,
+}
+
+impl Double {
+    fn new(wants_password: bool) -> Arc<Self> {
+        let config = Config {
+            requirepass: wants_password.then(|| "secret".into()),
+            ..Config::default()
+        };
+        Arc::new_cyclic(|double: &Weak<Self>| {
+            let settings = Settings::new(&config);
+            let facts = Facts::new(Commands::builtin(), double.clone(), config, 6379);
+            Self {
+                settings,
+                facts: Arc::new(facts),
+            }
+        })
+    }
+}
+
+impl Around for Double {
+    fn limits(&self, unauthenticated: bool) -> Limits {
+        self.settings.limits(unauthenticated)
+    }
+
+    fn honours_pauses(&self) -> bool {
+        true
+    }
+
+    fn hand_over(&self) {}
+}
+
+impl Control for Double {
+    fn nudge(&self, _: usize) {}
+
+    fn follow_pause(&self) {}
+
+    fn config_file(&self) -> Option<PathBuf> {
+        None
+    }
+
+    fn scene(&self) -> Scene {
+        Scene::default()
+    }
+
+    /// As the server does it, but for the threads.
+    fn change_config(
+        self: Arc<Self>,
+        change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
+    ) -> Result<(), Unchanged> {
+        let mut current = self.facts.config.lock();
+        let mut new = current.clone();
+        change(&mut new)?;
+        current.check_fixed(&new)?;
+        self.settings.apply(&new);
+        self.facts.follow(&new);
+        *current = new;
+        Ok(())
+    }
+
+    fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten> {
+        Err(NotRewritten::NoFile)
+    }
+
+    fn drain(self: Arc<Self>) {}
+}
+
+/// Stands for a client's socket: remembers what it was sent.
+#[derive(Debug, Default)]
+struct Memory {
+    sent: Vec<u8>,
+    /// It never takes everything at once.
+    is_slow: bool,
+    owes: bool,
+}
+
+impl Sink for Memory {
+    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        self.owes |= self.is_slow && !bytes.is_empty();
+        self.sent.append(bytes);
+        Ok(!self.owes)
+    }
+}
+
+/// A client, and the worker that serves it.
+struct Peer<'a> {
+    server: &'a Double,
+    tally: Arc<Tally>,
+    session: Session,
+    held: Option<Box<Held>>,
+    sink: Memory,
+    parser: Parser,
+    output: Output,
+}
+
+impl<'a> Peer<'a> {
+    fn new(server: &'a Double, is_slow: bool) -> Self {
+        let facts = Arc::clone(&server.facts);
+        let id = facts.connections.count() + 1;
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + id as u16));
+        let entry = Arc::new(Entry::new(id, id as usize, addr, Arc::new(addr), 7, 0));
+        facts.register.add(&entry);
+        Self {
+            server,
+            tally: facts.stats.new_tally(id as usize),
+            session: Session::new(entry, facts),
+            held: None,
+            sink: Memory {
+                is_slow,
+                ..Memory::default()
+            },
+            parser: Parser::default(),
+            output: Output::default(),
+        }
+    }
+
+    /// Serves a piece as a worker does, turn by turn, until it wants to read more.
+    fn receive(&mut self, piece: &[u8]) -> Result<(), Closed> {
+        let mut fresh = piece;
+        let waiting = self.held.as_ref().map_or(0, |held| held.len()) + piece.len();
+        for _ in 0..=TURNS_MAX + waiting {
+            let mut budget = Budget::default();
+            let mut batch = Batch {
+                around: self.server,
+                facts: &self.server.facts,
+                session: &mut self.session,
+                sink: &mut self.sink,
+                output: &mut self.output,
+                budget: &mut budget,
+                tally: &self.tally,
+            };
+            let pause = batch.serve_input(&mut self.held, &mut self.parser, fresh)?;
+            fresh = &[];
+            // Who waits for a pause to end, or for room, has its replies so far.
+            assert!(self.output.bytes.is_empty(), "replies are left behind");
+            match pause {
+                None => return Ok(()),
+                Some(Pause::Spent) => {}
+                Some(Pause::Blocked) => self.sink.owes = false,
+                // Whether it is over or ended makes no difference.
+                Some(Pause::Paused(_)) => self.server.facts.pause.end(),
+                Some(Pause::Quiet) => panic!("only a socket is quiet"),
+            }
+        }
+        panic!("{waiting} bytes are not served in as many turns");
+    }
+
+    /// What is not to close it.
+    fn receive_all(&mut self, requests: &[u8]) {
+        let served = self.receive(requests);
+        assert!(served.is_ok(), "{served:?}");
+    }
+
+    /// Is told why it is closed.
+    fn leave(&mut self, why: &Closed) {
+        assert!(!matches!(why, Closed::Io(_)), "memory does not fail");
+        // Nobody wants to know whether it takes them.
+        let _ = self.output.send(&mut self.sink, &self.tally);
+        if why.wants_farewell()
+            && let Some(words) = why.last_words()
+        {
+            let _ = Reply::new(&mut self.sink.sent, self.session.protocol()).error(words);
+        }
+    }
+
+    /// How often the command was called, or any of a container.
+    fn calls_of(&self, full_name: &str) -> u64 {
+        let calls = |&index: &usize| self.tally.commands[index].calls.get();
+        indices_of(full_name).iter().map(calls).sum()
+    }
+
+    /// How many whole replies it was sent, and messages. `received` is how many bytes came from all
+    /// clients together.
+    fn count_replies(&mut self, received: usize, lacks_replies: bool) -> usize {
+        let dialect = if lacks_replies {
+            Dialect::Unknown
+        } else {
+            Dialect::Resp2
+        };
+        let messages = self.session.entry().take_messages();
+        self.sink.sent.extend_from_slice(&messages);
+        let mut replies = Replies::new(&self.sink.sent, dialect);
+        let mut count = 0;
+        while let Some(reply) = replies.next() {
+            match reply {
+                Ok(length) => {
+                    let most = REPLY_BYTES_MAX + REPLY_BYTES_PER_BYTE * received;
+                    assert!(length <= most, "a reply of {length} bytes");
+                    count += 1;
+                }
+                Err(problem) => panic!("{problem}"),
+            }
+        }
+        count
+    }
+}
+
+/// The places in the statistics of a command and, if it is a container, of its subcommands. They
+/// are the same in every server.
+fn indices_of(full_name: &str) -> &'static [usize] {
+    static INDICES: OnceLock<Vec<(String, Vec<usize>)>> = OnceLock::new();
+    let all = INDICES.get_or_init(|| {
+        let mut commands = Commands::builtin();
+        commands.number();
+        let names = UNREPEATABLE.iter().chain(&UNCOUNTABLE);
+        names
+            .map(|&name| {
+                let container = format!("{name}|");
+                let meant = commands.all().filter(|command| {
+                    command.full_name() == name || command.full_name().starts_with(&container)
+                });
+                (name.to_owned(), meant.map(Command::index).collect())
+            })
+            .collect()
+    });
+    let found = all.iter().find(|(name, _)| name == full_name);
+    found.map_or(&[], |(_, indices)| indices)
+}
+
+/// Turns for a piece without a byte.
+const TURNS_MAX: usize = 8;
+
+/// The longest reply to tell what respool is: `COMMAND DOCS`.
+const REPLY_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a reply for each that a client ever sent: `MONITOR` writes four for one.
+const REPLY_BYTES_PER_BYTE: usize = 16;

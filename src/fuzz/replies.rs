@@ -1,0 +1,265 @@
+//! A strict reader of replies: what it takes, every client does.
+
+/// Reads whole replies, as a peer that remembers which protocol it has asked for.
+pub(super) struct Replies<'a> {
+    rest: &'a [u8],
+    dialect: Dialect,
+}
+
+/// What a reply may be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Resp2,
+    Resp3,
+    /// Either: the reply that told of a change may have been left out.
+    Unknown,
+}
+
+/// A reply, as far as anybody here looks at it.
+#[derive(Debug)]
+enum Value<'a> {
+    Simple(&'a [u8]),
+    Bulk(&'a [u8]),
+    Integer(i64),
+    Items(Vec<Value<'a>>),
+    Other,
+}
+
+impl Value<'_> {
+    /// What the reply to HELLO says of the protocol; `None` for every other reply.
+    fn proto(&self) -> Option<i64> {
+        let Self::Items(items) = self else {
+            return None;
+        };
+        match items[..] {
+            [
+                Value::Bulk(b"server"),
+                _,
+                _,
+                _,
+                Value::Bulk(b"proto"),
+                Value::Integer(proto),
+                ..,
+            ] => Some(proto),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Replies<'a> {
+    pub(super) fn new(bytes: &'a [u8], dialect: Dialect) -> Self {
+        Self {
+            rest: bytes,
+            dialect,
+        }
+    }
+
+    /// Reads the next reply. Gives how many bytes it has; `None` when there is none left.
+    pub(super) fn next(&mut self) -> Option<Result<usize, String>> {
+        let before = self.rest;
+        if before.is_empty() {
+            return None;
+        }
+        // The reply to HELLO is the first in the protocol that it asks for.
+        let must_be_hello = self.dialect == Dialect::Resp2 && before[0] == b'%';
+        if must_be_hello {
+            self.dialect = Dialect::Resp3;
+        }
+        let length = match self.value(0) {
+            Ok(value) if !self.follow(&value) && must_be_hello => Err("a map in RESP2".into()),
+            Ok(_) => Ok(before.len() - self.rest.len()),
+            Err(what) => {
+                let at = before.len() - self.rest.len();
+                let shown = &before[..before.len().min(at + 100)];
+                Err(format!(
+                    "{what}, {:?}, behind {at} bytes of {}",
+                    self.dialect,
+                    shown.escape_ascii()
+                ))
+            }
+        };
+        Some(length)
+    }
+
+    /// Speaks as the reply says, if it is to HELLO or RESET. Gives whether it is to HELLO.
+    fn follow(&mut self, value: &Value<'_>) -> bool {
+        let told = match value {
+            Value::Simple(b"RESET") => Some(Dialect::Resp2),
+            value => match value.proto() {
+                Some(2) => Some(Dialect::Resp2),
+                Some(_) => Some(Dialect::Resp3),
+                None => None,
+            },
+        };
+        if let Some(told) = told
+            && self.dialect != Dialect::Unknown
+        {
+            self.dialect = told;
+        }
+        value.proto().is_some()
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value<'a>, String> {
+        if depth > DEPTH_MAX {
+            return Err("too deep".into());
+        }
+        let kind = *self.rest.first().ok_or("an item is missing")?;
+        if !self.knows(kind, depth) {
+            return Err(format!("no kind of reply: {}", kind.escape_ascii()));
+        }
+        self.rest = &self.rest[1..];
+        let line = self.line()?;
+        match kind {
+            b'+' => Ok(Value::Simple(line)),
+            b'-' => error(line),
+            b':' => Ok(Value::Integer(integer(line)?)),
+            b'$' | b'=' if line == b"-1" && kind == b'$' => self.null(),
+            b'*' if line == b"-1" => self.null(),
+            b'$' => Ok(Value::Bulk(self.blob(line)?)),
+            b'=' => match self.blob(line)? {
+                [b't', b'x', b't', b':', ..] => Ok(Value::Other),
+                _ => Err("a text of no kind".into()),
+            },
+            b'_' if line.is_empty() => Ok(Value::Other),
+            b'#' if matches!(line, b"t" | b"f") => Ok(Value::Other),
+            b'%' => self.items(2 * count(line)?, depth),
+            b'*' | b'~' | b'>' => self.items(count(line)?, depth),
+            _ => Err(format!("no value: {}", line.escape_ascii())),
+        }
+    }
+
+    fn knows(&self, kind: u8, depth: usize) -> bool {
+        match kind {
+            b'+' | b'-' | b':' | b'$' | b'*' => true,
+            b'_' | b'#' | b'=' | b'%' | b'~' => self.dialect != Dialect::Resp2,
+            b'>' => self.dialect != Dialect::Resp2 && depth == 0,
+            _ => false,
+        }
+    }
+
+    /// What RESP2 has for nothing.
+    fn null(&self) -> Result<Value<'a>, String> {
+        match self.dialect {
+            Dialect::Resp3 => Err("a length of -1".into()),
+            Dialect::Resp2 | Dialect::Unknown => Ok(Value::Other),
+        }
+    }
+
+    fn line(&mut self) -> Result<&'a [u8], String> {
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let length = self.rest.iter().position(is_end).ok_or("no line end")?;
+        let (line, rest) = self.rest.split_at(length);
+        self.rest = rest.strip_prefix(b"\r\n").ok_or("half a line end")?;
+        Ok(line)
+    }
+
+    fn blob(&mut self, length: &[u8]) -> Result<&'a [u8], String> {
+        let length = count(length)?;
+        let blob = self.rest.get(..length).ok_or("too short")?;
+        self.rest = self.rest[length..]
+            .strip_prefix(b"\r\n")
+            .ok_or("too long")?;
+        Ok(blob)
+    }
+
+    fn items(&mut self, count: usize, depth: usize) -> Result<Value<'a>, String> {
+        let items: Result<_, _> = (0..count).map(|_| self.value(depth + 1)).collect();
+        Ok(Value::Items(items?))
+    }
+}
+
+/// An error begins with its code, in capitals.
+fn error(line: &[u8]) -> Result<Value<'static>, String> {
+    let code = line.split(|&byte| byte == b' ').next().unwrap_or(line);
+    if code.is_empty() || !code.iter().all(u8::is_ascii_uppercase) {
+        return Err(format!("an error without a code: {}", line.escape_ascii()));
+    }
+    Ok(Value::Other)
+}
+
+/// Decimal as there is only one way to write it.
+fn integer(text: &[u8]) -> Result<i64, String> {
+    let value = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    value
+        .filter(|value: &i64| value.to_string().as_bytes() == text)
+        .ok_or_else(|| format!("no integer: {}", text.escape_ascii()))
+}
+
+fn count(text: &[u8]) -> Result<usize, String> {
+    usize::try_from(integer(text)?).map_err(|_| "a negative length".into())
+}
+
+/// No reply of ours has more aggregates in each other: `COMMAND DOCS`.
+const DEPTH_MAX: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &str, dialect: Dialect) -> Result<Vec<usize>, String> {
+        let mut replies = Replies::new(bytes.as_bytes(), dialect);
+        std::iter::from_fn(|| replies.next()).collect()
+    }
+
+    #[test]
+    fn whole_replies_are_taken_and_measured() {
+        let both = "+OK\r\n-ERR no\r\n:-5\r\n$2\r\n\r\n\r\n*2\r\n:1\r\n*0\r\n";
+        for dialect in [Dialect::Resp2, Dialect::Resp3, Dialect::Unknown] {
+            assert_eq!(read(both, dialect), Ok(vec![5, 9, 5, 8, 12]));
+        }
+        assert_eq!(read("$-1\r\n*-1\r\n", Dialect::Resp2), Ok(vec![5, 5]));
+        let new = "_\r\n#t\r\n=5\r\ntxt:a\r\n%1\r\n:1\r\n_\r\n~0\r\n>1\r\n:1\r\n";
+        assert_eq!(read(new, Dialect::Resp3), Ok(vec![3, 4, 11, 11, 4, 8]));
+    }
+
+    #[test]
+    fn whatever_else_comes_is_not() {
+        for bytes in [
+            "x",
+            "+OK",
+            "+OK\r",
+            "+OK\n",
+            "+O\rK\r\n",
+            "-\r\n",
+            "-no code\r\n",
+            ":\r\n",
+            ":01\r\n",
+            ":+1\r\n",
+            "$3\r\nab\r\n",
+            "$1\r\nab\r\n",
+            "$-2\r\n",
+            "*1\r\n",
+            "*-2\r\n",
+            ",1.5\r\n",
+            "#x\r\n",
+            "=3\r\nabc\r\n",
+            "*1\r\n>0\r\n",
+        ] {
+            assert!(read(bytes, Dialect::Unknown).is_err(), "{bytes:?}");
+        }
+        let deep = |depth| "*1\r\n".repeat(depth) + ":1\r\n";
+        assert!(read(&deep(DEPTH_MAX), Dialect::Resp2).is_ok());
+        assert!(read(&deep(DEPTH_MAX + 1), Dialect::Resp2).is_err());
+        assert!(read("_\r\n", Dialect::Resp2).is_err());
+        assert!(read("$-1\r\n", Dialect::Resp3).is_err());
+    }
+
+    #[test]
+    fn the_reply_to_hello_and_reset_says_what_comes_next() {
+        let hello = |opening: &str, proto: u8| {
+            format!(
+                "{opening}$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$1\r\n7\r\n$5\r\nproto\r\n\
+                 :{proto}\r\n$7\r\nmodules\r\n*0\r\n"
+            )
+        };
+        let read = |bytes: &str, dialect| read(bytes, dialect).is_ok();
+        // The reply to HELLO is in the protocol that it asks for.
+        let resp3 = hello("%4\r\n", 3);
+        assert!(read(&format!("{resp3}_\r\n"), Dialect::Resp2));
+        assert!(!read("%0\r\n", Dialect::Resp2));
+        let resp2 = hello("*8\r\n", 2);
+        assert!(read(&format!("{resp2}$-1\r\n"), Dialect::Resp3));
+        assert!(!read(&format!("{resp2}_\r\n"), Dialect::Resp3));
+        assert!(!read("+RESET\r\n_\r\n", Dialect::Resp3));
+    }
+}
