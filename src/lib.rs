@@ -42,10 +42,11 @@
 //! | 8 write | `connection.rs` | one write for a batch | 64 KiB and one reply |
 //! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 3 s behind our end |
 //!
-//! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `crew.rs` (the
-//! threads), `deadlines.rs` (the clock), `facts/` (what commands may know of the server and of other
-//! clients), `host.rs` (what the program around the server does), `listen.rs`, `open_files.rs`,
-//! `server.rs` (wiring, start and stop), `config/`.
+//! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `closed.rs` (why
+//! it ends), `crew.rs` (the threads), `deadlines.rs` (the clock), `facts/` (what commands may know of
+//! the server and of other clients), `host.rs` (what the program around the server does), `listen.rs`,
+//! `open_files.rs`, `server.rs` (wiring, start and stop), `settings.rs` (directives that are read while
+//! serving), `config/`.
 //!
 //! # What holds throughout
 //!
