@@ -206,31 +206,32 @@ impl Client {
             let late = deadlines.find(|&&(_, since_s, limit_s)| is_over(since_s, limit_s));
             late.map(|&(deadline, ..)| deadline)
         };
-        match &self.leaving {
-            Some(leaving) if leaving.sending_ended => {
+        match (&self.leaving, &self.held) {
+            (Some(leaving), _) if leaving.sending_ended => {
                 first_of(&[(Deadline::Farewell, leaving.since_s, FAREWELL_S_MAX)])
             }
-            Some(_) => first_of(&[(Deadline::Farewell, active_at_s, OWED_S_MAX)]),
+            (Some(_), _) => first_of(&[(Deadline::Farewell, active_at_s, OWED_S_MAX)]),
             // It is woken when there is room, so it was active when it last took something.
-            None if self.connection.owes() => {
+            (None, _) if self.connection.owes() => {
                 first_of(&[(Deadline::Write, active_at_s, timeouts.write_s)])
             }
             // As in Redis, neither who waits by our word is idle, nor who only listens.
-            None if entry.has(flag::PAUSED) => None,
-            None if let Some(held) = &self.held => first_of(&[
+            (None, _) if entry.has(flag::PAUSED) => None,
+            (None, Some(held)) => first_of(&[
                 (Deadline::Request, held.since_s, timeouts.request_s),
                 (Deadline::Idle, active_at_s, timeouts.idle_s),
             ]),
-            None if self.session.listens() => None,
-            None if entry.command.load(Ordering::Relaxed) == NO_COMMAND
-                && !self.connection.has_read() =>
+            (None, None) if self.session.listens() => None,
+            (None, None)
+                if entry.command.load(Ordering::Relaxed) == NO_COMMAND
+                    && !self.connection.has_read() =>
             {
                 first_of(&[
                     (Deadline::FirstByte, entry.came_at_s, timeouts.first_byte_s),
                     (Deadline::Idle, active_at_s, timeouts.idle_s),
                 ])
             }
-            None => first_of(&[(Deadline::Idle, active_at_s, timeouts.idle_s)]),
+            (None, None) => first_of(&[(Deadline::Idle, active_at_s, timeouts.idle_s)]),
         }
     }
 }
