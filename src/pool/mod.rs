@@ -113,7 +113,7 @@ impl Pool {
         }
     }
 
-    /// To be called before a handler that may block: sees to it that somebody else watches the
+    /// To be called before a handler that may take long: sees to it that somebody else watches the
     /// quiet clients and takes from the queue, if anybody is free to.
     pub(crate) fn hand_over(&self) {
         fence(Ordering::SeqCst);
