@@ -14,7 +14,7 @@ use crate::command::{Command, Refusal};
 use crate::facts::Facts;
 use crate::facts::pause;
 use crate::facts::stats::Tally;
-use crate::resp::{Limits, Parser, Protocol, ProtocolError, Reply, Request};
+use crate::resp::{Limits, Parser, Protocol, ProtocolError, Replied, Reply, Request};
 use crate::session::{Ending, Session, gate};
 
 /// The requests that one read brought, on their way through the commands.
@@ -196,30 +196,31 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
             self.around.hand_over();
         }
         let tally = &self.tally.commands[index];
-        if self.facts.is_attentive() || command.times(tally.calls.get()) {
-            self.run_closely(command, request);
+        let replied = if self.facts.is_attentive() || command.times(tally.calls.get()) {
+            self.run_closely(command, request)
         } else {
             let reply = self.output.reply(self.session.protocol());
-            let _ = command.run(self.session, request, reply);
-        }
+            command.run(self.session, request, reply)
+        };
         tally.calls.add(1);
-        if self.output.is_error() {
+        if let Some(error) = replied.error_in(&self.output.bytes) {
             tally.failed.add(1);
-            self.tally.count_error(self.output.last());
+            self.tally.count_error(error);
         }
     }
 
     /// Runs a command, looks at the clock before and behind it, and tells those who want to know.
     #[cold]
-    fn run_closely(&mut self, command: &Command, request: &Request<'_>) {
+    fn run_closely(&mut self, command: &Command, request: &Request<'_>) -> Replied {
         let start = Instant::now();
         let reply = self.output.reply(self.session.protocol());
-        let _ = command.run(self.session, request, reply);
+        let replied = command.run(self.session, request, reply);
         let took = start.elapsed();
         let tally = &self.tally.commands[command.index()];
         tally.time(took, self.facts.keeps_durations());
         self.facts
             .note(command, request, self.session.entry(), took);
+        replied
     }
 
     /// Whether these gates are open after all: the password was taken away since the client came,
@@ -232,11 +233,13 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     #[cold]
     fn refuse(&mut self, refusal: Refusal<'_>, request: &Request<'_>) {
         let reply = self.output.reply(self.session.protocol());
-        let _ = refusal.tell(self.session, request, reply);
+        let replied = refusal.tell(self.session, request, reply);
         if let Some(command) = refusal.command() {
             self.tally.commands[command.index()].rejected.add(1);
         }
-        self.tally.count_error(self.output.last());
+        if let Some(error) = replied.error_in(&self.output.bytes) {
+            self.tally.count_error(error);
+        }
     }
 
     #[cold]
@@ -282,16 +285,6 @@ impl Output {
     pub(crate) fn reply(&mut self, protocol: Protocol) -> Reply<'_> {
         self.reply_start = self.bytes.len();
         Reply::new(&mut self.bytes, protocol)
-    }
-
-    /// The last reply.
-    fn last(&self) -> &[u8] {
-        &self.bytes[self.reply_start..]
-    }
-
-    /// Whether the last reply is an error.
-    fn is_error(&self) -> bool {
-        self.last().first() == Some(&b'-')
     }
 
     /// Cuts the last reply off.

@@ -1,6 +1,7 @@
 //! A socket and what is still to be sent on it: bytes only, no command and no protocol.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -91,11 +92,24 @@ impl Connection {
             return Ok(true);
         }
         let sent = unless_blocked(|| self.socket.write(bytes));
-        if let Ok(sent) = sent {
-            self.unsent.extend_from_slice(&bytes[sent.unwrap_or(0)..]);
+        match sent {
+            Ok(Some(sent)) if sent == bytes.len() => {}
+            Ok(sent) => self.keep(bytes, sent.unwrap_or(0)),
+            Err(_) => {}
         }
         bytes.clear();
         sent.map(|_| !self.owes())
+    }
+
+    /// Keeps the bytes that the socket did not take: a few are copied, so that they keep no large
+    /// buffer; where they are most of it, it is kept itself.
+    fn keep(&mut self, bytes: &mut Vec<u8>, sent: usize) {
+        if bytes.len() - sent > bytes.capacity() / 2 {
+            self.unsent = mem::take(bytes);
+            self.sent = sent;
+        } else {
+            self.unsent.extend_from_slice(&bytes[sent..]);
+        }
     }
 
     /// Sends what is owed. Gives whether nothing is owed any more.

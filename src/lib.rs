@@ -88,6 +88,6 @@ mod worker;
 pub use command::{Arity, Command, Commands};
 pub use config::Config;
 pub use host::Host;
-pub use resp::{Items, Protocol, Replied, Reply, Request};
+pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
 pub use server::{Drained, ReconfigureError, Server, ServerHandle, StartError};
 pub use session::Session;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Arity, Commands, Holds, NOT_AN_INTEGER, argument, is, syntax_error, wrong_arguments};
+use super::{Arity, Commands, Holds, argument, is, syntax_error, wrong_arguments};
 use crate::facts::register::{Entry, NO_COMMAND, Sentence, flag};
 use crate::facts::{Facts, pause};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
@@ -324,8 +324,8 @@ fn unblock(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied 
         (4, _) => return reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
         _ => return wrong_arguments("CLIENT", request, reply),
     }
-    match parse_integer(argument(request, 1)) {
-        Some(_) => reply.integer(0),
-        None => reply.error(NOT_AN_INTEGER),
+    match request.integer(1) {
+        Ok(_) => reply.integer(0),
+        Err(error) => reply.error(error.to_string()),
     }
 }

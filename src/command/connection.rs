@@ -156,19 +156,14 @@ fn is_right(session: &Session, user: Option<&[u8]>, password: Option<&[u8]>) -> 
 
 /// `SELECT index`: there are the 16 databases that Redis has by default, all of them empty.
 fn select(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let Some(index) = parse_integer(argument(request, 0)) else {
-        return reply.error("ERR value is not an integer or out of range");
-    };
-    if i32::try_from(index).is_err() {
-        return reply
-            .error("ERR value is out of range, value must between -2147483648 and 2147483647");
-    }
-    match u8::try_from(index) {
-        Ok(index) if index < DATABASES => {
-            session.set_database(index);
+    match request.integer_in(0, i32::MIN.into()..=i32::MAX.into()) {
+        Ok(index) if (0..DATABASES.into()).contains(&index) => {
+            // There are few of them.
+            session.set_database(index as u8);
             reply.simple("OK")
         }
-        _ => reply.error("ERR DB index is out of range"),
+        Ok(_) => reply.error("ERR DB index is out of range"),
+        Err(error) => reply.error(error.to_string()),
     }
 }
 

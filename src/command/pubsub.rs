@@ -113,7 +113,7 @@ fn unsubscribe_from(
 /// What was done, for which name, and how many subscriptions there are now.
 fn confirm(word: &str, name: Option<&[u8]>, session: &Session, reply: Reply<'_>) -> Replied {
     let count = session.subscriptions().map_or(0, Subscriptions::count);
-    reply.push(3, |items| {
+    reply.message(3, |items| {
         items.add(|item| item.bulk(word));
         items.add(|item| match name {
             Some(name) => item.bulk(name),

@@ -182,7 +182,7 @@ impl Channels {
                     Protocol::Resp3 => &mut resp3,
                 };
                 if bytes.is_empty() {
-                    let _ = Reply::new(bytes, protocol).push(words.len(), |items| {
+                    let _ = Reply::new(bytes, protocol).message(words.len(), |items| {
                         for word in words {
                             items.add(|item| item.bulk(word));
                         }

@@ -195,13 +195,12 @@ impl Tally {
         self.serves.store(0, Ordering::Relaxed);
     }
 
-    /// Counts an error reply: a line that begins with `-` and the error's code.
+    /// Counts an error reply by its code, with which its text begins.
     #[cold]
-    pub(crate) fn count_error(&self, line: &[u8]) {
-        let code = line.get(1..).unwrap_or_default();
-        let length = code.iter().take(ERROR_CODE_BYTES_MAX);
+    pub(crate) fn count_error(&self, text: &[u8]) {
+        let length = text.iter().take(ERROR_CODE_BYTES_MAX);
         let length = length.take_while(|byte| byte.is_ascii_graphic()).count();
-        let code = String::from_utf8_lossy(&code[..length]);
+        let code = String::from_utf8_lossy(&text[..length]);
         let mut errors = self.errors.lock();
         if let Some(count) = errors.get_mut(&*code) {
             *count += 1;
@@ -494,7 +493,7 @@ mod tests {
         let work = |times: u64| {
             tally.commands[0].calls.add(times);
             tally.commands[0].time(Duration::from_micros(3), true);
-            tally.count_error(b"-ERR no\r\n");
+            tally.count_error(b"ERR no\r\n");
             tally.reads.add(times);
         };
         work(5);
@@ -514,14 +513,14 @@ mod tests {
     fn errors_are_counted_by_their_codes_and_not_by_more_of_them_than_128() {
         let stats = Stats::new(0);
         let tally = stats.new_tally(0);
-        tally.count_error(b"-ERR one\r\n");
-        tally.count_error(b"-ERR two\r\n");
-        tally.count_error(b"-NOAUTH\r\n");
+        tally.count_error(b"ERR one\r\n");
+        tally.count_error(b"ERR two\r\n");
+        tally.count_error(b"NOAUTH\r\n");
         let errors = stats.totals().errors;
         assert_eq!(errors.get("ERR"), Some(&2));
         assert_eq!(errors.get("NOAUTH"), Some(&1));
         for number in 0..1000 {
-            tally.count_error(format!("-CODE{number} x\r\n").as_bytes());
+            tally.count_error(format!("CODE{number} x\r\n").as_bytes());
         }
         assert_eq!(stats.totals().errors.len(), ERROR_CODES_MAX);
     }

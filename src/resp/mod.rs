@@ -6,6 +6,7 @@
 //! what comes out never depends on how the bytes were cut, and a NUL in a header is a mistake like
 //! any other and no reason to wait.
 
+mod argument;
 mod inline;
 mod integer;
 pub(crate) mod limits;
@@ -16,8 +17,9 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+pub use argument::ArgumentError;
 pub(crate) use integer::parse as parse_integer;
 pub(crate) use limits::Limits;
-pub use reply::{Items, Protocol, Replied, Reply};
+pub use reply::{BulkWriter, Items, Protocol, Replied, Reply};
 pub use request::Request;
 pub(crate) use request::{Parser, ProtocolError};

@@ -5,6 +5,8 @@
 //! Redis sends in its place (`addReplyNull`, `addReplyVerbatim`, … in `src/networking.c`).
 
 use std::fmt;
+use std::io;
+use std::ops::Range;
 
 use super::integer;
 use super::request::ProtocolError;
@@ -42,7 +44,22 @@ impl fmt::Debug for Reply<'_> {
 /// Proof that a request was answered.
 #[derive(Debug)]
 #[must_use = "a handler gives this back"]
-pub struct Replied(());
+pub struct Replied {
+    /// Where the text of an error begins in the output; beyond it if the reply is none.
+    error_at: usize,
+}
+
+const NOT_AN_ERROR: Replied = Replied {
+    error_at: usize::MAX,
+};
+
+impl Replied {
+    /// The text of the error that the reply is, up to the end of `out`; `None` if it is none.
+    #[inline]
+    pub(crate) fn error_in<'a>(&self, out: &'a [u8]) -> Option<&'a [u8]> {
+        out.get(self.error_at..)
+    }
+}
 
 impl<'a> Reply<'a> {
     /// The reply is appended to `out`.
@@ -65,7 +82,24 @@ impl<'a> Reply<'a> {
     /// An error: `-CODE text`. `text` begins with its code in capitals (`ERR`, `NOAUTH`, …), by
     /// which clients tell errors apart. CR and LF, which would end it early, are sent as blanks.
     pub fn error(self, text: impl AsRef<[u8]>) -> Replied {
-        self.line(b'-', text.as_ref())
+        let error_at = self.out.len() + 1;
+        let Replied { .. } = self.line(b'-', text.as_ref());
+        Replied { error_at }
+    }
+
+    /// An error whose text may have any bytes, line ends included: RESP3's bulk error. In RESP2 it
+    /// is an [error](Self::error), CR and LF as blanks.
+    pub fn bulk_error(self, text: impl AsRef<[u8]>) -> Replied {
+        let text = text.as_ref();
+        match self.protocol {
+            Protocol::Resp2 => self.error(text),
+            Protocol::Resp3 => {
+                let Self { out, protocol } = self;
+                let Replied { .. } = Reply::new(out, protocol).blob(b'!', &[], text);
+                let error_at = out.len() - text.len() - 2;
+                Replied { error_at }
+            }
+        }
     }
 
     /// An integer: `:value`.
@@ -78,12 +112,33 @@ impl<'a> Reply<'a> {
         self.blob(b'$', &[], bytes.as_ref())
     }
 
+    /// A bulk string of `length` bytes that `fill` writes to where they are sent from: what is put
+    /// together, or read from a file, need not be in memory as a whole before.
+    ///
+    /// # Panics
+    ///
+    /// If `fill` writes fewer. (It cannot write more.)
+    pub fn bulk_with(self, length: usize, fill: impl FnOnce(&mut BulkWriter<'_>)) -> Replied {
+        let Self { out, protocol } = self;
+        let header = Reply::new(out, protocol).header(b'$', count_as_sent(length));
+        // Bytes that are promised and do not come would be a reason not to take room for all.
+        out.reserve(length.min(RESERVED_BYTES_MAX));
+        let mut writer = BulkWriter { out, left: length };
+        fill(&mut writer);
+        let left = writer.left;
+        assert!(left == 0, "a bulk string lacks {left} of its bytes");
+        out.extend_from_slice(b"\r\n");
+        header
+    }
+
     /// A text for a person: RESP3's verbatim string of the kind `txt`; a bulk string in RESP2.
     pub fn verbatim(self, text: impl AsRef<[u8]>) -> Replied {
-        match self.protocol {
-            Protocol::Resp2 => self.bulk(text),
-            Protocol::Resp3 => self.blob(b'=', b"txt:", text.as_ref()),
-        }
+        self.verbatim_as(b"txt:", text.as_ref())
+    }
+
+    /// A text in Markdown: RESP3's verbatim string of the kind `mkd`; a bulk string in RESP2.
+    pub fn markdown(self, text: impl AsRef<[u8]>) -> Replied {
+        self.verbatim_as(b"mkd:", text.as_ref())
     }
 
     /// Nothing where there could be something; RESP2 has a bulk string of length -1 for it.
@@ -103,6 +158,55 @@ impl<'a> Reply<'a> {
             (Protocol::Resp3, true) => self.raw(b"#t\r\n"),
             (Protocol::Resp3, false) => self.raw(b"#f\r\n"),
         }
+    }
+
+    /// A floating-point number, in as few digits as tell it from every other; a bulk string in
+    /// RESP2. The infinite ones are `inf` and `-inf`, what is no number is `nan`.
+    pub fn double(self, value: f64) -> Replied {
+        let text = double_text(value);
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => self.line(b',', text.as_bytes()),
+        }
+    }
+
+    /// An integer that may have more than 64 bits, given in decimal digits, with `-` in front of
+    /// them if it is negative; a bulk string in RESP2.
+    ///
+    /// # Panics
+    ///
+    /// If `digits` is no such number.
+    pub fn big_number(self, digits: &str) -> Replied {
+        let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+        assert!(
+            !magnitude.is_empty() && magnitude.bytes().all(|byte| byte.is_ascii_digit()),
+            "a big number is decimal digits, and not {digits:?}"
+        );
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits),
+            Protocol::Resp3 => self.line(b'(', digits.as_bytes()),
+        }
+    }
+
+    /// Says something about the reply that is still owed: RESP3's attribute of `count` pairs. In
+    /// RESP2 nothing is sent and `fill` is not called.
+    ///
+    /// # Panics
+    ///
+    /// If `fill` gives more or fewer than twice `count` replies.
+    pub fn attribute(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
+        self.in_front(b'|', count, 2 * count, fill)
+    }
+
+    /// Sends something beside the reply that is still owed: RESP3's push of `count` items, of which
+    /// the first is a bulk string that says what kind of message it is. In RESP2, whose clients
+    /// would take it for the reply, nothing is sent and `fill` is not called.
+    ///
+    /// # Panics
+    ///
+    /// If `fill` gives more or fewer than `count`.
+    pub fn push(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
+        self.in_front(b'>', count, count, fill)
     }
 
     /// An array of `count` items, each of them a reply.
@@ -139,12 +243,12 @@ impl<'a> Reply<'a> {
         self.aggregate(kind, count, count, fill)
     }
 
-    /// What comes without having been asked for: RESP3's push of `count` items; an array in RESP2.
+    /// What a subscriber is sent: RESP3's push of `count` items; an array in RESP2.
     ///
     /// # Panics
     ///
     /// If `fill` gives more or fewer.
-    pub(crate) fn push(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
+    pub(crate) fn message(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         let kind = match self.protocol {
             Protocol::Resp2 => b'*',
             Protocol::Resp3 => b'>',
@@ -162,7 +266,7 @@ impl<'a> Reply<'a> {
     pub(crate) fn several(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         let Self { out, protocol } = self;
         fill_items(out, protocol, count, fill);
-        Replied(())
+        NOT_AN_ERROR
     }
 
     /// What a peer is told that does not speak RESP.
@@ -180,9 +284,31 @@ impl<'a> Reply<'a> {
         fill: impl FnOnce(&mut Items<'_>),
     ) -> Replied {
         let Self { out, protocol } = self;
-        let header = Reply::new(out, protocol).header(kind, length(count));
+        let header = Reply::new(out, protocol).header(kind, count_as_sent(count));
         fill_items(out, protocol, left, fill);
         header
+    }
+
+    /// An aggregate in front of the reply, which only RESP3 knows.
+    fn in_front(
+        self,
+        kind: u8,
+        count: usize,
+        left: usize,
+        fill: impl FnOnce(&mut Items<'_>),
+    ) -> Self {
+        let Self { out, protocol } = self;
+        if protocol == Protocol::Resp3 {
+            let Replied { .. } = Reply::new(out, protocol).aggregate(kind, count, left, fill);
+        }
+        Self { out, protocol }
+    }
+
+    fn verbatim_as(self, kind: &[u8], text: &[u8]) -> Replied {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => self.blob(b'=', kind, text),
+        }
     }
 
     fn null_as(self, resp2: &[u8]) -> Replied {
@@ -194,7 +320,8 @@ impl<'a> Reply<'a> {
 
     fn blob(self, kind: u8, prefix: &[u8], bytes: &[u8]) -> Replied {
         let Self { out, protocol } = self;
-        let header = Reply::new(out, protocol).header(kind, length(prefix.len() + bytes.len()));
+        let header =
+            Reply::new(out, protocol).header(kind, count_as_sent(prefix.len() + bytes.len()));
         out.extend_from_slice(prefix);
         out.extend_from_slice(bytes);
         out.extend_from_slice(b"\r\n");
@@ -209,7 +336,7 @@ impl<'a> Reply<'a> {
 
     fn raw(self, bytes: &[u8]) -> Replied {
         self.out.extend_from_slice(bytes);
-        Replied(())
+        NOT_AN_ERROR
     }
 
     // Only where it is inlined does the compiler see the literal, and that it is one line: that is
@@ -232,7 +359,7 @@ impl<'a> Reply<'a> {
             self.out.extend(text.iter().map(blank));
         }
         self.out.extend_from_slice(b"\r\n");
-        Replied(())
+        NOT_AN_ERROR
     }
 }
 
@@ -269,7 +396,7 @@ impl Items<'_> {
     pub fn add(&mut self, reply: impl FnOnce(Reply<'_>) -> Replied) {
         assert!(self.left > 0, "an aggregate has an item too many");
         self.left -= 1;
-        let Replied(()) = reply(Reply::new(self.out, self.protocol));
+        let Replied { .. } = reply(Reply::new(self.out, self.protocol));
     }
 
     /// Gives the next two items: a key as a bulk string, and its value.
@@ -283,10 +410,58 @@ impl Items<'_> {
     }
 }
 
+/// The bytes of a bulk string, to be written in order.
+#[derive(Debug)]
+pub struct BulkWriter<'a> {
+    out: &'a mut Vec<u8>,
+    left: usize,
+}
+
+impl BulkWriter<'_> {
+    /// How many bytes are still to be written.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left
+    }
+}
+
+/// Takes no more bytes than are left, and so gives 0 behind the last: `write_all` then fails.
+impl io::Write for BulkWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = &bytes[..bytes.len().min(self.left)];
+        self.out.extend_from_slice(taken);
+        self.left -= taken.len();
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// No slice is longer than `i64::MAX`.
-fn length(count: usize) -> i64 {
+fn count_as_sent(count: usize) -> i64 {
     count as i64
 }
+
+/// As Redis 7.2 and later write it, where digits suffice; beyond, with an exponent.
+fn double_text(value: f64) -> String {
+    let magnitude = value.abs();
+    if value.is_nan() {
+        "nan".into()
+    } else if magnitude == 0.0 || magnitude.is_infinite() || PLAIN_DOUBLES.contains(&magnitude) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// Numbers that are written without an exponent: those that 17 digits show all of, and small ones
+/// with a few zeros in front.
+const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
+
+/// Room that is taken for a bulk string before any of it is there.
+const RESERVED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Whether `text` holds neither CR nor LF. Of a literal, the compiler knows the answer.
 const fn is_one_line(text: &[u8]) -> bool {
@@ -306,11 +481,13 @@ const fn is_one_line(text: &[u8]) -> bool {
     reason = "the method itself is of one lifetime, and so does not fit"
 )]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn bytes(protocol: Protocol, reply: impl FnOnce(Reply<'_>) -> Replied) -> String {
         let mut out = Vec::new();
-        let Replied(()) = reply(Reply::new(&mut out, protocol));
+        let Replied { .. } = reply(Reply::new(&mut out, protocol));
         out.escape_ascii().to_string()
     }
 
@@ -358,6 +535,16 @@ mod tests {
             r"$2\r\nhi\r\n",
             r"=6\r\ntxt:hi\r\n",
         );
+        assert_encodings(
+            |reply| reply.markdown("*hi*"),
+            r"$4\r\n*hi*\r\n",
+            r"=8\r\nmkd:*hi*\r\n",
+        );
+        assert_encodings(
+            |reply| reply.bulk_error("ERR a\r\nb"),
+            r"-ERR a  b\r\n",
+            r"!8\r\nERR a\r\nb\r\n",
+        );
         let pair = |items: &mut Items<'_>| {
             items.pair("k", |value| value.null());
         };
@@ -372,7 +559,7 @@ mod tests {
             r"~2\r\n$1\r\nk\r\n_\r\n",
         );
         assert_encodings(
-            |reply| reply.push(2, pair),
+            |reply| reply.message(2, pair),
             r"*2\r\n$1\r\nk\r\n$-1\r\n",
             r">2\r\n$1\r\nk\r\n_\r\n",
         );
@@ -381,6 +568,102 @@ mod tests {
             r"$1\r\nk\r\n$-1\r\n",
             r"$1\r\nk\r\n_\r\n",
         );
+    }
+
+    #[test]
+    fn a_number_is_written_in_as_few_digits_as_tell_it_from_every_other() {
+        for (value, text) in [
+            (0.1, "0.1"),
+            (-2.5, "-2.5"),
+            (3.0, "3"),
+            (-0.0, "-0"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e17"),
+            (0.00001, "0.00001"),
+            (0.000_001, "1e-6"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+        ] {
+            assert_encodings(
+                |reply| reply.double(value),
+                &format!(r"${}\r\n{text}\r\n", text.len()),
+                &format!(r",{text}\r\n"),
+            );
+        }
+        let digits = "-3492890328409238509324850943850943825024385";
+        assert_encodings(
+            |reply| reply.big_number(digits),
+            &format!(r"$44\r\n{digits}\r\n"),
+            &format!(r"({digits}\r\n"),
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "is decimal digits")]
+    fn a_big_number_of_something_else_is_a_panic() {
+        bytes(Protocol::Resp3, |reply| reply.big_number("1\r\n"));
+    }
+
+    #[test]
+    fn what_stands_in_front_of_a_reply_is_left_out_where_it_would_be_taken_for_one() {
+        let pair = |items: &mut Items<'_>| items.pair("k", |value| value.integer(1));
+        assert_encodings(
+            |reply| reply.attribute(1, pair).null(),
+            r"$-1\r\n",
+            r"|1\r\n$1\r\nk\r\n:1\r\n_\r\n",
+        );
+        assert_encodings(
+            |reply| reply.push(2, pair).simple("OK"),
+            r"+OK\r\n",
+            r">2\r\n$1\r\nk\r\n:1\r\n+OK\r\n",
+        );
+    }
+
+    #[test]
+    fn a_bulk_string_can_be_written_to_where_it_is_sent_from() {
+        let write = |length| {
+            move |reply: Reply<'_>| {
+                reply.bulk_with(length, |bulk| {
+                    write!(bulk, "half").expect("there is room");
+                    assert_eq!(bulk.left(), length - 4);
+                    let _ = write!(bulk, " and more than fits");
+                })
+            }
+        };
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            assert_eq!(bytes(protocol, write(8)), r"$8\r\nhalf and\r\n");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "lacks 1 of its bytes")]
+    fn a_bulk_string_that_is_too_short_is_a_panic() {
+        bytes(Protocol::Resp2, |reply| reply.bulk_with(1, |_| ()));
+    }
+
+    #[test]
+    fn an_error_is_known_for_one_and_where_its_text_begins() {
+        let text_of = |protocol, reply: &dyn Fn(Reply<'_>) -> Replied| {
+            let mut out = b"+before\r\n".to_vec();
+            let replied = reply(Reply::new(&mut out, protocol));
+            let text = replied.error_in(&out);
+            text.map(|text| text.escape_ascii().to_string())
+        };
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            let error = text_of(protocol, &|reply| {
+                reply.attribute(0, |_| ()).error("NO way")
+            });
+            assert_eq!(error.as_deref(), Some(r"NO way\r\n"));
+            let bulk_error = text_of(protocol, &|reply| reply.bulk_error("NO way"));
+            assert_eq!(bulk_error.as_deref(), Some(r"NO way\r\n"));
+            assert_eq!(text_of(protocol, &|reply| reply.simple("-NO")), None);
+            let error_within = text_of(protocol, &|reply| {
+                reply.array(1, |items| items.add(|item| item.error("NO way")))
+            });
+            assert_eq!(error_within, None);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{Limits, Parser, Protocol, ProtocolError, Reply};
 type Said = (Vec<Words>, Option<ProtocolError>);
 
 /// A bulk length that a small stream can reach.
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     bulk_bytes_max: 32,
     request_bytes_max: REQUEST_BYTES_MAX,
     unauthenticated: false,
