@@ -31,6 +31,8 @@ pub(crate) enum Closed {
     Sentenced(Sentence),
     /// It did not read its replies, and more of them waited than may.
     OutputLimit,
+    /// The program around the server did not let it in, and told it so in these words.
+    TurnedAway(String),
 }
 
 /// What a client had a time for.
@@ -77,13 +79,14 @@ impl Closed {
     }
 
     /// The last words to a peer that could take a reply for another, or wait for one in vain.
-    pub(crate) fn last_words(&self) -> Option<&'static str> {
+    pub(crate) fn last_words(&self) -> Option<&str> {
         match self {
             Self::Refused(refused) => Some(refused.text()),
             Self::Late(Deadline::FirstByte) => Some("ERR no request came in time"),
             Self::Late(Deadline::Request) => {
                 Some("ERR the rest of the request did not come in time")
             }
+            Self::TurnedAway(words) => Some(words),
             _ => None,
         }
     }
@@ -112,12 +115,18 @@ impl Closed {
             Self::Sentenced(Sentence::SlowReader) => 16,
             Self::Sentenced(Sentence::Evicted) => 17,
             Self::OutputLimit => 18,
+            Self::TurnedAway(_) => 20,
         }
+    }
+
+    /// As INFO names it.
+    pub(crate) fn name(&self) -> &'static str {
+        NAMES[self.index()]
     }
 }
 
 /// The reasons as INFO names them.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 21] = [
     "peer_left",
     "connection_failed",
     "quit",
@@ -138,6 +147,7 @@ pub(crate) const NAMES: [&str; 20] = [
     "evicted",
     "output_limit",
     "query_buffer_limit",
+    "refused_by_program",
 ];
 
 impl Refused {
@@ -171,6 +181,7 @@ impl fmt::Display for Closed {
         let text = match self {
             Self::Protocol(error) => return write!(f, "protocol error: {error}"),
             Self::Io(error) => return write!(f, "{error}"),
+            Self::TurnedAway(words) => return write!(f, "the program refused it: {words}"),
             Self::PeerLeft => "the peer left",
             Self::Quit => "it asked to be closed",
             Self::Http => "it spoke HTTP",
@@ -239,6 +250,7 @@ mod tests {
             Closed::Sentenced(Sentence::Evicted),
             Closed::OutputLimit,
             Closed::Protocol(ProtocolError::TooBigRequest),
+            Closed::TurnedAway("ERR no".into()),
         ];
         let indices: Vec<_> = reasons.iter().map(Closed::index).collect();
         assert_eq!(indices, (0..NAMES.len()).collect::<Vec<_>>());

@@ -63,6 +63,7 @@
 //! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
 
 mod acceptor;
+mod background;
 mod batch;
 mod client;
 mod closed;
@@ -75,6 +76,7 @@ mod facts;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod hooks;
 mod host;
 mod listen;
 mod open_files;
@@ -83,11 +85,14 @@ mod resp;
 mod server;
 mod session;
 mod settings;
+mod states;
 mod worker;
 
+pub use background::Background;
 pub use command::{Arity, Command, Commands};
 pub use config::Config;
+pub use hooks::Departure;
 pub use host::Host;
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
-pub use server::{Drained, ReconfigureError, Server, ServerHandle, StartError};
+pub use server::{Drained, ReconfigureError, Server, ServerHandle, StartError, Stats};
 pub use session::Session;

@@ -1,7 +1,7 @@
 //! Listening sockets, with the options that their connections inherit.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use mio::net::TcpListener;
@@ -34,6 +34,25 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError
     Ok(listeners)
 }
 
+/// Takes over sockets that listen already.
+pub(crate) fn adopt_all(
+    listeners: Vec<std::net::TcpListener>,
+    config: &Config,
+) -> Result<Vec<TcpListener>, StartError> {
+    if listeners.is_empty() {
+        return Err(StartError::NoListener);
+    }
+    let adopt = |listener: std::net::TcpListener| {
+        // One that has no address does not listen, and the next call says so.
+        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let address = listener.local_addr().unwrap_or(unknown);
+        prepare(&listener, config)
+            .map(|()| TcpListener::from_std(listener))
+            .map_err(|error| StartError::Listen { address, error })
+    };
+    listeners.into_iter().map(adopt).collect()
+}
+
 fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -46,14 +65,20 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     }
     // Otherwise a restart within a minute finds the port taken by connections that are no more.
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    // Both hold for every connection accepted here: on Linux and on the BSDs they are inherited.
-    socket.set_tcp_nodelay(true)?;
-    set_keepalive(&socket, config.tcp_keepalive_s)?;
+    prepare(&socket, config)?;
     socket.bind(&address.into())?;
     // At most 65,535, by the configuration.
     socket.listen(config.tcp_backlog as i32)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Sets what every listener needs.
+fn prepare<'a>(socket: impl Into<SockRef<'a>>, config: &Config) -> io::Result<()> {
+    let socket = socket.into();
+    socket.set_nonblocking(true)?;
+    // Both hold for every connection accepted here: on Linux and on the BSDs they are inherited.
+    socket.set_tcp_nodelay(true)?;
+    set_keepalive(socket, config.tcp_keepalive_s)
 }
 
 /// Has the kernel probe connections that were silent for `keepalive_s` seconds (0: never) as Redis

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::Waker;
+use mio::net::TcpListener;
 use parking_lot::{Condvar, Mutex};
 
 use crate::acceptor::{Acceptor, Door};
@@ -22,6 +23,7 @@ use crate::deadlines::Clock;
 use crate::facts::Facts;
 use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
 use crate::facts::register::{Sentence, flag};
+use crate::hooks::{Departure, Hooks};
 use crate::host::Host;
 use crate::pool::Pool;
 use crate::session::Session;
@@ -52,6 +54,26 @@ pub struct Drained {
     pub cut: usize,
 }
 
+/// What a server has done since it started. `INFO` tells more, and counts from the last
+/// `CONFIG RESETSTAT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Clients that are connected now.
+    pub clients: usize,
+    /// Connections accepted, those included that were refused.
+    pub connections: u64,
+    /// Connections refused by `maxclients`, `maxclients-per-address`, `protected-mode`, or for want
+    /// of a descriptor.
+    pub refused: u64,
+    /// Requests that were answered by a command's handler.
+    pub requests: u64,
+    /// Bytes of requests.
+    pub bytes_read: u64,
+    /// Bytes of replies.
+    pub bytes_sent: u64,
+}
+
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -71,6 +93,9 @@ pub enum StartError {
     /// The limit on open files leaves no room for a single client.
     #[error("the limit on open files is too low: {0}")]
     OpenFiles(#[source] io::Error),
+    /// There was none in what the server was given.
+    #[error("there is no listener")]
+    NoListener,
     /// The system refuses what waiting for events needs.
     #[error("cannot set up polling: {0}")]
     Poll(#[source] io::Error),
@@ -106,10 +131,37 @@ impl Server {
     /// # Errors
     ///
     /// A [`StartError`] says what the system refused.
-    pub fn bind(mut config: Config, commands: Commands) -> Result<Self, StartError> {
-        let clients_max = open_files::make_room(config.maxclients, config.bind.len())
-            .map_err(StartError::OpenFiles)?;
-        let listeners = listen::listen_all(&config)?;
+    pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
+        let count = config.bind.len();
+        Self::with(config, commands, count, listen::listen_all)
+    }
+
+    /// As [`Self::bind`], on sockets that listen already: from systemd, from a process before this
+    /// one, or with options of their own. `config.bind`, `config.port` and `config.tcp_backlog` are
+    /// not looked at.
+    ///
+    /// # Errors
+    ///
+    /// A [`StartError`] says what the system refused.
+    pub fn from_listeners(
+        listeners: Vec<std::net::TcpListener>,
+        config: Config,
+        commands: Commands,
+    ) -> Result<Self, StartError> {
+        let count = listeners.len();
+        let listen = |config: &Config| listen::adopt_all(listeners, config);
+        Self::with(config, commands, count, listen)
+    }
+
+    fn with(
+        mut config: Config,
+        commands: Commands,
+        listeners: usize,
+        listen: impl FnOnce(&Config) -> Result<Vec<TcpListener>, StartError>,
+    ) -> Result<Self, StartError> {
+        let clients_max =
+            open_files::make_room(config.maxclients, listeners).map_err(StartError::OpenFiles)?;
+        let listeners = listen(&config)?;
         let local_addrs: Vec<_> = listeners
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
@@ -126,6 +178,7 @@ impl Server {
             crew: Crew::default(),
             settings: Settings::new(&config),
             host: OnceLock::new(),
+            hooks: Hooks::default(),
             rewriting: Mutex::new(()),
             clients_max,
             maxclients_at_start,
@@ -144,6 +197,36 @@ impl Server {
         })
     }
 
+    /// Has `hook` decide on every client that comes: `Err` turns it away, with that error line,
+    /// which begins with a code such as `ERR` or `DENIED`. What the session is to remember of the
+    /// client it can keep there.
+    ///
+    /// It runs on a worker before the client's first request is read, and may block as a handler
+    /// may. A client that `maxclients` or `protected-mode` refuses does not come this far. The first
+    /// hook stays.
+    #[must_use]
+    pub fn on_arrival(
+        self,
+        hook: impl Fn(&mut Session) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.shared.hooks.arrive.get_or_init(|| Box::new(hook));
+        self
+    }
+
+    /// Has `hook` called when a client has gone, once for each that was let in: it was sent all that
+    /// it was owed, or cannot be.
+    ///
+    /// It runs on whichever thread met the end, which may be one that watches over all clients, so
+    /// it has to return soon. The first hook stays.
+    #[must_use]
+    pub fn on_departure(
+        self,
+        hook: impl Fn(&mut Session, &Departure<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.shared.hooks.depart.get_or_init(|| Box::new(hook));
+        self
+    }
+
     /// Gives the server the program around it, for what CONFIG can do only by that. The first one
     /// stays.
     #[must_use]
@@ -152,7 +235,13 @@ impl Server {
         self
     }
 
-    /// The addresses that are listened on, with the port that the system chose if it was to.
+    /// The first address that is listened on, with the port that the system chose if it was to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addrs[0]
+    }
+
+    /// The addresses that are listened on, at least one, with the port that the system chose if it was to.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
@@ -180,9 +269,14 @@ impl Server {
     ///
     /// [`StartError::Thread`].
     pub fn serve(self) -> Result<Drained, StartError> {
+        Ok(self.start()?.wait())
+    }
+
+    /// Starts every thread.
+    pub(crate) fn start(self) -> Result<Started, StartError> {
         let Self { shared, door, .. } = self;
         let workers = shared.facts.config.lock().worker_count();
-        let _stop = StopsClock(&shared.clock);
+        let stops_clock = StopsClock(Arc::clone(&shared));
         let clock = Arc::clone(&shared);
         spawn("clock", move || deadlines::run(&clock))?;
         let acceptor = Acceptor::new(Arc::clone(&shared), door);
@@ -190,8 +284,26 @@ impl Server {
             .map_err(StartError::Thread)
             .and_then(|()| spawn("acceptor", move || acceptor.run()))
             .inspect_err(|_| shared.crew.dismiss(&shared.pool))?;
-        shared.wait_for_drain();
-        Ok(drain(&shared, acceptor))
+        Ok(Started {
+            shared,
+            acceptor,
+            _stops_clock: stops_clock,
+        })
+    }
+}
+
+/// A server whose threads run.
+pub(crate) struct Started {
+    shared: Arc<Shared>,
+    acceptor: thread::JoinHandle<()>,
+    _stops_clock: StopsClock,
+}
+
+impl Started {
+    /// Waits until a drain is wanted, and drains.
+    pub(crate) fn wait(self) -> Drained {
+        self.shared.wait_for_drain();
+        drain(&self.shared, self.acceptor)
     }
 }
 
@@ -215,18 +327,18 @@ fn warn_of_strangers(config: &Config, local_addrs: &[SocketAddr]) {
 }
 
 /// Ends the clock's thread when the server has stopped, or could not start.
-struct StopsClock<'a>(&'a Clock);
+struct StopsClock(Arc<Shared>);
 
-impl Drop for StopsClock<'_> {
+impl Drop for StopsClock {
     fn drop(&mut self) {
-        self.0.stop();
+        self.0.clock.stop();
     }
 }
 
-fn spawn(
+pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<thread::JoinHandle<()>, StartError> {
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<thread::JoinHandle<T>, StartError> {
     thread::Builder::new()
         .name(name.to_owned())
         .spawn(body)
@@ -281,6 +393,24 @@ impl ServerHandle {
         self.shared.crew.size()
     }
 
+    /// What the server has done since it started, and is doing.
+    ///
+    /// The workers count for themselves and are not stopped: the numbers belong together only as
+    /// far as nothing happens meanwhile.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let facts = &self.shared.facts;
+        let work = facts.stats.work_ever();
+        Stats {
+            clients: facts.clients.load(Ordering::Relaxed),
+            connections: facts.connections.ever(),
+            refused: facts.refused.ever(),
+            requests: work.requests,
+            bytes_read: work.bytes_read,
+            bytes_sent: work.bytes_sent,
+        }
+    }
+
     /// Gives the running server another configuration. It takes effect at once, the number of
     /// workers included; new settings of `tcp-keepalive` hold for new connections.
     ///
@@ -316,6 +446,7 @@ pub(crate) struct Shared {
     pub(crate) facts: Arc<Facts>,
     /// The program around the server, if it was given one.
     host: OnceLock<Box<dyn Host>>,
+    pub(crate) hooks: Hooks,
     /// Held while the configuration's file is rewritten.
     rewriting: Mutex<()>,
     /// Clients for whom there are descriptors and places.
@@ -389,10 +520,23 @@ impl Shared {
         Err(why)
     }
 
+    /// Has the program decide on a client that has come.
+    #[cold]
+    pub(crate) fn arrive(&self, session: &mut Session) -> Result<(), Closed> {
+        if self.hooks.arrive.get().is_some() {
+            self.pool.hand_over();
+        }
+        self.hooks.arrive(session)
+    }
+
     /// Counts a client out: it was sent all that it was owed, or is gone.
-    pub(crate) fn count_out(&self, session: &Session) {
+    pub(crate) fn count_out(&self, session: &mut Session, why: &Closed) {
         self.facts.register.remove(session.entry());
         self.facts.clients.fetch_sub(1, Ordering::Relaxed);
+        if self.hooks.depart.get().is_some() {
+            self.pool.hand_over();
+        }
+        self.hooks.depart(session, why);
     }
 
     /// Closes those for whom and from whom the most waits, until no more waits than may.
@@ -435,11 +579,15 @@ impl Shared {
     /// Closes a client: the end of it.
     pub(crate) fn close(&self, mut client: Box<Client>, why: &Closed) {
         self.stop_listening(&mut client.session);
-        if client.is_counted() {
-            self.count_out(&client.session);
+        let is_counted = client.is_counted();
+        let Client {
+            session, leaving, ..
+        } = &mut *client;
+        let why = leaving.as_ref().map_or(why, |leaving| &leaving.why);
+        if is_counted {
+            self.count_out(session, why);
         }
-        let why = client.leaving.as_ref().map_or(why, |leaving| &leaving.why);
-        self.facts.note_close(client.session.entry(), why);
+        self.facts.note_close(session.entry(), why);
         let place = client.place();
         drop(client);
         self.pool.free(place);

@@ -1,5 +1,6 @@
 //! What the server remembers of a client, and all of it that a command sees.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,8 +9,22 @@ use crate::facts::Facts;
 use crate::facts::channels::{Kind, Subscriptions};
 use crate::facts::register::{Entry, Said, flag};
 use crate::resp::Protocol;
+use crate::states::States;
 
-/// One client's session, from its accept to its close.
+/// One client's session, from its accept to its close: who it is, and what handlers remember of it.
+///
+/// ```
+/// # use respool::{Arity, Commands};
+/// #[derive(Default)]
+/// struct Visits(i64);
+///
+/// let mut commands = Commands::builtin();
+/// commands.register("VISIT", Arity::Exactly(1), |session, _, reply| {
+///     let Visits(count) = session.state_mut();
+///     *count += 1;
+///     reply.integer(*count)
+/// });
+/// ```
 #[derive(Debug)]
 pub struct Session {
     /// What others may know of the client. What is seldom looked at is kept only there.
@@ -22,6 +37,9 @@ pub struct Session {
     gates: u8,
     tracking: Option<Box<Tracking>>,
     subscriptions: Option<Box<Subscriptions>>,
+    states: States,
+    /// The program has let it in, or was not asked.
+    has_arrived: bool,
 }
 
 /// What a client has to pass before a command runs for it; most commands stop at both.
@@ -106,6 +124,8 @@ impl Session {
             gates,
             tracking: None,
             subscriptions: None,
+            states: States::default(),
+            has_arrived: false,
         }
     }
 
@@ -145,6 +165,41 @@ impl Session {
     #[must_use]
     pub fn database(&self) -> u8 {
         self.entry.database.load(Ordering::Relaxed)
+    }
+
+    /// What handlers keep of this client under the type `T`, if they do.
+    ///
+    /// A value is dropped when the client leaves, and when it says `RESET`; the drop is where to
+    /// clean up behind it. Each type has one value: keep types of your own here, and none of std's,
+    /// which others may use too.
+    #[must_use]
+    pub fn state<T: Any>(&self) -> Option<&T> {
+        self.states.get()
+    }
+
+    /// As [`Self::state`]. What is not there yet begins with the type's default.
+    pub fn state_mut<T: Any + Send + Default>(&mut self) -> &mut T {
+        self.states.get_mut_or_default()
+    }
+
+    /// Keeps `value` of this client: see [`Self::state`]. Gives what was kept of that type before.
+    pub fn set_state<T: Any + Send>(&mut self, value: T) -> Option<T> {
+        self.states.replace(value)
+    }
+
+    /// Forgets what handlers have kept.
+    pub(crate) fn forget_states(&mut self) {
+        self.states = States::default();
+    }
+
+    /// Whether the program has let the client in, or was not asked.
+    #[inline]
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.has_arrived
+    }
+
+    pub(crate) fn arrive(&mut self) {
+        self.has_arrived = true;
     }
 
     /// What is to be known of the server.
@@ -358,6 +413,7 @@ impl Session {
         let _ = self.set_protocol(Protocol::Resp2);
         self.set_database(0);
         self.replies = Replies::On;
+        self.forget_states();
         self.entry.say(|said| said.name = Box::default());
         self.entry.set(flag::NO_EVICT | flag::NO_TOUCH, false);
         self.set_gate(gate::PASSWORD, self.facts.wants_password());

@@ -180,6 +180,9 @@ impl Worker {
         budget: &mut Budget,
     ) -> Result<Pause, Closed> {
         let phase = self.shared.phase();
+        if !client.session.has_arrived() {
+            self.shared.arrive(&mut client.session)?;
+        }
         if !client.connection.flush()? {
             return Ok(Pause::Blocked);
         }
@@ -256,7 +259,7 @@ impl Worker {
     fn farewell(
         &mut self,
         connection: &mut Connection,
-        session: &Session,
+        session: &mut Session,
         leaving: &mut Leaving,
         budget: &mut Budget,
     ) -> Result<Pause, Closed> {
@@ -269,7 +272,7 @@ impl Worker {
         if !leaving.sending_ended {
             // First of all: who sees our end may come again at once, and must find room.
             if leaving.is_counted() {
-                self.shared.count_out(session);
+                self.shared.count_out(session, &leaving.why);
             }
             leaving.sending_ended = true;
             leaving.since_s = self.shared.facts.now_s();

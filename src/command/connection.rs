@@ -4,20 +4,18 @@ use constant_time_eq::constant_time_eq_32;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Arity, Command, Commands, Holds, OwnHandler, argument, syntax_error, wrong_number_of_arguments,
+    Arity, Commands, Holds, OwnHandler, argument, syntax_error, wrong_number_of_arguments,
 };
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::session::{InvalidName, NAME_BYTES_MAX, Session, gate};
 
 pub(super) fn register(commands: &mut Commands) {
     let (password, both) = (gate::PASSWORD, gate::PASSWORD | gate::SUBSCRIBED);
-    let short = |command: &mut Command| command.never_blocks();
-    short(
-        commands
-            .register_own("PING", Arity::AtLeast(1), ping)
-            .passes(gate::SUBSCRIBED),
-    );
-    short(commands.register_own("ECHO", Arity::Exactly(2), echo));
+    let ping = commands.register_own("PING", Arity::AtLeast(1), ping);
+    ping.is_short().passes(gate::SUBSCRIBED);
+    commands
+        .register_own("ECHO", Arity::Exactly(2), echo)
+        .is_short();
     // A pause holds up none of those by which a client comes to say CLIENT UNPAUSE, or leaves.
     for (name, arity, handler, passes) in [
         ("HELLO", Arity::AtLeast(1), hello as OwnHandler, password),

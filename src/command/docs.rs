@@ -66,6 +66,17 @@ impl Docs {
         self.flags.contains(&flag)
     }
 
+    /// Flags a command that is not respool's own. Of such, only these flags are known.
+    pub(super) fn add_flag(&mut self, flag: &str) {
+        let has = |other| other == flag || self.has_flag(other);
+        self.flags = match (has("write"), has("fast")) {
+            (true, true) => &["write", "fast"],
+            (true, false) => &["write"],
+            (false, true) => &["fast"],
+            (false, false) => &[],
+        };
+    }
+
     /// The ACL categories that it belongs to.
     pub(super) fn categories(&self) -> impl Iterator<Item = &'static str> {
         CATEGORIES

@@ -24,6 +24,12 @@ impl Arity {
             Self::AtLeast(count) => words >= count,
         }
     }
+
+    /// Whether a request of at least so many words can meet it, and only such ones do.
+    pub(super) fn admits_some_from(self, words: usize) -> bool {
+        let (Self::Exactly(count) | Self::AtLeast(count)) = self;
+        count >= words
+    }
 }
 
 /// What runs for a command: it answers `Request` by its `Reply`, and may note things in the
@@ -33,7 +39,7 @@ pub(super) type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Repli
 /// The handler of one of respool's own commands, which captures nothing.
 pub(super) type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied;
 
-/// An entry of the table.
+/// An entry of the table: what [`Commands::register`] gives, for more to be declared of it.
 pub struct Command {
     /// Its own name, as it was registered.
     pub(super) name: Box<[u8]>,
@@ -73,8 +79,22 @@ impl Command {
     ///
     /// Such a call is short, and to look at the clock would cost as much: one in 64 is timed, for
     /// the statistics of `INFO` and `LATENCY`, and for `SLOWLOG`.
-    pub fn never_blocks(&mut self) {
+    pub fn never_blocks(&mut self) -> &mut Self {
+        self.docs.add_flag("fast");
+        self.is_short()
+    }
+
+    /// As [`Self::never_blocks`], and what is documented of it stays.
+    pub(super) fn is_short(&mut self) -> &mut Self {
         self.is_short = true;
+        self
+    }
+
+    /// Declares that it changes something for other clients: then `CLIENT PAUSE … WRITE` holds its
+    /// requests up, too.
+    pub fn writes(&mut self) -> &mut Self {
+        self.docs.add_flag("write");
+        self.is_held_with(Holds::WithWrites)
     }
 
     /// Lets clients run it who have not passed these gates.
@@ -83,8 +103,14 @@ impl Command {
         self
     }
 
-    pub(super) fn is_held_with(&mut self, holds: Holds) {
+    pub(super) fn is_held_with(&mut self, holds: Holds) -> &mut Self {
         self.holds = holds;
+        self
+    }
+
+    /// Has it contain others.
+    pub(super) fn contain(&mut self) {
+        self.subcommands.prefix = format!("{}|", self.full_name);
     }
 
     pub(crate) fn index(&self) -> usize {
@@ -180,9 +206,11 @@ impl Command {
         (self.handler)(session, request, reply)
     }
 
-    /// Says in a line what the command does, for `COMMAND DOCS` and so for `help` in redis-cli.
-    pub fn describe(&mut self, summary: &'static str) {
+    /// Says in a line what the command does, for `COMMAND DOCS`, and of a subcommand for its
+    /// container's `HELP`.
+    pub fn describe(&mut self, summary: &'static str) -> &mut Self {
         self.docs.summary = summary;
+        self
     }
 
     /// Takes over what is documented of respool's own command of this name.

@@ -9,7 +9,7 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
 pub(super) fn register(commands: &mut Commands) {
-    let command = commands.container_and_command("COMMAND", Arity::AtLeast(1), info_of_all);
+    let command = commands.own_container_and_command("COMMAND", Arity::AtLeast(1), info_of_all);
     command.register_own("COUNT", Arity::Exactly(2), count);
     command.register_own("INFO", Arity::AtLeast(2), info);
     command.register_own("DOCS", Arity::AtLeast(2), docs);

@@ -28,9 +28,30 @@ pub use entry::{Arity, Command};
 use entry::{Holds, OwnHandler};
 pub(crate) use refusal::Refusal;
 use refusal::{QUOTED_BYTES_MAX, c_string, wrong_number_of_arguments, wrong_subcommand};
-use words::{NOT_AN_INTEGER, argument, help, is, syntax_error, wrong_arguments};
+use words::{NOT_AN_INTEGER, argument, help, is, list_subcommands, syntax_error, wrong_arguments};
 
 /// The commands that a server knows, by name; names are case-insensitive.
+///
+/// ```
+/// use respool::{Arity, Commands};
+///
+/// let mut commands = Commands::builtin();
+/// commands.remove("DEBUG");
+/// commands
+///     .register("DOUBLE", Arity::Exactly(2), |_session, request, reply| {
+///         match request.float(0) {
+///             Ok(number) => reply.double(2.0 * number),
+///             Err(error) => reply.error(error.to_string()),
+///         }
+///     })
+///     .describe("Gives twice a number")
+///     .never_blocks();
+/// let jobs = commands.container("JOB");
+/// jobs.register("STATE", Arity::Exactly(3), |_, request, reply| {
+///     // The subcommand's name is argument 0.
+///     reply.bulk(request.argument(1).unwrap_or_default())
+/// });
+/// ```
 #[derive(Debug, Default)]
 pub struct Commands {
     /// At each index the commands whose names have so many bytes. They are few, so to find a name
@@ -53,24 +74,50 @@ impl Commands {
         let mut commands = Self::empty();
         connection::register(&mut commands);
         introspection::register(&mut commands);
-        client::register(commands.container("CLIENT"));
-        config::register(commands.container("CONFIG"));
+        client::register(commands.own_container("CLIENT"));
+        config::register(commands.own_container("CONFIG"));
         server::register(&mut commands);
         pubsub::register(&mut commands);
-        acl::register(commands.container("ACL"));
-        slowlog::register(commands.container("SLOWLOG"));
-        latency::register(commands.container("LATENCY"));
+        acl::register(commands.own_container("ACL"));
+        slowlog::register(commands.own_container("SLOWLOG"));
+        latency::register(commands.own_container("LATENCY"));
         commands
     }
 
-    /// Adds the command `name`, or replaces it. The handler may block: while it does, the other
-    /// workers serve the other clients. What it needs to know it captures.
+    /// Adds the command `name`, or replaces it. A handler is a closure: what it needs to know it
+    /// captures, and what it is to remember of a client it keeps in the [`Session`].
+    ///
+    /// The handler may block: while it does, the other workers serve the other clients. Its worker
+    /// sees to that before each call; where the other workers sleep, that is a thread woken, some
+    /// microseconds of processor time. Handlers that never wait are spared it:
+    /// [`Command::never_blocks`]. As many clients as there are workers can be in handlers that
+    /// block; further ones wait, so have one worker more than handlers that block at a time.
+    ///
+    /// A handler that panics costs its client the connection, behind an error reply, and nobody
+    /// else anything.
+    ///
+    /// # Panics
+    ///
+    /// If nobody could call the command: the name is empty, or has a blank, a `|` or something
+    /// other than visible ASCII, or the arity does not count the name itself (and a container's).
     pub fn register(
         &mut self,
         name: &str,
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
     ) -> &mut Command {
+        assert!(
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() && byte != b'|'),
+            "a command's name is visible ASCII characters other than `|`, and not {name:?}"
+        );
+        let names = if self.prefix.is_empty() { 1 } else { 2 };
+        assert!(
+            arity.admits_some_from(names),
+            "an arity counts the names too, so that of {name} is at least {names}"
+        );
         self.add(Command {
             name: name.as_bytes().into(),
             full_name: format!("{}{}", self.prefix, name.to_ascii_lowercase()).into(),
@@ -85,6 +132,40 @@ impl Commands {
         })
     }
 
+    /// Adds a container, a command that only contains others, such as `CLIENT`. Gives the table of
+    /// its subcommands, whose arity counts the container's name too; their first argument proper is
+    /// the [`argument`](Request::argument) at index 1.
+    ///
+    /// It begins with the subcommand `HELP`, which lists them all. If there is a container of this
+    /// name, its table is given; a command of this name is replaced.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::register`].
+    pub fn container(&mut self, name: &str) -> &mut Self {
+        let is_container = |command: &Command| !command.subcommands.is_empty();
+        if !self.find(name.as_bytes()).is_some_and(is_container) {
+            let command = self.register(name, Arity::AtLeast(2), wrong_subcommand);
+            command.contain();
+            let help = command
+                .subcommands
+                .register("HELP", Arity::Exactly(2), list_subcommands);
+            help.describe("Prints this help").never_blocks();
+        }
+        let found = self.find_mut(name.as_bytes());
+        &mut found.expect("it is there, or was added above").subcommands
+    }
+
+    /// Leaves the command `name` out; a container with its subcommands. Gives whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let Some(commands) = self.by_length.get_mut(name.len()) else {
+            return false;
+        };
+        let before = commands.len();
+        commands.retain(|command| !command.is_named(name.as_bytes()));
+        commands.len() < before
+    }
+
     /// Adds one of respool's own commands.
     fn register_own(&mut self, name: &str, arity: Arity, handler: OwnHandler) -> &mut Command {
         let command = self.register(name, arity, handler);
@@ -92,23 +173,22 @@ impl Commands {
         command
     }
 
-    /// Adds a command that only contains others, such as `CLIENT`. Gives the table for those; their
-    /// arity counts the container's name too.
-    fn container(&mut self, name: &str) -> &mut Self {
+    /// Adds one of respool's own containers.
+    fn own_container(&mut self, name: &str) -> &mut Self {
         // It is never called: a request either names a subcommand, or has too few words.
-        self.container_and_command(name, Arity::AtLeast(2), wrong_subcommand)
+        self.own_container_and_command(name, Arity::AtLeast(2), wrong_subcommand)
     }
 
-    /// As [`Self::container`], for a container that is a command too: `handler` runs for a request
-    /// that names no subcommand.
-    fn container_and_command(
+    /// As [`Self::own_container`], for a container that is a command too: `handler` runs for a
+    /// request that names no subcommand.
+    fn own_container_and_command(
         &mut self,
         name: &str,
         arity: Arity,
         handler: OwnHandler,
     ) -> &mut Self {
         let container = self.register_own(name, arity, handler);
-        container.subcommands.prefix = format!("{}|", container.full_name);
+        container.contain();
         &mut container.subcommands
     }
 
@@ -198,6 +278,11 @@ impl Commands {
         let mut commands: Vec<_> = self.by_length.iter().flatten().collect();
         commands.sort_unstable_by_key(|command| &*command.full_name);
         commands
+    }
+
+    fn find_mut(&mut self, name: &[u8]) -> Option<&mut Command> {
+        let commands = self.by_length.get_mut(name.len())?;
+        commands.iter_mut().find(|command| command.is_named(name))
     }
 
     // On the way of every request, where the call costs as much as the search.

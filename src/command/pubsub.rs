@@ -23,7 +23,7 @@ pub(super) fn register(commands: &mut Commands) {
     commands
         .register_own("PUBLISH", Arity::Exactly(3), publish)
         .is_held_with(Holds::WithWrites);
-    let pubsub = commands.container("PUBSUB");
+    let pubsub = commands.own_container("PUBSUB");
     pubsub.register_own("CHANNELS", Arity::AtLeast(2), channels);
     pubsub.register_own("NUMSUB", Arity::AtLeast(2), numsub);
     pubsub.register_own("NUMPAT", Arity::Exactly(2), numpat);

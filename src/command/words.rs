@@ -2,6 +2,7 @@
 
 use super::refusal::{QUOTED_BYTES_MAX, c_string};
 use crate::resp::{Replied, Reply, Request};
+use crate::session::Session;
 
 /// The argument at `index`, which the command's arity says is there.
 pub(super) fn argument<'a>(request: &Request<'a>, index: usize) -> &'a [u8] {
@@ -21,12 +22,34 @@ pub(super) fn wrong_arguments(container: &str, request: &Request<'_>, reply: Rep
 }
 
 /// What a container's `HELP` answers: a line each.
-pub(super) fn help(lines: &[&str], reply: Reply<'_>) -> Replied {
+pub(super) fn help(lines: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
     reply.array(lines.len(), |items| {
         for line in lines {
-            items.add(|item| item.simple(line));
+            items.add(|item| item.simple(line.as_ref()));
         }
     })
+}
+
+/// What the container that the request names answers to `HELP`, as it was not written down: each
+/// subcommand, and what it says of itself.
+pub(super) fn list_subcommands(
+    session: &mut Session,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> Replied {
+    let container = session.facts().commands.find(request.name());
+    // It has been found once, or this would not run.
+    let subcommands = container.map(|container| container.subcommands.sorted());
+    let name = String::from_utf8_lossy(request.name()).to_ascii_uppercase();
+    let head = format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    let mut lines = vec![head];
+    for subcommand in subcommands.unwrap_or_default() {
+        lines.push(String::from_utf8_lossy(&subcommand.name).to_ascii_uppercase());
+        if !subcommand.docs.summary.is_empty() {
+            lines.push(format!("    {}.", subcommand.docs.summary));
+        }
+    }
+    help(&lines, reply)
 }
 
 /// Whether `word` is `name`, in any case.

@@ -112,6 +112,11 @@ impl Sum {
         self.ever.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Resets or not.
+    pub(crate) fn ever(&self) -> u64 {
+        self.ever.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn get(&self) -> u64 {
         let before = self.before_reset.load(Ordering::Relaxed);
         self.ever.load(Ordering::Relaxed).saturating_sub(before)

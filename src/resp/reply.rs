@@ -121,8 +121,7 @@ impl<'a> Reply<'a> {
     pub fn bulk_with(self, length: usize, fill: impl FnOnce(&mut BulkWriter<'_>)) -> Replied {
         let Self { out, protocol } = self;
         let header = Reply::new(out, protocol).header(b'$', count_as_sent(length));
-        // Bytes that are promised and do not come would be a reason not to take room for all.
-        out.reserve(length.min(RESERVED_BYTES_MAX));
+        out.reserve(length + 2);
         let mut writer = BulkWriter { out, left: length };
         fill(&mut writer);
         let left = writer.left;
@@ -459,9 +458,6 @@ fn double_text(value: f64) -> String {
 /// Numbers that are written without an exponent: those that 17 digits show all of, and small ones
 /// with a few zeros in front.
 const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
-
-/// Room that is taken for a bulk string before any of it is there.
-const RESERVED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Whether `text` holds neither CR nor LF. Of a literal, the compiler knows the answer.
 const fn is_one_line(text: &[u8]) -> bool {
