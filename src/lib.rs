@@ -62,6 +62,8 @@
 //!   line; the clock once in 64.
 //! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod acceptor;
 mod background;
 mod batch;

@@ -1,6 +1,8 @@
 //! The program: reads the configuration, starts the log and the server, obeys signals and decides
 //! the exit code. Nothing else prints; whatever serves clients is in the library.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 // In a folder of their own, apart from the modules of the library.
 #[path = "main/edit.rs"]
 mod edit;

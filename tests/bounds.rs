@@ -259,7 +259,6 @@ fn address_of_an_interface() -> Option<IpAddr> {
     (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
-#[expect(clippy::print_stderr, reason = "a test's output is its report")]
 fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }

@@ -71,7 +71,6 @@ impl Holds {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a test's output is its report")]
 fn report(text: &str) {
     eprintln!("{text}");
 }

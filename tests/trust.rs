@@ -64,7 +64,6 @@ const SIGTERMS: usize = 500;
 /// How long the soak takes if nothing else is said.
 const SOAK_S: u64 = 20 * 60;
 
-#[expect(clippy::print_stdout, reason = "its output is its report")]
 fn report(text: &str) {
     println!("{text}");
 }

@@ -102,7 +102,6 @@ pub(crate) fn end_by_sigterm(rounds: usize) {
 }
 
 /// Resets are allowed behind a whole reply, and worth to be known of: `--nocapture` shows them.
-#[expect(clippy::print_stderr, reason = "a test's output is its report")]
 fn report_ends(rounds: usize, clients: usize, resets: usize, longest: Duration) {
     eprintln!(
         "{rounds} times SIGTERM: no reply cut short, every exit code 0, the slowest end took \

@@ -2,7 +2,6 @@
 //!
 //! `cargo test --profile model -p respool-model`. An argument plays only the scenarios and bugs whose
 //! names contain it. `MODEL_FACTOR=10` draws ten times as many orders.
-#![expect(clippy::print_stdout, reason = "it reports")]
 
 use std::process::ExitCode;
 use std::sync::Mutex;

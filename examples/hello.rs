@@ -1,0 +1,32 @@
+//! One command of your own beside those that every server has.
+//!
+//! ```console
+//! $ cargo run --release --example hello
+//! redis-cli -p 6380 HELLO-WORLD
+//! ```
+
+use respool::{Arity, Commands, Config, Server, StartError};
+
+fn main() -> Result<(), StartError> {
+    let config = Config {
+        port: 6380,
+        ..Config::default()
+    };
+    let server = Server::bind(config, commands())?;
+    println!("redis-cli -p {} HELLO-WORLD", server.local_addr().port());
+    server.serve()?;
+    Ok(())
+}
+
+pub(crate) fn commands() -> Commands {
+    let mut commands = Commands::builtin();
+    commands
+        .register(
+            "HELLO-WORLD",
+            Arity::Exactly(1),
+            |_session, _request, reply| reply.simple("hello, world"),
+        )
+        .describe("Greets the world")
+        .never_blocks();
+    commands
+}
