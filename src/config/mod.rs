@@ -10,13 +10,11 @@
 //! | `keys.rs` | what follows from a row of it |
 //! | `value.rs` | what the type of a value must know |
 //! | `number.rs`, `text.rs`, `flag.rs` … | how one value is read, and what a mistake in it says |
-//! | `file.rs` | a file's text, and the line and column of a mistake in it |
-//! | `command_line.rs` | flags, help and the layers |
+//! | `sources/file.rs` | a file's text, and the line and column of a mistake in it |
+//! | `sources/command_line.rs` | flags, help and the layers |
 
 mod bind;
-mod command_line;
 mod debug_access;
-mod file;
 mod flag;
 mod keys;
 mod loglevel;
@@ -24,6 +22,7 @@ mod number;
 mod output_limits;
 mod percentile;
 mod settings;
+mod sources;
 mod text;
 mod value;
 
@@ -32,14 +31,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 pub use bind::{AddressError, BindAddress};
-pub use command_line::CommandLine;
 pub use debug_access::{DebugAccess, DebugAccessError};
-pub use file::ConfigError;
 pub(crate) use keys::{Change, Key};
 pub use loglevel::{LogLevel, LogLevelError};
 pub use output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
 pub use percentile::{Percentile, PercentileError};
 pub(crate) use settings::KEYS;
+pub use sources::{CommandLine, ConfigError};
 
 /// Everything an operator decides. The file, the command line and CONFIG SET enforce the ranges
 /// given here.

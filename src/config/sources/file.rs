@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::de::{self, DeTable, Deserializer};
 
-use super::Config;
-use super::keys::Key;
-use super::settings::{KEYS, Settings};
-use super::value::Form;
+use crate::config::settings::Settings;
+use crate::config::value::Form;
+use crate::config::{Config, KEYS, Key};
 
 /// Why there is no configuration. The operator is to blame; the text says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -651,5 +650,5 @@ mod tests {
         );
     }
 
-    const MANUAL: &str = include_str!("../../config/respool.toml");
+    const MANUAL: &str = include_str!("../../../config/respool.toml");
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::settings::{KEYS, Settings};
-use super::{Config, ConfigError, file};
+use super::{ConfigError, file};
+use crate::config::settings::Settings;
+use crate::config::{Config, KEYS};
 
 /// What the operator typed. It is kept while the server runs, because a reload reads the file again
 /// and lays the command line over it again.
@@ -181,7 +182,9 @@ mod tests {
             .term_width(80)
             .render_help()
             .to_string();
-        let manual: toml::Table = include_str!("../../config/respool.toml").parse().unwrap();
+        let manual: toml::Table = include_str!("../../../config/respool.toml")
+            .parse()
+            .unwrap();
         for (key, value) in &manual {
             let word = |value: &toml::Value| value.to_string().replace('"', "");
             let default = match value {
