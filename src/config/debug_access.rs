@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::value::{Form, Value, none_of};
+use super::value::{Kept, none_of};
 
 /// Who may use DEBUG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,22 +48,10 @@ impl fmt::Display for DebugAccess {
     }
 }
 
-impl Value for DebugAccess {
-    type Plain = Self;
-
-    const FORM: Form = Form::Text;
-
-    fn plain(self) -> Self {
-        self
-    }
-
-    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+impl Kept for DebugAccess {
+    fn reason() -> Cow<'static, str> {
         // The order is Redis's.
-        text.parse().map_err(|_| none_of(&["no", "yes", "local"]))
-    }
-
-    fn text(plain: &Self) -> String {
-        plain.to_string()
+        none_of(&["no", "yes", "local"])
     }
 }
 

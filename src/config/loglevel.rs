@@ -7,7 +7,7 @@ use std::str::FromStr;
 use log::LevelFilter;
 use serde::{Deserialize, Deserializer, de};
 
-use super::value::{Form, Value, none_of};
+use super::value::{Kept, none_of};
 
 /// How much is logged, in Redis's words, from everything to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,22 +57,9 @@ impl fmt::Display for LogLevel {
     }
 }
 
-impl Value for LogLevel {
-    type Plain = Self;
-
-    const FORM: Form = Form::Text;
-
-    fn plain(self) -> Self {
-        self
-    }
-
-    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
-        text.parse()
-            .map_err(|_| none_of(&["debug", "verbose", "notice", "warning", "nothing"]))
-    }
-
-    fn text(plain: &Self) -> String {
-        plain.to_string()
+impl Kept for LogLevel {
+    fn reason() -> Cow<'static, str> {
+        none_of(&["debug", "verbose", "notice", "warning", "nothing"])
     }
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, de};
 
 use super::number::{Bytes, Number};
-use super::value::{Form, Value};
+use super::value::{Kept, Value};
 
 /// Bytes that may wait for a client of each class. The class of Redis's replicas is read and
 /// forgotten: there are none.
@@ -96,22 +96,9 @@ impl fmt::Display for OutputLimits {
     }
 }
 
-impl Value for OutputLimits {
-    type Plain = Self;
-
-    const FORM: Form = Form::Text;
-
-    fn plain(self) -> Self {
-        self
-    }
-
-    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
-        text.parse()
-            .map_err(|OutputLimitsError| "Unrecognized client limit class".into())
-    }
-
-    fn text(limits: &Self) -> String {
-        limits.to_string()
+impl Kept for OutputLimits {
+    fn reason() -> Cow<'static, str> {
+        "Unrecognized client limit class".into()
     }
 }
 

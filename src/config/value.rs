@@ -2,6 +2,8 @@
 //! and every view of it written.
 
 use std::borrow::Cow;
+use std::fmt::Display;
+use std::str::FromStr;
 
 /// The value of a key: its range and its notations. The file reads it by `serde` and the command
 /// line by `FromStr`; the errors of both address the operator. CONFIG reads and writes it by what
@@ -23,6 +25,30 @@ pub(super) trait Value: Sized {
 
     /// As CONFIG GET shows it, and CONFIG SET takes it back.
     fn text(plain: &Self::Plain) -> String;
+}
+
+/// A value that a [`Config`](super::Config) keeps as it is, and that has one notation everywhere.
+pub(super) trait Kept: FromStr + Display {
+    /// Redis's reason why an argument of CONFIG SET cannot be the value.
+    fn reason() -> Cow<'static, str>;
+}
+
+impl<T: Kept> Value for T {
+    type Plain = Self;
+
+    const FORM: Form = Form::Text;
+
+    fn plain(self) -> Self {
+        self
+    }
+
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
+        text.parse().map_err(|_| T::reason())
+    }
+
+    fn text(value: &Self) -> String {
+        value.to_string()
+    }
 }
 
 /// How a file writes a value whose text is known.
