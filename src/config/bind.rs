@@ -6,10 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
-use super::value::{Form, Value};
+use super::value::Value;
 
 /// One address to listen on, written as in redis.conf: `127.0.0.1`, `::1`, `*` for every IPv4
 /// address, `::*` for every IPv6 address, and a `-` before any of these if the machine may lack it.
@@ -96,8 +93,6 @@ impl FromStr for BindAddresses {
 impl Value for BindAddresses {
     type Plain = Vec<BindAddress>;
 
-    const FORM: Form = Form::Texts;
-
     fn plain(self) -> Vec<BindAddress> {
         self.0
     }
@@ -110,56 +105,6 @@ impl Value for BindAddresses {
     fn text(list: &Self::Plain) -> String {
         let words: Vec<_> = list.iter().map(ToString::to_string).collect();
         words.join(" ")
-    }
-}
-
-impl<'de> Deserialize<'de> for BindAddresses {
-    /// Reads a string or an array of strings.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AddressesVisitor)
-    }
-}
-
-struct AddressesVisitor;
-
-impl<'de> Visitor<'de> for AddressesVisitor {
-    type Value = BindAddresses;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"addresses such as "127.0.0.1 -::1" or ["127.0.0.1", "-::1"]"#)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<BindAddresses, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<BindAddresses, A::Error> {
-        let mut list = Vec::new();
-        while let Some(address) = items.next_element()? {
-            list.push(address);
-        }
-        list.try_into().map_err(A::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for BindAddress {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(AddressVisitor)
-    }
-}
-
-/// A visitor, although a `String` would do, so that a mistake is found at its element of the array.
-struct AddressVisitor;
-
-impl Visitor<'_> for AddressVisitor {
-    type Value = BindAddress;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"an address such as "127.0.0.1""#)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<BindAddress, E> {
-        text.parse().map_err(E::custom)
     }
 }
 

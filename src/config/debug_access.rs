@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de};
-
 use super::value::{Kept, none_of};
 
 /// Who may use DEBUG.
@@ -52,14 +50,6 @@ impl Kept for DebugAccess {
     fn reason() -> Cow<'static, str> {
         // The order is Redis's.
         none_of(&["no", "yes", "local"])
-    }
-}
-
-impl<'de> Deserialize<'de> for DebugAccess {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
     }
 }
 

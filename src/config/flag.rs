@@ -1,17 +1,13 @@
 //! Yes or no.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
-
-use super::value::{Form, Value};
+use super::value::Value;
 
 /// `yes` or `no`, in any case, and in a file also `true` or `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Flag(bool);
+pub(super) struct Flag(pub(super) bool);
 
 /// The word is neither.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +31,6 @@ impl FromStr for Flag {
 impl Value for Flag {
     type Plain = bool;
 
-    const FORM: Form = Form::Flag;
-
     fn plain(self) -> bool {
         self.0
     }
@@ -48,29 +42,5 @@ impl Value for Flag {
 
     fn text(yes: &bool) -> String {
         if *yes { "yes" } else { "no" }.into()
-    }
-}
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FlagVisitor)
-    }
-}
-
-struct FlagVisitor;
-
-impl Visitor<'_> for FlagVisitor {
-    type Value = Flag;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"true or false, or "yes" or "no""#)
-    }
-
-    fn visit_bool<E: Error>(self, yes: bool) -> Result<Flag, E> {
-        Ok(Flag(yes))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
-        text.parse().map_err(E::custom)
     }
 }

@@ -1,11 +1,9 @@
 //! What follows from the table of keys (in `settings.rs`): one [`Key`] for each row, by which
-//! CONFIG gets and sets a value, and the fields of `Settings`, by which a file and the command line
-//! are read.
+//! CONFIG gets and sets a value. What a file and a command line need beside is in `sources/`.
 
 use std::borrow::Cow;
 
 use super::Config;
-use super::value::Form;
 
 /// A key of the configuration.
 #[derive(Debug)]
@@ -15,7 +13,6 @@ pub(crate) struct Key {
     pub(crate) change: Change,
     /// Whether its value must not come into a log.
     pub(crate) secret: bool,
-    pub(super) form: Form,
     pub(super) text: fn(&Config) -> String,
     pub(super) set: fn(&mut Config, &str) -> Result<(), Cow<'static, str>>,
     pub(super) same: fn(&Config, &Config) -> bool,
@@ -53,38 +50,17 @@ impl Key {
 
 /// Makes of the table's rows
 ///
-/// - `Settings`, whose derived readers know the file's and the command line's names, values and
-///   help;
-/// - `KEYS`, for everybody else, who needs neither serde nor clap.
+/// - `Settings`, for the file and the command line;
+/// - `KEYS`, for everybody else.
 macro_rules! keys {
     ($(
         $(#[$help:meta])*
         $name:literal sets $field:ident: $value:ty, shown as $shown:literal, changes $change:ident;
     )*) => {
-        /// What one source, the file or the command line, says about each key; `None` where it is
-        /// silent.
-        #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, clap::Args)]
-        #[serde(deny_unknown_fields)]
-        #[command(next_help_heading = "Keys of FILE, each with its (default)")]
-        pub(super) struct Settings {
-            $(
-                $(#[$help])*
-                #[serde(rename = $name)]
-                #[arg(long = $name, value_name = $shown)]
-                $field: Option<$value>,
-            )*
-        }
-
-        impl Settings {
-            /// Lays these settings over `config`: what they say wins, the rest stays.
-            pub(super) fn apply_to(self, config: &mut Config) {
-                $(
-                    if let Some(value) = self.$field {
-                        config.$field = value.plain();
-                    }
-                )*
-            }
-        }
+        $crate::config::sources::settings! {$(
+            $(#[$help])*
+            $name sets $field: $value, shown as $shown;
+        )*}
 
         /// Every key, in the order of the table.
         pub(crate) const KEYS: &[Key] = &[$(
@@ -92,7 +68,6 @@ macro_rules! keys {
                 name: $name,
                 change: Change::$change,
                 secret: <$value as Value>::SECRET,
-                form: <$value as Value>::FORM,
                 text: |config| <$value as Value>::text(&config.$field),
                 set: |config, text| {
                     config.$field = <$value as Value>::from_argument(text)?.plain();

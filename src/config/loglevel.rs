@@ -5,7 +5,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use log::LevelFilter;
-use serde::{Deserialize, Deserializer, de};
 
 use super::value::{Kept, none_of};
 
@@ -60,14 +59,6 @@ impl fmt::Display for LogLevel {
 impl Kept for LogLevel {
     fn reason() -> Cow<'static, str> {
         none_of(&["debug", "verbose", "notice", "warning", "nothing"])
-    }
-}
-
-impl<'de> Deserialize<'de> for LogLevel {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
     }
 }
 

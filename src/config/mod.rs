@@ -10,6 +10,7 @@
 //! | `keys.rs` | what follows from a row of it |
 //! | `value.rs` | what the type of a value must know |
 //! | `number.rs`, `text.rs`, `flag.rs` … | how one value is read, and what a mistake in it says |
+//! | `sources/notation.rs` | how a file says each value |
 //! | `sources/file.rs` | a file's text, and the line and column of a mistake in it |
 //! | `sources/command_line.rs` | flags, help and the layers |
 

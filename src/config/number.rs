@@ -6,9 +6,7 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de::Error};
-
-use super::value::{Form, Value};
+use super::value::Value;
 
 /// A whole number from `MIN` to `MAX`, counted in `U`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +71,7 @@ impl Unit for Bytes {
 
 impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> Number<T, MIN, MAX, U> {
     /// The number, unless it is out of range.
-    fn new(number: i64) -> Option<Self> {
+    pub(super) fn new(number: i64) -> Option<Self> {
         let value = T::try_from(number).ok()?;
         (MIN..=MAX).contains(&number).then_some(Self {
             value,
@@ -103,7 +101,7 @@ pub(super) struct NumberError {
 }
 
 impl NumberError {
-    fn new<U: Unit>(min: i64, max: i64) -> Self {
+    pub(super) fn new<U: Unit>(min: i64, max: i64) -> Self {
         let suffixes: Vec<_> = U::SUFFIXES.iter().map(|(name, _)| *name).collect();
         let suffixes = match suffixes.as_slice() {
             [] => String::new(),
@@ -126,30 +124,12 @@ impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> FromStr for Numbe
     }
 }
 
-impl<'de, T, const MIN: i64, const MAX: i64, U> Deserialize<'de> for Number<T, MIN, MAX, U>
-where
-    T: TryFrom<i64>,
-    U: Unit,
-{
-    /// Reads an integer or, if the unit has suffixes, a string.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match toml::Value::deserialize(deserializer) {
-            Ok(toml::Value::Integer(number)) => Self::new(number),
-            Ok(toml::Value::String(text)) if !U::SUFFIXES.is_empty() => Self::parse(&text),
-            _ => None,
-        }
-        .ok_or_else(|| D::Error::custom(NumberError::new::<U>(MIN, MAX)))
-    }
-}
-
 impl<T, const MIN: i64, const MAX: i64, U> Value for Number<T, MIN, MAX, U>
 where
     T: TryFrom<i64> + Display,
     U: Unit,
 {
     type Plain = T;
-
-    const FORM: Form = Form::Number;
 
     fn plain(self) -> T {
         self.value

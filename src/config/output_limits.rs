@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de};
-
 use super::number::{Bytes, Number};
 use super::value::{Kept, Value};
 
@@ -99,14 +97,6 @@ impl fmt::Display for OutputLimits {
 impl Kept for OutputLimits {
     fn reason() -> Cow<'static, str> {
         "Unrecognized client limit class".into()
-    }
-}
-
-impl<'de> Deserialize<'de> for OutputLimits {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
     }
 }
 

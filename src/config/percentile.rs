@@ -4,10 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
-use super::value::{Form, Value};
+use super::value::Value;
 
 /// A number from 0 to 100, rounded to six digits behind the point: Redis shows no more.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -114,8 +111,6 @@ impl FromStr for Percentiles {
 impl Value for Percentiles {
     type Plain = Vec<Percentile>;
 
-    const FORM: Form = Form::Numbers;
-
     fn plain(self) -> Vec<Percentile> {
         self.0
     }
@@ -137,60 +132,6 @@ impl Value for Percentiles {
     fn text(list: &Self::Plain) -> String {
         let words: Vec<_> = list.iter().map(ToString::to_string).collect();
         words.join(" ")
-    }
-}
-
-impl<'de> Deserialize<'de> for Percentiles {
-    /// Reads a string or an array of numbers.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PercentilesVisitor)
-    }
-}
-
-struct PercentilesVisitor;
-
-impl<'de> Visitor<'de> for PercentilesVisitor {
-    type Value = Percentiles;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"numbers such as [50, 99.9] or "50 99.9""#)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Percentiles, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Percentiles, A::Error> {
-        let mut list = Vec::new();
-        while let Some(percentile) = items.next_element()? {
-            list.push(percentile);
-        }
-        list.try_into().map_err(A::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Percentile {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PercentileVisitor)
-    }
-}
-
-struct PercentileVisitor;
-
-impl Visitor<'_> for PercentileVisitor {
-    type Value = Percentile;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number from 0 to 100")
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "not within the range")]
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Percentile, E> {
-        self.visit_f64(number as f64)
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Percentile, E> {
-        number.try_into().map_err(E::custom)
     }
 }
 

@@ -6,12 +6,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de};
-
-use super::value::{Form, Value};
+use super::value::Value;
 
 /// `logfile`: a path. Nothing means standard output, as in redis.conf.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LogFile(String);
 
 impl FromStr for LogFile {
@@ -24,8 +22,6 @@ impl FromStr for LogFile {
 
 impl Value for LogFile {
     type Plain = Option<PathBuf>;
-
-    const FORM: Form = Form::Text;
 
     fn plain(self) -> Option<PathBuf> {
         (!self.0.is_empty()).then(|| self.0.into())
@@ -65,8 +61,6 @@ impl FromStr for Password {
 impl Value for Password {
     type Plain = Option<String>;
 
-    const FORM: Form = Form::Text;
-
     const SECRET: bool = true;
 
     fn plain(self) -> Option<String> {
@@ -86,14 +80,6 @@ impl Value for Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password")
-    }
-}
-
-impl<'de> Deserialize<'de> for Password {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
     }
 }
 

@@ -5,15 +5,12 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// The value of a key: its range and its notations. The file reads it by `serde` and the command
-/// line by `FromStr`; the errors of both address the operator. CONFIG reads and writes it by what
-/// is here, and speaks as Redis does.
+/// The value of a key: its range and its notations. The command line reads it by `FromStr`, the
+/// file by `sources/notation.rs`; the errors of both address the operator. CONFIG reads and writes it
+/// by what is here, and speaks as Redis does.
 pub(super) trait Value: Sized {
     /// What a [`Config`](super::Config) keeps of it.
     type Plain;
-
-    /// How a file writes it.
-    const FORM: Form;
 
     /// Whether only who asks for it by CONFIG GET may see it.
     const SECRET: bool = false;
@@ -36,8 +33,6 @@ pub(super) trait Kept: FromStr + Display {
 impl<T: Kept> Value for T {
     type Plain = Self;
 
-    const FORM: Form = Form::Text;
-
     fn plain(self) -> Self {
         self
     }
@@ -48,28 +43,6 @@ impl<T: Kept> Value for T {
 
     fn text(value: &Self) -> String {
         value.to_string()
-    }
-}
-
-/// How a file writes a value whose text is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// `6379`
-    Number,
-    /// `"notice"`
-    Text,
-    /// `true` and `false` for `yes` and `no`
-    Flag,
-    /// `["127.0.0.1", "-::1"]` for `127.0.0.1 -::1`
-    Texts,
-    /// `[50, 99.9]` for `50 99.9`
-    Numbers,
-}
-
-impl Form {
-    /// Whether the value is as many words as there are.
-    pub(super) fn is_list(self) -> bool {
-        matches!(self, Self::Texts | Self::Numbers)
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::{ConfigError, file};
+use super::{ConfigError, file, forms};
+use crate::config::Config;
 use crate::config::settings::Settings;
-use crate::config::{Config, KEYS};
 
 /// What the operator typed. It is kept while the server runs, because a reload reads the file again
 /// and lays the command line over it again.
@@ -67,8 +67,8 @@ fn join_values(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut joined = Vec::new();
     while let Some(mut arg) = args.next() {
         let name = arg.to_str().and_then(|arg| arg.strip_prefix("--"));
-        let values_max = match KEYS.iter().find(|key| Some(key.name) == name) {
-            Some(key) if key.form.is_list() => usize::MAX,
+        let values_max = match forms().find(|(key, _)| Some(key.name) == name) {
+            Some((_, form)) if form.is_list() => usize::MAX,
             Some(_) => 1,
             None => 0,
         };

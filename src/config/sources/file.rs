@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::de::{self, DeTable, Deserializer};
 
+use super::forms;
+use super::notation::Form;
 use crate::config::settings::Settings;
-use crate::config::value::Form;
-use crate::config::{Config, KEYS, Key};
+use crate::config::{Config, KEYS};
 
 /// Why there is no configuration. The operator is to blame; the text says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -61,20 +62,19 @@ impl Config {
 
     /// The keys whose values are not those of `other`, each with its value as a file writes it.
     pub fn differences(&self, other: &Self) -> impl Iterator<Item = (&'static str, String)> {
-        KEYS.iter()
-            .filter(|key| !key.is_same(self, other))
-            .map(|key| (key.name, toml_value(key, self)))
+        forms()
+            .filter(|(key, _)| !key.is_same(self, other))
+            .map(|(key, form)| (key.name, in_toml(form, &key.text(self))))
     }
 }
 
-/// What stands behind the `=` of a key.
-fn toml_value(key: &Key, config: &Config) -> String {
-    let text = key.text(config);
+/// What stands behind the `=` of a key whose value has this text.
+fn in_toml(form: Form, text: &str) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let array = |words: Vec<String>| format!("[{}]", words.join(", "));
-    match key.form {
-        Form::Number => text,
-        Form::Text => quoted(&text),
+    match form {
+        Form::Number => text.to_owned(),
+        Form::Text => quoted(text),
         Form::Flag => (text == "yes").to_string(),
         Form::Texts => array(text.split_whitespace().map(quoted).collect()),
         Form::Numbers => array(text.split_whitespace().map(str::to_owned).collect()),
@@ -352,8 +352,8 @@ mod tests {
     #[test]
     fn a_value_is_written_as_in_the_manual() {
         let manual: toml::Table = MANUAL.parse().unwrap();
-        for key in KEYS {
-            let line = format!("key = {}", toml_value(key, &Config::default()));
+        for (key, form) in forms() {
+            let line = format!("key = {}", in_toml(form, &key.text(&Config::default())));
             let written: toml::Table = line.parse().unwrap();
             // Bytes are read with a unit and written without.
             let has_unit = [

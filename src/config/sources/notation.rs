@@ -1,0 +1,224 @@
+//! How each value stands in a file: all that serde is needed for.
+//!
+//! A value is judged while it is read, because only then is its place in the text known. So each
+//! has its own reader, and what a mistake is told comes from the value's own module.
+
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::config::bind::{BindAddress, BindAddresses};
+use crate::config::debug_access::DebugAccess;
+use crate::config::flag::Flag;
+use crate::config::loglevel::LogLevel;
+use crate::config::number::{Number, NumberError, Unit};
+use crate::config::output_limits::OutputLimits;
+use crate::config::percentile::{Percentile, Percentiles};
+use crate::config::text::{LogFile, Password};
+
+/// A value that a file can say.
+pub(in crate::config) trait Notation {
+    /// How a file writes it.
+    const FORM: Form;
+}
+
+/// How a file writes a value whose text is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) enum Form {
+    /// `6379`
+    Number,
+    /// `"notice"`
+    Text,
+    /// `true` and `false` for `yes` and `no`
+    Flag,
+    /// `["127.0.0.1", "-::1"]` for `127.0.0.1 -::1`
+    Texts,
+    /// `[50, 99.9]` for `50 99.9`
+    Numbers,
+}
+
+impl Form {
+    /// Whether the value is as many words as there are.
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Self::Texts | Self::Numbers)
+    }
+}
+
+/// Values that a file says as the command line does, but in quotes.
+macro_rules! texts {
+    ($($value:ty),*) => {$(
+        impl Notation for $value {
+            const FORM: Form = Form::Text;
+        }
+
+        impl<'de> Deserialize<'de> for $value {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+texts!(LogFile, Password, LogLevel, DebugAccess, OutputLimits);
+
+impl<T, const MIN: i64, const MAX: i64, U> Notation for Number<T, MIN, MAX, U> {
+    const FORM: Form = Form::Number;
+}
+
+impl<'de, T, const MIN: i64, const MAX: i64, U> Deserialize<'de> for Number<T, MIN, MAX, U>
+where
+    T: TryFrom<i64>,
+    U: Unit,
+{
+    /// Reads an integer or, if the unit has suffixes, a string.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer) {
+            Ok(toml::Value::Integer(number)) => Self::new(number),
+            Ok(toml::Value::String(text)) if !U::SUFFIXES.is_empty() => text.parse().ok(),
+            _ => None,
+        }
+        .ok_or_else(|| D::Error::custom(NumberError::new::<U>(MIN, MAX)))
+    }
+}
+
+impl Notation for Flag {
+    const FORM: Form = Form::Flag;
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FlagVisitor)
+    }
+}
+
+struct FlagVisitor;
+
+impl Visitor<'_> for FlagVisitor {
+    type Value = Flag;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"true or false, or "yes" or "no""#)
+    }
+
+    fn visit_bool<E: Error>(self, yes: bool) -> Result<Flag, E> {
+        Ok(Flag(yes))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+impl Notation for BindAddresses {
+    const FORM: Form = Form::Texts;
+}
+
+impl<'de> Deserialize<'de> for BindAddresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListVisitor::<_, BindAddress>::new(
+            r#"addresses such as "127.0.0.1 -::1" or ["127.0.0.1", "-::1"]"#,
+        ))
+    }
+}
+
+impl Notation for Percentiles {
+    const FORM: Form = Form::Numbers;
+}
+
+impl<'de> Deserialize<'de> for Percentiles {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListVisitor::<_, Percentile>::new(
+            r#"numbers such as [50, 99.9] or "50 99.9""#,
+        ))
+    }
+}
+
+/// Reads a list from a string of words or from an array of items.
+struct ListVisitor<List, Item> {
+    /// What a value of another type is told.
+    expected: &'static str,
+    list: PhantomData<(List, Item)>,
+}
+
+impl<List, Item> ListVisitor<List, Item> {
+    fn new(expected: &'static str) -> Self {
+        Self {
+            expected,
+            list: PhantomData,
+        }
+    }
+}
+
+impl<'de, List, Item> Visitor<'de> for ListVisitor<List, Item>
+where
+    List: FromStr<Err: Display> + TryFrom<Vec<Item>, Error: Display>,
+    Item: Deserialize<'de>,
+{
+    type Value = List;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<List, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<List, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        list.try_into().map_err(A::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for BindAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(AddressVisitor)
+    }
+}
+
+/// A visitor, although a `String` would do, so that a mistake is found at its element of the array.
+struct AddressVisitor;
+
+impl Visitor<'_> for AddressVisitor {
+    type Value = BindAddress;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"an address such as "127.0.0.1""#)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<BindAddress, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percentile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PercentileVisitor)
+    }
+}
+
+struct PercentileVisitor;
+
+impl Visitor<'_> for PercentileVisitor {
+    type Value = Percentile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number from 0 to 100")
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "not within the range")]
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Percentile, E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Percentile, E> {
+        number.try_into().map_err(E::custom)
+    }
+}
