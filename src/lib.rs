@@ -19,6 +19,10 @@
 //! A handler runs on a worker thread and may block: while it does, the other workers serve the
 //! other clients.
 //!
+//! The feature `cli`, which is on by default, holds what only the program needs: the configuration
+//! file, the command line, and the crates that read them or the program uses itself. With
+//! `default-features = false` the library is the same without them.
+//!
 //! # The way of a client
 //!
 //! ```text

@@ -57,6 +57,7 @@ macro_rules! keys {
         $(#[$help:meta])*
         $name:literal sets $field:ident: $value:ty, shown as $shown:literal, changes $change:ident;
     )*) => {
+        #[cfg(feature = "cli")]
         $crate::config::sources::settings! {$(
             $(#[$help])*
             $name sets $field: $value, shown as $shown;

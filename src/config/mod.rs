@@ -1,8 +1,8 @@
 //! The configuration: what every key means, and how it is read.
 //!
 //! [`Config`] is plain data. A program that embeds the server starts from [`Config::default`] and
-//! changes what it likes; the program `respool` has it from [`CommandLine`], which layers three
-//! sources: defaults < file < command line.
+//! changes what it likes; the program `respool` has it from `CommandLine`, which layers three
+//! sources: defaults < file < command line. The latter two are there with the feature `cli` only.
 //!
 //! | file | what it knows |
 //! |---|---|
@@ -23,6 +23,7 @@ mod number;
 mod output_limits;
 mod percentile;
 mod settings;
+#[cfg(feature = "cli")]
 mod sources;
 mod text;
 mod value;
@@ -38,6 +39,7 @@ pub use loglevel::{LogLevel, LogLevelError};
 pub use output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
 pub use percentile::{Percentile, PercentileError};
 pub(crate) use settings::KEYS;
+#[cfg(feature = "cli")]
 pub use sources::{CommandLine, ConfigError};
 
 /// Everything an operator decides. The file, the command line and CONFIG SET enforce the ranges

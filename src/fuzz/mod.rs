@@ -11,6 +11,7 @@
 //! | [`connection`] | the circumstances, the cuts, and what a client sends |
 //! | [`config`] | a configuration file, and perhaps behind a NUL another |
 
+#[cfg(feature = "cli")]
 mod config;
 mod connection;
 mod parser;
@@ -18,6 +19,7 @@ mod replies;
 #[cfg(test)]
 mod smoke;
 
+#[cfg(feature = "cli")]
 pub use config::config;
 pub use connection::connection;
 pub use parser::parser;

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{config, connection, parser};
+use super::{connection, parser};
 
 #[test]
 fn the_parser_holds_its_promises() {
@@ -20,8 +20,9 @@ fn a_connection_holds_its_promises() {
 }
 
 #[test]
+#[cfg(feature = "cli")]
 fn a_configuration_holds_its_promises() {
-    smoke("config", 30_000, config);
+    smoke("config", 30_000, super::config);
 }
 
 /// Tries every seed and `count` mutations, always the same.

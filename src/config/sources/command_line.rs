@@ -11,6 +11,8 @@ use crate::config::settings::Settings;
 
 /// What the operator typed. It is kept while the server runs, because a reload reads the file again
 /// and lays the command line over it again.
+///
+/// Needs the feature `cli`, which is on by default.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "respool",

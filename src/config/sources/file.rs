@@ -13,6 +13,8 @@ use crate::config::settings::Settings;
 use crate::config::{Config, KEYS};
 
 /// Why there is no configuration. The operator is to blame; the text says what to change.
+///
+/// Needs the feature `cli`, which is on by default.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -41,7 +43,7 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads a file of the keys that `config/respool.toml` explains; a key that it leaves out has
-    /// its default.
+    /// its default. Needs the feature `cli`.
     ///
     /// # Errors
     ///
@@ -61,6 +63,7 @@ impl Config {
     }
 
     /// The keys whose values are not those of `other`, each with its value as a file writes it.
+    /// Needs the feature `cli`.
     pub fn differences(&self, other: &Self) -> impl Iterator<Item = (&'static str, String)> {
         forms()
             .filter(|(key, _)| !key.is_same(self, other))

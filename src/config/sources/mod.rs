@@ -1,5 +1,5 @@
 //! Where the program has its configuration from, a file and the command line, and how a file says
-//! it: what only the program needs, and with it serde, toml and clap.
+//! it: what only the program needs, and with it serde, toml, strsim and clap.
 
 mod command_line;
 mod file;
