@@ -1,4 +1,4 @@
-//! A key-value store: SET, GET, DEL, EXISTS, INCR, EXPIRE and TTL, as Redis has them.
+//! A key-value store: SET, GET, DEL, EXISTS, INCR, EXPIRE, TTL and DBSIZE, as Redis has them.
 //!
 //! ```console
 //! $ cargo run --release --example kv [PORT [WORKERS]]
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The keys are spread over shards with a lock each, so that workers seldom wait for one another,
-//! and never for long: the handlers count as ones that never block. A key whose time is over is gone
-//! for whoever asks for it; a thread of the store's own frees what nobody asks for any more.
+//! and never for long: handlers that touch one key count as ones that never block. A key whose time
+//! is over is gone for whoever asks for it, and a thread of the store's own frees it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
@@ -39,46 +39,48 @@ pub(crate) fn commands() -> Commands {
     thread::spawn(move || sweep(&swept));
 
     let mut commands = Commands::builtin();
-    let mut register = |name, arity, writes, summary, run: Run| {
+    let on_store = |run: Run| {
         let store = Arc::clone(&store);
-        let handler = move |_: &mut Session, request: &Request<'_>, reply: Reply<'_>| {
-            run(&store, request, reply)
-        };
-        let command = commands.register(name, arity, handler);
-        command.describe(summary).never_blocks();
-        if writes {
-            command.writes();
-        }
+        move |_: &mut Session, request: &Request<'_>, reply: Reply<'_>| run(&store, request, reply)
     };
-    let (exactly, at_least) = (Arity::Exactly, Arity::AtLeast);
-    register("GET", exactly(2), false, "Gives the value of a key", get);
-    register("SET", at_least(3), true, "Sets the value of a key", set);
-    register("DEL", at_least(2), true, "Deletes keys", del);
-    register(
-        "EXISTS",
-        at_least(2),
-        false,
-        "Counts the keys there are",
-        exists,
-    );
-    register("INCR", exactly(2), true, "Adds 1 to an integer", incr);
-    register(
-        "EXPIRE",
-        exactly(3),
-        true,
-        "Ends a key's life in seconds",
-        expire,
-    );
-    register(
-        "TTL",
-        exactly(2),
-        false,
-        "Gives the seconds a key has left",
-        ttl,
-    );
+    commands
+        .register("GET", Arity::Exactly(2), on_store(get))
+        .describe("Gives the value of a key")
+        .never_blocks();
+    commands
+        .register("SET", Arity::AtLeast(3), on_store(set))
+        .describe("Sets the value of a key")
+        .writes()
+        .never_blocks();
+    commands
+        .register("INCR", Arity::Exactly(2), on_store(incr))
+        .describe("Adds 1 to an integer")
+        .writes()
+        .never_blocks();
+    commands
+        .register("EXPIRE", Arity::Exactly(3), on_store(expire))
+        .describe("Ends the life of a key in so many seconds")
+        .writes()
+        .never_blocks();
+    commands
+        .register("TTL", Arity::Exactly(2), on_store(ttl))
+        .describe("Gives the seconds that a key has left")
+        .never_blocks();
+    // These may take a while, for thousands of keys, and let others watch the clients meanwhile.
+    commands
+        .register("DEL", Arity::AtLeast(2), on_store(del))
+        .describe("Deletes keys")
+        .writes();
+    commands
+        .register("EXISTS", Arity::AtLeast(2), on_store(exists))
+        .describe("Counts those of the keys that there are");
+    commands
+        .register("DBSIZE", Arity::Exactly(1), on_store(dbsize))
+        .describe("Counts all keys");
     commands
 }
 
+/// What runs for a command.
 type Run = fn(&Store, &Request<'_>, Reply<'_>) -> Replied;
 
 /// `GET key`
@@ -141,6 +143,12 @@ fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     };
     entry.value = after.to_string().into_bytes().into();
     reply.integer(after)
+}
+
+/// `DBSIZE`: how many keys take room, those included that are over and not freed yet.
+fn dbsize(store: &Store, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let counts = store.shards.iter().map(|shard| shard.lock().entries.len());
+    reply.integer(counts.sum::<usize>() as i64)
 }
 
 /// `EXPIRE key seconds`: whether there is such a key. A time that is over deletes it.

@@ -10,18 +10,28 @@
 //!     reply.simple("hello, world")
 //! });
 //! let server = Server::bind(Config { port: 0, ..Config::default() }, commands)?;
-//! println!("redis-cli -p {} HELLO-WORLD", server.local_addrs()[0].port());
+//! println!("redis-cli -p {} HELLO-WORLD", server.local_addr().port());
 //! # server.handle().drain(); // Another thread, or a signal, would call this one day.
 //! server.serve()?;
 //! # Ok::<_, respool::StartError>(())
 //! ```
 //!
-//! A handler runs on a worker thread and may block: while it does, the other workers serve the
-//! other clients.
+//! | to | there is |
+//! |---|---|
+//! | add, replace or leave out commands, and group them | [`Commands`], [`Command`], [`Arity`] |
+//! | read what a client has asked for | [`Request`], [`ArgumentError`] |
+//! | answer it, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
+//! | know who asks, and remember something of it | [`Session`], [`Protocol`] |
+//! | say who may come, and learn who has gone | [`Server::on_arrival`], [`Server::on_departure`] |
+//! | configure, start and stop | [`Config`], [`Server`], [`ServerHandle`], [`Background`], [`Drained`] |
+//! | make CONFIG REWRITE and `loglevel` yours | [`Host`] |
 //!
-//! The feature `cli`, which is on by default, holds what only the program needs: the configuration
-//! file, the command line, and the crates that read them or the program uses itself. With
-//! `default-features = false` the library is the same without them.
+//! A handler runs on a worker thread and may block: while it does, the other workers serve the
+//! other clients. As many handlers as there are workers may run at a time, so let `workers` be more
+//! than those that block. What blocking and not blocking cost, [`Commands::register`] says.
+//!
+//! The server says what it does by the `log` crate, and prints nothing. With the feature `cli`, which
+//! is on by default, there are also `config::CommandLine` and what else the program needs.
 //!
 //! # The way of a client
 //!
@@ -46,11 +56,12 @@
 //! | 8 write | `connection.rs` | one write for a batch | 64 KiB and one reply |
 //! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 3 s behind our end |
 //!
-//! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `closed.rs` (why
-//! it ends), `crew.rs` (the threads), `deadlines.rs` (the clock), `facts/` (what commands may know of
-//! the server and of other clients), `host.rs` (what the program around the server does), `listen.rs`,
-//! `open_files.rs`, `server.rs` (wiring, start and stop), `settings.rs` (directives that are read while
-//! serving), `config/`.
+//! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `closed.rs`
+//! (why it ends), `states.rs` and `hooks.rs` (what a program keeps and is told of it), `crew.rs`
+//! (the threads), `background.rs` (all of them beside a program), `deadlines.rs` (the clock),
+//! `facts/` (what commands may know of the server and of other clients), `host.rs` (what the
+//! program around the server does), `listen.rs`, `open_files.rs`, `server.rs` (wiring, start and
+//! stop), `settings.rs` (directives that are read while serving), `config/`.
 //!
 //! # What holds throughout
 //!

@@ -5,6 +5,7 @@
 //! $ cargo test --release --test trust                  # all but the soak: some two minutes
 //! $ cargo test --release --test trust -- crowd         # 19,000 connections at once
 //! $ cargo test --release --test trust -- slow          # a good client beside 250 bad ones
+//! $ cargo test --release --test trust -- waiting       # PING beside handlers that wait
 //! $ cargo test --release --test trust -- sigterm 500   # no reply cut short by a stop
 //! $ cargo test --release --test trust -- descriptors   # `ulimit -n 64`
 //! $ cargo test --release --test trust -- soak 1200     # seconds of everything
@@ -27,11 +28,12 @@ use std::time::{Duration, Instant};
 use std::{env, mem};
 
 use attacks::{Attack, Deed};
-use common::{PATIENCE, Peer, eventually, percentile};
+use common::{PATIENCE, Peer, TestServer, config, eventually, percentile};
 use load::Load;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use process::Respool;
+use respool::{Arity, Commands};
 
 fn main() {
     // Flags are for the test harness that this is not.
@@ -44,17 +46,21 @@ fn main() {
         None => {
             crowd();
             slow();
+            waiting();
             load::end_by_sigterm(SIGTERMS);
             descriptors();
         }
         Some("crowd") => crowd(),
         Some("slow") => slow(),
+        Some("waiting") => waiting(),
         Some("sigterm") => load::end_by_sigterm(number.unwrap_or(SIGTERMS)),
         Some("descriptors") => descriptors(),
         Some("soak") => soak(Duration::from_secs(
             number.map_or(SOAK_S, |number| number as u64),
         )),
-        Some(other) => panic!("there is no {other:?}: crowd, slow, sigterm, descriptors or soak"),
+        Some(other) => {
+            panic!("there is no {other:?}: crowd, slow, waiting, sigterm, descriptors or soak")
+        }
     }
 }
 
@@ -282,6 +288,42 @@ fn slow() {
     assert!(p99 < P99_MAX, "{p99:?}");
     drop(good);
     server.stop();
+}
+
+/// (c) Who pings does not notice that every worker but one is in a handler that sleeps for a second.
+fn waiting() {
+    const P99_MAX: Duration = Duration::from_millis(5);
+    const NAP: Duration = Duration::from_secs(1);
+    const NAPS: usize = 5;
+    for workers in [2, 4, 16] {
+        let mut commands = Commands::builtin();
+        commands.register("NAP", Arity::Exactly(1), |_, _, reply| {
+            thread::sleep(NAP);
+            reply.simple("OK")
+        });
+        let server = TestServer::with(config(workers), commands);
+        let mut good = server.connect();
+        good.ping();
+        let mut naps: Vec<_> = (1..workers).map(|_| server.connect()).collect();
+        for nap in &mut naps {
+            nap.send("NAP\r\n".repeat(NAPS));
+        }
+        // Until just before the first of them is through.
+        let mut times = attacks::ping_for(&mut good, NAP * (NAPS as u32) - NAP / 10);
+        for nap in &mut naps {
+            nap.expect("+OK\r\n".repeat(NAPS));
+        }
+        let p99 = percentile(&mut times, 99);
+        report(&format!(
+            "waiting: beside {} of {workers} workers in handlers that sleep p50 {:.1?}, p99 {p99:.1?}, \
+             longest {:.1?} of {}",
+            workers - 1,
+            percentile(&mut times, 50),
+            percentile(&mut times, 100),
+            times.len(),
+        ));
+        assert!(p99 < P99_MAX, "{p99:?}");
+    }
 }
 
 /// (d) With 64 descriptors, whoever is too many is told, the server rests, and it serves again when

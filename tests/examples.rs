@@ -1,0 +1,169 @@
+//! The examples, over the wire.
+
+#[path = "../examples/hello.rs"]
+#[expect(dead_code, reason = "its main is for people")]
+mod hello;
+#[path = "../examples/jobs.rs"]
+#[expect(dead_code, reason = "its main is for people")]
+mod jobs;
+#[path = "../examples/kv.rs"]
+#[expect(dead_code, reason = "its main is for people")]
+mod kv;
+
+mod common;
+
+use std::sync::mpsc::channel;
+
+use common::{PATIENCE, Peer, TestServer, config, eventually, request};
+use parking_lot::Mutex;
+
+#[test]
+fn hello_greets() {
+    let server = TestServer::with(config(1), hello::commands());
+    server.connect().ask("hello-world\r\n", "+hello, world\r\n");
+}
+
+/// A store of its own on two workers, and a client of it.
+fn store() -> (TestServer, Peer) {
+    let server = TestServer::with(config(2), kv::commands());
+    let peer = server.connect();
+    (server, peer)
+}
+
+#[test]
+fn a_key_has_the_value_that_it_was_last_set_to_whatever_bytes() {
+    let (server, mut peer) = store();
+    peer.ask("GET k\r\n", "$-1\r\n");
+    peer.ask("SET k one\r\nGET k\r\n", "+OK\r\n$3\r\none\r\n");
+    let (key, value) = (b"\0\r\n".as_slice(), b"\xff\r\n\0".as_slice());
+    peer.ask(request(&[b"SET", key, value]), "+OK\r\n");
+    let mut other = server.connect();
+    other.ask(request(&[b"GET", key]), b"$4\r\n\xff\r\n\0\r\n");
+    other.ask("SET k two\r\nGET k\r\n", "+OK\r\n$3\r\ntwo\r\n");
+}
+
+#[test]
+fn set_heeds_nx_and_xx_and_takes_no_other_words() {
+    let (_server, mut peer) = store();
+    peer.ask("SET k a XX\r\nEXISTS k\r\n", "$-1\r\n:0\r\n");
+    peer.ask(
+        "SET k a nx\r\nSET k b NX\r\nGET k\r\n",
+        "+OK\r\n$-1\r\n$1\r\na\r\n",
+    );
+    peer.ask("SET k c XX\r\nGET k\r\n", "+OK\r\n$1\r\nc\r\n");
+    for words in ["NX XX", "EX", "EX 1 PX 1", "KEEP"] {
+        peer.ask(format!("SET k d {words}\r\n"), "-ERR syntax error\r\n");
+    }
+    let not_an_integer = "-ERR value is not an integer or out of range\r\n";
+    peer.ask("SET k d EX soon\r\n", not_an_integer);
+    for time in ["0", "-1", "9223372036854775807"] {
+        peer.ask(
+            format!("SET k d EX {time}\r\n"),
+            "-ERR invalid expire time in 'set' command\r\n",
+        );
+    }
+    peer.ask("GET k\r\nTTL k\r\n", "$1\r\nc\r\n:-1\r\n");
+}
+
+#[test]
+fn del_and_exists_count_the_keys_that_there_are() {
+    let (_server, mut peer) = store();
+    peer.ask("SET a 1\r\nSET b 1\r\n", "+OK\r\n+OK\r\n");
+    peer.ask("EXISTS a b a c\r\n", ":3\r\n");
+    peer.ask("DEL a a c\r\nEXISTS a b\r\n", ":1\r\n:1\r\n");
+}
+
+#[test]
+fn incr_counts_from_nothing_up_to_the_largest_integer() {
+    let (_server, mut peer) = store();
+    peer.ask("INCR n\r\nINCR n\r\nGET n\r\n", ":1\r\n:2\r\n$1\r\n2\r\n");
+    peer.ask(
+        format!("SET n {}\r\nINCR n\r\n", i64::MAX),
+        "+OK\r\n-ERR increment or decrement would overflow\r\n",
+    );
+    peer.ask(
+        "SET n many\r\nINCR n\r\nGET n\r\n",
+        "+OK\r\n-ERR value is not an integer or out of range\r\n$4\r\nmany\r\n",
+    );
+    peer.ask(
+        "SET n 1 EX 100\r\nINCR n\r\nTTL n\r\n",
+        "+OK\r\n:2\r\n:100\r\n",
+    );
+}
+
+#[test]
+fn incr_loses_no_count_among_several_clients() {
+    let (server, mut peer) = store();
+    let mut others: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    for other in &mut others {
+        other.send("INCR n\r\n".repeat(1000));
+    }
+    for other in &mut others {
+        (0..1000).for_each(|_| _ = other.line());
+    }
+    peer.ask("GET n\r\n", "$4\r\n8000\r\n");
+}
+
+#[test]
+fn a_key_lives_as_long_as_it_was_given_last() {
+    let (_server, mut peer) = store();
+    peer.ask("TTL k\r\nEXPIRE k 100\r\n", ":-2\r\n:0\r\n");
+    peer.ask("SET k v EX 100\r\nTTL k\r\n", "+OK\r\n:100\r\n");
+    peer.ask("EXPIRE k 200\r\nTTL k\r\n", ":1\r\n:200\r\n");
+    peer.ask("SET k v\r\nTTL k\r\n", "+OK\r\n:-1\r\n");
+    peer.ask(
+        "EXPIRE k 9223372036854775807\r\nEXPIRE k 1.5\r\n",
+        "-ERR invalid expire time in 'expire' command\r\n\
+         -ERR value is not an integer or out of range\r\n",
+    );
+    peer.ask("EXPIRE k -1\r\nEXISTS k\r\n", ":1\r\n:0\r\n");
+}
+
+#[test]
+fn a_key_whose_time_is_over_is_gone() {
+    let (_server, mut peer) = store();
+    peer.ask("SET k v PX 1\r\n", "+OK\r\n");
+    eventually("it is gone", || peer.answer("EXISTS k") == "0");
+    peer.ask("GET k\r\nTTL k\r\nDEL k\r\n", "$-1\r\n:-2\r\n:0\r\n");
+    peer.ask("SET k 7 PX 1\r\n", "+OK\r\n");
+    eventually("it is gone", || peer.answer("EXISTS k") == "0");
+    peer.ask("INCR k\r\nTTL k\r\n", ":1\r\n:-1\r\n");
+}
+
+#[test]
+fn a_key_whose_time_is_over_takes_no_room_though_nobody_asks_for_it() {
+    let (_server, mut peer) = store();
+    peer.ask("SET a 1 PX 1\r\nSET b 1\r\n", "+OK\r\n+OK\r\n");
+    eventually("it is freed", || peer.answer("DBSIZE") == "1");
+    peer.ask("EXISTS b\r\n", ":1\r\n");
+}
+
+#[test]
+fn a_job_that_waits_keeps_nobody_else_waiting() {
+    let (started, starts) = channel();
+    let (end, ends) = channel::<()>();
+    let ends = Mutex::new(ends);
+    let work = move |name: &str| {
+        started.send(()).expect("the test waits for it");
+        let ended = ends.lock().recv_timeout(PATIENCE);
+        ended.expect("the test ends it");
+        format!("{name}: done")
+    };
+    let server = TestServer::with(config(2), jobs::commands(1, work));
+    let (mut one, mut other) = (server.connect(), server.connect());
+    one.send("JOB RUN report\r\n");
+    starts.recv_timeout(PATIENCE).expect("the job begins");
+    other.ping();
+    other.ask("JOB COUNT\r\n", ":1\r\n");
+    other.ask(
+        "JOB RUN another\r\n",
+        "-BUSY every job that may run does; try again later\r\n",
+    );
+    end.send(()).expect("the job waits");
+    one.expect("$12\r\nreport: done\r\n");
+    other.ask("JOB COUNT\r\n", ":0\r\n");
+    other.ask(
+        request(&[b"JOB", b"RUN", b"\xff"]),
+        "-ERR value is not valid UTF-8\r\n",
+    );
+}
