@@ -84,8 +84,8 @@ say "runs what needs nothing but Rust"
 cargo test --locked
 say "checks the pool over many interleavings: a minute"
 cargo test --locked --profile model -p respool-model
-say "runs what needs a redis-server, redis-cli and redis-benchmark, and what needs a release build"
-cargo test --locked --test redis_server --test tools --test your_program
+say "runs what needs a redis-server, redis-cli and redis-benchmark, and what needs its own build"
+cargo test --locked --test redis_server --test tools --test your_program --test stranger
 say "runs real clients, and says what it installs for them"
 cargo test --locked --test interop
 echo "everything passed"

@@ -1,0 +1,89 @@
+//! What is right in each file of `wrong`, by the file's name. All of it compiles, so a file there
+//! fails for what is wrong in it and for nothing else.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::thread;
+
+use respool::{Arity, Commands, Replied};
+
+static GREETING: Mutex<&str> = Mutex::new("hello");
+
+fn main() {
+    let mut commands = Commands::empty();
+
+    // captures_by_reference
+    let greeting = String::from("hello");
+    commands.register("A", Arity::Exactly(1), move |_, _, reply| {
+        reply.simple(&greeting)
+    });
+
+    // captures_what_is_not_send
+    commands.register("B", Arity::Exactly(1), |_, _, reply| {
+        let greeting = GREETING.lock().unwrap();
+        reply.simple(&greeting)
+    });
+
+    // captures_what_is_not_sync
+    let calls = Mutex::new(Cell::new(0));
+    commands.register("C", Arity::Exactly(1), move |_, _, reply| {
+        reply.integer(calls.lock().unwrap().take())
+    });
+
+    // gives_an_item_no_reply
+    // keeps_the_reply_of_an_item
+    // replies_to_an_item_by_the_outer_reply
+    // replies_to_an_item_twice
+    commands.register("D", Arity::Exactly(1), |_, _, reply| {
+        reply.array(1, |items| {
+            let mut kept = None;
+            items.add(|item| {
+                kept = Some(1);
+                item.integer(kept.take().unwrap())
+            });
+        })
+    });
+
+    // gives_no_reply
+    // makes_its_own_replied
+    // replies_twice
+    commands.register("E", Arity::Exactly(1), |_, _, reply| {
+        let first: Replied = reply.simple("once");
+        first
+    });
+
+    // keeps_an_argument
+    commands.register("F", Arity::Exactly(2), |session, request, reply| {
+        session.set_state(request.argument(0).map(<[u8]>::to_vec));
+        reply.simple("noted")
+    });
+
+    // keeps_the_reply
+    let kept = Mutex::new(None);
+    commands.register("G", Arity::Exactly(1), move |_, _, reply| {
+        let earlier = kept.lock().unwrap().replace("late");
+        reply.simple(earlier.unwrap())
+    });
+
+    // keeps_the_request
+    let kept = Mutex::new(None);
+    commands.register("H", Arity::Exactly(1), move |_, request, reply| {
+        *kept.lock().unwrap() = Some(request.name().to_vec());
+        reply.simple("noted")
+    });
+
+    // keeps_what_is_not_send
+    commands.register("I", Arity::Exactly(1), |session, _, reply| {
+        session.set_state(*Rc::new("hello"));
+        reply.simple("noted")
+    });
+
+    // sends_the_reply_to_a_thread
+    commands.register("J", Arity::Exactly(1), |_, _, reply| {
+        thread::scope(|scope| {
+            let replier = scope.spawn(|| reply.simple("from afar"));
+            replier.join().unwrap()
+        })
+    });
+}

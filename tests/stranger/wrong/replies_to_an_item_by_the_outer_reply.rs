@@ -1,0 +1,8 @@
+use respool::{Arity, Commands};
+
+fn main() {
+    let mut commands = Commands::empty();
+    commands.register("OOPS", Arity::Exactly(1), |_, _, reply| {
+        reply.array(1, |items| items.add(|_item| reply.integer(1))) //~ E0382
+    });
+}

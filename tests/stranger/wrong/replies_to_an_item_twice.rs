@@ -1,0 +1,13 @@
+use respool::{Arity, Commands};
+
+fn main() {
+    let mut commands = Commands::empty();
+    commands.register("OOPS", Arity::Exactly(1), |_, _, reply| {
+        reply.array(1, |items| {
+            items.add(|item| {
+                let _first = item.integer(1);
+                item.integer(2) //~ E0382
+            });
+        })
+    });
+}

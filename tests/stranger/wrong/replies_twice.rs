@@ -1,0 +1,9 @@
+use respool::{Arity, Commands};
+
+fn main() {
+    let mut commands = Commands::empty();
+    commands.register("OOPS", Arity::Exactly(1), |_, _, reply| {
+        let _first = reply.simple("once");
+        reply.simple("twice") //~ E0382
+    });
+}
