@@ -44,9 +44,12 @@ fn smoke(target: &str, count: usize, promises: fn(&[u8])) {
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/seeds")
-        .join(target);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if root.join("Cargo.toml.orig").exists() {
+        // A package of the crate has no seeds. The mutations of nothing at all remain.
+        return vec![Vec::new()];
+    }
+    let folder = root.join("fuzz/seeds").join(target);
     let entries = fs::read_dir(folder).expect("a folder of seeds");
     let mut files: Vec<_> = entries
         .map(|entry| entry.expect("an entry").path())
