@@ -252,6 +252,14 @@ impl Peer {
         self.answer("CLIENT ID").parse().expect("a number")
     }
 
+    /// Has the server answer in RESP3.
+    #[track_caller]
+    pub fn speak_resp3(&mut self) {
+        self.send("HELLO 3\r\n");
+        // Its last field is the list of modules, which is empty.
+        while self.line() != "*0" {}
+    }
+
     #[track_caller]
     pub fn ask(&mut self, request: impl AsRef<[u8]>, reply: impl AsRef<[u8]>) {
         self.send(request);
@@ -328,6 +336,13 @@ impl Peer {
 /// Bytes that fit between a peer that does not read and a server: the buffers of two sockets, each
 /// way.
 const STUCK_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The built-in commands, and what `add` adds to them.
+pub fn builtin_and(add: impl FnOnce(&mut Commands)) -> Commands {
+    let mut commands = Commands::builtin();
+    add(&mut commands);
+    commands
+}
 
 /// A request as an array of bulk strings.
 pub fn request(words: &[&[u8]]) -> Vec<u8> {
