@@ -1,0 +1,588 @@
+//! What a program keeps of its clients, and what it is told when they come and go.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use common::{
+    Gate, PATIENCE, Peer, TestServer, builtin_and, commands_with_gate, config, eventually,
+};
+use parking_lot::Mutex;
+use respool::{Arity, Commands, Config, Server, Session};
+use socket2::SockRef;
+
+const OK: &str = "+OK\r\n";
+const INTERNAL: &str = "-ERR internal error; the server's log tells\r\n";
+
+/// Where those come from whom a hook treats differently.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+fn bind(workers: usize, commands: Commands) -> Server {
+    Server::bind(config(workers), commands).expect("the server starts")
+}
+
+fn is_from_elsewhere(session: &Session) -> bool {
+    session.peer_addr().ip() == IpAddr::from(ELSEWHERE)
+}
+
+#[track_caller]
+fn next<T>(of: &Receiver<T>) -> T {
+    of.recv_timeout(PATIENCE).expect("it is told")
+}
+
+// What is kept of a client.
+
+#[derive(Default)]
+struct Count(i64);
+
+/// Tells that it is dropped, and of which client it was.
+struct Kept(u64, Sender<u64>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0);
+    }
+}
+
+/// The built-in commands; `COUNT`, which counts its calls; `KEEP`, which keeps a value whose drop
+/// is told of; `PANIC`; and a gate.
+fn commands_that_keep() -> (Commands, Receiver<u64>, Gate) {
+    let (drops, dropped) = channel();
+    let (mut commands, gate) = commands_with_gate();
+    commands.register("COUNT", Arity::Exactly(1), |session, _, reply| {
+        let Count(count) = session.state_mut();
+        *count += 1;
+        reply.integer(*count)
+    });
+    commands.register("KEEP", Arity::Exactly(1), move |session, _, reply| {
+        let former = session.set_state(Kept(session.id(), drops.clone()));
+        reply.boolean(former.is_some())
+    });
+    commands.register("PANIC", Arity::Exactly(1), |_, _, _| {
+        panic!("as the test wants it")
+    });
+    (commands, dropped, gate)
+}
+
+#[test]
+fn each_client_has_its_own_state_until_it_says_reset() {
+    let (commands, ..) = commands_that_keep();
+    let server = TestServer::with(config(2), commands);
+    let (mut one, mut two) = (server.connect(), server.connect());
+    one.ask("COUNT\r\nCOUNT\r\n", ":1\r\n:2\r\n");
+    two.ask("COUNT\r\n", ":1\r\n");
+    one.ask("COUNT\r\n", ":3\r\n");
+    one.ask("RESET\r\nCOUNT\r\n", "+RESET\r\n:1\r\n");
+    two.ask("COUNT\r\n", ":2\r\n");
+    // Who comes on the place of another finds nothing of it.
+    drop(one);
+    for _ in 0..10 {
+        server.connect().ask("COUNT\r\nQUIT\r\n", ":1\r\n+OK\r\n");
+    }
+}
+
+#[test]
+fn set_state_gives_the_former_value_of_that_type_alone() {
+    let commands = builtin_and(|commands| {
+        commands.register("SWAP", Arity::Exactly(2), |session, request, reply| {
+            let Count(former) = match request.integer(0) {
+                Ok(number) => session.set_state(Count(number)).unwrap_or(Count(-1)),
+                Err(_) => return reply.null(),
+            };
+            reply.integer(former)
+        });
+        commands.register("NAME", Arity::Exactly(2), |session, request, reply| {
+            let name = request.text(0).unwrap_or_default().to_owned();
+            match session.set_state(name) {
+                Some(former) => reply.bulk(former),
+                None => reply.null(),
+            }
+        });
+        commands.register("BOTH", Arity::Exactly(1), |session, _, reply| {
+            let count = session.state().map_or(-1, |&Count(count)| count);
+            let name = session.state::<String>();
+            reply.bulk(format!("{count} {name:?}"))
+        });
+    });
+    let server = TestServer::with(config(1), commands);
+    let mut peer = server.connect();
+    peer.ask("BOTH\r\n", "$7\r\n-1 None\r\n");
+    peer.ask("SWAP 7\r\nSWAP 8\r\n", ":-1\r\n:7\r\n");
+    peer.ask("NAME a\r\nNAME b\r\n", "$-1\r\n$1\r\na\r\n");
+    peer.ask("BOTH\r\n", "$11\r\n8 Some(\"b\")\r\n");
+    peer.ask("SWAP 9\r\n", ":8\r\n");
+}
+
+#[test]
+fn what_is_kept_of_a_client_is_dropped_once_however_it_leaves() {
+    let (commands, dropped, _gate) = commands_that_keep();
+    let server = TestServer::with(config(2), commands);
+    let mut other = server.connect();
+    let ways: [Leave<'_>; 9] = [
+        &|peer, _| peer.ask("QUIT\r\n", OK),
+        &|_, _| (),
+        &|peer, _| reset_when_dropped(peer),
+        &|peer, _| peer.end_sending(),
+        &|peer, _| peer.ask("PANIC\r\n", INTERNAL),
+        &|peer, _| peer.send("*x\r\n"),
+        &|peer, _| peer.send("POST / HTTP/1.1\r\n"),
+        &kill,
+        &|peer, _| peer.ask("RESET\r\nKEEP\r\nKEEP\r\n", "+RESET\r\n:0\r\n:1\r\n"),
+    ];
+    let count = ways.len();
+    for (index, leave) in ways.into_iter().enumerate() {
+        let mut peer = server.connect();
+        peer.ask("KEEP\r\n", ":0\r\n");
+        let id = peer.id();
+        assert!(dropped.try_recv().is_err(), "way {index} of {count}");
+        leave(&mut peer, &mut other);
+        drop(peer);
+        assert_eq!(next(&dropped), id, "way {index} of {count}");
+        if index == count - 1 {
+            // By RESET, by the second KEEP, and when it left.
+            assert_eq!((next(&dropped), next(&dropped)), (id, id));
+        }
+    }
+    other.ping();
+    assert!(dropped.try_recv().is_err());
+}
+
+#[test]
+fn a_drain_drops_what_is_kept_before_it_is_over() {
+    let (commands, dropped, gate) = commands_that_keep();
+    let server = TestServer::with(patient(2), commands);
+    let mut peers: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        peer.ask("KEEP\r\n", ":0\r\n");
+    }
+    let mut busy = server.connect();
+    busy.send("KEEP\r\nGATE\r\n");
+    gate.wait_for_start();
+    server.handle.drain();
+    for peer in &mut peers {
+        peer.expect_end();
+    }
+    gate.let_one_through();
+    busy.expect(":0\r\n+OPEN\r\n");
+    busy.expect_end();
+    drop((peers, busy));
+    assert_eq!(server.wait().cut, 0);
+    let mut ids: Vec<_> = dropped.try_iter().collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=21).collect::<Vec<_>>());
+}
+
+/// A drain has all the time of the test.
+fn patient(workers: usize) -> Config {
+    Config {
+        drain_timeout_ms: 60_000,
+        ..config(workers)
+    }
+}
+
+/// A way for a client to leave, perhaps by another's word.
+type Leave<'a> = &'a dyn Fn(&mut Peer, &mut Peer);
+
+fn kill(peer: &mut Peer, other: &mut Peer) {
+    let id = peer.id();
+    other.ask(format!("CLIENT KILL ID {id}\r\n"), ":1\r\n");
+}
+
+/// Has it be closed by a reset.
+fn reset_when_dropped(peer: &mut Peer) {
+    SockRef::from(&peer.socket)
+        .set_linger(Some(Duration::ZERO))
+        .expect("a TCP socket");
+}
+
+// Clients that come.
+
+#[test]
+fn who_is_turned_away_hears_why_and_is_no_client_any_more() {
+    let (depart, departures) = channel();
+    let (run, runs) = channel();
+    let commands = builtin_and(|commands| {
+        commands.register("RUN", Arity::Exactly(1), move |session, _, reply| {
+            let _ = run.send(session.id());
+            reply.null()
+        });
+    });
+    let server = bind(1, commands)
+        .on_arrival(|session| {
+            if is_from_elsewhere(session) {
+                return Err("DENIED you are from\r\nelsewhere".to_owned());
+            }
+            Ok(())
+        })
+        .on_departure(move |session, _| {
+            let _ = depart.send(session.id());
+        });
+    let server = TestServer::serve(server);
+    let mut good = server.connect();
+    good.ask("RUN\r\n", "$-1\r\n");
+    for sent in ["", "RUN\r\nPING\r\n"] {
+        let mut refused = Peer::connect_from(ELSEWHERE, server.addr);
+        refused.send(sent);
+        refused.expect("-DENIED you are from  elsewhere\r\n");
+        refused.expect_end();
+        // It is not in the list although it has not closed its end.
+        assert_eq!(good.answer("CLIENT LIST").lines().count(), 1);
+        assert_eq!(server.handle.stats().clients, 1);
+    }
+    eventually("both are closed", || {
+        good.count("closed_refused_by_program") == 2
+    });
+    assert_eq!(good.count("rejected_connections"), 0);
+    assert_eq!(good.count("total_connections_received"), 3);
+    assert_eq!(runs.try_iter().collect::<Vec<_>>(), [1]);
+    assert!(departures.try_recv().is_err());
+    drop(good);
+    assert_eq!(next(&departures), 1);
+}
+
+#[test]
+fn the_hook_sees_who_comes_before_its_first_request_and_once() {
+    let (arrive, arrivals) = channel();
+    let commands = builtin_and(|commands| {
+        commands.register("WHENCE", Arity::Exactly(1), |session, _, reply| {
+            let addr = session.state::<SocketAddr>();
+            reply.bulk(addr.map_or_else(String::new, SocketAddr::to_string))
+        });
+    });
+    let server = bind(2, commands)
+        .on_arrival(move |session| {
+            assert!(session.set_state(session.peer_addr()).is_none());
+            let _ = arrive.send(session.id());
+            Ok(())
+        })
+        // The first hook stays.
+        .on_arrival(|_| Err("ERR no".to_owned()));
+    let server = TestServer::serve(server);
+    // Who says nothing has come, too.
+    let silent = server.connect();
+    assert_eq!(next(&arrivals), 1);
+    let mut peer = Peer::connect_from(ELSEWHERE, server.addr);
+    assert_eq!(next(&arrivals), 2);
+    for _ in 0..10 {
+        let addr = peer.socket.local_addr().expect("it is connected");
+        assert_eq!(peer.answer("WHENCE"), addr.to_string());
+        peer.ping();
+    }
+    // Those that the server itself refuses do not come so far.
+    let few = Config {
+        maxclients: 2,
+        ..config(2)
+    };
+    server.handle.reconfigure(&few).expect("it may be lowered");
+    let mut refused = server.connect();
+    refused.expect("-ERR max number of clients reached\r\n");
+    refused.expect_end();
+    drop((silent, refused));
+    assert!(arrivals.try_recv().is_err());
+}
+
+#[test]
+fn a_hook_that_panics_costs_its_client_the_connection_and_nobody_else_anything() {
+    let (depart, departures) = channel();
+    let (keep, dropped) = channel();
+    let server = bind(1, Commands::builtin())
+        .on_arrival(move |session| {
+            session.set_state(Kept(session.id(), keep.clone()));
+            assert!(!is_from_elsewhere(session), "as the test wants it");
+            Ok(())
+        })
+        .on_departure(move |session, _| {
+            let _ = depart.send(session.id());
+        });
+    let server = TestServer::serve(server);
+    let mut other = server.connect();
+    for id in 2..12 {
+        other.ping();
+        let mut peer = Peer::connect_from(ELSEWHERE, server.addr);
+        peer.send("PING\r\n");
+        peer.expect(INTERNAL);
+        peer.expect_end();
+        assert_eq!(next(&dropped), id);
+    }
+    assert_eq!(server.handle.stats().clients, 1);
+    assert!(departures.try_recv().is_err());
+    eventually("they are closed", || {
+        other.count("closed_handler_panicked") == 10
+    });
+    drop(other);
+    assert_eq!((next(&departures), next(&dropped)), (1, 1));
+}
+
+#[test]
+fn a_hook_that_blocks_keeps_its_client_waiting_and_nobody_else() {
+    let (start, starts) = channel();
+    let (open, opens) = channel();
+    let opens = Mutex::new(opens);
+    let server = bind(2, Commands::builtin()).on_arrival(move |session| {
+        if is_from_elsewhere(session) {
+            let _ = start.send(());
+            let patience = opens.lock().recv_timeout(PATIENCE);
+            patience.expect("the test opens the gate");
+        }
+        Ok(())
+    });
+    let server = TestServer::serve(server);
+    let mut other = server.connect();
+    for round in 0..100 {
+        other.ping();
+        let mut waiting = Peer::connect_from(ELSEWHERE, server.addr);
+        if round % 2 == 0 {
+            waiting.send("PING\r\n");
+        }
+        next(&starts);
+        other.ping();
+        server.connect().ping();
+        assert!(has_nothing_to_read(&waiting));
+        open.send(()).expect("the hook waits");
+        if round % 2 == 0 {
+            waiting.expect("+PONG\r\n");
+        }
+        waiting.ping();
+    }
+}
+
+/// Whether there is neither a byte nor an end to be read now.
+fn has_nothing_to_read(peer: &Peer) -> bool {
+    peer.socket.set_nonblocking(true).expect("a TCP socket");
+    let peeked = peer.socket.peek(&mut [0]);
+    peer.socket.set_nonblocking(false).expect("a TCP socket");
+    peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+// Clients that go.
+
+/// A client that has gone: its number, the reason, how that displays, and what it had counted.
+type Departed = (u64, &'static str, String, i64);
+
+/// A server that tells of each client that has gone.
+fn telling(config: Config) -> (TestServer, Receiver<Departed>, Gate) {
+    let (depart, departures) = channel();
+    let (commands, _, gate) = commands_that_keep();
+    let server = Server::bind(config, commands)
+        .expect("the server starts")
+        .on_departure(move |session, departure| {
+            let count = session.state().map_or(0, |&Count(count)| count);
+            let text = departure.to_string();
+            let _ = depart.send((session.id(), departure.reason(), text, count));
+        })
+        // The first hook stays.
+        .on_departure(|_, _| panic!("this one is never called"));
+    (TestServer::serve(server), departures, gate)
+}
+
+#[test]
+fn each_departure_is_told_once_with_its_reason_and_what_was_kept() {
+    let (server, departures, _gate) = telling(config(2));
+    let mut other = server.connect();
+    other.ping();
+    let ways: [(&str, &str, Leave<'_>); 6] = [
+        ("quit", "it asked to be closed", &|peer, _| {
+            peer.ask("QUIT\r\n", OK);
+            peer.expect_end();
+        }),
+        ("peer_left", "the peer left", &|peer, _| {
+            peer.end_sending();
+            peer.expect_end();
+        }),
+        ("killed", "CLIENT KILL", &|peer, other| {
+            kill(peer, other);
+            peer.expect_end();
+        }),
+        (
+            "protocol_error",
+            "protocol error: invalid multibulk length",
+            &|peer, _| {
+                peer.ask(
+                    "*x\r\n",
+                    "-ERR Protocol error: invalid multibulk length\r\n",
+                );
+                peer.expect_end();
+            },
+        ),
+        (
+            "handler_panicked",
+            "a command's handler panicked",
+            &|peer, _| {
+                peer.ask("PANIC\r\n", INTERNAL);
+                peer.expect_end();
+            },
+        ),
+        ("http", "it spoke HTTP", &|peer, _| {
+            peer.send("Host: here\r\n");
+            peer.expect_end();
+        }),
+    ];
+    for ((reason, text, leave), count) in ways.into_iter().zip(1..) {
+        let mut peer = server.connect();
+        let id = peer.id();
+        for _ in 0..count {
+            peer.answer("COUNT");
+        }
+        leave(&mut peer, &mut other);
+        // Who sees the end is behind the hook: it has been told already.
+        let told = departures.try_recv().expect("it is told before");
+        assert_eq!(told, (id, reason, text.to_owned(), count));
+    }
+    let reset = server.connect();
+    reset.reset();
+    let (_, reason, _, count) = next(&departures);
+    assert_eq!((reason, count), ("connection_failed", 0));
+    // Not again when the connections are closed, and not for who stays.
+    other.ping();
+    assert!(departures.try_recv().is_err());
+    let id = other.id();
+    assert_eq!(server.drain().cut, 0);
+    let text = "the server drains".to_owned();
+    assert_eq!(
+        departures.try_iter().collect::<Vec<_>>(),
+        [(id, "drained", text, 0)]
+    );
+}
+
+#[test]
+fn who_is_idle_for_too_long_departs_by_timeout() {
+    let short = Config {
+        timeout_s: 1,
+        ..config(1)
+    };
+    let (server, departures, _gate) = telling(short);
+    let mut peer = server.connect();
+    peer.ping();
+    peer.expect_end();
+    let (id, reason, ..) = departures.try_recv().expect("it is told before");
+    assert_eq!((id, reason), (1, "timeout"));
+    drop(server);
+    assert!(departures.try_recv().is_err());
+}
+
+#[test]
+fn where_the_server_closes_first_the_end_waits_for_the_hook() {
+    let (start, starts) = channel();
+    let (open, opens) = channel();
+    let opens = Mutex::new(opens);
+    let server = bind(2, commands_that_keep().0).on_departure(move |session, departure| {
+        let _ = start.send((session.id(), departure.reason()));
+        let patience = opens.lock().recv_timeout(PATIENCE);
+        patience.expect("the test opens the gate");
+    });
+    let server = TestServer::serve(server);
+    let mut other = server.connect();
+    for (reason, request, reply) in [
+        ("quit", "QUIT\r\n", OK),
+        ("handler_panicked", "PANIC\r\n", INTERNAL),
+        ("http", "POST / HTTP/1.1\r\n", ""),
+        ("killed", "", ""),
+        ("drained", "", ""),
+    ] {
+        let mut peer = server.connect();
+        let id = peer.id();
+        match reason {
+            "killed" => other.ask(format!("CLIENT KILL ID {id}\r\n"), ":1\r\n"),
+            "drained" => {
+                // Otherwise both would wait for the hook.
+                other.ask("QUIT\r\n", OK);
+                assert_eq!(next(&starts), (1, "quit"));
+                open.send(()).expect("the hook waits");
+                other.expect_end();
+                server.handle.drain();
+            }
+            _ => peer.ask(request, reply),
+        }
+        assert_eq!(next(&starts), (id, reason));
+        assert!(has_nothing_to_read(&peer), "{reason}");
+        if reason != "drained" {
+            // The other worker serves meanwhile.
+            other.ping();
+        }
+        open.send(()).expect("the hook waits");
+        peer.expect_end();
+    }
+    assert_eq!(server.wait().cut, 0);
+}
+
+#[test]
+fn a_panic_in_the_hook_for_departures_hurts_nobody() {
+    let (keep, dropped) = channel();
+    let server = bind(1, commands_that_keep().0)
+        .on_arrival(move |session| {
+            session.set_state(Kept(session.id(), keep.clone()));
+            Ok(())
+        })
+        .on_departure(|_, _| panic!("as the test wants it"));
+    let server = TestServer::serve(server);
+    let mut other = server.connect();
+    for id in 2..12 {
+        let mut peer = server.connect();
+        // Who goes before it was asked about was never let in.
+        peer.ping();
+        match id % 3 {
+            0 => peer.ask("QUIT\r\n", OK),
+            1 => other.ask(format!("CLIENT KILL ID {id}\r\n"), ":1\r\n"),
+            _ => peer.end_sending(),
+        }
+        peer.expect_end();
+        assert_eq!(next(&dropped), id);
+        other.ping();
+    }
+    assert_eq!(server.handle.stats().clients, 1);
+    assert_eq!(server.handle.workers(), 1);
+    assert_eq!(server.drain().cut, 0);
+    assert_eq!(next(&dropped), 1);
+}
+
+/// A value of a program may panic when it is dropped.
+struct Grenade;
+
+impl Drop for Grenade {
+    fn drop(&mut self) {
+        panic!("as the test wants it");
+    }
+}
+
+#[test]
+fn a_panic_where_kept_values_are_dropped_hurts_nobody() {
+    let server = bind(1, Commands::builtin()).on_arrival(|session| {
+        if is_from_elsewhere(session) {
+            session.set_state(Grenade);
+        }
+        Ok(())
+    });
+    let server = TestServer::serve(server);
+    let mut other = server.connect();
+    for request in ["QUIT\r\n", "RESET\r\nPING\r\n", ""] {
+        let mut peer = Peer::connect_from(ELSEWHERE, server.addr);
+        peer.send(request);
+        peer.end_sending();
+        peer.rest();
+        other.ping();
+    }
+    eventually("they are gone", || server.handle.stats().clients == 1);
+    assert_eq!(server.handle.workers(), 1);
+    assert_eq!(server.drain().cut, 0);
+}
+
+#[test]
+fn who_is_cut_off_by_a_drain_departs_when_its_handler_returns() {
+    let short = Config {
+        drain_timeout_ms: 50,
+        ..config(1)
+    };
+    let (server, departures, gate) = telling(short);
+    let mut busy = server.connect();
+    busy.send("COUNT\r\nGATE\r\n");
+    gate.wait_for_start();
+    assert_eq!(server.drain().cut, 1);
+    assert!(departures.try_recv().is_err());
+    gate.let_one_through();
+    let (id, reason, _, count) = next(&departures);
+    assert_eq!((id, reason, count), (1, "drained", 1));
+    busy.rest();
+}

@@ -1,0 +1,275 @@
+//! How a program starts a server and stops it.
+
+mod common;
+
+use std::env;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use common::{PATIENCE, Peer, commands_with_gate, config, eventually};
+use respool::config::BindAddress;
+use respool::{Commands, Config, Server, StartError};
+
+const OK: &str = "+OK\r\n";
+
+/// Another address of this machine.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+fn bind(workers: usize, commands: Commands) -> Server {
+    Server::bind(config(workers), commands).expect("the server starts")
+}
+
+#[track_caller]
+fn next<T>(of: &Receiver<T>) -> T {
+    of.recv_timeout(PATIENCE).expect("it is told")
+}
+
+/// A drain has all the time of the test.
+fn patient(workers: usize) -> Config {
+    Config {
+        drain_timeout_ms: 60_000,
+        ..config(workers)
+    }
+}
+
+#[test]
+fn a_server_serves_on_sockets_that_listen_already() {
+    let listen = |ip: Ipv4Addr| TcpListener::bind((ip, 0)).expect("a free port");
+    let listeners = vec![listen(ELSEWHERE), listen(Ipv4Addr::LOCALHOST)];
+    let addr_of = |listener: &TcpListener| listener.local_addr().expect("it is bound");
+    let addrs: Vec<_> = listeners.iter().map(addr_of).collect();
+    // Who has come before the server is served by it.
+    let mut early = Peer::connect(addrs[1]);
+    early.send("PING\r\n");
+    // It could not listen so, if it looked at this.
+    let elsewhere = Config {
+        bind: Vec::new(),
+        port: 1,
+        ..config(2)
+    };
+    let server = Server::from_listeners(listeners, elsewhere, Commands::builtin())
+        .expect("the server starts");
+    assert_eq!(server.local_addrs(), addrs);
+    assert_eq!(server.local_addr(), addrs[0]);
+    assert_eq!(server.workers(), 2);
+    let server = server.spawn().expect("there are threads");
+    assert_eq!(server.local_addrs(), addrs);
+    assert_eq!(server.local_addr(), addrs[0]);
+    early.expect("+PONG\r\n");
+    for &addr in &addrs {
+        let mut peer = Peer::connect(addr);
+        peer.ping();
+        let line = peer.answer("CLIENT INFO");
+        assert!(line.contains(&format!(" laddr={addr} ")), "{line}");
+        let port = peer.count("tcp_port");
+        assert_eq!(port, u64::from(addrs[0].port()));
+    }
+    drop(early);
+    assert_eq!(server.drain().cut, 0);
+    for addr in addrs {
+        assert!(TcpStream::connect(addr).is_err());
+    }
+}
+
+/// What the error says of it.
+#[track_caller]
+fn error_of(outcome: Result<Server, StartError>) -> String {
+    outcome.expect_err("it cannot start").to_string()
+}
+
+#[test]
+fn what_keeps_a_server_from_starting_is_said() {
+    let none = Server::from_listeners(Vec::new(), config(1), Commands::builtin());
+    assert_eq!(error_of(none), "there is no listener");
+
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let addr = taken.local_addr().expect("it is bound");
+    let same = Config {
+        port: addr.port(),
+        ..config(1)
+    };
+    let error = error_of(Server::bind(same, Commands::builtin()));
+    assert!(
+        error.starts_with(&format!("cannot listen on {addr}: ")),
+        "{error}"
+    );
+    let advice = "; another server has it: stop that one, or choose another `port`";
+    assert!(error.ends_with(advice), "{error}");
+
+    // An address for documents, which no machine has.
+    let missing = |optional| Config {
+        bind: vec![BindAddress {
+            address: [192, 0, 2, 1].into(),
+            optional,
+        }],
+        ..config(1)
+    };
+    let error = error_of(Server::bind(missing(false), Commands::builtin()));
+    assert!(
+        error.ends_with("; this machine does not have the address: see `bind`"),
+        "{error}"
+    );
+    assert_eq!(
+        error_of(Server::bind(missing(true), Commands::builtin())),
+        "none of the addresses in `bind` is on this machine"
+    );
+}
+
+#[test]
+fn a_server_for_which_there_is_no_thread_says_so_and_leaves_its_port() {
+    const CHILD: &str = "RESPOOL_TEST_WITHOUT_THREADS";
+    const NAME: &str = "a_server_for_which_there_is_no_thread_says_so_and_leaves_its_port";
+    if env::var_os(CHILD).is_some() {
+        let server = bind(1, Commands::builtin());
+        let addr = server.local_addr();
+        let error = server.serve().expect_err("there is no thread");
+        assert!(matches!(error, StartError::Thread(_)));
+        let text = error.to_string();
+        assert!(text.starts_with("cannot start a thread: "), "{text}");
+        assert!(text.ends_with("; fewer `workers` may help"), "{text}");
+        assert!(TcpStream::connect(addr).is_err());
+        let error = bind(1, Commands::builtin()).spawn();
+        assert!(matches!(error, Err(StartError::Thread(_))));
+        return;
+    }
+    // Stacks of so many bytes have no room in any machine's addresses. One thread runs the tests
+    // itself.
+    let child = Command::new(env::current_exe().expect("this program is a file"))
+        .args(["--exact", NAME, "--test-threads=1"])
+        .env(CHILD, "1")
+        .env("RUST_MIN_STACK", (1_u64 << 60).to_string())
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && told.contains("1 passed"),
+        "{child:?}"
+    );
+}
+
+#[test]
+fn a_server_in_the_background_drains_when_it_is_dropped() {
+    let (commands, gate) = commands_with_gate();
+    let server = Server::bind(patient(2), commands).expect("the server starts");
+    let server = server.spawn().expect("there are threads");
+    let addr = server.local_addr();
+    let (mut quiet, mut busy) = (Peer::connect(addr), Peer::connect(addr));
+    quiet.ping();
+    busy.send("GATE\r\nPING\r\n");
+    gate.wait_for_start();
+    let (dropped, drops) = channel();
+    let dropping = thread::spawn(move || {
+        drop(server);
+        let _ = dropped.send(());
+    });
+    quiet.expect_end();
+    // The drop waits for what was received.
+    assert!(drops.try_recv().is_err());
+    gate.let_one_through();
+    busy.expect("+OPEN\r\n+PONG\r\n");
+    busy.expect_end();
+    drop((quiet, busy));
+    next(&drops);
+    dropping.join().expect("it does not panic");
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn a_drain_by_another_s_word_is_waited_for() {
+    let (commands, gate) = commands_with_gate();
+    let server = Server::bind(patient(1), commands).expect("the server starts");
+    let server = server.spawn().expect("there are threads");
+    let mut busy = Peer::connect(server.local_addr());
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    let handle = server.handle().clone();
+    handle.drain();
+    handle.drain();
+    let waiting = thread::spawn(move || server.drain());
+    gate.let_one_through();
+    busy.expect("+OPEN\r\n");
+    busy.expect_end();
+    drop(busy);
+    assert_eq!(waiting.join().expect("it does not panic").cut, 0);
+    assert_eq!(handle.stats().clients, 0);
+    // It is too late for that, and does no harm.
+    handle.drain();
+}
+
+#[test]
+fn a_drain_says_how_many_it_cut_off() {
+    let (commands, gate) = commands_with_gate();
+    let short = Config {
+        drain_timeout_ms: 50,
+        ..config(1)
+    };
+    let server = Server::bind(short, commands).expect("the server starts");
+    let server = server.spawn().expect("there are threads");
+    let mut busy = Peer::connect(server.local_addr());
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    assert_eq!(server.drain().cut, 1);
+    gate.let_one_through();
+    busy.rest();
+}
+
+#[test]
+fn stats_count_from_the_start_and_resetstat_changes_nothing_in_them() {
+    let few = Config {
+        maxclients: 2,
+        ..config(1)
+    };
+    let server = Server::bind(few, Commands::builtin()).expect("the server starts");
+    let server = server.spawn().expect("there are threads");
+    let (mut one, mut two) = (
+        Peer::connect(server.local_addr()),
+        Peer::connect(server.local_addr()),
+    );
+    let sent = "+PONG\r\n$1\r\nx\r\n";
+    one.ask("PING\r\nECHO x\r\n", sent);
+    // Not answered by a handler.
+    let wrong = "-ERR wrong number of arguments for 'echo' command\r\n";
+    two.ask("ECHO\r\n", wrong);
+    let mut three = Peer::connect(server.local_addr());
+    three.expect("-ERR max number of clients reached\r\n");
+    three.expect_end();
+    two.ask("CONFIG RESETSTAT\r\n", OK);
+    let stats = server.handle().stats();
+    assert_eq!((stats.clients, stats.connections, stats.refused), (2, 3, 1));
+    assert_eq!((stats.requests, stats.bytes_read), (3, 14 + 6 + 18));
+    let sent = sent.len() + wrong.len() + OK.len();
+    assert_eq!(stats.bytes_sent, sent as u64);
+    drop(two);
+    eventually("one has gone", || server.handle().stats().clients == 1);
+    assert_eq!(server.handle().stats().connections, 3);
+    drop(one);
+    assert_eq!(server.drain().cut, 0);
+}
+
+#[test]
+fn a_server_that_never_served_leaves_its_port() {
+    let server = bind(1, Commands::builtin());
+    let addr = server.local_addr();
+    drop(TcpStream::connect(addr).expect("it listens"));
+    let handle = server.handle();
+    drop(server);
+    assert_eq!(handle.workers(), 0);
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn a_drain_that_was_wanted_before_the_start_is_one() {
+    let server = bind(2, Commands::builtin());
+    server.handle().drain();
+    let mut early = Peer::connect(server.local_addr());
+    early.send("PING\r\n");
+    let serving = thread::spawn(move || server.serve().expect("there are threads"));
+    // Who had connected before is answered.
+    early.expect("+PONG\r\n");
+    early.expect_end();
+    drop(early);
+    assert_eq!(serving.join().expect("it does not panic").cut, 0);
+}
