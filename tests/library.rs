@@ -569,3 +569,15 @@ fn an_arity_that_does_not_count_the_names_is_a_panic() {
         );
     }
 }
+
+/// It used to be taken, and every request that named it was told of an unknown subcommand.
+#[test]
+fn a_container_within_a_container_is_a_panic() {
+    let register = |commands: &mut Commands| {
+        commands.container("JOB").container("Part");
+    };
+    assert_eq!(
+        complaint(register),
+        "a container's subcommands contain no others, and so Part cannot"
+    );
+}

@@ -141,8 +141,12 @@ impl Commands {
     ///
     /// # Panics
     ///
-    /// As [`Self::register`].
+    /// As [`Self::register`], and within a container: no request has three names.
     pub fn container(&mut self, name: &str) -> &mut Self {
+        assert!(
+            self.prefix.is_empty(),
+            "a container's subcommands contain no others, and so {name} cannot"
+        );
         let is_container = |command: &Command| !command.subcommands.is_empty();
         if !self.find(name.as_bytes()).is_some_and(is_container) {
             let command = self.register(name, Arity::AtLeast(2), wrong_subcommand);
