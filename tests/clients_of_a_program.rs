@@ -431,7 +431,8 @@ fn each_departure_is_told_once_with_its_reason_and_what_was_kept() {
         let told = departures.try_recv().expect("it is told before");
         assert_eq!(told, (id, reason, text.to_owned(), count));
     }
-    let reset = server.connect();
+    let mut reset = server.connect();
+    reset.ping();
     reset.reset();
     let (_, reason, _, count) = next(&departures);
     assert_eq!((reason, count), ("connection_failed", 0));

@@ -104,7 +104,8 @@ fn command_docs_count_and_list_have_it() {
     let (_server, mut peer) = serve(with_two());
     peer.ask(
         "COMMAND DOCS my.one MY.TWO\r\n",
-        "*4\r\n$6\r\nmy.one\r\n*4\r\n$7\r\nsummary\r\n$6\r\nIs one\r\n$5\r\ngroup\r\n$6\r\nmodule\r\n\
+        "*4\r\n$6\r\nmy.one\r\n*4\r\n$7\r\nsummary\r\n$6\r\nIs one\r\n\
+         $5\r\ngroup\r\n$6\r\nmodule\r\n\
          $6\r\nmy.two\r\n*2\r\n$5\r\ngroup\r\n$6\r\nmodule\r\n",
     );
     let list = peer.answers("COMMAND LIST");
