@@ -349,6 +349,36 @@ fn a_hook_that_blocks_keeps_its_client_waiting_and_nobody_else() {
     }
 }
 
+#[test]
+fn a_drain_waits_for_a_hook_and_answers_what_was_received_behind_it() {
+    let (start, starts) = channel();
+    let (open, opens) = channel::<Result<(), String>>();
+    let opens = Mutex::new(opens);
+    let server = Server::bind(patient(1), Commands::builtin())
+        .expect("the server starts")
+        .on_arrival(move |_| {
+            let _ = start.send(());
+            let answer = opens.lock().recv_timeout(PATIENCE);
+            answer.expect("the test opens the gate")
+        });
+    let server = TestServer::serve(server);
+    let (mut first, mut second) = (server.connect(), server.connect());
+    for peer in [&mut first, &mut second] {
+        peer.send("PING\r\n");
+    }
+    next(&starts);
+    server.handle.drain();
+    open.send(Ok(())).expect("the hook waits");
+    first.expect("+PONG\r\n");
+    first.expect_end();
+    next(&starts);
+    open.send(Err("DENIED now".into())).expect("the hook waits");
+    second.expect("-DENIED now\r\n");
+    second.expect_end();
+    drop((first, second));
+    assert_eq!(server.wait().cut, 0);
+}
+
 /// Whether there is neither a byte nor an end to be read now.
 fn has_nothing_to_read(peer: &Peer) -> bool {
     peer.socket.set_nonblocking(true).expect("a TCP socket");
