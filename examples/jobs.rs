@@ -66,6 +66,9 @@ pub(crate) fn commands(
         reply.bulk(work(name))
     })
     .describe("Runs a job and gives its result");
+    if let Some(jobs) = commands.get_mut("JOB") {
+        jobs.describe("A container for jobs");
+    }
     commands
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum Closed {
     Io(io::Error),
     /// The server drains.
     Drained,
-    /// A command's handler panicked.
+    /// A handler panicked, or the hook for arrivals.
     Panicked,
     /// It was not let in.
     Refused(Refused),
@@ -191,7 +191,7 @@ impl fmt::Display for Closed {
             Self::Late(Deadline::Write) => "it took none of its replies for `write-timeout`",
             Self::Late(Deadline::Farewell) => "it did not end behind its farewell",
             Self::Drained => "the server drains",
-            Self::Panicked => "a command's handler panicked",
+            Self::Panicked => "a handler panicked",
             Self::Refused(Refused::TooMany) => "`maxclients` was reached",
             Self::Refused(Refused::TooManyFromAddress) => "`maxclients-per-address` was reached",
             Self::Refused(Refused::Protected) => "it came from another machine in `protected-mode`",

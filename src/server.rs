@@ -70,7 +70,7 @@ pub struct Stats {
     pub requests: u64,
     /// Bytes of requests.
     pub bytes_read: u64,
-    /// Bytes of replies.
+    /// Bytes of replies, without what those are told who are turned away.
     pub bytes_sent: u64,
 }
 
@@ -169,7 +169,9 @@ impl Server {
         let port = local_addrs.first().map_or(config.port, SocketAddr::port);
         warn_of_strangers(&config, &local_addrs);
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
-        let pool = Pool::new(clients_max + open_files::REFUSED_MAX);
+        // Where there is one processor, a client cannot send while it is looked.
+        let looks = if num_cpus::get() > 1 { LOOKS } else { 0 };
+        let pool = Pool::new(clients_max + open_files::REFUSED_MAX, looks);
         let maxclients_at_start = config.maxclients;
         config.maxclients = clients_max;
         let pool = pool.map_err(StartError::Poll)?;
@@ -306,6 +308,10 @@ impl Started {
         drain(&self.shared, self.acceptor)
     }
 }
+
+/// How often a worker looks for events before it sleeps: some microseconds, about what it takes to
+/// fall asleep and be woken.
+const LOOKS: u32 = 20;
 
 /// Who listens on every address of the machine may not have thought of everybody who can reach it.
 fn warn_of_strangers(config: &Config, local_addrs: &[SocketAddr]) {

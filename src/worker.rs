@@ -153,10 +153,7 @@ impl Worker {
         // output, and the output is put right below.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
             .unwrap_or_else(|panic| {
-                log::error!(
-                    "a command's handler panicked: {}",
-                    panic_text(panic.as_ref())
-                );
+                log::error!("a handler panicked: {}", panic_text(panic.as_ref()));
                 self.output.take_back();
                 let _ = self
                     .output

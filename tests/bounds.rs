@@ -908,7 +908,7 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
         "PANIC\r\n",
         "-ERR internal error; the server's log tells\r\n",
     );
-    let why = "a command's handler panicked";
+    let why = "a handler panicked";
     closed(&mut watched, peer, "handler_panicked", why);
 
     let mut peer = watched.connect();

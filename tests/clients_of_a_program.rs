@@ -440,14 +440,10 @@ fn each_departure_is_told_once_with_its_reason_and_what_was_kept() {
                 peer.expect_end();
             },
         ),
-        (
-            "handler_panicked",
-            "a command's handler panicked",
-            &|peer, _| {
-                peer.ask("PANIC\r\n", INTERNAL);
-                peer.expect_end();
-            },
-        ),
+        ("handler_panicked", "a handler panicked", &|peer, _| {
+            peer.ask("PANIC\r\n", INTERNAL);
+            peer.expect_end();
+        }),
         ("http", "it spoke HTTP", &|peer, _| {
             peer.send("Host: here\r\n");
             peer.expect_end();

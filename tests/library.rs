@@ -324,6 +324,17 @@ fn a_subcommand_is_called_behind_its_container() {
 }
 
 #[test]
+fn what_is_there_can_be_described_later() {
+    let mut commands = with_jobs();
+    let jobs = commands.get_mut("job").expect("it was registered");
+    jobs.describe("Jobs");
+    assert!(commands.get_mut("JOBS").is_none());
+    let (_server, mut peer) = serve(commands);
+    let docs = peer.answers("COMMAND DOCS JOB");
+    assert_eq!(docs[..3], ["job", "summary", "Jobs"]);
+}
+
+#[test]
 fn a_container_is_told_of_with_its_subcommands() {
     let (_server, mut peer) = serve(with_jobs());
     let module = "$5\r\ngroup\r\n$6\r\nmodule\r\n";

@@ -160,6 +160,11 @@ impl Commands {
         &mut found.expect("it is there, or was added above").subcommands
     }
 
+    /// The command or container `name`, if there is one, for more to be declared of it.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Command> {
+        self.find_mut(name.as_bytes())
+    }
+
     /// Leaves the command `name` out; a container with its subcommands. Gives whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let Some(commands) = self.by_length.get_mut(name.len()) else {

@@ -35,12 +35,13 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// `clients_max` is how many clients there can be at once.
-    pub(crate) fn new(clients_max: usize) -> io::Result<Self> {
+    /// `clients_max` is how many clients there can be at once, and `looks` how often a worker that
+    /// watches looks for events before it sleeps.
+    pub(crate) fn new(clients_max: usize, looks: u32) -> io::Result<Self> {
         Ok(Self {
             // One place for each client, and one for a `Look`.
             queue: Queue::new(clients_max + 1),
-            parking: Parking::new(clients_max)?,
+            parking: Parking::new(clients_max, looks)?,
             followers: AtomicUsize::new(0),
             leader_waits: AtomicBool::new(false),
             look_sent: AtomicBool::new(false),

@@ -30,6 +30,26 @@ pub(super) struct Parking {
 pub(super) struct Watch {
     poll: Poll,
     events: Events,
+    /// How often it is looked for events before the leader sleeps until one comes.
+    looks: u32,
+}
+
+impl Watch {
+    /// Waits for events, for as long as `timeout` says.
+    ///
+    /// Who sleeps has to be woken, and that costs those most who do it: the clients, and those that
+    /// are about as fast as the server pay with every request. So it is looked first whether the
+    /// next event is as good as there.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let looks = if timeout.is_none() { self.looks } else { 0 };
+        for _ in 0..looks {
+            self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+            if !self.events.is_empty() {
+                return Ok(());
+            }
+        }
+        self.poll.poll(&mut self.events, timeout)
+    }
 }
 
 /// What became of a client that was to be parked.
@@ -44,14 +64,16 @@ pub(crate) enum Parked {
 }
 
 impl Parking {
-    /// `places` is how many clients there can be at once.
-    pub(super) fn new(places: usize) -> io::Result<Self> {
+    /// `places` is how many clients there can be at once, and `looks` how often it is looked for
+    /// events before sleeping.
+    pub(super) fn new(places: usize, looks: u32) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = Waker::new(&registry, WAKER)?;
         let watch = Watch {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
+            looks,
         };
         Ok(Self {
             slots: (0..places).map(|_| Mutex::new(Slot::Free)).collect(),
@@ -120,7 +142,7 @@ impl Parking {
         timeout: Option<Duration>,
         mut woken: impl FnMut(Box<Client>),
     ) {
-        if let Err(error) = watch.poll.poll(&mut watch.events, timeout) {
+        if let Err(error) = watch.wait(timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
                 log::error!("cannot wait for events: {error}");
             }

@@ -24,7 +24,7 @@ fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
 }
 
 fn pool() -> Pool {
-    Pool::new(4).expect("the system lets us poll")
+    Pool::new(4, 1).expect("the system lets us poll")
 }
 
 /// Parks `client`, which must rest.

@@ -85,7 +85,7 @@ fn main() {
         );
         let _ = writeln!(
             list,
-            "    ({name:?}, |places| Arc::new({name}::Pool::new(places).expect(\"a poll\"))),"
+            "    ({name:?}, |places| Arc::new({name}::Pool::new(places, 1).expect(\"a poll\"))),"
         );
     }
     let text = format!("{modules}\n{list}];\n");

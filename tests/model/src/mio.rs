@@ -131,6 +131,12 @@ impl Source {
 
 impl Events {
     /// As its namesake.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// As its namesake.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             events: Vec::new(),
