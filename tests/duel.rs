@@ -14,10 +14,18 @@ mod descriptors;
 mod histogram;
 #[path = "../benches/duel/loads.rs"]
 mod loads;
+#[path = "../benches/duel/marks.rs"]
+mod marks;
+#[path = "../benches/duel/options.rs"]
+mod options;
 #[path = "../benches/duel/pings.rs"]
 mod pings;
 #[path = "../benches/duel/place.rs"]
 mod place;
+#[path = "../benches/duel/plot.rs"]
+mod plot;
+#[path = "../benches/duel/report.rs"]
+mod report;
 #[path = "../benches/duel/results.rs"]
 mod results;
 #[path = "../benches/duel/rivals.rs"]

@@ -1,0 +1,220 @@
+//! The marks to reach: section 8 of the design, measured there on the first prototype.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::loads::{IDLE, MARKED};
+use crate::results::{Figure, Measured};
+use crate::rivals::{BARE, REDIS, RESPOOL};
+
+/// A bound on what respool needs or does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Mark {
+    pub(crate) load: &'static str,
+    pub(crate) figure: Figure,
+    /// The bound is on the ratio to this server, or on the value itself.
+    pub(crate) against: Option<&'static str>,
+    pub(crate) bound: Bound,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    Holds,
+    Misses,
+    NotMeasured,
+}
+
+/// A mark beside what was measured.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Judged {
+    pub(crate) load: &'static str,
+    pub(crate) what: String,
+    pub(crate) bound: String,
+    /// The median.
+    pub(crate) measured: Option<f64>,
+    pub(crate) verdict: Verdict,
+    /// Why the measurement says less than it seems.
+    pub(crate) remark: Option<String>,
+}
+
+/// The table of the design's section 8, from left to right and from top to bottom.
+pub(crate) const MARKS: [Mark; 14] = {
+    use Bound::{AtLeast, AtMost};
+    use Figure::{CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection};
+    let [p1, p16, p100, many] = MARKED;
+    [
+        mark(p1, RequestsPerS, REDIS, AtLeast(1.05)),
+        mark(p1, CpuNsPerRequest, REDIS, AtMost(0.93)),
+        mark(p1, P99Us, REDIS, AtMost(0.9)),
+        mark(p1, RequestsPerS, BARE, AtLeast(0.97)),
+        mark(p16, RequestsPerS, REDIS, AtLeast(1.6)),
+        mark(p16, CpuNsPerRequest, REDIS, AtMost(0.58)),
+        mark(p16, RequestsPerS, BARE, AtLeast(0.95)),
+        mark(p100, RequestsPerS, REDIS, AtLeast(4.0)),
+        mark(p100, CpuNsPerRequest, REDIS, AtMost(0.25)),
+        mark(p100, RequestsPerS, BARE, AtLeast(0.90)),
+        mark(many, RequestsPerS, REDIS, AtLeast(1.15)),
+        mark(many, CpuNsPerRequest, REDIS, AtMost(0.85)),
+        mark(many, RequestsPerS, BARE, AtLeast(0.97)),
+        Mark {
+            load: IDLE,
+            figure: ResidentBytesPerConnection,
+            against: None,
+            bound: AtMost(400.0),
+        },
+    ]
+};
+
+/// A server that is busy for less of the time waits for the load, or for other programs.
+const BUSY_PERCENT_MIN: f64 = 95.0;
+
+const fn mark(load: &'static str, figure: Figure, against: &'static str, bound: Bound) -> Mark {
+    Mark {
+        load,
+        figure,
+        against: Some(against),
+        bound,
+    }
+}
+
+impl Mark {
+    /// What `all` says about it.
+    pub(crate) fn judge(&self, all: &[Measured]) -> Judged {
+        let measured = all.iter().find(|measured| measured.load == self.load);
+        let spread = measured.and_then(|measured| match self.against {
+            Some(rival) => measured.ratio(RESPOOL, rival, self.figure),
+            None => measured.value(RESPOOL, self.figure),
+        });
+        let median = spread.map(|spread| spread.median);
+        let against = self.against.map(|rival| format!(" / {rival}"));
+        Judged {
+            load: self.load,
+            what: format!("{}{}", self.figure.title(), against.unwrap_or_default()),
+            bound: self.bound.to_string(),
+            measured: median,
+            verdict: median.map_or(Verdict::NotMeasured, |value| self.bound.verdict(value)),
+            remark: measured.and_then(|measured| self.remark(measured)),
+        }
+    }
+
+    /// The throughput of a rival with time to spare is not the most that it can do.
+    fn remark(&self, measured: &Measured) -> Option<String> {
+        let rival = self
+            .against
+            .filter(|_| self.figure == Figure::RequestsPerS)?;
+        let busy = measured.value(rival, Figure::BusyPercent)?.median;
+        (busy < BUSY_PERCENT_MIN)
+            .then(|| format!("{rival} was busy for only {busy:.0} % of the time"))
+    }
+}
+
+impl Bound {
+    fn verdict(self, value: f64) -> Verdict {
+        let holds = match self {
+            Self::AtLeast(bound) => value >= bound,
+            Self::AtMost(bound) => value <= bound,
+        };
+        if holds {
+            Verdict::Holds
+        } else {
+            Verdict::Misses
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(bound) => write!(formatter, "≥ {bound}"),
+            Self::AtMost(bound) => write!(formatter, "≤ {bound}"),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Holds => "holds",
+            Self::Misses => "MISSES",
+            Self::NotMeasured => "not measured",
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "cargo sets `test` for a bench, without tests"
+)]
+mod tests {
+    use super::*;
+    use crate::loads;
+    use crate::results::Samples;
+
+    #[test]
+    fn a_bound_holds_up_to_itself() {
+        let verdicts = |bound: Bound| [0.9, 1.0, 1.1].map(|value| bound.verdict(value));
+        let (holds, misses) = (Verdict::Holds, Verdict::Misses);
+        assert_eq!(verdicts(Bound::AtLeast(1.0)), [misses, holds, holds]);
+        assert_eq!(verdicts(Bound::AtMost(1.0)), [holds, holds, misses]);
+    }
+
+    #[test]
+    fn every_mark_is_about_a_load_that_is_run() {
+        let loads = loads::all();
+        for mark in MARKS {
+            assert!(loads.iter().any(|load| load.name == mark.load), "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn a_rival_that_could_have_done_more_is_told() {
+        let remark = |busy| {
+            let mut samples = Samples::of(BARE);
+            samples.add(&[(Figure::BusyPercent, busy)]);
+            let measured = Measured {
+                load: String::new(),
+                servers: vec![samples],
+            };
+            MARKS[3].remark(&measured)
+        };
+        assert_eq!(remark(95.0), None);
+        assert!(remark(80.0).is_some_and(|text| text.starts_with("bare was busy for only 80 %")));
+    }
+
+    #[test]
+    fn a_mark_is_judged_by_the_median_of_its_own_load_and_rival() {
+        let samples = |server, values: [f64; 3]| {
+            let mut samples = Samples::of(server);
+            for value in values {
+                samples.add(&[(Figure::RequestsPerS, value)]);
+            }
+            samples
+        };
+        let measured = [Measured {
+            load: MARKED[0].to_owned(),
+            servers: vec![
+                samples(RESPOOL, [10.0, 11.0, 99.0]),
+                samples(REDIS, [10.0, 10.0, 10.0]),
+                samples(BARE, [20.0, 20.0, 20.0]),
+            ],
+        }];
+        let judged = MARKS.map(|mark| mark.judge(&measured));
+        assert_eq!(judged[0].measured, Some(1.1));
+        assert_eq!(judged[0].verdict, Verdict::Holds);
+        assert_eq!(judged[3].measured, Some(0.55));
+        assert_eq!(judged[3].verdict, Verdict::Misses);
+        // No CPU was measured, and no other load.
+        assert_eq!(judged[1].verdict, Verdict::NotMeasured);
+        assert_eq!(judged[13].verdict, Verdict::NotMeasured);
+    }
+}
