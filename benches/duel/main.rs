@@ -1,12 +1,6 @@
 //! respool against its rivals: `cargo bench --bench duel`. benches/README.md says how it is measured
 //! and what each figure means; `-- --help` lists the options.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "its output is its report"
-)]
-
 mod accounting;
 mod bare;
 mod crowd;
