@@ -32,15 +32,21 @@ pub(super) fn register(commands: &mut Commands) {
 /// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets what
 /// looks like its other messages.
 fn ping(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let is_subscribed = session.gates() & gate::SUBSCRIBED != 0;
     match request.word_count() {
-        1 | 2 if session.gates() & gate::SUBSCRIBED != 0 => reply.array(2, |items| {
-            items.add(|item| item.bulk("pong"));
-            items.add(|item| item.bulk(argument(request, 0)));
-        }),
-        1 => reply.simple("PONG"),
-        2 => echo(session, request, reply),
+        1 if !is_subscribed => reply.simple("PONG"),
+        2 if !is_subscribed => echo(session, request, reply),
+        1 | 2 => pong_among_messages(request, reply),
         _ => wrong_number_of_arguments("ping", reply),
     }
+}
+
+#[cold]
+fn pong_among_messages(request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    reply.array(2, |items| {
+        items.add(|item| item.bulk("pong"));
+        items.add(|item| item.bulk(argument(request, 0)));
+    })
 }
 
 /// `ECHO message`: the message as a bulk string, whatever bytes it has.

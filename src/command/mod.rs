@@ -176,7 +176,12 @@ impl Commands {
     }
 
     /// Adds one of respool's own commands.
-    fn register_own(&mut self, name: &str, arity: Arity, handler: OwnHandler) -> &mut Command {
+    fn register_own(
+        &mut self,
+        name: &str,
+        arity: Arity,
+        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
+    ) -> &mut Command {
         let command = self.register(name, arity, handler);
         command.look_up_docs();
         command

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Arity, Commands, Holds, glob, help, wrong_arguments};
+use super::{Arity, Commands, Holds, OwnHandler, glob, help, wrong_arguments};
 use crate::facts::channels::{
     CHANNEL_BYTES_MAX, Kind, Name, PATTERN_BYTES_MAX, Subscriptions, Unsubscribable,
 };
@@ -11,7 +11,7 @@ use crate::resp::{Replied, Reply, Request};
 use crate::session::{Session, gate};
 
 pub(super) fn register(commands: &mut Commands) {
-    let mut listening = |name, arity, handler| {
+    let mut listening = |name, arity, handler: OwnHandler| {
         commands
             .register_own(name, arity, handler)
             .passes(gate::SUBSCRIBED);

@@ -343,7 +343,17 @@ impl<'a> Reply<'a> {
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
     fn line(self, kind: u8, text: &[u8]) -> Replied {
-        self.out.reserve(text.len() + 3);
+        let length = text.len() + 3;
+        if length <= SHORT_LINE_BYTES_MAX && is_one_line(text) {
+            // At once, so that there is one look at the room that is left.
+            let mut line = [0; SHORT_LINE_BYTES_MAX];
+            line[0] = kind;
+            line[1..length - 2].copy_from_slice(text);
+            line[length - 2..length].copy_from_slice(b"\r\n");
+            self.out.extend_from_slice(&line[..length]);
+            return NOT_AN_ERROR;
+        }
+        self.out.reserve(length);
         self.out.push(kind);
         if is_one_line(text) {
             self.out.extend_from_slice(text);
@@ -458,6 +468,9 @@ fn double_text(value: f64) -> String {
 /// Numbers that are written without an exponent: those that 17 digits show all of, and small ones
 /// with a few zeros in front.
 const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
+
+/// Bytes of a line that is put together before it is written.
+const SHORT_LINE_BYTES_MAX: usize = 16;
 
 /// Whether `text` holds neither CR nor LF. Of a literal, the compiler knows the answer.
 const fn is_one_line(text: &[u8]) -> bool {
