@@ -201,6 +201,9 @@ fn a_reply_that_is_not_what_it_promised_is_an_error_and_no_byte_of_it_is_sent() 
                 Ok("short") => reply.bulk_with(2, |bulk| {
                     let _ = bulk.write(b"x");
                 }),
+                // A program that runs out of memory would end, and all its clients with it.
+                Ok("huge") => reply.bulk_with(1 << 62, |_| ()),
+                Ok("endless") => reply.bulk_with(usize::MAX, |_| ()),
                 Ok("few") => reply.array(2, |items| items.add(null)),
                 Ok("many") => reply.map(1, |pairs| {
                     pairs.pair("k", null);
@@ -211,7 +214,7 @@ fn a_reply_that_is_not_what_it_promised_is_an_error_and_no_byte_of_it_is_sent() 
             },
         );
     }));
-    for wrong in ["short", "few", "many", "front", "number"] {
+    for wrong in ["short", "huge", "endless", "few", "many", "front", "number"] {
         let mut peer = server.connect();
         peer.speak_resp3();
         peer.send(format!("PING\r\nWRONG {wrong}\r\nPING\r\n"));

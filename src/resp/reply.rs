@@ -117,11 +117,15 @@ impl<'a> Reply<'a> {
     ///
     /// # Panics
     ///
-    /// If `fill` writes fewer. (It cannot write more.)
+    /// If `fill` writes fewer (it cannot write more), or there is no memory for so many: all of it
+    /// is taken before.
     pub fn bulk_with(self, length: usize, fill: impl FnOnce(&mut BulkWriter<'_>)) -> Replied {
         let Self { out, protocol } = self;
         let header = Reply::new(out, protocol).header(b'$', count_as_sent(length));
-        out.reserve(length + 2);
+        // Where the memory is not to be had, this panics, and costs one client its connection. To
+        // reserve it would end the process.
+        out.try_reserve(length.saturating_add(2))
+            .expect("there is memory for the bulk string");
         let mut writer = BulkWriter { out, left: length };
         fill(&mut writer);
         let left = writer.left;
