@@ -334,6 +334,37 @@ fn what_is_there_can_be_described_later() {
     assert_eq!(docs[..3], ["job", "summary", "Jobs"]);
 }
 
+// A command of respool's own that was declared to write was one of an administrator no more, and
+// monitors were shown its requests.
+#[test]
+fn what_is_declared_of_an_own_command_is_added_to_what_is_known_of_it() {
+    let (server, mut peer) = serve(builtin_and(|commands| {
+        let set = commands.container("CONFIG").get_mut("SET");
+        set.expect("it is built in").writes().never_blocks();
+        let ping = commands.get_mut("PING").expect("it is built in");
+        ping.never_blocks();
+    }));
+    let flags = |peer: &mut Peer, name: &str| {
+        let info = peer.answers(&format!("COMMAND INFO {name}"));
+        info[2..].join(" ")
+    };
+    let set = flags(&mut peer, "config|set");
+    assert!(
+        set.starts_with("admin noscript loading stale write fast "),
+        "{set}"
+    );
+    assert!(set.contains("@write @admin @fast @dangerous"), "{set}");
+    let ping = flags(&mut peer, "ping");
+    assert!(ping.starts_with("fast 0 0 0 @fast"), "{ping}");
+
+    let mut monitor = server.connect();
+    monitor.ask("MONITOR\r\n", "+OK\r\n");
+    peer.ask("CONFIG SET timeout 0\r\n", "+OK\r\n");
+    peer.ask("ECHO x\r\n", "$1\r\nx\r\n");
+    let line = monitor.line();
+    assert!(line.contains("\"ECHO\""), "{line}");
+}
+
 #[test]
 fn a_container_is_told_of_with_its_subcommands() {
     let (_server, mut peer) = serve(with_jobs());

@@ -18,7 +18,9 @@ pub(super) struct Docs {
     pub(super) summary: &'static str,
     pub(super) complexity: &'static str,
     /// How it behaves, in the order in which Redis lists them.
-    pub(super) flags: &'static [&'static str],
+    flags: &'static [&'static str],
+    /// What a program has declared of it besides.
+    declared: &'static [&'static str],
     /// The ACL category that does not follow from its flags.
     category: &'static str,
     /// What a client or a proxy may make use of.
@@ -63,13 +65,18 @@ impl Docs {
 
     /// Whether it is flagged so.
     pub(super) fn has_flag(&self, flag: &str) -> bool {
-        self.flags.contains(&flag)
+        self.flags.contains(&flag) || self.declared.contains(&flag)
     }
 
-    /// Flags a command that is not respool's own. Of such, only these flags are known.
+    /// How it behaves, and what a program has declared behind that.
+    pub(super) fn all_flags(&self) -> Vec<&'static str> {
+        [self.flags, self.declared].concat()
+    }
+
+    /// Flags a command by a program's word, which knows of no other flags than these.
     pub(super) fn add_flag(&mut self, flag: &str) {
-        let has = |other| other == flag || self.has_flag(other);
-        self.flags = match (has("write"), has("fast")) {
+        let has = |other| !self.flags.contains(&other) && (other == flag || self.has_flag(other));
+        self.declared = match (has("write"), has("fast")) {
             (true, true) => &["write", "fast"],
             (true, false) => &["write"],
             (false, true) => &["fast"],
@@ -635,6 +642,7 @@ const fn command(
         summary: "",
         complexity: "O(1)",
         flags,
+        declared: &[],
         category: "",
         tips: &[],
         doc_flags: &[],

@@ -77,7 +77,7 @@ fn info_of(command: &Command, reply: Reply<'_>) -> Replied {
     reply.array(10, |fields| {
         fields.add(|name| name.bulk(&*command.full_name));
         fields.add(|arity| arity.integer(arity_as_redis_counts(command.arity)));
-        fields.add(|flags| words(docs.flags, flags));
+        fields.add(|flags| words(&docs.all_flags(), flags));
         // Where the first key and the last stand, and how far apart they are: there are none.
         for _ in 0..3 {
             fields.add(|position| position.integer(0));
