@@ -30,6 +30,8 @@ struct Members {
     wanted: usize,
     /// Threads ever started: the next one's number.
     hired: usize,
+    /// Threads may be started: the server serves.
+    called: bool,
     /// No thread is to be started any more.
     dismissed: bool,
 }
@@ -37,10 +39,11 @@ struct Members {
 impl Crew {
     /// Starts workers, or has some of them end once their turn is over, until there are `wanted`.
     ///
-    /// If a thread cannot be started, those before it stay.
+    /// Before [`Crew::call`] there are none, whatever is wanted. If a thread cannot be started, those
+    /// before it stay.
     pub(crate) fn resize(shared: &Arc<Shared>, wanted: usize) -> io::Result<()> {
         let mut members = shared.crew.members.lock();
-        if members.dismissed {
+        if members.dismissed || !members.called {
             return Ok(());
         }
         if members.wanted > wanted {
@@ -55,6 +58,11 @@ impl Crew {
             members.wanted += 1;
         }
         Ok(())
+    }
+
+    /// From now on there are workers.
+    pub(crate) fn call(&self) {
+        self.members.lock().called = true;
     }
 
     /// Has every worker end once its turn is over, and lets none be started again.

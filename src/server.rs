@@ -277,12 +277,16 @@ impl Server {
     /// Starts every thread.
     pub(crate) fn start(self) -> Result<Started, StartError> {
         let Self { shared, door, .. } = self;
-        let workers = shared.facts.config.lock().worker_count();
         let stops_clock = StopsClock(Arc::clone(&shared));
         let clock = Arc::clone(&shared);
         spawn("clock", move || deadlines::run(&clock))?;
         let acceptor = Acceptor::new(Arc::clone(&shared), door);
-        let acceptor = Crew::resize(&shared, workers)
+        // Under the configuration's lock, so that this is not the number that was before a change.
+        let config = shared.facts.config.lock();
+        shared.crew.call();
+        let hired = Crew::resize(&shared, config.worker_count());
+        drop(config);
+        let acceptor = hired
             .map_err(StartError::Thread)
             .and_then(|()| spawn("acceptor", move || acceptor.run()))
             .inspect_err(|_| shared.crew.dismiss(&shared.pool))?;

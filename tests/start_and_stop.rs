@@ -260,6 +260,22 @@ fn a_server_that_never_served_leaves_its_port() {
     assert!(TcpStream::connect(addr).is_err());
 }
 
+// A server that did not serve yet started workers, which nobody ended if it never did.
+#[test]
+fn another_configuration_before_the_start_is_in_force_from_the_start() {
+    let server = bind(2, Commands::builtin());
+    let handle = server.handle();
+    for workers in [5, 3] {
+        let changed = handle.reconfigure(&config(workers));
+        changed.expect("the number of workers can change");
+        assert_eq!(server.workers(), workers);
+        assert_eq!(handle.workers(), 0);
+    }
+    let server = server.spawn().expect("there are threads");
+    Peer::connect(server.local_addr()).ping();
+    assert_eq!(handle.workers(), 3);
+}
+
 #[test]
 fn a_drain_that_was_wanted_before_the_start_is_one() {
     let server = bind(2, Commands::builtin());
