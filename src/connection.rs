@@ -115,10 +115,12 @@ impl Connection {
     /// Sends what is owed. Gives whether nothing is owed any more.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         while self.owes() {
-            match unless_blocked(|| self.socket.write(&self.unsent[self.sent..]))? {
-                Some(count) => self.sent += count,
-                None => return Ok(false),
-            }
+            let unsent = &self.unsent[self.sent..];
+            let Some(count) = unless_blocked(|| self.socket.write(unsent))? else {
+                self.forget_sent();
+                return Ok(false);
+            };
+            self.sent += count;
             if self.sent == self.unsent.len() {
                 // A quiet client keeps no buffers.
                 self.unsent = Vec::new();
@@ -126,6 +128,15 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+
+    /// Gives the room back of what was sent, once that is more than what is still owed: so no byte
+    /// is moved more than once for one that was sent.
+    fn forget_sent(&mut self) {
+        if self.sent > self.owed_bytes().max(UNSENT_BYTES_KEPT / 2) {
+            self.unsent = self.unsent[self.sent..].to_vec();
+            self.sent = 0;
+        }
     }
 
     /// Keeps `bytes` as owed, to be sent by the next flush.
@@ -181,6 +192,10 @@ impl Connection {
     }
 }
 
+/// Bytes of a buffer that is kept however little of it is still owed: to move that costs more than
+/// its room is worth.
+const UNSENT_BYTES_KEPT: usize = 64 * 1024;
+
 /// Runs `call` until no signal cuts it short; `None` when it would have to wait.
 fn unless_blocked(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
     loop {
@@ -190,5 +205,50 @@ fn unless_blocked(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Opt
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::net::{Ipv4Addr, TcpListener, TcpStream as Peer};
+
+    /// A connection whose sockets hold little, and its peer.
+    fn connected() -> (Connection, Peer) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let peer = Peer::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let (socket, _) = listener.accept().expect("the peer has come");
+        let few = |socket: socket2::SockRef<'_>| {
+            socket.set_send_buffer_size(32 * 1024)?;
+            socket.set_recv_buffer_size(32 * 1024)
+        };
+        few((&peer).into()).expect("the system lets us");
+        few((&socket).into()).expect("the system lets us");
+        socket.set_nonblocking(true).expect("the system lets us");
+        (Connection::new(TcpStream::from_std(socket)), peer)
+    }
+
+    // Whoever took all but the end of a huge reply had the server keep all of it, and counted as
+    // somebody for whom a few bytes wait.
+    #[test]
+    fn who_is_owed_little_keeps_no_large_buffer() {
+        let (mut connection, mut peer) = connected();
+        let mut bytes = vec![b'x'; 1024 * 1024];
+        let mut to_come = bytes.len();
+        let mut taken = connection.send(&mut bytes).expect("the peer is there");
+        assert!(!taken);
+        let mut scratch = [0; 16 * 1024];
+        while !taken {
+            let held = connection.unsent.capacity();
+            let owed = connection.owed_bytes();
+            assert!(held <= 2 * owed + UNSENT_BYTES_KEPT, "{held} for {owed}");
+            to_come -= peer.read(&mut scratch).expect("it is sent");
+            taken = connection.flush().expect("the peer is there");
+        }
+        drop(connection);
+        let mut rest = Vec::new();
+        peer.read_to_end(&mut rest).expect("it is sent");
+        assert_eq!(rest.len(), to_come);
     }
 }
