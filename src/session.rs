@@ -1,6 +1,7 @@
 //! What the server remembers of a client, and all of it that a command sees.
 
 use std::any::Any;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +26,6 @@ use crate::states::States;
 ///     reply.integer(*count)
 /// });
 /// ```
-#[derive(Debug)]
 pub struct Session {
     /// What others may know of the client. What is seldom looked at is kept only there.
     entry: Arc<Entry>,
@@ -418,5 +418,16 @@ impl Session {
         self.entry.set(flag::NO_EVICT | flag::NO_TOUCH, false);
         self.set_gate(gate::PASSWORD, self.facts.wants_password());
         messages
+    }
+}
+
+/// The client alone: the session reaches the whole server, and what others have sent.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("peer_addr", &self.peer_addr())
+            .field("protocol", &self.protocol())
+            .finish_non_exhaustive()
     }
 }

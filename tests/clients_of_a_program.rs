@@ -616,3 +616,28 @@ fn who_is_cut_off_by_a_drain_departs_when_its_handler_returns() {
     assert_eq!((id, reason, count), (1, "drained", 1));
     busy.rest();
 }
+
+// It was all that the server knows, the bytes of other clients' requests among it.
+#[test]
+fn what_is_printed_of_a_session_or_a_server_has_nothing_of_other_clients() {
+    let server = bind(
+        2,
+        builtin_and(|commands| {
+            commands.register("PRINT", Arity::Exactly(1), |session, _, reply| {
+                reply.verbatim(format!("{session:?}"))
+            });
+        }),
+    );
+    let server = TestServer::serve(server);
+    let (mut peer, mut other) = (server.connect(), server.connect());
+    other.ask("CLIENT SETNAME secretive\r\n", "+OK\r\n");
+    other.send("ECHO secret");
+    let session = peer.answer("PRINT");
+    assert!(session.starts_with("Session { id: 1, "), "{session}");
+    let handle = format!("{:?}", server.handle);
+    assert!(handle.starts_with("ServerHandle {"), "{handle}");
+    for text in [session, handle] {
+        assert!(!text.contains("secret"), "{text}");
+        assert!(text.len() < 200, "{text}");
+    }
+}
