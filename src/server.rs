@@ -139,7 +139,7 @@ impl Server {
 
     /// As [`Self::bind`], on sockets that listen already: from systemd, from a process before this
     /// one, or with options of their own. `config.bind`, `config.port` and `config.tcp_backlog` are
-    /// not looked at.
+    /// not looked at. The sockets, and clones of them, do not block from then on.
     ///
     /// # Errors
     ///
@@ -202,7 +202,8 @@ impl Server {
 
     /// Has `hook` decide on every client that comes: `Err` turns it away, with that error line,
     /// which begins with a code such as `ERR` or `DENIED`. What the session is to remember of the
-    /// client it can keep there.
+    /// client it can keep there, until the client says `RESET` (see [`Session::state`]): what must
+    /// outlast that belongs in a map by [`Session::id`], or `RESET` is left out of the commands.
     ///
     /// It runs on a worker before the client's first request is read, and may block as a handler
     /// may. A client that `maxclients` or `protected-mode` refuses does not come this far. The first

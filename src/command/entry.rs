@@ -206,8 +206,8 @@ impl Command {
         (self.handler)(session, request, reply)
     }
 
-    /// Says in a line what the command does, for `COMMAND DOCS`, and of a subcommand for its
-    /// container's `HELP`.
+    /// Says in a line without a full stop what the command does, for `COMMAND DOCS`, and of a
+    /// subcommand for its container's `HELP`.
     pub fn describe(&mut self, summary: &'static str) -> &mut Self {
         self.docs.summary = summary;
         self

@@ -203,7 +203,8 @@ impl<'a> Reply<'a> {
 
     /// Sends something beside the reply that is still owed: RESP3's push of `count` items, of which
     /// the first is a bulk string that says what kind of message it is. In RESP2, whose clients
-    /// would take it for the reply, nothing is sent and `fill` is not called.
+    /// would take it for the reply, nothing is sent and `fill` is not called. It goes the way of the
+    /// reply: a client that has said `CLIENT REPLY OFF` gets neither.
     ///
     /// # Panics
     ///
