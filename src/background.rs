@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use crate::server::{self, Drained, Server, ServerHandle, StartError};
 
 /// A server that serves on threads of its own. Dropping it drains the server and waits for that, up
-/// to `drain-timeout-ms` and a tenth of a second.
+/// to `drain-timeout-ms` and a tenth of a second. A handler or a hook must not be the one who does it:
+/// the drain would wait for that handler.
 #[derive(Debug)]
 pub struct Background {
     handle: ServerHandle,
@@ -85,6 +86,12 @@ impl Background {
         &self.handle
     }
 
+    /// Waits until somebody else has drained the server: by [`Self::handle`], or by `SHUTDOWN`.
+    #[must_use = "it says whether every client had what it was owed"]
+    pub fn wait(mut self) -> Drained {
+        self.join()
+    }
+
     /// Drains the server, and waits for that; where somebody else drains it, only waits.
     #[must_use = "it says whether every client had what it was owed"]
     pub fn drain(mut self) -> Drained {
@@ -93,6 +100,10 @@ impl Background {
 
     fn stop(&mut self) -> Drained {
         self.handle.drain();
+        self.join()
+    }
+
+    fn join(&mut self) -> Drained {
         let drained = self.thread.take().map(JoinHandle::join);
         // A panic there would be a defect of ours, and nothing that a caller could do about it.
         drained.and_then(Result::ok).unwrap_or_default()

@@ -12,6 +12,9 @@ use crate::server::StartError;
 
 /// Listens on every address of `bind`. One with a leading `-` may be missing from this machine.
 pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    if config.bind.is_empty() {
+        return Err(StartError::NoListener);
+    }
     let mut port = config.port;
     let mut listeners = Vec::new();
     for bind in &config.bind {

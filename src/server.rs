@@ -1,5 +1,6 @@
 //! The server: wiring, start and stop.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::fmt;
 use std::io;
@@ -18,7 +19,7 @@ use crate::acceptor::{Acceptor, Door};
 use crate::client::Client;
 use crate::closed::{Closed, Refused};
 use crate::command::Commands;
-use crate::config::{Change, Config, KEYS};
+use crate::config::{Change, Config, KEYS, Key};
 use crate::crew::Crew;
 use crate::deadlines::Clock;
 use crate::facts::Facts;
@@ -79,6 +80,14 @@ pub struct Stats {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// A value of the configuration is not one that it may have.
+    #[error("`{key}`: {reason}")]
+    Config {
+        /// The directive.
+        key: &'static str,
+        /// What is wrong with its value.
+        reason: Cow<'static, str>,
+    },
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {error}{}", listen::advice(error))]
     Listen {
@@ -94,8 +103,8 @@ pub enum StartError {
     /// The limit on open files leaves no room for a single client.
     #[error("the limit on open files is too low: {0}")]
     OpenFiles(#[source] io::Error),
-    /// There was none in what the server was given.
-    #[error("there is no listener")]
+    /// There was none in what the server was given, and no address in `bind`.
+    #[error("there is no address to listen on")]
     NoListener,
     /// The system refuses what waiting for events needs.
     #[error("cannot set up polling: {0}")]
@@ -109,6 +118,14 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReconfigureError {
+    /// A value is not one that the configuration may have.
+    #[error("`{key}`: {reason}")]
+    Config {
+        /// The directive.
+        key: &'static str,
+        /// What is wrong with its value.
+        reason: Cow<'static, str>,
+    },
     /// It is about to stop.
     #[error("the server drains")]
     Draining,
@@ -160,6 +177,9 @@ impl Server {
         listeners: usize,
         listen: impl FnOnce(&Config) -> Result<Vec<TcpListener>, StartError>,
     ) -> Result<Self, StartError> {
+        config
+            .check()
+            .map_err(|(key, reason)| StartError::Config { key, reason })?;
         let clients_max =
             open_files::make_room(config.maxclients, listeners).map_err(StartError::OpenFiles)?;
         let listeners = listen(&config)?;
@@ -206,8 +226,8 @@ impl Server {
     /// outlast that belongs in a map by [`Session::id`], or `RESET` is left out of the commands.
     ///
     /// It runs on a worker before the client's first request is read, and may block as a handler
-    /// may. A client that `maxclients` or `protected-mode` refuses does not come this far. The first
-    /// hook stays.
+    /// may. A client that `maxclients` or `protected-mode` refuses does not come this far. A second
+    /// call changes nothing.
     #[must_use]
     pub fn on_arrival(
         self,
@@ -257,7 +277,8 @@ impl Server {
         self.shared.facts.config.lock().worker_count()
     }
 
-    /// A hold on this server for other threads.
+    /// A hold on this server for other threads. Kept in a handler, it keeps the server in memory after
+    /// its end.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         ServerHandle {
@@ -430,6 +451,9 @@ impl ServerHandle {
     ///
     /// A [`ReconfigureError`] says why the server keeps the configuration that it has, all of it.
     pub fn reconfigure(&self, config: &Config) -> Result<(), ReconfigureError> {
+        config
+            .check()
+            .map_err(|(key, reason)| ReconfigureError::Config { key, reason })?;
         let maxclients_max = self.shared.maxclients_at_start;
         self.shared.change(maxclients_max, |current| {
             current.clone_from(config);
@@ -439,6 +463,18 @@ impl ServerHandle {
 }
 
 impl Config {
+    /// Checks each value as if CONFIG SET were to set it. Gives the first that it would not, and why.
+    fn check(&self) -> Result<(), (&'static str, Cow<'static, str>)> {
+        let mut scratch = self.clone();
+        // A server on sockets that it was given needs no address.
+        let is_needless = |key: &Key| key.name == "bind" && self.bind.is_empty();
+        let mut keys = KEYS.iter().filter(|key| !is_needless(key));
+        keys.try_for_each(|key| {
+            let checked = key.set(&mut scratch, &key.text(self));
+            checked.map_err(|reason| (key.name, reason))
+        })
+    }
+
     /// Checks that `new` differs from this only in what can change while a server runs.
     pub(crate) fn check_fixed(&self, new: &Self) -> Result<(), ReconfigureError> {
         let mut fixed = KEYS.iter().filter(|key| key.change == Change::AtStart);
@@ -739,7 +775,9 @@ impl From<ReconfigureError> for Unchanged {
     fn from(error: ReconfigureError) -> Self {
         let (key, reason) = match error {
             ReconfigureError::Draining => (None, error.to_string()),
-            ReconfigureError::Fixed(key) => (Some(key), error.to_string()),
+            ReconfigureError::Fixed(key) | ReconfigureError::Config { key, .. } => {
+                (Some(key), error.to_string())
+            }
             ReconfigureError::MaxclientsBeyond(max) => {
                 let redis = "The operating system is not able to handle the specified number of \
                              clients, try with";

@@ -294,6 +294,12 @@ impl Session {
         self.gates & gate::PASSWORD != 0 && self.facts.wants_password()
     }
 
+    /// Counts the client as one that has said the password, as `requirepass` wants: for an `AUTH` of
+    /// your own, which replaces the built-in one.
+    pub fn authenticate(&mut self) {
+        self.set_gate(gate::PASSWORD, false);
+    }
+
     /// Opens or closes a gate.
     pub(crate) fn set_gate(&mut self, gate: u8, closed: bool) {
         if closed {

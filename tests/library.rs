@@ -439,6 +439,39 @@ fn info_counts_each_subcommand_for_itself() {
 }
 
 #[test]
+fn an_auth_of_your_own_is_run_for_those_who_have_not_said_the_password() {
+    let mut commands = Commands::builtin();
+    commands.register("AUTH", Arity::Exactly(2), |session, request, reply| {
+        if request.argument(0) == Some(b"sesame") {
+            session.authenticate();
+            reply.simple("OPEN")
+        } else {
+            reply.error("WRONGPASS no")
+        }
+    });
+    let config = Config {
+        requirepass: Some("another".into()),
+        ..config(1)
+    };
+    let server = TestServer::with(config, commands);
+    let mut peer = server.connect();
+    peer.ask("AUTH another\r\n", "-WRONGPASS no\r\n");
+    peer.ask("PING\r\n", "-NOAUTH Authentication required.\r\n");
+    peer.ask("AUTH sesame\r\nPING\r\n", "+OPEN\r\n+PONG\r\n");
+}
+
+#[test]
+fn a_ping_of_your_own_is_run_for_subscribers_too() {
+    let mut commands = Commands::builtin();
+    commands.register("PING", Arity::Exactly(1), |_, _, reply| reply.simple("OWN"));
+    let (_server, mut peer) = serve(commands);
+    peer.ask(
+        "SUBSCRIBE c\r\nPING\r\n",
+        "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n+OWN\r\n",
+    );
+}
+
+#[test]
 fn a_container_is_found_again_and_a_command_of_its_name_is_replaced() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         commands.register("JOB", Arity::Exactly(1), |_, _, reply| reply.simple("old"));

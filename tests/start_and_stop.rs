@@ -82,7 +82,7 @@ fn error_of(outcome: Result<Server, StartError>) -> String {
 #[test]
 fn what_keeps_a_server_from_starting_is_said() {
     let none = Server::from_listeners(Vec::new(), config(1), Commands::builtin());
-    assert_eq!(error_of(none), "there is no listener");
+    assert_eq!(error_of(none), "there is no address to listen on");
 
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let addr = taken.local_addr().expect("it is bound");
@@ -115,6 +115,50 @@ fn what_keeps_a_server_from_starting_is_said() {
         error_of(Server::bind(missing(true), Commands::builtin())),
         "none of the addresses in `bind` is on this machine"
     );
+}
+
+#[test]
+fn a_value_that_the_file_could_not_have_keeps_a_server_from_starting_too() {
+    let error = |change: fn(&mut Config)| {
+        let mut config = config(1);
+        change(&mut config);
+        error_of(Server::bind(config, Commands::builtin()))
+    };
+    for (change, text) in [
+        (
+            (|config| config.maxclients = 1_000_001) as fn(&mut Config),
+            "`maxclients`: argument must be between 1 and 1000000 inclusive",
+        ),
+        (
+            |config| config.maxclients = 0,
+            "`maxclients`: argument must be between 1 and 1000000 inclusive",
+        ),
+        (
+            |config| config.bind.clear(),
+            "there is no address to listen on",
+        ),
+    ] {
+        assert!(error(change).starts_with(text), "{}", error(change));
+    }
+    let server = bind(1, Commands::builtin()).spawn().expect("it starts");
+    let wrong = Config {
+        maxclients: 0,
+        ..config(1)
+    };
+    let error = server.handle().reconfigure(&wrong);
+    let error = error.expect_err("nobody could come").to_string();
+    assert!(error.starts_with("`maxclients`: "), "{error}");
+}
+
+#[test]
+fn who_waits_for_a_server_in_the_background_does_not_stop_it() {
+    let server = bind(1, Commands::builtin()).spawn().expect("it starts");
+    let mut peer = Peer::connect(server.local_addr());
+    let waiter = thread::spawn(move || server.wait());
+    peer.ping();
+    peer.send("SHUTDOWN\r\n");
+    let drained = waiter.join().expect("it does not panic");
+    assert_eq!(drained.cut, 0);
 }
 
 #[test]

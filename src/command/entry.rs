@@ -108,6 +108,13 @@ impl Command {
         self
     }
 
+    /// Takes over when clients may run the command that it replaces: who brings an `AUTH` of their
+    /// own wants it to be run by those who have not said the password.
+    pub(super) fn stands_in_for(&mut self, replaced: &Self) {
+        self.passes = replaced.passes;
+        self.holds = replaced.holds;
+    }
+
     /// Has it contain others.
     pub(super) fn contain(&mut self) {
         self.subcommands.prefix = format!("{}|", self.full_name);

@@ -139,7 +139,7 @@ fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
 fn docs_of_each(commands: &[&Command], reply: Reply<'_>) -> Replied {
     reply.map(commands.len(), |pairs| {
         for command in commands {
-            pairs.pair(&command.full_name, |docs| docs_of(command, docs));
+            pairs.pair(&*command.full_name, |docs| docs_of(command, docs));
         }
     })
 }

@@ -96,6 +96,9 @@ impl Commands {
     /// A handler that panics costs its client the connection, behind an error reply, and nobody
     /// else anything.
     ///
+    /// A command that replaces another runs when that one would: an `AUTH` of your own also for
+    /// clients who have not said the password ([`Session::authenticate`] lets them in).
+    ///
     /// # Panics
     ///
     /// If nobody could call the command: the name is empty, or has a blank, a `|` or something
@@ -136,8 +139,9 @@ impl Commands {
     /// its subcommands, whose arity counts the container's name too; their first argument proper is
     /// the [`argument`](Request::argument) at index 1.
     ///
-    /// It begins with the subcommand `HELP`, which lists them all. If there is a container of this
-    /// name, its table is given; a command of this name is replaced.
+    /// It begins with the subcommand `HELP`, which lists them all; that of a built-in container stays
+    /// as it is written. If there is a container of this name, its table is given; a command of this
+    /// name is replaced.
     ///
     /// # Panics
     ///
@@ -206,13 +210,18 @@ impl Commands {
         &mut container.subcommands
     }
 
-    fn add(&mut self, command: Command) -> &mut Command {
+    fn add(&mut self, mut command: Command) -> &mut Command {
         let length = command.name.len();
         if self.by_length.len() <= length {
             self.by_length.resize_with(length + 1, Vec::new);
         }
         let commands = &mut self.by_length[length];
-        commands.retain(|other| !other.is_named(&command.name));
+        let before = commands
+            .iter()
+            .position(|other| other.is_named(&command.name));
+        if let Some(before) = before {
+            command.stands_in_for(&commands.swap_remove(before));
+        }
         commands.push(command);
         let last = commands.len() - 1;
         &mut commands[last]

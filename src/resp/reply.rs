@@ -198,7 +198,7 @@ impl<'a> Reply<'a> {
     ///
     /// If `fill` gives more or fewer than twice `count` replies.
     pub fn attribute(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
-        self.in_front(b'|', count, 2 * count, fill)
+        self.in_front(b'|', count, twice(count), fill)
     }
 
     /// Sends something beside the reply that is still owed: RESP3's push of `count` items, of which
@@ -229,8 +229,8 @@ impl<'a> Reply<'a> {
     /// If `fill` gives more or fewer than twice `count` replies.
     pub fn map(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         match self.protocol {
-            Protocol::Resp2 => self.aggregate(b'*', 2 * count, 2 * count, fill),
-            Protocol::Resp3 => self.aggregate(b'%', count, 2 * count, fill),
+            Protocol::Resp2 => self.aggregate(b'*', twice(count), twice(count), fill),
+            Protocol::Resp3 => self.aggregate(b'%', count, twice(count), fill),
         }
     }
 
@@ -418,7 +418,7 @@ impl Items<'_> {
     /// # Panics
     ///
     /// Behind the last.
-    pub fn pair(&mut self, key: &str, value: impl FnOnce(Reply<'_>) -> Replied) {
+    pub fn pair(&mut self, key: impl AsRef<[u8]>, value: impl FnOnce(Reply<'_>) -> Replied) {
         self.add(|reply| reply.bulk(key));
         self.add(value);
     }
@@ -451,6 +451,11 @@ impl io::Write for BulkWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The items of so many pairs. Nobody gives as many as do not fit.
+fn twice(count: usize) -> usize {
+    count.saturating_mul(2)
 }
 
 /// No slice is longer than `i64::MAX`.
