@@ -4,8 +4,8 @@
 #   tests/run.sh
 #
 # It installs redis-cli and redis-benchmark first if they are missing and it can; otherwise it says
-# what to install. So it does with the other programs that real clients need, but goes on without
-# them: what they are missed for is not run, and the report says so.
+# what to install. So it does with valgrind and the programs that real clients need, but goes on
+# without them: what they are missed for is not run, and the report says so.
 #
 # A redis-server to compare with comes with redis-tools: in Debian it is called redis-check-rdb there.
 # The package redis-server would only add a service, which starts at once.
@@ -77,6 +77,7 @@ haproxy haproxy
 node nodejs
 npm npm
 python3 python3
+valgrind valgrind
 END
 python3 -m pip --version >/dev/null 2>&1 || install python3-pip || say "goes on without pip"
 
@@ -86,6 +87,8 @@ say "checks the pool over many interleavings: a minute"
 cargo test --locked --profile model -p respool-model
 say "runs what needs a redis-server, redis-cli and redis-benchmark, and what needs its own build"
 cargo test --locked --test redis_server --test tools --test your_program --test stranger
+say "counts the instructions of a PING"
+cargo test --locked --test instructions
 say "runs real clients, and says what it installs for them"
 cargo test --locked --test interop
 echo "everything passed"

@@ -1,0 +1,161 @@
+//! What a PING costs the program in instructions, under callgrind: a count, and no time, so it is
+//! the same on a busy machine, and a few more are seen that no bench can tell from chance.
+//!
+//! ```console
+//! $ cargo test --test instructions
+//! ```
+//!
+//! It makes a release build, and needs valgrind; without it, it says so and passes, as it does
+//! where the ceilings mean nothing. The kernel's part is not counted. The exit code is 1 if a PING
+//! costs more than a ceiling says.
+
+mod common;
+mod process;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use common::PATIENCE;
+use process::Respool;
+
+/// A load of one client, and what a PING of it may cost.
+struct Load {
+    /// Requests that the client has in flight.
+    depth: usize,
+    /// How often it sends so many in the shorter run, and in the longer.
+    rounds: [usize; 2],
+    /// Instructions per PING.
+    ceiling: f64,
+}
+
+/// A twentieth above what was counted with rustc 1.95.0, valgrind 3.19 and glibc 2.36 on x86-64:
+/// 1159.5, 265.7 and 215.9, which varied by 0.1. Another compiler, C library or processor may move
+/// them with nothing changed here; then count before and behind that, and write down the new ones.
+const LOADS: [Load; 3] = [
+    Load {
+        depth: 1,
+        rounds: [500, 2500],
+        ceiling: 1217.0,
+    },
+    Load {
+        depth: 16,
+        rounds: [500, 2500],
+        ceiling: 279.0,
+    },
+    Load {
+        depth: 100,
+        rounds: [100, 600],
+        ceiling: 227.0,
+    },
+];
+
+fn main() -> ExitCode {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        println!("not run: the ceilings are for Linux on x86-64");
+        return ExitCode::SUCCESS;
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("not run: valgrind is missing");
+        return ExitCode::SUCCESS;
+    }
+    let program = release_build();
+    stay_on_one_cpu();
+    let is_within = LOADS.map(|load| load.is_within(&program));
+    if is_within.contains(&false) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+impl Load {
+    /// Counts, and says what came of it. Gives whether it is no more than may be.
+    fn is_within(&self, program: &Path) -> bool {
+        let Self { depth, ceiling, .. } = *self;
+        let [shorter, longer] = self.rounds.map(|rounds| self.count(program, rounds));
+        let pings = (self.rounds[1] - self.rounds[0]) * depth;
+        let each = (longer as f64 - shorter as f64) / pings as f64;
+        let is_within = each <= ceiling;
+        if is_within {
+            println!("{depth:3} in flight: {each:6.1} instructions per PING, at most {ceiling}");
+        } else {
+            let profile = profile(depth, self.rounds[1]);
+            println!(
+                "{depth:3} in flight: a PING takes {each:.1} instructions in user mode, and may \
+                 take {ceiling}. To see which function has grown, compare `callgrind_annotate {}` \
+                 with the same of a commit that passes",
+                profile.display()
+            );
+        }
+        is_within
+    }
+
+    /// The instructions of a whole run, from start to stop, in which a client has so many rounds
+    /// answered.
+    fn count(&self, program: &Path, rounds: usize) -> u64 {
+        let profile = profile(self.depth, rounds);
+        let mut valgrind = Command::new("valgrind");
+        valgrind
+            .args(["--quiet", "--tool=callgrind"])
+            .arg(format!("--callgrind-out-file={}", profile.display()))
+            .arg(program)
+            .args(["--workers", "1"]);
+        let server = Respool::run(&mut valgrind, PATIENCE);
+        let requests = "*1\r\n$4\r\nPING\r\n".repeat(self.depth);
+        let replies = "+PONG\r\n".repeat(self.depth);
+        let mut peer = server.connect();
+        for _ in 0..rounds {
+            peer.ask(&requests, &replies);
+        }
+        drop(peer);
+        server.stop();
+        total(&profile)
+    }
+}
+
+/// Where a run's instructions are written to; it stays, for who looks for a cause.
+fn profile(depth: usize, rounds: usize) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{depth}.{rounds}"))
+}
+
+/// All instructions of a profile.
+fn total(profile: &Path) -> u64 {
+    let text = fs::read_to_string(profile).expect("callgrind writes it at the end");
+    let mut totals = text.lines().filter_map(|line| line.strip_prefix("totals:"));
+    let total = totals.next().expect("a profile has its total");
+    total.trim().parse().expect("a number")
+}
+
+/// Builds the program as its users run it; what is tested otherwise is not optimised. Gives where it
+/// is.
+fn release_build() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("..");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status();
+    assert!(status.expect("there is cargo").success(), "it builds");
+    target.join("release/respool")
+}
+
+/// Has this process, and the server that it starts, run on one CPU only.
+///
+/// Where it has more, a worker looks for events a few times before it sleeps until one comes; how
+/// often is a matter of time, and so would the count be.
+#[cfg(target_os = "linux")]
+fn stay_on_one_cpu() {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    let allowed = sched_getaffinity(None).expect("a thread may ask for its own CPUs");
+    let first = (0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu));
+    let mut one = CpuSet::new();
+    one.set(first.expect("it runs on one"));
+    sched_setaffinity(None, &one).expect("it is one of its own");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on_one_cpu() {}
