@@ -1,5 +1,6 @@
 //! The one thread that looks at the clock, so that nobody has to on the way of a request.
 
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -112,6 +113,8 @@ fn expire_the_late(shared: &Shared, now_s: u32) {
 struct Stuck {
     /// Those that were under way at the last look.
     seen: Vec<Turn>,
+    /// Those of this look; it keeps its room, as `seen` does.
+    found: Vec<Turn>,
     /// Those that were told of.
     told: Vec<Turn>,
 }
@@ -119,15 +122,15 @@ struct Stuck {
 impl Stuck {
     /// Tells the log of each turn that was under way at the last look already, once.
     fn look(&mut self, shared: &Shared) {
-        let turns = shared.facts.stats.turns();
-        self.told.retain(|turn| turns.contains(turn));
-        for turn in turns.iter().filter(|turn| self.seen.contains(turn)) {
+        shared.facts.stats.turns(&mut self.found);
+        self.told.retain(|turn| self.found.contains(turn));
+        for turn in self.found.iter().filter(|turn| self.seen.contains(turn)) {
             if !self.told.contains(turn) {
                 tell(shared, turn);
                 self.told.push(*turn);
             }
         }
-        self.seen = turns;
+        mem::swap(&mut self.seen, &mut self.found);
     }
 }
 

@@ -137,15 +137,16 @@ impl Stats {
         work
     }
 
-    /// The turns that workers are in.
-    pub(crate) fn turns(&self) -> Vec<Turn> {
+    /// Puts the turns that workers are in into `turns`, in place of what is there.
+    pub(crate) fn turns(&self, turns: &mut Vec<Turn>) {
+        turns.clear();
         let tallies = self.tallies.lock();
-        let turns = tallies.workers.iter().map(|tally| Turn {
+        let all = tallies.workers.iter().map(|tally| Turn {
             worker: tally.worker,
             number: tally.turns.get(),
             client_id: tally.serves.load(Ordering::Relaxed),
         });
-        turns.filter(|turn| turn.client_id != 0).collect()
+        turns.extend(all.filter(|turn| turn.client_id != 0));
     }
 
     /// All that was done since the last reset.
