@@ -101,7 +101,9 @@ impl Load {
             .args(["--quiet", "--tool=callgrind"])
             .arg(format!("--callgrind-out-file={}", profile.display()))
             .arg(program)
-            .args(["--workers", "1"]);
+            .args(["--workers", "1"])
+            // Once a second all places of clients are looked at, and a busy machine makes seconds.
+            .args(["--maxclients", "32"]);
         let server = Respool::run(&mut valgrind, PATIENCE);
         let requests = "*1\r\n$4\r\nPING\r\n".repeat(self.depth);
         let replies = "+PONG\r\n".repeat(self.depth);
