@@ -1,0 +1,98 @@
+//! On the way of a PING there is no allocation.
+//!
+//! A test of its own, because it counts what the whole process allocates: the server's threads, and
+//! a client that allocates nothing while it is counted.
+
+mod common;
+
+use std::alloc::System;
+use std::io::{Read, Write};
+
+use common::{Peer, TestServer};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// PINGs that are sent while it is counted.
+const PINGS: usize = 10_000;
+
+/// How often it is counted; once it must be nothing.
+///
+/// What comes with a PING comes every time, and even what comes with one in thousands. What a thread
+/// allocates once in its life, such as that with which it waits when it first follows, comes in one
+/// of them, and a worker may lead for long before it follows.
+const COUNTS: usize = 8;
+
+#[test]
+fn a_ping_allocates_nothing() {
+    let one_array = b"*1\r\n$4\r\nPING\r\n".as_slice();
+    let with_three_bytes = b"*2\r\n$4\r\nPING\r\n$3\r\nabc\r\n".as_slice();
+    let loads = [
+        ("one at a time", one_array, b"+PONG\r\n".as_slice(), 1, 1),
+        ("in pipelines of 100", one_array, b"+PONG\r\n", 100, 1),
+        ("with 3 bytes", with_three_bytes, b"$3\r\nabc\r\n", 1, 1),
+        ("inline", b"PING\r\n", b"+PONG\r\n", 1, 1),
+        ("of 8 connections in turn", one_array, b"+PONG\r\n", 1, 8),
+    ];
+    for workers in [1, 2] {
+        let server = TestServer::start(workers);
+        for protocol in [2, 3] {
+            for (name, request, reply, depth, connections) in loads {
+                let load = Load {
+                    requests: request.repeat(depth),
+                    replies: reply.repeat(depth),
+                    rounds: PINGS / depth,
+                };
+                let mut peers: Vec<_> = (0..connections).map(|_| server.connect()).collect();
+                if protocol == 3 {
+                    peers.iter_mut().for_each(Peer::speak_resp3);
+                }
+                let counts = load.count(&mut peers);
+                assert!(
+                    counts.last() == Some(&(0, 0)),
+                    "{PINGS} PINGs {name}, to {workers} workers in RESP{protocol}: allocations and \
+                     reallocations {counts:?}"
+                );
+            }
+        }
+    }
+}
+
+/// What is sent again and again, and what must come back.
+struct Load {
+    requests: Vec<u8>,
+    replies: Vec<u8>,
+    rounds: usize,
+}
+
+impl Load {
+    /// Allocations and reallocations of the whole process under this load, counted until there are
+    /// none, or often enough.
+    fn count(&self, peers: &mut [Peer]) -> Vec<(usize, usize)> {
+        let mut received = vec![0; self.replies.len()];
+        let mut counts = Vec::new();
+        // Buffers, and the room for what is repeated, are there before anything is counted.
+        self.run(peers, &mut received);
+        while counts.len() < COUNTS && counts.last() != Some(&(0, 0)) {
+            let region = Region::new(ALLOCATOR);
+            self.run(peers, &mut received);
+            let change = region.change();
+            counts.push((change.allocations, change.reallocations));
+        }
+        counts
+    }
+
+    /// Sends every request by one peer after the other. Allocates nothing.
+    fn run(&self, peers: &mut [Peer], received: &mut [u8]) {
+        let turns = (0..peers.len()).cycle();
+        for turn in turns.take(self.rounds) {
+            let socket = &mut peers[turn].socket;
+            socket
+                .write_all(&self.requests)
+                .expect("the server takes it");
+            socket.read_exact(received).expect("the server answers");
+            assert!(received == self.replies, "another reply");
+        }
+    }
+}
