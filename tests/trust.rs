@@ -309,7 +309,7 @@ fn waiting() {
             nap.send("NAP\r\n".repeat(NAPS));
         }
         // Until just before the first of them is through.
-        let mut times = attacks::ping_for(&mut good, NAP * (NAPS as u32) - NAP / 10);
+        let mut times = attacks::ping_for(&mut good, NAP.mul_f64(NAPS as f64 - 0.1));
         for nap in &mut naps {
             nap.expect("+OK\r\n".repeat(NAPS));
         }
