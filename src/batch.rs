@@ -109,27 +109,48 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
                 continue;
             };
             let resolved = self.facts.commands.resolve(&request);
-            let repeats = resolved.is_ok() && length <= REPEATED_BYTES_MAX;
+            // A pipeline is mostly the same request again and again; the same bytes mean the same.
+            let repeatable = resolved.ok().filter(|_| length <= REPEATED_BYTES_MAX);
             loop {
                 self.budget.requests -= 1;
                 if let Some(held) = self.answer(&request, resolved)? {
                     return Ok((served, Some(Pause::Paused(held))));
                 }
                 served += length;
+                if let Some(command) = repeatable
+                    && bytes.len() >= served + length
+                {
+                    served += length * self.repeat(command, &rest[..length], &bytes[served..]);
+                }
                 if self.output.is_full() {
                     self.budget.writes -= 1;
                     if !self.output.send(self.sink, self.tally)? {
                         return Ok((served, Some(Pause::Blocked)));
                     }
                 }
-                // A pipeline is mostly the same request again and again; the same bytes mean the
-                // same.
-                let again = repeats && begins_with(&bytes[served..], &rest[..length]);
+                let again = repeatable.is_some() && begins_with(&bytes[served..], &rest[..length]);
                 if !again || self.budget.is_spent() {
                     break;
                 }
             }
         }
+    }
+
+    /// Answers the requests at the front of `behind` that are `before` once more, which has just been
+    /// answered, as it was. Gives how many. Only where the handler would say the same again, and
+    /// nobody is told of each request.
+    fn repeat(&mut self, command: &Command, before: &[u8], behind: &[u8]) -> usize {
+        if !command.is_pure() || self.facts.is_attentive() {
+            return 0;
+        }
+        let count_max = self.output.repeats_max().min(self.budget.requests);
+        let next = behind.chunks_exact(before.len()).take(count_max);
+        let count = next.take_while(|next| begins_with(next, before)).count();
+        self.output.repeat(count);
+        self.budget.requests -= count;
+        let tally = &self.tally.commands[command.index()];
+        tally.calls.add(count as u64);
+        count
     }
 
     #[cold]
@@ -295,6 +316,31 @@ impl Output {
     pub(crate) fn reply(&mut self, protocol: Protocol) -> Reply<'_> {
         self.reply_start = self.bytes.len();
         Reply::new(&mut self.bytes, protocol)
+    }
+
+    /// How often the last reply can be sent again before it is time to send: never, if it was taken
+    /// back, or is an error, which is counted.
+    fn repeats_max(&self) -> usize {
+        match self.bytes.get(self.reply_start) {
+            None | Some(b'-') => 0,
+            Some(_) => {
+                let length = self.bytes.len() - self.reply_start;
+                OUTPUT_BYTES.saturating_sub(self.bytes.len()) / length
+            }
+        }
+    }
+
+    /// Adds the last reply so many times more.
+    fn repeat(&mut self, count: usize) {
+        let start = self.reply_start;
+        let mut missing = count * (self.bytes.len() - start);
+        self.bytes.reserve(missing);
+        while missing > 0 {
+            // All that there are already, so that it takes few steps.
+            let some = missing.min(self.bytes.len() - start);
+            self.bytes.extend_from_within(start..start + some);
+            missing -= some;
+        }
     }
 
     /// Cuts the last reply off.

@@ -12,10 +12,10 @@ use crate::session::{InvalidName, NAME_BYTES_MAX, Session, gate};
 pub(super) fn register(commands: &mut Commands) {
     let (password, both) = (gate::PASSWORD, gate::PASSWORD | gate::SUBSCRIBED);
     let ping = commands.register_own("PING", Arity::AtLeast(1), ping);
-    ping.is_short().passes(gate::SUBSCRIBED);
+    ping.is_pure_and_short().passes(gate::SUBSCRIBED);
     commands
         .register_own("ECHO", Arity::Exactly(2), echo)
-        .is_short();
+        .is_pure_and_short();
     // A pause holds up none of those by which a client comes to say CLIENT UNPAUSE, or leaves.
     for (name, arity, handler, passes) in [
         ("HELLO", Arity::AtLeast(1), hello as OwnHandler, password),

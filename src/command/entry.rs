@@ -51,6 +51,8 @@ pub struct Command {
     /// The handler is short: nobody has to watch the other clients meanwhile, and to look at the
     /// clock would cost as much.
     pub(super) is_short: bool,
+    /// The reply follows from the request and the session, and the handler does nothing else.
+    pub(super) is_pure: bool,
     /// The [`gate`](crate::session::gate)s that do not hold it up.
     pub(super) passes: u8,
     pub(super) holds: Holds,
@@ -95,6 +97,17 @@ impl Command {
     pub fn writes(&mut self) -> &mut Self {
         self.docs.add_flag("write");
         self.is_held_with(Holds::WithWrites)
+    }
+
+    /// Declares that it always answers the same to the same request in the same session, and does
+    /// nothing else.
+    pub(super) fn is_pure_and_short(&mut self) -> &mut Self {
+        self.is_pure = true;
+        self.is_short()
+    }
+
+    pub(crate) fn is_pure(&self) -> bool {
+        self.is_pure
     }
 
     /// Lets clients run it who have not passed these gates.

@@ -127,6 +127,7 @@ impl Commands {
             arity,
             index: 0,
             is_short: false,
+            is_pure: false,
             passes: 0,
             holds: Holds::WithAll,
             handler: Box::new(handler),

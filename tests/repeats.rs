@@ -1,0 +1,116 @@
+//! The same request again and again in one pipeline: answered at once, and yet each for itself.
+
+mod common;
+
+use common::{Peer, TestServer};
+
+fn server() -> (TestServer, Peer) {
+    let server = TestServer::start(1);
+    let peer = server.connect();
+    (server, peer)
+}
+
+#[test]
+fn each_is_answered_however_many_there_are() {
+    let (_server, mut peer) = server();
+    for count in [1, 2, 3, 63, 64, 65, 2047, 2048, 2049, 10_000] {
+        for (request, reply) in [
+            ("PING\r\n", "+PONG\r\n".to_owned()),
+            ("*1\r\n$4\r\nPING\r\n", "+PONG\r\n".to_owned()),
+            ("PING abc\r\n", "$3\r\nabc\r\n".to_owned()),
+            // Longer than what is compared by words; and so long that it is not compared.
+            (
+                "ECHO 0123456789abcdef\r\n",
+                "$16\r\n0123456789abcdef\r\n".to_owned(),
+            ),
+            (
+                &format!("ECHO {}\r\n", "x".repeat(60)),
+                format!("$60\r\n{}\r\n", "x".repeat(60)),
+            ),
+        ] {
+            peer.ask(request.repeat(count), reply.repeat(count));
+        }
+    }
+}
+
+#[test]
+fn what_differs_among_them_is_answered_as_it_is() {
+    let (_server, mut peer) = server();
+    let twenty = "PING\r\n".repeat(20);
+    let pongs = "+PONG\r\n".repeat(20);
+    for (other, reply) in [
+        ("PINg\r\n", "+PONG\r\n"),
+        (
+            "PINGS\r\n",
+            "-ERR unknown command 'PINGS', with args beginning with: \r\n",
+        ),
+        ("PING 1\r\nPING 2\r\n", "$1\r\n1\r\n$1\r\n2\r\n"),
+        ("\r\n", ""),
+        ("ECHO PING\r\n", "$4\r\nPING\r\n"),
+    ] {
+        peer.ask(
+            format!("{twenty}{other}{twenty}"),
+            format!("{pongs}{reply}{pongs}"),
+        );
+    }
+    // They differ in one byte of one of the two words that are compared.
+    for other in ["baaaaaaa", "aaaabaaa", "aaaaaaab"] {
+        peer.ask(
+            format!("{}PING {other}\r\n", "PING aaaaaaaa\r\n".repeat(3)),
+            format!("{}$8\r\n{other}\r\n", "$8\r\naaaaaaaa\r\n".repeat(3)),
+        );
+    }
+}
+
+#[test]
+fn each_is_counted_and_so_is_each_error() {
+    let (_server, mut peer) = server();
+    let error = "-ERR wrong number of arguments for 'ping' command\r\n";
+    peer.ask("PING\r\n".repeat(1000), "+PONG\r\n".repeat(1000));
+    peer.ask("PING 1 2\r\n".repeat(100), error.repeat(100));
+    let count = |peer: &mut Peer, part| peer.info("commandstats", "cmdstat_ping", part);
+    assert_eq!(count(&mut peer, "calls="), Some(1100));
+    assert_eq!(count(&mut peer, "failed_calls="), Some(100));
+    assert_eq!(
+        peer.info("errorstats", "errorstat_ERR", "count="),
+        Some(100)
+    );
+    assert_eq!(peer.count("total_commands_processed"), 1103);
+}
+
+#[test]
+fn what_is_not_answered_is_not_answered_however_often_it_comes() {
+    let (_server, mut peer) = server();
+    let fifty = "PING\r\n".repeat(50);
+    peer.ask(
+        format!("CLIENT REPLY OFF\r\n{fifty}CLIENT REPLY ON\r\n"),
+        "+OK\r\n",
+    );
+    peer.ask(
+        format!("CLIENT REPLY SKIP\r\n{fifty}"),
+        "+PONG\r\n".repeat(49),
+    );
+}
+
+#[test]
+fn a_monitor_is_told_of_each() {
+    let (server, mut peer) = server();
+    let mut monitor = server.connect();
+    monitor.ask("MONITOR\r\n", "+OK\r\n");
+    peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
+    for _ in 0..100 {
+        let line = monitor.line();
+        assert!(line.ends_with("\"PING\""), "{line}");
+    }
+}
+
+#[test]
+fn a_subscriber_in_resp2_gets_each_as_a_message() {
+    let (_server, mut peer) = server();
+    peer.ask(
+        "SUBSCRIBE c\r\n",
+        "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n",
+    );
+    let pong = "*2\r\n$4\r\npong\r\n$0\r\n\r\n";
+    peer.ask("PING\r\n".repeat(100), pong.repeat(100));
+}
