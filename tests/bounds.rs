@@ -314,12 +314,12 @@ const WORD_BYTES: usize = 8;
 
 #[test]
 fn a_request_may_take_so_many_bytes_and_not_one_more() {
-    const LIMIT: usize = 100_000;
+    const LIMIT: usize = 1 << 20;
     let mut watched = Watched::start(Config {
         client_query_buffer_limit: LIMIT,
         ..config(2)
     });
-    let around = echo("12345").0.len() - 5 + "00000".len() - "5".len();
+    let around = echo("12345").0.len() - 5 + "0000000".len() - "5".len();
     let longest = "x".repeat(LIMIT - 2 * WORD_BYTES - around);
     let (request, reply) = echo(&longest);
     assert_eq!(request.len() + 2 * WORD_BYTES, LIMIT);
@@ -328,7 +328,7 @@ fn a_request_may_take_so_many_bytes_and_not_one_more() {
         peer.ask(&request, &reply);
     }
     // In pieces, and several at once: the limit is for one request.
-    for piece in request.as_bytes().chunks(10_000) {
+    for piece in request.as_bytes().chunks(100_000) {
         peer.send(piece);
     }
     peer.expect(&reply);
@@ -354,7 +354,7 @@ fn a_request_may_take_so_many_bytes_and_not_one_more() {
 
 #[test]
 fn many_short_words_count_for_what_they_make_the_server_hold() {
-    const LIMIT: usize = 100_000;
+    const LIMIT: usize = 1 << 20;
     let mut watched = Watched::start(Config {
         client_query_buffer_limit: LIMIT,
         ..config(2)
@@ -364,9 +364,11 @@ fn many_short_words_count_for_what_they_make_the_server_hold() {
         let empty = "$0\r\n\r\n".repeat(words - 1);
         format!("*{words}\r\n$4\r\nPING\r\n{empty}")
     };
-    let held = |words| request(words).len() + words * WORD_BYTES;
-    let most = (1..LIMIT).take_while(|&words| held(words) <= LIMIT).last();
-    let most = most.expect("there is room for one");
+    // Their number has five digits and not one.
+    let held = |words: usize| request(1).len() + 4 + 6 * (words - 1) + words * WORD_BYTES;
+    let most = (1..LIMIT).take_while(|&words| held(words) <= LIMIT);
+    let most = most.last().expect("there is room for one");
+    assert_eq!(request(most).len() + most * WORD_BYTES, held(most));
     let mut peer = watched.connect();
     let arity = "-ERR wrong number of arguments for 'ping' command\r\n";
     peer.ask(request(most), arity);
