@@ -88,8 +88,8 @@ impl Commands {
     /// captures, and what it is to remember of a client it keeps in the [`Session`].
     ///
     /// The handler may block: while it does, the other workers serve the other clients. Its worker
-    /// sees to that before each call; where the other workers sleep, that is a thread woken, some
-    /// microseconds of processor time. Handlers that never wait are spared it:
+    /// sees to that before each call; where the other workers sleep, that is a thread woken: some
+    /// ten microseconds of processor time. Handlers that never wait are spared it:
     /// [`Command::never_blocks`]. As many clients as there are workers can be in handlers that
     /// block; further ones wait, so have one worker more than handlers that block at a time.
     ///
