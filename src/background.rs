@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use crate::server::{self, Drained, Server, ServerHandle, StartError};
 
 /// A server that serves on threads of its own. Dropping it drains the server and waits for that, up
-/// to `drain-timeout-ms` and a tenth of a second. A handler or a hook must not be the one who does it:
-/// the drain would wait for that handler.
+/// to `drain-timeout-ms` and a tenth of a second. A handler or a hook must not be the one who does
+/// it: the drain would wait for that handler.
 #[derive(Debug)]
 pub struct Background {
     handle: ServerHandle,

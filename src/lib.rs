@@ -74,7 +74,7 @@
 //! - `resp` needs only std and knows neither sockets nor commands; `command` and `batch` name no
 //!   socket; `connection` names no command. `tests/layers.rs` checks it.
 //! - On the way of a PING: no allocation, no lock but a slot's, the watch and the queue's, no log
-//!   line; the clock once in 64.
+//!   line; the clock once in 64 at most.
 //! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -190,7 +190,7 @@ impl Server {
         let port = local_addrs.first().map_or(config.port, SocketAddr::port);
         warn_of_strangers(&config, &local_addrs);
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
-        // Where there is one processor, a client cannot send while it is looked.
+        // Where there is one processor, no client can send while a worker looks.
         let looks = if num_cpus::get() > 1 { LOOKS } else { 0 };
         let pool = Pool::new(clients_max + open_files::REFUSED_MAX, looks);
         let maxclients_at_start = config.maxclients;
@@ -241,7 +241,7 @@ impl Server {
     /// it was owed, or cannot be.
     ///
     /// It runs on whichever thread met the end, which may be one that watches over all clients, so
-    /// it has to return soon. The first hook stays.
+    /// it has to return soon. A second call changes nothing.
     #[must_use]
     pub fn on_departure(
         self,
@@ -265,7 +265,8 @@ impl Server {
         self.local_addrs[0]
     }
 
-    /// The addresses that are listened on, at least one, with the port that the system chose if it was to.
+    /// The addresses that are listened on, at least one, with the port that the system chose if it
+    /// was to.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
@@ -277,8 +278,8 @@ impl Server {
         self.shared.facts.config.lock().worker_count()
     }
 
-    /// A hold on this server for other threads. Kept in a handler, it keeps the server in memory after
-    /// its end.
+    /// A hold on this server for other threads. Kept in a handler, it keeps the server in memory
+    /// after its end.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         ServerHandle {

@@ -79,7 +79,7 @@ impl Command {
     /// not for another machine. The worker then runs it without first asking another worker to
     /// watch the other clients. A handler that waits all the same delays those clients by as long.
     ///
-    /// Such a call is short, and to look at the clock would cost as much: one in 64 is timed, for
+    /// Such a call is short, and to look at the clock would cost as much: at most one in 64 is timed, for
     /// the statistics of `INFO` and `LATENCY`, and for `SLOWLOG`.
     pub fn never_blocks(&mut self) -> &mut Self {
         self.docs.add_flag("fast");
@@ -256,5 +256,5 @@ impl fmt::Debug for Command {
     }
 }
 
-/// Of a short command, one call in 64 is timed: what that takes is lost among them.
+/// Of a short command, at most one call in 64 is timed: what that takes is lost among them.
 const UNTIMED_BITS: u64 = 63;

@@ -37,9 +37,9 @@ pub(super) struct Watch {
 impl Watch {
     /// Waits for events, for as long as `timeout` says.
     ///
-    /// Who sleeps has to be woken, and that costs those most who do it: the clients, and those that
-    /// are about as fast as the server pay with every request. So it is looked first whether the
-    /// next event is as good as there.
+    /// Who sleeps has to be woken, and that costs most for those who do it: clients about as fast as
+    /// the server pay with every request. So it looks first whether the next event is as good as
+    /// there.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let looks = if timeout.is_none() { self.looks } else { 0 };
         for _ in 0..looks {
