@@ -79,8 +79,8 @@ impl Command {
     /// not for another machine. The worker then runs it without first asking another worker to
     /// watch the other clients. A handler that waits all the same delays those clients by as long.
     ///
-    /// Such a call is short, and to look at the clock would cost as much: at most one in 64 is timed, for
-    /// the statistics of `INFO` and `LATENCY`, and for `SLOWLOG`.
+    /// Such a call is short, and to look at the clock would cost as much: at most one in 64 is
+    /// timed, for the statistics of `INFO` and `LATENCY`, and for `SLOWLOG`.
     pub fn never_blocks(&mut self) -> &mut Self {
         self.docs.add_flag("fast");
         self.is_short()
