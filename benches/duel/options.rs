@@ -22,10 +22,10 @@ pub(crate) struct Options {
         hide_default_value = true
     )]
     pub(crate) only: String,
-    /// Slices of each server for each load (15; with --quick 3)
+    /// Slices of each server for each load (45; with --quick 5)
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=10_000))]
     rounds: Option<u64>,
-    /// Milliseconds that a slice takes (300; with --quick 40)
+    /// Milliseconds that a slice takes (100; with --quick 40)
     #[arg(long, value_name = "MS", value_parser = value_parser!(u64).range(10..=60_000))]
     slice: Option<u64>,
     /// The CPU of the servers and that of the load (the first two)
@@ -54,7 +54,7 @@ pub(crate) struct Pace {
 
 impl Options {
     pub(crate) fn pace(&self) -> Pace {
-        let (rounds, slice_ms) = if self.quick { (3, 40) } else { (15, 300) };
+        let (rounds, slice_ms) = if self.quick { (5, 40) } else { (45, 100) };
         Pace {
             // At most 10,000, so it fits.
             rounds: self.rounds.unwrap_or(rounds) as usize,

@@ -26,8 +26,9 @@ struct Runner<'a> {
     samples: Samples,
 }
 
-/// A slice of each server, again and again. Who begins changes from round to round, and the first
-/// round does not count. Servers that cannot be asked this are left out.
+/// A slice of each server, again and again, in an order that chance gives: what the machine does once
+/// a second would else meet the same server again and again. The first round does not count. Servers
+/// that cannot be asked this are left out.
 pub(crate) fn race(talk: Talk, servers: &[&Server], pace: Pace) -> io::Result<Vec<Samples>> {
     let mut runners = Vec::new();
     for server in servers {
@@ -37,9 +38,9 @@ pub(crate) fn race(talk: Talk, servers: &[&Server], pace: Pace) -> io::Result<Ve
     }
     let time = pace.slice.max(SLICE_PER_CLIENT * talk.clients as u32);
     for round in 0..=pace.rounds {
-        let first = round % runners.len().max(1);
-        let (late, early) = runners.split_at_mut(first);
-        for runner in early.iter_mut().chain(late) {
+        let mut order: Vec<_> = runners.iter_mut().collect();
+        fastrand::shuffle(&mut order);
+        for runner in order {
             let name = &runner.server.name;
             let values = runner
                 .slice(time)
