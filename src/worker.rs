@@ -334,9 +334,10 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no text")
 }
 
-/// Bytes of one read. Larger reads save system calls of those who pipeline, and this is what still
-/// fits in a core's own cache beside the replies.
-const READ_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one read. Larger reads save system calls of those who pipeline, and copies of those who
+/// send long messages: a message of 64 KiB comes whole, with what is around it. And this still fits
+/// in a core's own cache beside the replies.
+const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// Bytes that wait for or from one client: so many that memory is looked at before the next second.
 const MUCH_WAITS_BYTES: u64 = 1024 * 1024;

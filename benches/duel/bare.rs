@@ -70,7 +70,7 @@ impl Bare {
             listener,
             connections: Vec::new(),
             free: Vec::new(),
-            buffer: vec![0; 64 * 1024],
+            buffer: vec![0; 128 * 1024],
             terms: Terms {
                 request_bytes,
                 reply_bytes: reply.len(),
