@@ -190,9 +190,7 @@ impl Server {
         let port = local_addrs.first().map_or(config.port, SocketAddr::port);
         warn_of_strangers(&config, &local_addrs);
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
-        // Where there is one processor, no client can send while a worker looks.
-        let looks = if num_cpus::get() > 1 { LOOKS } else { 0 };
-        let pool = Pool::new(clients_max + open_files::REFUSED_MAX, looks);
+        let pool = Pool::new(clients_max + open_files::REFUSED_MAX, num_cpus::get());
         let maxclients_at_start = config.maxclients;
         config.maxclients = clients_max;
         let pool = pool.map_err(StartError::Poll)?;
@@ -336,10 +334,6 @@ impl Started {
         drain(&self.shared, self.acceptor)
     }
 }
-
-/// How often a worker looks for events before it sleeps: some microseconds, about what it takes to
-/// fall asleep and be woken.
-const LOOKS: u32 = 20;
 
 /// Who listens on every address of the machine may not have thought of everybody who can reach it.
 fn warn_of_strangers(config: &Config, local_addrs: &[SocketAddr]) {

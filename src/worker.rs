@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::facts::pause;
 use crate::facts::register::flag;
 use crate::facts::stats::Tally;
-use crate::pool::Parked;
+use crate::pool::{Parked, Stint};
 use crate::resp::{Limits, Parser};
 use crate::server::{Phase, Shared};
 use crate::session::Session;
@@ -23,7 +23,7 @@ use crate::session::Session;
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     tally: Arc<Tally>,
-    turns: u32,
+    stint: Stint,
     /// What a read brings is served out of here, so that a client needs no buffer of its own.
     input: Box<[u8]>,
     /// Of the request at the front of `input`. One that is not whole takes it along with its
@@ -36,8 +36,8 @@ impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         Self {
             tally: shared.facts.stats.new_tally(number),
+            stint: shared.pool.join(),
             shared,
-            turns: 0,
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
             parser: Parser::default(),
             output: Output::default(),
@@ -46,7 +46,7 @@ impl Worker {
 
     /// Serves clients until the pool has a worker too many.
     pub(crate) fn run(mut self) {
-        while let Some(client) = self.shared.pool.next(&mut self.turns) {
+        while let Some(client) = self.shared.pool.next(&mut self.stint) {
             self.tally.begin_turn(client.session.id());
             self.serve(client);
             self.tally.end_turn();

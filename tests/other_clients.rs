@@ -820,7 +820,7 @@ fn the_input_of_a_paused_client_stays_in_its_socket() {
     let seen = line(&mut pauser, 2);
     // What one read brought.
     let held = number(&seen, "qbuf");
-    assert!(0 < held && held <= 64 * 1024, "{seen}");
+    assert!(0 < held && held <= 128 * 1024, "{seen}");
     pauser.ask("CLIENT UNPAUSE\r\n", OK);
     other.expect("+PONG\r\n".repeat(sent / ping.len()));
     other.ask(&ping[sent % ping.len()..], "+PONG\r\n");

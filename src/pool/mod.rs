@@ -4,6 +4,7 @@
 //! wake-up is lost) is written down in `README.md` beside this file. The names of the steps below
 //! are its.
 
+mod crowding;
 mod parking;
 mod queue;
 mod slot;
@@ -15,8 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
 use crate::client::Client;
+use crowding::Crowding;
 pub(crate) use parking::Parked;
-use parking::Parking;
+use parking::{Parking, Watch};
 use queue::{Queue, Work};
 
 /// What the workers share: the queue, parking, and who does what.
@@ -24,6 +26,13 @@ use queue::{Queue, Work};
 pub(crate) struct Pool {
     queue: Queue,
     parking: Parking,
+    /// Workers that have joined and not ended.
+    workers: AtomicUsize,
+    /// How many may be awake and find enough to do.
+    processors: usize,
+    crowding: Crowding,
+    /// How often a worker looks for something to do before it sleeps.
+    looks: u32,
     /// Workers that wait on the queue or are about to.
     followers: AtomicUsize,
     /// The leader waits for events or is about to, and nobody has woken it yet.
@@ -35,13 +44,18 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// `clients_max` is how many clients there can be at once, and `looks` how often a worker that
-    /// watches looks for events before it sleeps.
-    pub(crate) fn new(clients_max: usize, looks: u32) -> io::Result<Self> {
+    /// `clients_max` is how many clients there can be at once.
+    pub(crate) fn new(clients_max: usize, processors: usize) -> io::Result<Self> {
+        // Where there is one processor, no client can send while a worker looks.
+        let looks = if processors > 1 { LOOKS } else { 0 };
         Ok(Self {
             // One place for each client, and one for a `Look`.
             queue: Queue::new(clients_max + 1),
             parking: Parking::new(clients_max, looks)?,
+            workers: AtomicUsize::new(0),
+            processors,
+            crowding: Crowding::new(),
+            looks,
             followers: AtomicUsize::new(0),
             leader_waits: AtomicBool::new(false),
             look_sent: AtomicBool::new(false),
@@ -82,16 +96,29 @@ impl Pool {
         self.parking.park(client, may_rest)
     }
 
+    /// To be called by each worker before its first [`Pool::next`].
+    pub(crate) fn join(&self) -> Stint {
+        self.workers.fetch_add(1, Ordering::Relaxed);
+        Stint::default()
+    }
+
     /// The next client to serve: waits for it, as leader or as follower. `None` ends the worker.
     ///
-    /// `turns` counts the worker's turns, and only this function changes it.
-    pub(crate) fn next(&self, turns: &mut u32) -> Option<Box<Client>> {
-        *turns = turns.wrapping_add(1);
-        if turns.is_multiple_of(TURNS_BETWEEN_GLANCES) {
+    /// `stint` is what [`Pool::join`] gave to this worker.
+    pub(crate) fn next(&self, stint: &mut Stint) -> Option<Box<Client>> {
+        stint.turns += 1;
+        stint.turns_of_queue += 1;
+        if stint.turns_of_queue == TURNS_BETWEEN_GLANCES {
+            stint.turns_of_queue = 0;
             self.glance();
+        }
+        if stint.turns == TURNS_BEFORE_HELP {
+            stint.turns = 0;
+            self.call_for_help();
         }
         loop {
             if self.take_surplus() {
+                self.workers.fetch_sub(1, Ordering::Relaxed);
                 // The queue or the watch may have counted on this worker, and so may the next that
                 // is to end.
                 self.hand_over();
@@ -102,11 +129,18 @@ impl Pool {
                 .queue
                 .try_take()
                 .or_else(|| match self.parking.try_lead() {
-                    Some(mut watch) => self.lead(&mut watch).map(Work::Serve),
+                    Some(mut watch) => {
+                        stint.turns_of_queue = 0;
+                        self.lead(&mut watch, stint).map(Work::Serve)
+                    }
+                    None if self.lingers(stint) => None,
                     None => self.follow(),
                 });
             match work {
-                Some(Work::Serve(client)) => return Some(client),
+                Some(Work::Serve(client)) => {
+                    stint.looks = self.looks;
+                    return Some(client);
+                }
                 // Acquires what those wanted who left it at this `Look` instead of sending another.
                 Some(Work::Look) => _ = self.look_sent.swap(false, Ordering::AcqRel),
                 None => {}
@@ -122,7 +156,27 @@ impl Pool {
             if !self.queue.is_empty() {
                 self.rouse();
             }
-        } else if self.followers.load(Ordering::Relaxed) > 0
+        } else {
+            self.call_follower();
+        }
+    }
+
+    /// Calls a follower if there may be a processor for it. More than that would only take turns with
+    /// those who are awake.
+    fn call_for_help(&self) {
+        let followers = self.followers.load(Ordering::Relaxed);
+        let awake = self
+            .workers
+            .load(Ordering::Relaxed)
+            .saturating_sub(followers);
+        if awake < self.processors && !self.crowding.lasts() {
+            self.call_follower();
+        }
+    }
+
+    /// Calls a worker that follows, if there is one: it will lead, unless another does.
+    fn call_follower(&self) {
+        if self.followers.load(Ordering::Relaxed) > 0
             && !self.look_sent.swap(true, Ordering::AcqRel)
         {
             self.send(Work::Look);
@@ -145,6 +199,10 @@ impl Pool {
     /// Takes out every client that rests or waits in the queue.
     pub(crate) fn empty(&self, mut taken: impl FnMut(Box<Client>)) {
         self.parking.fetch(|_| true, &mut taken);
+        // Who holds the watch is a worker that does the same when it ends.
+        if let Some(mut watch) = self.parking.try_lead() {
+            watch.woken.drain(..).for_each(&mut taken);
+        }
         while let Some(work) = self.queue.try_take() {
             match work {
                 Work::Serve(client) => taken(client),
@@ -191,8 +249,11 @@ impl Pool {
                 .is_ok()
     }
 
-    /// Waits for events. Keeps the first client that they wake, and queues the others.
-    fn lead(&self, watch: &mut parking::Watch) -> Option<Box<Client>> {
+    /// Gives the next of the clients that the last events woke. If there is none, waits for events.
+    fn lead(&self, watch: &mut Watch, stint: &mut Stint) -> Option<Box<Client>> {
+        if let Some(client) = watch.woken.pop_front() {
+            return Some(client);
+        }
         self.leader_waits.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // What was sent before the fence is seen here; who sends behind it sees `leader_waits`.
@@ -201,13 +262,22 @@ impl Pool {
         } else {
             Some(Duration::ZERO)
         };
-        let mut first = None;
-        self.parking.watch(watch, timeout, |client| match &first {
-            None => first = Some(client),
-            Some(_) => self.queue.send(Work::Serve(client)),
-        });
+        if self.parking.watch(watch, timeout) {
+            stint.turns = 0;
+        }
         self.leader_waits.store(false, Ordering::Relaxed);
-        first
+        watch.woken.pop_front()
+    }
+
+    /// Whether a worker that has just served somebody should look for work again before it follows:
+    /// the leader may be about to find enough for both.
+    fn lingers(&self, stint: &mut Stint) -> bool {
+        if stint.looks == 0 || self.crowding.lasts() {
+            return false;
+        }
+        stint.looks -= 1;
+        self.crowding.give_way();
+        true
     }
 
     /// Waits for work while another worker leads.
@@ -220,13 +290,14 @@ impl Pool {
         work
     }
 
-    /// While the queue never runs empty, this is all that looks at the parked clients.
+    /// Queues those whom events have woken. While the queue never runs empty, this is all that looks
+    /// at the parked clients.
     fn glance(&self) {
         if let Some(mut watch) = self.parking.try_lead() {
-            self.parking
-                .watch(&mut watch, Some(Duration::ZERO), |client| {
-                    self.queue.send(Work::Serve(client));
-                });
+            self.parking.watch(&mut watch, Some(Duration::ZERO));
+            for client in watch.woken.drain(..) {
+                self.queue.send(Work::Serve(client));
+            }
         }
     }
 
@@ -254,6 +325,25 @@ impl Pool {
         }
     }
 }
+
+/// How often a worker looks for events before it sleeps: some microseconds, about what it takes to
+/// fall asleep and be woken.
+const LOOKS: u32 = 20;
+
+/// A worker's time in the pool, and how long it has gone on without a pause.
+#[derive(Debug, Default)]
+pub(crate) struct Stint {
+    /// Turns since it last waited for something to do, or called for help.
+    turns: u32,
+    /// Turns since it last found the queue empty, or glanced.
+    turns_of_queue: u32,
+    /// How often it is still to look for work before it follows.
+    looks: u32,
+}
+
+/// Turns without a pause before a worker calls another to help. To wake one takes about as long as a
+/// turn, so it is not done for what this one would soon have done itself.
+const TURNS_BEFORE_HELP: u32 = 64;
 
 /// Turns that a worker takes before it looks at the parked clients without waiting. These are short
 /// turns (behind one that used up its budget it looks anyway), so a woken client is noticed within

@@ -1,5 +1,6 @@
 //! Parking: where quiet clients rest, and the one poll that watches their sockets.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(super) struct Parking {
 pub(super) struct Watch {
     poll: Poll,
     events: Events,
+    /// Those whom the last events woke, and whom nobody has taken yet.
+    pub(super) woken: VecDeque<Box<Client>>,
     /// How often it is looked for events before the leader sleeps until one comes.
     looks: u32,
 }
@@ -40,15 +43,18 @@ impl Watch {
     /// Who sleeps has to be woken, and that costs most for those who do it: clients about as fast as
     /// the server pay with every request. So it looks first whether the next event is as good as
     /// there.
-    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    ///
+    /// Gives whether it was in vain to look once.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let looks = if timeout.is_none() { self.looks } else { 0 };
-        for _ in 0..looks {
+        for look in 0..looks {
             self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
             if !self.events.is_empty() {
-                return Ok(());
+                return Ok(look > 0);
             }
         }
-        self.poll.poll(&mut self.events, timeout)
+        self.poll.poll(&mut self.events, timeout)?;
+        Ok(timeout.is_none())
     }
 }
 
@@ -73,6 +79,7 @@ impl Parking {
         let watch = Watch {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
+            woken: VecDeque::with_capacity(EVENTS_MAX),
             looks,
         };
         Ok(Self {
@@ -134,28 +141,27 @@ impl Parking {
         self.watch.is_locked()
     }
 
-    /// Waits for events, for as long as `timeout` says, and gives each client that they wake to
-    /// `woken`.
-    pub(super) fn watch(
-        &self,
-        watch: &mut Watch,
-        timeout: Option<Duration>,
-        mut woken: impl FnMut(Box<Client>),
-    ) {
-        if let Err(error) = watch.wait(timeout) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                log::error!("cannot wait for events: {error}");
+    /// Waits for events, for as long as `timeout` says, and adds the clients that they wake to those
+    /// who are `woken`. Gives whether it had to wait.
+    pub(super) fn watch(&self, watch: &mut Watch, timeout: Option<Duration>) -> bool {
+        let waited = match watch.wait(timeout) {
+            Ok(waited) => waited,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    log::error!("cannot wait for events: {error}");
+                }
+                return true;
             }
-            return;
-        }
+        };
         for event in watch.events.iter().filter(|event| event.token() != WAKER) {
             let ending = event.is_read_closed();
             let client = self.slots[event.token().0].lock().event(ending);
             if let Some(mut client) = client {
                 client.connection.note_ending(ending);
-                woken(client);
+                watch.woken.push_back(client);
             }
         }
+        waited
     }
 
     /// As an event, but from within. Gives the client if it rests.

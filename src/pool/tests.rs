@@ -24,7 +24,7 @@ fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
 }
 
 fn pool() -> Pool {
-    Pool::new(4, 1).expect("the system lets us poll")
+    Pool::new(4, 2).expect("the system lets us poll")
 }
 
 /// Parks `client`, which must rest.
@@ -33,8 +33,8 @@ fn park(pool: &Pool, client: Box<Client>) {
 }
 
 /// The place of the client that `next` gives.
-fn next(pool: &Pool, turns: &mut u32) -> usize {
-    pool.next(turns)
+fn next(pool: &Pool, stint: &mut Stint) -> usize {
+    pool.next(stint)
         .expect("there is no worker too many")
         .place()
 }
@@ -51,10 +51,10 @@ fn rule_1_a_queue_that_never_runs_empty_does_not_hide_the_parked_clients() {
     pool.submit(one);
     pool.submit(other);
 
-    let mut turns = 0;
+    let mut stint = pool.join();
     // Behind the glance, the two that are in the queue already come first.
     for _ in 0..TURNS_BETWEEN_GLANCES + 2 {
-        let client = pool.next(&mut turns).expect("there is no worker too many");
+        let client = pool.next(&mut stint).expect("there is no worker too many");
         if client.place() == wanted {
             return;
         }
@@ -73,9 +73,9 @@ fn rule_1_who_has_used_up_its_turn_queues_behind_those_who_are_ready() {
     peer.write_all(b"PING\r\n").expect("a connected socket");
 
     pool.resubmit(hog);
-    let mut turns = 0;
-    assert_eq!(next(&pool, &mut turns), wanted);
-    assert_eq!(next(&pool, &mut turns), hogs_place);
+    let mut stint = pool.join();
+    assert_eq!(next(&pool, &mut stint), wanted);
+    assert_eq!(next(&pool, &mut stint), hogs_place);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn rule_4_what_came_before_the_first_park_brings_an_event() {
     let wanted = client.place();
     peer.write_all(b"PING\r\n").expect("a connected socket");
     park(&pool, client);
-    assert_eq!(promptly(&pool, |pool| next(pool, &mut 0)), wanted);
+    assert_eq!(promptly(&pool, |pool| next(pool, &mut pool.join())), wanted);
 }
 
 #[test]
@@ -94,7 +94,9 @@ fn an_event_that_comes_while_the_client_is_away_is_not_lost() {
     let (client, mut peer) = client(&pool);
     park(&pool, client);
     peer.write_all(b"PING\r\n").expect("a connected socket");
-    let client = pool.next(&mut 0).expect("there is no worker too many");
+    let client = pool
+        .next(&mut pool.join())
+        .expect("there is no worker too many");
     peer.write_all(b"PING\r\n").expect("a connected socket");
     pool.glance();
     assert!(matches!(pool.park(client, |_| true), Parked::Ready(_)));
@@ -108,7 +110,7 @@ fn a_drain_brings_everybody_back_and_lets_nobody_rest() {
     let place = resting.place();
     park(&pool, resting);
     pool.begin_drain();
-    assert_eq!(next(&pool, &mut 0), place);
+    assert_eq!(next(&pool, &mut pool.join()), place);
     assert!(matches!(pool.park(away, |_| true), Parked::Ready(_)));
 }
 
@@ -117,14 +119,14 @@ fn so_many_workers_end_as_are_told_to() {
     let pool = pool();
     pool.retire(3);
     assert_eq!(pool.unretire(1), 1);
-    assert!(pool.next(&mut 0).is_none());
-    assert!(pool.next(&mut 0).is_none());
+    assert!(pool.next(&mut pool.join()).is_none());
+    assert!(pool.next(&mut pool.join()).is_none());
     assert_eq!(pool.unretire(1), 0);
     // The third is not told any more: it goes on to serve.
     let (client, _peer) = client(&pool);
     let place = client.place();
     pool.submit(client);
-    assert_eq!(next(&pool, &mut 0), place);
+    assert_eq!(next(&pool, &mut pool.join()), place);
 }
 
 #[test]
@@ -160,10 +162,13 @@ fn rule_3_who_is_about_to_lead_sees_what_was_submitted_just_before() {
     pool.submit(client);
     let led = promptly(&pool, |pool| {
         let mut watch = pool.parking.try_lead().expect("nobody else leads");
-        pool.lead(&mut watch).is_some()
+        pool.lead(&mut watch, &mut pool.join()).is_some()
     });
     assert!(!led, "there was no event");
-    assert_eq!(pool.next(&mut 0).map(|client| client.place()), Some(0));
+    assert_eq!(
+        pool.next(&mut pool.join()).map(|client| client.place()),
+        Some(0)
+    );
 }
 
 #[test]
@@ -175,7 +180,7 @@ fn rule_3_who_submits_wakes_the_leader_if_nobody_follows() {
     pool.submit(client);
     promptly(&pool, |pool| {
         let mut watch = pool.parking.try_lead().expect("nobody else leads");
-        pool.parking.watch(&mut watch, None, |_| ());
+        pool.parking.watch(&mut watch, None);
     });
 }
 
@@ -209,7 +214,7 @@ fn rule_2_a_hand_over_wakes_the_leader_for_what_waits_in_the_queue() {
     promptly(&pool, |pool| {
         let mut watch = pool.parking.try_lead().expect("nobody else leads");
         pool.hand_over();
-        pool.parking.watch(&mut watch, None, |_| ());
+        pool.parking.watch(&mut watch, None);
     });
 }
 
@@ -230,7 +235,7 @@ fn a_worker_that_ends_calls_the_next_that_is_to_end() {
     pool.retire(2);
     assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
     pool.look_sent.store(false, Ordering::Relaxed);
-    assert!(pool.next(&mut 0).is_none());
+    assert!(pool.next(&mut pool.join()).is_none());
     assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
 }
 
@@ -239,11 +244,43 @@ fn everybody_is_taken_out_wherever_they_are() {
     let pool = pool();
     let (resting, _peer) = client(&pool);
     let (waiting, _peer) = client(&pool);
-    park(&pool, resting);
+    let (first, mut first_peer) = client(&pool);
+    let (second, mut second_peer) = client(&pool);
+    for client in [resting, first, second] {
+        park(&pool, client);
+    }
+    for peer in [&mut first_peer, &mut second_peer] {
+        peer.write_all(b"PING\r\n").expect("a connected socket");
+    }
+    // One worker has one of them in hand, and leaves the other to whoever comes.
+    let in_hand = next(&pool, &mut pool.join());
     pool.submit(waiting);
-    let mut places = Vec::new();
+    let mut places = vec![in_hand];
     pool.empty(|client| places.push(client.place()));
-    assert_eq!(places, [0, 1]);
+    places.sort_unstable();
+    assert_eq!(places, [0, 1, 2, 3]);
+}
+
+/// Has a worker of two take so many turns without a pause while the other follows. Gives whether it
+/// has called it.
+fn calls_within(turns: u32, processors: usize) -> bool {
+    let pool = Pool::new(4, processors).expect("the system lets us poll");
+    let mut stint = pool.join();
+    let _follower = pool.join();
+    pool.followers.store(1, Ordering::Relaxed);
+    let (mut waiting, _peer) = client(&pool);
+    for _ in 0..turns {
+        pool.submit(waiting);
+        waiting = pool.next(&mut stint).expect("there is no worker too many");
+    }
+    pool.look_sent.load(Ordering::Relaxed)
+}
+
+#[test]
+fn who_does_not_pause_calls_a_follower_if_there_is_a_processor_for_it() {
+    assert!(calls_within(TURNS_BEFORE_HELP, 2));
+    assert!(!calls_within(TURNS_BEFORE_HELP - 1, 2));
+    assert!(!calls_within(TURNS_BEFORE_HELP, 1));
 }
 
 #[test]
@@ -251,6 +288,6 @@ fn who_takes_everybody_out_leaves_the_call_for_those_who_are_to_end() {
     let pool = pool();
     pool.retire(2);
     pool.empty(|_| panic!("there is no client"));
-    assert!(pool.next(&mut 0).is_none());
+    assert!(pool.next(&mut pool.join()).is_none());
     assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
 }

@@ -1,7 +1,7 @@
 //! Takes the pool from `src/pool` of the crate: once as it is, and once with each of the bugs.
 //!
 //! Of the text only this is changed: what it uses of other crates, and of std's atomics, is replaced
-//! by what stands in for it here, and two numbers are made small so that runs are short. Each
+//! by what stands in for it here, and some numbers are made small so that runs are short. Each
 //! replacement must fit, or the build fails.
 
 use std::fmt::Write as _;
@@ -26,6 +26,12 @@ const STAND_INS: &[(&str, &str)] = &[
     (" crossbeam_channel::", " crate::crossbeam_channel::"),
     ("log::error!", "crate::log::error!"),
     ("#[cfg(test)]\nmod tests;\n", ""),
+    ("mod crowding;\n", "use crate::crowding;\n"),
+    ("LOOKS: u32 = 20;", "LOOKS: u32 = 1;"),
+    (
+        "TURNS_BEFORE_HELP: u32 = 64;",
+        "TURNS_BEFORE_HELP: u32 = 2;",
+    ),
     (
         "TURNS_BETWEEN_GLANCES: u32 = 64;",
         "TURNS_BETWEEN_GLANCES: u32 = 4;",
@@ -85,7 +91,7 @@ fn main() {
         );
         let _ = writeln!(
             list,
-            "    ({name:?}, |places| Arc::new({name}::Pool::new(places, 1).expect(\"a poll\"))),"
+            "    ({name:?}, |places| Arc::new({name}::Pool::new(places, 2).expect(\"a poll\"))),"
         );
     }
     let text = format!("{modules}\n{list}];\n");

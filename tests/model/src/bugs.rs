@@ -162,10 +162,13 @@ pub const BUGS: &[Bug] = &[
         name: "nobody_glances",
         shown_by: "nobody_starves_beside_a_flood",
         file: "mod.rs",
-        edits: &[(
-            "if let Some(mut watch) = self.parking.try_lead() {",
-            "if let Some(mut watch) = self.parking.try_lead().filter(|_| false) {",
-        )],
+        edits: &[("self.parking.watch(&mut watch, Some(Duration::ZERO));", "")],
+    },
+    Bug {
+        name: "a_glance_leaves_the_woken_where_they_are",
+        shown_by: "nobody_starves_beside_a_flood",
+        file: "mod.rs",
+        edits: &[("in watch.woken.drain(..) {", "in watch.woken.drain(..0) {")],
     },
     Bug {
         name: "drain_fetches_before_it_says_so",

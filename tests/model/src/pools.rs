@@ -17,8 +17,8 @@ pub trait Pool: Debug + Send + Sync {
     fn resubmit(&self, client: Box<Client>);
     /// As its namesake. Gives the client if it does not rest.
     fn park(&self, client: Box<Client>, may_rest: &dyn Fn(&Client) -> bool) -> Option<Box<Client>>;
-    /// As its namesake.
-    fn next(&self, turns: &mut u32) -> Option<Box<Client>>;
+    /// Gives a function that is as `next`, for one who has joined.
+    fn join<'a>(&'a self) -> Box<dyn FnMut() -> Option<Box<Client>> + 'a>;
     /// As its namesake.
     fn hand_over(&self);
     /// As its namesake.
@@ -64,8 +64,9 @@ macro_rules! pool {
                     $copy::Parked::Failed(_, error) => panic!("{error}"),
                 }
             }
-            fn next(&self, turns: &mut u32) -> Option<Box<Client>> {
-                self.next(turns)
+            fn join<'a>(&'a self) -> Box<dyn FnMut() -> Option<Box<Client>> + 'a> {
+                let mut stint = self.join();
+                Box::new(move || self.next(&mut stint))
             }
             fn hand_over(&self) {
                 self.hand_over();

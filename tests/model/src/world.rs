@@ -260,8 +260,8 @@ impl World {
 /// The worker: as the crate's `Worker`.
 impl World {
     fn work(&self) {
-        let mut turns = 0;
-        while let Some(client) = self.pool.next(&mut turns) {
+        let mut next = self.pool.join();
+        while let Some(client) = next() {
             self.serve(client);
         }
         self.leave();
