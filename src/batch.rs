@@ -120,7 +120,7 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
                 if let Some(command) = repeatable
                     && bytes.len() >= served + length
                 {
-                    served += length * self.repeat(command, &rest[..length], &bytes[served..]);
+                    served += length * self.repeat(command, length, &bytes[served - length..]);
                 }
                 if self.output.is_full() {
                     self.budget.writes -= 1;
@@ -136,16 +136,15 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
         }
     }
 
-    /// Answers the requests at the front of `behind` that are `before` once more, which has just been
-    /// answered, as it was. Gives how many. Only where the handler would say the same again, and
-    /// nobody is told of each request.
-    fn repeat(&mut self, command: &Command, before: &[u8], behind: &[u8]) -> usize {
+    /// The request in the first `length` of `bytes` has just been answered; answers those behind it
+    /// that are the same once more as it was. Gives how many. Only where the handler would say the
+    /// same again, and nobody is told of each request.
+    fn repeat(&mut self, command: &Command, length: usize, bytes: &[u8]) -> usize {
         if !command.is_pure() || self.facts.is_attentive() {
             return 0;
         }
         let count_max = self.output.repeats_max().min(self.budget.requests);
-        let next = behind.chunks_exact(before.len()).take(count_max);
-        let count = next.take_while(|next| begins_with(next, before)).count();
+        let count = repeats(bytes, length, count_max);
         self.output.repeat(count);
         self.budget.requests -= count;
         let tally = &self.tally.commands[command.index()];
@@ -281,6 +280,19 @@ pub(crate) enum Pause {
     Spent,
     /// The server's clients are paused, so strictly. Its input stays unread until they are not.
     Paused(u8),
+}
+
+/// How often the first `length` of `bytes` come again right behind, up to `count_max` times.
+fn repeats(bytes: &[u8], length: usize, count_max: usize) -> usize {
+    let (first, behind) = bytes.split_at(length);
+    let count = (behind.len() / length).min(count_max);
+    // Bytes that are equal to those so far before them are the same over and over: one comparison,
+    // where they mostly are.
+    if behind[..count * length] == bytes[..count * length] {
+        return count;
+    }
+    let next = behind.chunks_exact(length).take(count);
+    next.take_while(|next| begins_with(next, first)).count()
 }
 
 /// Whether the front of `bytes` is `front`.

@@ -38,9 +38,10 @@
 //! ```text
 //!            accept                     take                     serve every request it has sent
 //!  acceptor ───────────► queue ─────────────────────► worker ────────────────────────────► closed
-//!            (channel)     ▲                             │ nothing left to read
-//!                          │ it has something to say     ▼
-//!                          └──────────────────────── parking
+//!            (channel)                                 ▲ │
+//!                             it has something to say  │ │  nothing left to read
+//!                                                      │ ▼
+//!                                                    parking
 //!                             (the worker that runs out of work watches for all the others)
 //! ```
 //!

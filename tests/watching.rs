@@ -149,9 +149,9 @@ fn a_monitor_sees_nothing_of_the_administration() {
     }
 }
 
-/// Whether every PING is looked at closely, and not only the first of each 64 of a worker: then it
+/// Whether every PING is looked at closely, and not only the first of each 67 of a worker: then it
 /// has a duration. The server has one worker, which has answered a PING before and answers no more
-/// than 63 in all.
+/// than 66 in all.
 #[track_caller]
 fn is_attentive(peer: &mut Peer) -> bool {
     assert_eq!(peer.answer("CONFIG RESETSTAT"), "OK");
@@ -505,7 +505,7 @@ fn the_histogram_counts_each_call_of_a_handler_and_where_its_duration_lies() {
     assert!(peer.answers("LATENCY HISTOGRAM nonsense").is_empty());
     let all = peer.answers("LATENCY HISTOGRAM");
     assert!(all.contains(&"gate".into()) && all.contains(&"client|id".into()));
-    // A quick command, of which one call in 64 is timed, counts all of them.
+    // A quick command, of which one call in 67 is timed, counts all of them.
     peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
     assert_eq!(peer.answers("LATENCY HISTOGRAM ping")[2], "100");
     assert_eq!(
