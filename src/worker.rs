@@ -342,6 +342,7 @@ const READ_BYTES_MAX: usize = 128 * 1024;
 /// Bytes that wait for or from one client: so many that memory is looked at before the next second.
 const MUCH_WAITS_BYTES: u64 = 1024 * 1024;
 
-/// Bytes read away from a client on its way out: many times what the buffers of two sockets hold,
-/// so that a peer which sends without pause still has time to see our end before it is reset.
-const DISCARDED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes read away from a client on its way out: thousands of times what the buffers of two sockets
+/// hold, so that a peer which sends without pause has some tenths of a second to read what it is owed
+/// and see our end before it is reset.
+const DISCARDED_BYTES_MAX: usize = 1024 * 1024 * 1024;
