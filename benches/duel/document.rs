@@ -15,7 +15,8 @@ use crate::results::{Figure, Measured, Spread};
 pub(crate) struct Document<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) versions: &'a BTreeMap<String, String>,
-    pub(crate) rounds: usize,
+    pub(crate) passes: usize,
+    pub(crate) rounds_per_pass: usize,
     pub(crate) slice_ms: u128,
     pub(crate) server_cpus: &'a [usize],
     pub(crate) load_cpus: &'a [usize],
@@ -46,7 +47,8 @@ impl<'a> Document<'a> {
         Self {
             machine,
             versions,
-            rounds: pace.rounds,
+            passes: pace.passes,
+            rounds_per_pass: pace.rounds,
             slice_ms: pace.slice.as_millis(),
             server_cpus: &cores.servers,
             load_cpus: &cores.load,

@@ -12,16 +12,16 @@ use crate::results::{Figure, Measured, Samples};
 use crate::rivals::{CLIENTS_MAX, Rival};
 use crate::server::{Recipe, Server};
 
-/// The servers of a bench. They stay for all loads, but for the bare one, which is started anew for
+/// The servers of a pass. They stay for all loads, but for the bare one, which is started anew for
 /// each because it knows but one request.
-pub(crate) struct Field {
-    entrants: Vec<Entrant>,
-    cores: Cores,
+pub(crate) struct Field<'a> {
+    entrants: Vec<Entrant<'a>>,
+    cores: &'a Cores,
     pace: Pace,
 }
 
-struct Entrant {
-    recipe: Recipe,
+struct Entrant<'a> {
+    recipe: &'a Recipe,
     /// `None` if it is the bare one.
     server: Option<Server>,
 }
@@ -33,11 +33,11 @@ pub(crate) struct Outcome {
     pub(crate) remark: Option<String>,
 }
 
-impl Field {
-    pub(crate) fn start(recipes: Vec<Recipe>, cores: &Cores, pace: Pace) -> io::Result<Self> {
+impl<'a> Field<'a> {
+    pub(crate) fn start(recipes: &'a [Recipe], cores: &'a Cores, pace: Pace) -> io::Result<Self> {
         // Servers inherit the limit. Those that cannot have more make do with what there is.
         descriptors::make_room(CLIENTS_MAX)?;
-        let entrant = |recipe: Recipe| {
+        let entrant = |recipe: &'a Recipe| {
             let stays = recipe.rival != Rival::Bare;
             let server = stays
                 .then(|| recipe.start(Ping::Array, cores))
@@ -45,11 +45,8 @@ impl Field {
             Ok(Entrant { recipe, server })
         };
         Ok(Self {
-            entrants: recipes
-                .into_iter()
-                .map(entrant)
-                .collect::<io::Result<_>>()?,
-            cores: cores.clone(),
+            entrants: recipes.iter().map(entrant).collect::<io::Result<_>>()?,
+            cores,
             pace,
         })
     }
@@ -72,7 +69,7 @@ impl Field {
         let (count, remark) = self.room_for(self.entrants.len(), talk.clients + 1)?;
         let entrants = &self.entrants[..count];
         let bare = entrants.iter().find(|entrant| entrant.server.is_none());
-        let bare = bare.map(|bare| bare.recipe.start(talk.ping, &self.cores));
+        let bare = bare.map(|bare| bare.recipe.start(talk.ping, self.cores));
         let bare = bare.transpose()?;
         let servers: Vec<_> = entrants
             .iter()
@@ -88,8 +85,8 @@ impl Field {
             return Ok((Vec::new(), remark));
         }
         let samples = self.entrants.iter().map(|entrant| {
-            let recipe = &entrant.recipe;
-            let server = recipe.start(Ping::Array, &self.cores)?;
+            let recipe = entrant.recipe;
+            let server = recipe.start(Ping::Array, self.cores)?;
             let exchange = Ping::Array.exchange(&server.dialect);
             let exchange = exchange.ok_or_else(|| io::Error::other("everybody can say this"))?;
             let bytes = idle_bytes(&server, &exchange, connections).map_err(|error| {
@@ -107,7 +104,7 @@ impl Field {
         let mut samples: Vec<_> = names.map(|name| Samples::of(name)).collect();
         for _ in 0..self.pace.rounds {
             for (entrant, samples) in self.entrants.iter().zip(&mut samples) {
-                let time = entrant.recipe.time_to_start(Ping::Array, &self.cores)?;
+                let time = entrant.recipe.time_to_start(Ping::Array, self.cores)?;
                 samples.add(&[(Figure::StartMs, time.as_secs_f64() * 1000.0)]);
             }
         }

@@ -83,8 +83,11 @@ fn run(options: &Options) -> io::Result<ExitCode> {
         pace: options.pace(),
         out: options.out(),
     };
-    let field = Field::start(recipes, &bench.cores, bench.pace)?;
-    let all = measure_all(&field, loads::all(), options, RESPOOL, &pairs)?;
+    let tables = Tables {
+        subject: RESPOOL,
+        pairs: &pairs,
+    };
+    let all = measure_all(&recipes, &bench, &options.only, loads::all(), tables)?;
     let judged = MARKS.map(|mark| mark.judge(&all));
     print!("{}", report::marks(&judged));
     print!("{}", report::disturbance(&all).unwrap_or_default());
@@ -104,7 +107,7 @@ fn scale(options: &Options, cores: &Cores) -> io::Result<ExitCode> {
         more_arguments: vec!["--workers".to_owned(), workers.to_string()],
         ..respool.clone()
     };
-    let recipes = WORKERS.into_iter().zip(&names).map(recipe).collect();
+    let recipes: Vec<_> = WORKERS.into_iter().zip(&names).map(recipe).collect();
     let pairs: Vec<_> = names[1..]
         .iter()
         .map(|name| (name.as_str(), names[0].as_str()))
@@ -115,8 +118,17 @@ fn scale(options: &Options, cores: &Cores) -> io::Result<ExitCode> {
         pace: options.pace(),
         out: options.out(),
     };
-    let field = Field::start(recipes, cores, bench.pace)?;
-    let all = measure_all(&field, loads::for_scaling(), options, &names[0], &pairs)?;
+    let tables = Tables {
+        subject: &names[0],
+        pairs: &pairs,
+    };
+    let all = measure_all(
+        &recipes,
+        &bench,
+        &options.only,
+        loads::for_scaling(),
+        tables,
+    )?;
     bench.write("scaling", &all, &pairs, &[])?;
     Ok(ExitCode::SUCCESS)
 }
@@ -161,33 +173,56 @@ fn found(rival: Rival) -> io::Result<Recipe> {
     })
 }
 
-/// Prints a table of each load as soon as it is measured.
+/// Whom the tables compare.
+#[derive(Clone, Copy)]
+struct Tables<'a> {
+    subject: &'a str,
+    pairs: &'a [(&'a str, &'a str)],
+}
+
+/// Goes through the loads again and again, so that what the machine does for a minute touches a pass
+/// of each and not all of one; with fresh servers, so that how one start turned out does not decide.
+/// Prints the table of a load behind its last pass.
 fn measure_all(
-    field: &Field,
+    recipes: &[Recipe],
+    bench: &Bench,
+    only: &str,
     loads: Vec<Load>,
-    options: &Options,
-    subject: &str,
-    pairs: &[(&str, &str)],
+    tables: Tables<'_>,
 ) -> io::Result<Vec<Measured>> {
     let chosen: Vec<_> = loads
         .into_iter()
-        .filter(|load| load.name.contains(&options.only))
+        .filter(|load| load.name.contains(only))
         .collect();
     if chosen.is_empty() {
-        let text = format!("no load's name contains {:?}", options.only);
+        let text = format!("no load's name contains {only:?}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    let mut all = Vec::new();
-    for (index, load) in chosen.iter().enumerate() {
-        eprintln!("[{}/{}] {}", index + 1, chosen.len(), load.name);
-        let outcome = field
-            .measure(load)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", load.name)))?;
-        if let Some(remark) = outcome.remark {
-            eprintln!("{}: {remark}", load.name);
+    let passes = bench.pace.passes;
+    let mut all: Vec<Measured> = Vec::new();
+    for pass in 1..=passes {
+        let field = Field::start(recipes, &bench.cores, bench.pace)?;
+        for (index, load) in chosen.iter().enumerate() {
+            let (number, count) = (index + 1, chosen.len());
+            eprintln!("[pass {pass}/{passes}, {number}/{count}] {}", load.name);
+            let outcome = field
+                .measure(load)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", load.name)))?;
+            if let Some(remark) = outcome.remark {
+                eprintln!("{}: {remark}", load.name);
+            }
+            if let Some(measured) = all.get_mut(index) {
+                measured.extend(outcome.measured);
+            } else {
+                all.push(outcome.measured);
+            }
+            if pass == passes {
+                print!(
+                    "{}",
+                    report::table(&all[index], tables.subject, tables.pairs)
+                );
+            }
         }
-        print!("{}", report::table(&outcome.measured, subject, pairs));
-        all.push(outcome.measured);
     }
     Ok(all)
 }

@@ -22,7 +22,10 @@ pub(crate) struct Options {
         hide_default_value = true
     )]
     pub(crate) only: String,
-    /// Slices of each server for each load (45; with --quick 5)
+    /// How often all loads are gone through, with fresh servers (5; with --quick 1)
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1000))]
+    passes: Option<u64>,
+    /// Slices of each server for each load in a pass (9; with --quick 5)
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=10_000))]
     rounds: Option<u64>,
     /// Milliseconds that a slice takes (100; with --quick 40)
@@ -48,15 +51,18 @@ pub(crate) struct Options {
 /// How long, and how often.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
+    pub(crate) passes: usize,
+    /// In each pass.
     pub(crate) rounds: usize,
     pub(crate) slice: Duration,
 }
 
 impl Options {
     pub(crate) fn pace(&self) -> Pace {
-        let (rounds, slice_ms) = if self.quick { (5, 40) } else { (45, 100) };
+        let (passes, rounds, slice_ms) = if self.quick { (1, 5, 40) } else { (5, 9, 100) };
         Pace {
-            // At most 10,000, so it fits.
+            // At most 1,000 and 10,000, so they fit.
+            passes: self.passes.unwrap_or(passes) as usize,
             rounds: self.rounds.unwrap_or(rounds) as usize,
             slice: Duration::from_millis(self.slice.unwrap_or(slice_ms)),
         }
@@ -106,13 +112,15 @@ mod tests {
     fn what_is_said_outweighs_quick() {
         let options = parsed(&["--bench", "--quick", "--rounds", "7"]).expect("it is right");
         let pace = options.pace();
-        assert_eq!((pace.rounds, pace.slice), (7, Duration::from_millis(40)));
+        assert_eq!((pace.passes, pace.rounds), (1, 7));
+        assert_eq!(pace.slice, Duration::from_millis(40));
     }
 
     #[test]
     fn a_mistake_is_told() {
         for (words, told) in [
             (["--rounds", "0"], "0 is not in 1..=10000"),
+            (["--passes", "1001"], "1001 is not in 1..=1000"),
             (["--slice", "soon"], "invalid digit"),
             (["--cpus", "1,1"], "two different numbers"),
             (["--cpus", "1"], "two different numbers"),

@@ -75,7 +75,7 @@ impl Bench {
             format!(
                 "One worker; {place}; {} rounds of slices of {} ms that take turns: medians of the \
                  ratios, and quartiles as lines.",
-                self.pace.rounds,
+                self.pace.passes * self.pace.rounds,
                 self.pace.slice.as_millis(),
             ),
             "PING as an array (memcached: version); P: how many each client has in flight; bare: \

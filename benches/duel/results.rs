@@ -83,6 +83,22 @@ impl Samples {
 }
 
 impl Measured {
+    /// Adds the rounds of another pass.
+    pub(crate) fn extend(&mut self, pass: Self) {
+        debug_assert_eq!(self.load, pass.load);
+        for more in pass.servers {
+            let mut servers = self.servers.iter_mut();
+            match servers.find(|samples| samples.server == more.server) {
+                None => self.servers.push(more),
+                Some(samples) => {
+                    for (figure, values) in more.rounds {
+                        samples.rounds.entry(figure).or_default().extend(values);
+                    }
+                }
+            }
+        }
+    }
+
     pub(crate) fn figures(&self) -> Vec<Figure> {
         let figures = |samples: &Samples| samples.rounds.keys().copied().collect();
         self.servers.first().map(figures).unwrap_or_default()
@@ -153,6 +169,27 @@ mod tests {
         let values = [f64::NAN, 1.0, f64::INFINITY, 3.0];
         assert_eq!(spread(&values), Some((1.5, 2.0, 2.5)));
         assert_eq!(spread(&[f64::NAN]), None);
+    }
+
+    #[test]
+    fn another_pass_is_more_rounds_of_the_same() {
+        let pass = |values: [f64; 2]| Measured {
+            load: "a load".to_owned(),
+            servers: ["a", "b"]
+                .into_iter()
+                .zip(values)
+                .map(|(server, value)| {
+                    let mut samples = Samples::of(server);
+                    samples.add(&[(Figure::P50Us, value)]);
+                    samples
+                })
+                .collect(),
+        };
+        let mut measured = pass([1.0, 2.0]);
+        measured.extend(pass([3.0, 4.0]));
+        let rounds = |server| measured.rounds(server, Figure::P50Us);
+        assert_eq!(rounds("a"), Some([1.0, 3.0].as_slice()));
+        assert_eq!(rounds("b"), Some([2.0, 4.0].as_slice()));
     }
 
     #[test]
