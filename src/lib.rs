@@ -55,14 +55,14 @@
 //! | 6 dispatch | `batch.rs`, `command/mod.rs` | name → arity → handler | – |
 //! | 7 reply | `resp/reply.rs` | reply → bytes | – |
 //! | 8 write | `connection.rs` | one write for a batch | 64 KiB and one reply |
-//! | 9 close | `worker.rs`, `server.rs` | one reason, a farewell, drop | 3 s behind our end |
+//! | 9 close | `worker.rs`, `server/shared.rs` | one reason, a farewell, drop | 3 s behind our end |
 //!
 //! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `closed.rs`
 //! (why it ends), `states.rs` and `hooks.rs` (what a program keeps and is told of it), `crew.rs`
 //! (the threads), `background.rs` (all of them beside a program), `deadlines.rs` (the clock),
 //! `facts/` (what commands may know of the server and of other clients), `host.rs` (what the
-//! program around the server does), `listen.rs`, `open_files.rs`, `server.rs` (wiring, start and
-//! stop), `settings.rs` (directives that are read while serving), `config/`.
+//! program around the server does), `listen.rs`, `open_files.rs`, `server/` (wiring, start, stop and
+//! reconfiguration), `settings.rs` (directives that are read while serving), `config/`.
 //!
 //! # What holds throughout
 //!

@@ -1,0 +1,260 @@
+//! What the threads of a server share: who is let in, who is seen off, and where it is in its life.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
+
+use mio::Waker;
+use parking_lot::{Condvar, Mutex};
+
+use crate::client::Client;
+use crate::closed::{Closed, Refused};
+use crate::command::Commands;
+use crate::config::Config;
+use crate::crew::Crew;
+use crate::deadlines::Clock;
+use crate::facts::Facts;
+use crate::facts::register::{Sentence, flag};
+use crate::hooks::Hooks;
+use crate::host::Host;
+use crate::pool::Pool;
+use crate::session::Session;
+use crate::settings::Settings;
+
+/// What the threads of a server share.
+pub(crate) struct Shared {
+    pub(crate) pool: Pool,
+    pub(crate) crew: Crew,
+    pub(crate) settings: Settings,
+    pub(crate) facts: Arc<Facts>,
+    /// The program around the server, if it was given one.
+    pub(super) host: OnceLock<Box<dyn Host>>,
+    pub(crate) hooks: Hooks,
+    /// Held while the configuration's file is rewritten.
+    pub(super) rewriting: Mutex<()>,
+    /// Clients for whom there are descriptors and places.
+    pub(super) clients_max: usize,
+    pub(super) maxclients_at_start: usize,
+    acceptor_waker: Waker,
+    /// A [`Phase`]. Written by the thread that drains.
+    phase: AtomicU8,
+    pub(crate) clock: Clock,
+    /// Connections that have a place: clients, those on their way out, and those being refused.
+    connections: AtomicUsize,
+    life: Mutex<Life>,
+    life_changed: Condvar,
+}
+
+/// What the thread that drains waits for.
+#[derive(Debug, Default)]
+struct Life {
+    drain_wanted: bool,
+}
+
+/// Where a server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It accepts and serves.
+    Serving,
+    /// It accepts nobody, and closes each client once it has nothing left to read.
+    Draining,
+    /// It reads nothing more.
+    Closing,
+}
+
+/// Not what the clients have sent and are owed: whoever logs a handle should not log that.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("phase", &self.phase())
+            .field("clients", &self.facts.clients)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// `config.maxclients` is how many clients there is room for.
+    pub(super) fn new(
+        pool: Pool,
+        commands: Commands,
+        config: Config,
+        port: u16,
+        maxclients_at_start: usize,
+        acceptor_waker: Waker,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|shared: &Weak<Self>| Self {
+            pool,
+            crew: Crew::default(),
+            settings: Settings::new(&config),
+            host: OnceLock::new(),
+            hooks: Hooks::default(),
+            rewriting: Mutex::new(()),
+            clients_max: config.maxclients,
+            maxclients_at_start,
+            facts: Arc::new(Facts::new(commands, shared.clone(), config, port)),
+            acceptor_waker,
+            phase: AtomicU8::new(Phase::Serving as u8),
+            clock: Clock::default(),
+            connections: AtomicUsize::new(0),
+            life: Mutex::new(Life::default()),
+            life_changed: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Closing,
+        }
+    }
+
+    /// Gives a connection a place; `None` if there is none left.
+    pub(crate) fn assign_place(&self) -> Option<usize> {
+        let place = self.pool.assign().or_else(|| {
+            // Rather than to refuse anybody, those are let go who have been sent everything.
+            let seen_off = |client: &Client| client.is_seen_off();
+            self.pool
+                .fetch(seen_off, |client| self.close(client, &Closed::PeerLeft));
+            self.pool.assign()
+        })?;
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Some(place)
+    }
+
+    /// Counts a client in, unless something is against it. Only the acceptor calls this.
+    pub(crate) fn admit(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
+        let (settings, facts) = (&self.settings, &self.facts);
+        let ip = peer_addr.ip().to_canonical();
+        let per_address = settings.maxclients_per_address();
+        let why = if settings.refuses_strangers() && !ip.is_loopback() {
+            Refused::Protected
+        } else if facts.clients.load(Ordering::Relaxed) >= settings.maxclients() {
+            Refused::TooMany
+        } else if per_address > 0 && facts.register.count_from(ip) >= per_address {
+            Refused::TooManyFromAddress
+        } else {
+            facts.clients.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
+        facts.refused.count();
+        Err(why)
+    }
+
+    /// Has the program decide on a client that has come.
+    #[cold]
+    pub(crate) fn arrive(&self, session: &mut Session) -> Result<(), Closed> {
+        if self.hooks.arrive.get().is_some() {
+            self.pool.hand_over();
+        }
+        self.hooks.arrive(session)
+    }
+
+    /// Counts a client out: it was sent all that it was owed, or is gone.
+    pub(crate) fn count_out(&self, session: &mut Session, why: &Closed) {
+        self.facts.register.remove(session.entry());
+        self.facts.clients.fetch_sub(1, Ordering::Relaxed);
+        if self.hooks.depart.get().is_some() {
+            self.pool.hand_over();
+        }
+        self.hooks.depart(session, why);
+    }
+
+    /// Closes those for whom and from whom the most waits, until no more waits than may.
+    pub(crate) fn evict(&self) {
+        let Some(bytes_max) = self.settings.memory_bytes_max() else {
+            return;
+        };
+        let mut entries: Vec<_> = self.facts.register.all();
+        let mut bytes: u64 = entries.iter().map(|entry| entry.waiting_bytes()).sum();
+        if bytes <= bytes_max {
+            return;
+        }
+        entries.retain(|entry| !entry.has(flag::NO_EVICT));
+        entries.sort_by_cached_key(|entry| Reverse(entry.waiting_bytes()));
+        for entry in entries {
+            if bytes <= bytes_max || entry.waiting_bytes() == 0 {
+                break;
+            }
+            bytes = bytes.saturating_sub(entry.waiting_bytes());
+            entry.condemn(Sentence::Evicted);
+            self.pool.nudge(entry.place);
+        }
+    }
+
+    /// Has those served who rest because of a pause that is over.
+    pub(crate) fn release_the_paused(&self) {
+        self.pool
+            .fetch(Client::is_paused, |client| self.pool.submit(client));
+    }
+
+    /// Has a client that leaves be told of nothing any more.
+    pub(crate) fn stop_listening(&self, session: &mut Session) {
+        if session.listens() {
+            // It may take a while to find all that it is subscribed to.
+            self.pool.hand_over();
+            session.stop_listening();
+        }
+    }
+
+    /// Closes a client: the end of it.
+    pub(crate) fn close(&self, mut client: Box<Client>, why: &Closed) {
+        self.stop_listening(&mut client.session);
+        let is_counted = client.is_counted();
+        let Client {
+            session, leaving, ..
+        } = &mut *client;
+        let why = leaving.as_ref().map_or(why, |leaving| &leaving.why);
+        if is_counted {
+            self.count_out(session, why);
+        }
+        self.facts.note_close(session.entry(), why);
+        let place = client.place();
+        drop(client);
+        self.pool.free(place);
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        if self.phase() != Phase::Serving {
+            // Under the lock, or the one who waits could miss it between looking and waiting.
+            let _life = self.life.lock();
+            self.life_changed.notify_all();
+        }
+    }
+
+    pub(super) fn want_drain(&self) {
+        self.life.lock().drain_wanted = true;
+        self.life_changed.notify_all();
+    }
+
+    pub(super) fn wants_drain(&self) -> bool {
+        self.life.lock().drain_wanted
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    pub(super) fn wake_acceptor(&self) {
+        if let Err(error) = self.acceptor_waker.wake() {
+            log::error!("cannot wake the acceptor: {error}");
+        }
+    }
+
+    pub(super) fn wait_for_drain(&self) {
+        let mut life = self.life.lock();
+        self.life_changed
+            .wait_while(&mut life, |life| !life.drain_wanted);
+    }
+
+    /// Waits until the last connection is closed, or until `deadline`. Gives whether it is.
+    pub(super) fn wait_until_empty(&self, deadline: Instant) -> bool {
+        let mut life = self.life.lock();
+        let anyone = |_: &mut Life| self.connections.load(Ordering::Relaxed) > 0;
+        !self
+            .life_changed
+            .wait_while_until(&mut life, anyone, deadline)
+            .timed_out()
+    }
+}
