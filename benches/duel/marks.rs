@@ -95,18 +95,30 @@ impl Mark {
         });
         let median = spread.map(|spread| spread.median);
         let against = self.against.map(|rival| format!(" / {rival}"));
+        let verdict = median.map_or(Verdict::NotMeasured, |value| self.bound.verdict(value));
+        let remark = measured.and_then(|measured| match verdict {
+            Verdict::Misses => self.limit(measured).or_else(|| self.leisure(measured)),
+            Verdict::Holds | Verdict::NotMeasured => self.leisure(measured),
+        });
         Judged {
             load: self.load,
             what: format!("{}{}", self.figure.title(), against.unwrap_or_default()),
             bound: self.bound.to_string(),
             measured: median,
-            verdict: median.map_or(Verdict::NotMeasured, |value| self.bound.verdict(value)),
-            remark: measured.and_then(|measured| self.remark(measured)),
+            verdict,
+            remark,
         }
     }
 
+    /// What the bare loop does cannot be done with less.
+    fn limit(&self, measured: &Measured) -> Option<String> {
+        let rival = self.against.filter(|&rival| rival != BARE)?;
+        let bare = measured.ratio(BARE, rival, self.figure)?.median;
+        (self.bound.verdict(bare) == Verdict::Misses).then(|| format!("so does bare, {bare:.3}"))
+    }
+
     /// The throughput of a rival with time to spare is not the most that it can do.
-    fn remark(&self, measured: &Measured) -> Option<String> {
+    fn leisure(&self, measured: &Measured) -> Option<String> {
         let rival = self
             .against
             .filter(|_| self.figure == Figure::RequestsPerS)?;
@@ -185,10 +197,33 @@ mod tests {
                 load: String::new(),
                 servers: vec![samples],
             };
-            MARKS[3].remark(&measured)
+            MARKS[3].leisure(&measured)
         };
         assert_eq!(remark(95.0), None);
         assert!(remark(80.0).is_some_and(|text| text.starts_with("bare was busy for only 80 %")));
+    }
+
+    #[test]
+    fn a_mark_that_the_limit_misses_too_is_told() {
+        let remark = |bare, respool| {
+            let samples = |server, value| {
+                let mut samples = Samples::of(server);
+                samples.add(&[(Figure::RequestsPerS, value)]);
+                samples
+            };
+            let measured = Measured {
+                load: MARKED[1].to_owned(),
+                servers: vec![
+                    samples(RESPOOL, respool),
+                    samples(REDIS, 1.0),
+                    samples(BARE, bare),
+                ],
+            };
+            MARKS[4].judge(&[measured]).remark
+        };
+        assert_eq!(remark(1.59, 1.57).as_deref(), Some("so does bare, 1.590"));
+        assert_eq!(remark(1.61, 1.57), None);
+        assert_eq!(remark(1.59, 1.60), None);
     }
 
     #[test]
