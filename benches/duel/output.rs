@@ -73,8 +73,8 @@ impl Bench {
                 versions.join(", "),
             ),
             format!(
-                "One worker; {place}; {} rounds of slices of {} ms that take turns: medians of the \
-                 ratios, and quartiles as lines.",
+                "One worker; {place}; {} rounds of slices of {} ms that take turns: medians \
+                 of ratios; lines are quartiles.",
                 self.pace.passes * self.pace.rounds,
                 self.pace.slice.as_millis(),
             ),
