@@ -57,7 +57,7 @@ const ABSENCE_MIN: Duration = Duration::from_micros(500);
 
 /// How long it counts. A helper's few turns in vain are next to nothing beside it, and a processor
 /// that becomes free is soon made use of.
-const LASTING: Duration = Duration::from_millis(20);
+const LASTING: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
