@@ -64,8 +64,8 @@ impl Crowd {
         if talk.manner != Manner::Connecting {
             for (index, client) in crowd.clients.iter_mut().enumerate() {
                 let mut socket = std::net::TcpStream::connect(addr)?;
-                // On the loopback there is no congestion to control, and what the machine does
-                // about it elsewhere, such as BBR with its clock, costs the load's core time.
+                // On the loopback there is no congestion to control: the simplest way to do it
+                // costs the load's core least. The machine's own may be BBR, with its clock.
                 #[cfg(target_os = "linux")]
                 socket2::SockRef::from(&socket).set_tcp_congestion(b"reno")?;
                 if (index + 1) % UNACCEPTED_MAX == 0 {

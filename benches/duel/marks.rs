@@ -41,7 +41,7 @@ pub(crate) struct Judged {
     /// The median.
     pub(crate) measured: Option<f64>,
     pub(crate) verdict: Verdict,
-    /// Why the measurement says less than it seems.
+    /// Why the measurement says less than it seems, or that nobody could have reached the bound.
     pub(crate) remark: Option<String>,
 }
 
@@ -110,7 +110,7 @@ impl Mark {
         }
     }
 
-    /// What the bare loop does cannot be done with less.
+    /// What the bare loop misses, a server that does more cannot be expected to reach.
     fn limit(&self, measured: &Measured) -> Option<String> {
         let rival = self.against.filter(|&rival| rival != BARE)?;
         let bare = measured.ratio(BARE, rival, self.figure)?.median;
