@@ -53,6 +53,8 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     /// Gives why to pause, unless every whole request was served and every reply was taken.
     ///
     /// `parser` is of the front of `fresh`. If a request is not whole, it goes along with its bytes.
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
     pub(crate) fn serve_input(
         &mut self,
         client_held: &mut Option<Box<Held>>,
@@ -83,6 +85,8 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
 
     /// Answers the whole requests in `bytes`. Gives how many bytes they took, and why it stopped
     /// before the last of them, if it did.
+    // Seldom makes a system call, and is too much to have twice.
+    #[inline(never)]
     fn serve(
         &mut self,
         parser: &mut Parser,
@@ -366,6 +370,8 @@ impl Output {
 
     /// Sends everything. Gives whether the socket took it all; if not, the connection owes the
     /// rest.
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
     pub(crate) fn send(&mut self, sink: &mut impl Sink, tally: &Tally) -> Result<bool, Closed> {
         tally.writes.add((!self.bytes.is_empty()).into());
         tally.bytes_sent.add(self.bytes.len() as u64);

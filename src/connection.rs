@@ -85,6 +85,8 @@ impl Connection {
     /// and owed.
     ///
     /// Gives whether nothing is owed.
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         if self.owes() {
             self.unsent.append(bytes);

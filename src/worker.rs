@@ -232,6 +232,11 @@ impl Worker {
     /// Serves what the client holds and, behind it, the `count` bytes just read, and sends the
     /// replies. Gives why to pause, unless every whole request was served and every reply was
     /// taken.
+    // Inlined, as is all between here and the system call that sends. A return behind a system call
+    // costs much, probably because the kernel's calls have displaced ours in what the processor
+    // remembers of where to return to: the two that this saves were 6 % of a PING.
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
     fn serve_input(
         &mut self,
         client: &mut Client,
@@ -305,6 +310,8 @@ impl Around for Shared {
 }
 
 impl Sink for Connection {
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         Self::send(self, bytes)
     }

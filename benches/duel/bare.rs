@@ -1,11 +1,14 @@
-//! The bare server: polls, reads, counts bytes and writes. It does not look at what it reads, so
-//! nothing that answers on one thread through the same system calls can be faster.
+//! The bare server: polls, reads, counts bytes and writes. It does not look at what it reads, has one
+//! thread, and makes its system calls as respool does, so nothing that answers through the same ones
+//! can be faster.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::pings::{Dialect, Ping};
 
@@ -105,6 +108,9 @@ impl Bare {
     }
 
     /// Closes the connection at its end, and at any error.
+    // Inlined, as is all below: no function returns behind a system call, as in respool.
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
     fn serve(&mut self, index: usize, ends: bool) {
         let slot = &mut self.connections[index];
         let Some(connection) = slot else { return };
@@ -120,13 +126,15 @@ impl Bare {
 
 impl Connection {
     /// Reads and writes until there is nothing to read, or no room to write.
+    #[expect(clippy::inline_always, reason = "see Bare::serve")]
+    #[inline(always)]
     fn serve(&mut self, buffer: &mut [u8], terms: &Terms, ends: bool) -> io::Result<()> {
         while self.flush(terms)? {
-            let count = match self.socket.read(buffer) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+            let count = match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
+                Ok((0, _)) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok((count, _)) => count,
+                Err(Errno::WOULDBLOCK) => return Ok(()),
+                Err(error) => return Err(error.into()),
             };
             let bytes = self.begun + count;
             self.begun = bytes % terms.request_bytes;
@@ -140,16 +148,19 @@ impl Connection {
     }
 
     /// Gives whether nothing is owed any more.
+    #[expect(clippy::inline_always, reason = "see Bare::serve")]
+    #[inline(always)]
     fn flush(&mut self, terms: &Terms) -> io::Result<bool> {
         while self.owed > 0 {
             let rest = &terms.replies[self.written..];
-            match self.socket.write(&rest[..rest.len().min(self.owed)]) {
+            let some = &rest[..rest.len().min(self.owed)];
+            match send(&self.socket, some, SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.owed -= count;
                     self.written = (self.written + count) % terms.reply_bytes;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
+                Err(Errno::WOULDBLOCK) => return Ok(false),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(true)
