@@ -14,6 +14,7 @@ use crate::command::{Command, Refusal};
 use crate::facts::Facts;
 use crate::facts::pause;
 use crate::facts::stats::Tally;
+use crate::pending_output::OutputBounds;
 use crate::resp::{Limits, Parser, Protocol, ProtocolError, Replied, Reply, Request};
 use crate::session::{Ending, Session, gate};
 
@@ -33,6 +34,9 @@ pub(crate) trait Around {
     /// What a client may send.
     fn limits(&self, unauthenticated: bool) -> Limits;
 
+    /// How much output may be pending before the client is write-blocked.
+    fn output_bounds(&self, unauthenticated: bool) -> OutputBounds<'_>;
+
     /// Whether pauses hold requests up. A drain waits for none.
     fn honours_pauses(&self) -> bool;
 
@@ -42,10 +46,15 @@ pub(crate) trait Around {
 
 /// Where replies go.
 pub(crate) trait Sink {
-    /// Sends `bytes` and empties it, whatever comes of it. What cannot be sent now is kept and owed.
+    /// Sends `bytes` and empties it, whatever comes of it. What cannot be sent now is kept as pending
+    /// output.
     ///
-    /// Gives whether nothing is owed.
+    /// Returns whether nothing is pending.
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool>;
+
+    /// Blocks or unblocks the client by how much output is pending. Returns whether it is
+    /// write-blocked.
+    fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool;
 }
 
 impl<A: Around, S: Sink> Batch<'_, A, S> {
@@ -63,7 +72,7 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     ) -> Result<Option<Pause>, Closed> {
         let mut held = client_held.take();
         let (parser, bytes) = match held.as_deref_mut() {
-            Some(held) => held.extend(fresh),
+            Some(held) => held.extend(fresh, self.facts.now_s()),
             None => (&mut *own_parser, fresh),
         };
         let (served, pause) = self.serve(parser, bytes)?;
@@ -76,11 +85,23 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
                 self.facts.now_s(),
             ))),
         };
-        // Who is blocked must still owe something when it is parked, or it is not watched for room.
-        if pause != Some(Pause::Blocked) && !self.output.send(self.sink, self.tally)? {
+        if pause != Some(Pause::Blocked) && self.send()? {
             return Ok(Some(Pause::Blocked));
         }
         Ok(pause)
+    }
+
+    /// Sends the replies collected so far. Returns whether the client is write-blocked.
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
+    fn send(&mut self) -> Result<bool, Closed> {
+        Ok(!self.output.send(self.sink, self.tally)? && self.is_write_blocked())
+    }
+
+    #[cold]
+    fn is_write_blocked(&mut self) -> bool {
+        let bounds = self.around.output_bounds(self.session.wants_password());
+        self.sink.update_block(&bounds)
     }
 
     /// Answers the whole requests in `bytes`. Gives how many bytes they took, and why it stopped
@@ -128,7 +149,7 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
                 }
                 if self.output.is_full() {
                     self.budget.writes -= 1;
-                    if !self.output.send(self.sink, self.tally)? {
+                    if self.send()? {
                         return Ok((served, Some(Pause::Blocked)));
                     }
                 }
@@ -278,7 +299,7 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
 pub(crate) enum Pause {
     /// There is nothing left to read.
     Quiet,
-    /// The peer does not take its replies; until it does, its input stays unread.
+    /// The client is write-blocked: its input stays unread until the peer takes replies.
     Blocked,
     /// The budget is spent.
     Spent,
@@ -368,8 +389,7 @@ impl Output {
         self.bytes.len() >= OUTPUT_BYTES
     }
 
-    /// Sends everything. Gives whether the socket took it all; if not, the connection owes the
-    /// rest.
+    /// Sends everything. Returns whether the socket took it all; if not, the rest is pending.
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     pub(crate) fn send(&mut self, sink: &mut impl Sink, tally: &Tally) -> Result<bool, Closed> {
@@ -388,11 +408,16 @@ impl Output {
 pub(crate) struct Budget {
     pub(crate) bytes: usize,
     requests: usize,
-    /// Writes in the middle of a batch.
-    writes: usize,
+    /// Writes in the middle of a batch, and of pending output.
+    pub(crate) writes: usize,
 }
 
 impl Budget {
+    /// Whether something was read in this turn.
+    pub(crate) fn has_read(&self) -> bool {
+        self.bytes < TURN_BYTES
+    }
+
     fn is_spent(&self) -> bool {
         self.requests == 0 || self.writes == 0
     }
@@ -421,8 +446,8 @@ const TURN_WRITES: usize = 8;
 /// Bytes of a request that is compared with the next. A longer one is parsed faster, by its headers.
 const REPEATED_BYTES_MAX: usize = 64;
 
-/// Bytes of replies that are collected before they are sent in the middle of a batch. Together with
-/// one reply this bounds what is held for a client that does not read.
+/// Bytes of replies that are collected before they are sent in the middle of a batch. By so much, and
+/// one reply, pending output can exceed its bounds.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
 /// Bytes of room that a worker keeps for replies from turn to turn. One huge reply does not keep

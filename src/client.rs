@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use mio::net::TcpStream;
 
 use crate::closed::{Closed, Deadline};
-use crate::config::OutputLimit;
+use crate::config::{OutputLimit, OutputLimits};
 use crate::connection::Connection;
 use crate::facts::register::{NO_COMMAND, flag};
+use crate::pending_output::PendingOutput;
 use crate::resp::{Parser, Reply};
 use crate::session::Session;
 use crate::settings::Timeouts;
@@ -23,8 +24,9 @@ pub(crate) struct Client {
     pub(crate) held: Option<Box<Held>>,
     /// Set once the client is on its way out.
     pub(crate) leaving: Option<Leaving>,
-    /// Since when it has been owed something without pause, by the coarse clock.
-    pub(crate) blocked_since_s: Option<u32>,
+    /// The clock found it late, or its pending output too large: a worker decides at the end of the
+    /// next turn, after it has read the socket.
+    pub(crate) suspect: bool,
 }
 
 /// Input that a turn left unserved, and how far the request at its front was understood.
@@ -37,6 +39,8 @@ pub(crate) struct Held {
     /// Since when the peer has had the time to send the rest of the request at the front, by the
     /// coarse clock.
     since_s: u32,
+    /// When the last of these bytes came, by the coarse clock.
+    progress_s: u32,
 }
 
 impl Held {
@@ -46,18 +50,37 @@ impl Held {
             served: 0,
             parser,
             since_s: now_s,
+            progress_s: now_s,
         }
     }
 
     /// Has the time of the request at the front begin now.
     pub(crate) fn restart(&mut self, now_s: u32) {
         self.since_s = now_s;
+        self.progress_s = now_s;
     }
 
-    /// Adds what has come since. Gives all that is unserved, and its parser.
-    pub(crate) fn extend(&mut self, fresh: &[u8]) -> (&mut Parser, &[u8]) {
+    /// Whether the rest of the request at the front is late: nothing came for `timeout_s`, or all
+    /// that came did so too slowly. Each byte earns a second beside `timeout_s`, for up to
+    /// [`SLOW_REQUEST_S_MAX`] seconds; after that, it takes [`REQUEST_BYTES_PER_S_MIN`] bytes.
+    pub(crate) fn is_late(&self, now_s: u32, timeout_s: u32) -> bool {
+        if timeout_s == 0 {
+            return false;
+        }
+        let elapsed_s = |since_s: u32| now_s.saturating_sub(since_s);
+        let bytes = self.len();
+        let earned_s = bytes.min(SLOW_REQUEST_S_MAX + bytes / REQUEST_BYTES_PER_S_MIN);
+        elapsed_s(self.progress_s) > timeout_s
+            || elapsed_s(self.since_s) as usize > timeout_s as usize + earned_s
+    }
+
+    /// Adds what has come since. Returns all that is unserved, and its parser.
+    pub(crate) fn extend(&mut self, fresh: &[u8], now_s: u32) -> (&mut Parser, &[u8]) {
         self.bytes.drain(..mem::take(&mut self.served));
         self.bytes.extend_from_slice(fresh);
+        if !fresh.is_empty() {
+            self.progress_s = now_s;
+        }
         (&mut self.parser, &self.bytes)
     }
 
@@ -97,8 +120,6 @@ pub(crate) struct Leaving {
     pub(crate) since_s: u32,
     /// Bytes read away so far.
     pub(crate) discarded: usize,
-    /// It has had its time: the next turn closes it.
-    pub(crate) overdue: bool,
 }
 
 impl Client {
@@ -108,7 +129,7 @@ impl Client {
             session,
             held: None,
             leaving: None,
-            blocked_since_s: None,
+            suspect: false,
         }
     }
 
@@ -125,24 +146,26 @@ impl Client {
     /// Notes in its entry that it has been served, and what is left to do for it.
     pub(crate) fn publish(&self, now_s: u32) {
         let held_bytes = self.held.as_ref().map_or(0, |held| held.len());
-        let owed_bytes = self.connection.owed_bytes();
+        let pending_bytes = self.connection.pending_bytes();
         let entry = self.session.entry();
-        entry.publish(now_s, held_bytes, owed_bytes);
+        entry.publish(now_s, held_bytes, pending_bytes);
     }
 
-    /// Whether it rests only for want of something to read, or because of a pause: nothing is
-    /// owed, and it is not on its way out.
+    /// Whether its requests are left unread because too much output is pending.
+    pub(crate) fn is_write_blocked(&self) -> bool {
+        let pending = self.connection.pending();
+        pending.is_some_and(PendingOutput::is_blocked)
+    }
+
+    /// Whether a turn must not end before it was asked if the client is to be closed.
+    pub(crate) fn has_concerns(&self) -> bool {
+        self.suspect || self.connection.pending().is_some()
+    }
+
+    /// Whether it rests only for want of something to read, or because of a pause: no output is
+    /// pending, and it is not on its way out.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.leaving.is_none() && !self.connection.owes()
-    }
-
-    /// Notes that nothing is owed any more.
-    pub(crate) fn unblock(&mut self, now_s: u32) {
-        self.blocked_since_s = None;
-        // Nothing was read meanwhile, so it could not send the rest of a request.
-        if let Some(held) = &mut self.held {
-            held.restart(now_s);
-        }
+        self.leaving.is_none() && self.connection.pending().is_none()
     }
 
     /// Puts the client on its way out, with last words if there are some for it.
@@ -150,7 +173,10 @@ impl Client {
         if let Some(words) = why.last_words() {
             let mut bytes = Vec::new();
             let _ = Reply::new(&mut bytes, self.session.protocol()).error(words);
-            self.connection.owe(bytes);
+            self.connection.append(bytes);
+        }
+        if let Some(pending) = self.connection.pending_mut() {
+            pending.block_until_sent();
         }
         self.held = None;
         self.leaving = Some(Leaving {
@@ -158,16 +184,7 @@ impl Client {
             sending_ended: false,
             since_s: 0,
             discarded: 0,
-            overdue: false,
         });
-    }
-
-    /// Ends the rest of a client that is late: it leaves, and if it was leaving, it goes.
-    pub(crate) fn expire(&mut self, deadline: Deadline) {
-        match &mut self.leaving {
-            Some(leaving) => leaving.overdue = true,
-            None => self.leave(Closed::Late(deadline)),
-        }
     }
 
     /// Whether it is one of the server's clients: admitted, and not yet sent all that it is owed.
@@ -183,55 +200,64 @@ impl Client {
             .is_some_and(|leaving| leaving.sending_ended)
     }
 
-    /// Whether more waits for it than a client that waits for replies may have.
-    pub(crate) fn exceeds(&self, now_s: u32, limit: OutputLimit) -> bool {
-        if self.leaving.is_some() || self.session.listens() {
+    /// Whether more output is pending than `limits` allow for its class, or has been for too long.
+    pub(crate) fn exceeds(&self, now_s: u32, limits: OutputLimits) -> bool {
+        let Some(pending) = self.connection.pending() else {
             return false;
-        }
-        let bytes = self.connection.owed_bytes();
-        let exceeds = |limit_bytes| limit_bytes > 0 && bytes > limit_bytes;
-        let since_s = self.blocked_since_s.unwrap_or(now_s);
-        exceeds(limit.hard_bytes)
-            || (exceeds(limit.soft_bytes) && now_s.saturating_sub(since_s) > limit.soft_s)
+        };
+        self.leaving.is_none() && pending.exceeds(now_s, self.output_limit(limits))
     }
 
-    /// What the client has rested too long for, if it has.
+    /// The limit for its class.
+    pub(crate) fn output_limit(&self, limits: OutputLimits) -> OutputLimit {
+        if self.session.listens() {
+            limits.pubsub
+        } else {
+            limits.normal
+        }
+    }
+
+    /// The deadline that the client has missed, if it has.
     pub(crate) fn is_late_for(&self, now_s: u32, timeouts: Timeouts) -> Option<Deadline> {
         let entry = self.session.entry();
         let active_at_s = entry.active_at_s.load(Ordering::Relaxed);
         let is_over =
-            |since_s: u32, limit_s| limit_s > 0 && now_s.saturating_sub(since_s) > limit_s;
-        let first_of = |deadlines: &[(Deadline, u32, u32)]| {
-            let mut deadlines = deadlines.iter();
-            let late = deadlines.find(|&&(_, since_s, limit_s)| is_over(since_s, limit_s));
-            late.map(|&(deadline, ..)| deadline)
-        };
-        match (&self.leaving, &self.held) {
-            (Some(leaving), _) if leaving.sending_ended => {
-                first_of(&[(Deadline::Farewell, leaving.since_s, FAREWELL_S_MAX)])
+            |since_s: u32, limit_s: u32| limit_s > 0 && now_s.saturating_sub(since_s) > limit_s;
+        let late = |deadline, since_s, limit_s| is_over(since_s, limit_s).then_some(deadline);
+        if let Some(leaving) = &self.leaving {
+            return match self.connection.pending() {
+                _ if leaving.sending_ended => {
+                    late(Deadline::Farewell, leaving.since_s, FAREWELL_S_MAX)
+                }
+                Some(pending) => late(Deadline::Farewell, pending.progress_s(), OWED_S_MAX),
+                None => None,
+            };
+        }
+        if let Some(pending) = self.connection.pending() {
+            let since_s = pending.progress_s();
+            if pending.is_blocked() {
+                return late(Deadline::Write, since_s, timeouts.write_s);
             }
-            (Some(_), _) => first_of(&[(Deadline::Farewell, active_at_s, OWED_S_MAX)]),
-            // It is woken when there is room, so it was active when it last took something.
-            (None, _) if self.connection.owes() => {
-                first_of(&[(Deadline::Write, active_at_s, timeouts.write_s)])
+            let late = late(Deadline::PendingOutput, since_s, timeouts.pending_output_s);
+            if late.is_some() {
+                return late;
             }
-            // As in Redis, neither who waits by our word is idle, nor who only listens.
-            (None, _) if entry.has(flag::PAUSED) => None,
-            (None, Some(held)) => first_of(&[
-                (Deadline::Request, held.since_s, timeouts.request_s),
-                (Deadline::Idle, active_at_s, timeouts.idle_s),
-            ]),
-            (None, None) if self.session.listens() => None,
-            (None, None)
-                if entry.command.load(Ordering::Relaxed) == NO_COMMAND
-                    && !self.connection.has_read() =>
+        }
+        // As in Redis, neither a paused client is idle, nor one that only listens.
+        if entry.has(flag::PAUSED) {
+            return None;
+        }
+        let idle = late(Deadline::Idle, active_at_s, timeouts.idle_s);
+        match &self.held {
+            Some(held) if held.is_late(now_s, timeouts.request_s) => Some(Deadline::Request),
+            Some(_) => idle,
+            None if self.session.listens() => None,
+            None if entry.command.load(Ordering::Relaxed) == NO_COMMAND
+                && !self.connection.has_read() =>
             {
-                first_of(&[
-                    (Deadline::FirstByte, entry.came_at_s, timeouts.first_byte_s),
-                    (Deadline::Idle, active_at_s, timeouts.idle_s),
-                ])
+                late(Deadline::FirstByte, entry.came_at_s, timeouts.first_byte_s).or(idle)
             }
-            (None, None) => first_of(&[(Deadline::Idle, active_at_s, timeouts.idle_s)]),
+            None => idle,
         }
     }
 }
@@ -247,7 +273,14 @@ impl Leaving {
 /// attentive peer takes. The coarse clock may add one.
 const FAREWELL_S_MAX: u32 = 2;
 
-/// Seconds that a client on its way out may take nothing of what it is owed.
+/// Seconds that a client may earn for a request by a byte each.
+const SLOW_REQUEST_S_MAX: usize = 600;
+
+/// Bytes a second that a request needs once it has earned [`SLOW_REQUEST_S_MAX`]: a slow link sends
+/// far more, and a peer that only wants to hold memory has to send so much.
+const REQUEST_BYTES_PER_S_MIN: usize = 1024;
+
+/// Seconds that a client on its way out may take nothing of its pending output.
 const OWED_S_MAX: u32 = 60;
 
 #[cfg(test)]
@@ -295,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_its_time_from_its_beginning_however_often_a_byte_comes() {
+    fn request_is_late_without_progress() {
         let mut client = client();
         let late = only(Timeouts {
             request_s: 30,
@@ -314,26 +347,89 @@ mod tests {
         assert_eq!(late(&client, u32::MAX), None);
     }
 
+    /// When a request is late that comes in pieces of `bytes`, one each `period_s`.
+    fn late_at(bytes: usize, period_s: u32) -> Option<u32> {
+        let piece = vec![b'x'; bytes];
+        let mut held = Held::new(&piece, Parser::default(), 0);
+        let mut now_s = 0;
+        while now_s < 10_000 {
+            now_s += 1;
+            if held.is_late(now_s, 30) {
+                return Some(now_s);
+            }
+            if now_s.is_multiple_of(period_s) {
+                held.extend(&piece, now_s);
+            }
+        }
+        None
+    }
+
     #[test]
-    fn who_is_owed_something_has_its_time_from_when_it_last_took_some() {
+    fn request_that_comes_slowly_is_late_only_below_a_rate() {
+        // Two bytes a second are enough for ten minutes, and a slow link for any time.
+        assert_eq!(late_at(2, 1), Some(30 + 600 + 2));
+        assert_eq!(late_at(20_000, 10), None);
+        // A byte just before each timeout earns a second.
+        assert_eq!(late_at(1, 29), Some(33));
+        assert_eq!(late_at(100_000, 31), Some(31));
+    }
+
+    #[test]
+    fn pending_output_is_late_from_its_last_progress() {
         let mut client = client();
-        client.connection.owe(b"+PONG\r\n".to_vec());
-        client.publish(100);
+        client.connection.append(b"+PONG\r\n".to_vec());
+        let none = OutputLimits::default().normal;
+        let pending = client.connection.pending_mut().expect("it was appended");
+        pending.note(100, none);
+        // The client is active, and yet takes nothing.
+        client.publish(159);
+        pending_of(&mut client).note(159, none);
         let late = only(Timeouts {
             write_s: 60,
-            idle_s: 1,
-            request_s: 1,
-            first_byte_s: 1,
+            pending_output_s: 600,
+            ..Timeouts::default()
         });
+        assert_eq!(late(&client, 700), None);
+        assert_eq!(late(&client, 701), Some(Deadline::PendingOutput));
+        pending_of(&mut client).block_until_sent();
         assert_eq!(late(&client, 160), None);
         assert_eq!(late(&client, 161), Some(Deadline::Write));
+    }
+
+    fn pending_of(client: &mut Client) -> &mut PendingOutput {
+        let pending = client.connection.pending_mut();
+        pending.expect("output is pending")
+    }
+
+    #[test]
+    fn output_beyond_a_limit_of_its_class_closes_a_client() {
+        let mut client = client();
+        client.connection.append(vec![b'x'; 1000]);
+        let limit = |hard_bytes, soft_bytes| OutputLimit {
+            hard_bytes,
+            soft_bytes,
+            soft_s: 60,
+        };
+        let limits = |normal, pubsub| OutputLimits { normal, pubsub };
+        let none = limit(0, 0);
+        assert!(!client.exceeds(0, limits(limit(1000, 0), none)));
+        assert!(client.exceeds(0, limits(limit(999, 0), none)));
+        pending_of(&mut client).note(10, limit(0, 999));
+        assert!(!client.exceeds(70, limits(limit(0, 999), none)));
+        assert!(client.exceeds(71, limits(limit(0, 999), none)));
+        pending_of(&mut client).note(71, limit(0, 1000));
+        assert!(!client.exceeds(200, limits(limit(0, 1000), none)));
+        client.session.entry().set(flag::MONITOR, true);
+        assert!(!client.exceeds(200, limits(limit(1, 0), none)));
+        assert!(client.exceeds(200, limits(none, limit(1, 0))));
     }
 
     #[test]
     fn a_farewell_waits_longer_for_who_still_reads_than_for_who_only_has_to_end() {
         let mut client = client();
+        client.connection.append(b"+OK\r\n".to_vec());
         client.leave(Closed::Quit);
-        client.publish(100);
+        pending_of(&mut client).note(100, OutputLimits::default().normal);
         let late = only(Timeouts::default());
         assert_eq!(late(&client, 100 + OWED_S_MAX), None);
         assert_eq!(late(&client, 101 + OWED_S_MAX), Some(Deadline::Farewell));
@@ -351,7 +447,7 @@ mod tests {
     #[test]
     fn what_a_huge_request_needed_is_given_back_when_it_is_served() {
         let mut held = Box::new(Held::new(&vec![b'x'; 1 << 20], Parser::default(), 0));
-        held.extend(b"PI");
+        held.extend(b"PI", 0);
         let held = held.without(1 << 20, 0).expect("two bytes are left");
         assert_eq!(held.bytes, b"PI");
         assert!(held.bytes.capacity() < 100);

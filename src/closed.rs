@@ -44,8 +44,11 @@ pub(crate) enum Deadline {
     FirstByte,
     /// To send the rest of a request: `request-timeout`.
     Request,
-    /// To take any of what it was sent: `write-timeout`.
+    /// To take any of its pending output while it is write-blocked: `write-timeout`.
     Write,
+    /// To take any of its pending output while its requests are still read:
+    /// `pending-output-timeout`.
+    PendingOutput,
     /// To end behind its farewell.
     Farewell,
 }
@@ -74,7 +77,7 @@ impl Closed {
                 | Self::Http
                 | Self::Sentenced(_)
                 | Self::OutputLimit
-                | Self::Late(Deadline::Write | Deadline::Farewell)
+                | Self::Late(Deadline::Write | Deadline::PendingOutput | Deadline::Farewell)
         )
     }
 
@@ -116,6 +119,7 @@ impl Closed {
             Self::Sentenced(Sentence::Evicted) => 17,
             Self::OutputLimit => 18,
             Self::TurnedAway(_) => 20,
+            Self::Late(Deadline::PendingOutput) => 21,
         }
     }
 
@@ -126,7 +130,7 @@ impl Closed {
 }
 
 /// The reasons as INFO names them.
-pub(crate) const NAMES: [&str; 21] = [
+pub(crate) const NAMES: [&str; 22] = [
     "peer_left",
     "connection_failed",
     "quit",
@@ -148,6 +152,7 @@ pub(crate) const NAMES: [&str; 21] = [
     "output_limit",
     "query_buffer_limit",
     "refused_by_program",
+    "pending_output_timeout",
 ];
 
 impl Refused {
@@ -188,7 +193,12 @@ impl fmt::Display for Closed {
             Self::Late(Deadline::Idle) => "it was idle for longer than `timeout`",
             Self::Late(Deadline::FirstByte) => "no byte came within `first-byte-timeout`",
             Self::Late(Deadline::Request) => "a request was not whole within `request-timeout`",
-            Self::Late(Deadline::Write) => "it took none of its replies for `write-timeout`",
+            Self::Late(Deadline::Write) => {
+                "it was write-blocked and took none of its pending output within `write-timeout`"
+            }
+            Self::Late(Deadline::PendingOutput) => {
+                "it took none of its pending output within `pending-output-timeout`"
+            }
             Self::Late(Deadline::Farewell) => "it did not end behind its farewell",
             Self::Drained => "the server drains",
             Self::Panicked => "a handler panicked",
@@ -251,6 +261,7 @@ mod tests {
             Closed::OutputLimit,
             Closed::Protocol(ProtocolError::TooBigRequest),
             Closed::TurnedAway("ERR no".into()),
+            Closed::Late(Deadline::PendingOutput),
         ];
         let indices: Vec<_> = reasons.iter().map(Closed::index).collect();
         assert_eq!(indices, (0..NAMES.len()).collect::<Vec<_>>());

@@ -1,7 +1,6 @@
 //! A socket and what is still to be sent on it: bytes only, no command and no protocol.
 
 use std::io::{self, Read};
-use std::mem;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -10,14 +9,14 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use crate::pending_output::{Flushed, OutputBounds, PendingOutput};
+
 /// One end of a TCP connection, never blocking. Dropping it closes the socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: TcpStream,
-    /// Bytes that the socket did not take yet; those before `sent` it has taken.
-    unsent: Vec<u8>,
-    // Invariant: sent <= unsent.len(), and both are 0 when nothing is owed.
-    sent: usize,
+    /// `None` when the socket has taken everything. In a box, because few clients have any.
+    pending: Option<Box<PendingOutput>>,
     /// What the poll watches the socket for; `None` before it was first parked.
     watched: Option<Interest>,
     /// An event said that the peer has ended its sending side. That event does not come twice, so
@@ -33,8 +32,7 @@ impl Connection {
     pub(crate) fn new(socket: TcpStream) -> Self {
         Self {
             socket,
-            unsent: Vec::new(),
-            sent: 0,
+            pending: None,
             watched: None,
             ending: false,
             has_read: false,
@@ -81,16 +79,19 @@ impl Connection {
         self.ending |= ending;
     }
 
-    /// Sends `bytes` and empties it, whatever comes of it. What the socket does not take is kept
-    /// and owed.
+    /// Sends `bytes` and empties it, whatever comes of it. What the socket does not take is kept as
+    /// pending output.
     ///
-    /// Gives whether nothing is owed.
+    /// Returns whether nothing is pending.
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        if self.owes() {
-            self.unsent.append(bytes);
-            return self.flush();
+        if let Some(pending) = &mut self.pending {
+            // The socket was full: an event will tell when it takes more.
+            if !bytes.is_empty() {
+                pending.push(bytes, 0);
+            }
+            return Ok(false);
         }
         if bytes.is_empty() {
             return Ok(true);
@@ -102,60 +103,55 @@ impl Connection {
             Err(_) => {}
         }
         bytes.clear();
-        sent.map(|_| !self.owes())
+        sent.map(|_| self.pending.is_none())
     }
 
-    /// Keeps the bytes that the socket did not take: a few are copied, so that they keep no large
-    /// buffer; where they are most of it, it is kept itself.
+    #[cold]
     fn keep(&mut self, bytes: &mut Vec<u8>, sent: usize) {
-        if bytes.len() - sent > bytes.capacity() / 2 {
-            self.unsent = mem::take(bytes);
-            self.sent = sent;
-        } else {
-            self.unsent.extend_from_slice(&bytes[sent..]);
+        self.pending.get_or_insert_default().push(bytes, sent);
+    }
+
+    /// Sends pending output, with `calls` system calls at most. Returns why it stopped.
+    pub(crate) fn flush(&mut self, calls: &mut usize, now_s: u32) -> io::Result<Flushed> {
+        let Some(pending) = &mut self.pending else {
+            return Ok(Flushed::Everything);
+        };
+        let flushed = pending.flush(calls, now_s, |bytes| {
+            unless_blocked(|| send(&self.socket, bytes))
+        })?;
+        if flushed == Flushed::Everything {
+            self.pending = None;
+        }
+        Ok(flushed)
+    }
+
+    /// Adds `bytes` to the pending output, to be sent by the next flush.
+    pub(crate) fn append(&mut self, mut bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.keep(&mut bytes, 0);
         }
     }
 
-    /// Sends what is owed. Gives whether nothing is owed any more.
-    pub(crate) fn flush(&mut self) -> io::Result<bool> {
-        while self.owes() {
-            let unsent = &self.unsent[self.sent..];
-            let Some(count) = unless_blocked(|| send(&self.socket, unsent))? else {
-                self.forget_sent();
-                return Ok(false);
-            };
-            self.sent += count;
-            if self.sent == self.unsent.len() {
-                // A quiet client keeps no buffers.
-                self.unsent = Vec::new();
-                self.sent = 0;
-            }
-        }
-        Ok(true)
+    /// The output that the socket has not taken yet.
+    pub(crate) fn pending(&self) -> Option<&PendingOutput> {
+        self.pending.as_deref()
     }
 
-    /// Gives the room back of what was sent, once that is more than what is still owed: so no byte
-    /// is moved more than once for one that was sent.
-    fn forget_sent(&mut self) {
-        if self.sent > self.owed_bytes().max(UNSENT_BYTES_KEPT / 2) {
-            self.unsent = self.unsent[self.sent..].to_vec();
-            self.sent = 0;
-        }
+    /// As [`Self::pending`].
+    pub(crate) fn pending_mut(&mut self) -> Option<&mut PendingOutput> {
+        self.pending.as_deref_mut()
     }
 
-    /// Keeps `bytes` as owed, to be sent by the next flush.
-    pub(crate) fn owe(&mut self, mut bytes: Vec<u8>) {
-        self.unsent.append(&mut bytes);
+    /// Bytes that the socket has not taken yet.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.pending().map_or(0, PendingOutput::len)
     }
 
-    /// Whether bytes are kept that the socket has not taken.
-    pub(crate) fn owes(&self) -> bool {
-        !self.unsent.is_empty()
-    }
-
-    /// How many bytes that is.
-    pub(crate) fn owed_bytes(&self) -> usize {
-        self.unsent.len() - self.sent
+    /// Blocks or unblocks the client: see [`PendingOutput::update_block`]. Returns whether it is
+    /// write-blocked.
+    pub(crate) fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
+        self.pending_mut()
+            .is_some_and(|pending| pending.update_block(bounds))
     }
 
     /// Reads what still comes and throws it away, until the peer ends or `deadline` has passed.
@@ -177,14 +173,14 @@ impl Connection {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Has the poll watch the socket: for room to send while bytes are owed, and for bytes to read
-    /// otherwise. Only a change costs a system call; a change also brings an event at once if the
-    /// socket is ready already.
+    /// Has the poll watch the socket: for bytes to read, unless the client is write-blocked or its
+    /// peer has ended; and for room to send, while output is pending. Only a change costs a system
+    /// call; a change also brings an event at once if the socket is ready already.
     pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interest = if self.owes() {
-            Interest::WRITABLE
-        } else {
-            Interest::READABLE
+        let interest = match self.pending() {
+            None => READABLE,
+            Some(pending) if pending.is_blocked() || self.ended => Interest::WRITABLE,
+            Some(_) => READABLE | Interest::WRITABLE,
         };
         match self.watched {
             Some(watched) if watched == interest => return Ok(()),
@@ -196,9 +192,8 @@ impl Connection {
     }
 }
 
-/// Bytes of a buffer that is kept however little of it is still owed: to move that costs more than
-/// its room is worth.
-const UNSENT_BYTES_KEPT: usize = 64 * 1024;
+/// What tells that there is something to read.
+const READABLE: Interest = Interest::READABLE;
 
 // By rustix, not by the standard library: in a process with threads, glibc's calls make themselves
 // points at which the thread could be cancelled, and take them back, with locked instructions. That
@@ -252,22 +247,23 @@ mod tests {
         (Connection::new(TcpStream::from_std(socket)), peer)
     }
 
-    // Whoever took all but the end of a huge reply had the server keep all of it, and counted as
-    // somebody for whom a few bytes wait.
+    // A peer that had taken all but the end of a huge reply made the server keep all of it, and
+    // counted as a client with few bytes pending.
     #[test]
-    fn who_is_owed_little_keeps_no_large_buffer() {
+    fn little_pending_output_keeps_no_large_buffer() {
         let (mut connection, mut peer) = connected();
         let mut bytes = vec![b'x'; 1024 * 1024];
         let mut to_come = bytes.len();
-        let mut taken = connection.send(&mut bytes).expect("the peer is there");
-        assert!(!taken);
+        let mut is_sent = connection.send(&mut bytes).expect("the peer is there");
+        assert!(!is_sent);
         let mut scratch = [0; 16 * 1024];
-        while !taken {
-            let held = connection.unsent.capacity();
-            let owed = connection.owed_bytes();
-            assert!(held <= 2 * owed + UNSENT_BYTES_KEPT, "{held} for {owed}");
+        while !is_sent {
+            let pending = connection.pending().expect("something is pending");
+            let (held, pending) = (pending.memory_bytes(), pending.len());
+            assert!(held <= 2 * pending + 64 * 1024, "{held} for {pending}");
             to_come -= peer.read(&mut scratch).expect("it is sent");
-            taken = connection.flush().expect("the peer is there");
+            let flushed = connection.flush(&mut 1000, 0).expect("the peer is there");
+            is_sent = flushed == Flushed::Everything;
         }
         drop(connection);
         let mut rest = Vec::new();

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::client::Client;
-use crate::closed::{Closed, Deadline};
 use crate::facts::stats::{Turn, Work};
 use crate::server::Shared;
 
@@ -81,29 +79,16 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-/// Sends those on their way who have rested for too long.
+/// Has a worker decide on each client that seems to be late, or to have too much output pending. The
+/// worker reads the socket first: what arrived in time must not be late because it was not read yet.
 fn expire_the_late(shared: &Shared, now_s: u32) {
     let timeouts = shared.settings.timeouts();
-    let limit = shared.settings.output_limit();
-    let why = |client: &Client| {
-        let late = client.is_late_for(now_s, timeouts).map(Closed::Late);
-        late.or_else(|| client.exceeds(now_s, limit).then_some(Closed::OutputLimit))
-    };
+    let limits = shared.output_limits();
     shared.pool.fetch(
-        |client| why(client).is_some(),
-        |mut client| match why(&client) {
-            Some(Closed::Late(
-                deadline @ (Deadline::Idle
-                | Deadline::FirstByte
-                | Deadline::Request
-                | Deadline::Farewell),
-            )) => {
-                shared.stop_listening(&mut client.session);
-                client.expire(deadline);
-                shared.pool.submit(client);
-            }
-            Some(why) => shared.close(client, &why),
-            None => shared.pool.submit(client),
+        |client| client.is_late_for(now_s, timeouts).is_some() || client.exceeds(now_s, limits),
+        |mut client| {
+            client.suspect = true;
+            shared.pool.submit(client);
         },
     );
 }

@@ -17,9 +17,12 @@ pub(crate) struct Settings {
     first_byte_s: AtomicU32,
     request_s: AtomicU32,
     write_s: AtomicU32,
+    pending_output_s: AtomicU32,
     tcp_keepalive_s: AtomicU32,
     bulk_bytes_max: AtomicUsize,
     request_bytes_max: AtomicUsize,
+    pending_output_bytes_max: AtomicUsize,
+    total_pending_output_bytes_max: AtomicUsize,
     output_hard_bytes: AtomicUsize,
     output_soft_bytes: AtomicUsize,
     output_soft_s: AtomicU32,
@@ -36,8 +39,10 @@ pub(crate) struct Timeouts {
     pub(crate) first_byte_s: u32,
     /// To send the rest of a request.
     pub(crate) request_s: u32,
-    /// To take any of what it is sent.
+    /// To take any of its pending output while it is write-blocked.
     pub(crate) write_s: u32,
+    /// To take any of its pending output while its requests are still read.
+    pub(crate) pending_output_s: u32,
 }
 
 impl Settings {
@@ -58,9 +63,18 @@ impl Settings {
         set(&self.first_byte_s, config.first_byte_timeout_s);
         set(&self.request_s, config.request_timeout_s);
         set(&self.write_s, config.write_timeout_s);
+        set(&self.pending_output_s, config.pending_output_timeout_s);
         set(&self.tcp_keepalive_s, config.tcp_keepalive_s);
         set_size(&self.bulk_bytes_max, config.proto_max_bulk_len);
         set_size(&self.request_bytes_max, config.client_query_buffer_limit);
+        set_size(
+            &self.pending_output_bytes_max,
+            config.pending_output_per_client,
+        );
+        set_size(
+            &self.total_pending_output_bytes_max,
+            config.pending_output_total_bytes(),
+        );
         let output = config.client_output_buffer_limit.normal;
         set_size(&self.output_hard_bytes, output.hard_bytes);
         set_size(&self.output_soft_bytes, output.soft_bytes);
@@ -89,6 +103,7 @@ impl Settings {
             first_byte_s: self.first_byte_s.load(Relaxed),
             request_s: self.request_s.load(Relaxed),
             write_s: self.write_s.load(Relaxed),
+            pending_output_s: self.pending_output_s.load(Relaxed),
         }
     }
 
@@ -104,6 +119,16 @@ impl Settings {
             bulk_bytes_max: self.bulk_bytes_max.load(Relaxed),
             request_bytes_max: self.request_bytes_max.load(Relaxed).min(REQUEST_BYTES_MAX),
         }
+    }
+
+    /// Bytes of output that may be pending for a client before it is write-blocked.
+    pub(crate) fn pending_output_bytes_max(&self) -> usize {
+        self.pending_output_bytes_max.load(Relaxed)
+    }
+
+    /// Bytes of output that may be pending for all clients together, without their reserves.
+    pub(crate) fn total_pending_output_bytes_max(&self) -> usize {
+        self.total_pending_output_bytes_max.load(Relaxed)
     }
 
     /// How much may wait for a client that waits for replies.

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::connection::Connection;
 use crate::facts::pause;
 use crate::facts::register::flag;
 use crate::facts::stats::Tally;
+use crate::pending_output::{Flushed, OutputBounds};
 use crate::pool::{Parked, Stint};
 use crate::resp::{Limits, Parser};
 use crate::server::{Phase, Shared};
@@ -73,13 +75,14 @@ impl Worker {
                 Some(leaving) => self.farewell(connection, session, leaving, &mut budget),
                 None => self.turn(&mut client, &mut budget),
             };
+            let outcome = match outcome {
+                Ok(pause) if client.has_concerns() => self.judge(&mut client, pause, &budget),
+                outcome => outcome,
+            };
             match outcome {
                 Ok(Pause::Spent) => {
                     client.publish(self.shared.facts.now_s());
                     return self.shared.pool.resubmit(client);
-                }
-                Ok(Pause::Blocked) if self.is_owed_too_much(&client) => {
-                    return self.shared.close(client, &Closed::OutputLimit);
                 }
                 Ok(pause @ (Pause::Quiet | Pause::Blocked | Pause::Paused(_))) => {
                     match self.rest(client, pause) {
@@ -93,20 +96,39 @@ impl Worker {
         }
     }
 
+    /// Closes a client after its turn if too much output is pending, or if it is late: the clock
+    /// suspected that, but cannot know what has arrived at the socket.
     #[cold]
-    fn is_owed_too_much(&self, client: &Client) -> bool {
-        let shared = &self.shared;
-        client.exceeds(shared.facts.now_s(), shared.settings.output_limit())
+    fn judge(&self, client: &mut Client, pause: Pause, budget: &Budget) -> Result<Pause, Closed> {
+        let (shared, now_s) = (&self.shared, self.shared.facts.now_s());
+        let limits = shared.output_limits();
+        let limit = client.output_limit(limits);
+        if let Some(pending) = client.connection.pending_mut() {
+            pending.note(now_s, limit);
+        }
+        if client.exceeds(now_s, limits) {
+            return Err(Closed::OutputLimit);
+        }
+        if mem::take(&mut client.suspect) && pause != Pause::Spent {
+            if budget.has_read() {
+                client.publish(now_s);
+            }
+            if let Some(deadline) = client.is_late_for(now_s, shared.settings.timeouts()) {
+                shared.stop_listening(&mut client.session);
+                return Err(Closed::Late(deadline));
+            }
+        }
+        Ok(pause)
     }
 
     /// Parks the client. Gives it back if it has something to say already.
     fn rest(&self, mut client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
-        debug_assert_eq!(pause == Pause::Blocked, client.connection.owes());
+        debug_assert!(pause != Pause::Blocked || client.connection.pending().is_some());
         let facts = &self.shared.facts;
         let now_s = facts.now_s();
         client.publish(now_s);
-        if pause != Pause::Quiet {
-            self.rest_by_our_word(&mut client, pause, now_s);
+        if pause != Pause::Quiet || client.connection.pending().is_some() {
+            self.rest_unserved(&mut client, pause, now_s);
         }
         let held = match pause {
             Pause::Paused(held) => held,
@@ -130,14 +152,13 @@ impl Worker {
         }
     }
 
-    /// Notes what matters of a client that does not rest because there is nothing to read.
+    /// Notes what matters of a client that rests with requests unread or output pending.
     #[cold]
-    fn rest_by_our_word(&self, client: &mut Client, pause: Pause, now_s: u32) {
-        if pause == Pause::Blocked {
-            client.blocked_since_s.get_or_insert(now_s);
-        }
-        // Meanwhile it may have the rest of its request ready.
-        if let Some(held) = &mut client.held {
+    fn rest_unserved(&self, client: &mut Client, pause: Pause, now_s: u32) {
+        // While it is not read, it cannot send the rest of its request.
+        if pause != Pause::Quiet
+            && let Some(held) = &mut client.held
+        {
             held.restart(now_s);
         }
         let waiting_bytes = client.session.entry().waiting_bytes();
@@ -180,13 +201,12 @@ impl Worker {
         if !client.session.has_arrived() {
             self.shared.arrive(&mut client.session)?;
         }
-        if !client.connection.flush()? {
-            return Ok(Pause::Blocked);
+        if client.connection.pending().is_some()
+            && let Some(pause) = self.flush(client, budget)?
+        {
+            return Ok(pause);
         }
-        if client.blocked_since_s.is_some() {
-            client.unblock(self.shared.facts.now_s());
-        }
-        if client.session.entry().has_mail() && !self.deliver(client, budget)? {
+        if client.session.entry().has_mail() && self.deliver(client, budget)? {
             return Ok(Pause::Blocked);
         }
         if client.held.is_some()
@@ -214,19 +234,46 @@ impl Worker {
                 return quiet(phase);
             }
         }
+        if client.connection.pending().is_some() {
+            return Ok(Pause::Blocked);
+        }
         Err(Closed::PeerLeft)
     }
 
-    /// Sends what others have left for the client. Gives whether the socket took it all.
+    /// Sends pending output. Returns why the turn is over, if it is.
+    #[cold]
+    fn flush(&self, client: &mut Client, budget: &mut Budget) -> Result<Option<Pause>, Closed> {
+        let now_s = self.shared.facts.now_s();
+        let was_blocked = client.is_write_blocked();
+        match client.connection.flush(&mut budget.writes, now_s)? {
+            Flushed::CallsUsed => return Ok(Some(Pause::Spent)),
+            Flushed::SocketFull if self.update_block(client) => return Ok(Some(Pause::Blocked)),
+            Flushed::SocketFull | Flushed::Everything => {}
+        }
+        // Nothing was read meanwhile, so it could not send the rest of its request.
+        if was_blocked && let Some(held) = &mut client.held {
+            held.restart(now_s);
+        }
+        Ok(None)
+    }
+
+    /// Returns whether the client is write-blocked.
+    #[cold]
+    fn update_block(&self, client: &mut Client) -> bool {
+        let bounds = self.shared.output_bounds(client.session.wants_password());
+        client.connection.update_block(&bounds)
+    }
+
+    /// Sends what others have left for the client. Returns whether it is write-blocked.
     #[cold]
     fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, Closed> {
         let messages = client.session.entry().take_messages();
         budget.bytes = budget.bytes.saturating_sub(messages.len());
         self.output.bytes.extend_from_slice(&messages);
-        let taken = self.output.send(&mut client.connection, &self.tally);
-        // Who leaves the next message looks at what is owed.
+        let is_sent = self.output.send(&mut client.connection, &self.tally)?;
+        // The next message is kept or not by what is pending.
         client.publish(self.shared.facts.now_s());
-        taken
+        Ok(!is_sent && self.update_block(client))
     }
 
     /// Serves what the client holds and, behind it, the `count` bytes just read, and sends the
@@ -265,11 +312,10 @@ impl Worker {
         leaving: &mut Leaving,
         budget: &mut Budget,
     ) -> Result<Pause, Closed> {
-        if leaving.overdue {
-            return Err(Closed::PeerLeft);
-        }
-        if !connection.flush()? {
-            return Ok(Pause::Blocked);
+        match connection.flush(&mut budget.writes, self.shared.facts.now_s())? {
+            Flushed::Everything => {}
+            Flushed::SocketFull => return Ok(Pause::Blocked),
+            Flushed::CallsUsed => return Ok(Pause::Spent),
         }
         if !leaving.sending_ended {
             // First of all: who sees our end may come again at once, and must find room.
@@ -300,6 +346,10 @@ impl Around for Shared {
         self.settings.limits(unauthenticated)
     }
 
+    fn output_bounds(&self, unauthenticated: bool) -> OutputBounds<'_> {
+        Self::output_bounds(self, unauthenticated)
+    }
+
     fn honours_pauses(&self) -> bool {
         self.phase() == Phase::Serving
     }
@@ -314,6 +364,10 @@ impl Sink for Connection {
     #[inline(always)]
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         Self::send(self, bytes)
+    }
+
+    fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
+        Self::update_block(self, bounds)
     }
 }
 

@@ -218,7 +218,14 @@ fn sigterm_and_sigint_drain_and_end_with_success() {
 
 #[test]
 fn a_client_that_does_not_read_is_cut_when_the_drain_runs_out_of_time() {
-    let mut server = Server::start(&["--workers", "1", "--drain-timeout-ms", "100"]);
+    let mut server = Server::start(&[
+        "--workers",
+        "1",
+        "--drain-timeout-ms",
+        "100",
+        "--pending-output-per-client",
+        "0",
+    ]);
     let _client = client_that_does_not_read(server.port());
     server.signal("TERM");
     assert_eq!(server.exit().code(), Some(3));
@@ -227,7 +234,14 @@ fn a_client_that_does_not_read_is_cut_when_the_drain_runs_out_of_time() {
 
 #[test]
 fn while_draining_a_second_sigterm_changes_nothing_and_sigint_ends_at_once() {
-    let mut server = Server::start(&["--workers", "1", "--drain-timeout-ms", "3600000"]);
+    let mut server = Server::start(&[
+        "--workers",
+        "1",
+        "--drain-timeout-ms",
+        "3600000",
+        "--pending-output-per-client",
+        "0",
+    ]);
     let _client = client_that_does_not_read(server.port());
     server.signal("TERM");
     server.wait_for("SIGTERM: draining\n");

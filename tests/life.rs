@@ -312,7 +312,11 @@ fn a_drain_answers_everybody_who_had_connected_before_it_began() {
 
 #[test]
 fn a_drain_does_not_wait_for_those_who_never_read_and_says_how_many_it_cut() {
-    let server = TestServer::start(1);
+    let config = Config {
+        pending_output_per_client: 0,
+        ..config(1)
+    };
+    let server = TestServer::with(config, Commands::builtin());
     let (mut deaf, mut other) = (server.connect(), server.connect());
     deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
     let start = Instant::now();
@@ -401,6 +405,7 @@ fn a_drain_that_runs_out_of_time_leaves_no_connection_open() {
     let server = TestServer::with(
         Config {
             drain_timeout_ms: 100,
+            pending_output_per_client: 0,
             ..config(1)
         },
         Commands::builtin(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use common::{TestServer, commands_with_gate, config, eventually, percentile};
 use parking_lot::Mutex;
-use respool::{Arity, Commands};
+use respool::{Arity, Commands, Config};
 
 /// A peer that sends PINGs without end and reads every PONG, until it is dropped.
 struct Hog {
@@ -161,8 +161,12 @@ fn rule_5_a_client_that_pipelines_leaves_turns_to_the_others() {
 }
 
 #[test]
-fn rule_6_a_client_that_does_not_read_waits_for_itself_alone_and_loses_nothing() {
-    let server = TestServer::start(1);
+fn rule_6_write_blocked_client_waits_alone_and_loses_nothing() {
+    let config = Config {
+        pending_output_per_client: 0,
+        ..config(1)
+    };
+    let server = TestServer::with(config, Commands::builtin());
     let mut other = server.connect();
     let mut deaf = server.connect();
     let request = [

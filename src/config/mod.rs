@@ -32,6 +32,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use crate::memory;
 pub use bind::{AddressError, BindAddress};
 pub use debug_access::{DebugAccess, DebugAccessError};
 pub(crate) use keys::{Change, Key};
@@ -73,9 +74,15 @@ pub struct Config {
     /// Seconds a client may take to send the rest of a request that it has begun, up to
     /// 2,147,483,647; 30 by default, 0 means for ever.
     pub request_timeout_s: u32,
-    /// Seconds a client that is sent replies may take none of them, up to 2,147,483,647; 60 by
-    /// default, 0 means for ever.
+    /// Seconds a write-blocked client may take none of its pending output before it is closed, up to
+    /// 2,147,483,647; 60 by default, 0 means no limit. A client is write-blocked, and its requests are
+    /// not read, while more output is pending than
+    /// [`pending_output_per_client`](Self::pending_output_per_client) and
+    /// [`pending_output_total`](Self::pending_output_total) allow.
     pub write_timeout_s: u32,
+    /// Seconds a client that is not write-blocked may take none of its pending output before it is
+    /// closed, up to 2,147,483,647; 600 by default, 0 means no limit.
+    pub pending_output_timeout_s: u32,
     /// Connections that the kernel holds until they are accepted, 1 to 65,535; 511 by default. The
     /// kernel lowers it to its own bound (Linux: `net.core.somaxconn`). Redis's `tcp-backlog`.
     pub tcp_backlog: u32,
@@ -89,7 +96,16 @@ pub struct Config {
     /// Bytes that one request may make the server hold, its own and those of the table of its
     /// arguments, 1 MiB to 1 GiB; 1 GiB by default. Redis's `client-query-buffer-limit`.
     pub client_query_buffer_limit: usize,
-    /// Bytes that may wait for a client that does not read. Redis's `client-output-buffer-limit`.
+    /// Bytes of output that may be pending for a client before it is write-blocked: the server stops
+    /// reading its requests until half of the output is sent. 256 MiB by default. Each client has a
+    /// reserve of 64 KiB, and one that has not authenticated has only that.
+    pub pending_output_per_client: usize,
+    /// Bytes of output that may be pending for all clients together, without their reserves, before
+    /// those with more than their reserve are write-blocked. 0, the default, means a quarter of the
+    /// memory that the machine has or the process may use.
+    pub pending_output_total: usize,
+    /// Bytes of output that may be pending for a client; it is closed if more are. Redis's
+    /// `client-output-buffer-limit`.
     pub client_output_buffer_limit: OutputLimits,
     /// Bytes that may wait for or from all clients together, up to [`i64::MAX`]; beyond that, those
     /// are closed for whom the most waits. 0, the default, means any number. Redis's
@@ -141,7 +157,21 @@ impl Config {
             chosen => chosen,
         }
     }
+
+    /// The bound on the pending output of all clients: [`pending_output_total`], or a quarter of the
+    /// memory where that is 0.
+    ///
+    /// [`pending_output_total`]: Self::pending_output_total
+    pub(crate) fn pending_output_total_bytes(&self) -> usize {
+        match self.pending_output_total {
+            0 => memory::bytes().map_or(UNKNOWN_MEMORY_BYTES, |bytes| bytes / 4),
+            chosen => chosen,
+        }
+    }
 }
+
+/// The bound on pending output where the system does not tell how much memory there is.
+const UNKNOWN_MEMORY_BYTES: usize = 512 << 20;
 
 impl Default for Config {
     fn default() -> Self {
@@ -165,10 +195,13 @@ impl Default for Config {
             first_byte_timeout_s: 0,
             request_timeout_s: 30,
             write_timeout_s: 60,
+            pending_output_timeout_s: 600,
             tcp_backlog: 511,
             tcp_keepalive_s: 300,
             proto_max_bulk_len: 512 << 20,
             client_query_buffer_limit: 1 << 30,
+            pending_output_per_client: 256 << 20,
+            pending_output_total: 0,
             client_output_buffer_limit: OutputLimits::default(),
             maxmemory_clients: 0,
             drain_timeout_ms: 1_000,

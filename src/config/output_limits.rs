@@ -11,8 +11,9 @@ use super::value::{Kept, Value};
 /// forgotten: there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimits {
-    /// Clients that wait for replies. What waits for them is bounded anyway, as nothing more is read
-    /// from who does not read, so that only a huge reply meets this limit. By default there is none.
+    /// Clients that wait for replies. What is pending for them is bounded anyway by
+    /// [`pending_output_per_client`](super::Config::pending_output_per_client), beyond which the
+    /// server stops reading their requests. By default there is no limit.
     pub normal: OutputLimit,
     /// Clients that are subscribed, or monitor; by default 32 MiB, or 8 MiB for 60 seconds.
     pub pubsub: OutputLimit,

@@ -59,8 +59,13 @@ keys! {
     "request-timeout" sets request_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
         shown as "N", changes Anytime;
 
-    /// Seconds to take any of the replies; 0: for ever (60)
+    /// Seconds without progress while write-blocked; 0: no limit (60)
     "write-timeout" sets write_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+        shown as "N", changes Anytime;
+
+    /// Seconds without progress on pending output; 0: no limit (600)
+    "pending-output-timeout" sets pending_output_timeout_s:
+        Number<u32, 0, 2_147_483_647, Seconds>,
         shown as "N", changes Anytime;
 
     /// Kernel's accept queue, 1 to 65535 (511)
@@ -78,6 +83,15 @@ keys! {
     /// Bytes of a request, 1mb to 1gb (1gb)
     "client-query-buffer-limit" sets client_query_buffer_limit:
         Number<usize, { 1 << 20 }, { 1 << 30 }, Bytes>,
+        shown as "N", changes Anytime;
+
+    /// Bytes of unsent replies before a client is not read (256mb)
+    "pending-output-per-client" sets pending_output_per_client:
+        Number<usize, 0, { i64::MAX }, Bytes>,
+        shown as "N", changes Anytime;
+
+    /// The same of all clients; 0: a quarter of the memory (0)
+    "pending-output-total" sets pending_output_total: Number<usize, 0, { i64::MAX }, Bytes>,
         shown as "N", changes Anytime;
 
     /// CLASS HARD SOFT SECONDS... (normal 0 0 0 pubsub 32mb 8mb 60)

@@ -65,6 +65,8 @@ pub(crate) struct Facts {
     pub(crate) refused: Sum,
     /// Closes by their reasons.
     closes: [Sum; closed::NAMES.len()],
+    /// Bytes of output that all clients have pending beyond their reserves.
+    pub(crate) pending_output_bytes: Arc<AtomicUsize>,
     /// Of the last second that is over. Written by the clock's thread.
     rates: Mutex<Work>,
     pub(crate) register: Register,
@@ -147,6 +149,7 @@ impl Facts {
             connections: Sum::default(),
             refused: Sum::default(),
             closes: Default::default(),
+            pending_output_bytes: Arc::default(),
             rates: Mutex::default(),
             register: Register::default(),
             stats: Stats::new(count),

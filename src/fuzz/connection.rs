@@ -16,6 +16,7 @@ use crate::facts::Facts;
 use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
 use crate::facts::register::Entry;
 use crate::facts::stats::Tally;
+use crate::pending_output::OutputBounds;
 use crate::resp::{Limits, Parser, Reply, naive};
 use crate::session::Session;
 use crate::settings::Settings;
@@ -144,6 +145,14 @@ impl Around for Double {
         self.settings.limits(unauthenticated)
     }
 
+    fn output_bounds(&self, _: bool) -> OutputBounds<'_> {
+        OutputBounds {
+            client_bytes_max: 0,
+            total_bytes_max: 0,
+            total_bytes: &self.facts.pending_output_bytes,
+        }
+    }
+
     fn honours_pauses(&self) -> bool {
         true
     }
@@ -192,14 +201,18 @@ struct Memory {
     sent: Vec<u8>,
     /// It never takes everything at once.
     is_slow: bool,
-    owes: bool,
+    has_pending_output: bool,
 }
 
 impl Sink for Memory {
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        self.owes |= self.is_slow && !bytes.is_empty();
+        self.has_pending_output |= self.is_slow && !bytes.is_empty();
         self.sent.append(bytes);
-        Ok(!self.owes)
+        Ok(!self.has_pending_output)
+    }
+
+    fn update_block(&mut self, _: &OutputBounds<'_>) -> bool {
+        self.has_pending_output
     }
 }
 
@@ -257,7 +270,7 @@ impl<'a> Peer<'a> {
             match pause {
                 None => return Ok(()),
                 Some(Pause::Spent) => {}
-                Some(Pause::Blocked) => self.sink.owes = false,
+                Some(Pause::Blocked) => self.sink.has_pending_output = false,
                 // Whether it is over or ended makes no difference.
                 Some(Pause::Paused(_)) => self.server.facts.pause.end(),
                 Some(Pause::Quiet) => panic!("only a socket is quiet"),

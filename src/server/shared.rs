@@ -13,13 +13,14 @@ use parking_lot::{Condvar, Mutex};
 use crate::client::Client;
 use crate::closed::{Closed, Refused};
 use crate::command::Commands;
-use crate::config::Config;
+use crate::config::{Config, OutputLimits};
 use crate::crew::Crew;
 use crate::deadlines::Clock;
 use crate::facts::Facts;
 use crate::facts::register::{Sentence, flag};
 use crate::hooks::Hooks;
 use crate::host::Host;
+use crate::pending_output::OutputBounds;
 use crate::pool::Pool;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -142,6 +143,28 @@ impl Shared {
         };
         facts.refused.count();
         Err(why)
+    }
+
+    /// How much output a client may have pending before it is write-blocked.
+    pub(crate) fn output_bounds(&self, unauthenticated: bool) -> OutputBounds<'_> {
+        let client_bytes_max = if unauthenticated {
+            0
+        } else {
+            self.settings.pending_output_bytes_max()
+        };
+        OutputBounds {
+            client_bytes_max,
+            total_bytes_max: self.settings.total_pending_output_bytes_max(),
+            total_bytes: &self.facts.pending_output_bytes,
+        }
+    }
+
+    /// How much output may be pending before a client is closed, by its class.
+    pub(crate) fn output_limits(&self) -> OutputLimits {
+        OutputLimits {
+            normal: self.settings.output_limit(),
+            pubsub: self.facts.messages_limit(),
+        }
     }
 
     /// Has the program decide on a client that has come.

@@ -291,6 +291,9 @@ mod tests {
             first-byte-timeout = 1
             request-timeout = 2
             write-timeout = 3
+            pending-output-timeout = 4
+            pending-output-per-client = "1mb"
+            pending-output-total = "1gb"
             tcp-backlog = 128
             tcp-keepalive = 0
             proto-max-bulk-len = "1mb"
@@ -319,6 +322,9 @@ mod tests {
             first_byte_timeout_s: 1,
             request_timeout_s: 2,
             write_timeout_s: 3,
+            pending_output_timeout_s: 4,
+            pending_output_per_client: 1 << 20,
+            pending_output_total: 1 << 30,
             tcp_backlog: 128,
             tcp_keepalive_s: 0,
             proto_max_bulk_len: 1 << 20,
@@ -362,6 +368,7 @@ mod tests {
             let has_unit = [
                 "proto-max-bulk-len",
                 "client-query-buffer-limit",
+                "pending-output-per-client",
                 "client-output-buffer-limit",
             ];
             if !has_unit.contains(&key.name) {
@@ -570,8 +577,9 @@ mod tests {
             mistake("[server]"),
             "my.toml:1:2: `[server]`: unknown key `server`, expected one of workers, bind, \
              port, maxclients, maxclients-per-address, protected-mode, timeout, \
-             first-byte-timeout, request-timeout, write-timeout, tcp-backlog, tcp-keepalive, \
-             proto-max-bulk-len, client-query-buffer-limit, client-output-buffer-limit, \
+             first-byte-timeout, request-timeout, write-timeout, pending-output-timeout, \
+             tcp-backlog, tcp-keepalive, proto-max-bulk-len, client-query-buffer-limit, \
+             pending-output-per-client, pending-output-total, client-output-buffer-limit, \
              maxmemory-clients, drain-timeout-ms, loglevel, logfile, requirepass, \
              slowlog-log-slower-than, slowlog-max-len, latency-tracking, \
              latency-tracking-info-percentiles, latency-monitor-threshold, \

@@ -1,0 +1,94 @@
+//! How much memory there is for this process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Bytes of memory that this process may use: those of the machine, or fewer if its cgroup allows
+/// fewer. `None` if the system does not tell. Read once: a later change of the cgroup has no effect.
+pub(crate) fn bytes() -> Option<usize> {
+    static BYTES: OnceLock<Option<usize>> = OnceLock::new();
+    *BYTES.get_or_init(|| {
+        let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let limits =
+            limit_files(&cgroups).filter_map(|file| number(&fs::read_to_string(file).ok()?));
+        machine_bytes().into_iter().chain(limits).min()
+    })
+}
+
+/// `MemTotal` of `proc_meminfo(5)`.
+fn machine_bytes() -> Option<usize> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    number(line.trim().strip_suffix("kB")?).map(|kib| kib * 1024)
+}
+
+/// The files that limit a process of these `cgroups`, a text as in `/proc/self/cgroup`
+/// (`cgroups(7)`): those of its own cgroup and of all above it. A container often sees its own cgroup
+/// as the topmost.
+fn limit_files(cgroups: &str) -> impl Iterator<Item = PathBuf> {
+    cgroups.lines().flat_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next(), fields.next());
+        let (root, file) = match controllers {
+            Some("") => ("/sys/fs/cgroup", "memory.max"),
+            Some(list) if list.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => return Vec::new(),
+        };
+        let below_root = |path: &Path| {
+            let path = path.strip_prefix("/").ok()?;
+            Some(Path::new(root).join(path).join(file))
+        };
+        Path::new(path.unwrap_or_default())
+            .ancestors()
+            .filter_map(below_root)
+            .collect()
+    })
+}
+
+/// `None` for `max`, which means no limit.
+fn number(text: &str) -> Option<usize> {
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_a_cgroup_and_of_those_above_it_count() {
+        let files = |text| {
+            let files = limit_files(text).map(|file| file.display().to_string());
+            files.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            files("1:cpu:/a\n0::/a/b\n"),
+            [
+                "/sys/fs/cgroup/a/b/memory.max",
+                "/sys/fs/cgroup/a/memory.max",
+                "/sys/fs/cgroup/memory.max",
+            ]
+        );
+        assert_eq!(
+            files("4:cpuset,memory:/\n"),
+            ["/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        );
+        assert!(files("garbage").is_empty());
+    }
+
+    #[test]
+    fn no_limit_is_no_number() {
+        assert_eq!(number("max\n"), None);
+        assert_eq!(number("1048576\n"), Some(1 << 20));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn linux_tells_how_much_memory_there_is() {
+        assert!(bytes() > Some(1 << 20));
+    }
+}

@@ -1,0 +1,337 @@
+//! Pending output: bytes that a socket has not taken yet, and how many of them a client may have
+//! while its requests are still read.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::config::OutputLimit;
+
+/// The output of one client that its socket has not taken yet. It exists only while there is some,
+/// and it is never empty between two calls.
+#[derive(Debug, Default)]
+pub(crate) struct PendingOutput {
+    // Invariant: no chunk is empty.
+    chunks: VecDeque<Vec<u8>>,
+    // Invariant: sent < the first chunk's length.
+    /// Bytes of the first chunk that the socket has taken.
+    sent: usize,
+    // Invariant: the lengths of all chunks, less `sent`.
+    bytes: usize,
+    /// The client is write-blocked until so many bytes or fewer are pending.
+    blocked_above: Option<usize>,
+    /// What this output takes of the bound for all clients.
+    share: Share,
+    /// When the socket last took something, or else when the output began to wait, by the coarse
+    /// clock; `None` before [`Self::begin`].
+    progress_s: Option<u32>,
+    /// Since when more is pending than the soft limit of `client-output-buffer-limit` allows.
+    over_soft_since_s: Option<u32>,
+}
+
+/// How much output may be pending before the server stops reading a client's requests.
+#[derive(Debug)]
+pub(crate) struct OutputBounds<'a> {
+    /// Bytes for this client: `pending-output-per-client`. Fewer than [`RESERVE_BYTES`] count as
+    /// that.
+    pub(crate) client_bytes_max: usize,
+    /// Bytes for all clients together, without their reserves: `pending-output-total`.
+    pub(crate) total_bytes_max: usize,
+    /// Bytes that all clients have pending beyond their reserves.
+    pub(crate) total_bytes: &'a Arc<AtomicUsize>,
+}
+
+impl PendingOutput {
+    /// Keeps what the socket did not take of `bytes`, and empties `bytes`. A few bytes are copied, so
+    /// that they keep no large buffer; a buffer that is mostly pending is kept itself.
+    pub(crate) fn push(&mut self, bytes: &mut Vec<u8>, taken: usize) {
+        debug_assert!(taken < bytes.len());
+        let rest = &bytes[taken..];
+        self.bytes += rest.len();
+        match self.chunks.back_mut() {
+            Some(last) if last.len() + rest.len() <= CHUNK_BYTES => last.extend_from_slice(rest),
+            // The last chunk is the next to be sent, so it may begin with bytes that were taken.
+            None if taken <= rest.len() => {
+                self.sent = taken;
+                self.chunks.push_back(compact(bytes));
+            }
+            Some(_) if taken == 0 => self.chunks.push_back(compact(bytes)),
+            _ => self.chunks.push_back(rest.to_vec()),
+        }
+        bytes.clear();
+    }
+
+    /// Sends with `send` until nothing is pending, the socket is full, or `calls` is used up. Returns
+    /// why it stopped.
+    pub(crate) fn flush(
+        &mut self,
+        calls: &mut usize,
+        now_s: u32,
+        mut send: impl FnMut(&[u8]) -> io::Result<Option<usize>>,
+    ) -> io::Result<Flushed> {
+        while let Some(chunk) = self.chunks.front() {
+            if *calls == 0 {
+                return Ok(Flushed::CallsUsed);
+            }
+            *calls -= 1;
+            let Some(taken) = send(&chunk[self.sent..])? else {
+                self.free_sent();
+                return Ok(Flushed::SocketFull);
+            };
+            self.progress_s = Some(now_s);
+            self.sent += taken;
+            self.bytes -= taken;
+            if self.sent == chunk.len() {
+                self.chunks.pop_front();
+                self.sent = 0;
+            }
+        }
+        Ok(Flushed::Everything)
+    }
+
+    /// Frees the front of the first chunk once more of it was sent than is pending. So no byte is
+    /// moved more than once for each that was sent.
+    fn free_sent(&mut self) {
+        if let Some(chunk) = self.chunks.front_mut()
+            && self.sent > (chunk.len() - self.sent).max(CHUNK_BYTES / 2)
+        {
+            *chunk = chunk[self.sent..].to_vec();
+            self.sent = 0;
+        }
+    }
+
+    /// Bytes that the socket has not taken.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes of memory that its chunks take.
+    #[cfg(test)]
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.chunks.iter().map(Vec::capacity).sum()
+    }
+
+    /// Whether reading pauses, as of the last call of [`Self::update_block`].
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked_above.is_some()
+    }
+
+    /// Blocks the client until everything is sent.
+    pub(crate) fn block_until_sent(&mut self) {
+        self.blocked_above = Some(0);
+    }
+
+    /// Blocks the client if more is pending than `bounds` allow, and unblocks it once half of what
+    /// was pending then is sent. Returns whether it is write-blocked.
+    pub(crate) fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
+        let beyond_reserve = self.bytes.saturating_sub(RESERVE_BYTES);
+        let total_bytes = self.share.resize(beyond_reserve, bounds.total_bytes);
+        if self.blocked_above.is_some_and(|above| self.bytes > above) {
+            return true;
+        }
+        let is_allowed = beyond_reserve == 0
+            || (self.bytes <= bounds.client_bytes_max && total_bytes <= bounds.total_bytes_max);
+        self.blocked_above = (!is_allowed).then_some(self.bytes / 2);
+        !is_allowed
+    }
+
+    /// When the socket last took something, or else when the output began to wait, by the coarse
+    /// clock.
+    pub(crate) fn progress_s(&self) -> u32 {
+        self.progress_s.unwrap_or_default()
+    }
+
+    /// Notes, at the end of each turn that leaves output pending, when it began to wait, and since
+    /// when it is more than the soft `limit` allows.
+    pub(crate) fn note(&mut self, now_s: u32, limit: OutputLimit) {
+        self.progress_s.get_or_insert(now_s);
+        if limit.soft_bytes > 0 && self.bytes > limit.soft_bytes {
+            self.over_soft_since_s.get_or_insert(now_s);
+        } else {
+            self.over_soft_since_s = None;
+        }
+    }
+
+    /// Whether more is pending than `limit` allows, or has been for too long. Before
+    /// [`Self::note`] was told of the limit, it may be for too long.
+    pub(crate) fn exceeds(&self, now_s: u32, limit: OutputLimit) -> bool {
+        let is_over = |limit_bytes| limit_bytes > 0 && self.bytes > limit_bytes;
+        let too_long = |since_s| now_s.saturating_sub(since_s) > limit.soft_s;
+        is_over(limit.hard_bytes)
+            || (is_over(limit.soft_bytes) && self.over_soft_since_s.is_none_or(too_long))
+    }
+}
+
+/// Why a flush stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is pending any more.
+    Everything,
+    /// The socket takes nothing more for now. An event tells when it does.
+    SocketFull,
+    /// The socket may take more: no event will tell.
+    CallsUsed,
+}
+
+/// A buffer without room that nothing will fill.
+fn compact(bytes: &mut Vec<u8>) -> Vec<u8> {
+    let mut bytes = mem::take(bytes);
+    bytes.shrink_to_fit();
+    bytes
+}
+
+/// What one client takes of the bound for all. It is given back when this is dropped.
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    /// The sum of all shares; `None` before this one took anything.
+    sum: Option<Arc<AtomicUsize>>,
+}
+
+impl Share {
+    /// Takes `bytes` instead of what it took before. Returns what all shares take together.
+    fn resize(&mut self, bytes: usize, total_bytes: &Arc<AtomicUsize>) -> usize {
+        let before = mem::replace(&mut self.bytes, bytes);
+        if bytes == before {
+            return total_bytes.load(Ordering::Relaxed);
+        }
+        let sum = self.sum.get_or_insert_with(|| Arc::clone(total_bytes));
+        // Relaxed: only a sum, on which no other memory depends.
+        if bytes > before {
+            let more = bytes - before;
+            sum.fetch_add(more, Ordering::Relaxed) + more
+        } else {
+            let fewer = before - bytes;
+            sum.fetch_sub(fewer, Ordering::Relaxed) - fewer
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(sum) = &self.sum {
+            sum.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Bytes that each client may have pending whatever the others have, so that a few clients that never
+/// read cannot take everything. It is what one batch of replies can leave.
+pub(crate) const RESERVE_BYTES: usize = 64 * 1024;
+
+/// Bytes of small outputs that are kept in one chunk. A chunk is freed when it is sent.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pending output of so many bytes, in pieces of 10 KiB.
+    fn pending(bytes: usize) -> PendingOutput {
+        let mut pending = PendingOutput::default();
+        let mut left = bytes;
+        while left > 0 {
+            let piece = left.min(10 * 1024);
+            pending.push(&mut vec![b'x'; piece], 0);
+            left -= piece;
+        }
+        assert_eq!(pending.len(), bytes);
+        pending
+    }
+
+    fn bounds(client: usize, total: usize, total_bytes: &Arc<AtomicUsize>) -> OutputBounds<'_> {
+        OutputBounds {
+            client_bytes_max: client,
+            total_bytes_max: total,
+            total_bytes,
+        }
+    }
+
+    fn take(pending: &mut PendingOutput, bytes: usize) {
+        let mut left = bytes;
+        let flushed = pending.flush(&mut { usize::MAX }, 0, |chunk| {
+            let taken = chunk.len().min(left);
+            left -= taken;
+            Ok((taken > 0).then_some(taken))
+        });
+        assert_ne!(flushed.expect("no socket fails"), Flushed::CallsUsed);
+    }
+
+    #[test]
+    fn bytes_come_out_in_the_order_in_which_they_came() {
+        let mut pending = PendingOutput::default();
+        let mut wanted = Vec::new();
+        for (number, length) in [70_000, 1, 65_536, 100, 40_000, 3].into_iter().enumerate() {
+            let mut bytes: Vec<_> = (0..length).map(|at| (at * 7 + number) as u8).collect();
+            let taken = if number == 0 { 5 } else { 0 };
+            wanted.extend_from_slice(&bytes[taken..]);
+            pending.push(&mut bytes, taken);
+            assert!(bytes.is_empty());
+        }
+        let mut sent = Vec::new();
+        let mut calls = 0;
+        let flushed = pending.flush(&mut { usize::MAX }, 0, |chunk| {
+            calls += 1;
+            let taken = chunk.len().min(999);
+            sent.extend_from_slice(&chunk[..taken]);
+            Ok(Some(taken))
+        });
+        assert_eq!(flushed.expect("no socket fails"), Flushed::Everything);
+        assert!(sent == wanted);
+        assert!(calls > 100);
+        assert_eq!(pending.len(), 0);
+    }
+
+    #[test]
+    fn flush_stops_after_so_many_calls() {
+        let mut pending = pending(1024 * 1024);
+        let mut calls = 3;
+        let flushed = pending.flush(&mut calls, 0, |_| Ok(Some(10)));
+        assert_eq!(flushed.expect("no socket fails"), Flushed::CallsUsed);
+        assert_eq!((calls, pending.len()), (0, 1024 * 1024 - 30));
+    }
+
+    #[test]
+    fn client_is_blocked_beyond_its_bound_until_half_is_sent() {
+        let total = Arc::default();
+        let bounds = bounds(1 << 20, usize::MAX, &total);
+        let mut pending = pending(1 << 20);
+        assert!(!pending.update_block(&bounds));
+        pending.push(&mut vec![b'x'], 0);
+        assert!(pending.update_block(&bounds));
+        take(&mut pending, 1 << 18);
+        assert!(pending.update_block(&bounds));
+        take(&mut pending, (1 << 18) + 1);
+        assert!(!pending.update_block(&bounds));
+    }
+
+    #[test]
+    fn reserve_is_allowed_whatever_the_bounds() {
+        let total = Arc::new(AtomicUsize::new(1 << 30));
+        let bounds = bounds(0, 0, &total);
+        let mut pending = pending(RESERVE_BYTES);
+        assert!(!pending.update_block(&bounds));
+        pending.push(&mut vec![b'x'], 0);
+        assert!(pending.update_block(&bounds));
+        assert_eq!(total.load(Ordering::Relaxed), (1 << 30) + 1);
+    }
+
+    #[test]
+    fn clients_share_the_bound_for_all_and_give_back_what_they_took() {
+        let total = Arc::default();
+        let bounds = bounds(usize::MAX, 1 << 20, &total);
+        let (mut one, mut other) = (pending(1 << 20), pending(1 << 18));
+        assert!(!one.update_block(&bounds));
+        assert!(other.update_block(&bounds));
+        take(&mut one, 1 << 19);
+        assert!(!one.update_block(&bounds));
+        drop(one);
+        assert_eq!(total.load(Ordering::Relaxed), (1 << 18) - RESERVE_BYTES);
+        take(&mut other, 1 << 17);
+        assert!(!other.update_block(&bounds));
+        drop(other);
+        assert_eq!(total.load(Ordering::Relaxed), 0);
+    }
+}
