@@ -6,11 +6,11 @@
 use std::io;
 use std::mem;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::client::Held;
 use crate::closed::Closed;
-use crate::command::{Command, Refusal};
+use crate::command::{CALLS_TIMED_ONCE, Command, Refusal};
 use crate::facts::Facts;
 use crate::facts::pause;
 use crate::facts::stats::Tally;
@@ -115,12 +115,12 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     ) -> Result<(usize, Option<Pause>), Closed> {
         let mut served = 0;
         loop {
-            if self.budget.is_spent() {
-                return Ok((served, Some(Pause::Spent)));
-            }
             let rest = &bytes[served..];
             if rest.is_empty() {
                 return Ok((served, None));
+            }
+            if self.budget.is_spent() {
+                return Ok((served, Some(Pause::Spent)));
             }
             let limits = self.around.limits(self.session.wants_password());
             let length = match parser.parse(rest, limits) {
@@ -256,6 +256,10 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
         let reply = self.output.reply(self.session.protocol());
         let replied = command.run(self.session, request, reply);
         let took = start.elapsed();
+        // Of a short command, the calls that are not timed count as if they took as long.
+        let is_sample = !command.may_take_long() && !self.facts.is_attentive();
+        let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
+        self.budget.spend(took * calls);
         let tally = &self.tally.commands[command.index()];
         tally.time(took, self.facts.keeps_durations());
         self.facts
@@ -272,6 +276,7 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
 
     #[cold]
     fn refuse(&mut self, refusal: Refusal<'_>, request: &Request<'_>) {
+        let start = Instant::now();
         let reply = self.output.reply(self.session.protocol());
         let replied = refusal.tell(self.session, request, reply);
         if let Some(command) = refusal.command() {
@@ -280,6 +285,7 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
         if let Some(error) = replied.error_in(&self.output.bytes) {
             self.tally.count_error(error);
         }
+        self.budget.spend(start.elapsed());
     }
 
     #[cold]
@@ -410,6 +416,8 @@ pub(crate) struct Budget {
     requests: usize,
     /// Writes in the middle of a batch, and of pending output.
     pub(crate) writes: usize,
+    /// Time of handlers.
+    time: Duration,
 }
 
 impl Budget {
@@ -421,6 +429,15 @@ impl Budget {
     fn is_spent(&self) -> bool {
         self.requests == 0 || self.writes == 0
     }
+
+    /// Takes the time of a handler off. Without any left, the rest is spent, too: so nothing has to
+    /// ask for the time.
+    fn spend(&mut self, took: Duration) {
+        self.time = self.time.saturating_sub(took);
+        if self.time.is_zero() {
+            (self.requests, self.bytes) = (0, 0);
+        }
+    }
 }
 
 impl Default for Budget {
@@ -429,6 +446,7 @@ impl Default for Budget {
             bytes: TURN_BYTES,
             requests: TURN_REQUESTS,
             writes: TURN_WRITES,
+            time: TURN_TIME,
         }
     }
 }
@@ -442,6 +460,10 @@ const TURN_REQUESTS: usize = 2048;
 /// How often a client may have [`OUTPUT_BYTES`] of replies sent in the middle of a batch in one turn:
 /// long replies to short requests take time, too.
 const TURN_WRITES: usize = 8;
+
+/// Time that handlers may take in one turn; the last one may go beyond it. Only handlers that are not
+/// declared short are timed each, so a PING does not look at the clock.
+const TURN_TIME: Duration = Duration::from_micros(250);
 
 /// Bytes of a request that is compared with the next. A longer one is parsed faster, by its headers.
 const REPEATED_BYTES_MAX: usize = 64;

@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 use crate::closed::{Closed, Deadline};
 use crate::config::{OutputLimit, OutputLimits};
 use crate::connection::Connection;
+use crate::facts::Now;
 use crate::facts::register::{NO_COMMAND, flag};
 use crate::pending_output::PendingOutput;
 use crate::resp::{Parser, Reply};
@@ -63,15 +64,14 @@ impl Held {
     /// Whether the rest of the request at the front is late: nothing came for `timeout_s`, or all
     /// that came did so too slowly. Each byte earns a second beside `timeout_s`, for up to
     /// [`SLOW_REQUEST_S_MAX`] seconds; after that, it takes [`REQUEST_BYTES_PER_S_MIN`] bytes.
-    pub(crate) fn is_late(&self, now_s: u32, timeout_s: u32) -> bool {
+    fn is_late(&self, now: Now, timeout_s: u32) -> bool {
         if timeout_s == 0 {
             return false;
         }
-        let elapsed_s = |since_s: u32| now_s.saturating_sub(since_s);
         let bytes = self.len();
         let earned_s = bytes.min(SLOW_REQUEST_S_MAX + bytes / REQUEST_BYTES_PER_S_MIN);
-        elapsed_s(self.progress_s) > timeout_s
-            || elapsed_s(self.since_s) as usize > timeout_s as usize + earned_s
+        now.elapsed_s(self.progress_s) > timeout_s
+            || now.elapsed_s(self.since_s) as usize > timeout_s as usize + earned_s
     }
 
     /// Adds what has come since. Returns all that is unserved, and its parser.
@@ -218,12 +218,12 @@ impl Client {
     }
 
     /// The deadline that the client has missed, if it has.
-    pub(crate) fn is_late_for(&self, now_s: u32, timeouts: Timeouts) -> Option<Deadline> {
+    pub(crate) fn is_late_for(&self, now: Now, timeouts: Timeouts) -> Option<Deadline> {
         let entry = self.session.entry();
         let active_at_s = entry.active_at_s.load(Ordering::Relaxed);
-        let is_over =
-            |since_s: u32, limit_s: u32| limit_s > 0 && now_s.saturating_sub(since_s) > limit_s;
-        let late = |deadline, since_s, limit_s| is_over(since_s, limit_s).then_some(deadline);
+        let late = |deadline, since_s, limit_s| {
+            (limit_s > 0 && now.elapsed_s(since_s) > limit_s).then_some(deadline)
+        };
         if let Some(leaving) = &self.leaving {
             return match self.connection.pending() {
                 _ if leaving.sending_ended => {
@@ -249,15 +249,14 @@ impl Client {
         }
         let idle = late(Deadline::Idle, active_at_s, timeouts.idle_s);
         match &self.held {
-            Some(held) if held.is_late(now_s, timeouts.request_s) => Some(Deadline::Request),
-            Some(_) => idle,
+            Some(held) if held.is_late(now, timeouts.request_s) => Some(Deadline::Request),
             None if self.session.listens() => None,
             None if entry.command.load(Ordering::Relaxed) == NO_COMMAND
                 && !self.connection.has_read() =>
             {
                 late(Deadline::FirstByte, entry.came_at_s, timeouts.first_byte_s).or(idle)
             }
-            None => idle,
+            Some(_) | None => idle,
         }
     }
 }
@@ -296,8 +295,28 @@ mod tests {
         Client::new(socket, Session::for_test(0, addr))
     }
 
+    fn at(s: u32) -> Now {
+        Now { s, resumed_s: 0 }
+    }
+
     fn only(timeouts: Timeouts) -> impl Fn(&Client, u32) -> Option<Deadline> {
-        move |client, now_s| client.is_late_for(now_s, timeouts)
+        move |client, now_s| client.is_late_for(at(now_s), timeouts)
+    }
+
+    #[test]
+    fn each_time_begins_again_when_a_stopped_process_goes_on() {
+        let client = client();
+        client.publish(100);
+        let late = |s, resumed_s| {
+            let timeouts = Timeouts {
+                idle_s: 10,
+                ..Timeouts::default()
+            };
+            client.is_late_for(Now { s, resumed_s }, timeouts)
+        };
+        assert_eq!(late(160, 90), Some(Deadline::Idle));
+        assert_eq!(late(160, 150), None);
+        assert_eq!(late(161, 150), Some(Deadline::Idle));
     }
 
     #[test]
@@ -310,7 +329,7 @@ mod tests {
         });
         assert_eq!(late(&client, 110), None);
         assert_eq!(late(&client, 111), Some(Deadline::Idle));
-        assert_eq!(client.is_late_for(u32::MAX, Timeouts::default()), None);
+        assert_eq!(client.is_late_for(at(u32::MAX), Timeouts::default()), None);
     }
 
     #[test]
@@ -354,7 +373,7 @@ mod tests {
         let mut now_s = 0;
         while now_s < 10_000 {
             now_s += 1;
-            if held.is_late(now_s, 30) {
+            if held.is_late(at(now_s), 30) {
                 return Some(now_s);
             }
             if now_s.is_multiple_of(period_s) {

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
@@ -19,13 +20,42 @@ pub(crate) struct Connection {
     pending: Option<Box<PendingOutput>>,
     /// What the poll watches the socket for; `None` before it was first parked.
     watched: Option<Interest>,
-    /// An event said that the peer has ended its sending side. That event does not come twice, so
-    /// from then on only a read of 0 bytes means that there is nothing left to read.
-    ending: bool,
+    /// What events have said since a read found the socket empty.
+    noted: Readiness,
     /// Something was ever read.
     has_read: bool,
     /// A read gave 0 bytes: the peer has ended its sending side, and everything was read.
     ended: bool,
+}
+
+/// What an event said of a socket, beside that it is ready: why a short read does not prove that the
+/// socket is empty. The event does not come twice, so from then on only a read that would block, or
+/// one of 0 bytes, proves it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    /// The peer has ended its sending side. The end is read after the last bytes, by a read of its
+    /// own.
+    pub(crate) ending: bool,
+    /// The peer has sent urgent data, before which a read stops (`tcp(7)`).
+    pub(crate) urgent: bool,
+}
+
+impl Readiness {
+    /// What `event` says.
+    pub(crate) fn of(event: &Event) -> Self {
+        Self {
+            ending: event.is_read_closed(),
+            urgent: event.is_priority(),
+        }
+    }
+
+    /// What this and a later event say together.
+    pub(crate) fn and(self, later: Self) -> Self {
+        Self {
+            ending: self.ending || later.ending,
+            urgent: self.urgent || later.urgent,
+        }
+    }
 }
 
 impl Connection {
@@ -34,7 +64,7 @@ impl Connection {
             socket,
             pending: None,
             watched: None,
-            ending: false,
+            noted: Readiness::default(),
             has_read: false,
             ended: false,
         }
@@ -46,17 +76,18 @@ impl Connection {
         let count = unless_blocked(|| receive(&self.socket, buffer))?;
         match count {
             Some(0) => self.ended = true,
-            // The event was not about this peer's end: that would have been read.
-            None => self.ending = false,
+            // An event that was about this peer's end would have been read.
+            None => self.noted = Readiness::default(),
             Some(_) => self.has_read = true,
         }
         Ok(count)
     }
 
-    /// Whether a read that gave `count` bytes where `room` were wanted has left the socket empty,
-    /// so that the next byte brings an event.
+    /// Whether a read of `count` bytes into `room` has left the socket empty, so that the next byte
+    /// brings an event. A short read proves that only if no event has said that there is more than
+    /// bytes: see [`Readiness`].
     pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
-        count < room && !self.ending
+        count < room && self.noted == Readiness::default()
     }
 
     /// Whether any byte was ever read.
@@ -71,12 +102,12 @@ impl Connection {
 
     /// Whether an event said that the peer has ended its sending side.
     pub(crate) fn is_ending(&self) -> bool {
-        self.ending
+        self.noted.ending
     }
 
-    /// Notes what an event said of the peer's sending side.
-    pub(crate) fn note_ending(&mut self, ending: bool) {
-        self.ending |= ending;
+    /// Notes what an event said.
+    pub(crate) fn note(&mut self, readiness: Readiness) {
+        self.noted = self.noted.and(readiness);
     }
 
     /// Sends `bytes` and empties it, whatever comes of it. What the socket does not take is kept as
@@ -192,7 +223,11 @@ impl Connection {
     }
 }
 
-/// What tells that there is something to read.
+/// What tells that there is something to read, and where the system knows it, that there is urgent
+/// data.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const READABLE: Interest = Interest::READABLE.add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 const READABLE: Interest = Interest::READABLE;
 
 // By rustix, not by the standard library: in a process with threads, glibc's calls make themselves

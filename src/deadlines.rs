@@ -67,25 +67,27 @@ pub(crate) fn run(shared: &Shared) {
         if now < next_tick {
             continue;
         }
+        let has_stalled = now > next_tick + TICK;
         next_tick = now + TICK;
         // 136 years fit.
         let now_s = start.elapsed().as_secs() as u32;
-        shared.facts.now_s.store(now_s, Ordering::Relaxed);
+        shared.facts.set_now_s(now_s, has_stalled);
         let work_ever = shared.facts.stats.work_ever();
         shared.facts.set_rates(work_ever.since(work_before));
         work_before = work_ever;
-        expire_the_late(shared, now_s);
+        expire_the_late(shared);
         stuck.look(shared);
     }
 }
 
 /// Has a worker decide on each client that seems to be late, or to have too much output pending. The
 /// worker reads the socket first: what arrived in time must not be late because it was not read yet.
-fn expire_the_late(shared: &Shared, now_s: u32) {
+fn expire_the_late(shared: &Shared) {
+    let now = shared.facts.now();
     let timeouts = shared.settings.timeouts();
     let limits = shared.output_limits();
     shared.pool.fetch(
-        |client| client.is_late_for(now_s, timeouts).is_some() || client.exceeds(now_s, limits),
+        |client| client.is_late_for(now, timeouts).is_some() || client.exceeds(now.s, limits),
         |mut client| {
             client.suspect = true;
             shared.pool.submit(client);

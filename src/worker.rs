@@ -12,7 +12,7 @@ use crate::client::{Client, Leaving};
 use crate::closed::Closed;
 use crate::connection::Connection;
 use crate::facts::pause;
-use crate::facts::register::flag;
+use crate::facts::register::{Sentence, flag};
 use crate::facts::stats::Tally;
 use crate::pending_output::{Flushed, OutputBounds};
 use crate::pool::{Parked, Stint};
@@ -100,20 +100,24 @@ impl Worker {
     /// suspected that, but cannot know what has arrived at the socket.
     #[cold]
     fn judge(&self, client: &mut Client, pause: Pause, budget: &Budget) -> Result<Pause, Closed> {
-        let (shared, now_s) = (&self.shared, self.shared.facts.now_s());
+        let (shared, now) = (&self.shared, self.shared.facts.now());
         let limits = shared.output_limits();
         let limit = client.output_limit(limits);
         if let Some(pending) = client.connection.pending_mut() {
-            pending.note(now_s, limit);
+            pending.note(now.s, limit);
         }
-        if client.exceeds(now_s, limits) {
-            return Err(Closed::OutputLimit);
+        if client.exceeds(now.s, limits) {
+            return Err(if client.session.listens() {
+                Sentence::SlowReader.into()
+            } else {
+                Closed::OutputLimit
+            });
         }
         if mem::take(&mut client.suspect) && pause != Pause::Spent {
             if budget.has_read() {
-                client.publish(now_s);
+                client.publish(now.s);
             }
-            if let Some(deadline) = client.is_late_for(now_s, shared.settings.timeouts()) {
+            if let Some(deadline) = client.is_late_for(now, shared.settings.timeouts()) {
                 shared.stop_listening(&mut client.session);
                 return Err(Closed::Late(deadline));
             }

@@ -454,7 +454,7 @@ fn monitor_that_does_not_read_its_replies_is_closed() {
     deaf.ask("MONITOR\r\n", "+OK\r\n");
     watched.set(OUTPUT, &pubsub(1 << 20, 0, 0));
     deaf.send(echo(&"x".repeat(8 << 20)).0);
-    watched.closes(local_addr(&deaf), "output_limit", 1, NOT_READ);
+    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
 }
 
 #[test]
@@ -464,7 +464,7 @@ fn resp3_subscriber_that_does_not_read_its_replies_is_closed() {
     let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
     deaf.send("HELLO 3\r\nSUBSCRIBE b\r\n");
     deaf.send(echo(&"x".repeat(8 << 20)).0);
-    watched.closes(local_addr(&deaf), "output_limit", 1, NOT_READ);
+    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
 }
 
 /// A subscriber that does not read, and how many bytes wait for it.

@@ -304,8 +304,9 @@ fn pause(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
 
 /// `CLIENT UNPAUSE`: nobody waits any more.
 fn unpause(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.facts().pause.end();
-    follow_pause(session.facts());
+    if session.facts().pause.end() {
+        follow_pause(session.facts());
+    }
     reply.simple("OK")
 }
 

@@ -164,7 +164,7 @@ impl Command {
     /// Whether the call behind so many others is one of those that are timed.
     #[inline]
     pub(crate) fn times(&self, calls: u64) -> bool {
-        !self.is_short || calls.is_multiple_of(CALLS_TIMED_ONCE)
+        !self.is_short || calls.is_multiple_of(CALLS_TIMED_ONCE.into())
     }
 
     /// Whether monitors are told of its requests.
@@ -258,4 +258,4 @@ impl fmt::Debug for Command {
 
 /// Of so many calls of a short command at most one is timed: what that takes is lost among them. In a
 /// pipeline mostly the first is called, so it is a prime number: else each of 64 would be timed.
-const CALLS_TIMED_ONCE: u64 = 67;
+pub(crate) const CALLS_TIMED_ONCE: u32 = 67;

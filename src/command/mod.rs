@@ -24,6 +24,7 @@ mod words;
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 use docs::Docs;
+pub(crate) use entry::CALLS_TIMED_ONCE;
 pub use entry::{Arity, Command};
 use entry::{Holds, OwnHandler};
 pub(crate) use refusal::Refusal;

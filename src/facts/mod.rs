@@ -52,7 +52,9 @@ pub(crate) struct Facts {
     pub(crate) started: Instant,
     /// Seconds since then, by the coarse clock: up to a second behind. Written by the clock's
     /// thread.
-    pub(crate) now_s: AtomicU32,
+    now_s: AtomicU32,
+    /// When the clock's thread last came late, by the coarse clock: [`Now::resumed_s`].
+    resumed_s: AtomicU32,
     /// 40 random hexadecimal digits, by which a restart is told from a server that went on.
     pub(crate) run_id: String,
     /// The port that is listened on, also where the system chose it.
@@ -101,6 +103,22 @@ struct Watched {
     messages_limit: Mutex<OutputLimit>,
 }
 
+/// The time for deadlines, in seconds of the coarse clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) s: u32,
+    /// When the process last went on after it was stopped, as a virtual machine that is moved; 0 if it
+    /// never was. Before the clock's thread ran again, workers noted times of before the stop.
+    pub(crate) resumed_s: u32,
+}
+
+impl Now {
+    /// Seconds since `since_s` in which the process could run.
+    pub(crate) fn elapsed_s(self, since_s: u32) -> u32 {
+        self.s.saturating_sub(since_s.max(self.resumed_s))
+    }
+}
+
 /// A number of events since the last reset.
 #[derive(Debug, Default)]
 pub(crate) struct Sum {
@@ -143,6 +161,7 @@ impl Facts {
             control,
             started: Instant::now(),
             now_s: AtomicU32::new(0),
+            resumed_s: AtomicU32::new(0),
             run_id: random_id(),
             port,
             clients: AtomicUsize::new(0),
@@ -210,6 +229,22 @@ impl Facts {
 
     pub(crate) fn now_s(&self) -> u32 {
         self.now_s.load(Ordering::Relaxed)
+    }
+
+    /// The time for deadlines.
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            s: self.now_s(),
+            resumed_s: self.resumed_s.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sets the coarse clock. `has_stalled` says that it came late, because the process was stopped.
+    pub(crate) fn set_now_s(&self, now_s: u32, has_stalled: bool) {
+        if has_stalled {
+            self.resumed_s.store(now_s, Ordering::Relaxed);
+        }
+        self.now_s.store(now_s, Ordering::Relaxed);
     }
 
     /// What was done in the last second that is over.

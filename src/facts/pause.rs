@@ -42,8 +42,12 @@ impl Pause {
         self.held.store(held, Ordering::Relaxed);
     }
 
-    pub(crate) fn end(&self) {
-        self.end_under(&mut self.terms.lock());
+    /// Ends the pause. Returns whether there was one.
+    pub(crate) fn end(&self) -> bool {
+        let mut terms = self.terms.lock();
+        let was_on = self.is_on();
+        self.end_under(&mut terms);
+        was_on
     }
 
     fn end_under(&self, terms: &mut Terms) {
@@ -59,6 +63,11 @@ impl Pause {
         }
         self.end_under(&mut terms);
         (None, true)
+    }
+
+    /// Whether there is a pause.
+    pub(crate) fn is_on(&self) -> bool {
+        self.held.load(Ordering::Relaxed) != NOTHING
     }
 
     /// What waits of the requests of this client.

@@ -272,7 +272,7 @@ impl<'a> Peer<'a> {
                 Some(Pause::Spent) => {}
                 Some(Pause::Blocked) => self.sink.has_pending_output = false,
                 // Whether it is over or ended makes no difference.
-                Some(Pause::Paused(_)) => self.server.facts.pause.end(),
+                Some(Pause::Paused(_)) => _ = self.server.facts.pause.end(),
                 Some(Pause::Quiet) => panic!("only a socket is quiet"),
             }
         }

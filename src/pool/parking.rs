@@ -10,13 +10,14 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::slot::Slot;
 use crate::client::Client;
+use crate::connection::Readiness;
 
 /// The places of all clients, and the poll.
 #[derive(Debug)]
 pub(super) struct Parking {
     slots: Box<[Mutex<Slot<Box<Client>>>]>,
-    /// Places without a client. Touched when a client comes or goes, never between.
-    free: Mutex<Vec<usize>>,
+    /// Locked when a client comes or goes, and by [`Parking::fetch`]; never for a request.
+    places: Mutex<Places>,
     registry: Registry,
     /// Who holds this lock is the leader. No other lock is taken under it but, one at a time, a
     /// slot's.
@@ -24,6 +25,46 @@ pub(super) struct Parking {
     waker: Waker,
     /// Set when the server drains: then no client may rest here for want of something to read.
     draining: AtomicBool,
+}
+
+/// Which slots have a client.
+#[derive(Debug)]
+struct Places {
+    free: Vec<usize>,
+    /// A bit for each slot, by its index: whether it is not in `free`.
+    in_use: Vec<u64>,
+}
+
+impl Places {
+    fn new(count: usize) -> Self {
+        Self {
+            // Handed out from the end: the first client gets place 0.
+            free: (0..count).rev().collect(),
+            in_use: vec![0; count.div_ceil(64)],
+        }
+    }
+
+    fn take(&mut self) -> Option<usize> {
+        let place = self.free.pop()?;
+        self.in_use[place / 64] |= 1 << (place % 64);
+        Some(place)
+    }
+
+    fn give_back(&mut self, place: usize) {
+        self.in_use[place / 64] &= !(1 << (place % 64));
+        self.free.push(place);
+    }
+}
+
+/// The places whose bits are set.
+fn places_in(bits: Vec<u64>) -> impl Iterator<Item = usize> {
+    bits.into_iter().enumerate().flat_map(|(index, mut word)| {
+        std::iter::from_fn(move || {
+            let bit = word.checked_ilog2()? as usize;
+            word &= !(1 << bit);
+            Some(index * 64 + bit)
+        })
+    })
 }
 
 /// The poll, for the one who holds it.
@@ -84,8 +125,7 @@ impl Parking {
         };
         Ok(Self {
             slots: (0..places).map(|_| Mutex::new(Slot::Free)).collect(),
-            // Handed out from the end: the first client gets place 0.
-            free: Mutex::new((0..places).rev().collect()),
+            places: Mutex::new(Places::new(places)),
             registry,
             watch: Mutex::new(watch),
             waker,
@@ -95,7 +135,7 @@ impl Parking {
 
     /// Gives a place to a client that is about to be; `None` if there is none left.
     pub(super) fn assign(&self) -> Option<usize> {
-        let place = self.free.lock().pop()?;
+        let place = self.places.lock().take()?;
         *self.slots[place].lock() = Slot::Away;
         Some(place)
     }
@@ -103,7 +143,7 @@ impl Parking {
     /// Takes the place of a client that is no more.
     pub(super) fn free(&self, place: usize) {
         *self.slots[place].lock() = Slot::Free;
-        self.free.lock().push(place);
+        self.places.lock().give_back(place);
     }
 
     /// Lets the client rest until its socket is ready, unless it is already, or `may_rest` says no.
@@ -114,8 +154,8 @@ impl Parking {
     ) -> Parked {
         let place = client.place();
         let mut slot = self.slots[place].lock();
-        if let Some(ending) = slot.take_event() {
-            client.connection.note_ending(ending);
+        if let Some(readiness) = slot.take_event() {
+            client.connection.note(readiness);
             return Parked::Ready(client);
         }
         // Both under the slot's lock: `fetch` comes by after the reason to rest was taken away, so
@@ -154,10 +194,10 @@ impl Parking {
             }
         };
         for event in watch.events.iter().filter(|event| event.token() != WAKER) {
-            let ending = event.is_read_closed();
-            let client = self.slots[event.token().0].lock().event(ending);
+            let readiness = Readiness::of(event);
+            let client = self.slots[event.token().0].lock().event(readiness);
             if let Some(mut client) = client {
-                client.connection.note_ending(ending);
+                client.connection.note(readiness);
                 watch.woken.push_back(client);
             }
         }
@@ -166,7 +206,7 @@ impl Parking {
 
     /// As an event, but from within. Gives the client if it rests.
     pub(super) fn nudge(&self, place: usize) -> Option<Box<Client>> {
-        self.slots[place].lock().event(false)
+        self.slots[place].lock().event(Readiness::default())
     }
 
     /// Has the leader return from its wait, or the next one not begin to.
@@ -176,14 +216,18 @@ impl Parking {
         }
     }
 
-    /// Takes out every resting client that is `wanted`.
+    /// Takes out every resting client that is `wanted`. Looks only at slots that have a client.
+    ///
+    /// A client that gets its slot after this has looked which are in use has locked `places` after
+    /// this did. So it sees what the caller did before, and needs not be found.
     pub(super) fn fetch(
         &self,
         wanted: impl Fn(&Client) -> bool,
         mut fetched: impl FnMut(Box<Client>),
     ) {
-        for slot in &self.slots {
-            let client = slot.lock().fetch(|client| wanted(client));
+        let in_use = self.places.lock().in_use.clone();
+        for place in places_in(in_use) {
+            let client = self.slots[place].lock().fetch(|client| wanted(client));
             client.map(&mut fetched);
         }
     }

@@ -2,6 +2,8 @@
 
 use std::mem;
 
+use crate::connection::Readiness;
+
 /// A place in parking.
 ///
 /// ```text
@@ -22,10 +24,7 @@ pub(super) enum Slot<C> {
     /// The client is elsewhere.
     Away,
     /// The client is elsewhere, and its socket has become ready again.
-    AwayAndReady {
-        /// One of the events said that the peer has ended its sending side.
-        ending: bool,
-    },
+    AwayAndReady(Readiness),
     /// The client rests here.
     Parked(C),
 }
@@ -33,29 +32,24 @@ pub(super) enum Slot<C> {
 impl<C> Slot<C> {
     /// The socket has become ready. Gives the client if it rests here; otherwise remembers the
     /// event.
-    pub(super) fn event(&mut self, ending: bool) -> Option<C> {
+    pub(super) fn event(&mut self, readiness: Readiness) -> Option<C> {
         match mem::replace(self, Self::Away) {
             Self::Parked(client) => return Some(client),
-            Self::Away => *self = Self::AwayAndReady { ending },
-            Self::AwayAndReady { ending: before } => {
-                *self = Self::AwayAndReady {
-                    ending: before || ending,
-                };
-            }
+            Self::Away => *self = Self::AwayAndReady(readiness),
+            Self::AwayAndReady(before) => *self = Self::AwayAndReady(before.and(readiness)),
             // The client was closed after the event was collected and before it was looked at.
             Self::Free => *self = Self::Free,
         }
         None
     }
 
-    /// Forgets the event that came while the client was away, if one did. Gives whether it said
-    /// that the peer has ended its sending side.
-    pub(super) fn take_event(&mut self) -> Option<bool> {
-        let Self::AwayAndReady { ending } = *self else {
+    /// Forgets the events that came while the client was away, if any did. Returns what they said.
+    pub(super) fn take_event(&mut self) -> Option<Readiness> {
+        let Self::AwayAndReady(readiness) = *self else {
             return None;
         };
         *self = Self::Away;
-        Some(ending)
+        Some(readiness)
     }
 
     /// Takes the client if it rests here and is `wanted`.
@@ -74,33 +68,51 @@ impl<C> Slot<C> {
 mod tests {
     use super::*;
 
+    const READY: Readiness = Readiness {
+        ending: false,
+        urgent: false,
+    };
+    const ENDING: Readiness = Readiness {
+        ending: true,
+        urgent: false,
+    };
+    const URGENT: Readiness = Readiness {
+        ending: false,
+        urgent: true,
+    };
+
     #[test]
     fn an_event_gives_the_parked_client_once() {
         let mut slot = Slot::Parked('c');
-        assert_eq!(slot.event(false), Some('c'));
-        assert_eq!(slot.event(false), None);
+        assert_eq!(slot.event(READY), Some('c'));
+        assert_eq!(slot.event(READY), None);
     }
 
     #[test]
     fn an_event_while_the_client_is_away_is_remembered_until_it_is_taken() {
         let mut slot = Slot::<char>::Away;
-        assert_eq!(slot.event(false), None);
-        assert_eq!(slot.take_event(), Some(false));
+        assert_eq!(slot.event(READY), None);
+        assert_eq!(slot.take_event(), Some(READY));
         assert_eq!(slot.take_event(), None);
     }
 
     #[test]
-    fn the_end_of_the_peer_is_not_forgotten_over_later_events() {
+    fn later_events_do_not_hide_what_an_event_said() {
         let mut slot = Slot::<char>::Away;
-        slot.event(true);
-        slot.event(false);
-        assert_eq!(slot.take_event(), Some(true));
+        slot.event(ENDING);
+        slot.event(READY);
+        slot.event(URGENT);
+        let both = Readiness {
+            ending: true,
+            urgent: true,
+        };
+        assert_eq!(slot.take_event(), Some(both));
     }
 
     #[test]
     fn an_event_of_a_closed_client_changes_nothing() {
         let mut slot = Slot::<char>::Free;
-        assert_eq!(slot.event(true), None);
+        assert_eq!(slot.event(ENDING), None);
         assert!(matches!(slot, Slot::Free));
     }
 

@@ -102,7 +102,10 @@ impl Control for Shared {
 
     fn follow_pause(&self) {
         self.clock.look();
-        self.release_the_paused();
+        // If another pause has begun meanwhile, its end releases them.
+        if !self.facts.pause.is_on() {
+            self.release_the_paused();
+        }
     }
 
     fn config_file(&self) -> Option<PathBuf> {

@@ -187,6 +187,11 @@ impl Respool {
         Self::listen(command, patience, Some(ALONE.lock()))
     }
 
+    /// As [`Self::run`], but others may run at the same time.
+    pub(crate) fn run_beside_others(command: &mut Command) -> Self {
+        Self::listen(command, PATIENCE, None)
+    }
+
     fn listen(
         command: &mut Command,
         patience: Duration,

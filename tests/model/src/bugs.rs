@@ -218,7 +218,7 @@ pub const BUGS: &[Bug] = &[
         shown_by: "mail_comes",
         file: "parking.rs",
         edits: &[(
-            "self.slots[place].lock().event(false)",
+            "self.slots[place].lock().event(Readiness::default())",
             "self.slots[place].lock().fetch(|_| true)",
         )],
     },
@@ -227,8 +227,8 @@ pub const BUGS: &[Bug] = &[
         shown_by: "places_are_used_again",
         file: "parking.rs",
         edits: &[(
-            "*self.slots[place].lock() = Slot::Free;\n        self.free.lock().push(place);",
-            "self.free.lock().push(place);\n        *self.slots[place].lock() = Slot::Free;",
+            "*self.slots[place].lock() = Slot::Free;\n        self.places.lock().give_back(place);",
+            "self.places.lock().give_back(place);\n        *self.slots[place].lock() = Slot::Free;",
         )],
     },
     Bug {
@@ -242,7 +242,7 @@ pub const BUGS: &[Bug] = &[
         shown_by: "talks",
         file: "slot.rs",
         edits: &[(
-            "Self::Away => *self = Self::AwayAndReady { ending },",
+            "Self::Away => *self = Self::AwayAndReady(readiness),",
             "Self::Away => {}",
         )],
     },
@@ -250,14 +250,14 @@ pub const BUGS: &[Bug] = &[
         name: "a_later_event_hides_the_end",
         shown_by: "mail_comes_with_the_end",
         file: "slot.rs",
-        edits: &[("ending: before || ending,", "ending,")],
+        edits: &[("before.and(readiness)", "readiness")],
     },
     Bug {
         name: "an_end_is_not_noted",
         shown_by: "ends_come_with_the_last_bytes",
         file: "parking.rs",
         edits: &[(
-            "client.connection.note_ending(ending);\n            return",
+            "client.connection.note(readiness);\n            return",
             "return",
         )],
     },

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::connection::Readiness;
 use crate::mio::{Registry, Socket, Token};
 use crate::world::{Mailbox, Request};
 
@@ -25,7 +26,7 @@ pub struct Client {
 pub struct Connection {
     pub(crate) socket: Arc<Socket>,
     watched: bool,
-    ending: bool,
+    noted: Readiness,
     ended: bool,
 }
 
@@ -36,7 +37,7 @@ impl Client {
             connection: Connection {
                 socket,
                 watched: false,
-                ending: false,
+                noted: Readiness::default(),
                 ended: false,
             },
             held: Vec::new(),
@@ -61,14 +62,14 @@ impl Connection {
         let read = self.socket.read();
         match &read {
             Some(requests) => self.ended = requests.is_empty(),
-            None => self.ending = false,
+            None => self.noted = Readiness::default(),
         }
         read
     }
 
     /// Whether a read that did not fill the room has left the socket empty.
     pub(crate) fn is_drained(&self) -> bool {
-        !self.ending
+        !self.noted.ending
     }
 
     pub(crate) fn ended(&self) -> bool {
@@ -76,8 +77,8 @@ impl Connection {
     }
 
     /// As its namesake.
-    pub fn note_ending(&mut self, ending: bool) {
-        self.ending |= ending;
+    pub fn note(&mut self, readiness: Readiness) {
+        self.noted = self.noted.and(readiness);
     }
 
     /// As its namesake.

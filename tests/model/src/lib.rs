@@ -32,6 +32,7 @@
 
 pub mod bugs;
 pub mod client;
+pub mod connection;
 pub mod crossbeam_channel;
 pub mod crowding;
 pub mod explore;

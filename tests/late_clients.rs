@@ -1,0 +1,372 @@
+//! A client that sent its bytes in time is never closed for being late: not while all workers are
+//! busy, not after the process was stopped, and not while its bytes still come. And a byte of TCP
+//! urgent data hides none of the bytes around it.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+mod process;
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Peer, eventually};
+use process::Respool;
+use socket2::SockRef;
+
+/// The program with so many workers and these settings. DEBUG SLEEP keeps a worker busy.
+fn respool(workers: usize, flags: &[&str]) -> Respool {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    command.args(["--workers", &workers.to_string()]);
+    command.args(["--enable-debug-command", "yes", "--loglevel", "debug"]);
+    Respool::run_beside_others(command.args(flags))
+}
+
+/// Seconds for which the workers are busy or the process is stopped: far more than each timeout
+/// here, and than the step of the server's clock.
+const ABSENT_S: u64 = 6;
+
+/// The server's workers, all of which sleep.
+struct Sleepers {
+    start: Instant,
+    peers: Vec<Peer>,
+}
+
+impl Sleepers {
+    /// Each client has its own worker, because a worker that sleeps takes no other client.
+    fn start(server: &Respool, workers: usize) -> Self {
+        let mut peers: Vec<_> = (0..workers).map(|_| server.connect()).collect();
+        let start = Instant::now();
+        for peer in &mut peers {
+            peer.send(format!("DEBUG SLEEP {ABSENT_S}\r\n"));
+        }
+        Self { start, peers }
+    }
+
+    /// Waits until half a second of the sleep is over.
+    fn wait_for_half_a_second(&self) {
+        let due = self.start + Duration::from_millis(500);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+
+    fn wait_for_the_end(self) {
+        for mut peer in self.peers {
+            peer.expect("+OK\r\n");
+        }
+        assert!(
+            self.start.elapsed() >= Duration::from_secs(ABSENT_S),
+            "nobody slept"
+        );
+    }
+}
+
+fn connected(server: &Respool, count: usize) -> Vec<Peer> {
+    let mut peers: Vec<_> = (0..count).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        peer.ping();
+    }
+    peers
+}
+
+/// Sends `begin`, and waits until the server has read it.
+fn begin_requests(server: &Respool, begin: &str, count: usize) -> Vec<Peer> {
+    let mut peers: Vec<_> = (0..count).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        peer.send(begin);
+    }
+    let mut control = server.connect();
+    eventually("the server holds the begun requests", || {
+        let list = control.answer("CLIENT LIST");
+        let held = format!(" qbuf={} ", begin.len());
+        list.lines().filter(|line| line.contains(&held)).count() == count
+    });
+    peers
+}
+
+fn send_to_all(peers: &mut [Peer], bytes: &str) {
+    for peer in peers {
+        peer.send(bytes);
+    }
+}
+
+/// Each of `peers` gets its reply, and is served after that.
+#[track_caller]
+fn all_are_answered(peers: &mut [Peer], reply: &str) {
+    for (number, peer) in peers.iter_mut().enumerate() {
+        assert_eq!(peer.rest_or(reply.len()), reply, "client {number}");
+    }
+    for peer in peers {
+        peer.ping();
+    }
+}
+
+impl Peer {
+    /// The next `count` bytes, or all that come before the server's close.
+    fn rest_or(&mut self, count: usize) -> String {
+        use std::io::Read;
+        let mut text = String::new();
+        let socket = &mut self.socket;
+        // A reset shows as a reply that is too short.
+        let _ = socket.take(count as u64).read_to_string(&mut text);
+        text
+    }
+}
+
+// All workers are busy.
+
+fn ping_during_sleep_is_answered(workers: usize) {
+    let server = respool(workers, &["--timeout", "2"]);
+    let mut peers = connected(&server, 100);
+    let sleepers = Sleepers::start(&server, workers);
+    sleepers.wait_for_half_a_second();
+    send_to_all(&mut peers, "PING\r\n");
+    sleepers.wait_for_the_end();
+    all_are_answered(&mut peers, "+PONG\r\n");
+}
+
+#[test]
+fn pings_that_came_while_the_only_worker_was_busy_are_answered() {
+    ping_during_sleep_is_answered(1);
+}
+
+#[test]
+fn pings_that_came_while_all_workers_were_busy_are_answered() {
+    ping_during_sleep_is_answered(4);
+}
+
+#[test]
+fn first_bytes_that_came_while_workers_were_busy_are_answered() {
+    let server = respool(2, &["--first-byte-timeout", "2"]);
+    let mut peers: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    let mut control = server.connect();
+    eventually("all are accepted", || {
+        control.count("connected_clients") == 51
+    });
+    let sleepers = Sleepers::start(&server, 2);
+    sleepers.wait_for_half_a_second();
+    send_to_all(&mut peers, "PING\r\n");
+    sleepers.wait_for_the_end();
+    all_are_answered(&mut peers, "+PONG\r\n");
+}
+
+#[test]
+fn rest_of_a_request_that_came_while_workers_were_busy_is_answered() {
+    let server = respool(2, &["--request-timeout", "2"]);
+    let mut peers = begin_requests(&server, "PING 1", 50);
+    let sleepers = Sleepers::start(&server, 2);
+    sleepers.wait_for_half_a_second();
+    send_to_all(&mut peers, "2\r\n");
+    sleepers.wait_for_the_end();
+    all_are_answered(&mut peers, "$2\r\n12\r\n");
+}
+
+/// The peer read its replies in time; only the server had no worker to send the rest.
+#[test]
+fn replies_that_found_room_while_workers_were_busy_are_sent() {
+    let server = respool(2, &["--pending-output-timeout", "2"]);
+    let message = "x".repeat(10 << 20);
+    let mut peer = Peer::connect_with_small_buffer(server.addr);
+    let mut control = server.connect();
+    let length = message.len();
+    peer.send(format!("*2\r\n$4\r\nECHO\r\n${length}\r\n{message}\r\n"));
+    eventually("the socket is full", || {
+        control.answer("CLIENT LIST").contains(" events=w ")
+    });
+    let sleepers = Sleepers::start(&server, 2);
+    sleepers.wait_for_half_a_second();
+    let reply = format!("${}\r\n{message}\r\n", message.len());
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| peer.rest_or(reply.len()));
+        sleepers.wait_for_the_end();
+        let text = reading.join().expect("it does not panic");
+        assert!(text == reply, "{} of {} bytes", text.len(), reply.len());
+    });
+    peer.ping();
+}
+
+/// A client that sent nothing is still closed, and no request was lost before that.
+#[test]
+fn idle_client_is_closed_after_timeout_beside_busy_workers() {
+    let server = respool(2, &["--timeout", "1"]);
+    let mut idle = connected(&server, 10);
+    let sleepers = Sleepers::start(&server, 2);
+    sleepers.wait_for_the_end();
+    for peer in &mut idle {
+        peer.expect_end();
+    }
+}
+
+// The process was stopped, as a virtual machine that is moved.
+
+fn stop_for(server: &Respool, act: impl FnOnce()) {
+    server.signal("STOP");
+    act();
+    thread::sleep(Duration::from_secs(ABSENT_S));
+    server.signal("CONT");
+}
+
+#[test]
+fn pings_that_came_while_the_process_was_stopped_are_answered() {
+    let server = respool(2, &["--timeout", "2"]);
+    let mut peers = connected(&server, 100);
+    stop_for(&server, || send_to_all(&mut peers, "PING\r\n"));
+    all_are_answered(&mut peers, "+PONG\r\n");
+}
+
+#[test]
+fn rest_of_a_request_that_came_while_stopped_is_answered() {
+    let server = respool(2, &["--request-timeout", "2", "--timeout", "2"]);
+    let mut peers = begin_requests(&server, "PING 1", 50);
+    stop_for(&server, || send_to_all(&mut peers, "2\r\n"));
+    all_are_answered(&mut peers, "$2\r\n12\r\n");
+}
+
+#[test]
+fn connections_that_came_while_stopped_are_served() {
+    let server = respool(2, &["--first-byte-timeout", "2", "--timeout", "2"]);
+    server.connect().ping();
+    let mut peers = Vec::new();
+    stop_for(&server, || {
+        peers.extend((0..50).map(|_| server.connect()));
+        send_to_all(&mut peers, "PING\r\n");
+    });
+    all_are_answered(&mut peers, "+PONG\r\n");
+}
+
+// The rest of a request takes long, but comes.
+
+/// Sends `request` one byte after each `pause`. Stops when the server closes.
+fn trickle(peer: &mut Peer, request: &[u8], pause: Duration) {
+    use std::io::Write;
+    for byte in request {
+        if peer.socket.write_all(&[*byte]).is_err() {
+            return;
+        }
+        thread::sleep(pause);
+    }
+}
+
+/// `request-timeout` counts from the last progress: this request takes three times as long.
+#[test]
+fn slow_request_is_answered_while_its_bytes_come() {
+    let server = respool(2, &["--request-timeout", "3"]);
+    let mut peer = server.connect();
+    trickle(
+        &mut peer,
+        b"PING 0123456789\r\n",
+        Duration::from_millis(500),
+    );
+    assert_eq!(peer.rest_or(15), "$10\r\n0123456789");
+    peer.expect("\r\n");
+    peer.ping();
+}
+
+/// The same in an argument whose length was announced.
+#[test]
+fn slow_argument_is_answered_while_its_bytes_come() {
+    let server = respool(2, &["--request-timeout", "3"]);
+    let mut peer = server.connect();
+    peer.send("*2\r\n$4\r\nECHO\r\n$16\r\n");
+    trickle(
+        &mut peer,
+        b"0123456789abcdef\r\n",
+        Duration::from_millis(500),
+    );
+    assert_eq!(peer.rest_or(23), "$16\r\n0123456789abcdef\r\n");
+    peer.ping();
+}
+
+/// One byte for each `request-timeout` is too little progress.
+#[test]
+fn one_byte_for_each_request_timeout_does_not_keep_a_client() {
+    let server = respool(2, &["--request-timeout", "2"]);
+    let mut peer = server.connect();
+    peer.send("*2\r\n$4\r\nECHO\r\n$100000\r\n");
+    let start = Instant::now();
+    let mut control = server.connect();
+    while control.count("closed_request_timeout") == 0 {
+        trickle(&mut peer, b"x", Duration::from_millis(1900));
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "it is still connected"
+        );
+    }
+}
+
+#[test]
+fn request_without_progress_is_closed_after_request_timeout() {
+    let server = respool(2, &["--request-timeout", "1"]);
+    let mut peer = server.connect();
+    peer.send("*2\r\n$4\r\nECHO\r\n$100000\r\nx");
+    peer.expect("-ERR the rest of the request did not come in time\r\n");
+    peer.expect_end();
+}
+
+// Urgent data: the byte itself is not part of the stream, as for redis-server.
+
+#[track_caller]
+fn send_urgent(peer: &Peer) {
+    let sent = SockRef::from(&peer.socket).send_out_of_band(b"!");
+    assert_eq!(sent.expect("a connected socket"), 1);
+}
+
+#[test]
+fn ping_after_an_urgent_byte_is_answered() {
+    let server = respool(2, &[]);
+    let mut peer = server.connect();
+    for _ in 0..20 {
+        peer.send("PING\r\n");
+        send_urgent(&peer);
+        peer.send("PING\r\n");
+        peer.expect("+PONG\r\n+PONG\r\n");
+    }
+}
+
+#[test]
+fn ping_after_an_urgent_byte_to_an_idle_client_is_answered() {
+    let server = respool(2, &[]);
+    let mut peer = server.connect();
+    peer.ping();
+    send_urgent(&peer);
+    peer.ping();
+}
+
+#[test]
+fn urgent_byte_inside_a_request_changes_nothing() {
+    let server = respool(2, &[]);
+    let mut peer = server.connect();
+    for _ in 0..20 {
+        peer.send("PING 12");
+        send_urgent(&peer);
+        peer.send("34\r\n");
+        peer.expect("$4\r\n1234\r\n");
+    }
+}
+
+#[test]
+fn end_after_an_urgent_byte_is_noticed() {
+    let server = respool(2, &[]);
+    let mut peer = server.connect();
+    peer.send("PING\r\n");
+    send_urgent(&peer);
+    peer.end_sending();
+    peer.expect("+PONG\r\n");
+    peer.expect_end();
+}
+
+/// All of it is in the socket before the server reads.
+#[test]
+fn requests_around_an_urgent_byte_are_answered_after_a_stop() {
+    let server = respool(1, &[]);
+    let mut peer = server.connect();
+    peer.ping();
+    server.signal("STOP");
+    peer.send("PING 1\r\n".repeat(1000));
+    send_urgent(&peer);
+    peer.send("PING 2\r\n".repeat(1000));
+    server.signal("CONT");
+    peer.expect("$1\r\n1\r\n".repeat(1000));
+    peer.expect("$1\r\n2\r\n".repeat(1000));
+    peer.ping();
+}
