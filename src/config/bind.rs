@@ -63,6 +63,8 @@ pub(super) enum BindError {
     Count(usize),
     #[error("{0} stands there twice, expected each address once")]
     Twice(IpAddr),
+    #[error("{every} is every address of its kind, {one} included, expected one of the two")]
+    Covered { every: IpAddr, one: IpAddr },
 }
 
 impl TryFrom<Vec<BindAddress>> for BindAddresses {
@@ -73,10 +75,17 @@ impl TryFrom<Vec<BindAddress>> for BindAddresses {
             return Err(BindError::Count(list.len()));
         }
         let mut seen = HashSet::new();
-        match list.iter().find(|bind| !seen.insert(bind.address)) {
-            Some(again) => Err(BindError::Twice(again.address)),
-            None => Ok(Self(list)),
+        if let Some(again) = list.iter().find(|bind| !seen.insert(bind.address)) {
+            return Err(BindError::Twice(again.address));
         }
+        let addresses = || list.iter().map(|bind| bind.address);
+        for every in addresses().filter(IpAddr::is_unspecified) {
+            let is_covered = |one: &IpAddr| *one != every && one.is_ipv4() == every.is_ipv4();
+            if let Some(one) = addresses().find(is_covered) {
+                return Err(BindError::Covered { every, one });
+            }
+        }
+        Ok(Self(list))
     }
 }
 
@@ -164,6 +173,25 @@ mod tests {
             };
             assert_eq!(addresses(&list.join(" ")), expected);
         }
+    }
+
+    #[test]
+    fn address_that_a_wildcard_covers_is_refused() {
+        for (list, every, one) in [
+            ("0.0.0.0 127.0.0.1", "0.0.0.0", "127.0.0.1"),
+            ("-127.0.0.1 *", "0.0.0.0", "127.0.0.1"),
+            ("::1 127.0.0.1 -::*", "::", "::1"),
+        ] {
+            let problem = format!("{every} is every address of its kind, {one} included, ");
+            let mistake = addresses(list).unwrap_err();
+            assert_eq!(
+                mistake,
+                format!("{problem}expected one of the two"),
+                "{list}"
+            );
+        }
+        assert_eq!(addresses("* ::*"), Ok(2));
+        assert_eq!(addresses("* -::1"), Ok(2));
     }
 
     #[test]
