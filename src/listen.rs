@@ -37,6 +37,24 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError
     Ok(listeners)
 }
 
+/// Checks that the machine has the addresses of `bind`, on ports that the system chooses: a server
+/// may run already.
+pub(crate) fn check_all(config: &Config) -> Result<(), StartError> {
+    let mut any_is_here = false;
+    for bind in &config.bind {
+        let any_port = SocketAddr::new(bind.address, 0);
+        match open(any_port).and_then(|socket| socket.bind(&any_port.into())) {
+            Ok(()) => any_is_here = true,
+            Err(error) if bind.optional && is_missing(&error, bind.address) => {}
+            Err(error) => {
+                let address = SocketAddr::new(bind.address, config.port);
+                return Err(StartError::Listen { address, error });
+            }
+        }
+    }
+    any_is_here.then_some(()).ok_or(StartError::NoAddress)
+}
+
 /// Takes over sockets that listen already.
 pub(crate) fn adopt_all(
     listeners: Vec<std::net::TcpListener>,
@@ -57,6 +75,16 @@ pub(crate) fn adopt_all(
 }
 
 fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
+    let socket = open(address)?;
+    prepare(&socket, config)?;
+    socket.bind(&address.into())?;
+    // At most 65,535, by the configuration.
+    socket.listen(config.tcp_backlog as i32)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Makes the socket for an address.
+fn open(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -68,11 +96,7 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     }
     // Otherwise a restart within a minute finds the port taken by connections that are no more.
     socket.set_reuse_address(true)?;
-    prepare(&socket, config)?;
-    socket.bind(&address.into())?;
-    // At most 65,535, by the configuration.
-    socket.listen(config.tcp_backlog as i32)?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(socket)
 }
 
 /// Sets what every listener needs.

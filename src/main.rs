@@ -4,6 +4,8 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 // In a folder of their own, apart from the modules of the library.
+#[path = "main/check.rs"]
+mod check;
 #[path = "main/edit.rs"]
 mod edit;
 #[path = "main/greeting.rs"]
@@ -24,8 +26,8 @@ use log::{error, info, warn};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use respool::config::CommandLine;
-use respool::{Commands, Drained, Server, ServerHandle};
+use respool::config::{CommandLine, Loaded};
+use respool::{Commands, Config, Drained, ReconfigureError, Server, ServerHandle};
 
 use host::Program;
 use logging::Log;
@@ -58,21 +60,42 @@ fn show(text: &clap::Error) -> ExitCode {
 
 /// Everything from the configuration to the end of the drain.
 fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
-    let config = command_line.config()?;
+    let loaded = command_line.load()?;
     if command_line.check_config {
+        check::check(&loaded.config)?;
         let _ = writeln!(io::stdout(), "respool: {} is fine", source(&command_line));
+        for warning in &loaded.warnings {
+            let _ = writeln!(io::stderr(), "respool: warning: {warning}");
+        }
         return Ok(Drained::default());
     }
 
-    let log = Log::start(&config)?;
+    let log = Log::start(&loaded.config)?;
+    let has_logfile = loaded.config.logfile.is_some();
+    serve(command_line, loaded, log).inspect_err(|error| {
+        // Standard error has it anyway; a service manager may keep only the file.
+        if has_logfile {
+            error!("cannot start: {error}");
+        }
+    })
+}
+
+/// Everything from the start of the log to the end of the drain.
+fn serve(command_line: CommandLine, loaded: Loaded, log: Log) -> Result<Drained, Box<dyn Error>> {
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
     // Before the server listens, so that no signal finds a server that does not obey it.
     let signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let signals_end = signals.handle();
-    let server = Server::bind(config, Commands::builtin())?.with_host(Program::new(&command_line));
+    let program = Program::new(&command_line);
+    program.keep_secret(&loaded);
+    let server = Server::bind(loaded.config, Commands::builtin())?.with_host(program.clone());
     info!("{}", greeting::line(server.local_addrs(), server.workers()));
 
     let operator = Operator {
         command_line,
+        program,
         log,
         server: server.handle(),
         draining: false,
@@ -106,6 +129,7 @@ fn source(command_line: &CommandLine) -> String {
 /// Does what the operator's signals ask for, on a thread of its own.
 struct Operator {
     command_line: CommandLine,
+    program: Program,
     log: Log,
     server: ServerHandle,
     draining: bool,
@@ -138,24 +162,49 @@ impl Operator {
 
     /// Reads everything again and applies all of it or, if anything is wrong, nothing.
     fn reload(&self) {
-        match self.try_reload() {
-            Err(error) => error!("SIGHUP: nothing changed: {error}"),
-            Ok(()) if self.command_line.file.is_some() => {
-                info!("SIGHUP: {} is in force", source(&self.command_line));
-            }
-            Ok(()) => warn!("SIGHUP: no FILE was given, so only the log was opened again"),
+        let loaded = match self.try_reload() {
+            Ok(loaded) => loaded,
+            Err(error) => return error!("SIGHUP: nothing changed: {error}"),
+        };
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        for key in &loaded.overridden {
+            info!("SIGHUP: {key}");
+        }
+        match (&self.command_line.file, &loaded.config.requirepass_file) {
+            (Some(_), _) => info!("SIGHUP: {} is in force", source(&self.command_line)),
+            (None, None) => warn!("SIGHUP: no FILE was given, so only the log was opened again"),
+            (None, Some(_)) => warn!(
+                "SIGHUP: no FILE was given, so only requirepass-file was read and the log opened \
+                 again"
+            ),
         }
     }
 
-    fn try_reload(&self) -> Result<(), Box<dyn Error>> {
-        let config = self.command_line.config()?;
-        let target = logging::open(&config)?;
-        // Without a file there is nothing new to read, and what CONFIG has set stays.
+    fn try_reload(&self) -> Result<Loaded, Box<dyn Error>> {
+        let loaded = self.command_line.load()?;
+        let target = logging::open(&loaded.config)?;
+        // Before it is in force, so that CONFIG REWRITE never finds it there unknown.
+        self.program.keep_secret(&loaded);
         if self.command_line.file.is_some() {
-            self.server.reconfigure(&config)?;
+            self.server.reconfigure(&loaded.config)?;
+        } else {
+            self.reload_password(&loaded.config)?;
         }
         // Last, because nothing can fail any more.
         self.log.switch_to(target);
+        Ok(loaded)
+    }
+
+    /// Without FILE, what CONFIG SET changed stays, and so does a password that it set: then
+    /// `requirepass-file` is empty.
+    fn reload_password(&self, loaded: &Config) -> Result<(), ReconfigureError> {
+        let mut config = self.server.config();
+        if config.requirepass_file.is_some() {
+            config.requirepass.clone_from(&loaded.requirepass);
+            self.server.reconfigure(&config)?;
+        }
         Ok(())
     }
 }

@@ -68,7 +68,7 @@ fn a_mistake_in_the_file_is_shown_with_its_place_and_what_is_right() {
 #[test]
 fn check_config_finds_the_same_mistakes() {
     let file = Scratch::file("prot = 7000\n");
-    let place = format!("respool: {}:1:1: `prot = 7000`: ", file.path());
+    let place = format!("respool: {}:1:1: unknown key `prot`, ", file.path());
     Finished::of(&["--check-config", file.path()])
         .assert_mistake(&[&place, "did you mean `port`?"]);
 }
@@ -138,9 +138,72 @@ fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
         ),
         (["--prot", "7000"], ["'--prot'", "'--port'"]),
         (["a.toml", "b.toml"], ["'b.toml'", "Usage: respool [FILE]"]),
+        (
+            ["-p", "6380"],
+            ["unexpected argument '-p'", "the port is '--port N'"],
+        ),
+        (["-port", "6380"], ["'-port'", "did you mean '--port'?"]),
+        (
+            ["-p6380", "--workers=2"],
+            ["unexpected argument '-p'", "the port is '--port N'"],
+        ),
+        (["port", "6380"], ["argument 2", "did you mean '--port'?"]),
+        (
+            ["-c", "a.toml"],
+            ["unexpected argument '-c'", "'respool FILE'"],
+        ),
+        (
+            ["--config", "a.toml"],
+            ["unexpected argument '--config'", "'respool FILE'"],
+        ),
+        (
+            ["--daemonize", "yes"],
+            ["unexpected argument '--daemonize'", "foreground"],
+        ),
+        (
+            ["--save", ""],
+            ["unexpected argument '--save'", "leave it out"],
+        ),
+        (
+            ["--frobnicate", "7"],
+            ["argument 1 is no flag", "`respool --help` lists them"],
+        ),
+        (
+            ["a.toml", "7000"],
+            ["argument 2 is one too many", "Usage: respool [FILE]"],
+        ),
     ] {
         Finished::of(&args).assert_mistake(&parts);
     }
+}
+
+#[test]
+fn file_after_a_list_is_told_to_go_before_it() {
+    Finished::of(&["--bind", "127.0.0.1", "respool.toml"]).assert_mistake(&[
+        "`respool.toml` is not an IP address",
+        "tip: every word up to the next flag belongs to '--bind', so FILE goes before it",
+    ]);
+}
+
+#[test]
+fn file_after_a_flag_takes_the_place_of_the_default_file() {
+    let file = Scratch::file("workers = 3\n");
+    let default = Scratch::file("workers = 2\n");
+    let default_file = ["--default-file", default.path()];
+    for args in [&["--timeout=5", file.path()][..], &[file.path()]] {
+        let server = Server::start(&[&default_file[..], args].concat());
+        assert_eq!(value(&server, "workers"), "3");
+    }
+    let server = Server::start(&[&default_file[..], &["--timeout", "5"]].concat());
+    assert_eq!(value(&server, "workers"), "2");
+}
+
+#[test]
+fn wildcard_beside_an_address_that_it_covers_is_refused() {
+    let problem = "0.0.0.0 is every address of its kind, 127.0.0.1 included";
+    Finished::of(&["--port", "0", "--bind", "0.0.0.0", "127.0.0.1"]).assert_mistake(&[problem]);
+    let file = Scratch::file("bind = [\"127.0.0.1\", \"*\"]\n");
+    Finished::of(&[file.path()]).assert_mistake(&[":1:8: ", problem]);
 }
 
 #[test]
@@ -435,7 +498,7 @@ fn rewrite_leaves_a_file_alone_that_has_become_wrong() {
     let server = Server::start(&[file.path()]);
     file.write("prot = 1\n");
     let reply = config(&server, "REWRITE");
-    let reason = format!("{}:1:1: `prot = 1`: unknown key `prot`", file.path());
+    let reason = format!("{}:1:1: unknown key `prot`", file.path());
     let beginning = format!("-ERR Rewriting config file: {reason}");
     assert!(reply.starts_with(&beginning), "{reply}");
     assert_eq!(file.read(), "prot = 1\n");

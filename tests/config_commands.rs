@@ -96,6 +96,7 @@ fn every_default_can_be_set_again_or_is_immutable() {
         ("port", "0"),
         ("tcp-backlog", "511"),
         ("logfile", ""),
+        ("requirepass-file", ""),
         ("enable-debug-command", "no"),
         ("databases", "16"),
         ("cluster-enabled", "no"),
@@ -297,6 +298,44 @@ fn enable_debug_command_is_fixed_for_the_handle_and_the_log_file_is_not() {
     let error = server.handle.reconfigure(&debug).expect_err("fixed");
     let text = "`enable-debug-command` cannot change while the server runs; restart it";
     assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn configuration_that_no_server_can_have_is_refused_at_the_start() {
+    let unread = Config {
+        requirepass_file: Some("secret".into()),
+        ..config(1)
+    };
+    let covered = Config {
+        bind: vec!["0.0.0.0".parse().unwrap(), "127.0.0.1".parse().unwrap()],
+        ..config(1)
+    };
+    for (config, text) in [
+        (
+            unread,
+            "`requirepass-file`: the password in it is missing: the program has not read the file",
+        ),
+        (
+            covered,
+            "`bind`: 0.0.0.0 is every address of its kind, 127.0.0.1 included, expected one of \
+             the two",
+        ),
+    ] {
+        let error = Server::check(&config).expect_err("it is checked");
+        assert_eq!(error.to_string(), text);
+        let error = Server::bind(config, Commands::builtin()).expect_err("it does not start");
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
+fn handle_knows_the_configuration_in_force() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    assert_set(&mut peer, "timeout 5 requirepass secret", OK);
+    let config = server.handle.config();
+    assert_eq!(config.timeout_s, 5);
+    assert_eq!(config.requirepass.as_deref(), Some("secret"));
 }
 
 #[test]

@@ -53,10 +53,18 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         Ok(changes) => changes,
         Err(text) => return reply.error(text),
     };
+    let sets_password = changes
+        .iter()
+        .any(|(directive, _)| directive.name() == "requirepass");
     let outcome = session.facts().control().map(|server| {
         server.change_config(&mut |config| {
             let mut changes = changes.iter();
-            changes.try_for_each(|(directive, value)| directive.set(config, value))
+            changes.try_for_each(|(directive, value)| directive.set(config, value))?;
+            // Then the password is no longer the one in that file.
+            if sets_password {
+                config.requirepass_file = None;
+            }
+            Ok(())
         })
     });
     match outcome {
@@ -101,6 +109,20 @@ fn refusal(name: &[u8], reason: &str) -> Vec<u8> {
     text.extend_from_slice(b"') - ");
     text.extend_from_slice(reason.as_bytes());
     text
+}
+
+/// Whether `name` is that of a directive whose value everybody may see.
+pub(super) fn is_public(name: &[u8]) -> bool {
+    match Directive::find(name) {
+        Some(Directive::Key(key)) => !key.secret,
+        Some(Directive::Constant(_)) => true,
+        None => false,
+    }
+}
+
+/// Whether `name` is that of a directive whose value nobody may see.
+pub(super) fn is_secret(name: &[u8]) -> bool {
+    matches!(Directive::find(name), Some(Directive::Key(key)) if key.secret)
 }
 
 /// What CONFIG knows by a name.

@@ -36,6 +36,15 @@ impl Key {
         (self.text)(config)
     }
 
+    /// The value in `config` for a log: never empty, and not that of a secret.
+    pub(crate) fn shown(&self, config: &Config) -> String {
+        match self.text(config) {
+            empty if empty.is_empty() => "\"\"".into(),
+            _ if self.secret => "(redacted)".into(),
+            text => text,
+        }
+    }
+
     /// Sets the value in `config` to an argument of CONFIG SET. The error is Redis's reason why it
     /// cannot be.
     pub(crate) fn set(&self, config: &mut Config, text: &str) -> Result<(), Cow<'static, str>> {

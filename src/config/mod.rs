@@ -13,6 +13,8 @@
 //! | `sources/notation.rs` | how a file says each value |
 //! | `sources/file.rs` | a file's text, and the line and column of a mistake in it |
 //! | `sources/command_line.rs` | flags, help and the layers |
+//! | `sources/advice.rs` | what a mistake in the flags says |
+//! | `sources/password.rs` | the sources of the password, and their order |
 
 mod bind;
 mod debug_access;
@@ -41,7 +43,7 @@ pub use output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
 pub use percentile::{Percentile, PercentileError};
 pub(crate) use settings::KEYS;
 #[cfg(feature = "cli")]
-pub use sources::{CommandLine, ConfigError};
+pub use sources::{CommandLine, ConfigError, Loaded, exposure};
 
 /// Everything an operator decides. The file, the command line and CONFIG SET enforce the ranges
 /// given here.
@@ -123,6 +125,10 @@ pub struct Config {
     /// The password that a client must give to AUTH or HELLO before it may do anything else, up to
     /// 512 bytes; `None`, the default, means that none is asked for. Redis's `requirepass`.
     pub requirepass: Option<String>,
+    /// The file that [`requirepass`](Self::requirepass) was read from; `None`, the default, if it
+    /// came from elsewhere. `Config::from_file` and `CommandLine` read it, one newline at its end
+    /// left out. The server does not, and refuses a file without a password.
+    pub requirepass_file: Option<PathBuf>,
     /// Microseconds that a command may take before SLOWLOG remembers it; 10,000 by default, 0 has
     /// every command remembered, and a negative number, which a file writes as -1, none. Redis's
     /// `slowlog-log-slower-than`.
@@ -208,6 +214,7 @@ impl Default for Config {
             loglevel: LogLevel::Notice,
             logfile: None,
             requirepass: None,
+            requirepass_file: None,
             slowlog_log_slower_than_us: 10_000,
             slowlog_max_len: 128,
             latency_tracking: true,

@@ -17,7 +17,7 @@ use super::keys::{Change, Key, keys};
 use super::number::{Bytes, Microseconds, Milliseconds, Number, Seconds};
 use super::output_limits::OutputLimits;
 use super::percentile::Percentiles;
-use super::text::{LogFile, Password};
+use super::text::{OptionalPath, Password};
 use super::value::Value;
 use super::{Config, LogLevel};
 
@@ -111,12 +111,17 @@ keys! {
         shown as "LEVEL", changes Anytime;
 
     /// Log file to append to; "": standard output ("")
-    "logfile" sets logfile: LogFile,
+    "logfile" sets logfile: OptionalPath,
         shown as "PATH", changes OnReload;
 
-    /// What AUTH must say, up to 512 bytes; "": nothing ("")
+    /// What AUTH must say; as a flag, `ps` shows it to all ("")
+    #[expect(clippy::doc_markdown, reason = "a line of the help, where backticks are noise")]
     "requirepass" sets requirepass: Password,
         shown as "TEXT", changes Anytime;
+
+    /// File that holds it instead; "": none ("")
+    "requirepass-file" sets requirepass_file: OptionalPath,
+        shown as "PATH", changes OnReload;
 
     /// Microseconds that are too slow; 0: any, -1: none (10000)
     "slowlog-log-slower-than" sets slowlog_log_slower_than_us:

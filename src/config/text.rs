@@ -8,11 +8,12 @@ use std::str::FromStr;
 
 use super::value::Value;
 
-/// `logfile`: a path. Nothing means standard output, as in redis.conf.
+/// A path, or nothing: for `logfile` that means standard output, as in redis.conf, and for
+/// `requirepass-file` that there is no such file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LogFile(String);
+pub(super) struct OptionalPath(String);
 
-impl FromStr for LogFile {
+impl FromStr for OptionalPath {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
@@ -20,7 +21,7 @@ impl FromStr for LogFile {
     }
 }
 
-impl Value for LogFile {
+impl Value for OptionalPath {
     type Plain = Option<PathBuf>;
 
     fn plain(self) -> Option<PathBuf> {
@@ -84,4 +85,4 @@ impl fmt::Debug for Password {
 }
 
 /// The longest password: what Redis took up to 6.2 (`CONFIG_AUTHPASS_MAX_LEN`, `server.h`).
-const PASSWORD_BYTES_MAX: usize = 512;
+pub(super) const PASSWORD_BYTES_MAX: usize = 512;

@@ -48,7 +48,7 @@ fn assert_is_of_use(error: &ConfigError, file: &[u8]) {
     let text = lines.get(line - 1).expect("the line is there");
     assert!((1..=text.len() + 1).contains(column), "{shown:?}");
     assert!(
-        shown.starts_with(&format!("{NAME}:{line}:{column}: `")),
+        shown.starts_with(&format!("{NAME}:{line}:{column}: ")),
         "{shown:?}"
     );
     assert!(
@@ -85,5 +85,5 @@ fn assert_is_set_as_it_is_shown(config: &Config) {
 
 const NAME: &str = "my.toml";
 
-/// A place, 80 characters of the line, and a problem in a few lines of a screen.
+/// A place, and a problem in a few lines of a screen.
 const ERROR_BYTES_MAX: usize = 8 * 1024;

@@ -1,20 +1,35 @@
 //! What CONFIG can do only by the program: the level of the log, and the file.
 
 use std::error::Error;
+use std::fmt;
 use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
 
 use log::{info, warn};
+use parking_lot::Mutex;
 
-use respool::config::CommandLine;
+use respool::config::{CommandLine, Loaded};
 use respool::{Config, Host};
 
 use crate::rewrite::rewrite;
 
-/// This program, to its server.
-#[derive(Debug)]
+/// This program, to its server. Clones share the passwords.
+#[derive(Clone)]
 pub(super) struct Program {
     /// The file that the operator named, if one was.
     file: Option<PathBuf>,
+    /// The passwords that came from outside the file, in all reloads: CONFIG REWRITE writes none of
+    /// them.
+    secrets: Arc<Mutex<Vec<String>>>,
+}
+
+/// Without the passwords.
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Program {
@@ -23,6 +38,18 @@ impl Program {
         let absolute = |file: &PathBuf| path::absolute(file).unwrap_or_else(|_| file.clone());
         Self {
             file: command_line.file.as_ref().map(absolute),
+            secrets: Arc::default(),
+        }
+    }
+
+    /// Keeps a password that came from outside the file out of it.
+    pub(super) fn keep_secret(&self, loaded: &Loaded) {
+        let mut secrets = self.secrets.lock();
+        if loaded.password_is_elsewhere
+            && let Some(password) = &loaded.config.requirepass
+            && !secrets.contains(password)
+        {
+            secrets.push(password.clone());
         }
     }
 }
@@ -37,14 +64,27 @@ impl Host for Program {
     }
 
     fn rewrite(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let Some(file) = &self.file else {
+        let Some(path) = &self.file else {
             return Err("there is none".into());
         };
-        let rewritten = rewrite(file, config);
-        match &rewritten {
-            Ok(()) => info!("CONFIG REWRITE: {} says what is in force", file.display()),
-            Err(error) => warn!("CONFIG REWRITE: {} stays as it is: {error}", file.display()),
+        let password = config.requirepass.as_ref();
+        let is_secret = password.is_some_and(|password| self.secrets.lock().contains(password));
+        let file = path.display();
+        match rewrite(path, config, is_secret) {
+            Ok(warning) => {
+                info!("CONFIG REWRITE: {file} says what is in force");
+                if is_secret {
+                    info!("CONFIG REWRITE: the password was not written: it is kept elsewhere");
+                }
+                if let Some(warning) = warning {
+                    warn!("CONFIG REWRITE: {warning}");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                warn!("CONFIG REWRITE: {file} stays as it is: {error}");
+                Err(error.into())
+            }
         }
-        Ok(rewritten?)
     }
 }

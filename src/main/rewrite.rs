@@ -10,10 +10,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use toml::de;
-
 use respool::Config;
-use respool::config::ConfigError;
+use respool::config::{self, ConfigError};
 
 use crate::edit::edited;
 
@@ -23,8 +21,9 @@ pub(super) enum RewriteError {
     /// What stands in the file was changed since, and is no configuration any more.
     #[error(transparent)]
     Mistake(#[from] ConfigError),
-    #[error("{} is not TOML: {source}", file.display())]
-    NotToml { file: PathBuf, source: de::Error },
+    /// It was TOML when it was read just before. The parser's text would show a line of it.
+    #[error("{} was changed meanwhile and is not TOML any more", .0.display())]
+    NotToml(PathBuf),
     #[error("cannot read {}: {source}", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
     /// A device or a pipe, say, which must not be replaced by a file.
@@ -37,8 +36,15 @@ pub(super) enum RewriteError {
     Wrong,
 }
 
-/// Has `file` say what `config` says. A file that is no more is written anew.
-pub(super) fn rewrite(file: &Path, config: &Config) -> Result<(), RewriteError> {
+/// Has `file` say what `config` says. A file that is no more is written anew. If the password is a
+/// secret from outside the file, the file keeps the password that it has, or none.
+///
+/// Returns a warning if everybody can read the file, and it holds a password.
+pub(super) fn rewrite(
+    file: &Path,
+    config: &Config,
+    password_is_secret: bool,
+) -> Result<Option<String>, RewriteError> {
     let unreadable = |source| RewriteError::Unreadable {
         file: file.to_owned(),
         source,
@@ -59,18 +65,31 @@ pub(super) fn rewrite(file: &Path, config: &Config) -> Result<(), RewriteError> 
             (target, text, said)
         }
     };
-    let differences: Vec<_> = config.differences(&said).collect();
-    if differences.is_empty() {
-        return Ok(());
+    let stays = |key: &str| {
+        // Two sources of the password in one file would contradict each other.
+        let has_one = said.requirepass.is_some();
+        password_is_secret && (key == "requirepass" || (key == "requirepass-file" && has_one))
+    };
+    let differences: Vec<_> = config
+        .differences(&said)
+        .filter(|(key, _)| !stays(key))
+        .collect();
+    let mut now = said.clone();
+    if !differences.is_empty() {
+        let text = edited(&text, &differences).map_err(|_| RewriteError::NotToml(file.clone()))?;
+        replace(&file, &text, |new| {
+            now = Config::from_file(new)?;
+            let mut new = now.clone();
+            if password_is_secret {
+                new.requirepass.clone_from(&config.requirepass);
+                new.requirepass_file.clone_from(&config.requirepass_file);
+            }
+            let is_right = new == *config;
+            is_right.then_some(()).ok_or(RewriteError::Wrong)
+        })?;
     }
-    let text = edited(&text, &differences).map_err(|source| RewriteError::NotToml {
-        file: file.clone(),
-        source,
-    })?;
-    replace(&file, &text, |new| {
-        let is_right = Config::from_file(new)? == *config;
-        is_right.then_some(()).ok_or(RewriteError::Wrong)
-    })
+    let holds_password = now.requirepass.is_some() && now.requirepass_file.is_none();
+    Ok(holds_password.then(|| config::exposure(&file)).flatten())
 }
 
 /// Replaces `file`, which is no link, by one with this text, unless `check` refuses that.
@@ -193,7 +212,7 @@ mod tests {
         fs::write(&file, "timeout = 1\n").unwrap();
         for mode in [0o640, 0o604] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-            rewrite(&file, &with_timeout(mode)).unwrap();
+            rewrite(&file, &with_timeout(mode), false).unwrap();
             let text = fs::read_to_string(&file).unwrap();
             assert_eq!(text, format!("timeout = {mode}\n"));
             assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, mode);
@@ -202,7 +221,7 @@ mod tests {
 
         // Only root may give files away.
         if chown(&file, Some(1), Some(2)).is_ok() {
-            rewrite(&file, &with_timeout(5)).unwrap();
+            rewrite(&file, &with_timeout(5), false).unwrap();
             let new = fs::metadata(&file).unwrap();
             assert_eq!((new.uid(), new.gid(), new.mode() & 0o777), (1, 2, 0o604));
         }
@@ -214,9 +233,9 @@ mod tests {
         let file = folder.0.join("a.toml");
         fs::write(&file, "timeout = 5").unwrap();
         let number = fs::metadata(&file).unwrap().ino();
-        rewrite(&file, &with_timeout(5)).unwrap();
+        rewrite(&file, &with_timeout(5), false).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().ino(), number);
-        rewrite(&file, &with_timeout(6)).unwrap();
+        rewrite(&file, &with_timeout(6), false).unwrap();
         assert_ne!(fs::metadata(&file).unwrap().ino(), number, "another file");
     }
 
@@ -224,7 +243,7 @@ mod tests {
     fn a_file_that_is_gone_is_written_anew_for_us_alone() {
         let folder = Folder::new("gone");
         let file = folder.0.join("a.toml");
-        rewrite(&file, &with_timeout(5)).unwrap();
+        rewrite(&file, &with_timeout(5), false).unwrap();
         assert_eq!(Config::from_file(&file).unwrap(), with_timeout(5));
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     }
@@ -234,7 +253,7 @@ mod tests {
         let folder = Folder::new("crash");
         let file = folder.0.join("a.toml");
         fs::write(Beside::new(&file).path.clone(), "half of a f").unwrap();
-        rewrite(&file, &with_timeout(5)).unwrap();
+        rewrite(&file, &with_timeout(5), false).unwrap();
         assert_eq!(folder.names(), ["a.toml"]);
     }
 
@@ -257,7 +276,9 @@ mod tests {
         let folder = Folder::new("mistake");
         let file = folder.0.join("a.toml");
         fs::write(&file, "prot = 1\n").unwrap();
-        let error = rewrite(&file, &with_timeout(5)).unwrap_err().to_string();
+        let error = rewrite(&file, &with_timeout(5), false)
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("did you mean `port`?"), "{error}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "prot = 1\n");
     }
@@ -267,11 +288,15 @@ mod tests {
         let folder = Folder::new("socket");
         let file = folder.0.join("socket");
         let _socket = UnixListener::bind(&file).unwrap();
-        let error = rewrite(&file, &with_timeout(5)).unwrap_err().to_string();
+        let error = rewrite(&file, &with_timeout(5), false)
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("socket is not a regular file"), "{error}");
         let link = folder.0.join("link");
         std::os::unix::fs::symlink("nothing", &link).unwrap();
-        let error = rewrite(&link, &with_timeout(5)).unwrap_err().to_string();
+        let error = rewrite(&link, &with_timeout(5), false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("link: No such file"), "{error}");
         assert_eq!(folder.names(), ["link", "socket"]);
     }

@@ -122,6 +122,19 @@ impl Server {
         Self::with(config, commands, count, listen::listen_all)
     }
 
+    /// Checks that a server could start with `config`, as far as that shows without listening: its
+    /// values, and that the machine has the addresses. A port that is taken is not found.
+    ///
+    /// # Errors
+    ///
+    /// That with which [`Self::bind`] would fail.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        config
+            .check()
+            .map_err(|(key, reason)| StartError::Config { key, reason })?;
+        listen::check_all(config)
+    }
+
     /// As [`Self::bind`], on sockets that listen already: from systemd, from a process before this
     /// one, or with options of their own. `config.bind`, `config.port` and `config.tcp_backlog` are
     /// not looked at. The sockets, and clones of them, do not block from then on.
@@ -398,8 +411,15 @@ impl ServerHandle {
         }
     }
 
+    /// The configuration that is in force.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.shared.facts.config.lock().clone()
+    }
+
     /// Gives the running server another configuration. It takes effect at once, the number of
-    /// workers included; new settings of `tcp-keepalive` hold for new connections.
+    /// workers included; new settings of `tcp-keepalive` hold for new connections. A line of the log
+    /// names each key that changes.
     ///
     /// # Errors
     ///
@@ -409,9 +429,13 @@ impl ServerHandle {
             .check()
             .map_err(|(key, reason)| ReconfigureError::Config { key, reason })?;
         let maxclients_max = self.shared.maxclients_at_start;
-        self.shared.change(maxclients_max, |current| {
+        let changes = self.shared.change(maxclients_max, |current| {
             current.clone_from(config);
-            Ok(())
-        })
+            Ok::<_, ReconfigureError>(())
+        })?;
+        for change in changes {
+            log::info!("{change}");
+        }
+        Ok(())
     }
 }

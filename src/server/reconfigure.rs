@@ -47,7 +47,23 @@ impl Config {
         keys.try_for_each(|key| {
             let checked = key.set(&mut scratch, &key.text(self));
             checked.map_err(|reason| (key.name, reason))
-        })
+        })?;
+        if self.requirepass_file.is_some() && self.requirepass.is_none() {
+            let reason = "the password in it is missing: the program has not read the file";
+            return Err(("requirepass-file", reason.into()));
+        }
+        Ok(())
+    }
+
+    /// A line for each key whose value in `new` is another: from what to what, but for secrets.
+    pub(super) fn changes(&self, new: &Self) -> Vec<String> {
+        let changed = KEYS.iter().filter(|key| !key.is_same(self, new));
+        changed
+            .map(|key| {
+                let (old, new) = (key.shown(self), key.shown(new));
+                format!("`{}` changes from {old} to {new}", key.name)
+            })
+            .collect()
     }
 
     /// Checks that `new` differs from this only in what can change while a server runs.
@@ -62,11 +78,12 @@ impl Config {
 
 impl Shared {
     /// Puts into force what `change` makes of the configuration: all of it or, on an error, nothing.
+    /// Returns a line for each key that changed.
     pub(super) fn change<E: From<ReconfigureError>>(
         self: &Arc<Self>,
         maxclients_max: usize,
         change: impl FnOnce(&mut Config) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Vec<String>, E> {
         let mut current = self.facts.config.lock();
         if self.wants_drain() {
             return Err(ReconfigureError::Draining.into());
@@ -86,12 +103,13 @@ impl Shared {
         }
         self.settings.apply(&new);
         self.facts.follow(&new);
+        let changes = current.changes(&new);
         *current = new;
         self.wake_acceptor();
         if let Some(host) = self.host.get() {
             host.changed(&current);
         }
-        Ok(())
+        Ok(changes)
     }
 }
 
@@ -132,7 +150,11 @@ impl Control for Shared {
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
     ) -> Result<(), Unchanged> {
         // Not what it was at the start, if there is no room for so many: who is told OK gets them.
-        self.change(self.clients_max, change)
+        let changes = self.change(self.clients_max, change)?;
+        for change in changes {
+            log::trace!("CONFIG SET: {change}");
+        }
+        Ok(())
     }
 
     fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten> {

@@ -55,7 +55,7 @@ impl Common {
 }
 
 /// Commands, directives and fields that redis-server 7.0 lacks.
-const OWN: [&str; 13] = [
+const OWN: [&str; 14] = [
     // Of Redis 7.2, whose replies respool gives.
     "client|no-touch",
     "client|setinfo",
@@ -69,6 +69,7 @@ const OWN: [&str; 13] = [
     "first-byte-timeout",
     "maxclients-per-address",
     "request-timeout",
+    "requirepass-file",
     "write-timeout",
     "respool_version",
     "workers",

@@ -1,13 +1,14 @@
 //! The command line: `respool [FILE] [--key value …]`, as redis-server has it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use super::{ConfigError, file, forms};
-use crate::config::Config;
+use super::{ConfigError, advice, file, forms, password};
 use crate::config::settings::Settings;
+use crate::config::value::Value;
+use crate::config::{Config, KEYS};
 
 /// What the operator typed. It is kept while the server runs, because a reload reads the file again
 /// and lays the command line over it again.
@@ -31,8 +32,34 @@ pub struct CommandLine {
     #[arg(long)]
     pub check_config: bool,
 
+    /// The FILE if none is named: your_program.sh has one
+    #[arg(long, hide = true, value_name = "FILE")]
+    default_file: Option<PathBuf>,
+
     #[command(flatten)]
     settings: Settings,
+
+    /// Whether `file` may be the rest of a password with blanks, so that no error may show it.
+    #[arg(skip)]
+    file_may_be_secret: bool,
+}
+
+/// A configuration, and what an operator should know about where it came from.
+///
+/// Needs the feature `cli`, which is on by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Whether the password came from anywhere but the file's `requirepass`. Then CONFIG REWRITE
+    /// must not write it into the file.
+    pub password_is_elsewhere: bool,
+    /// A line for each way in which others may read the password.
+    pub warnings: Vec<String>,
+    /// A line for each key that the file says in vain, because a flag or another source of the
+    /// password says otherwise.
+    pub overridden: Vec<String>,
 }
 
 impl CommandLine {
@@ -42,22 +69,134 @@ impl CommandLine {
     ///
     /// A text for the operator: about a mistake, or the help or the version that was asked for.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(join_values(args))
+        let args: Vec<_> = args.into_iter().collect();
+        let parsed = Self::try_parse_from(join_values(args.iter().cloned()));
+        let mut parsed = parsed.map_err(|error| advice::explain(error, &args))?;
+        let named = parsed.file.as_ref();
+        parsed.file_may_be_secret = named.is_some_and(|file| may_be_secret(file, &args));
+        parsed.file = parsed.file.or(parsed.default_file.take());
+        Ok(parsed)
     }
 
-    /// Reads the file, if one was named, and layers defaults < file < command line.
+    /// As [`load`](Self::load), without the notes.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or says something that it must not.
+    /// Those of [`load`](Self::load).
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = Config::default();
-        if let Some(file) = &self.file {
-            file::read(file)?.apply_to(&mut config);
-        }
-        self.settings.clone().apply_to(&mut config);
-        Ok(config)
+        Ok(self.load()?.config)
     }
+
+    /// Reads the file, if one was named, and layers defaults < file < command line. Between the two
+    /// stand the sources of the password in the environment.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or says something that it must not; or a source of the password
+    /// holds none.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        let (settings, in_file) = match &self.file {
+            None => (Settings::default(), None),
+            Some(file) => {
+                let settings = file::read(file).map_err(|error| self.without_secret(error))?;
+                let password = password::of_file(&settings, file)?;
+                (settings, password)
+            }
+        };
+        let in_environment = password::of_environment()?;
+        let on_command_line = password::of_command_line(&self.settings)?;
+
+        let mut of_file = Config::default();
+        settings.clone().apply_to(&mut of_file);
+        let mut config = of_file.clone();
+        self.settings.clone().apply_to(&mut config);
+        let mut overridden = self.overridden(&settings, &of_file, &config);
+        let has_other = in_environment.is_some() || on_command_line.is_some();
+        if has_other && let (Some(file), Some(_)) = (&self.file, &in_file) {
+            let winner = match on_command_line {
+                Some(_) => "the command line",
+                None => "the environment",
+            };
+            let file = file.display();
+            overridden.push(format!("`requirepass`: {file} says one, but {winner} wins"));
+        }
+        let password = on_command_line.or(in_environment).or(in_file);
+        let password_is_elsewhere = password.as_ref().is_some_and(|found| !found.is_in_file);
+        password::apply(password, &mut config);
+        Ok(Loaded {
+            warnings: self.warnings(&settings, &config),
+            config,
+            password_is_elsewhere,
+            overridden,
+        })
+    }
+
+    /// A line for each way in which others may read the password.
+    fn warnings(&self, settings: &Settings, config: &Config) -> Vec<String> {
+        let says_password = |settings: &Settings| {
+            let password = settings.requirepass.clone();
+            password.is_some_and(|password| password.plain().is_some())
+        };
+        let in_arguments = says_password(&self.settings).then(|| {
+            "`ps` shows the value of `--requirepass` to every user of this machine: \
+             use `--requirepass-file` instead"
+                .to_owned()
+        });
+        let file = self.file.as_ref().filter(|_| says_password(settings));
+        let files = file.into_iter().chain(&config.requirepass_file);
+        let in_files = files.filter_map(|file| password::exposure(file));
+        in_arguments.into_iter().chain(in_files).collect()
+    }
+
+    /// A line for each key but the password's that the file says, and a flag says otherwise.
+    fn overridden(&self, settings: &Settings, of_file: &Config, config: &Config) -> Vec<String> {
+        let Some(file) = &self.file else {
+            return Vec::new();
+        };
+        let (in_file, flags) = (settings.said(), self.settings.said());
+        let is_said = |name| in_file.contains(&name) && flags.contains(&name);
+        KEYS.iter()
+            .filter(|key| is_said(key.name) && !key.is_same(of_file, config))
+            .filter(|key| !file::is_about_secret(key))
+            .map(|key| {
+                let (name, file) = (key.name, file.display());
+                let (said, flag) = (key.shown(of_file), key.shown(config));
+                format!("`{name}`: {file} says {said}, but the flag --{name} {flag} wins")
+            })
+            .collect()
+    }
+
+    /// Leaves out the name of a file that may be a part of the password.
+    fn without_secret(&self, error: ConfigError) -> ConfigError {
+        match error {
+            ConfigError::Unreadable { source, .. } if self.file_may_be_secret => {
+                ConfigError::Password {
+                    origin: "the command line".into(),
+                    problem: format!(
+                        "a word was taken for FILE, which cannot be read: {source}; a password is \
+                         given by `--requirepass-file PATH`, and its flag takes one word"
+                    ),
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Whether `file` may be a part of a password: it follows the flag and the first word of one, or
+/// begins like the key.
+fn may_be_secret(file: &Path, args: &[OsString]) -> bool {
+    let is_secret_flag = |arg: &OsString| {
+        let name = arg.to_str().and_then(|arg| arg.strip_prefix("--"));
+        let name = name.and_then(|arg| arg.split('=').next());
+        KEYS.iter().any(|key| key.secret && Some(key.name) == name)
+    };
+    let place = args.iter().position(|arg| arg.as_os_str() == file);
+    let before = &args[..place.unwrap_or(0)];
+    let name = file.to_string_lossy();
+    let name = name.split(['=', ':']).next().unwrap_or_default();
+    before.iter().rev().take(2).any(is_secret_flag)
+        || file::nearest(name).is_some_and(file::is_about_secret)
 }
 
 /// Writes `--key value` as `--key=value`, and a key that takes a list with all of it as one value.
@@ -95,7 +234,11 @@ Examples:
   redis-cli -p 7000 PING                  ask for an answer: PONG
 
 A key may be given again: the last one wins. FILE goes before IP and P.
-Signals: HUP reads FILE again, TERM and INT answer what was asked and stop.";
+Password: --requirepass-file PATH, the environment variable RESPOOL_REQUIREPASS
+or the systemd credential \"requirepass\"; `ps` shows --requirepass to everyone.
+Signals: HUP reads FILE again, TERM and INT answer what was asked and stop.
+Exit codes: 0 all replies were sent, 1 a mistake or a failed start, or a second
+INT, 3 clients were cut when drain-timeout-ms ran out.";
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,15 @@
 //! Where the program has its configuration from, a file and the command line, and how a file says
 //! it: what only the program needs, and with it serde, toml, strsim and clap.
 
+mod advice;
 mod command_line;
 mod file;
 mod notation;
+mod password;
 
-pub use command_line::CommandLine;
+pub use command_line::{CommandLine, Loaded};
 pub use file::ConfigError;
+pub use password::exposure;
 
 use super::settings::Settings;
 use super::{KEYS, Key};
@@ -34,7 +37,7 @@ macro_rules! settings {
                 $(#[$help])*
                 #[serde(rename = $name)]
                 #[arg(long = $name, value_name = $shown)]
-                $field: Option<$value>,
+                pub(super) $field: Option<$value>,
             )*
         }
 
@@ -42,6 +45,12 @@ macro_rules! settings {
             /// How a file writes each key, in the order of the table.
             pub(super) const FORMS: &'static [$crate::config::sources::Form] =
                 &[$(<$value as $crate::config::sources::Notation>::FORM),*];
+
+            /// The keys that are said.
+            pub(super) fn said(&self) -> Vec<&'static str> {
+                let names = [$(self.$field.is_some().then_some($name)),*];
+                names.into_iter().flatten().collect()
+            }
 
             /// Lays these settings over `config`: what they say wins, the rest stays.
             pub(super) fn apply_to(self, config: &mut Config) {

@@ -17,7 +17,7 @@ use crate::config::loglevel::LogLevel;
 use crate::config::number::{Number, NumberError, Unit};
 use crate::config::output_limits::OutputLimits;
 use crate::config::percentile::{Percentile, Percentiles};
-use crate::config::text::{LogFile, Password};
+use crate::config::text::{OptionalPath, Password};
 
 /// A value that a file can say.
 pub(in crate::config) trait Notation {
@@ -63,7 +63,23 @@ macro_rules! texts {
     )*};
 }
 
-texts!(LogFile, Password, LogLevel, DebugAccess, OutputLimits);
+texts!(OptionalPath, LogLevel, DebugAccess, OutputLimits);
+
+impl Notation for Password {
+    const FORM: Form = Form::Text;
+}
+
+impl<'de> Deserialize<'de> for Password {
+    /// Reads a string. Unlike serde's own errors, those from here quote nothing.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer) {
+            Ok(toml::Value::String(text)) => text.parse().map_err(D::Error::custom),
+            _ => Err(D::Error::custom(
+                r#"expected text in quotes, as in `requirepass = "..."`"#,
+            )),
+        }
+    }
+}
 
 impl<T, const MIN: i64, const MAX: i64, U> Notation for Number<T, MIN, MAX, U> {
     const FORM: Form = Form::Number;
@@ -109,7 +125,8 @@ impl Visitor<'_> for FlagVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
-        text.parse().map_err(E::custom)
+        text.parse()
+            .map_err(|_| E::custom(r#"expected true or false, or "yes" or "no""#))
     }
 }
 

@@ -1,0 +1,141 @@
+//! The sources of the password. Each that is there must hold one, and the first in this order wins:
+//! the command line, [`VARIABLE`], a credential of systemd, the configuration file.
+
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+use super::file::read_regular;
+use crate::config::Config;
+use crate::config::settings::Settings;
+use crate::config::text::{PASSWORD_BYTES_MAX, Password};
+use crate::config::value::Value;
+
+/// A password and its source.
+pub(super) struct Found {
+    /// `None` if the source says that no password is asked for.
+    password: Option<String>,
+    /// The `requirepass-file` that holds it.
+    file: Option<PathBuf>,
+    /// Whether it stands in FILE itself. Otherwise CONFIG REWRITE must not write it.
+    pub(super) is_in_file: bool,
+}
+
+/// The password that the command line says.
+pub(super) fn of_command_line(settings: &Settings) -> Result<Option<Found>, ConfigError> {
+    of_settings(settings, "the command line")
+}
+
+/// The password that the file's keys say.
+pub(super) fn of_file(settings: &Settings, file: &Path) -> Result<Option<Found>, ConfigError> {
+    let found = of_settings(settings, &file.display().to_string())?;
+    Ok(found.map(|found| Found {
+        is_in_file: found.file.is_none(),
+        ..found
+    }))
+}
+
+/// The password that the program was started with, besides its arguments: in the environment, or as
+/// a credential of systemd.
+pub(super) fn of_environment() -> Result<Option<Found>, ConfigError> {
+    if let Some(password) = env::var_os(VARIABLE) {
+        let bytes = password.as_encoded_bytes();
+        return Ok(Some(Found::elsewhere(check(VARIABLE, bytes)?, None)));
+    }
+    let Some(folder) = env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Ok(None);
+    };
+    let credential = Path::new(&folder).join("requirepass");
+    match fs::metadata(&credential) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        _ => Ok(Some(Found::elsewhere(read(&credential)?, None))),
+    }
+}
+
+impl Found {
+    fn elsewhere(password: String, file: Option<PathBuf>) -> Self {
+        Self {
+            password: Some(password),
+            file,
+            is_in_file: false,
+        }
+    }
+}
+
+/// The password of one source, `origin`; `None` if it says nothing.
+fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, ConfigError> {
+    let said = settings.requirepass.clone().map(Value::plain);
+    let file = settings.requirepass_file.clone().and_then(Value::plain);
+    match (said, file) {
+        (Some(Some(_)), Some(_)) => Err(ConfigError::Password {
+            origin: origin.to_owned(),
+            problem: "`requirepass` and `requirepass-file` contradict each other: keep one".into(),
+        }),
+        (_, Some(file)) => Ok(Some(Found::elsewhere(read(&file)?, Some(file)))),
+        (None, None) if settings.requirepass_file.is_none() => Ok(None),
+        (said, None) => Ok(Some(Found {
+            password: said.flatten(),
+            file: None,
+            is_in_file: false,
+        })),
+    }
+}
+
+/// Reads the password in `file`; one newline at its end does not belong to it.
+fn read(file: &Path) -> Result<String, ConfigError> {
+    let origin = format!("`requirepass-file`: {}", file.display());
+    let bytes = read_regular(file, FILE_BYTES_MAX).map_err(|error| ConfigError::Password {
+        origin: origin.clone(),
+        problem: format!("cannot read it: {error}"),
+    })?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    check(&origin, line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// Checks that `bytes` are a password. An empty one is refused: a source that was meant to hold a
+/// password and holds none would leave the server open.
+fn check(origin: &str, bytes: &[u8]) -> Result<String, ConfigError> {
+    let mistake = |problem: String| ConfigError::Password {
+        origin: origin.to_owned(),
+        problem,
+    };
+    let text = str::from_utf8(bytes).map_err(|_| mistake("the password is not UTF-8".into()))?;
+    if text.is_empty() {
+        let problem =
+            format!("it is empty, expected a password of 1 to {PASSWORD_BYTES_MAX} bytes");
+        return Err(mistake(problem));
+    }
+    let password: Result<Password, _> = text.parse();
+    password.map_err(|error| mistake(format!("the password has {error}")))?;
+    Ok(text.to_owned())
+}
+
+/// Puts a password that was found into `config`.
+pub(super) fn apply(found: Option<Found>, config: &mut Config) {
+    if let Some(found) = found {
+        config.requirepass = found.password;
+        config.requirepass_file = found.file;
+    }
+}
+
+/// Warns of a file with a password that every user of the machine can read.
+#[must_use]
+pub fn exposure(file: &Path) -> Option<String> {
+    let mode = fs::metadata(file).ok()?.mode() & 0o777;
+    (mode & 0o004 != 0).then(|| {
+        let file = file.display();
+        format!(
+            "{file} holds a password, and every user of this machine can read it (mode {mode:o}): \
+             `chmod o-r {file}`"
+        )
+    })
+}
+
+/// The environment variable that may hold the password.
+pub(super) const VARIABLE: &str = "RESPOOL_REQUIREPASS";
+
+/// The longest file of a password: one of any length is read whole before it is judged.
+const FILE_BYTES_MAX: u64 = 4096;

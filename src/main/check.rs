@@ -1,0 +1,41 @@
+//! `--check-config`: what would keep the program from starting, found without starting it.
+
+use std::error::Error;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use respool::{Config, Server};
+
+/// Checks the values of `config`, its addresses and its log file. Leaves nothing on the disk.
+pub(super) fn check(config: &Config) -> Result<(), Box<dyn Error>> {
+    Server::check(config)?;
+    if let Some(path) = &config.logfile {
+        check_log_file(path)
+            .map_err(|error| format!("cannot open the log file {}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Opens the log file as a start would. One that this makes is removed again.
+fn check_log_file(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        // To open a pipe could wait for a reader.
+        Ok(file) if file.file_type().is_fifo() => Ok(()),
+        Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // The file that a link points to is made in its place, and not beside the link.
+            let target = match fs::read_link(path) {
+                Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
+                Err(_) => path.to_owned(),
+            };
+            OpenOptions::new()
+                .append(true)
+                .create_new(true)
+                .open(&target)?;
+            fs::remove_file(&target)
+        }
+        Err(error) => Err(error),
+    }
+}

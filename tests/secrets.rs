@@ -1,0 +1,490 @@
+//! The password: where the program has it from, and that neither a mistake, the log, a reply nor
+//! CONFIG REWRITE shows it.
+
+mod common;
+mod process;
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::{PATIENCE, Peer, eventually};
+use process::{Ended, Process, Respool};
+
+/// A password, and all longer ones that a test makes of it.
+const SECRET: &str = "hunter2";
+
+#[test]
+fn mistake_in_the_file_shows_no_password_anywhere() {
+    let folder = Folder::new("mistakes");
+    let file = folder.file("my.toml", "");
+    let server = Respool::run(respool(&[]).arg(&file), PATIENCE);
+    let mut peer = server.connect();
+    for text in [
+        "requirepas = \"hunter2\"",
+        "requirepass = \"hunter2",
+        "requirepass = hunter2\"",
+        "requirepass = hunter2",
+        "requirepass \"hunter2\"",
+        "requirepass hunter2",
+        "requirepass: \"hunter2\"",
+        "requirepass = [\"hunter2\"]",
+        "requirepass = \"hunter2\" x",
+        "requirepass = \"a\"\nrequirepass = \"hunter2\"",
+        "port = 1 requirepass = \"hunter2\"",
+        "password = \"hunter2\"",
+        "hunter2 = \"requirepass\"",
+        "requirepasshunter2 = 1",
+        "bind = [\nrequirepass = \"hunter2\"",
+        "loglevel = \"notice\nrequirepass = \"hunter2\"",
+        "port = 70000 # was hunter2",
+    ] {
+        folder.file("my.toml", text);
+        let ended = run(respool(&[]).arg(&file));
+        ended.assert_mistake(&format!("respool: {}:", file.display()));
+        peer.send("CONFIG REWRITE\r\n");
+        let reply = peer.line();
+        assert!(reply.starts_with("-ERR Rewriting config file: "), "{reply}");
+        assert!(!reply.contains(SECRET), "{text}: {reply}");
+    }
+    let before = server.log().matches("SIGHUP: nothing changed").count();
+    server.signal("HUP");
+    eventually("the reload was refused", || {
+        server.log().matches("SIGHUP: nothing changed").count() > before
+    });
+    assert!(!server.log().contains(SECRET), "{}", server.log());
+}
+
+#[test]
+fn number_as_password_is_not_shown() {
+    let folder = Folder::new("numbers");
+    for number in ["7070707", "7.070707", "70707070707070707070"] {
+        let file = folder.file("my.toml", &format!("requirepass = {number}\n"));
+        let ended = run(respool(&[]).arg(file));
+        let right = ":1:15: `requirepass`: expected text in quotes, as in `requirepass = \"...\"`";
+        assert!(ended.stderr.contains(right), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("70707"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn mistake_in_the_flags_shows_no_password() {
+    let long = SECRET.repeat(100);
+    for args in [
+        &["--requirepass", &long][..],
+        &[&format!("--requirepass={long}")],
+        &["--requirepas", SECRET],
+        &["--requirepas=hunter2"],
+        &["--requirepass", "--hunter2"],
+        &["--requirepass", "--hunter2", "--port", "7"],
+        &["--requirepass", "my", SECRET],
+        &["--requirepass", "my", "own", SECRET],
+        &["--requirepass=my", SECRET],
+        &["-requirepass", SECRET],
+        &["-requirepass=hunter2"],
+        &["--hunter2"],
+        &["requirepass", SECRET],
+        &["requirepass=hunter2"],
+        &["requirepas:hunter2"],
+        &["--requirepasshunter2"],
+        &["--requirepass-filehunter2"],
+        &["-a", SECRET],
+        &["--pass", SECRET],
+        &["--port", "7", SECRET, SECRET],
+    ] {
+        run(&mut respool(args)).assert_mistake("");
+    }
+}
+
+#[test]
+fn password_file_is_read_at_the_start_and_on_sighup() {
+    let folder = Folder::new("file");
+    for (text, password) in [
+        ("hunter2", SECRET),
+        ("hunter2\n", SECRET),
+        ("hunter2\r\n", SECRET),
+        (" hunter2 \n", "\" hunter2 \""),
+        ("hunter2\n\n", "\"hunter2\\n\""),
+    ] {
+        let secret = folder.file("secret", text);
+        let file = folder.file(
+            "my.toml",
+            &format!("requirepass-file = \"{}\"\n", secret.display()),
+        );
+        for mut command in [
+            respool_with(&[&file]),
+            respool_with(&[Path::new("--requirepass-file"), &secret]),
+        ] {
+            let server = Respool::run(&mut command, PATIENCE);
+            assert_password(&server, password);
+            let mut peer = server.connect();
+            peer.send(format!(
+                "AUTH {password}\r\nCONFIG GET requirepass-file\r\n"
+            ));
+            peer.expect("+OK\r\n*2\r\n$16\r\nrequirepass-file\r\n");
+            peer.line();
+            assert_eq!(peer.line(), secret.display().to_string());
+
+            folder.file("secret", "another\n");
+            server.signal("HUP");
+            eventually("the new password", || ask(&server, "AUTH another") == "+OK");
+            eventually("the change in the log", || {
+                let change = "`requirepass` changes from (redacted) to (redacted)";
+                server.log().contains(change)
+            });
+            assert!(!server.log().contains("hunter2"), "{}", server.log());
+            folder.file("secret", text);
+        }
+    }
+}
+
+#[test]
+fn sources_of_the_password_have_an_order() {
+    let folder = Folder::new("order");
+    folder.file("credentials/requirepass", "of-systemd\n");
+    let secret = folder.file("secret", "of-a-flag-file\n");
+    let file = folder.file("my.toml", "requirepass = \"of-the-file\"\n");
+    let in_file = folder.file(
+        "other.toml",
+        "requirepass-file = \"credentials/requirepass\"\n",
+    );
+    let flag_file = ["--requirepass-file", secret.to_str().unwrap()];
+    let flag = ["--requirepass", "of-a-flag"];
+    for (flags, variable, has_credential, file, password) in [
+        (&flag[..], true, true, &file, "of-a-flag"),
+        (&flag_file, true, true, &file, "of-a-flag-file"),
+        (&[], true, true, &file, "of-the-environment"),
+        (&[], false, true, &file, "of-systemd"),
+        (&[], false, false, &file, "of-the-file"),
+        (&[], false, false, &in_file, "of-systemd"),
+        (&[], true, false, &in_file, "of-the-environment"),
+        (&["--requirepass", ""], true, true, &file, ""),
+    ] {
+        let mut command = respool(&[]);
+        command.arg(file).args(flags).current_dir(&folder.0);
+        if variable {
+            command.env("RESPOOL_REQUIREPASS", "of-the-environment");
+        }
+        if has_credential {
+            command.env("CREDENTIALS_DIRECTORY", folder.0.join("credentials"));
+        }
+        let server = Respool::run(&mut command, PATIENCE);
+        if password.is_empty() {
+            server.connect().ping();
+        } else {
+            assert_password(&server, password);
+        }
+    }
+    // A folder of credentials without this one says nothing.
+    let mut command = respool(&[]);
+    let server = command.env("CREDENTIALS_DIRECTORY", &folder.0);
+    Respool::run(server, PATIENCE).connect().ping();
+}
+
+#[test]
+fn source_without_a_usable_password_is_a_mistake() {
+    let folder = Folder::new("unusable");
+    let empty = folder.file("empty", "\n");
+    let long = folder.file("long", &"x".repeat(513));
+    let huge = folder.file("huge", &"x".repeat(100_000));
+    let fifo = folder.0.join("fifo");
+    make_fifo(&fifo);
+    let missing = folder.0.join("missing");
+    for (path, problem) in [
+        (&empty, "it is empty, expected a password of 1 to 512 bytes"),
+        (&long, "the password has 513 bytes, expected at most 512"),
+        (&huge, "cannot read it: longer than 4096 bytes"),
+        (&fifo, "cannot read it: not a regular file"),
+        (&missing, "cannot read it: No such file"),
+        (&folder.0, "cannot read it: Is a directory"),
+    ] {
+        let args = [Path::new("--requirepass-file"), path];
+        let origin = format!("respool: `requirepass-file`: {}: ", path.display());
+        run(&mut respool_with(&args)).assert_mistake(&format!("{origin}{problem}"));
+    }
+    for value in ["", &"x".repeat(513)] {
+        let mut command = respool(&[]);
+        run(command.env("RESPOOL_REQUIREPASS", value))
+            .assert_mistake("respool: RESPOOL_REQUIREPASS: ");
+    }
+    let both = "`requirepass` and `requirepass-file` contradict each other: keep one";
+    let path = long.to_str().unwrap();
+    let flags = ["--requirepass", SECRET, "--requirepass-file", path];
+    run(&mut respool(&flags)).assert_mistake(&format!("respool: the command line: {both}"));
+    let file = folder.file(
+        "my.toml",
+        "requirepass = \"hunter2\"\nrequirepass-file = \"x\"\n",
+    );
+    let mistake = format!("respool: {}: {both}", file.display());
+    run(&mut respool_with(&[&file])).assert_mistake(&mistake);
+}
+
+#[test]
+fn rewrite_never_writes_a_password_from_elsewhere() {
+    let folder = Folder::new("rewrite");
+    let secret = folder.file("secret", "hunter2\n");
+    folder.file("credentials/requirepass", SECRET);
+    let credentials = folder.0.join("credentials");
+    let says_file = format!("requirepass-file = \"{}\"\n", secret.display());
+    let flag_file = ["--requirepass-file", secret.to_str().unwrap()];
+    type Set<'a> = &'a dyn Fn(&mut Command);
+    let sources: [(&str, Set<'_>); 6] = [
+        ("", &|command| {
+            command.args(["--requirepass", SECRET]);
+        }),
+        ("", &|command| {
+            command.args(flag_file);
+        }),
+        ("", &|command| {
+            command.env("RESPOOL_REQUIREPASS", SECRET);
+        }),
+        ("", &|command| {
+            command.env("CREDENTIALS_DIRECTORY", &credentials);
+        }),
+        (&says_file, &|_| {}),
+        ("requirepass = \"old\"\n", &|command| {
+            command.args(flag_file);
+        }),
+    ];
+    for (text, set) in sources {
+        let file = folder.file("my.toml", text);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let mut command = respool_with(&[&file]);
+        set(&mut command);
+        let server = Respool::run(&mut command, PATIENCE);
+        let mut peer = server.connect();
+        peer.ask(
+            "AUTH hunter2\r\nCONFIG SET timeout 77\r\n",
+            "+OK\r\n+OK\r\n",
+        );
+        peer.ask("CONFIG REWRITE\r\n", "+OK\r\n");
+        let now = fs::read_to_string(&file).unwrap();
+        assert!(now.contains("timeout = 77\n"), "{now}");
+        assert!(now.starts_with(text) && !now.contains(SECRET), "{now}");
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+        // Not after a reload either.
+        server.signal("HUP");
+        eventually("the reload", || server.log().contains("is in force"));
+        peer.ask(
+            "CONFIG SET timeout 78\r\nCONFIG REWRITE\r\n",
+            "+OK\r\n+OK\r\n",
+        );
+        let now = fs::read_to_string(&file).unwrap();
+        assert!(now.contains("timeout = 78\n"), "{now}");
+        assert!(!now.contains(SECRET), "{now}");
+        assert_password(&server, SECRET);
+        let log = server.log();
+        assert!(!log.contains(SECRET), "{log}");
+        assert!(log.contains("the password was not written"), "{log}");
+    }
+}
+
+#[test]
+fn password_that_is_set_takes_the_place_of_the_file() {
+    let folder = Folder::new("set");
+    let secret = folder.file("secret", "hunter2\n");
+    let says_file = format!("requirepass-file = \"{}\"\n", secret.display());
+    let file = folder.file("my.toml", &says_file);
+    let server = Respool::run(&mut respool_with(&[&file]), PATIENCE);
+    let mut peer = server.connect();
+    peer.ask("AUTH hunter2\r\n", "+OK\r\n");
+    let immutable = "-ERR CONFIG SET failed (possibly related to argument 'requirepass-file') - \
+                     can't set immutable config\r\n";
+    peer.ask("CONFIG SET requirepass-file /etc/passwd\r\n", immutable);
+    peer.ask("CONFIG SET requirepass other\r\n", "+OK\r\n");
+    peer.ask(
+        "CONFIG GET requirepass-file\r\n",
+        "*2\r\n$16\r\nrequirepass-file\r\n$0\r\n\r\n",
+    );
+    peer.ask("CONFIG REWRITE\r\n", "+OK\r\n");
+    drop(server);
+    let again = Respool::run(&mut respool_with(&[&file]), PATIENCE);
+    assert_password(&again, "other");
+}
+
+#[test]
+fn sighup_without_a_file_keeps_a_password_that_was_set() {
+    let folder = Folder::new("no-file");
+    let secret = folder.file("secret", "hunter2\n");
+    let flags = ["--requirepass-file", secret.to_str().unwrap()];
+    let server = Respool::run(&mut respool(&flags), PATIENCE);
+    let mut peer = server.connect();
+    peer.ask(
+        "AUTH hunter2\r\nCONFIG SET timeout 77\r\n",
+        "+OK\r\n+OK\r\n",
+    );
+    folder.file("secret", "another\n");
+    server.signal("HUP");
+    eventually("the new password", || ask(&server, "AUTH another") == "+OK");
+    peer.ask(
+        "CONFIG GET timeout\r\n",
+        "*2\r\n$7\r\ntimeout\r\n$2\r\n77\r\n",
+    );
+    peer.ask("CONFIG SET requirepass third\r\n", "+OK\r\n");
+    let reloads = || server.log().matches("no FILE was given").count();
+    let before = reloads();
+    server.signal("HUP");
+    eventually("the second reload", || reloads() > before);
+    assert_password(&server, "third");
+}
+
+#[test]
+fn password_that_others_can_read_is_warned_of() {
+    let folder = Folder::new("exposed");
+    let secret = folder.file("secret", "hunter2\n");
+    let file = folder.file("my.toml", "requirepass = \"hunter2\"\n");
+    let says_file = folder.file(
+        "other.toml",
+        &format!("requirepass-file = \"{}\"\n", secret.display()),
+    );
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let warning = |path: &Path| {
+        format!(
+            "{} holds a password, and every user of this machine can read it (mode 644)",
+            path.display()
+        )
+    };
+    // The file that is read, and the one that holds the password.
+    for (read, holder) in [(&file, &file), (&says_file, &secret)] {
+        mode(holder, 0o640);
+        let server = Respool::run(&mut respool_with(&[read]), PATIENCE);
+        assert!(!server.log().contains("holds a password"));
+        mode(holder, 0o644);
+        server.signal("HUP");
+        eventually("the warning", || server.log().contains(&warning(holder)));
+        drop(server);
+        let server = Respool::run(&mut respool_with(&[read]), PATIENCE);
+        assert!(server.log().contains(&warning(holder)), "{}", server.log());
+        let before = server.log().matches("holds a password").count();
+        let mut peer = server.connect();
+        peer.ask("AUTH hunter2\r\nCONFIG REWRITE\r\n", "+OK\r\n+OK\r\n");
+        if read == holder {
+            eventually("one more", || {
+                server.log().matches("holds a password").count() > before
+            });
+        }
+    }
+    // A file without a password is nobody's business.
+    let harmless = folder.file("harmless.toml", "timeout = 1\n");
+    mode(&harmless, 0o644);
+    let server = Respool::run(&mut respool_with(&[&harmless]), PATIENCE);
+    assert!(!server.log().contains("holds a password"));
+}
+
+#[test]
+fn password_in_the_arguments_is_warned_of() {
+    let warning = "`ps` shows the value of `--requirepass` to every user of this machine: use \
+                   `--requirepass-file` instead";
+    let server = Respool::run(&mut respool(&["--requirepass", SECRET]), PATIENCE);
+    assert!(server.log().contains(warning), "{}", server.log());
+    assert!(!server.log().contains(SECRET), "{}", server.log());
+    drop(server);
+    let server = Respool::run(&mut respool(&["--requirepass", ""]), PATIENCE);
+    assert!(!server.log().contains("`ps`"), "{}", server.log());
+}
+
+#[test]
+fn file_that_is_no_regular_file_is_refused_at_once() {
+    let folder = Folder::new("kinds");
+    let fifo = folder.0.join("fifo");
+    make_fifo(&fifo);
+    for path in [&fifo, Path::new("/dev/null"), Path::new("/dev/zero")] {
+        run(&mut respool_with(&[path])).assert_mistake(&format!(
+            "respool: cannot read {}: not a regular file",
+            path.display()
+        ));
+    }
+}
+
+/// The program with these arguments, and no source of a password in its environment.
+fn respool(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    command
+        .args(args)
+        .env_remove("RESPOOL_REQUIREPASS")
+        .env_remove("CREDENTIALS_DIRECTORY");
+    command
+}
+
+fn respool_with(args: &[&Path]) -> Command {
+    let mut command = respool(&[]);
+    command.args(args);
+    command
+}
+
+/// Runs a program that is to end by itself.
+#[track_caller]
+fn run(command: &mut Command) -> Ended {
+    Process::start(command).ended(PATIENCE)
+}
+
+trait Mistake {
+    fn assert_mistake(&self, beginning: &str);
+}
+
+impl Mistake for Ended {
+    /// The exit code is 1, standard error begins so, and neither output has the password.
+    #[track_caller]
+    fn assert_mistake(&self, beginning: &str) {
+        assert_eq!(
+            (self.status.code(), self.stdout.as_str()),
+            (Some(1), ""),
+            "{}",
+            self.stderr
+        );
+        assert!(self.stderr.starts_with(beginning), "{}", self.stderr);
+        assert!(!self.stderr.contains(SECRET), "{}", self.stderr);
+    }
+}
+
+/// The reply to one request of a new client.
+fn ask(server: &Respool, request: &str) -> String {
+    let mut peer: Peer = server.connect();
+    peer.send(format!("{request}\r\n"));
+    peer.line()
+}
+
+#[track_caller]
+fn assert_password(server: &Respool, password: &str) {
+    assert_eq!(ask(server, "PING"), "-NOAUTH Authentication required.");
+    assert_eq!(ask(server, &format!("AUTH {password}")), "+OK");
+}
+
+fn make_fifo(path: &Path) {
+    let made = Command::new("mkfifo")
+        .arg(path)
+        .stdin(Stdio::null())
+        .status();
+    assert!(made.expect("there is mkfifo").success());
+}
+
+/// A folder of one test, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let name = format!("secrets-{}-{name}", std::process::id());
+        let folder = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        fs::create_dir_all(&folder.0).unwrap();
+        folder
+    }
+
+    /// Writes a file in it, for its owner alone.
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
