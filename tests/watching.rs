@@ -102,6 +102,25 @@ fn a_monitor_sees_no_password() {
             "HELLO 2 SETNAME me auth default hush",
             r#""HELLO" "2" "SETNAME" "me" "auth" "(redacted)" "(redacted)""#,
         ),
+        // A word too many, too few or misspelled: rather too little is shown than a password.
+        (
+            "HELLO 3 AUHT default hush",
+            r#""HELLO" "3" "(redacted)" "(redacted)" "(redacted)""#,
+        ),
+        (
+            "HELLO AUTH default hush",
+            r#""HELLO" "AUTH" "(redacted)" "(redacted)""#,
+        ),
+        ("HELLO hush", r#""HELLO" "(redacted)""#),
+        ("HELLO 3 AUTH hush", r#""HELLO" "3" "AUTH" "(redacted)""#),
+        (
+            "HELLO 3 SETNAME AUTH default hush",
+            r#""HELLO" "3" "SETNAME" "AUTH" "(redacted)" "(redacted)""#,
+        ),
+        (
+            "HELLO 3 AUTH a b hush SETNAME me",
+            r#""HELLO" "3" "AUTH" "(redacted)" "(redacted)" "(redacted)" "(redacted)" "(redacted)""#,
+        ),
     ] {
         other.answers(request);
         let line = monitored(&mut monitor);
@@ -403,6 +422,11 @@ fn the_slow_log_shows_no_password() {
         "HELLO 2 AUTH default hush",
         "CONFIG SET requirepass hush",
         "config set maxclients 9 RequirePass hush timeout 0",
+        "CONFIG SET requirepas hush",
+        "CONFIG SET timeout requirepass hush 1",
+        "CONFIG SET requirepass my hush",
+        "CONFIG SET hush requirepass",
+        "HELLO 2 AUHT default hush",
         "CONFIG SET requirepass \"\"",
     ] {
         peer.answers(request);

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Commands;
 use super::docs::{self, Docs};
+use super::{Commands, config};
 use crate::facts::pause;
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
@@ -187,30 +187,16 @@ impl Command {
             .any(|category| category.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// The words of a request, without what only the client and the server are to know.
+    /// Returns the words of a request as MONITOR and SLOWLOG may show them. Only words that cannot be
+    /// secret are shown where a password may stand, so that a misspelled or misplaced word hides too
+    /// much rather than too little.
     pub(crate) fn words_to_show<'a>(&self, request: &Request<'a>) -> Vec<&'a [u8]> {
         let mut words = vec![request.name()];
         words.extend(request.arguments());
-        let mut hide = |from: usize, count: usize| {
-            words
-                .iter_mut()
-                .skip(from)
-                .take(count)
-                .for_each(|word| *word = b"(redacted)");
-        };
-        let says = |index: usize, word: &[u8]| {
-            request
-                .argument(index)
-                .is_some_and(|said| said.eq_ignore_ascii_case(word))
-        };
         match &*self.full_name {
-            "auth" => hide(1, usize::MAX),
-            "hello" => (1..request.word_count())
-                .filter(|&index| says(index - 1, b"AUTH"))
-                .for_each(|index| hide(index + 1, 2)),
-            "config|set" => (2..request.word_count())
-                .filter(|&index| says(index - 1, b"requirepass"))
-                .for_each(|index| hide(index + 1, 1)),
+            "auth" => hide(&mut words[1..]),
+            "hello" => hide_in_hello(&mut words[1..]),
+            "config|set" => hide_in_config_set(&mut words[2..]),
             _ => {}
         }
         words
@@ -253,6 +239,41 @@ impl fmt::Debug for Command {
             .field("arity", &self.arity)
             .field("is_short", &self.is_short)
             .finish_non_exhaustive()
+    }
+}
+
+fn hide(words: &mut [&[u8]]) {
+    words.fill(b"(redacted)");
+}
+
+/// Hides what is neither a version nor a client's name: `[protocol [AUTH user password] [SETNAME
+/// name]]`.
+fn hide_in_hello(words: &mut [&[u8]]) {
+    let has_version = words
+        .first()
+        .is_some_and(|word| matches!(word, [b'0'..=b'9']));
+    let mut index = usize::from(has_version);
+    while index < words.len() {
+        if words[index].eq_ignore_ascii_case(b"SETNAME") {
+            index += 2;
+        } else if words[index].eq_ignore_ascii_case(b"AUTH") {
+            let end = words.len().min(index + 3);
+            hide(&mut words[index + 1..end]);
+            index = end;
+        } else {
+            return hide(&mut words[index..]);
+        }
+    }
+}
+
+/// Hides the values of directives that are secret or unknown, and unknown names: with a word too
+/// many or too few before it, a password stands where a name should.
+fn hide_in_config_set(words: &mut [&[u8]]) {
+    for pair in words.chunks_mut(2) {
+        if !config::is_public(pair[0]) {
+            let is_secret = config::is_secret(pair[0]);
+            hide(&mut pair[usize::from(is_secret)..]);
+        }
     }
 }
 
