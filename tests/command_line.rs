@@ -58,6 +58,82 @@ fn check_config_without_a_file_judges_the_flags() {
 }
 
 #[test]
+fn check_config_finds_a_log_file_that_cannot_be_written() {
+    let folder = Scratch::file("");
+    folder.remove();
+    fs::create_dir(folder.path()).unwrap();
+    let inside = format!("{}/a.log", folder.path());
+    let check = |logfile: &str| Finished::of(&["--check-config", "--logfile", logfile]);
+    check(&inside).assert_success();
+    assert!(!Path::new(&inside).exists(), "nothing is left behind");
+    check(folder.path()).assert_mistake(&["cannot open the log file", "Is a directory"]);
+    check("/no-such-folder/a.log")
+        .assert_mistake(&["cannot open the log file /no-such-folder/a.log: No such file"]);
+    check("/proc/a.log").assert_mistake(&["cannot open the log file /proc/a.log: "]);
+    let link = format!("{}/link", folder.path());
+    symlink("a.log", &link).unwrap();
+    check(&link).assert_success();
+    assert!(!Path::new(&inside).exists(), "nor behind a link");
+    fs::write(&inside, "old\n").unwrap();
+    check(&inside).assert_success();
+    assert_eq!(fs::read_to_string(&inside).unwrap(), "old\n");
+    fs::remove_dir_all(folder.path()).unwrap();
+}
+
+#[test]
+fn check_config_finds_an_address_that_the_machine_lacks() {
+    // For documentation only, by RFC 5737 and RFC 3849.
+    for address in ["192.0.2.1", "2001:db8::1"] {
+        let run = respool(&["--check-config", "--bind", address])
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(run.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("cannot listen on "), "{stderr}");
+        let optional = format!("-{address}");
+        let run = respool(&["--check-config", "--bind", "127.0.0.1", &optional]);
+        assert!({ run }.output().unwrap().status.success());
+        let run = respool(&["--check-config", "--bind", &optional])
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(run.stderr).unwrap();
+        assert!(
+            stderr.contains("none of the addresses in `bind`"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn check_config_beside_a_running_server_finds_its_port_fine() {
+    let server = Server::start(&[]);
+    let port = server.port().to_string();
+    let check = ["--check-config", "--bind", "127.0.0.1", "--port", &port];
+    assert!(respool(&check).output().unwrap().status.success());
+}
+
+#[test]
+fn failed_start_is_in_the_log_file_too() {
+    let log = Scratch::file("");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let args = [
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        &port,
+        "--logfile",
+        log.path(),
+    ];
+    let run = respool(&args).output().unwrap();
+    assert_eq!(run.status.code(), Some(1));
+    let problem = format!("cannot listen on 127.0.0.1:{port}: ");
+    assert!(String::from_utf8_lossy(&run.stderr).contains(&problem));
+    let line = format!("cannot start: {problem}");
+    assert!(log.read().contains(&line), "{}", log.read());
+}
+
+#[test]
 fn a_mistake_in_the_file_is_shown_with_its_place_and_what_is_right() {
     let file = Scratch::file("# mine\nport = 70000\n");
     let place = format!("respool: {}:2:8: `port = 70000`: ", file.path());
@@ -280,6 +356,16 @@ fn sigterm_and_sigint_drain_and_end_with_success() {
 }
 
 #[test]
+fn shutdown_says_which_client_asked_for_it() {
+    let mut server = Server::start(&[]);
+    let mut peer = Peer::connect((Ipv4Addr::LOCALHOST, server.port()).into());
+    let addr = peer.socket.local_addr().unwrap();
+    peer.send("SHUTDOWN\r\n");
+    assert_eq!(server.exit().code(), Some(0));
+    server.wait_for(&format!("SHUTDOWN by client 1 ({addr}): draining\n"));
+}
+
+#[test]
 fn a_client_that_does_not_read_is_cut_when_the_drain_runs_out_of_time() {
     let mut server = Server::start(&[
         "--workers",
@@ -342,6 +428,48 @@ fn sighup_applies_the_changed_file() {
         "",
         "start, drain and stop are below `warning`"
     );
+}
+
+#[test]
+fn sighup_logs_each_key_that_changes_and_no_password() {
+    let file = Scratch::file("requirepass = 'a \"b\"'\n");
+    let server = Server::start(&[file.path()]);
+    let set = "SET timeout 5 latency-tracking no requirepass other";
+    assert_eq!(config(&server, set), "+OK");
+    server.signal("HUP");
+    server.wait_for("is in force\n");
+    for change in [
+        "`timeout` changes from 5 to 0\n",
+        "`latency-tracking` changes from no to yes\n",
+        "`requirepass` changes from (redacted) to (redacted)\n",
+    ] {
+        assert!(server.log().contains(change), "{}", server.log());
+    }
+    assert_eq!(server.log().matches(" changes from ").count(), 3);
+
+    file.write("bind = \"127.0.0.1\"\nlogfile = \"\"\nslowlog-max-len = 7\n");
+    server.signal("HUP");
+    server.wait_for("`slowlog-max-len` changes from 128 to 7\n");
+    server.wait_for("`requirepass` changes from (redacted) to \"\"\n");
+}
+
+#[test]
+fn sighup_names_the_keys_that_a_flag_overrides() {
+    let file = Scratch::file("timeout = 5\nmaxclients = 50\nworkers = 1\n");
+    let flags = ["--timeout", "6", "--workers", "1", "--requirepass", "x"];
+    let server = Server::start(&[&[file.path()], &flags[..]].concat());
+    file.write("timeout = 7\nmaxclients = 50\nport = 7777\nworkers = 1\nrequirepass = \"y\"\n");
+    server.signal("HUP");
+    server.wait_for("is in force\n");
+    let path = file.path();
+    for line in [
+        format!("`timeout`: {path} says 7, but the flag --timeout 6 wins\n"),
+        format!("`port`: {path} says 7777, but the flag --port 0 wins\n"),
+        format!("`requirepass`: {path} says one, but the command line wins\n"),
+    ] {
+        assert!(server.log().contains(&line), "{}", server.log());
+    }
+    assert_eq!(server.log().matches(" wins\n").count(), 3);
 }
 
 #[test]

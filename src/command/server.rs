@@ -59,6 +59,11 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
         return reply.error("ERR No shutdown in progress.");
     }
     if let Some(control) = session.facts().control() {
+        log::info!(
+            "SHUTDOWN by client {} ({}): draining",
+            session.id(),
+            session.peer_addr()
+        );
         control.drain();
     }
     session.close_silently(Ending::Drain);
