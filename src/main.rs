@@ -12,6 +12,8 @@ mod edit;
 mod greeting;
 #[path = "main/host.rs"]
 mod host;
+#[path = "main/levels.rs"]
+mod levels;
 #[path = "main/logging.rs"]
 mod logging;
 #[path = "main/rewrite.rs"]

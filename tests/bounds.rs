@@ -1023,17 +1023,17 @@ fn a_worker_that_is_busy_for_over_a_second_is_named_once_with_its_client_and_com
     let [line] = lines[..] else {
         panic!("not one line but {}: {log}", lines.len());
     };
-    assert!(line.contains(" [WARN] worker-"), "{line}");
+    assert!(line.contains(" [warning] worker-"), "{line}");
 }
 
 #[test]
 fn the_exit_code_and_the_last_line_say_whether_everybody_had_what_it_was_owed() {
     for (reads, code, words) in [
-        (true, 0, "[INFO] stopped: every reply was sent"),
+        (true, 0, "[notice] stopped: every reply was sent"),
         (
             false,
             3,
-            "[WARN] stopped: drain-timeout-ms ran out; clients cut: 1",
+            "[warning] stopped: drain-timeout-ms ran out; clients cut: 1",
         ),
     ] {
         let server = respool(&["--drain-timeout-ms", if reads { "30000" } else { "300" }]);

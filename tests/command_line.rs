@@ -491,7 +491,7 @@ fn sighup_with_a_mistake_in_the_file_changes_nothing_and_shows_it() {
         "{}:2:8: `port = 70000`: expected a whole number",
         file.path()
     );
-    server.wait_for(&format!("[ERROR] SIGHUP: nothing changed: {place}"));
+    server.wait_for(&format!("[warning] SIGHUP: nothing changed: {place}"));
 
     server.signal("TERM");
     assert_eq!(server.exit().code(), Some(0));
@@ -526,7 +526,7 @@ fn sighup_without_a_file_opens_the_log_again_as_logrotate_needs_it() {
     );
     assert!(!rotated.read().contains("SIGTERM"));
     assert!(
-        log.read().contains("[WARN] SIGHUP: no FILE was given"),
+        log.read().contains("[warning] SIGHUP: no FILE was given"),
         "{}",
         log.read()
     );
@@ -614,7 +614,7 @@ fn rewrite_in_a_folder_that_takes_no_file_leaves_the_old_one_and_says_why() {
     );
     assert!(reply.starts_with(&beginning), "{reply}");
     assert_eq!(file.read(), "timeout = 1\n");
-    let line = format!("[WARN] CONFIG REWRITE: {} stays as it is: ", file.path());
+    let line = format!("[warning] CONFIG REWRITE: {} stays as it is: ", file.path());
     server.wait_for(&line);
     assert_eq!(config(&server, "REWRITE"), "+OK");
     assert!(file.read().starts_with("timeout = 2\n"), "{}", file.read());
@@ -668,7 +668,7 @@ fn sighup_without_a_file_leaves_what_was_set() {
     let server = Server::start(&["--timeout", "3"]);
     assert_eq!(config(&server, "SET timeout 5 maxclients 50"), "+OK");
     server.signal("HUP");
-    server.wait_for("[WARN] SIGHUP: no FILE was given");
+    server.wait_for("[warning] SIGHUP: no FILE was given");
     assert_eq!(value(&server, "timeout"), "5");
     assert_eq!(value(&server, "maxclients"), "50");
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use log::LevelFilter;
 use parking_lot::Mutex;
-use simplelog::{ConfigBuilder, WriteLogger};
+use simplelog::WriteLogger;
 
 use respool::Config;
+
+use crate::levels;
 
 /// The log of the whole program. The logger owns one clone and writes to the target; whoever has
 /// another clone can switch it.
@@ -37,17 +39,14 @@ impl Log {
     /// Opens the log and makes it the target of the macros of `log`. To be called once.
     pub(super) fn start(config: &Config) -> Result<Self, Box<dyn Error>> {
         let log = Self(Arc::new(Mutex::new(open(config)?)));
-        let format = ConfigBuilder::new()
-            .set_time_format_rfc3339()
-            .set_thread_level(LevelFilter::Off)
-            .set_target_level(LevelFilter::Off)
-            .set_location_level(LevelFilter::Off)
-            // Without mio's own lines, which come per socket.
-            .add_filter_allow_str("respool")
-            .build();
         // A logger's own level is fixed, so it lets everything pass; `log::set_max_level` decides.
         // It writes a line in pieces; `LineWriter` joins them, so that no switch tears a line.
-        WriteLogger::init(LevelFilter::Trace, format, LineWriter::new(log.clone()))?;
+        let writer = LineWriter::new(log.clone());
+        levels::start(*WriteLogger::new(
+            LevelFilter::Trace,
+            levels::format(),
+            writer,
+        ))?;
         log::set_max_level(config.loglevel.into());
         Ok(log)
     }

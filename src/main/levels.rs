@@ -1,0 +1,79 @@
+//! The names of levels in the log: those of the setting `loglevel`, which simplelog does not know.
+
+use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
+use simplelog::{Config, ConfigBuilder};
+use time::macros::format_description;
+
+/// A logger that writes the level's name before the text of each line, and leaves the rest to
+/// another.
+struct Named<L>(L);
+
+/// Makes `inner`, which has a [`format`], the logger of the program.
+pub(super) fn start(inner: impl Log + 'static) -> Result<(), SetLoggerError> {
+    log::set_boxed_logger(Box::new(Named(inner)))
+}
+
+/// Returns how simplelog writes a line: the time in UTC by RFC 3339, always as wide, and the text.
+pub(super) fn format() -> Config {
+    let time =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    ConfigBuilder::new()
+        .set_time_format_custom(time)
+        .set_max_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        // Without mio's own lines, which come per socket.
+        .add_filter_allow_str("respool")
+        .build()
+}
+
+impl<L: Log> Log for Named<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let name = name(record.level());
+        let mut line = Record::builder();
+        line.metadata(record.metadata().clone());
+        // In one expression, because the text borrows its parts.
+        self.0.log(
+            &line
+                .args(format_args!("[{name}] {}", record.args()))
+                .build(),
+        );
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// The word of `loglevel` from which on lines of this level are logged.
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error | Level::Warn => "warning",
+        Level::Info => "notice",
+        Level::Debug => "verbose",
+        Level::Trace => "debug",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use respool::config::LogLevel;
+
+    use super::*;
+
+    #[test]
+    fn each_level_has_the_name_that_switches_it_on() {
+        for level in Level::iter() {
+            let setting: LogLevel = name(level).parse().unwrap();
+            assert!(LevelFilter::from(setting) >= level, "{level}");
+        }
+        let settings = ["warning", "notice", "verbose", "debug"];
+        let names: Vec<_> = Level::iter().skip(1).map(name).collect();
+        assert_eq!(names, settings);
+    }
+}
