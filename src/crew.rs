@@ -91,18 +91,20 @@ fn start(shared: &Arc<Shared>, number: usize) -> io::Result<()> {
     thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
-            let _leaving = Leaving(Arc::clone(&shared));
+            let _leaving = Leaving(Arc::clone(&shared), number);
+            log::trace!("worker-{number} started");
             Worker::new(shared, number).run();
         })?;
     Ok(())
 }
 
 /// Counts a worker out when its thread ends, however it does.
-struct Leaving(Arc<Shared>);
+struct Leaving(Arc<Shared>, usize);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let Self(shared) = self;
+        let Self(shared, number) = self;
+        log::trace!("worker-{number} ended");
         let dismissed = shared.crew.members.lock().dismissed;
         if dismissed {
             // It may have ended so late that nobody else would close the client it served last.

@@ -333,6 +333,48 @@ fn the_first_line_says_where_the_server_answers_and_what_to_type() {
 }
 
 #[test]
+fn each_line_has_a_time_of_one_width_and_a_level_by_name() {
+    let mut server = Server::start(&["--loglevel", "debug"]);
+    assert_eq!(config(&server, "SET timeout 5"), "+OK");
+    server.wait_for("closed after 0 s: the peer left");
+    server.signal("HUP");
+    server.wait_for("no FILE was given");
+    server.signal("TERM");
+    assert_eq!(server.exit().code(), Some(0));
+    let log = server.log();
+    for line in log.lines() {
+        let (time, rest) = line.split_once(" [").expect(line);
+        let shape = time.replace(|c: char| c.is_ascii_digit(), "0");
+        assert_eq!(shape, "0000-00-00T00:00:00.000000Z", "{line}");
+        let (level, _) = rest.split_once("] ").expect(line);
+        assert!(["warning", "notice", "verbose", "debug"].contains(&level));
+    }
+    for line in [
+        "[notice] respool ",
+        "[debug] worker-0 started\n",
+        "[verbose] client 1 came from 127.0.0.1:",
+        "[debug] CONFIG SET: `timeout` changes from 0 to 5\n",
+        "[verbose] client 1 (127.0.0.1:",
+        "[warning] SIGHUP: no FILE was given",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+}
+
+#[test]
+fn verbose_has_two_lines_for_each_client_and_nothing_of_debug() {
+    let mut server = Server::start(&["--loglevel", "verbose"]);
+    for _ in 0..3 {
+        assert_eq!(config(&server, "SET timeout 5"), "+OK");
+    }
+    server.signal("TERM");
+    assert_eq!(server.exit().code(), Some(0));
+    let log = server.log();
+    assert_eq!(log.matches(" [verbose] ").count(), 6, "{log}");
+    assert_eq!(log.matches(" [debug] ").count(), 0, "{log}");
+}
+
+#[test]
 fn the_last_flag_wins() {
     let server = Server::start(&["--workers", "2", "--workers=1"]);
     assert!(

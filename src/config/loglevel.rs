@@ -11,9 +11,10 @@ use super::value::{Kept, none_of};
 /// How much is logged, in Redis's words, from everything to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Everything there is. Even so, no line is written per request.
+    /// Everything there is: also each change by CONFIG SET, and each worker that starts or ends. Even
+    /// so, no line is written per request.
     Debug,
-    /// One line per client and more.
+    /// Also a line for each client that comes, and one for each that is closed.
     Verbose,
     /// What an operator wants to know: start, drain, stop.
     Notice,
