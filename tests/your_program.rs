@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::PATIENCE;
-use process::{Process, Respool};
+use process::{Ended, Process, Respool};
 
 #[test]
 fn it_runs_from_any_directory_and_ends_in_order() {
@@ -52,6 +52,71 @@ fn without_cargo_it_says_what_to_install() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn old_cargo_is_told_what_is_needed() {
+    for (version, is_too_old) in [
+        ("cargo 1.70.0 (ec8a8a0ca 2023-04-25)", true),
+        ("cargo 1.9.0", true),
+        ("cargo 0.99.0", true),
+        ("cargo 1.87.1-nightly (abc 2025-01-01)", true),
+        ("cargo 1.88.0 (873a06493 2025-05-10)", false),
+        ("cargo 1.100.0", false),
+        ("cargo 2.0.0-beta.1", false),
+        ("another program", false),
+        ("", false),
+    ] {
+        let ended = with_cargo(
+            "old-cargo",
+            &format!("[ \"$1\" = --version ] || exit 7; echo '{version}'"),
+        );
+        if is_too_old {
+            assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+            let number = version.strip_prefix("cargo ").unwrap();
+            let text = format!("needs cargo, Rust 1.88 or newer, and this is cargo {number};");
+            assert!(ended.stderr.contains(&text), "{}", ended.stderr);
+            assert!(ended.stderr.contains("rustup update"), "{}", ended.stderr);
+        } else {
+            // The build began, and nothing was said before.
+            assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(7), ""));
+        }
+    }
+}
+
+#[test]
+fn cargo_that_cannot_say_its_version_says_why() {
+    let ended = with_cargo("silent-cargo", "echo 'no toolchain' >&2; exit 7");
+    assert_eq!(
+        (ended.status.code(), ended.stderr.as_str()),
+        (Some(7), "no toolchain\n")
+    );
+}
+
+/// Runs the script with a cargo that does this.
+fn with_cargo(name: &str, script_of_cargo: &str) -> Ended {
+    let tools = folder(name);
+    for tool in ["dirname", "readlink", "sed"] {
+        let link = tools.join(tool);
+        remove(&link);
+        symlink(installed(tool), &link).expect("a link can be made");
+    }
+    // Run by the shell as a file, because a program may still be open for writing in the child of
+    // another thread, and then cannot be run.
+    let cargo = tools.join("cargo.sh");
+    fs::write(&cargo, script_of_cargo).expect("the target folder is writable");
+    let mut command = Command::new("/bin/sh");
+    let define = format!(
+        "cargo() {{ /bin/sh '{}' \"$@\"; }}; . \"$0\"",
+        cargo.display()
+    );
+    Process::start(
+        command
+            .args(["-c", &define])
+            .arg(script())
+            .env("PATH", tools),
+    )
+    .ended(PATIENCE)
 }
 
 /// Cargo speaks on standard error too, so only the exit code says that all was in order.
