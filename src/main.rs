@@ -62,7 +62,17 @@ fn show(text: &clap::Error) -> ExitCode {
 
 /// Everything from the configuration to the end of the drain.
 fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
-    let loaded = command_line.load()?;
+    let loaded = match command_line.load() {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            // The file cannot name the log file, but a flag can.
+            let flags = command_line.flags();
+            if !command_line.check_config && flags.logfile.is_some() && Log::start(&flags).is_ok() {
+                error!("cannot start: {error}");
+            }
+            return Err(error.into());
+        }
+    };
     if command_line.check_config {
         check::check(&loaded.config)?;
         let _ = writeln!(io::stdout(), "respool: {} is fine", source(&command_line));

@@ -129,7 +129,15 @@ fn failed_start_is_in_the_log_file_too() {
     assert_eq!(run.status.code(), Some(1));
     let problem = format!("cannot listen on 127.0.0.1:{port}: ");
     assert!(String::from_utf8_lossy(&run.stderr).contains(&problem));
-    let line = format!("cannot start: {problem}");
+    let line = format!("[warning] cannot start: {problem}");
+    assert!(log.read().contains(&line), "{}", log.read());
+
+    let file = Scratch::file("port = 70000\n");
+    let run = respool(&[file.path(), "--logfile", log.path()])
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(1));
+    let line = format!("[warning] cannot start: {}:1:8: ", file.path());
     assert!(log.read().contains(&line), "{}", log.read());
 }
 

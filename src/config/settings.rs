@@ -115,7 +115,6 @@ keys! {
         shown as "PATH", changes OnReload;
 
     /// What AUTH must say; as a flag, `ps` shows it to all ("")
-    #[expect(clippy::doc_markdown, reason = "a line of the help, where backticks are noise")]
     "requirepass" sets requirepass: Password,
         shown as "TEXT", changes Anytime;
 

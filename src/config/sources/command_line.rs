@@ -32,7 +32,7 @@ pub struct CommandLine {
     #[arg(long)]
     pub check_config: bool,
 
-    /// The FILE if none is named: your_program.sh has one
+    /// The FILE if none is named, for `your_program.sh`
     #[arg(long, hide = true, value_name = "FILE")]
     default_file: Option<PathBuf>,
 
@@ -129,6 +129,14 @@ impl CommandLine {
             password_is_elsewhere,
             overridden,
         })
+    }
+
+    /// The configuration that the flags alone say.
+    #[must_use]
+    pub fn flags(&self) -> Config {
+        let mut config = Config::default();
+        self.settings.clone().apply_to(&mut config);
+        config
     }
 
     /// A line for each way in which others may read the password.
