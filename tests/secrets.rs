@@ -203,6 +203,11 @@ fn source_without_a_usable_password_is_a_mistake() {
         let origin = format!("respool: `requirepass-file`: {}: ", path.display());
         run(&mut respool_with(&args)).assert_mistake(&format!("{origin}{problem}"));
     }
+    // The password given to the wrong key.
+    let problem = "respool: `requirepass-file`: cannot read it: No such file";
+    run(&mut respool(&["--requirepass-file", SECRET])).assert_mistake(problem);
+    let wrong = folder.file("wrong.toml", "requirepass-file = \"hunter2\"\n");
+    run(&mut respool_with(&[&wrong])).assert_mistake(problem);
     for value in ["", &"x".repeat(513)] {
         let mut command = respool(&[]);
         run(command.env("RESPOOL_REQUIREPASS", value))
@@ -366,6 +371,16 @@ fn password_that_others_can_read_is_warned_of() {
     mode(&harmless, 0o644);
     let server = Respool::run(&mut respool_with(&[&harmless]), PATIENCE);
     assert!(!server.log().contains("holds a password"));
+    // Until CONFIG REWRITE writes one into it.
+    let mut peer = server.connect();
+    peer.ask(
+        "CONFIG SET requirepass hunter2\r\nCONFIG REWRITE\r\n",
+        "+OK\r\n+OK\r\n",
+    );
+    eventually("the warning of the rewrite", || {
+        server.log().contains(&warning(&harmless))
+    });
+    assert_eq!(fs::metadata(&harmless).unwrap().mode() & 0o777, 0o644);
 }
 
 #[test]

@@ -86,10 +86,18 @@ fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, Confi
 
 /// Reads the password in `file`; one newline at its end does not belong to it.
 fn read(file: &Path) -> Result<String, ConfigError> {
-    let origin = format!("`requirepass-file`: {}", file.display());
+    // A word alone may be the password itself, given to the wrong key.
+    let is_path = file.components().count() > 1;
+    let origin = if is_path {
+        format!("`requirepass-file`: {}", file.display())
+    } else {
+        "`requirepass-file`".into()
+    };
     let bytes = read_regular(file, FILE_BYTES_MAX).map_err(|error| ConfigError::Password {
         origin: origin.clone(),
-        problem: format!("cannot read it: {error}"),
+        problem: format!(
+            "cannot read it: {error}, expected the path of a file and not the password itself"
+        ),
     })?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     check(&origin, line.strip_suffix(b"\r").unwrap_or(line))
