@@ -12,6 +12,7 @@ mod slot;
 mod tests;
 
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
@@ -49,8 +50,7 @@ impl Pool {
         // Where there is one processor, no client can send while a worker looks.
         let looks = if processors > 1 { LOOKS } else { 0 };
         Ok(Self {
-            // One place for each client, and one for a `Look`.
-            queue: Queue::new(clients_max + 1),
+            queue: Queue::new(clients_max),
             parking: Parking::new(clients_max, looks)?,
             workers: AtomicUsize::new(0),
             processors,
@@ -78,11 +78,13 @@ impl Pool {
         self.send(Work::Serve(client));
     }
 
-    /// Puts a client that has used up its turn at the tail of the queue, behind those that have
-    /// become ready meanwhile.
+    /// Queues a client that has used up its turn. It waits until no client is ready that has not, but
+    /// for one in [`TURNS_BETWEEN_GLANCES`] turns.
+    ///
+    /// Wakes nobody: the caller looks at the queue again, or hands over.
     pub(crate) fn resubmit(&self, client: Box<Client>) {
         self.glance();
-        self.submit(client);
+        self.queue.send_spent(client);
     }
 
     /// Lets a client rest until its socket is ready, unless it is already, or `may_rest` says no.
@@ -108,9 +110,11 @@ impl Pool {
     pub(crate) fn next(&self, stint: &mut Stint) -> Option<Box<Client>> {
         stint.turns += 1;
         stint.turns_of_queue += 1;
+        let mut spent_first = false;
         if stint.turns_of_queue == TURNS_BETWEEN_GLANCES {
             stint.turns_of_queue = 0;
             self.glance();
+            spent_first = true;
         }
         if stint.turns == TURNS_BEFORE_HELP {
             stint.turns = 0;
@@ -125,9 +129,11 @@ impl Pool {
                 self.call_surplus();
                 return None;
             }
-            let work = self
-                .queue
-                .try_take()
+            let spent = mem::take(&mut spent_first).then(|| self.queue.try_take_spent());
+            let work = spent
+                .flatten()
+                .or_else(|| self.queue.try_take())
+                .or_else(|| self.queue.try_take_spent())
                 .or_else(|| match self.parking.try_lead() {
                     Some(mut watch) => {
                         stint.turns_of_queue = 0;
@@ -152,12 +158,12 @@ impl Pool {
     /// quiet clients and takes from the queue, if anybody is free to.
     pub(crate) fn hand_over(&self) {
         fence(Ordering::SeqCst);
-        if self.parking.has_leader() {
-            if !self.queue.is_empty() {
-                self.rouse();
-            }
-        } else {
+        // A follower takes from the queue by itself, but not what is spent.
+        if !self.parking.has_leader() || self.queue.has_spent() {
             self.call_follower();
+        }
+        if self.queue.has_spent() || !self.queue.is_empty() {
+            self.rouse();
         }
     }
 
@@ -203,7 +209,11 @@ impl Pool {
         if let Some(mut watch) = self.parking.try_lead() {
             watch.woken.drain(..).for_each(&mut taken);
         }
-        while let Some(work) = self.queue.try_take() {
+        while let Some(work) = self
+            .queue
+            .try_take()
+            .or_else(|| self.queue.try_take_spent())
+        {
             match work {
                 Work::Serve(client) => taken(client),
                 Work::Look => _ = self.look_sent.swap(false, Ordering::AcqRel),
@@ -257,7 +267,7 @@ impl Pool {
         self.leader_waits.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // What was sent before the fence is seen here; who sends behind it sees `leader_waits`.
-        let timeout = if self.queue.is_empty() {
+        let timeout = if self.queue.is_empty() && !self.queue.has_spent() {
             None
         } else {
             Some(Duration::ZERO)

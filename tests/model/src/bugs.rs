@@ -56,8 +56,8 @@ pub const BUGS: &[Bug] = &[
         shown_by: "talks",
         file: "mod.rs",
         edits: &[(
-            "let timeout = if self.queue.is_empty() {",
-            "let timeout = if true {",
+            "let timeout = if self.queue.is_empty() && !self.queue.has_spent() {",
+            "let timeout = if !self.queue.has_spent() {",
         )],
     },
     Bug {
@@ -93,8 +93,44 @@ pub const BUGS: &[Bug] = &[
         shown_by: "handlers_of_new_clients_block",
         file: "mod.rs",
         edits: &[(
-            "if !self.queue.is_empty() {\n                self.rouse();",
-            "if false {",
+            "if self.queue.has_spent() || !self.queue.is_empty() {",
+            "if self.queue.has_spent() {",
+        )],
+    },
+    Bug {
+        name: "hand_over_forgets_spent_clients",
+        shown_by: "spent_client_does_not_wait_for_a_handler",
+        file: "mod.rs",
+        edits: &[(
+            "if self.queue.has_spent() || !self.queue.is_empty() {",
+            "if !self.queue.is_empty() {",
+        )],
+    },
+    Bug {
+        name: "hand_over_calls_no_follower_for_spent_clients",
+        shown_by: "spent_client_is_for_a_follower",
+        file: "mod.rs",
+        edits: &[(
+            "if !self.parking.has_leader() || self.queue.has_spent() {",
+            "if !self.parking.has_leader() {",
+        )],
+    },
+    Bug {
+        name: "lead_does_not_look_for_spent_clients",
+        shown_by: "spent_client_does_not_wait_for_a_handler",
+        file: "mod.rs",
+        edits: &[(
+            "let timeout = if self.queue.is_empty() && !self.queue.has_spent() {",
+            "let timeout = if self.queue.is_empty() {",
+        )],
+    },
+    Bug {
+        name: "spent_clients_are_left_at_the_end",
+        shown_by: "crew_leaves_no_spent_client",
+        file: "mod.rs",
+        edits: &[(
+            "            .try_take()\n            .or_else(|| self.queue.try_take_spent())\n        {",
+            "            .try_take()\n        {",
         )],
     },
     Bug {

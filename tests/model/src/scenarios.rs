@@ -36,6 +36,9 @@ scenarios![
     handlers_block,
     handlers_of_new_clients_block,
     nobody_starves_beside_a_flood,
+    spent_client_does_not_wait_for_a_handler,
+    spent_client_is_for_a_follower,
+    crew_leaves_no_spent_client,
     places_are_used_again,
     mail_comes,
     mail_comes_with_the_end,
@@ -135,6 +138,35 @@ fn nobody_starves_beside_a_flood(make: Make) {
     world.connect(talk(&[Ping, Open]));
     world.wait_until_closed(2);
     world.dismiss();
+}
+
+/// Its turn ends before the request that opens the gate.
+const SPENDS_A_TURN: &[Request] = &[Ping, Ping, Open];
+
+fn spent_client_does_not_wait_for_a_handler(make: Make) {
+    let world = World::new(make, 2, 2);
+    world.connect(shout(SPENDS_A_TURN));
+    world.connect(shout(&[Block]));
+    world.wait_until_closed(2);
+    world.dismiss();
+}
+
+fn spent_client_is_for_a_follower(make: Make) {
+    let world = World::new(make, 2, 3);
+    world.connect(shout(SPENDS_A_TURN));
+    world.connect(shout(&[Block]));
+    world.wait_until_closed(2);
+    world.dismiss();
+}
+
+fn crew_leaves_no_spent_client(make: Make) {
+    let world = World::new(make, 1, 1);
+    world.connect(|socket| {
+        socket.send(&[Ping; 4]);
+        socket.wait_until_closed();
+    });
+    world.dismiss();
+    world.wait_until_closed(1);
 }
 
 fn places_are_used_again(make: Make) {
