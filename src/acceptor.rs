@@ -1,10 +1,12 @@
 //! The acceptor: the one thread that accepts, and admits or refuses.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
@@ -14,6 +16,7 @@ use crate::client::Client;
 use crate::closed::{Closed, Refused};
 use crate::connection::Connection;
 use crate::facts::register::Entry;
+use crate::open_files::REFUSALS_MAX;
 use crate::resp::{Protocol, Reply};
 use crate::server::{Phase, Shared};
 use crate::session::Session;
@@ -75,9 +78,30 @@ pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     door: Door,
     tcp_keepalive_s: u32,
-    /// Given up to accept and refuse a connection when there is no other descriptor left.
-    spare: Option<File>,
+    /// A connection that is over a limit and is not refused yet: see [`Patience`].
+    put_off: Option<Arrival>,
+    patience: Patience,
+    /// Clients ever admitted.
+    admitted: usize,
+    refusals: Refusals,
     complaint: Complaint,
+}
+
+/// A connection that was accepted, and is neither admitted nor refused.
+#[derive(Debug)]
+struct Arrival {
+    socket: TcpStream,
+    peer_addr: SocketAddr,
+    local_addr: Arc<SocketAddr>,
+}
+
+/// What a pass over the listeners has left in their backlogs.
+#[derive(Debug, PartialEq, Eq)]
+enum Backlog {
+    Empty,
+    MayHaveMore,
+    /// Connections that would be refused wait: see [`Patience`].
+    PutOff,
 }
 
 impl Acceptor {
@@ -87,35 +111,48 @@ impl Acceptor {
             shared,
             door,
             tcp_keepalive_s,
-            spare: spare_descriptor(),
+            put_off: None,
+            patience: Patience::default(),
+            admitted: 0,
+            refusals: Refusals::new(),
             complaint: Complaint::default(),
         }
     }
 
-    /// Accepts until the server drains; then also those who had connected before it did.
-    pub(crate) fn run(mut self) {
+    /// Accepts until the server drains; then also the connections that were there before it did. Can
+    /// be called again after a panic.
+    pub(crate) fn run(&mut self) {
         let mut events = Events::with_capacity(self.door.listeners.len() + 1);
-        let mut pause = None;
+        // The first pass waits for no event: one that came before a panic does not come again.
+        let mut pause = Some(Duration::ZERO);
         while self.shared.phase() == Phase::Serving {
-            match self.door.poll.poll(&mut events, pause) {
+            let lingering = self.refusals.next_close_in();
+            let timeout = pause.into_iter().chain(lingering).min();
+            match self.door.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
                     log::error!("cannot wait for connections: {error}");
                 }
                 _ => {}
             }
             self.follow_settings();
+            self.refusals.close_expired(Instant::now());
             pause = match self.accept_all() {
-                Ok(false) => None,
-                Ok(true) => Some(Duration::ZERO),
+                Ok(Backlog::Empty) => None,
+                Ok(Backlog::MayHaveMore) => Some(Duration::ZERO),
+                Ok(Backlog::PutOff) => Some(PATIENCE_STEP),
                 Err(error) => {
                     self.complaint.make(&error);
                     Some(ACCEPT_PAUSE)
                 }
             };
         }
-        // Whoever cannot be accepted even now is reset when the listeners close. The bound is for
-        // those who go on to come.
-        let _ = (0..LAST_PASSES).find(|_| !matches!(self.accept_all(), Ok(true)));
+        // Connections that cannot be accepted even now are reset when the listeners close. The
+        // bounds are for peers that go on connecting.
+        let mut passes = 0..LAST_PASSES;
+        while self.shared.phase() == Phase::Draining
+            && passes.next().is_some()
+            && matches!(self.accept_all(), Ok(Backlog::MayHaveMore))
+        {}
     }
 
     /// What is set on a listener holds for every connection that it accepts from then on.
@@ -132,29 +169,41 @@ impl Acceptor {
         }
     }
 
-    /// Accepts who waits, up to [`ACCEPTS_PER_PASS`] from each listener. Gives whether somebody may
-    /// still wait. An error means that accepting makes no sense for a while: most often, that the
-    /// process or the machine is out of descriptors.
-    fn accept_all(&mut self) -> io::Result<bool> {
-        let mut more = false;
+    /// Accepts pending connections, up to [`ACCEPTS_PER_PASS`] from each listener. An error means
+    /// that accepting makes no sense for a while: most often, that the process or the machine is out
+    /// of descriptors.
+    fn accept_all(&mut self) -> io::Result<Backlog> {
+        if let Some(arrival) = self.put_off.take()
+            && !self.receive(arrival)
+        {
+            return Ok(Backlog::PutOff);
+        }
+        let mut outcome = Backlog::Empty;
         // Every listener and not only the ready ones: an event does not come twice, and behind a
         // pause it has come already.
         for index in 0..self.door.listeners.len() {
-            more |= self.accept_from(index)?;
+            match self.accept_from(index)? {
+                Backlog::Empty => {}
+                Backlog::MayHaveMore => outcome = Backlog::MayHaveMore,
+                Backlog::PutOff => return Ok(Backlog::PutOff),
+            }
         }
-        Ok(more)
+        Ok(outcome)
     }
 
-    fn accept_from(&mut self, index: usize) -> io::Result<bool> {
+    fn accept_from(&mut self, index: usize) -> io::Result<Backlog> {
         for _ in 0..ACCEPTS_PER_PASS {
-            let listener = &self.door.listeners[index];
-            match listener.socket.accept() {
-                Ok((socket, peer_addr)) => self.receive(listener, socket, peer_addr),
+            match self.accept_one(index) {
+                Ok(arrival) => {
+                    if !self.receive(arrival) {
+                        return Ok(Backlog::PutOff);
+                    }
+                }
                 Err(error) if open_files::is_out_of_descriptors(&error) => {
-                    return self.refuse_by_spare(index, error);
+                    return self.refuse_without_descriptors(index, error);
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Ok(false),
+                    ErrorKind::WouldBlock => return Ok(Backlog::Empty),
                     // This peer's misfortune: it was gone before we came.
                     ErrorKind::Interrupted
                     | ErrorKind::ConnectionAborted
@@ -163,78 +212,243 @@ impl Acceptor {
                 },
             }
         }
-        Ok(true)
+        Ok(Backlog::MayHaveMore)
     }
 
-    /// Out of descriptors: gives up the spare one for those who wait, one after the other, so that
-    /// they are told. Gives whether somebody may still wait; without a spare one, the error.
-    fn refuse_by_spare(&mut self, index: usize, error: io::Error) -> io::Result<bool> {
+    fn accept_one(&self, index: usize) -> io::Result<Arrival> {
+        let listener = &self.door.listeners[index];
+        let (socket, peer_addr) = listener.socket.accept()?;
+        Ok(Arrival {
+            local_addr: listener.local_addr_of(&socket),
+            socket,
+            peer_addr,
+        })
+    }
+
+    /// Out of descriptors: refuses pending connections one after the other, with the descriptors
+    /// that [`Refusals`] keeps. Returns the error if it has none.
+    fn refuse_without_descriptors(
+        &mut self,
+        index: usize,
+        error: io::Error,
+    ) -> io::Result<Backlog> {
+        if self.puts_refusals_off() {
+            return Ok(Backlog::PutOff);
+        }
         self.complaint.make(&error);
         for _ in 0..REFUSALS_PER_PASS {
-            if self.spare.take().is_none() {
-                self.spare = spare_descriptor();
+            if !self.refusals.free_one() {
+                self.refusals.refill();
                 return Err(error);
             }
-            let accepted = self.door.listeners[index].socket.accept();
-            let nobody_waits = accepted.is_err();
-            if let Ok((socket, peer_addr)) = accepted {
-                let why = Refused::NoDescriptor;
-                self.shared.facts.note_refusal(peer_addr, why);
-                refuse_in_passing(socket, why);
-            }
-            self.spare = spare_descriptor();
-            if nobody_waits {
-                return Ok(false);
+            match self.accept_one(index) {
+                Ok(arrival) => {
+                    let why = Refused::NoDescriptor;
+                    self.shared.facts.note_refusal(arrival.peer_addr, why);
+                    self.refusals.refuse(arrival.socket, why);
+                }
+                // Another thread was faster.
+                Err(error) if open_files::is_out_of_descriptors(&error) => {}
+                Err(_) => {
+                    self.refusals.refill();
+                    return Ok(Backlog::Empty);
+                }
             }
         }
-        Ok(true)
+        Ok(Backlog::MayHaveMore)
     }
 
-    /// Admits a connection or refuses it, and queues it in either case: a refusal too is told by a
-    /// worker, who sees to it that it arrives.
-    fn receive(&self, listener: &Listener, socket: TcpStream, peer_addr: SocketAddr) {
+    /// Admits a connection or refuses it. In either case a worker serves it: a lingering close sees
+    /// to it that the refusal arrives. Returns false if the connection is over a limit and is put
+    /// off.
+    fn receive(&mut self, arrival: Arrival) -> bool {
+        let admission = self.shared.admission(arrival.peer_addr);
+        let is_over_limit = matches!(
+            admission,
+            Err(Refused::TooMany | Refused::TooManyFromAddress)
+        );
+        if is_over_limit && self.puts_refusals_off() {
+            self.put_off = Some(arrival);
+            return false;
+        }
+        let Arrival {
+            socket,
+            peer_addr,
+            local_addr,
+        } = arrival;
         let Some(place) = self.shared.assign_place() else {
             self.shared.facts.note_refusal(peer_addr, Refused::TooMany);
-            return refuse_in_passing(socket, Refused::TooMany);
+            self.refusals.refuse(socket, Refused::TooMany);
+            return true;
         };
-        let admitted = self.shared.admit(peer_addr);
         let facts = Arc::clone(&self.shared.facts);
         let id = facts.connections.count() + 1;
         let entry = Arc::new(Entry::new(
             id,
             place,
             peer_addr,
-            listener.local_addr_of(&socket),
+            local_addr,
             socket.as_raw_fd(),
             facts.now_s(),
         ));
-        log::debug!("client {id} came from {peer_addr}");
-        if admitted.is_ok() {
-            facts.register.add(&entry);
-        }
-        let mut client = Client::new(socket, Session::new(entry, facts));
-        if let Err(why) = admitted {
-            client.leave(Closed::Refused(why));
+        let mut client = Client::new(socket, Session::new(Arc::clone(&entry), facts));
+        match admission {
+            Ok(()) => {
+                self.shared.count_in(&mut client);
+                self.admitted += 1;
+                self.patience.end();
+            }
+            Err(why) => {
+                self.shared.facts.refused.count();
+                client.leave(Closed::Refused(why));
+            }
         }
         self.shared.pool.submit(Box::new(client));
+        log::debug!("client {id} came from {peer_addr}");
+        true
+    }
+
+    /// Whether a refusal has to wait. A drain waits for nobody.
+    fn puts_refusals_off(&mut self) -> bool {
+        let clients = self.shared.facts.clients.load(Ordering::Relaxed);
+        let departures = self.admitted.saturating_sub(clients);
+        self.shared.phase() == Phase::Serving
+            && self
+                .patience
+                .lasts(Instant::now(), self.shared.newcomers(), departures)
     }
 }
 
-/// Tells a peer that there is neither a place for it nor one to see it off from. For a moment its
-/// own end is waited for: what it has sent, unread, would have it reset, and the words lost.
-fn refuse_in_passing(socket: TcpStream, why: Refused) {
-    let mut bytes = Vec::new();
-    let _ = Reply::new(&mut bytes, Protocol::Resp2).error(why.text());
-    let mut connection = Connection::new(socket);
-    // A new socket takes a line. If it does not, the peer has gone.
-    let _ = connection.send(&mut bytes);
-    let _ = connection.end_sending();
-    connection.discard(Instant::now() + FAREWELL_IN_PASSING);
+/// How long refusals are put off. While clients that have left are not noticed yet, they fill the
+/// limits: after a storm of connections that are closed at once, clients that stay would be refused
+/// for them. So the first connection that is over a limit waits, and all others stay in the backlog,
+/// until a client has gone or the workers have had the time to notice.
+#[derive(Debug, Default)]
+struct Patience {
+    since: Option<Instant>,
+    /// How many clients had ever gone when the last wait ended in vain. Until another one goes, the
+    /// clients that there are stay, and no refusal waits.
+    in_vain: Option<usize>,
 }
 
-/// A descriptor to give up in need.
-fn spare_descriptor() -> Option<File> {
-    File::open("/dev/null").ok()
+impl Patience {
+    /// Whether to wait. `newcomers` clients have not had their first turn, and `departures` have ever
+    /// gone.
+    fn lasts(&mut self, now: Instant, newcomers: usize, departures: usize) -> bool {
+        if self.in_vain == Some(departures) {
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        let limit = if newcomers > 0 {
+            NEWCOMERS_PATIENCE
+        } else {
+            PATIENCE
+        };
+        if now.saturating_duration_since(since) < limit {
+            return true;
+        }
+        self.end();
+        self.in_vain = Some(departures);
+        false
+    }
+
+    fn end(&mut self) {
+        self.since = None;
+    }
+}
+
+/// Refused connections that linger, and descriptors kept for them, so that connections can be refused
+/// when the process has no other descriptor. Nothing here waits for a peer.
+#[derive(Debug)]
+struct Refusals {
+    // Invariant: spares.len() + lingering.len() <= REFUSALS_MAX.
+    spares: Vec<File>,
+    /// The oldest first, each with the time at which it is closed. The error line was sent, and FIN.
+    lingering: VecDeque<(Connection, Instant)>,
+}
+
+impl Refusals {
+    fn new() -> Self {
+        let mut refusals = Self {
+            spares: Vec::with_capacity(REFUSALS_MAX),
+            lingering: VecDeque::with_capacity(REFUSALS_MAX),
+        };
+        refusals.refill();
+        refusals
+    }
+
+    /// Sends the reason and FIN, and lets the connection linger for a moment: the bytes that the
+    /// peer sends meanwhile, left unread, would turn the close into a reset, and the line could be
+    /// lost.
+    fn refuse(&mut self, socket: TcpStream, why: Refused) {
+        if self.count() == REFUSALS_MAX {
+            self.free_one();
+        }
+        let mut bytes = Vec::new();
+        let _ = Reply::new(&mut bytes, Protocol::Resp2).error(why.text());
+        let mut connection = Connection::new(socket);
+        // A new socket takes a line. If it does not, the peer has gone.
+        let _ = connection.send(&mut bytes);
+        let _ = connection.end_sending();
+        let end = Instant::now() + LINGERING;
+        self.lingering.push_back((connection, end));
+    }
+
+    /// Frees a descriptor: a spare one if there is one, otherwise that of the oldest connection.
+    /// Returns false if there is neither.
+    fn free_one(&mut self) -> bool {
+        self.spares.pop().is_some() || self.close_oldest()
+    }
+
+    fn close_oldest(&mut self) -> bool {
+        let oldest = self.lingering.pop_front();
+        oldest.map(|(connection, _)| close(connection)).is_some()
+    }
+
+    fn close_expired(&mut self, now: Instant) {
+        while self.lingering.front().is_some_and(|&(_, end)| end <= now) {
+            self.close_oldest();
+        }
+        self.refill();
+    }
+
+    /// How long until the next one is to be closed.
+    fn next_close_in(&self) -> Option<Duration> {
+        let &(_, end) = self.lingering.front()?;
+        Some(end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Opens spare descriptors again, as many as the process may.
+    fn refill(&mut self) {
+        while self.count() < REFUSALS_MAX
+            && let Ok(spare) = File::open("/dev/null")
+        {
+            self.spares.push(spare);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.spares.len() + self.lingering.len()
+    }
+}
+
+impl Drop for Refusals {
+    fn drop(&mut self) {
+        while self.close_oldest() {}
+    }
+}
+
+/// Closes a refused connection, after reading what has come.
+fn close(mut connection: Connection) {
+    let mut scratch = [0; 4096];
+    for _ in 0..LINGERING_READS_MAX {
+        if !connection
+            .read(&mut scratch)
+            .is_ok_and(|count| count > Some(0))
+        {
+            return;
+        }
+    }
 }
 
 /// Says that accepting fails, and not again before a while has passed.
@@ -263,18 +477,32 @@ impl Complaint {
 /// at. Redis's `MAX_ACCEPTS_PER_CALL`.
 const ACCEPTS_PER_PASS: usize = 1000;
 
-/// Connections refused by means of the spare descriptor before the others, the settings and a drain
-/// are looked at.
+/// Connections refused without descriptors before the others, the settings and a drain are looked
+/// at.
 const REFUSALS_PER_PASS: usize = 64;
 
-/// How long somebody's end is waited for while the others wait: what a peer on the same machine or
-/// the next one takes.
-const FAREWELL_IN_PASSING: Duration = Duration::from_millis(10);
+/// Longest wait before a refusal, while clients have not had their first turn: about as long as the
+/// queue of a busy server.
+const NEWCOMERS_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Longest wait before a refusal, when every client has had its first turn: for those whose end has
+/// come since.
+const PATIENCE: Duration = Duration::from_millis(3);
+
+/// How often a refusal that is put off is looked at again.
+const PATIENCE_STEP: Duration = Duration::from_millis(1);
+
+/// How long a refused connection lingers, unless others need its descriptor: several round trips
+/// to a peer on the same machine or the next one.
+const LINGERING: Duration = Duration::from_millis(50);
+
+/// Reads of 4 KiB before a refused connection is closed.
+const LINGERING_READS_MAX: usize = 16;
 
 /// Passes that empty the longest backlog there can be: 65,535 connections.
 const LAST_PASSES: usize = 66;
 
-/// How long accepting rests when there are no descriptors: short for those who wait, and long
+/// How long accepting rests when there are no descriptors: short for the clients that wait, and long
 /// enough that a full server does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -104,9 +104,12 @@ impl Background {
     }
 
     fn join(&mut self) -> Drained {
+        let failed = Drained {
+            failed: true,
+            ..Drained::default()
+        };
         let drained = self.thread.take().map(JoinHandle::join);
-        // A panic there would be a defect of ours, and nothing that a caller could do about it.
-        drained.and_then(Result::ok).unwrap_or_default()
+        drained.map_or_else(Drained::default, |drained| drained.unwrap_or(failed))
     }
 }
 

@@ -1,7 +1,8 @@
 //! A client: the value that travels from the acceptor over the queue and the workers to parking.
 
 use std::mem;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mio::net::TcpStream;
 
@@ -28,6 +29,27 @@ pub(crate) struct Client {
     /// The clock found it late, or its pending output too large: a worker decides at the end of the
     /// next turn, after it has read the socket.
     pub(crate) suspect: bool,
+    /// Dropped in its first turn.
+    pub(crate) newcomer: Option<Newcomer>,
+}
+
+/// A client that was admitted and has not had its first turn, so that nobody knows yet whether its
+/// peer has left.
+#[derive(Debug)]
+pub(crate) struct Newcomer(Arc<AtomicUsize>);
+
+impl Newcomer {
+    /// Counted in `newcomers` until it is dropped.
+    pub(crate) fn new(newcomers: &Arc<AtomicUsize>) -> Self {
+        newcomers.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(newcomers))
+    }
+}
+
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Input that a turn left unserved, and how far the request at its front was understood.
@@ -130,6 +152,7 @@ impl Client {
             held: None,
             leaving: None,
             suspect: false,
+            newcomer: None,
         }
     }
 

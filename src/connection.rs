@@ -1,8 +1,7 @@
 //! A socket and what is still to be sent on it: bytes only, no command and no protocol.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::Shutdown;
-use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -28,9 +27,9 @@ pub(crate) struct Connection {
     ended: bool,
 }
 
-/// What an event said of a socket, beside that it is ready: why a short read does not prove that the
-/// socket is empty. The event does not come twice, so from then on only a read that would block, or
-/// one of 0 bytes, proves it.
+/// What is known of a socket beside that it is ready: why a short read does not prove that it is empty.
+/// An event does not come twice, so from then on only a read that would block, or one of 0 bytes,
+/// proves it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
     /// The peer has ended its sending side. The end is read after the last bytes, by a read of its
@@ -38,6 +37,8 @@ pub(crate) struct Readiness {
     pub(crate) ending: bool,
     /// The peer has sent urgent data, before which a read stops (`tcp(7)`).
     pub(crate) urgent: bool,
+    /// No event came yet, and no read found the socket empty: the peer may have ended before.
+    pub(crate) unknown: bool,
 }
 
 impl Readiness {
@@ -46,6 +47,7 @@ impl Readiness {
         Self {
             ending: event.is_read_closed(),
             urgent: event.is_priority(),
+            unknown: false,
         }
     }
 
@@ -54,6 +56,7 @@ impl Readiness {
         Self {
             ending: self.ending || later.ending,
             urgent: self.urgent || later.urgent,
+            unknown: self.unknown || later.unknown,
         }
     }
 }
@@ -64,7 +67,10 @@ impl Connection {
             socket,
             pending: None,
             watched: None,
-            noted: Readiness::default(),
+            noted: Readiness {
+                unknown: true,
+                ..Readiness::default()
+            },
             has_read: false,
             ended: false,
         }
@@ -185,20 +191,6 @@ impl Connection {
             .is_some_and(|pending| pending.update_block(bounds))
     }
 
-    /// Reads what still comes and throws it away, until the peer ends or `deadline` has passed.
-    pub(crate) fn discard(self, deadline: Instant) {
-        let socket = std::net::TcpStream::from(self.socket);
-        let mut scratch = [0; 4096];
-        let mut read = || -> io::Result<usize> {
-            socket.set_nonblocking(false)?;
-            // No wait can be of no time.
-            let left = deadline.saturating_duration_since(Instant::now());
-            socket.set_read_timeout(Some(left.max(Duration::from_micros(1))))?;
-            (&socket).read(&mut scratch)
-        };
-        while Instant::now() < deadline && read().is_ok_and(|count| count > 0) {}
-    }
-
     /// Ends our sending side: the peer reads everything sent so far, and then the end.
     pub(crate) fn end_sending(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
@@ -265,6 +257,7 @@ fn unless_blocked(
 mod tests {
     use super::*;
 
+    use std::io::Read;
     use std::net::{Ipv4Addr, TcpListener, TcpStream as Peer};
 
     /// A connection whose sockets hold little, and its peer.

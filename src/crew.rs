@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::closed::Closed;
 use crate::pool::Pool;
-use crate::server::Shared;
+use crate::server::{Shared, keep_running};
 use crate::worker::Worker;
 
 /// The worker threads that there are. They end by the pool's word only, so a thread that is not
@@ -93,7 +93,15 @@ fn start(shared: &Arc<Shared>, number: usize) -> io::Result<()> {
         .spawn(move || {
             let _leaving = Leaving(Arc::clone(&shared), number);
             log::trace!("worker-{number} started");
-            Worker::new(shared, number).run();
+            let mut joined = false;
+            let work = || {
+                // Replaces one that panicked, which has not left by itself.
+                if mem::replace(&mut joined, true) {
+                    shared.pool.leave();
+                }
+                Worker::new(Arc::clone(&shared), number).run();
+            };
+            keep_running(&format!("worker-{number}"), work, || shared.fail());
         })?;
     Ok(())
 }

@@ -46,10 +46,9 @@ impl Clock {
 }
 
 /// Keeps the coarse clock, ends a pause in time, and sends those on their way who have rested for
-/// too long, until the clock is stopped.
+/// too long, until the clock is stopped. Can be called again after a panic.
 pub(crate) fn run(shared: &Shared) {
-    let start = Instant::now();
-    let mut next_tick = start + TICK;
+    let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;
     let mut work_before = Work::default();
     let mut stuck = Stuck::default();
@@ -70,7 +69,7 @@ pub(crate) fn run(shared: &Shared) {
         let has_stalled = now > next_tick + TICK;
         next_tick = now + TICK;
         // 136 years fit.
-        let now_s = start.elapsed().as_secs() as u32;
+        let now_s = shared.facts.started.elapsed().as_secs() as u32;
         shared.facts.set_now_s(now_s, has_stalled);
         let work_ever = shared.facts.stats.work_ever();
         shared.facts.set_rates(work_ever.since(work_before));

@@ -61,8 +61,8 @@
 //! (why it ends), `states.rs` and `hooks.rs` (what a program keeps and is told of it), `crew.rs`
 //! (the threads), `background.rs` (all of them beside a program), `deadlines.rs` (the clock),
 //! `facts/` (what commands may know of the server and of other clients), `host.rs` (what the
-//! program around the server does), `listen.rs`, `open_files.rs`, `server/` (wiring, start, stop and
-//! reconfiguration), `settings.rs` (directives that are read while serving), `config/`.
+//! program around the server does), `listen.rs`, `open_files.rs`, `server/` (wiring, start, stop,
+//! reconfiguration, and what a panic in a thread leads to), `settings.rs` (directives that are read while serving), `config/`.
 //!
 //! # What holds throughout
 //!

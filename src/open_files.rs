@@ -8,13 +8,16 @@ use rlimit::Resource;
 /// signals.
 const OURS: usize = 16;
 
-/// Refused connections that are seen off at once.
+/// Refused connections that workers may close at the same time, each in its slot of the pool.
 pub(crate) const REFUSED_MAX: usize = 16;
+
+/// Descriptors that the acceptor keeps for connections that it refuses itself.
+pub(crate) const REFUSALS_MAX: usize = 16;
 
 /// Raises the limit to what `maxclients` clients need. Gives how many there is room for, at most
 /// `maxclients`; a warning says why if it is fewer. As Redis's `adjustOpenFilesLimit`.
 pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize> {
-    let reserved = (listeners + OURS + REFUSED_MAX) as u64;
+    let reserved = (listeners + OURS + REFUSED_MAX + REFUSALS_MAX) as u64;
     let wanted = maxclients as u64 + reserved;
     let limit = raise(wanted)?;
     if limit >= wanted {

@@ -1,6 +1,7 @@
 //! The directives that are read while serving, and can change meanwhile.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::config::{Config, OutputLimit};
 use crate::resp::Limits;
@@ -18,6 +19,7 @@ pub(crate) struct Settings {
     request_s: AtomicU32,
     write_s: AtomicU32,
     pending_output_s: AtomicU32,
+    drain_ms: AtomicU32,
     tcp_keepalive_s: AtomicU32,
     bulk_bytes_max: AtomicUsize,
     request_bytes_max: AtomicUsize,
@@ -64,6 +66,7 @@ impl Settings {
         set(&self.request_s, config.request_timeout_s);
         set(&self.write_s, config.write_timeout_s);
         set(&self.pending_output_s, config.pending_output_timeout_s);
+        set(&self.drain_ms, config.drain_timeout_ms);
         set(&self.tcp_keepalive_s, config.tcp_keepalive_s);
         set_size(&self.bulk_bytes_max, config.proto_max_bulk_len);
         set_size(&self.request_bytes_max, config.client_query_buffer_limit);
@@ -105,6 +108,11 @@ impl Settings {
             write_s: self.write_s.load(Relaxed),
             pending_output_s: self.pending_output_s.load(Relaxed),
         }
+    }
+
+    /// How long a drain may take.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_ms.load(Relaxed).into())
     }
 
     pub(crate) fn tcp_keepalive_s(&self) -> u32 {

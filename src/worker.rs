@@ -204,6 +204,7 @@ impl Worker {
         let phase = self.shared.phase();
         if !client.session.has_arrived() {
             self.shared.arrive(&mut client.session)?;
+            client.newcomer = None;
         }
         if client.connection.pending().is_some()
             && let Some(pause) = self.flush(client, budget)?
@@ -344,6 +345,13 @@ impl Worker {
     }
 }
 
+/// Ends the turn of a worker that panicked outside of a handler.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.tally.end_turn();
+    }
+}
+
 impl Around for Shared {
     #[inline]
     fn limits(&self, unauthenticated: bool) -> Limits {
@@ -393,7 +401,8 @@ fn quiet(phase: Phase) -> Result<Pause, Closed> {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+/// The text that a panic was raised with.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text")

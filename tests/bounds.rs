@@ -13,10 +13,11 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Peer, TestServer, config, eventually};
+use common::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
 use parking_lot::Mutex;
 use process::Respool;
 use respool::config::{OutputLimit, OutputLimits};
@@ -205,6 +206,92 @@ fn an_address_may_have_so_many_clients_and_another_address_as_many() {
         peer.rest() == b"+PONG\r\n"
     });
     watched.connect_from(3).expect(TOO_MANY_FROM_ADDRESS);
+}
+
+/// Those that fit into the pool wait for a worker, the others are told at once.
+#[test]
+fn refusal_reaches_its_peer_while_every_worker_is_busy() {
+    let (commands, gate) = commands_with_gate();
+    let few = Config {
+        maxclients: 1,
+        ..config(1)
+    };
+    let server = TestServer::with(few, commands);
+    let mut busy = server.connect();
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    let mut peers: Vec<Peer> = (0..100)
+        .map(|_| {
+            let mut peer = server.connect();
+            peer.send("PING\r\n");
+            peer
+        })
+        .collect();
+    let (first, rest) = peers.split_at_mut(16);
+    for peer in rest {
+        peer.expect(TOO_MANY);
+        peer.expect_end();
+    }
+    gate.let_one_through();
+    for peer in first {
+        peer.expect(TOO_MANY);
+        peer.expect_end();
+    }
+}
+
+/// Connects and leaves at once, again and again, until `stop` is set.
+fn leave_at_once(addr: SocketAddr, kind: usize, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let mut peer = Peer::connect_from([127, 0, 0, 2], addr);
+        match kind {
+            0 => drop(peer),
+            1 => peer.reset(),
+            2 => peer.send("PING\r\n"),
+            _ => peer.end_sending(),
+        }
+    }
+}
+
+/// How many of 300 clients are served that come one after the other, while others come and leave at
+/// once.
+fn served_in_a_storm(config: Config) -> usize {
+    let server = TestServer::with(config, Commands::builtin());
+    let stop = AtomicBool::new(false);
+    let mut count = 0;
+    thread::scope(|scope| {
+        for kind in 0..4 {
+            let stop = &stop;
+            scope.spawn(move || leave_at_once(server.addr, kind, stop));
+        }
+        for _ in 0..300 {
+            let mut peer = Peer::connect_from([127, 0, 0, 2], server.addr);
+            // A refusal may come as a reset.
+            let _ = peer.socket.write_all(b"PING\r\n");
+            let mut reply = [0; 7];
+            let _ = peer.socket.read(&mut reply);
+            count += usize::from(reply == *b"+PONG\r\n");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    count
+}
+
+/// Connections that their peers had closed already used to fill the limits until a worker came to
+/// them, and clients that stayed were refused. On a machine that is busy otherwise some may be.
+#[test]
+fn connections_that_leave_at_once_do_not_fill_the_limits() {
+    let few = Config {
+        maxclients: 5,
+        ..config(2)
+    };
+    let few_per_address = Config {
+        maxclients_per_address: 5,
+        ..config(2)
+    };
+    for config in [few, few_per_address] {
+        let served = served_in_a_storm(config);
+        assert!(served >= 295, "{served} of 300");
+    }
 }
 
 #[test]

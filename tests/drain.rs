@@ -4,8 +4,9 @@ mod common;
 
 use std::io::Read;
 use std::thread;
+use std::time::{Duration, Instant};
 
-use common::{Peer, TestServer, config};
+use common::{Peer, TestServer, commands_with_gate, config};
 use respool::{Commands, Config};
 
 /// A drain used to close a quiet client outright. Whatever the client sent next was answered by a
@@ -40,4 +41,32 @@ fn a_reply_on_its_way_when_the_drain_begins_arrives_although_the_client_goes_on_
     assert!(rest.is_empty() || rest == b"+PONG\r\n", "{rest:?}");
     drop((slow, second));
     assert_eq!(draining.join().expect("it does not panic").cut, 0);
+}
+
+/// The acceptor used to wait 10 ms for each peer that it refused while no worker was free, and the
+/// drain waited for the acceptor.
+#[test]
+fn drain_does_not_wait_for_refused_peers() {
+    const REFUSED: usize = 700;
+    let (commands, gate) = commands_with_gate();
+    let server = TestServer::with(
+        Config {
+            maxclients: 1,
+            drain_timeout_ms: 200,
+            tcp_backlog: 1_000,
+            ..config(1)
+        },
+        commands,
+    );
+    let mut busy = server.connect();
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    let peers: Vec<Peer> = (0..REFUSED).map(|_| server.connect()).collect();
+    let start = Instant::now();
+    // The handler does not return.
+    assert_eq!(server.drain().cut, 1);
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    gate.let_one_through();
+    drop(peers);
 }

@@ -104,6 +104,12 @@ impl Pool {
         Stint::default()
     }
 
+    /// Takes a worker back that has joined: called by [`Pool::next`] when it ends the worker, and for
+    /// one that panicked.
+    pub(crate) fn leave(&self) {
+        self.workers.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// The next client to serve: waits for it, as leader or as follower. `None` ends the worker.
     ///
     /// `stint` is what [`Pool::join`] gave to this worker.
@@ -122,7 +128,7 @@ impl Pool {
         }
         loop {
             if self.take_surplus() {
-                self.workers.fetch_sub(1, Ordering::Relaxed);
+                self.leave();
                 // The queue or the watch may have counted on this worker, and so may the next that
                 // is to end.
                 self.hand_over();

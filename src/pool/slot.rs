@@ -71,14 +71,15 @@ mod tests {
     const READY: Readiness = Readiness {
         ending: false,
         urgent: false,
+        unknown: false,
     };
     const ENDING: Readiness = Readiness {
         ending: true,
-        urgent: false,
+        ..READY
     };
     const URGENT: Readiness = Readiness {
-        ending: false,
         urgent: true,
+        ..READY
     };
 
     #[test]
@@ -104,7 +105,7 @@ mod tests {
         slot.event(URGENT);
         let both = Readiness {
             ending: true,
-            urgent: true,
+            ..URGENT
         };
         assert_eq!(slot.take_event(), Some(both));
     }

@@ -2,12 +2,14 @@
 
 mod reconfigure;
 mod shared;
+mod supervision;
 
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,7 @@ use crate::session::Session;
 use crate::{deadlines, listen, open_files};
 pub use reconfigure::ReconfigureError;
 pub(crate) use shared::{Phase, Shared};
+pub(crate) use supervision::keep_running;
 
 /// A server that listens and does not serve yet.
 #[derive(Debug)]
@@ -48,6 +51,9 @@ pub struct Drained {
     /// still being served, or had not been come to. 0 means that every request that was read was
     /// answered, and the answer sent.
     pub cut: usize,
+    /// The server drained because one of its threads panicked again and again: a defect of respool,
+    /// which the log tells of. A panic now and then only costs what the thread was doing.
+    pub failed: bool,
 }
 
 /// What a server has done since it started. `INFO` tells more, and counts from the last
@@ -210,8 +216,8 @@ impl Server {
     /// Has `hook` called when a client has gone, once for each that was let in: it was sent all that
     /// it was owed, or cannot be.
     ///
-    /// It runs on whichever thread met the end, which may be one that watches over all clients, so
-    /// it has to return soon. A second call changes nothing.
+    /// It runs on a worker, and may block as a handler may. At the end of a drain it runs on the
+    /// thread that drains, which waits for it. A second call changes nothing.
     #[must_use]
     pub fn on_departure(
         self,
@@ -273,8 +279,9 @@ impl Server {
         let Self { shared, door, .. } = self;
         let stops_clock = StopsClock(Arc::clone(&shared));
         let clock = Arc::clone(&shared);
-        spawn("clock", move || deadlines::run(&clock))?;
-        let acceptor = Acceptor::new(Arc::clone(&shared), door);
+        spawn("clock", move || {
+            keep_running("clock", || deadlines::run(&clock), || clock.fail());
+        })?;
         // Under the configuration's lock, so that this is not the number that was before a change.
         let config = shared.facts.config.lock();
         shared.crew.call();
@@ -282,7 +289,7 @@ impl Server {
         drop(config);
         let acceptor = hired
             .map_err(StartError::Thread)
-            .and_then(|()| spawn("acceptor", move || acceptor.run()))
+            .and_then(|()| AcceptorThread::start(&shared, door))
             .inspect_err(|_| shared.crew.dismiss(&shared.pool))?;
         Ok(Started {
             shared,
@@ -295,7 +302,7 @@ impl Server {
 /// A server whose threads run.
 pub(crate) struct Started {
     shared: Arc<Shared>,
-    acceptor: thread::JoinHandle<()>,
+    acceptor: AcceptorThread,
     _stops_clock: StopsClock,
 }
 
@@ -303,7 +310,32 @@ impl Started {
     /// Waits until a drain is wanted, and drains.
     pub(crate) fn wait(self) -> Drained {
         self.shared.wait_for_drain();
-        drain(&self.shared, self.acceptor)
+        drain(&self.shared, &self.acceptor)
+    }
+}
+
+/// The acceptor's thread, which a drain waits for, but not for ever.
+struct AcceptorThread {
+    /// Nothing is ever sent: the thread drops the other end when it ends.
+    ended: mpsc::Receiver<()>,
+}
+
+impl AcceptorThread {
+    fn start(shared: &Arc<Shared>, door: Door) -> Result<Self, StartError> {
+        let mut acceptor = Acceptor::new(Arc::clone(shared), door);
+        let shared = Arc::clone(shared);
+        let (end, ended) = mpsc::channel();
+        spawn("acceptor", move || {
+            let _end: mpsc::Sender<()> = end;
+            keep_running("acceptor", || acceptor.run(), || shared.fail());
+        })?;
+        Ok(Self { ended })
+    }
+
+    /// Returns whether the thread has ended before `deadline`.
+    fn has_ended_by(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
@@ -348,28 +380,35 @@ pub(crate) fn spawn<T: Send + 'static>(
 /// Stops in an orderly way: no more accepts; requests received whole are answered; who is quiet is
 /// closed.
 ///
-/// Half of the time is for reading what has come. In the other half nothing is read any more, so
-/// that a client that never pauses is closed between two replies and not cut off in one.
-fn drain(shared: &Arc<Shared>, acceptor: thread::JoinHandle<()>) -> Drained {
-    let timeout = Duration::from_millis(shared.facts.config.lock().drain_timeout_ms.into());
+/// Half of the time is for reading what has come, and the first half of that for accepting the
+/// connections that were there before. In the other half nothing is read any more, so that a client
+/// that never pauses is closed between two replies and not cut off in one.
+fn drain(shared: &Arc<Shared>, acceptor: &AcceptorThread) -> Drained {
+    // Without the configuration's lock, which may be held for long.
+    let timeout = shared.settings.drain_timeout();
     let start = Instant::now();
     shared.set_phase(Phase::Draining);
     shared.wake_acceptor();
-    if acceptor.join().is_err() {
-        log::error!("the acceptor panicked");
-    }
     shared.pool.begin_drain();
+    let accepted_all = acceptor.has_ended_by(start + timeout / 4);
     if !shared.wait_until_empty(start + timeout / 2) {
         shared.set_phase(Phase::Closing);
         shared.wait_until_empty(start + timeout);
     }
     let cut = shared.facts.clients.load(Ordering::Relaxed);
+    // From here on the acceptor ends after its pass.
+    shared.set_phase(Phase::Closing);
     shared.crew.dismiss(&shared.pool);
-    shared.crew.wait_until_gone(Instant::now() + LAST_TURN);
+    let deadline = Instant::now() + LAST_TURN;
+    shared.crew.wait_until_gone(deadline);
+    if !accepted_all && !acceptor.has_ended_by(deadline) {
+        log::warn!("the acceptor is still busy: connections that it has not come to are reset");
+    }
     shared
         .pool
         .empty(|client| shared.close(client, &Closed::Drained));
-    Drained { cut }
+    let failed = shared.has_failed();
+    Drained { cut, failed }
 }
 
 /// How long workers have to end their last turn once the drain is over. Only a handler that hangs

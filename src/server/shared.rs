@@ -10,7 +10,7 @@ use std::time::Instant;
 use mio::Waker;
 use parking_lot::{Condvar, Mutex};
 
-use crate::client::Client;
+use crate::client::{Client, Newcomer};
 use crate::closed::{Closed, Refused};
 use crate::command::Commands;
 use crate::config::{Config, OutputLimits};
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Connections that have a place: clients, those on their way out, and those being refused.
     connections: AtomicUsize,
+    /// Clients that have not had their first turn: one for each [`Newcomer`].
+    newcomers: Arc<AtomicUsize>,
     life: Mutex<Life>,
     life_changed: Condvar,
 }
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 struct Life {
     drain_wanted: bool,
+    /// A thread that the server needs has ended by a panic.
+    failed: bool,
 }
 
 /// Where a server is in its life.
@@ -100,6 +104,7 @@ impl Shared {
             phase: AtomicU8::new(Phase::Serving as u8),
             clock: Clock::default(),
             connections: AtomicUsize::new(0),
+            newcomers: Arc::default(),
             life: Mutex::new(Life::default()),
             life_changed: Condvar::new(),
         })
@@ -126,23 +131,32 @@ impl Shared {
         Some(place)
     }
 
-    /// Counts a client in, unless something is against it. Only the acceptor calls this.
-    pub(crate) fn admit(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
+    /// Whether a client from this address may be admitted now. Only the acceptor calls this.
+    pub(crate) fn admission(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
         let (settings, facts) = (&self.settings, &self.facts);
         let ip = peer_addr.ip().to_canonical();
         let per_address = settings.maxclients_per_address();
-        let why = if settings.refuses_strangers() && !ip.is_loopback() {
-            Refused::Protected
+        if settings.refuses_strangers() && !ip.is_loopback() {
+            Err(Refused::Protected)
         } else if facts.clients.load(Ordering::Relaxed) >= settings.maxclients() {
-            Refused::TooMany
+            Err(Refused::TooMany)
         } else if per_address > 0 && facts.register.count_from(ip) >= per_address {
-            Refused::TooManyFromAddress
+            Err(Refused::TooManyFromAddress)
         } else {
-            facts.clients.fetch_add(1, Ordering::Relaxed);
-            return Ok(());
-        };
-        facts.refused.count();
-        Err(why)
+            Ok(())
+        }
+    }
+
+    /// Counts a client in. Only the acceptor calls this.
+    pub(crate) fn count_in(&self, client: &mut Client) {
+        client.newcomer = Some(Newcomer::new(&self.newcomers));
+        self.facts.clients.fetch_add(1, Ordering::Relaxed);
+        self.facts.register.add(client.session.entry());
+    }
+
+    /// How many clients have not had their first turn.
+    pub(crate) fn newcomers(&self) -> usize {
+        self.newcomers.load(Ordering::Relaxed)
     }
 
     /// How much output a client may have pending before it is write-blocked.
@@ -249,6 +263,16 @@ impl Shared {
     pub(super) fn want_drain(&self) {
         self.life.lock().drain_wanted = true;
         self.life_changed.notify_all();
+    }
+
+    /// Starts the drain, because a thread that the server needs has ended by a panic.
+    pub(crate) fn fail(&self) {
+        self.life.lock().failed = true;
+        self.want_drain();
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.life.lock().failed
     }
 
     pub(super) fn wants_drain(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::mio::Event;
 pub struct Readiness {
     pub(crate) ending: bool,
     pub(crate) urgent: bool,
+    pub(crate) unknown: bool,
 }
 
 impl Readiness {
@@ -15,6 +16,7 @@ impl Readiness {
         Self {
             ending: event.is_read_closed(),
             urgent: false,
+            unknown: false,
         }
     }
 
@@ -24,6 +26,7 @@ impl Readiness {
         Self {
             ending: self.ending || later.ending,
             urgent: self.urgent || later.urgent,
+            unknown: self.unknown || later.unknown,
         }
     }
 }

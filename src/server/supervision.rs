@@ -1,0 +1,68 @@
+//! Threads that must not end while the server runs: a panic in one is logged, and the thread goes on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use crate::worker::panic_text;
+
+/// Runs `body` until it returns. After a panic it is run again, so that one request, connection or
+/// tick costs no more than itself. A thread that panics again and again will not recover: then
+/// `give_up` is called, and this returns.
+pub(crate) fn keep_running(name: &str, mut body: impl FnMut(), give_up: impl FnOnce()) {
+    let mut panics = 0;
+    while panics <= RESTARTS_MAX {
+        let start = Instant::now();
+        let Err(panic) = catch_unwind(AssertUnwindSafe(&mut body)) else {
+            return;
+        };
+        if start.elapsed() > FORGOTTEN_AFTER {
+            panics = 0;
+        }
+        panics += 1;
+        let text = panic_text(panic.as_ref());
+        // The logger may be what panics.
+        let _ = catch_unwind(|| log::error!("thread {name} panicked, and goes on: {text}"));
+    }
+    let _ = catch_unwind(|| {
+        log::error!(
+            "thread {name} panicked {panics} times: the server drains, and has to be restarted"
+        );
+    });
+    give_up();
+}
+
+/// Restarts of a thread, each within [`FORGOTTEN_AFTER`] of the one before.
+const RESTARTS_MAX: u32 = 10;
+
+/// A thread that ran for so long has recovered.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::cell::Cell;
+
+    /// How often a body is run that panics so many times, and whether it is given up.
+    fn run_with_panics(count: u32) -> (u32, bool) {
+        let (runs, given_up) = (Cell::new(0), Cell::new(false));
+        let body = || {
+            runs.set(runs.get() + 1);
+            assert!(runs.get() > count, "as the test wants it");
+        };
+        keep_running("test", body, || given_up.set(true));
+        (runs.get(), given_up.get())
+    }
+
+    #[test]
+    fn body_is_run_again_after_each_panic() {
+        assert_eq!(run_with_panics(0), (1, false));
+        assert_eq!(run_with_panics(1), (2, false));
+        assert_eq!(run_with_panics(RESTARTS_MAX), (RESTARTS_MAX + 1, false));
+    }
+
+    #[test]
+    fn body_that_never_stops_panicking_is_given_up() {
+        assert_eq!(run_with_panics(u32::MAX), (RESTARTS_MAX + 1, true));
+    }
+}

@@ -1,0 +1,174 @@
+//! Panics in the threads that serve everybody. The logger of this process panics when a test wants it
+//! to, on the thread that logs.
+
+mod common;
+
+use std::thread;
+
+use common::{PATIENCE, Peer, TestServer, commands_with_gate, config};
+use log::{LevelFilter, Log, Metadata, Record};
+use parking_lot::{Mutex, MutexGuard};
+use respool::{Commands, Config};
+
+/// A logger that panics.
+struct Panics(Mutex<Wanted>);
+
+/// On which thread, at which text, and how often.
+struct Wanted {
+    thread: &'static str,
+    text: &'static str,
+    count: usize,
+}
+
+static LOGGER: Panics = Panics(Mutex::new(Wanted {
+    thread: "",
+    text: "",
+    count: 0,
+}));
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+impl Log for Panics {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let mut wanted = self.0.lock();
+        let here = thread::current();
+        if wanted.count > 0
+            && here.name() == Some(wanted.thread)
+            && record.args().to_string().contains(wanted.text)
+        {
+            wanted.count -= 1;
+            drop(wanted);
+            panic!("as the test wants it");
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+impl Panics {
+    /// Has `thread` panic so many times when it logs `text`. The tests of this file run one after the
+    /// other.
+    fn at(thread: &'static str, text: &'static str, count: usize) -> MutexGuard<'static, ()> {
+        let alone = ONE_AT_A_TIME.lock();
+        // It is there already from the second test on.
+        let _ = log::set_logger(&LOGGER);
+        log::set_max_level(LevelFilter::Debug);
+        *LOGGER.0.lock() = Wanted {
+            thread,
+            text,
+            count,
+        };
+        alone
+    }
+
+    fn left() -> usize {
+        LOGGER.0.lock().count
+    }
+}
+
+#[test]
+fn server_accepts_after_a_panic_of_the_acceptor() {
+    let _alone = Panics::at("acceptor", "came from", 3);
+    let server = TestServer::start(1);
+    let mut peers: Vec<Peer> = (0..6).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        peer.ping();
+    }
+    assert_eq!(Panics::left(), 0);
+    drop(peers);
+    let drained = server.drain();
+    assert_eq!((drained.cut, drained.failed), (0, false));
+}
+
+#[test]
+fn server_with_a_hopeless_acceptor_drains() {
+    let _alone = Panics::at("acceptor", "came from", usize::MAX);
+    let server = TestServer::start(1);
+    let mut first = server.connect();
+    first.ping();
+    let peers: Vec<Peer> = (0..30)
+        .filter_map(|_| {
+            let socket = std::net::TcpStream::connect(server.addr).ok()?;
+            Some(Peer { socket })
+        })
+        .collect();
+    // It did not ask for that.
+    first.expect_end();
+    drop((first, peers));
+    assert!(server.wait().failed);
+}
+
+#[test]
+fn clock_goes_on_after_a_panic() {
+    let _alone = Panics::at("clock", "has been busy", 1);
+    let (commands, gate) = commands_with_gate();
+    let impatient = Config {
+        timeout_s: 1,
+        ..config(2)
+    };
+    let server = TestServer::with(impatient, commands);
+    let mut busy = server.connect();
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    common::eventually("the clock has panicked", || Panics::left() == 0);
+    let mut idle = server.connect();
+    idle.ping();
+    idle.expect_end();
+    gate.let_one_through();
+    busy.expect("+OPEN\r\n");
+}
+
+#[test]
+fn only_worker_goes_on_after_a_panic() {
+    let _alone = Panics::at("worker-0", "closed after", 1);
+    let server = TestServer::start(1);
+    drop(server.connect());
+    common::eventually("the worker has panicked", || Panics::left() == 0);
+    let mut next = server.connect();
+    next.socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a TCP socket");
+    next.ping();
+    assert_eq!(server.handle.workers(), 1);
+}
+
+/// A program's code for a client that has gone may block. It used to run on the clock's thread for
+/// clients that did not take their replies.
+#[test]
+fn clock_does_not_wait_for_the_hook_of_a_departed_client() {
+    let _alone = Panics::at("", "", 0);
+    let (enter, entered) = std::sync::mpsc::channel();
+    let (leave, left) = std::sync::mpsc::channel::<()>();
+    let ends = Mutex::new((enter, left));
+    let hasty = Config {
+        write_timeout_s: 1,
+        first_byte_timeout_s: 2,
+        ..config(3)
+    };
+    let server = respool::Server::bind(hasty, Commands::builtin())
+        .expect("the server starts")
+        .on_departure(move |_, departure| {
+            if departure.reason() == "write_timeout" {
+                let ends = ends.lock();
+                let _ = ends.0.send(());
+                let _ = ends.1.recv_timeout(PATIENCE);
+            }
+        });
+    let server = TestServer::serve(server);
+    let mut deaf = Peer::connect_with_small_buffer(server.addr);
+    let message = "x".repeat(16 << 20);
+    let bulk = format!("${}\r\n{message}\r\n", message.len());
+    deaf.send(format!("*2\r\n$4\r\nECHO\r\n{bulk}"));
+    entered
+        .recv_timeout(PATIENCE)
+        .expect("it is closed for its unread replies");
+    // The clock has to move on for this one.
+    let mut silent = server.connect();
+    silent.expect("-ERR no request came in time\r\n");
+    leave.send(()).expect("the hook waits");
+    drop((deaf, silent));
+}
