@@ -532,6 +532,30 @@ fn while_a_disk_is_slow_everybody_else_goes_on() {
     peer.expect(OK);
 }
 
+/// Each CONFIG REWRITE used to wait for the one before it, and one client for each worker could stop
+/// the server while a disk hung.
+#[test]
+fn rewrites_that_wait_for_a_disk_leave_workers_to_others() {
+    let (ready, disk) = mpsc::channel();
+    let (begins, begun) = mpsc::channel();
+    let program = SlowProgram {
+        begins,
+        disk: Mutex::new(disk),
+    };
+    let server = Server::bind(config(2), Commands::builtin()).expect("the server starts");
+    let server = TestServer::serve(server.with_host(program));
+    let (mut first, mut second) = (server.connect(), server.connect());
+    first.send("CONFIG REWRITE\r\n");
+    begun.recv_timeout(common::PATIENCE).expect("it begins");
+    second.ask(
+        "CONFIG REWRITE\r\n",
+        "-ERR Rewriting config file: another CONFIG REWRITE has not ended yet\r\n",
+    );
+    second.ping();
+    ready.send(()).expect("it waits");
+    first.expect(OK);
+}
+
 #[test]
 fn without_a_file_nothing_is_rewritten() {
     let none = "-ERR The server is running without a config file\r\n";

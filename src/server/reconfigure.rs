@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::Shared;
 use crate::config::{Change, Config, KEYS, Key};
@@ -162,11 +163,21 @@ impl Control for Shared {
         let host = host.ok_or(NotRewritten::NoFile)?;
         // Taken before the configuration is looked at, so that what was in force earlier is not
         // written later. The configuration itself is not locked for as long as a disk may take.
-        let _rewriting = self.rewriting.lock();
+        // The wait is bounded, so that a disk that hangs keeps one worker and not one for each client
+        // that asks.
+        let Some(_rewriting) = self.rewriting.try_lock_for(REWRITING_PATIENCE) else {
+            return Err(NotRewritten::Failed(UNDER_WAY.into()));
+        };
         let config = self.facts.config.lock().clone();
         host.rewrite(&config).map_err(NotRewritten::Failed)
     }
 }
+
+/// How long a CONFIG REWRITE waits for the one before it.
+const REWRITING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a client is told whose CONFIG REWRITE has waited for so long.
+const UNDER_WAY: &str = "another CONFIG REWRITE has not ended yet";
 
 impl From<ReconfigureError> for Unchanged {
     fn from(error: ReconfigureError) -> Self {

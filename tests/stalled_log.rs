@@ -1,0 +1,246 @@
+//! A log that cannot be written stops nothing: clients are served, signals and SHUTDOWN are obeyed, and
+//! the program ends in order.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Peer, eventually};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+/// The program, with a line in its log for each connection. Killed when dropped.
+struct Server {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl Server {
+    /// Starts it with the log at `logfile`, or at a pipe of which only the first line is read, and
+    /// which is returned.
+    fn start(logfile: Option<&Path>, args: &[&str]) -> (Self, Option<BufReader<ChildStdout>>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+        command.args(["--workers", "2", "--bind", "127.0.0.1"]);
+        command.args(["--loglevel", "debug"]).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        if let Some(path) = logfile {
+            command.arg("--logfile").arg(path);
+        }
+        // A log that nobody can read does not say where the server answers.
+        let port = free_port();
+        command.args(["--port", &port.to_string()]);
+        let mut server = Self {
+            child: command.spawn().expect("it is built"),
+            addr: ([127, 0, 0, 1], port).into(),
+        };
+        eventually("it listens", || {
+            let ended = server.child.try_wait().expect("it is our child");
+            assert_eq!(ended, None, "it ended at the start");
+            std::net::TcpStream::connect(server.addr).is_ok()
+        });
+        let pipe = server.child.stdout.take().map(|stdout| {
+            // Small, so that it is full soon.
+            rustix::pipe::fcntl_setpipe_size(&stdout, 4096).expect("a pipe");
+            BufReader::new(stdout)
+        });
+        (server, pipe)
+    }
+
+    fn connect(&self) -> Peer {
+        Peer::connect(self.addr)
+    }
+
+    /// Serves so many clients, one after the other, each of whom adds two lines to the log.
+    #[track_caller]
+    fn serves(&self, count: usize) {
+        for _ in 0..count {
+            self.connect().ping();
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -s {name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.expect("there is a shell").success(), "{kill}");
+    }
+
+    #[track_caller]
+    fn ends_in_order(&mut self) {
+        let mut status = None;
+        eventually("the program ends", || {
+            status = self.child.try_wait().expect("it is our child");
+            status.is_some()
+        });
+        assert_eq!(status.and_then(|status| status.code()), Some(0));
+    }
+
+    /// Bounds what it may write to one file.
+    fn bound_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(self.pid()), Resource::Fsize, limit).expect("it is our child");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// A name for a file that is removed when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("stalled-log-{}-{number}", process::id());
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+
+    fn fifo() -> Self {
+        let fifo = Self::new();
+        let made = Command::new("mkfifo").arg(&fifo.0).status();
+        assert!(made.expect("mkfifo is there").success());
+        fifo
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Clients that fill a pipe of 4 KiB many times over.
+const MANY: usize = 500;
+
+#[test]
+fn standard_output_that_nobody_reads_stops_nothing() {
+    let (mut server, _unread) = Server::start(None, &[]);
+    server.serves(MANY);
+    server.signal("HUP");
+    server.serves(MANY);
+    server.signal("TERM");
+    server.ends_in_order();
+}
+
+#[test]
+fn standard_output_that_is_closed_stops_nothing() {
+    let (mut server, pipe) = Server::start(None, &[]);
+    drop(pipe);
+    server.serves(MANY);
+    server.signal("TERM");
+    server.ends_in_order();
+}
+
+#[test]
+fn shutdown_ends_a_server_whose_log_is_stalled() {
+    let (mut server, _unread) = Server::start(None, &[]);
+    server.serves(MANY);
+    let mut peer = server.connect();
+    peer.send("SHUTDOWN\r\n");
+    peer.expect_end();
+    drop(peer);
+    server.ends_in_order();
+}
+
+#[test]
+fn pipe_as_log_file_stops_nothing_without_a_reader() {
+    let fifo = Scratch::fifo();
+    let (mut server, _) = Server::start(Some(&fifo.0), &[]);
+    server.serves(MANY);
+    server.signal("HUP");
+    server.serves(MANY);
+    server.signal("TERM");
+    server.ends_in_order();
+}
+
+#[test]
+fn reader_that_comes_late_has_the_first_lines_of_a_pipe() {
+    let fifo = Scratch::fifo();
+    let (server, _) = Server::start(Some(&fifo.0), &[]);
+    let mut lines = BufReader::new(File::open(&fifo.0).expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    assert!(first.contains(" answers on "), "{first}");
+    server.serves(1);
+    let found = lines.any(|line| line.expect("text").contains("the peer left"));
+    assert!(found);
+}
+
+#[test]
+fn full_disk_stops_nothing() {
+    let (mut server, _) = Server::start(Some(Path::new("/dev/full")), &[]);
+    server.serves(MANY);
+    server.signal("HUP");
+    server.serves(1);
+    server.signal("TERM");
+    server.ends_in_order();
+}
+
+#[test]
+fn lines_beyond_the_file_size_limit_are_counted_and_told() {
+    let file = Scratch::new();
+    let (mut server, _) = Server::start(Some(&file.0), &[]);
+    let log = || fs::read_to_string(&file.0).expect("a log file");
+    server.serves(1);
+    eventually("the lines of a client", || log().contains("the peer left"));
+    let limit = log().len() as u64 + 100;
+    server.bound_files(Some(limit));
+    server.serves(50);
+    eventually("the file is full", || log().len() as u64 == limit);
+    server.serves(50);
+    assert_eq!(log().len() as u64, limit);
+
+    server.bound_files(None);
+    eventually("the log tells of it", || {
+        server.serves(1);
+        let log = log();
+        let line = log.lines().find(|line| line.contains("were dropped: "));
+        line.is_some_and(|line| line.contains("[WARN]") && line.contains("File too large"))
+    });
+    // The torn line has an end of its own.
+    assert!(
+        log()
+            .lines()
+            .all(|line| line.matches('[').count() == 1 || line.len() < 100)
+    );
+    server.signal("TERM");
+    server.ends_in_order();
+    assert!(log().ends_with("stopped: every reply was sent\n"));
+}
+
+/// The thread that obeys signals used to read the file itself.
+#[test]
+fn signals_are_obeyed_while_a_reload_waits_for_its_file() {
+    let file = Scratch::new();
+    fs::write(&file.0, "").expect("a file");
+    let path = file.0.to_str().expect("text");
+    let (mut server, _unread) = Server::start(None, &[path]);
+    fs::remove_file(&file.0).expect("it is there");
+    let made = Command::new("mkfifo").arg(&file.0).status();
+    assert!(made.expect("mkfifo is there").success());
+    server.signal("HUP");
+    server.serves(1);
+    server.signal("TERM");
+    server.ends_in_order();
+}
