@@ -22,6 +22,8 @@ mod rewrite;
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::{self, ExitCode};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
 use std::{env, thread};
 
 use log::{error, info, warn};
@@ -39,7 +41,10 @@ fn main() -> ExitCode {
         Ok(command_line) => command_line,
         Err(text) => return show(&text),
     };
-    match run(command_line) {
+    let outcome = run(command_line);
+    logging::flush();
+    match outcome {
+        Ok(Drained { failed: true, .. }) => ExitCode::from(THREAD_FAILED),
         Ok(Drained { cut: 0, .. }) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(CLIENTS_WERE_CUT),
         Err(error) => {
@@ -105,27 +110,67 @@ fn serve(command_line: CommandLine, loaded: Loaded, log: Log) -> Result<Drained,
     let server = Server::bind(loaded.config, Commands::builtin())?.with_host(program.clone());
     info!("{}", greeting::line(server.local_addrs(), server.workers()));
 
-    let operator = Operator {
+    // At most one reload waits for the one under way: it reads whatever there is by then.
+    let (reload, reloads) = mpsc::sync_channel(1);
+    let reloader = Reloader {
         command_line,
         program,
         log,
         server: server.handle(),
+    };
+    let reloader_end = spawn("reload", &server, move || reloader.obey(&reloads))?;
+    let operator = Operator {
+        reload,
+        server: server.handle(),
         draining: false,
     };
-    let operator_thread = thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || operator.obey(signals))?;
-    let drained = server.serve()?;
+    let operator_end = spawn("signals", &server, move || operator.obey(signals))?;
+    let mut drained = server.serve()?;
 
     signals_end.close();
-    // It cannot have panicked, and if it has, the server is stopped all the same.
-    let _ = operator_thread.join();
-    match drained.cut {
-        0 => info!("stopped: every reply was sent"),
-        cut => warn!("stopped: drain-timeout-ms ran out; clients cut: {cut}"),
+    // A reload may wait for a disk; the process ends all the same.
+    drained.failed |= [operator_end, reloader_end]
+        .iter()
+        .any(|end| end.recv_timeout(LAST_SIGNAL) == Err(RecvTimeoutError::Disconnected));
+    match drained {
+        Drained { failed: true, .. } => error!("stopped: a thread of the server failed"),
+        Drained { cut: 0, .. } => info!("stopped: every reply was sent"),
+        Drained { cut, .. } => warn!("stopped: drain-timeout-ms ran out; clients cut: {cut}"),
     }
     Ok(drained)
 }
+
+/// Starts a thread without which the operator could not reach the server any more: if it panics, the
+/// server drains. The receiver is told when it has ended in order.
+fn spawn(
+    name: &str,
+    server: &Server,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<Receiver<()>> {
+    let drains = DrainsWhenDropped(server.handle());
+    let (end, ended) = mpsc::sync_channel(1);
+    let body = move || {
+        let _drains = drains;
+        body();
+        let _ = end.send(());
+    };
+    thread::Builder::new().name(name.into()).spawn(body)?;
+    Ok(ended)
+}
+
+struct DrainsWhenDropped(ServerHandle);
+
+impl Drop for DrainsWhenDropped {
+    fn drop(&mut self) {
+        self.0.drain();
+    }
+}
+
+/// How long the end waits for each of the operator's threads.
+const LAST_SIGNAL: Duration = Duration::from_millis(100);
+
+/// The exit code when the server stopped because one of its threads panicked again and again.
+const THREAD_FAILED: u8 = 4;
 
 /// The exit code when the server stopped, but not every client had what it was owed.
 const CLIENTS_WERE_CUT: u8 = 3;
@@ -138,11 +183,10 @@ fn source(command_line: &CommandLine) -> String {
     }
 }
 
-/// Does what the operator's signals ask for, on a thread of its own.
+/// Does what the operator's signals ask for, on a thread of its own, which waits for no disk.
 struct Operator {
-    command_line: CommandLine,
-    program: Program,
-    log: Log,
+    /// Asks for a reload.
+    reload: SyncSender<()>,
     server: ServerHandle,
     draining: bool,
 }
@@ -152,9 +196,11 @@ impl Operator {
     fn obey(mut self, mut signals: Signals) {
         for signal in signals.forever() {
             match signal {
-                SIGHUP => self.reload(),
+                // If one waits already, it is for this one too.
+                SIGHUP => _ = self.reload.try_send(()),
                 SIGINT if self.draining => {
                     warn!("SIGINT while draining: ends at once");
+                    logging::flush();
                     process::exit(1);
                 }
                 SIGINT => self.drain("SIGINT"),
@@ -169,6 +215,24 @@ impl Operator {
             info!("{signal}: draining");
             self.draining = true;
             self.server.drain();
+        }
+    }
+}
+
+/// Reloads on a thread of its own: a file may be on a disk that does not answer, and other signals
+/// are obeyed meanwhile.
+struct Reloader {
+    command_line: CommandLine,
+    program: Program,
+    log: Log,
+    server: ServerHandle,
+}
+
+impl Reloader {
+    /// Reloads whenever it is asked to, until the one who asks is gone.
+    fn obey(self, reloads: &Receiver<()>) {
+        for () in reloads {
+            self.reload();
         }
     }
 
