@@ -10,7 +10,7 @@ use crate::closed::{Closed, Deadline};
 use crate::config::{OutputLimit, OutputLimits};
 use crate::connection::Connection;
 use crate::facts::Now;
-use crate::facts::register::{NO_COMMAND, flag};
+use crate::facts::register::{HeldBytes, NO_COMMAND, flag};
 use crate::pending_output::PendingOutput;
 use crate::resp::{Parser, Reply};
 use crate::session::Session;
@@ -111,6 +111,15 @@ impl Held {
         self.bytes.len() - self.served
     }
 
+    /// Bytes of memory that it takes.
+    pub(crate) fn bytes(&self) -> HeldBytes {
+        HeldBytes {
+            unserved: self.len(),
+            free: self.bytes.capacity() - self.len(),
+            table: size_of::<Self>() + self.parser.memory_bytes(),
+        }
+    }
+
     /// What is left behind the next `count` bytes, which were served; `None` if nothing is.
     pub(crate) fn without(mut self: Box<Self>, count: usize, now_s: u32) -> Option<Box<Self>> {
         if count > 0 {
@@ -168,7 +177,8 @@ impl Client {
 
     /// Notes in its entry that it has been served, and what is left to do for it.
     pub(crate) fn publish(&self, now_s: u32) {
-        let held_bytes = self.held.as_ref().map_or(0, |held| held.len());
+        let held = self.held.as_ref();
+        let held_bytes = held.map_or_else(HeldBytes::default, |held| held.bytes());
         let pending_bytes = self.connection.pending_bytes();
         let entry = self.session.entry();
         entry.publish(now_s, held_bytes, pending_bytes);

@@ -69,7 +69,8 @@
 //! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
 //!   socket.
 //! - Locks, in the order in which they may be held together: rewriting → configuration → crew or
-//!   life; watch → slot → the pause's terms; channels or monitors → a client's mail; the statistics'
+//!   life; watch → slot → the pause's terms; the order of a channel's messages → the list of channels, or
+//!   subscribers; subscribers or monitors → a client's mail; the statistics'
 //!   baseline → tallies → a worker's errors; the slow log → what a client says of itself. Each other
 //!   lock is held alone.
 //! - `resp` needs only std and knows neither sockets nor commands; `command` and `batch` name no

@@ -96,6 +96,14 @@ pub(crate) struct Tracking {
     pub(crate) prefixes: Vec<Box<[u8]>>,
 }
 
+impl Tracking {
+    fn memory_bytes(&self) -> usize {
+        let prefixes = self.prefixes.iter();
+        let prefixes_bytes = prefixes.map(|prefix| size_of_val(prefix) + prefix.len());
+        size_of::<Self>() + prefixes_bytes.sum::<usize>()
+    }
+}
+
 /// Why a client cannot be called so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidName {
@@ -233,9 +241,7 @@ impl Session {
     pub(crate) fn set_protocol(&mut self, protocol: Protocol) -> Vec<u8> {
         self.protocol = protocol;
         let messages = if self.subscriptions.is_some() {
-            let set = || self.entry.set_protocol(protocol);
-            self.facts.channels.between_messages(set);
-            self.entry.take_messages()
+            self.entry.change_protocol(protocol)
         } else {
             self.entry.set_protocol(protocol);
             Vec::new()
@@ -319,6 +325,17 @@ impl Session {
             self.entry.say(|said| said.redirect = tracking.redirect);
         }
         self.tracking = tracking.map(Box::new);
+        self.publish_memory();
+    }
+
+    /// Notes in the entry how much memory is kept for the client.
+    fn publish_memory(&self) {
+        let tracking = self.tracking.as_ref();
+        let tracking_bytes = tracking.map_or(0, |tracking| tracking.memory_bytes());
+        let subscriptions = self.subscriptions.as_ref();
+        let subscriptions_bytes = subscriptions.map_or(0, |own| own.bytes());
+        self.entry
+            .publish_session(tracking_bytes + subscriptions_bytes);
     }
 
     pub(crate) fn subscriptions(&self) -> Option<&Subscriptions> {
@@ -341,12 +358,13 @@ impl Session {
         let count = |kind| {
             let own = self.subscriptions.as_ref();
             // Their bytes are bounded, so their number fits.
-            own.map_or(0, |own| own.of(kind).len() as u32)
+            own.map_or(0, |own| own.count_of(kind) as u32)
         };
         let (channels, patterns) = (count(Kind::Channel), count(Kind::Pattern));
         self.entry.channels.store(channels, Ordering::Relaxed);
         self.entry.patterns.store(patterns, Ordering::Relaxed);
         self.entry.set(flag::SUBSCRIBER, subscribed);
+        self.publish_memory();
         let speaks_resp2 = self.protocol == Protocol::Resp2;
         self.set_gate(gate::SUBSCRIBED, subscribed && speaks_resp2);
     }

@@ -165,8 +165,8 @@ impl Worker {
         {
             held.restart(now_s);
         }
-        let waiting_bytes = client.session.entry().waiting_bytes();
-        if waiting_bytes > MUCH_WAITS_BYTES && self.shared.settings.memory_bytes_max().is_some() {
+        let memory_bytes = client.session.entry().memory_bytes();
+        if memory_bytes > MUCH_WAITS_BYTES && self.shared.settings.memory_bytes_max().is_some() {
             self.shared.clock.look();
         }
     }

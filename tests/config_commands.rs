@@ -592,3 +592,43 @@ fn help_is_a_list_of_lines() {
         "-ERR wrong number of arguments for 'config|help' command\r\n",
     );
 }
+
+// Of 8 MiB, such a pattern kept the configuration's lock for 20 seconds.
+#[test]
+fn config_get_takes_patterns_up_to_a_bound() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let pattern = |length: usize| format!("*[{}", "a".repeat(length - 2));
+    peer.ask(format!("CONFIG GET {}\r\n", pattern(1024)), "*0\r\n");
+    let too_long = "-ERR a pattern has at most 1024 bytes\r\n";
+    peer.ask(format!("CONFIG GET {}\r\n", pattern(1025)), too_long);
+    let words = |count: usize| {
+        let mut words = vec![&b"CONFIG"[..], b"GET"];
+        words.extend(vec![&b"p[o]rt"[..]; count]);
+        common::request(&words)
+    };
+    peer.send(words(1024));
+    assert_eq!(peer.leaves().len(), 2);
+    peer.ask(
+        words(1025),
+        "-ERR too many patterns, at most 1024 at once\r\n",
+    );
+}
+
+#[test]
+fn config_set_refuses_long_values_before_it_judges_them() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let limits = "normal 0 0 0 ".repeat(10_000);
+    let request = common::request(&[
+        b"CONFIG",
+        b"SET",
+        b"client-output-buffer-limit",
+        limits.as_bytes(),
+    ]);
+    peer.ask(
+        request,
+        "-ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - \
+         argument must have at most 65536 bytes\r\n",
+    );
+}

@@ -317,3 +317,15 @@ fn all_commands_are_told_of_in_the_order_of_their_names() {
         .expect("it is known");
     assert_eq!(count, names.len());
 }
+
+#[test]
+fn pattern_of_a_list_has_a_bound() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let list = |length: usize| {
+        let pattern = "a".repeat(length);
+        format!("COMMAND LIST FILTERBY PATTERN {pattern}\r\n")
+    };
+    peer.ask(list(1024), "*0\r\n");
+    peer.ask(list(1025), "-ERR a pattern has at most 1024 bytes\r\n");
+}

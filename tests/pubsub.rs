@@ -513,8 +513,8 @@ fn confirmation(word: &[u8], name: &[u8], count: usize) -> Vec<u8> {
 
 #[test]
 fn a_client_may_subscribe_to_so_much_and_no_more() {
-    // Of names of 1024 bytes, each of which counts 320 more, so many fit into 32 MiB.
-    const FIT: usize = 32 * 1024 * 1024 / (1024 + 320);
+    // Of names of 1024 bytes, each of which counts 160 more, so many fit into 32 MiB.
+    const FIT: usize = 32 * 1024 * 1024 / (1024 + 160);
     const AT_ONCE: usize = 500;
 
     let server = TestServer::start(1);
@@ -560,6 +560,134 @@ fn a_client_may_subscribe_to_1024_patterns() {
     assert_eq!(peer.answers("SUBSCRIBE x"), ["subscribe", "x", "1025"]);
     assert_eq!(peer.answers("PUNSUBSCRIBE 7*")[2], "1024");
     assert_eq!(peer.answers("PSUBSCRIBE x")[2], "1025");
+}
+
+// Hostile subscriptions and patterns.
+
+/// Has many clients subscribe to patterns that take long to compare with [`hostile_channel`].
+fn subscribe_to_hostile_patterns(server: &TestServer) -> Vec<Peer> {
+    let mut subscribers: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for (client, subscriber) in subscribers.iter_mut().enumerate() {
+        let patterns: Vec<_> = (0..1024)
+            .map(|number| format!("*{}{client}.{number}", "a".repeat(240)))
+            .collect();
+        let words = patterns.iter().map(String::as_bytes);
+        let words: Vec<_> = [&b"PSUBSCRIBE"[..]].into_iter().chain(words).collect();
+        subscriber.send(request(&words));
+    }
+    for subscriber in &mut subscribers {
+        for _ in 0..1024 {
+            subscriber.leaves();
+        }
+    }
+    subscribers
+}
+
+fn hostile_channel() -> String {
+    "a".repeat(1024)
+}
+
+// Each message took 14 seconds in a release build, and nobody could subscribe or publish meanwhile.
+#[test]
+fn hostile_patterns_are_compared_in_bounded_time() {
+    let server = TestServer::start(2);
+    let subscribers = subscribe_to_hostile_patterns(&server);
+    let (mut publisher, mut other) = (server.connect(), server.connect());
+    publisher.send(format!("PUBLISH {} x\r\n", hostile_channel()));
+    subscribe(&mut other, &["a"]);
+    publisher.expect(":0\r\n");
+    publisher.ask("PUBLISH a x\r\n", ":1\r\n");
+    assert_eq!(other.leaves(), ["message", "a", "x"]);
+    drop(subscribers);
+}
+
+#[test]
+fn channels_are_listed_by_pattern_over_many_slices() {
+    const CHANNELS: usize = 1000;
+    let server = TestServer::start(1);
+    let (mut subscriber, mut other) = (server.connect(), server.connect());
+    let names: Vec<_> = (0..CHANNELS).map(|number| format!("{number:04}")).collect();
+    let words = names.iter().map(String::as_bytes);
+    let words: Vec<_> = [&b"SUBSCRIBE"[..]].into_iter().chain(words).collect();
+    subscriber.send(request(&words));
+    for _ in 0..CHANNELS {
+        subscriber.leaves();
+    }
+    assert_eq!(other.answers("PUBSUB CHANNELS"), names);
+    assert_eq!(
+        other.answers("PUBSUB CHANNELS *99"),
+        [
+            "0099", "0199", "0299", "0399", "0499", "0599", "0699", "0799", "0899", "0999"
+        ]
+    );
+    let too_long = format!("PUBSUB CHANNELS *[{}\r\n", "a".repeat(1023));
+    other.ask(too_long, "-ERR a pattern has at most 1024 bytes\r\n");
+    subscriber.send("UNSUBSCRIBE\r\n");
+    for (left, name) in (0..CHANNELS).rev().zip(&names) {
+        let left = left.to_string();
+        assert_eq!(subscriber.leaves(), ["unsubscribe", name, &left]);
+    }
+    other.ask("PUBSUB CHANNELS\r\n", "*0\r\n");
+}
+
+// The last subscriber of a channel removes it, while others subscribe to it anew.
+#[test]
+fn messages_reach_who_subscribes_while_others_leave() {
+    let server = TestServer::start(4);
+    let rounds = 500;
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let mut peer = server.connect();
+            thread::spawn(move || {
+                speak_resp3(&mut peer);
+                for _ in 0..rounds {
+                    peer.send("SUBSCRIBE a\r\nPSUBSCRIBE a*\r\nPUBLISH a x\r\n");
+                    // Own messages come twice, those of others as often as they do.
+                    let mut own = 0;
+                    loop {
+                        let leaves = peer.leaves();
+                        match leaves[0].as_str() {
+                            "message" | "pmessage" => own += 1,
+                            "subscribe" | "psubscribe" => {}
+                            count => {
+                                assert!(count.parse::<u32>().expect("a number") >= 2);
+                                break;
+                            }
+                        }
+                    }
+                    assert!(own >= 2, "{own}");
+                    peer.send("UNSUBSCRIBE a\r\nPUNSUBSCRIBE a*\r\nPING\r\n");
+                    while peer.leaves()[0] != "PONG" {}
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().expect("every message has come");
+    }
+    let mut other = server.connect();
+    wait_until_nobody_listens(&mut other);
+    other.ask("PUBSUB NUMPAT\r\nPUBSUB CHANNELS\r\n", ":0\r\n*0\r\n");
+}
+
+#[test]
+fn message_reaches_more_subscribers_than_a_slice() {
+    const SUBSCRIBERS: usize = 600;
+    let server = TestServer::start(2);
+    let mut subscribers: Vec<_> = (0..SUBSCRIBERS).map(|_| server.connect()).collect();
+    for subscriber in &mut subscribers {
+        subscribe(subscriber, &["a"]);
+    }
+    let mut publisher = server.connect();
+    for message in ["one", "two"] {
+        let count = format!(":{SUBSCRIBERS}\r\n");
+        publisher.ask(format!("PUBLISH a {message}\r\n"), count);
+    }
+    for subscriber in &mut subscribers {
+        for message in ["one", "two"] {
+            assert_eq!(subscriber.leaves(), ["message", "a", message]);
+        }
+    }
 }
 
 // Time.

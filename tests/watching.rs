@@ -694,3 +694,19 @@ fn resetstat_forgets_calls_errors_and_durations_and_counts_on() {
     }
     assert_eq!(peer.info("errorstats", "errorstat_ERR", "count="), Some(3));
 }
+
+#[test]
+fn histograms_of_many_names_at_once_are_refused() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let words = |count: usize| {
+        let mut words = vec![&b"LATENCY"[..], b"HISTOGRAM"];
+        words.extend(vec![&b"no"[..]; count]);
+        request(&words)
+    };
+    peer.ask(words(1024), "*0\r\n");
+    peer.ask(
+        words(1025),
+        "-ERR too many command names, at most 1024 at once\r\n",
+    );
+}

@@ -112,7 +112,9 @@ fn switch(session: &Session, flag: u8, request: &Request<'_>, reply: Reply<'_>) 
 
 /// `CLIENT INFO`: the client's own line of `CLIENT LIST`.
 fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.verbatim(clients::line(session.facts(), session.entry()))
+    let mut line = String::new();
+    clients::add_line(&mut line, session.facts(), session.entry());
+    reply.verbatim(line)
 }
 
 const HELP: [&str; 58] = [

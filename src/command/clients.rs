@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Arity, Commands, Holds, argument, is, syntax_error, wrong_arguments};
-use crate::facts::register::{Entry, NO_COMMAND, Sentence, flag};
+use crate::facts::register::{Entry, NO_COMMAND, Sentence, WrittenAddr, flag};
 use crate::facts::{Facts, pause};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::session::Session;
@@ -23,14 +23,11 @@ pub(super) fn register(client: &mut Commands) {
     client.register_own("UNBLOCK", Arity::AtLeast(3), unblock);
 }
 
-/// A client's line in the list: the fields of Redis 7.2. What is 0 or -1 always is what respool
-/// does not have, or does not count for each client.
-pub(super) fn line(facts: &Facts, entry: &Entry) -> String {
-    let said = entry.said();
-    let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+/// Appends a client's line of the list: the fields of Redis 7.2. What is 0 or -1 always is what
+/// respool does not have, or does not count for each client.
+pub(super) fn add_line(list: &mut String, facts: &Facts, entry: &Entry) {
     let now_s = facts.now_s();
     let count = |number: &std::sync::atomic::AtomicU32| number.load(Ordering::Relaxed);
-    let held_bytes = entry.held_bytes();
     let mail_bytes = entry.mail_bytes();
     let owed_bytes = entry.owed_bytes();
     let command = match entry.command.load(Ordering::Relaxed) {
@@ -40,51 +37,56 @@ pub(super) fn line(facts: &Facts, entry: &Entry) -> String {
             .numbered(index.into())
             .map_or("NULL", |command| command.full_name()),
     };
-    let redirect = if entry.has(flag::TRACKING) {
-        said.redirect as i64
-    } else {
-        -1
-    };
     let version = match entry.protocol() {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
     };
-    let mut line = format!("id={} addr={}", entry.id, entry.peer_addr);
-    // Writing to a string does not fail.
-    let _ = write!(
-        line,
-        " laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi=-1",
-        entry.local_addr,
-        entry.descriptor,
-        text(&said.name),
-        now_s.saturating_sub(entry.came_at_s),
-        now_s.saturating_sub(count(&entry.active_at_s)),
-        flags(entry),
-        entry.database.load(Ordering::Relaxed),
-        count(&entry.channels),
-        count(&entry.patterns),
-    );
-    let _ = write!(
-        line,
-        " qbuf={held_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={owed_bytes} \
-         oll={} omem={} tot-mem={} events={} cmd={command} user=default redir={redirect} \
-         resp={version} lib-name={} lib-ver={}",
-        u8::from(mail_bytes > 0),
-        owed_bytes + mail_bytes,
-        QUIET_BYTES + held_bytes + owed_bytes + mail_bytes,
-        if owed_bytes > 0 { 'w' } else { 'r' },
-        text(&said.library_name),
-        text(&said.library_version),
-    );
-    line.push('\n');
-    line
+    entry.with_said(|said| {
+        let text = String::from_utf8_lossy;
+        let redirect = if entry.has(flag::TRACKING) {
+            said.redirect as i64
+        } else {
+            -1
+        };
+        // Writing to a string does not fail.
+        let _ = write!(
+            list,
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=",
+            entry.id,
+            entry.peer_addr,
+            entry.local_addr,
+            entry.descriptor,
+            text(&said.name),
+            now_s.saturating_sub(entry.came_at_s),
+            now_s.saturating_sub(count(&entry.active_at_s)),
+        );
+        add_flags(list, entry);
+        let _ = writeln!(
+            list,
+            " db={} sub={} psub={} ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem={} \
+             multi-mem=0 rbs=0 rbp=0 obl={owed_bytes} oll={} omem={} tot-mem={} events={} \
+             cmd={command} user=default redir={redirect} resp={version} lib-name={} lib-ver={}",
+            entry.database.load(Ordering::Relaxed),
+            count(&entry.channels),
+            count(&entry.patterns),
+            entry.held_bytes(),
+            entry.free_bytes(),
+            entry.table_bytes(),
+            u8::from(mail_bytes > 0),
+            owed_bytes + mail_bytes,
+            QUIET_BYTES + entry.memory_bytes(),
+            if owed_bytes > 0 { 'w' } else { 'r' },
+            text(&said.library_name),
+            text(&said.library_version),
+        );
+    });
 }
 
-/// Bytes that a client takes of which nothing is in flight.
-const QUIET_BYTES: usize = size_of::<Entry>() + size_of::<Session>();
+/// Bytes that a client takes for which nothing is held.
+const QUIET_BYTES: u64 = (size_of::<Entry>() + size_of::<Session>()) as u64;
 
-/// Redis's letters, in its order.
-fn flags(entry: &Entry) -> String {
+/// Appends Redis's letters, in its order.
+fn add_flags(list: &mut String, entry: &Entry) {
     let letters = [
         (flag::MONITOR, 'O'),
         (flag::SUBSCRIBER, 'P'),
@@ -94,12 +96,12 @@ fn flags(entry: &Entry) -> String {
         (flag::NO_EVICT, 'e'),
         (flag::NO_TOUCH, 'T'),
     ];
-    let set: String = letters
-        .iter()
-        .filter(|(flag, _)| entry.has(*flag))
-        .map(|(_, letter)| letter)
-        .collect();
-    if set.is_empty() { "N".into() } else { set }
+    let length = list.len();
+    let set = letters.iter().filter(|(flag, _)| entry.has(*flag));
+    list.extend(set.map(|(_, letter)| letter));
+    if list.len() == length {
+        list.push('N');
+    }
 }
 
 /// The kinds of clients that Redis tells apart. Respool has no masters and no replicas.
@@ -141,50 +143,53 @@ fn unknown_type(name: &[u8], reply: Reply<'_>) -> Replied {
 /// `CLIENT LIST [TYPE type | ID id …]`: a line for each client, wherever it is.
 fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let facts = session.facts();
+    let mut lines = String::new();
+    let mut add = |entry: &Entry| add_line(&mut lines, facts, entry);
     let mut arguments = request.arguments().skip(1);
-    let entries = match (arguments.next(), request.word_count()) {
-        (None, _) => facts.register.all(),
+    match (arguments.next(), request.word_count()) {
+        (None, _) => facts.register.all().for_each(|entry| add(&entry)),
         (Some(option), 4) if is(option, "TYPE") => {
             let name = argument(request, 2);
             let Some(kind) = Type::named(name) else {
                 return unknown_type(name, reply);
             };
-            let mut entries = facts.register.all();
-            entries.retain(|entry| Type::of(entry) == kind);
+            let entries = facts.register.all();
             entries
+                .filter(|entry| Type::of(entry) == kind)
+                .for_each(|entry| add(&entry));
         }
         (Some(option), 4..) if is(option, "ID") => {
             // Each once, or a short request could have an endless reply.
-            let (mut entries, mut seen) = (Vec::new(), BTreeSet::new());
+            let mut seen = BTreeSet::new();
             for id in arguments {
                 let Some(id) = parse_integer(id) else {
                     return reply.error("ERR Invalid client ID");
                 };
                 let entry = facts.register.find(id as u64);
-                entries.extend(entry.filter(|entry| seen.insert(entry.id)));
+                if let Some(entry) = entry.filter(|entry| seen.insert(entry.id)) {
+                    add(&entry);
+                }
             }
-            entries
         }
         _ => return syntax_error(reply),
-    };
-    let lines: String = entries.iter().map(|entry| line(facts, entry)).collect();
+    }
     reply.verbatim(lines)
 }
 
 /// Who is to be closed.
 #[derive(Debug, Default)]
-struct Filters<'a> {
+struct Filters {
     id: Option<u64>,
-    addr: Option<&'a [u8]>,
-    local_addr: Option<&'a [u8]>,
+    addr: Option<WrittenAddr>,
+    local_addr: Option<WrittenAddr>,
     kind: Option<Type>,
     age_s: Option<u64>,
     spares_self: bool,
 }
 
-impl<'a> Filters<'a> {
+impl Filters {
     /// Reads pairs of option and value; an error is the text of the reply.
-    fn parse(request: &Request<'a>) -> Result<Self, Vec<u8>> {
+    fn parse(request: &Request<'_>) -> Result<Self, Vec<u8>> {
         let mut filters = Self {
             spares_self: true,
             ..Self::default()
@@ -204,9 +209,9 @@ impl<'a> Filters<'a> {
                 filters.kind =
                     Some(kind.ok_or_else(|| [b"ERR Unknown client type '", value, b"'"].concat())?);
             } else if is(option, "ADDR") {
-                filters.addr = Some(value);
+                filters.addr = Some(WrittenAddr::new(value));
             } else if is(option, "LADDR") {
-                filters.local_addr = Some(value);
+                filters.local_addr = Some(WrittenAddr::new(value));
             } else if is(option, "USER") {
                 // There is one user, and everybody is it.
                 if value != b"default" {
@@ -225,14 +230,13 @@ impl<'a> Filters<'a> {
 
     fn mean(&self, entry: &Entry, now_s: u32) -> bool {
         let age_s = u64::from(now_s.saturating_sub(entry.came_at_s));
-        let is_at = |wanted: Option<&[u8]>, addr: &dyn ToString| {
-            wanted.is_none_or(|wanted| wanted == addr.to_string().as_bytes())
-        };
         self.id.is_none_or(|id| id == entry.id)
             && self.kind.is_none_or(|kind| kind == Type::of(entry))
             && self.age_s.is_none_or(|limit_s| age_s >= limit_s)
-            && is_at(self.addr, &entry.peer_addr)
-            && is_at(self.local_addr, &entry.local_addr)
+            && self.addr.is_none_or(|addr| addr.is(&entry.peer_addr))
+            && self
+                .local_addr
+                .is_none_or(|addr| addr.is(&entry.local_addr))
     }
 }
 
@@ -241,7 +245,7 @@ fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     let is_old_form = request.word_count() == 3;
     let filters = if is_old_form {
         Filters {
-            addr: request.argument(1),
+            addr: request.argument(1).map(WrittenAddr::new),
             ..Filters::default()
         }
     } else {
@@ -251,17 +255,18 @@ fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
         }
     };
     let facts = Arc::clone(session.facts());
-    let mut meant = match filters.id {
-        Some(id) => facts.register.find(id).into_iter().collect(),
-        None => facts.register.all(),
-    };
     let now_s = facts.now_s();
-    meant.retain(|entry| {
+    let is_meant = |entry: &Arc<Entry>| {
         filters.mean(entry, now_s) && !(filters.spares_self && entry.id == session.id())
-    });
-    if is_old_form {
-        meant.truncate(1);
-    }
+    };
+    let count_max = if is_old_form { 1 } else { usize::MAX };
+    let meant: Vec<_> = if let Some(id) = filters.id {
+        let found = facts.register.find(id);
+        found.into_iter().filter(is_meant).collect()
+    } else {
+        let all = facts.register.all();
+        all.filter(is_meant).take(count_max).collect()
+    };
     let mut told = Vec::new();
     for entry in &meant {
         if entry.id == session.id() {

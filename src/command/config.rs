@@ -1,6 +1,9 @@
 //! `CONFIG`: the directives in force, and how they change.
 
-use super::{Arity, Commands, argument, c_string, glob, help, syntax_error};
+use super::{
+    Arity, Commands, NAMES_MAX, argument, c_string, glob, help, pattern_too_long, syntax_error,
+    too_many,
+};
 use crate::config::{Change, Config, KEYS, Key};
 use crate::facts::control::{Control, NotRewritten, Unchanged};
 use crate::resp::{Replied, Reply, Request};
@@ -17,30 +20,62 @@ pub(super) fn register(config: &mut Commands) {
 /// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once. What is
 /// no pattern but a name comes back as it was written.
 fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    // Behind the name of the subcommand.
-    let asked_as = |directive: Directive| {
-        let name = directive.name().as_bytes();
-        let mut patterns = request.arguments().skip(1);
-        patterns.find_map(|pattern| {
-            if pattern.iter().any(|byte| b"[*?".contains(byte)) {
-                glob::matches(pattern, name).then_some(name)
-            } else {
-                pattern.eq_ignore_ascii_case(name).then_some(pattern)
+    let patterns = request.arguments().skip(1);
+    if patterns.len() > NAMES_MAX {
+        return too_many("patterns", reply);
+    }
+    // Each directive, and how it was asked for by the first pattern that it matches.
+    let mut directives: Vec<_> = Directive::all()
+        .map(|directive| (directive, None))
+        .collect();
+    for pattern in patterns {
+        let wanted = match Wanted::of(pattern) {
+            Ok(wanted) => wanted,
+            Err(glob::TooLong) => return pattern_too_long(reply),
+        };
+        for (directive, asked_as) in &mut directives {
+            if asked_as.is_none() {
+                *asked_as = wanted.name_of(*directive);
             }
-        })
-    };
-    let directives: Vec<_> = {
-        let config = session.facts().config.lock();
-        Directive::all()
-            .filter_map(|directive| Some((asked_as(directive)?, directive.text(&config))))
-            .collect()
-    };
+        }
+    }
+    // A copy: nobody waits for the configuration's lock while values are written.
+    let config = session.facts().config.lock().clone();
+    let directives: Vec<_> = directives
+        .into_iter()
+        .filter_map(|(directive, asked_as)| Some((asked_as?, directive.text(&config))))
+        .collect();
     reply.map(directives.len(), |pairs| {
         for (name, value) in &directives {
             pairs.add(|item| item.bulk(name));
             pairs.add(|item| item.bulk(value));
         }
     })
+}
+
+/// What an argument of CONFIG GET asks for.
+enum Wanted<'a> {
+    Name(&'a [u8]),
+    Pattern(glob::Pattern<'a>),
+}
+
+impl<'a> Wanted<'a> {
+    fn of(argument: &'a [u8]) -> Result<Self, glob::TooLong> {
+        Ok(if argument.iter().any(|byte| b"[*?".contains(byte)) {
+            Self::Pattern(glob::Pattern::ignoring_case(argument)?)
+        } else {
+            Self::Name(argument)
+        })
+    }
+
+    /// Returns how the reply names the directive; `None` if it was not asked for.
+    fn name_of(&self, directive: Directive) -> Option<&'a [u8]> {
+        let name = directive.name().as_bytes();
+        match self {
+            Self::Name(written) => written.eq_ignore_ascii_case(name).then_some(*written),
+            Self::Pattern(pattern) => pattern.matches(name).then_some(name),
+        }
+    }
 }
 
 /// `CONFIG SET directive value [directive value …]`: all of them or, on an error, none. As Redis's
@@ -80,6 +115,10 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     }
 }
 
+/// Bytes of a value: many times those of the longest that a directive can have. Values are judged
+/// under the configuration's lock.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
+
 /// What a request wants to be set, and to what; or Redis's error, if one of the names cannot be.
 fn changes<'a>(request: &Request<'a>) -> Result<Vec<(Directive, &'a [u8])>, Vec<u8>> {
     let mut changes: Vec<(Directive, &[u8])> = Vec::new();
@@ -94,6 +133,11 @@ fn changes<'a>(request: &Request<'a>) -> Result<Vec<(Directive, &'a [u8])>, Vec<
         if directive.is_immutable() {
             return Err(refusal(name, "can't set immutable config"));
         }
+        if value.len() > VALUE_BYTES_MAX {
+            let reason = format!("argument must have at most {VALUE_BYTES_MAX} bytes");
+            return Err(refusal(name, &reason));
+        }
+        // No more of them than there are directives: the first that comes twice is refused.
         if changes.iter().any(|(other, _)| *other == directive) {
             return Err(refusal(name, "duplicate parameter"));
         }

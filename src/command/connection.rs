@@ -1,8 +1,5 @@
 //! The commands about the connection itself.
 
-use constant_time_eq::constant_time_eq_32;
-use sha2::{Digest, Sha256};
-
 use super::{
     Arity, Commands, Holds, OwnHandler, argument, syntax_error, wrong_number_of_arguments,
 };
@@ -145,16 +142,9 @@ fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     reply.simple("OK")
 }
 
-/// Whether the user is the one that there is, and the password is right. How long this takes tells
-/// nothing of how much of it was.
+/// Whether the user is the one that there is, and the password is right.
 fn is_right(session: &Session, user: Option<&[u8]>, password: Option<&[u8]>) -> bool {
-    let digest = |password: &[u8]| <[u8; 32]>::from(Sha256::digest(password));
-    let said = digest(password.unwrap_or_default());
-    let wanted = session.facts().config.lock().requirepass.clone();
-    let is_password = wanted.is_none_or(|wanted| {
-        let wanted = digest(wanted.as_bytes());
-        constant_time_eq_32(&said, &wanted)
-    });
+    let is_password = session.facts().is_password(password.unwrap_or_default());
     user == Some(b"default") && is_password
 }
 

@@ -187,12 +187,16 @@ impl Command {
             .any(|category| category.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// Returns the words of a request as MONITOR and SLOWLOG may show them. Only words that cannot be
-    /// secret are shown where a password may stand, so that a misspelled or misplaced word hides too
-    /// much rather than too little.
-    pub(crate) fn words_to_show<'a>(&self, request: &Request<'a>) -> Vec<&'a [u8]> {
+    /// Returns the first words of a request, up to `count_max`, as MONITOR and SLOWLOG may show them.
+    /// Only words that cannot be secret are shown where a password may stand, so that a misspelled or
+    /// misplaced word hides too much rather than too little.
+    pub(crate) fn words_to_show<'a>(
+        &self,
+        request: &Request<'a>,
+        count_max: usize,
+    ) -> Vec<&'a [u8]> {
         let mut words = vec![request.name()];
-        words.extend(request.arguments());
+        words.extend(request.arguments().take(count_max - 1));
         match &*self.full_name {
             "auth" => hide(&mut words[1..]),
             "hello" => hide_in_hello(&mut words[1..]),

@@ -1,98 +1,255 @@
-//! Redis's glob patterns (`stringmatchlen` in `src/util.c`).
+//! Redis's glob patterns (`stringmatchlen` in `src/util.c`): `*` is any bytes, `?` any byte, `[a-z]`
+//! and `[^a-z]` one of some bytes, `\x` the byte x itself.
 
-/// Whether `text` as a whole matches `pattern`, without regard to case: `*` is any bytes, `?` any
-/// byte, `[a-z]` and `[^a-z]` one of some bytes, `\x` the byte x itself.
-///
-/// Takes no longer than the product of both lengths, whatever the pattern.
-pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    matches_folded(pattern, text, |byte| byte.to_ascii_lowercase())
+use std::cell::OnceCell;
+
+/// A pattern to compare texts with. To compare takes time proportional to the length of the text,
+/// with a factor that [`PATTERN_BYTES_MAX`] bounds: a machine word for each 64 bytes of the pattern.
+pub(crate) struct Pattern<'p> {
+    bytes: &'p [u8],
+    fold: Fold,
+    /// What follows the first star, from the first text on that needs it.
+    search: OnceCell<Box<Search>>,
 }
 
-/// As [`matches()`], but capitals are not small letters.
-pub(crate) fn matches_case(pattern: &[u8], text: &[u8]) -> bool {
-    matches_folded(pattern, text, |byte| byte)
-}
+/// The pattern has more than [`PATTERN_BYTES_MAX`] bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
+/// Bytes of a pattern. Redis has no bound, and compares as long as both lengths multiplied.
+pub(crate) const PATTERN_BYTES_MAX: usize = 1024;
 
 /// What is made of a byte before it is compared.
 type Fold = fn(u8) -> u8;
 
-fn matches_folded(mut pattern: &[u8], mut text: &[u8], fold: Fold) -> bool {
-    // Where to go on if the rest does not match: the last star takes one byte more.
-    let mut star: Option<(&[u8], &[u8])> = None;
-    loop {
-        if let [b'*', rest @ ..] = pattern {
-            star = Some((rest, text));
+impl<'p> Pattern<'p> {
+    /// A pattern that tells capitals from small letters.
+    pub(crate) fn new(bytes: &'p [u8]) -> Result<Self, TooLong> {
+        Self::with(bytes, |byte| byte)
+    }
+
+    /// A pattern that takes capitals and small letters for the same.
+    pub(crate) fn ignoring_case(bytes: &'p [u8]) -> Result<Self, TooLong> {
+        Self::with(bytes, |byte| byte.to_ascii_lowercase())
+    }
+
+    fn with(bytes: &'p [u8], fold: Fold) -> Result<Self, TooLong> {
+        if bytes.len() > PATTERN_BYTES_MAX {
+            return Err(TooLong);
+        }
+        Ok(Self {
+            bytes,
+            fold,
+            search: OnceCell::new(),
+        })
+    }
+
+    /// Whether `text` as a whole matches.
+    pub(crate) fn matches(&self, text: &[u8]) -> bool {
+        let mut text = text.iter();
+        let mut pattern = self.bytes;
+        // Up to the first star, each element stands for one byte.
+        while let Some((element, rest)) = Element::first_of(pattern, self.fold) {
+            if matches!(element, Element::Star) {
+                return self.search(rest).finds(text.as_slice(), self.fold);
+            }
+            if !text
+                .next()
+                .is_some_and(|&byte| element.accepts((self.fold)(byte)))
+            {
+                return false;
+            }
             pattern = rest;
-        } else if pattern.is_empty() && text.is_empty() {
-            return true;
-        } else if let Some((rest_of_pattern, rest_of_text)) = match_one(pattern, text, fold) {
-            (pattern, text) = (rest_of_pattern, rest_of_text);
-        } else if let Some((behind_star, [_, longer @ ..])) = star {
-            star = Some((behind_star, longer));
-            (pattern, text) = (behind_star, longer);
-        } else {
-            return false;
+        }
+        text.next().is_none()
+    }
+
+    fn search(&self, rest: &[u8]) -> &Search {
+        self.search
+            .get_or_init(|| Box::new(Search::new(rest, self.fold)))
+    }
+}
+
+/// One element of a pattern.
+enum Element {
+    Star,
+    Any,
+    Byte(u8),
+    Class(Class),
+}
+
+impl Element {
+    /// Returns the first element of `pattern` and the pattern after it; `None` at its end.
+    fn first_of(pattern: &[u8], fold: Fold) -> Option<(Self, &[u8])> {
+        Some(match pattern {
+            [] => return None,
+            [b'*', rest @ ..] => (Self::Star, rest),
+            [b'?', rest @ ..] => (Self::Any, rest),
+            [b'[', rest @ ..] => {
+                let (class, rest) = Class::first_of(rest, fold);
+                (Self::Class(class), rest)
+            }
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (Self::Byte(fold(*byte)), rest),
+        })
+    }
+
+    /// Whether it stands for this byte, which is folded.
+    fn accepts(&self, byte: u8) -> bool {
+        match self {
+            Self::Star | Self::Any => true,
+            Self::Byte(own) => *own == byte,
+            Self::Class(class) => class.has(byte),
         }
     }
 }
 
-/// What stands behind the first element of the pattern and the byte that it matches.
-fn match_one<'p, 't>(
-    pattern: &'p [u8],
-    text: &'t [u8],
-    fold: Fold,
-) -> Option<(&'p [u8], &'t [u8])> {
-    let (&byte, rest_of_text) = text.split_first()?;
-    let (is_match, rest_of_pattern) = match pattern {
-        [] => return None,
-        [b'?', rest @ ..] => (true, rest),
-        [b'[', rest @ ..] => match_class(rest, byte, fold),
-        [b'\\', escaped, rest @ ..] => (fold(*escaped) == fold(byte), rest),
-        [literal, rest @ ..] => (fold(*literal) == fold(byte), rest),
-    };
-    is_match.then_some((rest_of_pattern, rest_of_text))
-}
+/// A set of folded bytes, a bit for each.
+#[derive(Default)]
+struct Class([u64; 4]);
 
-/// `class` is the pattern behind a `[`; one that does not close ends with the pattern.
-fn match_class(class: &[u8], byte: u8, fold: Fold) -> (bool, &[u8]) {
-    let (negated, mut class) = match class {
-        [b'^', rest @ ..] => (true, rest),
-        rest => (false, rest),
-    };
-    let byte = fold(byte);
-    let same = |literal| fold(literal) == byte;
-    let mut found = false;
-    loop {
-        class = match class {
-            [] => return (found != negated, class),
-            [b']', rest @ ..] => return (found != negated, rest),
-            [b'\\', escaped, rest @ ..] => {
-                found |= same(*escaped);
-                rest
-            }
-            [low, b'-', high, rest @ ..] => {
-                let (low, high) = (fold(*low), fold(*high));
-                found |= (low.min(high)..=low.max(high)).contains(&byte);
-                rest
-            }
-            [literal, rest @ ..] => {
-                found |= same(*literal);
-                rest
+impl Class {
+    /// Returns the class whose elements follow the `[`, and the pattern after its `]`. A class that
+    /// does not close ends with the pattern.
+    fn first_of(pattern: &[u8], fold: Fold) -> (Self, &[u8]) {
+        let (negated, mut rest) = match pattern {
+            [b'^', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let mut class = Self::default();
+        loop {
+            rest = match rest {
+                [] => break,
+                [b']', after @ ..] => {
+                    rest = after;
+                    break;
+                }
+                [b'\\', byte, rest @ ..] => {
+                    class.add(fold(*byte), fold(*byte));
+                    rest
+                }
+                [first, b'-', last, rest @ ..] => {
+                    let (first, last) = (fold(*first), fold(*last));
+                    class.add(first.min(last), first.max(last));
+                    rest
+                }
+                [byte, rest @ ..] => {
+                    class.add(fold(*byte), fold(*byte));
+                    rest
+                }
             }
         }
+        if negated {
+            class.0 = class.0.map(|bits| !bits);
+        }
+        (class, rest)
+    }
+
+    /// Adds the bytes from `first` to `last`.
+    fn add(&mut self, first: u8, last: u8) {
+        for (word, lowest) in self.0.iter_mut().zip([0, 64, 128, 192]) {
+            let (from, to) = (first.max(lowest), last.min(lowest + 63));
+            if from <= to {
+                *word |= (u64::MAX >> (63 - (to - from))) << (from - lowest);
+            }
+        }
+    }
+
+    fn has(&self, byte: u8) -> bool {
+        self.0[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
+    }
+
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(|&byte| self.has(byte))
+    }
+}
+
+/// A pattern that follows a star, as an automaton: its state has a bit for each number of elements
+/// that may have matched so far. A byte moves all of them at once, in words of 64.
+struct Search {
+    /// Words of the state.
+    width: usize,
+    /// For each byte the bits that it moves on, besides those in `any`.
+    moves: Vec<u64>,
+    /// The bits that every byte moves on.
+    any: [u64; WIDTH_MAX],
+    /// The bits that also stay where they are, because a star is next.
+    stays: [u64; WIDTH_MAX],
+    /// Elements without the stars: the bit of a whole match.
+    elements: usize,
+}
+
+/// Words that suffice for the longest pattern: the star before it counts as one of its bytes, and
+/// there is one bit more than elements.
+const WIDTH_MAX: usize = PATTERN_BYTES_MAX / 64;
+
+impl Search {
+    fn new(mut pattern: &[u8], fold: Fold) -> Self {
+        let width = pattern.len() / 64 + 1;
+        let mut search = Self {
+            width,
+            moves: vec![0; 256 * width],
+            any: [0; WIDTH_MAX],
+            stays: [0; WIDTH_MAX],
+            elements: 0,
+        };
+        search.stays[0] = 1;
+        while let Some((element, rest)) = Element::first_of(pattern, fold) {
+            pattern = rest;
+            let (word, bit) = (search.elements / 64, 1 << (search.elements % 64));
+            let mut accept = |byte: u8| search.moves[usize::from(byte) * width + word] |= bit;
+            match element {
+                Element::Star => {
+                    search.stays[word] |= bit;
+                    continue;
+                }
+                Element::Any => search.any[word] |= bit,
+                Element::Byte(byte) => accept(byte),
+                Element::Class(class) => class.bytes().for_each(accept),
+            }
+            search.elements += 1;
+        }
+        search
+    }
+
+    fn finds(&self, text: &[u8], fold: Fold) -> bool {
+        let mut state = [0_u64; WIDTH_MAX];
+        state[0] = 1;
+        for &byte in text {
+            let moves = &self.moves[usize::from(fold(byte)) * self.width..][..self.width];
+            let mut carry = 0;
+            for (word, bits) in state[..self.width].iter_mut().enumerate() {
+                let next = *bits & (moves[word] | self.any[word]);
+                *bits = next << 1 | carry | *bits & self.stays[word];
+                carry = next >> 63;
+            }
+        }
+        state[self.elements / 64] >> (self.elements % 64) & 1 == 1
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn matches(pattern: &[u8], text: &[u8]) -> bool {
+        let pattern = Pattern::ignoring_case(pattern).expect("it is short");
+        pattern.matches(text)
+    }
+
+    fn matches_case(pattern: &[u8], text: &[u8]) -> bool {
+        Pattern::new(pattern).expect("it is short").matches(text)
+    }
 
     #[test]
     fn case_counts_where_it_is_to() {
         assert!(matches(b"A[b-d]\\E?", b"aCeX"));
         assert!(matches_case(b"A[b-d]\\E?", b"AcEX"));
+        assert!(matches_case(b"*A[b-d]\\E?", b"AcEX"));
         for text in [&b"acEX"[..], b"ACEX", b"AceX"] {
             assert!(!matches_case(b"A[b-d]\\E?", text));
+            assert!(!matches_case(b"*A[b-d]\\E?", text));
         }
     }
 
@@ -103,21 +260,28 @@ mod tests {
             ("", "a", false),
             ("*", "", true),
             ("*", "timeout", true),
+            ("**", "timeout", true),
             ("TimeOut", "timeout", true),
             ("time", "timeout", false),
+            ("time*", "timeout", true),
             ("tcp-*", "tcp-keepalive", true),
             ("*-*e", "tcp-keepalive", true),
             ("*z*", "tcp-keepalive", false),
             ("t?meout", "timeout", true),
             ("t?meout", "tmeout", false),
+            ("*?", "", false),
+            ("*?", "t", true),
             ("[p-t]ort", "port", true),
             ("[t-p]ort", "port", true),
             ("[^a-o]ort", "port", true),
             ("[^p]ort", "port", false),
             ("[xp", "p", true),
             ("[x\\]]", "]", true),
+            ("*[x\\]]", "a]", true),
+            ("*[^x]", "ax", false),
             ("\\*", "*", true),
             ("\\*", "a", false),
+            ("\\", "\\", true),
         ] {
             assert_eq!(
                 matches(pattern.as_bytes(), text.as_bytes()),
@@ -127,9 +291,62 @@ mod tests {
         }
     }
 
+    /// By the definition, in any time.
+    fn matches_naively(pattern: &[u8], text: &[u8], fold: Fold) -> bool {
+        let Some((element, rest)) = Element::first_of(pattern, fold) else {
+            return text.is_empty();
+        };
+        if matches!(element, Element::Star) {
+            return (0..=text.len()).any(|taken| matches_naively(rest, &text[taken..], fold));
+        }
+        let Some((&byte, rest_of_text)) = text.split_first() else {
+            return false;
+        };
+        element.accepts(fold(byte)) && matches_naively(rest, rest_of_text, fold)
+    }
+
+    proptest! {
+        #[test]
+        fn every_pattern_matches_as_defined(
+            pattern in "[ab*?^\\-\\[\\]\\\\B]{0,12}",
+            text in "[abB^\\-\\]\\[]{0,12}",
+        ) {
+            let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+            let (same, lower): (Fold, Fold) = (|byte| byte, |byte| byte.to_ascii_lowercase());
+            prop_assert_eq!(matches_case(pattern, text), matches_naively(pattern, text, same));
+            prop_assert_eq!(matches(pattern, text), matches_naively(pattern, text, lower));
+        }
+    }
+
     #[test]
-    fn many_stars_take_no_longer_than_one_for_each_byte() {
+    fn long_patterns_match_at_every_width() {
+        for length in (1..PATTERN_BYTES_MAX)
+            .step_by(31)
+            .chain([PATTERN_BYTES_MAX - 1])
+        {
+            let pattern = format!("*{}", "a".repeat(length));
+            let text = "a".repeat(length);
+            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{length}");
+            assert!(matches(pattern.as_bytes(), format!("b{text}").as_bytes()));
+            assert!(!matches(pattern.as_bytes(), format!("{text}b").as_bytes()));
+            assert!(!matches(pattern.as_bytes(), &text.as_bytes()[1..]));
+        }
+    }
+
+    #[test]
+    fn pattern_longer_than_bound_is_refused() {
+        let longest = [b'a'; PATTERN_BYTES_MAX];
+        assert!(matches(&longest, &longest));
+        assert!(Pattern::new(&[b'['; PATTERN_BYTES_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn hostile_pattern_costs_no_more_than_its_length() {
+        // Compared anew for each byte of the text, the first would take 10^9 steps.
+        let text = vec![b'a'; 1_000_000];
+        let pattern = format!("*{}b", "a".repeat(PATTERN_BYTES_MAX - 2));
+        assert!(!matches(pattern.as_bytes(), &text));
         let pattern = "*a".repeat(200) + "b";
-        assert!(!matches(pattern.as_bytes(), &[b'a'; 2000]));
+        assert!(!matches(pattern.as_bytes(), &text));
     }
 }

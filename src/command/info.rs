@@ -2,14 +2,15 @@
 //!
 //! The fields are Redis's, and only those that are true here; monitors look for them by name.
 
+use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
-use std::{env, fs, mem, process};
+use std::{env, fs, process};
 
 use super::connection::REDIS_VERSION;
 use super::is;
-use crate::facts::register::{Entry, flag};
-use crate::facts::stats::CommandTotals;
+use crate::facts::register::flag;
+use crate::facts::stats::{CommandTotals, Totals};
 use crate::facts::{Facts, now_since_1970};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
@@ -30,12 +31,17 @@ pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_
         }
     };
     let mut text = String::new();
+    let totals = OnceCell::new();
     for section in SECTIONS.iter().filter(|section| wanted(section)) {
         if !text.is_empty() {
             text.push_str("\r\n");
         }
         let _ = write!(text, "# {}\r\n", section.name);
-        (section.write)(session.facts(), &mut Lines(&mut text));
+        let mut lines = Lines {
+            text: &mut text,
+            totals: &totals,
+        };
+        (section.write)(session.facts(), &mut lines);
     }
     reply.verbatim(text)
 }
@@ -81,12 +87,20 @@ const fn long(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section 
 }
 
 /// Lines of a section, as `field:value`.
-struct Lines<'a>(&'a mut String);
+struct Lines<'a> {
+    text: &'a mut String,
+    /// What all workers have done, once a section has asked for it.
+    totals: &'a OnceCell<Totals>,
+}
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    fn totals(&self, facts: &Facts) -> &'a Totals {
+        self.totals.get_or_init(|| facts.stats.totals())
+    }
+
     fn add(&mut self, field: &str, value: impl std::fmt::Display) {
         // Writing to a string does not fail.
-        let _ = write!(self.0, "{field}:{value}\r\n");
+        let _ = write!(self.text, "{field}:{value}\r\n");
     }
 }
 
@@ -120,23 +134,23 @@ fn server(facts: &Facts, lines: &mut Lines<'_>) {
 }
 
 fn clients(facts: &Facts, lines: &mut Lines<'_>) {
-    let entries = facts.register.all();
-    let count = |flag| entries.iter().filter(|entry| entry.has(flag)).count();
-    let longest = |bytes: fn(&Entry) -> usize| entries.iter().map(|entry| bytes(entry)).max();
+    let (mut input_bytes, mut output_bytes) = (0, 0);
+    let (mut paused, mut tracking, mut subscribed) = (0, 0, 0);
+    for entry in facts.register.all() {
+        input_bytes = input_bytes.max(entry.held_bytes());
+        output_bytes = output_bytes.max(entry.owed_bytes() + entry.mail_bytes());
+        paused += u32::from(entry.has(flag::PAUSED));
+        tracking += u32::from(entry.has(flag::TRACKING));
+        subscribed += u32::from(entry.has(flag::SUBSCRIBER));
+    }
     lines.add("connected_clients", facts.clients.load(Ordering::Relaxed));
     lines.add("cluster_connections", 0);
     lines.add("maxclients", facts.config.lock().maxclients);
-    lines.add(
-        "client_recent_max_input_buffer",
-        longest(Entry::held_bytes).unwrap_or(0),
-    );
-    lines.add(
-        "client_recent_max_output_buffer",
-        longest(|entry| entry.owed_bytes() + entry.mail_bytes()).unwrap_or(0),
-    );
-    lines.add("blocked_clients", count(flag::PAUSED));
-    lines.add("tracking_clients", count(flag::TRACKING));
-    lines.add("pubsub_clients", count(flag::SUBSCRIBER));
+    lines.add("client_recent_max_input_buffer", input_bytes);
+    lines.add("client_recent_max_output_buffer", output_bytes);
+    lines.add("blocked_clients", paused);
+    lines.add("tracking_clients", tracking);
+    lines.add("pubsub_clients", subscribed);
     lines.add("clients_in_timeout_table", 0);
 }
 
@@ -163,7 +177,7 @@ fn persistence(_: &Facts, lines: &mut Lines<'_>) {
 }
 
 fn stats(facts: &Facts, lines: &mut Lines<'_>) {
-    let totals = facts.stats.totals();
+    let totals = lines.totals(facts);
     let rates = facts.rates();
     let (channels, patterns) = facts.channels.counts();
     lines.add("total_connections_received", facts.connections.get());
@@ -234,7 +248,7 @@ const TICKS_PER_S: f64 = 100.0;
 /// How often each command was called, and how long that took; where only some of the calls were
 /// timed, the rest is taken to be like them.
 fn commandstats(facts: &Facts, lines: &mut Lines<'_>) {
-    for (name, totals) in used_commands(facts) {
+    for (name, totals) in used_commands(facts, lines.totals(facts)) {
         let micros = totals.micros_per_call();
         lines.add(
             &format!("cmdstat_{name}"),
@@ -250,7 +264,7 @@ fn commandstats(facts: &Facts, lines: &mut Lines<'_>) {
 }
 
 fn errorstats(facts: &Facts, lines: &mut Lines<'_>) {
-    for (code, count) in facts.stats.totals().errors {
+    for (code, count) in &lines.totals(facts).errors {
         lines.add(&format!("errorstat_{code}"), format_args!("count={count}"));
     }
 }
@@ -262,7 +276,7 @@ fn latencystats(facts: &Facts, lines: &mut Lines<'_>) {
         .lock()
         .latency_tracking_info_percentiles
         .clone();
-    for (name, totals) in used_commands(facts) {
+    for (name, totals) in used_commands(facts, lines.totals(facts)) {
         let values: Vec<_> = percentiles
             .iter()
             .filter_map(|percentile| {
@@ -278,16 +292,14 @@ fn latencystats(facts: &Facts, lines: &mut Lines<'_>) {
 }
 
 /// The commands of which there is something to tell, by their full names.
-pub(super) fn used_commands(facts: &Facts) -> Vec<(&str, CommandTotals)> {
-    let mut totals = facts.stats.totals().commands;
-    facts
-        .commands
-        .all()
-        .filter_map(|command| {
-            let totals = mem::take(totals.get_mut(command.index())?);
-            totals.is_used().then(|| (command.full_name(), totals))
-        })
-        .collect()
+pub(super) fn used_commands<'a>(
+    facts: &'a Facts,
+    totals: &'a Totals,
+) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
+    facts.commands.all().filter_map(|command| {
+        let totals = totals.commands.get(command.index())?;
+        totals.is_used().then(|| (command.full_name(), totals))
+    })
 }
 
 fn cluster(_: &Facts, lines: &mut Lines<'_>) {

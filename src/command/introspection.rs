@@ -4,7 +4,10 @@
 //! fewer than Redis's, or more. All are listed by name.
 
 use super::docs::Argument;
-use super::{Arity, Command, Commands, argument, glob, help, syntax_error};
+use super::{
+    Arity, Command, Commands, NAMES_MAX, argument, glob, help, pattern_too_long, syntax_error,
+    too_many,
+};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
@@ -38,7 +41,7 @@ fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
         return infos(commands, reply);
     }
     if names.len() > NAMES_MAX {
-        return too_many_names(reply);
+        return too_many("command names", reply);
     }
     reply.array(names.len(), |items| {
         for name in names {
@@ -48,18 +51,6 @@ fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
             });
         }
     })
-}
-
-/// Names that one request may ask about, each as often as it likes. A container is documented in
-/// 10 KiB, so this bounds the reply to some 10 MiB. Redis has no such bound: there, a request of
-/// 1 MiB can have a reply of 600 MiB.
-const NAMES_MAX: usize = 1024;
-
-#[cold]
-fn too_many_names(reply: Reply<'_>) -> Replied {
-    reply.error(format!(
-        "ERR too many command names, at most {NAMES_MAX} at once"
-    ))
 }
 
 fn infos(commands: &Commands, reply: Reply<'_>) -> Replied {
@@ -124,7 +115,7 @@ fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     let commands = &session.facts().commands;
     let names = request.arguments().skip(1);
     if names.len() > NAMES_MAX {
-        return too_many_names(reply);
+        return too_many("command names", reply);
     }
     let commands = if names.len() == 0 {
         commands.sorted()
@@ -229,8 +220,10 @@ impl Value<'_> {
 /// `COMMAND LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern]`: the full names, each
 /// container's subcommands behind it.
 fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let Some(filter) = Filter::of(request) else {
-        return syntax_error(reply);
+    let filter = match Filter::of(request) {
+        Ok(Some(filter)) => filter,
+        Ok(None) => return syntax_error(reply),
+        Err(glob::TooLong) => return pattern_too_long(reply),
     };
     let commands = session.facts().commands.all();
     let names: Vec<_> = commands
@@ -250,27 +243,27 @@ enum Filter<'a> {
     /// There are no modules.
     None,
     InCategory(&'a [u8]),
-    Matching(&'a [u8]),
+    Matching(glob::Pattern<'a>),
 }
 
 impl<'a> Filter<'a> {
     /// `None` is a syntax error.
-    fn of(request: &Request<'a>) -> Option<Self> {
+    fn of(request: &Request<'a>) -> Result<Option<Self>, glob::TooLong> {
         match request.word_count() {
-            2 => return Some(Self::All),
+            2 => return Ok(Some(Self::All)),
             5 if argument(request, 1).eq_ignore_ascii_case(b"FILTERBY") => (),
-            _ => return None,
+            _ => return Ok(None),
         }
         let (kind, value) = (argument(request, 2), argument(request, 3));
-        if kind.eq_ignore_ascii_case(b"MODULE") {
+        Ok(if kind.eq_ignore_ascii_case(b"MODULE") {
             Some(Self::None)
         } else if kind.eq_ignore_ascii_case(b"ACLCAT") {
             Some(Self::InCategory(value))
         } else if kind.eq_ignore_ascii_case(b"PATTERN") {
-            Some(Self::Matching(value))
+            Some(Self::Matching(glob::Pattern::ignoring_case(value)?))
         } else {
             None
-        }
+        })
     }
 
     fn admits(&self, command: &Command) -> bool {
@@ -278,7 +271,7 @@ impl<'a> Filter<'a> {
             Self::All => true,
             Self::None => false,
             Self::InCategory(name) => command.is_in_category(name),
-            Self::Matching(pattern) => glob::matches(pattern, command.full_name.as_bytes()),
+            Self::Matching(pattern) => pattern.matches(command.full_name.as_bytes()),
         }
     }
 }

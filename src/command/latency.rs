@@ -1,8 +1,8 @@
 //! `LATENCY`: how long commands take.
 
-use super::{Arity, Commands, argument, help};
+use super::{Arity, Commands, NAMES_MAX, argument, help, is, too_many};
 use crate::facts::Facts;
-use crate::facts::stats::CommandTotals;
+use crate::facts::stats::{CommandTotals, Totals};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
@@ -17,17 +17,19 @@ pub(super) fn register(latency: &mut Commands) {
 /// `LATENCY HISTOGRAM [command …]`: how many calls took up to so many microseconds. A container
 /// stands for all of its subcommands.
 fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let meant = |name: &str| {
-        let mut wanted = request.arguments().skip(1).peekable();
-        wanted.peek().is_none()
-            || wanted.any(|wanted| {
-                let is_whole = wanted.eq_ignore_ascii_case(name.as_bytes());
-                let container = name.split('|').next().unwrap_or_default();
-                is_whole || wanted.eq_ignore_ascii_case(container.as_bytes())
-            })
+    let wanted = || request.arguments().skip(1);
+    if wanted().len() > NAMES_MAX {
+        return too_many("command names", reply);
+    }
+    let is_meant = |name: &str| {
+        let container = name.split('|').next().unwrap_or_default();
+        wanted().len() == 0 || wanted().any(|word| is(word, name) || is(word, container))
     };
-    let commands = timed_commands(session.facts());
-    let commands: Vec<_> = commands.iter().filter(|(name, _)| meant(name)).collect();
+    let facts = session.facts();
+    let totals = facts.stats.totals();
+    let commands: Vec<_> = timed_commands(facts, &totals)
+        .filter(|(name, _)| is_meant(name))
+        .collect();
     reply.map(commands.len(), |pairs| {
         for (name, totals) in commands {
             let points = totals.cumulated();
@@ -50,11 +52,12 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
 }
 
 /// The commands of which durations are known, by their full names.
-pub(super) fn timed_commands(facts: &Facts) -> Vec<(&str, CommandTotals)> {
-    super::info::used_commands(facts)
-        .into_iter()
+pub(super) fn timed_commands<'a>(
+    facts: &'a Facts,
+    totals: &'a Totals,
+) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
+    super::info::used_commands(facts, totals)
         .filter(|(_, totals)| totals.percentile(100.0).is_some())
-        .collect()
 }
 
 /// `LATENCY LATEST`: of each event its latest spike and its longest.
@@ -101,11 +104,14 @@ fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
 
 /// `LATENCY RESET [event …]`: forgets these events, or all. Gives how many there were.
 fn reset(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let meant = |name: &str| {
-        let mut wanted = request.arguments().skip(1).peekable();
-        wanted.peek().is_none() || wanted.any(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    reply.integer(session.facts().spikes.reset(meant) as i64)
+    let wanted = || request.arguments().skip(1);
+    let spikes = &session.facts().spikes;
+    // Found out before the lock is taken that all who are slow need.
+    let mut meant = spikes.events();
+    if wanted().len() > 0 {
+        meant.retain(|event| wanted().any(|word| is(word, event)));
+    }
+    reply.integer(spikes.reset(&meant) as i64)
 }
 
 const HELP: [&str; 12] = [

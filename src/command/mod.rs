@@ -29,7 +29,10 @@ pub use entry::{Arity, Command};
 use entry::{Holds, OwnHandler};
 pub(crate) use refusal::Refusal;
 use refusal::{QUOTED_BYTES_MAX, c_string, wrong_number_of_arguments, wrong_subcommand};
-use words::{NOT_AN_INTEGER, argument, help, is, list_subcommands, syntax_error, wrong_arguments};
+use words::{
+    NAMES_MAX, NOT_AN_INTEGER, argument, help, is, list_subcommands, pattern_too_long,
+    syntax_error, too_many, wrong_arguments,
+};
 
 /// The commands that a server knows, by name; names are case-insensitive.
 ///
@@ -245,10 +248,11 @@ impl Commands {
 
     /// The command with this number.
     pub(crate) fn numbered(&self, index: usize) -> Option<&Command> {
-        let commands = self.by_length.iter().flatten();
         // A container has a lower number than its subcommands, and they one than the next command.
-        let before = commands.filter(|command| command.index() <= index);
-        let command = before.max_by_key(|command| command.index)?;
+        let is_before = |command: &Command| command.index() <= index;
+        let mut lengths = self.by_length.iter().rev();
+        let commands = lengths.find(|commands| commands.first().is_some_and(is_before))?;
+        let command = &commands[commands.partition_point(is_before) - 1];
         if command.index() == index {
             return Some(command);
         }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Arity, Commands, Holds, OwnHandler, glob, help, wrong_arguments};
+use super::{Arity, Commands, Holds, OwnHandler, glob, help, pattern_too_long, wrong_arguments};
 use crate::facts::channels::{
-    CHANNEL_BYTES_MAX, Kind, Name, PATTERN_BYTES_MAX, Subscriptions, Unsubscribable,
+    CHANNEL_BYTES_MAX, Kind, PATTERN_BYTES_MAX, Subscriptions, Unsubscribable,
 };
 use crate::facts::register::Entry;
 use crate::resp::{Replied, Reply, Request};
@@ -88,24 +88,32 @@ fn unsubscribe_from(
     reply: Reply<'_>,
 ) -> Replied {
     session.sends_reply_anyway();
-    let named: Vec<Name> = if request.word_count() > 1 {
-        request.arguments().map(Into::into).collect()
+    let ends_all = request.word_count() == 1;
+    let count = if ends_all {
+        let own = session.subscriptions();
+        own.map_or(0, |own| own.count_of(kind))
     } else {
-        session
-            .subscriptions()
-            .map_or_else(Vec::new, |own| own.names(kind))
+        request.arguments().len()
     };
-    if named.is_empty() {
+    if count == 0 {
         return confirm(word, None, session, reply);
     }
     let facts = Arc::clone(session.facts());
     let entry = Arc::clone(session.entry());
-    reply.several(named.len(), |replies| {
-        for name in &named {
+    reply.several(count, |replies| {
+        let mut end = |session: &mut Session, name: &[u8]| {
             session.subscribe(|own| facts.channels.unsubscribe(&entry, own, kind, name));
             // What came before must not stand behind the confirmation.
             let messages = entry.take_messages();
             replies.add(|reply| confirm(word, Some(name), session, reply.behind(&messages)));
+        };
+        if !ends_all {
+            request.arguments().for_each(|name| end(session, name));
+            return;
+        }
+        let first = |session: &Session| session.subscriptions()?.first(kind);
+        while let Some(topic) = first(session) {
+            end(session, topic.name());
         }
     })
 }
@@ -162,13 +170,17 @@ fn channels(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     if request.word_count() > 3 {
         return wrong_arguments("PUBSUB", request, reply);
     }
-    let mut names = session.facts().channels.active();
-    if let Some(pattern) = request.argument(1) {
-        names.retain(|name| glob::matches_case(pattern, name));
-    }
-    reply.array(names.len(), |items| {
-        for name in &names {
-            items.add(|item| item.bulk(name));
+    let channels = session.facts().channels.active();
+    let channels: Vec<_> = match request.argument(1).map(glob::Pattern::new) {
+        None => channels.collect(),
+        Some(Ok(pattern)) => channels
+            .filter(|channel| pattern.matches(channel.name()))
+            .collect(),
+        Some(Err(glob::TooLong)) => return pattern_too_long(reply),
+    };
+    reply.array(channels.len(), |items| {
+        for channel in &channels {
+            items.add(|item| item.bulk(channel.name()));
         }
     })
 }

@@ -33,13 +33,13 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
                     fields.add(|time| time.integer(record.at_s as i64));
                     fields.add(|micros| micros.integer(record.took.as_micros() as i64));
                     fields.add(|words| {
-                        words.array(record.words.len(), |words| {
-                            for word in &record.words {
+                        words.array(record.words().len(), |words| {
+                            for word in record.words() {
                                 words.add(|item| item.bulk(word));
                             }
                         })
                     });
-                    fields.add(|addr| addr.bulk(&record.peer_addr));
+                    fields.add(|addr| addr.bulk(&*record.peer_addr));
                     fields.add(|name| name.bulk(&record.client_name));
                 })
             });

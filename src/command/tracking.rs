@@ -15,7 +15,7 @@ pub(super) fn register(client: &mut Commands) {
 
 /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`.
 fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let wanted = match parse(request, session.facts()) {
+    let (wanted, prefixes) = match parse(request, session.facts()) {
         Ok(wanted) => wanted,
         Err(text) => return reply.error(text),
     };
@@ -23,7 +23,7 @@ fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     if is(switch, "off") {
         session.set_tracking(None);
     } else if is(switch, "on") {
-        match wanted.beside(session.tracking()) {
+        match wanted.beside(&prefixes, session.tracking()) {
             Ok(tracking) => session.set_tracking(Some(tracking)),
             Err(text) => return reply.error(text),
         }
@@ -33,9 +33,12 @@ fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     reply.simple("OK")
 }
 
-/// What the options ask for; an error is the text of the reply.
-fn parse(request: &Request<'_>, facts: &Facts) -> Result<Tracking, &'static str> {
-    let mut wanted = Tracking::default();
+/// Returns what the options ask for, and the prefixes apart; an error is the text of the reply.
+fn parse<'a>(
+    request: &Request<'a>,
+    facts: &Facts,
+) -> Result<(Tracking, Vec<&'a [u8]>), &'static str> {
+    let (mut wanted, mut prefixes) = (Tracking::default(), Vec::new());
     let mut options = request.arguments().skip(2);
     while let Some(option) = options.next() {
         let has_value = options.len() > 0;
@@ -49,7 +52,7 @@ fn parse(request: &Request<'_>, facts: &Facts) -> Result<Tracking, &'static str>
                 return Err("ERR The client ID you want redirect to does not exist");
             }
         } else if is(option, "PREFIX") && has_value {
-            wanted.prefixes.extend(options.next().map(Into::into));
+            prefixes.extend(options.next());
         } else if is(option, "BCAST") {
             wanted.broadcasts = true;
         } else if is(option, "OPTIN") {
@@ -62,13 +65,13 @@ fn parse(request: &Request<'_>, facts: &Facts) -> Result<Tracking, &'static str>
             return Err("ERR syntax error");
         }
     }
-    Ok(wanted)
+    Ok((wanted, prefixes))
 }
 
 impl Tracking {
     /// These wishes, if they agree with one another and with those that hold already.
-    fn beside(mut self, current: Option<&Self>) -> Result<Self, Vec<u8>> {
-        if !self.broadcasts && !self.prefixes.is_empty() {
+    fn beside(mut self, prefixes: &[&[u8]], current: Option<&Self>) -> Result<Self, Vec<u8>> {
+        if !self.broadcasts && !prefixes.is_empty() {
             return Err(b"ERR PREFIX option requires BCAST mode to be enabled".into());
         }
         if current.is_some_and(|current| current.broadcasts != self.broadcasts) {
@@ -93,7 +96,7 @@ impl Tracking {
                     .into(),
             );
         }
-        self.add_prefixes(current)?;
+        self.add_prefixes(prefixes, current)?;
         Ok(self)
     }
 
@@ -102,23 +105,23 @@ impl Tracking {
     ///
     /// Redis bounds neither their number nor their bytes; here nothing comes of them, so a client
     /// may not have much kept and compared for them.
-    fn add_prefixes(&mut self, current: Option<&Self>) -> Result<(), Vec<u8>> {
+    fn add_prefixes(&mut self, new: &[&[u8]], current: Option<&Self>) -> Result<(), Vec<u8>> {
         let held = current.map_or(&[][..], |current| &current.prefixes);
-        let all = self.prefixes.iter().chain(held);
-        let bytes: usize = all.map(|prefix| prefix.len()).sum();
-        if self.prefixes.len() + held.len() > PREFIXES_MAX || bytes > PREFIXES_BYTES_MAX {
+        let all = new
+            .iter()
+            .copied()
+            .chain(held.iter().map(|prefix| &**prefix));
+        let bytes: usize = all.map(<[u8]>::len).sum();
+        if new.len() + held.len() > PREFIXES_MAX || bytes > PREFIXES_BYTES_MAX {
             return Err(b"ERR too many prefixes".into());
         }
-        for (index, prefix) in self.prefixes.iter().enumerate() {
-            let overlapping = |others: &'_ [Box<[u8]>]| {
-                let mut others = others.iter();
-                let other =
-                    others.find(|other| prefix.starts_with(other) || other.starts_with(prefix));
-                other.cloned()
-            };
-            let (which, other) = if let Some(other) = overlapping(held) {
+        for (index, prefix) in new.iter().enumerate() {
+            let overlaps = |other: &[u8]| prefix.starts_with(other) || other.starts_with(prefix);
+            let mut existing = held.iter().map(|other| &**other);
+            let mut provided = new[index + 1..].iter().copied();
+            let (which, other) = if let Some(other) = existing.find(|other| overlaps(other)) {
                 ("an existing", other)
-            } else if let Some(other) = overlapping(&self.prefixes[index + 1..]) {
+            } else if let Some(other) = provided.find(|other| overlaps(other)) {
                 ("another provided", other)
             } else {
                 continue;
@@ -126,14 +129,16 @@ impl Tracking {
             let mut text = b"ERR Prefix '".to_vec();
             text.extend_from_slice(prefix);
             text.extend_from_slice(format!("' overlaps with {which} prefix '").as_bytes());
-            text.extend_from_slice(&other);
+            text.extend_from_slice(other);
             text.extend_from_slice(b"'. Prefixes for a single client must not overlap.");
             return Err(text);
         }
-        if self.broadcasts && self.prefixes.is_empty() && held.is_empty() {
+        if self.broadcasts && new.is_empty() && held.is_empty() {
             // Every key.
             self.prefixes.push(Box::default());
         }
+        self.prefixes
+            .extend(new.iter().map(|&prefix| prefix.into()));
         self.prefixes.extend_from_slice(held);
         self.prefixes.sort();
         Ok(())

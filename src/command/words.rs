@@ -1,5 +1,6 @@
 //! What handlers have in common: how they look at a request's words, and what they often say.
 
+use super::glob;
 use super::refusal::{QUOTED_BYTES_MAX, c_string};
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
@@ -55,6 +56,23 @@ pub(super) fn list_subcommands(
 /// Whether `word` is `name`, in any case.
 pub(super) fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// What a pattern is answered that is longer than [`glob::PATTERN_BYTES_MAX`].
+#[cold]
+pub(super) fn pattern_too_long(reply: Reply<'_>) -> Replied {
+    let bytes_max = glob::PATTERN_BYTES_MAX;
+    reply.error(format!("ERR a pattern has at most {bytes_max} bytes"))
+}
+
+/// Names or patterns that one request may ask about, each as often as it likes. Redis has no such
+/// bound: there, each costs a search, and a request of 1 MiB can have a reply of 600 MiB.
+pub(super) const NAMES_MAX: usize = 1024;
+
+/// What a request is answered that asks about more than [`NAMES_MAX`] of `what`.
+#[cold]
+pub(super) fn too_many(what: &str, reply: Reply<'_>) -> Replied {
+    reply.error(format!("ERR too many {what}, at most {NAMES_MAX} at once"))
 }
 
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";

@@ -109,8 +109,8 @@ pub struct Config {
     /// Bytes of output that may be pending for a client; it is closed if more are. Redis's
     /// `client-output-buffer-limit`.
     pub client_output_buffer_limit: OutputLimits,
-    /// Bytes that may wait for or from all clients together, up to [`i64::MAX`]; beyond that, those
-    /// are closed for whom the most waits. 0, the default, means any number. Redis's
+    /// Bytes of memory that may be held for all clients together beyond what idle ones take, up to
+    /// [`i64::MAX`]; beyond that, the clients with the most are closed. 0, the default, means any number. Redis's
     /// `maxmemory-clients`.
     pub maxmemory_clients: u64,
     /// Milliseconds that a drain may take before the clients still there are cut, up to 3,600,000
@@ -134,8 +134,8 @@ pub struct Config {
     /// `slowlog-log-slower-than`.
     pub slowlog_log_slower_than_us: i64,
     /// Commands that SLOWLOG remembers, the latest, up to 1,000,000; 128 by default. Redis knows no
-    /// upper bound; as an entry can hold some 4 KiB of arguments, this one keeps a slip of the
-    /// finger from taking all the memory. Redis's `slowlog-max-len`.
+    /// upper bound; as an entry can take 4 KiB, this one keeps a slip of the finger from taking all the
+    /// memory. Redis's `slowlog-max-len`.
     pub slowlog_max_len: usize,
     /// Whether the latencies of each command are counted, for INFO and LATENCY HISTOGRAM; by
     /// default they are. Redis's `latency-tracking`.

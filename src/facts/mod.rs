@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `register.rs` | every client, wherever it is, and the mail that others leave for it |
 //! | `channels.rs` | who listens to which channel |
+//! | `recipients.rs` | clients that the same messages go to |
+//! | `slices.rs` | how long lists are walked through without a long lock |
 //! | `pause.rs` | whether requests wait |
 //! | `stats.rs` | what the workers have done |
 //! | `slowlog.rs`, `spikes.rs` | what took long |
@@ -12,7 +14,9 @@
 pub(crate) mod channels;
 pub(crate) mod control;
 pub(crate) mod pause;
+mod recipients;
 pub(crate) mod register;
+mod slices;
 pub(crate) mod slowlog;
 pub(crate) mod spikes;
 pub(crate) mod stats;
@@ -26,7 +30,9 @@ use std::sync::atomic::{
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use constant_time_eq::constant_time_eq_32;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 
 use crate::closed::{self, Closed, Refused};
 use crate::command::{Command, Commands};
@@ -36,6 +42,7 @@ use crate::session::Session;
 use channels::Channels;
 use control::Control;
 use pause::Pause;
+use recipients::{Message, Recipients};
 use register::{Entry, Register};
 use slowlog::Slowlog;
 use spikes::Spikes;
@@ -77,7 +84,7 @@ pub(crate) struct Facts {
     pub(crate) channels: Channels,
     pub(crate) slowlog: Slowlog,
     pub(crate) spikes: Spikes,
-    monitors: Mutex<Vec<Arc<Entry>>>,
+    monitors: Recipients,
     /// A set of [`attention`]s.
     attention: AtomicU8,
     /// What the configuration says of things that are looked at while serving.
@@ -96,6 +103,8 @@ mod attention {
 #[derive(Debug)]
 struct Watched {
     wants_password: AtomicBool,
+    /// The SHA-256 of `requirepass`, if there is one.
+    password: Mutex<Option<[u8; 32]>>,
     slower_than_us: AtomicI64,
     slowlog_length_max: AtomicUsize,
     spike_ms: AtomicU64,
@@ -176,10 +185,11 @@ impl Facts {
             channels: Channels::default(),
             slowlog: Slowlog::default(),
             spikes: Spikes::default(),
-            monitors: Mutex::default(),
+            monitors: Recipients::default(),
             attention: AtomicU8::new(0),
             watched: Watched {
                 wants_password: AtomicBool::new(false),
+                password: Mutex::default(),
                 slower_than_us: AtomicI64::new(0),
                 slowlog_length_max: AtomicUsize::new(0),
                 spike_ms: AtomicU64::new(0),
@@ -203,12 +213,14 @@ impl Facts {
     pub(crate) fn follow(&self, config: &Config) {
         let Watched {
             wants_password,
+            password,
             slower_than_us,
             slowlog_length_max,
             spike_ms,
             keeps_durations,
             messages_limit,
         } = &self.watched;
+        *password.lock() = config.requirepass.as_deref().map(password_digest);
         wants_password.store(config.requirepass.is_some(), Ordering::Relaxed);
         let slow_us = config.slowlog_log_slower_than_us;
         slower_than_us.store(slow_us, Ordering::Relaxed);
@@ -261,6 +273,14 @@ impl Facts {
         self.watched.wants_password.load(Ordering::Relaxed)
     }
 
+    /// Whether `password` is the one that is wanted, or none is. How long this takes says nothing of
+    /// how much of it was right. AUTH asks here, so that it does not wait for a change of the
+    /// configuration.
+    pub(crate) fn is_password(&self, password: &[u8]) -> bool {
+        let wanted = *self.watched.password.lock();
+        wanted.is_none_or(|wanted| constant_time_eq_32(&password_digest(password), &wanted))
+    }
+
     /// Whether every request has to be timed and told of.
     #[inline]
     pub(crate) fn is_attentive(&self) -> bool {
@@ -293,8 +313,9 @@ impl Facts {
             .is_ok_and(|slower_than_us| took.as_micros() >= u128::from(slower_than_us));
         if is_slow && command.is_shown_in_slowlog() {
             let length_max = self.watched.slowlog_length_max.load(Ordering::Relaxed);
-            let words = command.words_to_show(request);
-            self.slowlog.add(&words, took, entry, length_max);
+            let words = command.words_to_show(request, slowlog::WORDS_MAX);
+            let count = request.word_count();
+            self.slowlog.add(&words, count, took, entry, length_max);
         }
         let spike_ms = self.watched.spike_ms.load(Ordering::Relaxed);
         let took_ms = took.as_millis() as u64;
@@ -309,35 +330,35 @@ impl Facts {
         if self.attention.load(Ordering::Relaxed) & attention::MONITORS != 0
             && command.is_shown_to_monitors()
         {
-            self.tell_monitors(&command.words_to_show(request), entry);
+            let words = command.words_to_show(request, MONITOR_WORDS_MAX);
+            self.tell_monitors(&words, request.word_count(), entry);
         }
     }
 
     /// From now on the client is told of every request.
     pub(crate) fn add_monitor(&self, entry: &Arc<Entry>) {
-        let mut monitors = self.monitors.lock();
-        monitors.retain(|monitor| monitor.id != entry.id);
-        monitors.push(Arc::clone(entry));
-        self.attend(attention::MONITORS, true);
+        self.monitors.change(|monitors| {
+            // It has no end.
+            let _ = monitors.add(entry);
+            self.attend(attention::MONITORS, true);
+        });
     }
 
     fn remove_monitor(&self, entry: &Entry) {
-        let mut monitors = self.monitors.lock();
-        monitors.retain(|monitor| monitor.id != entry.id);
-        self.attend(attention::MONITORS, !monitors.is_empty());
+        self.monitors.change(|monitors| {
+            monitors.remove(entry.id);
+            self.attend(attention::MONITORS, monitors.len() > 0);
+        });
     }
 
-    fn tell_monitors(&self, words: &[&[u8]], entry: &Entry) {
-        let line = monitor_line(now_since_1970(), words, entry);
-        let now_s = self.now_s();
-        let limit = self.messages_limit();
-        let monitors = self.monitors.lock();
-        let told = monitors
-            .iter()
-            .filter(|monitor| monitor.post(&line, now_s, limit))
-            .map(|monitor| monitor.place);
-        let told: Vec<_> = told.collect();
-        drop(monitors);
+    /// `words` are the first of the `count` words of the request.
+    fn tell_monitors(&self, words: &[&[u8]], count: usize, entry: &Entry) {
+        let line = monitor_line(now_since_1970(), words, count, entry);
+        let mut told = Vec::new();
+        let tell = |monitor: &Entry| told.push(monitor.place);
+        let (now_s, limit) = (self.now_s(), self.messages_limit());
+        self.monitors
+            .post(&Message::Line(&line), now_s, limit, tell);
         self.nudge(&told);
     }
 
@@ -403,8 +424,9 @@ impl Facts {
     }
 }
 
-/// What `MONITOR` shows of a request: when, by whom, and its words, quoted (`sdscatrepr`).
-fn monitor_line(now: Duration, words: &[&[u8]], entry: &Entry) -> Vec<u8> {
+/// What `MONITOR` shows of a request: when, by whom, and its words, quoted (`sdscatrepr`): the first
+/// of `count` words.
+fn monitor_line(now: Duration, words: &[&[u8]], count: usize, entry: &Entry) -> Vec<u8> {
     let database = entry.database.load(Ordering::Relaxed);
     let mut line = format!(
         "+{}.{:06} [{database} {}]",
@@ -413,7 +435,7 @@ fn monitor_line(now: Duration, words: &[&[u8]], entry: &Entry) -> Vec<u8> {
         entry.peer_addr
     )
     .into_bytes();
-    for word in words.iter().take(MONITOR_WORDS_MAX) {
+    for word in words {
         let shown = &word[..word.len().min(MONITOR_WORD_BYTES_MAX)];
         line.extend_from_slice(b" \"");
         for &byte in shown {
@@ -437,8 +459,8 @@ fn monitor_line(now: Duration, words: &[&[u8]], entry: &Entry) -> Vec<u8> {
             line.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
         }
     }
-    if words.len() > MONITOR_WORDS_MAX {
-        let more = words.len() - MONITOR_WORDS_MAX;
+    if count > words.len() {
+        let more = count - words.len();
         line.extend_from_slice(format!(" ... ({more} more arguments)").as_bytes());
     }
     line.extend_from_slice(b"\r\n");
@@ -461,6 +483,10 @@ pub(crate) fn now_since_1970() -> Duration {
 /// Microseconds: requests that are to be noted as slow although they took less than this have to be
 /// timed each, because a command that never blocks can take so long any time.
 const SURELY_NOTICED_US: i64 = 1_000;
+
+fn password_digest(password: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(password).into()
+}
 
 fn random_id() -> String {
     let number = || u128::from(RandomState::new().build_hasher().finish());
@@ -510,7 +536,7 @@ mod tests {
         let now = Duration::new(1_700_000_000, 1_234_000);
         let words: [&[u8]; 3] = [b"ECHO", b"", b"a \"\\\r\n\t\x07\x08\0\xff"];
         assert_eq!(
-            String::from_utf8_lossy(&monitor_line(now, &words, &entry)),
+            String::from_utf8_lossy(&monitor_line(now, &words, 3, &entry)),
             "+1700000000.001234 [0 127.0.0.1:5000] \"ECHO\" \"\" \
              \"a \\\"\\\\\\r\\n\\t\\a\\b\\x00\\xff\"\r\n"
         );

@@ -8,11 +8,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
+use super::slices::{SLICE_ITEMS, in_slices};
 use crate::config::OutputLimit;
 use crate::resp::Protocol;
 
@@ -56,9 +58,20 @@ impl Register {
         self.0.lock().addresses.get(&ip).copied().unwrap_or(0)
     }
 
-    /// Every entry, in the order in which the clients came.
-    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
-        self.0.lock().entries.values().map(Arc::clone).collect()
+    /// Every entry, in the order in which the clients came, without those that come meanwhile.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<Entry>> {
+        let newest_id = self.0.lock().entries.keys().next_back().copied();
+        let newest = Bound::Included(newest_id.unwrap_or(0));
+        let slice_after = move |last: Option<&Arc<Entry>>| {
+            let lower = last.map_or(Bound::Unbounded, |last| Bound::Excluded(last.id));
+            let listed = self.0.lock();
+            let after = listed.entries.range((lower, newest));
+            after
+                .take(SLICE_ITEMS)
+                .map(|(_, entry)| Arc::clone(entry))
+                .collect()
+        };
+        in_slices(slice_after)
     }
 }
 
@@ -81,11 +94,18 @@ pub(crate) struct Entry {
     pub(crate) active_at_s: AtomicU32,
     /// Bytes that it sent and that wait to be served.
     held_bytes: AtomicU32,
+    /// Bytes of memory that these take besides: see [`HeldBytes`].
+    free_bytes: AtomicU32,
+    table_bytes: AtomicU32,
     /// Bytes of replies that its socket has not taken.
     owed_bytes: AtomicU32,
     /// Channels and patterns that it is subscribed to.
     pub(crate) channels: AtomicU32,
     pub(crate) patterns: AtomicU32,
+    /// Bytes of memory of its subscriptions and of what it tracks.
+    session_bytes: AtomicU32,
+    /// Bytes of memory of what it says of itself.
+    said_bytes: AtomicU32,
     /// The index of the command that it sent last, or [`NO_COMMAND`].
     pub(crate) command: AtomicU16,
     pub(crate) database: AtomicU8,
@@ -108,6 +128,54 @@ pub(crate) struct Said {
     pub(crate) library_version: Box<[u8]>,
     /// The client that is to be told of changed keys instead of it; 0 if there is none.
     pub(crate) redirect: u64,
+}
+
+impl Said {
+    fn memory_bytes(&self) -> usize {
+        let words = [&self.name, &self.library_name, &self.library_version];
+        size_of::<Self>() + words.iter().map(|word| word.len()).sum::<usize>()
+    }
+}
+
+/// Bytes of memory that a client's unserved input takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct HeldBytes {
+    /// Of the input itself.
+    pub(crate) unserved: usize,
+    /// Of its buffer besides.
+    pub(crate) free: usize,
+    /// Of the table of the arguments that have come so far.
+    pub(crate) table: usize,
+}
+
+fn clamped(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// An address as a client writes it, for others to be compared with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WrittenAddr(Option<SocketAddr>);
+
+impl WrittenAddr {
+    pub(crate) fn new(text: &[u8]) -> Self {
+        let addr = str::from_utf8(text).ok().and_then(|text| {
+            let addr: SocketAddr = text.parse().ok()?;
+            // As the list of clients shows it, and in no other way.
+            (addr.to_string() == text).then_some(addr)
+        });
+        Self(addr)
+    }
+
+    /// Whether the list of clients shows `addr` so.
+    pub(crate) fn is(self, addr: &SocketAddr) -> bool {
+        match (self.0, addr) {
+            // What else there is of an IPv6 address is not shown.
+            (Some(SocketAddr::V6(own)), SocketAddr::V6(addr)) => {
+                (own.ip(), own.port(), own.scope_id()) == (addr.ip(), addr.port(), addr.scope_id())
+            }
+            (own, addr) => own == Some(*addr),
+        }
+    }
 }
 
 /// What others have left for a client.
@@ -164,9 +232,13 @@ impl Entry {
             came_at_s: now_s,
             active_at_s: AtomicU32::new(now_s),
             held_bytes: AtomicU32::new(0),
+            free_bytes: AtomicU32::new(0),
+            table_bytes: AtomicU32::new(0),
             owed_bytes: AtomicU32::new(0),
             channels: AtomicU32::new(0),
             patterns: AtomicU32::new(0),
+            session_bytes: AtomicU32::new(0),
+            said_bytes: AtomicU32::new(0),
             command: AtomicU16::new(NO_COMMAND),
             database: AtomicU8::new(0),
             flags: AtomicU8::new(0),
@@ -187,14 +259,29 @@ impl Entry {
         self.peer_addr.ip().to_canonical()
     }
 
-    /// Bytes that wait for it and from it.
-    pub(crate) fn waiting_bytes(&self) -> u64 {
-        (self.held_bytes() + self.owed_bytes() + self.mail_bytes()) as u64
+    /// Bytes of memory that are held for it beyond those that each client takes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let mail = self.mail.lock();
+        let mail_bytes = mail.as_ref().map_or(0, |mail| mail.messages.capacity());
+        let kept_bytes = [&self.session_bytes, &self.said_bytes];
+        let kept_bytes = kept_bytes.map(|bytes| u64::from(bytes.load(Ordering::Relaxed)));
+        let held = self.held_bytes() + self.free_bytes() + self.table_bytes();
+        (held + self.owed_bytes() + mail_bytes) as u64 + kept_bytes.iter().sum::<u64>()
     }
 
     /// Bytes that it sent and that wait to be served.
     pub(crate) fn held_bytes(&self) -> usize {
         self.held_bytes.load(Ordering::Relaxed) as usize
+    }
+
+    /// Bytes of room beside those.
+    pub(crate) fn free_bytes(&self) -> usize {
+        self.free_bytes.load(Ordering::Relaxed) as usize
+    }
+
+    /// Bytes of the table of the arguments that have come so far.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.table_bytes.load(Ordering::Relaxed) as usize
     }
 
     /// Bytes of replies that its socket has not taken.
@@ -204,21 +291,49 @@ impl Entry {
 
     /// Notes when the client was last served, and what is left to do for it. More than 4 GiB count
     /// as that.
-    pub(crate) fn publish(&self, now_s: u32, held_bytes: usize, owed_bytes: usize) {
-        let clamped = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+    pub(crate) fn publish(&self, now_s: u32, held: HeldBytes, owed_bytes: usize) {
         self.active_at_s.store(now_s, Ordering::Relaxed);
-        self.held_bytes
-            .store(clamped(held_bytes), Ordering::Relaxed);
+        if held.unserved > 0 || self.held_bytes() > 0 {
+            self.publish_held(held);
+        }
         self.owed_bytes
             .store(clamped(owed_bytes), Ordering::Relaxed);
     }
 
+    #[cold]
+    fn publish_held(&self, held: HeldBytes) {
+        for (field, bytes) in [
+            (&self.held_bytes, held.unserved),
+            (&self.free_bytes, held.free),
+            (&self.table_bytes, held.table),
+        ] {
+            field.store(clamped(bytes), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes how much memory its subscriptions and what it tracks take.
+    pub(crate) fn publish_session(&self, bytes: usize) {
+        self.session_bytes.store(clamped(bytes), Ordering::Relaxed);
+    }
+
     pub(crate) fn said(&self) -> Said {
-        self.said.lock().as_deref().cloned().unwrap_or_default()
+        self.with_said(Clone::clone)
+    }
+
+    /// Has `look` see what the client says of itself.
+    pub(crate) fn with_said<T>(&self, look: impl FnOnce(&Said) -> T) -> T {
+        match self.said.lock().as_deref() {
+            Some(said) => look(said),
+            None => look(&Said::default()),
+        }
     }
 
     pub(crate) fn say(&self, change: impl FnOnce(&mut Said)) {
-        change(self.said.lock().get_or_insert_default());
+        let mut said = self.said.lock();
+        let said = said.get_or_insert_default();
+        change(said);
+        self.said_bytes
+            .store(clamped(said.memory_bytes()), Ordering::Relaxed);
     }
 
     pub(crate) fn has(&self, flag: u8) -> bool {
@@ -245,18 +360,32 @@ impl Entry {
             .store(protocol == Protocol::Resp3, Ordering::Relaxed);
     }
 
-    /// Leaves a message for the client. Gives whether its owner has to be told; if not, it was
-    /// told before and has not come to its mail yet.
+    /// Sets the protocol between two messages. Returns those that were left in the other.
+    pub(crate) fn change_protocol(&self, protocol: Protocol) -> Vec<u8> {
+        let mut mail = self.mail.lock();
+        self.set_protocol(protocol);
+        self.take_from(&mut mail)
+    }
+
+    /// Leaves a message for the client, in the protocol that it speaks. Returns whether its owner
+    /// has to be told; if not, it was told before and has not come to its mail yet.
     ///
     /// Who does not read is to be closed when more waits than `limit` allows, together with what it
     /// is owed otherwise.
     #[must_use]
-    pub(crate) fn post(&self, message: &[u8], now_s: u32, limit: OutputLimit) -> bool {
+    pub(crate) fn post<'a>(
+        &self,
+        message: impl FnOnce(Protocol) -> &'a [u8],
+        now_s: u32,
+        limit: OutputLimit,
+    ) -> bool {
         let mut mail = self.mail.lock();
         let mail = mail.get_or_insert_default();
         if mail.sentence.is_some() {
             return false;
         }
+        // Under the lock: it may be about to change.
+        let message = message(self.protocol());
         let before = mail.messages.len() + self.owed_bytes();
         let exceeds = |waiting, bytes| bytes > 0 && waiting > bytes;
         // Since the last message it has only become less.
@@ -304,13 +433,16 @@ impl Entry {
 
     /// Takes the messages.
     pub(crate) fn take_messages(&self) -> Vec<u8> {
-        let mut mail = self.mail.lock();
+        self.take_from(&mut self.mail.lock())
+    }
+
+    fn take_from(&self, mail: &mut Option<Box<Mail>>) -> Vec<u8> {
         let is_condemned = mail.as_ref().is_some_and(|mail| mail.sentence.is_some());
         self.has_mail.store(is_condemned, Ordering::Relaxed);
         if is_condemned {
             return Vec::new();
         }
-        match &mut *mail {
+        match mail {
             // What was in it is owed from now on, and counts as before.
             Some(mail) if mail.full_since_s.is_some() => mem::take(&mut mail.messages),
             _ => mail.take().map_or_else(Vec::new, |mail| mail.messages),
@@ -338,31 +470,35 @@ mod tests {
         Entry::for_test(0, ([127, 0, 0, 1], 5000).into())
     }
 
+    fn post(entry: &Entry, message: &[u8], now_s: u32, limit: OutputLimit) -> bool {
+        entry.post(|_| message, now_s, limit)
+    }
+
     #[test]
     fn the_owner_is_told_once_until_it_has_read_its_mail() {
         let entry = entry();
         assert!(!entry.has_mail());
-        assert!(entry.post(b"one", 0, LIMIT));
-        assert!(!entry.post(b"two", 0, LIMIT));
+        assert!(post(&entry, b"one", 0, LIMIT));
+        assert!(!post(&entry, b"two", 0, LIMIT));
         assert!(entry.has_mail());
         assert_eq!(entry.take_messages(), b"onetwo");
         assert!(!entry.has_mail());
-        assert!(entry.post(b"three", 0, LIMIT));
+        assert!(post(&entry, b"three", 0, LIMIT));
     }
 
     #[test]
     fn too_many_messages_are_a_sentence_and_are_not_kept() {
         let entry = entry();
         let message = [b'x'; LIMIT.hard_bytes];
-        assert!(entry.post(&message, 0, LIMIT));
+        assert!(post(&entry, &message, 0, LIMIT));
         assert_eq!(entry.sentence(), None);
         assert!(
-            entry.post(b"x", 0, LIMIT),
+            post(&entry, b"x", 0, LIMIT),
             "it is told, although it was before"
         );
         assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
         assert_eq!(entry.mail_bytes(), 0);
-        assert!(!entry.post(b"x", 0, LIMIT));
+        assert!(!post(&entry, b"x", 0, LIMIT));
         assert!(entry.has_mail(), "a sentence stays");
         assert!(entry.take_messages().is_empty());
         assert!(entry.has_mail(), "a sentence stays");
@@ -372,13 +508,13 @@ mod tests {
     fn many_messages_may_wait_for_a_minute() {
         let entry = entry();
         let message = [b'x'; LIMIT.soft_bytes];
-        let _ = entry.post(&message, 0, LIMIT);
-        let _ = entry.post(b"x", 100, LIMIT);
+        let _ = post(&entry, &message, 0, LIMIT);
+        let _ = post(&entry, b"x", 100, LIMIT);
         // Who looked at the clock before may come later.
-        let _ = entry.post(b"x", 99, LIMIT);
-        let _ = entry.post(b"x", 160, LIMIT);
+        let _ = post(&entry, b"x", 99, LIMIT);
+        let _ = post(&entry, b"x", 160, LIMIT);
         assert_eq!(entry.sentence(), None);
-        let _ = entry.post(b"x", 161, LIMIT);
+        let _ = post(&entry, b"x", 161, LIMIT);
         assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
     }
 
@@ -386,11 +522,11 @@ mod tests {
     fn the_minute_goes_on_as_long_as_what_was_read_is_owed() {
         let entry = entry();
         let message = [b'x'; LIMIT.soft_bytes + 1];
-        let _ = entry.post(&message, 0, LIMIT);
-        entry.publish(0, 0, entry.take_messages().len());
-        let _ = entry.post(b"x", 60, LIMIT);
+        let _ = post(&entry, &message, 0, LIMIT);
+        entry.publish(0, HeldBytes::default(), entry.take_messages().len());
+        let _ = post(&entry, b"x", 60, LIMIT);
         assert_eq!(entry.sentence(), None);
-        let _ = entry.post(b"x", 61, LIMIT);
+        let _ = post(&entry, b"x", 61, LIMIT);
         assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
     }
 
@@ -398,9 +534,9 @@ mod tests {
     fn another_minute_begins_when_everything_was_sent() {
         let entry = entry();
         let message = [b'x'; LIMIT.soft_bytes + 1];
-        let _ = entry.post(&message, 0, LIMIT);
+        let _ = post(&entry, &message, 0, LIMIT);
         assert_eq!(entry.take_messages().len(), message.len());
-        let _ = entry.post(&message, 61, LIMIT);
+        let _ = post(&entry, &message, 61, LIMIT);
         assert_eq!(entry.sentence(), None);
     }
 
@@ -412,9 +548,51 @@ mod tests {
             soft_bytes: 0,
             soft_s: 0,
         };
-        let _ = entry.post(&[b'x'; 5000], 0, none);
-        let _ = entry.post(b"x", 1000, none);
+        let _ = post(&entry, &[b'x'; 5000], 0, none);
+        let _ = post(&entry, b"x", 1000, none);
         assert_eq!(entry.sentence(), None);
+    }
+
+    #[test]
+    fn all_clients_are_listed_over_many_slices() {
+        let register = Register::default();
+        assert_eq!(register.all().count(), 0);
+        let addr: SocketAddr = ([127, 0, 0, 1], 1).into();
+        let add = |id| register.add(&Arc::new(Entry::new(id, 0, addr, Arc::new(addr), 0, 0)));
+        let count = 3 * SLICE_ITEMS as u64;
+        (1..=count).for_each(add);
+        let mut all = register.all();
+        let first = all.next().map(|entry| entry.id);
+        // Clients that come or leave meanwhile do not disturb the walk.
+        add(count + 1);
+        register.find(2).inspect(|entry| register.remove(entry));
+        register.find(count).inspect(|entry| register.remove(entry));
+        let ids: Vec<_> = first.into_iter().chain(all.map(|entry| entry.id)).collect();
+        assert_eq!(ids.last(), Some(&(count - 1)));
+        assert!(ids.is_sorted_by(|one, next| one < next));
+        assert_eq!(ids.len() as u64, count - 1, "2 was in the first slice");
+    }
+
+    #[test]
+    fn written_address_is_the_one_that_lists_show() {
+        for text in ["127.0.0.1:80", "[::1]:80", "[fe80::1%3]:80"] {
+            let addr: SocketAddr = text.parse().expect("an address");
+            assert!(WrittenAddr::new(text.as_bytes()).is(&addr), "{text}");
+            let mut other = addr;
+            other.set_port(81);
+            assert!(!WrittenAddr::new(text.as_bytes()).is(&other), "{text}");
+        }
+        let addr: SocketAddr = "[::1]:80".parse().expect("an address");
+        for text in [
+            "",
+            "::1",
+            "[0::1]:80",
+            "[::1]:080",
+            "localhost:80",
+            "\u{e9}",
+        ] {
+            assert!(!WrittenAddr::new(text.as_bytes()).is(&addr), "{text}");
+        }
     }
 
     #[test]

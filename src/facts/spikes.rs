@@ -55,11 +55,16 @@ impl Spikes {
             .collect()
     }
 
-    /// Forgets the events that are `meant`. Gives how many those were.
-    pub(crate) fn reset(&self, meant: impl Fn(&str) -> bool) -> usize {
+    /// The names of the events that had a spike.
+    pub(crate) fn events(&self) -> Vec<&'static str> {
+        self.0.lock().keys().copied().collect()
+    }
+
+    /// Forgets the events that are `meant`. Returns how many those were.
+    pub(crate) fn reset(&self, meant: &[&str]) -> usize {
         let mut events = self.0.lock();
         let before = events.len();
-        events.retain(|name, _| !meant(name));
+        events.retain(|name, _| !meant.contains(name));
         before - events.len()
     }
 }
@@ -99,8 +104,9 @@ mod tests {
         let spikes = Spikes::default();
         spikes.add("command", 1);
         spikes.add("fast-command", 1);
-        assert_eq!(spikes.reset(|name| name == "command"), 1);
-        assert_eq!(spikes.reset(|_| true), 1);
+        assert_eq!(spikes.reset(&["command"]), 1);
+        assert_eq!(spikes.events(), ["fast-command"]);
+        assert_eq!(spikes.reset(&spikes.events()), 1);
         assert!(spikes.all().is_empty());
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Stats {
     commands: usize,
     tallies: Mutex<Tallies>,
     /// What is subtracted from every sum. Nobody may write a worker's tally but the worker.
-    baseline: Mutex<Totals>,
+    baseline: Mutex<Arc<Totals>>,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +112,7 @@ impl Stats {
         let Tallies { workers, past } = &mut *tallies;
         // However often the number of workers changes, no more than a tally for each is kept.
         workers.retain(|tally| {
+            // One that somebody adds up right now counts as not ended, until the next worker begins.
             let ended = Arc::strong_count(tally) == 1;
             if ended {
                 // Behind everything that the worker did before it let go.
@@ -151,8 +152,8 @@ impl Stats {
 
     /// All that was done since the last reset.
     pub(crate) fn totals(&self) -> Totals {
-        // Under the lock, or a reset could come between, and the baseline be more than the sum.
-        let baseline = self.baseline.lock();
+        // Before the sum, which only grows: a reset that comes between does not make it too small.
+        let baseline = Arc::clone(&self.baseline.lock());
         let mut totals = self.totals_ever();
         totals.subtract(&baseline);
         totals
@@ -160,14 +161,17 @@ impl Stats {
 
     /// Has every count begin at 0 again.
     pub(crate) fn reset(&self) {
-        let mut baseline = self.baseline.lock();
-        *baseline = self.totals_ever();
+        let totals = Arc::new(self.totals_ever());
+        *self.baseline.lock() = totals;
     }
 
     fn totals_ever(&self) -> Totals {
-        let tallies = self.tallies.lock();
-        let mut totals = tallies.past.clone();
-        for tally in &tallies.workers {
+        // Added up without the lock, which the clock's thread needs.
+        let (mut totals, workers) = {
+            let tallies = self.tallies.lock();
+            (tallies.past.clone(), tallies.workers.clone())
+        };
+        for tally in &workers {
             totals.add(tally);
         }
         totals

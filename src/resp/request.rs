@@ -198,7 +198,6 @@ impl Parser {
     }
 
     /// Bytes that it holds beside the input.
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn memory_bytes(&self) -> usize {
         self.words.capacity() * size_of::<Span>() + self.unquoted.capacity()
     }

@@ -200,23 +200,30 @@ impl Shared {
         self.hooks.depart(session, why);
     }
 
-    /// Closes those for whom and from whom the most waits, until no more waits than may.
+    /// Evicts the clients for which the most memory is held, until `maxmemory-clients` is kept.
     pub(crate) fn evict(&self) {
         let Some(bytes_max) = self.settings.memory_bytes_max() else {
             return;
         };
-        let mut entries: Vec<_> = self.facts.register.all();
-        let mut bytes: u64 = entries.iter().map(|entry| entry.waiting_bytes()).sum();
+        // Those that are about to be closed give theirs back.
+        let staying = || {
+            let all = self.facts.register.all();
+            all.filter(|entry| entry.sentence().is_none())
+        };
+        let mut bytes: u64 = staying().map(|entry| entry.memory_bytes()).sum();
         if bytes <= bytes_max {
             return;
         }
-        entries.retain(|entry| !entry.has(flag::NO_EVICT));
-        entries.sort_by_cached_key(|entry| Reverse(entry.waiting_bytes()));
-        for entry in entries {
-            if bytes <= bytes_max || entry.waiting_bytes() == 0 {
+        let evictable = staying().filter(|entry| !entry.has(flag::NO_EVICT));
+        let mut sized: Vec<_> = evictable
+            .map(|entry| (entry.memory_bytes(), entry))
+            .collect();
+        sized.sort_by_key(|(entry_bytes, _)| Reverse(*entry_bytes));
+        for (entry_bytes, entry) in sized {
+            if bytes <= bytes_max || entry_bytes == 0 {
                 break;
             }
-            bytes = bytes.saturating_sub(entry.waiting_bytes());
+            bytes = bytes.saturating_sub(entry_bytes);
             entry.condemn(Sentence::Evicted);
             self.pool.nudge(entry.place);
         }
