@@ -546,6 +546,11 @@ fn long_ones() -> Vec<Vec<String>> {
         vec![
             "COMMAND INFO{ no x1025}".into(),
             "COMMAND DOCS{ no x1025}".into(),
+            "CONFIG GET *{x1025}".into(),
+            "CONFIG GET{ no x1025}".into(),
+            "COMMAND LIST FILTERBY PATTERN *{x1025}".into(),
+            "PUBSUB CHANNELS *{x1025}".into(),
+            "LATENCY HISTOGRAM{ no x1025}".into(),
         ],
         vec![format!("FOO{}", " a".repeat(100))],
         vec![format!("END: RAW: {}", x(line_max + 1))],

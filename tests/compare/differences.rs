@@ -271,6 +271,9 @@ const PLAIN: &[Difference] = &[
             ("HELLO 2 SETNAME {x1025}", "*14\r\n…", LONG_NAME),
             ("PUBLISH {x1025} a", ":0", LONG_CHANNEL),
             ("SUBSCRIBE {x1025}", "…", LONG_CHANNEL),
+            ("CONFIG GET *{x1025}", "…", LONG_PATTERN),
+            ("COMMAND LIST FILTERBY PATTERN *{x1025}", "…", LONG_PATTERN),
+            ("PUBSUB CHANNELS *{x1025}", "…", LONG_PATTERN),
             (
                 "CLIENT TRACKING on BCAST {257 prefixes}",
                 "+OK",
@@ -283,6 +286,8 @@ const PLAIN: &[Difference] = &[
         rows: &[
             ("COMMAND INFO{ no x1025}", "*1025\r\n…", TOO_MANY),
             ("COMMAND DOCS{ no x1025}", "…", TOO_MANY),
+            ("CONFIG GET{ no x1025}", "…", TOO_MANY_PATTERNS),
+            ("LATENCY HISTOGRAM{ no x1025}", "…", TOO_MANY),
         ],
     },
     Difference {
@@ -383,6 +388,8 @@ const NO_DOCTOR: &str = "-ERR unknown subcommand 'DOCTOR'. Try LATENCY HELP.";
 const NO_GRAPH: &str = "-ERR unknown subcommand 'GRAPH'. Try LATENCY HELP.";
 const LONG_NAME: &str = "-ERR Client names cannot be longer than 1024 bytes.";
 const LONG_CHANNEL: &str = "-ERR a channel's name has at most 1024 bytes, and a pattern 256";
+const LONG_PATTERN: &str = "-ERR a pattern has at most 1024 bytes";
+const TOO_MANY_PATTERNS: &str = "-ERR too many patterns, at most 1024 at once";
 const TOO_MANY: &str = "-ERR too many command names, at most 1024 at once";
 const LEVELS: &str = "-ERR CONFIG SET failed …: debug, verbose, notice, warning";
 
