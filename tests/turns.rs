@@ -1,0 +1,92 @@
+//! A turn is bounded in time, whatever runs in it: the request of one client does not wait until the
+//! requests that others have pipelined are all served.
+//!
+//! No time is measured here: the one request is INFO, which tells how many of the others' requests
+//! were served before it. `tests/hogs.rs` measures times.
+
+mod common;
+
+use common::{TestServer, commands_with_gate, config, eventually};
+
+/// Clients that pipeline, all on the one worker.
+const HOGS: usize = 20;
+
+/// Requests of each: fewer than a turn may have if they were short.
+const REQUESTS: usize = 300;
+
+/// Clients that only stay: a command that looks at all clients looks at these.
+const IDLE: usize = 200;
+
+/// How often `command` was called, as INFO has it.
+fn calls(info: &str, command: &str) -> usize {
+    let field = format!("cmdstat_{command}:calls=");
+    let line = info.lines().find_map(|line| line.strip_prefix(&field));
+    let digits = line.and_then(|line| line.split(',').next());
+    digits.map_or(0, |digits| digits.parse().expect("a number"))
+}
+
+/// All of `HOGS × REQUESTS` wait in sockets when the worker begins to serve. A turn of a quarter of a
+/// millisecond has a small part of them, however fast the machine is.
+#[track_caller]
+fn info_does_not_wait_for(request: &str, command: &str) {
+    let (builtin, gate) = commands_with_gate();
+    let server = TestServer::with(config(1), builtin);
+    let mut idle: Vec<_> = (0..IDLE).map(|_| server.connect()).collect();
+    let mut info = server.connect();
+    info.ping();
+    // Without replies: a hog that does not read would end its turns early.
+    let hog = |_| {
+        let mut hog = server.connect();
+        hog.send("CLIENT REPLY OFF\r\n");
+        hog
+    };
+    let mut hogs: Vec<_> = (0..HOGS).map(hog).collect();
+    eventually("all are connected", || {
+        info.count("connected_clients") == (HOGS + IDLE + 1) as u64
+    });
+
+    idle[0].send("GATE\r\n");
+    gate.wait_for_start();
+    for hog in &mut hogs {
+        hog.send(request.repeat(REQUESTS));
+    }
+    info.send("INFO commandstats\r\n");
+    gate.let_one_through();
+    let text = info.leaves().remove(0);
+    let before = calls(&text, command);
+    assert!(
+        before < HOGS * REQUESTS / 2,
+        "INFO waited for {before} of {} × {request:?}",
+        HOGS * REQUESTS
+    );
+}
+
+#[test]
+fn turns_of_client_list_are_bounded_in_time() {
+    info_does_not_wait_for("CLIENT LIST\r\n", "client|list");
+}
+
+#[test]
+fn turns_of_info_everything_are_bounded_in_time() {
+    info_does_not_wait_for("INFO everything\r\n", "info");
+}
+
+#[test]
+fn turns_of_command_docs_are_bounded_in_time() {
+    info_does_not_wait_for("COMMAND DOCS\r\n", "command|docs");
+}
+
+#[test]
+fn turns_of_command_are_bounded_in_time() {
+    info_does_not_wait_for("COMMAND\r\n", "command");
+}
+
+#[test]
+fn turns_of_config_get_are_bounded_in_time() {
+    info_does_not_wait_for("CONFIG GET *\r\n", "config|get");
+}
+
+#[test]
+fn turns_of_command_list_are_bounded_in_time() {
+    info_does_not_wait_for("COMMAND LIST FILTERBY PATTERN *a*e*i*\r\n", "command|list");
+}
