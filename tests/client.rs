@@ -4,6 +4,7 @@
 mod common;
 
 use std::thread;
+use std::time::Duration;
 
 use common::TestServer;
 use redis::{Client, Connection, Value, cmd, pipe};
@@ -56,6 +57,35 @@ fn pings_echoes_and_pipelines(mut connection: Connection) {
         replies,
         Ok(("PONG".to_owned(), "x".to_owned(), "PONG".to_owned()))
     );
+}
+
+/// The crate writes a pipeline whole before it reads a reply.
+#[test]
+fn pipelines_larger_than_buffers_are_answered() {
+    let server = TestServer::start(2);
+    for (count, length) in [
+        (5_000, 10_000),
+        (100_000, 100),
+        (10_000, 1_000),
+        (800, 10_000),
+    ] {
+        let mut connection = connect(&server);
+        let timeout = Some(Duration::from_secs(20));
+        connection.set_write_timeout(timeout).expect("a TCP socket");
+        connection.set_read_timeout(timeout).expect("a TCP socket");
+        let message = |number| format!("{number:0>8}{}", "x".repeat(length - 8));
+        let mut pipeline = pipe();
+        for number in 0..count {
+            pipeline.cmd("ECHO").arg(message(number));
+        }
+        let replies: Vec<String> = pipeline.query(&mut connection).expect("all replies come");
+        assert_eq!(replies.len(), count);
+        let is_right = |(number, reply): (usize, &String)| *reply == message(number);
+        assert!(
+            replies.iter().enumerate().all(is_right),
+            "{count} × {length} bytes"
+        );
+    }
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub(crate) fn cases() -> Vec<Case> {
         };
         node("plain", format!("{PINGS}, leaves, and the process ends"));
         node("identity", format!("{SAYS_WHO_IT_IS}, and closes"));
+        if !name.contains("glide") {
+            node("pipelines", PIPELINES.to_owned());
+        }
     }
     cases
 }
@@ -69,7 +72,10 @@ fn redis_py_cases(version: &'static str, pin: &'static str, default: &str) -> Ve
         add(format!("{way}+hiredis"), format!("{does} (hiredis)"));
     }
     add("threads".into(), "8 threads ping 100 times each".into());
+    add("pipelines".into(), format!("{PIPELINES} (its own parser)"));
     if version != "3.5.3" {
+        add("pipelines+hiredis".into(), format!("{PIPELINES} (hiredis)"));
+        add("pipelines+asyncio".into(), format!("{PIPELINES} (asyncio)"));
         let gather = "100 coroutines ping at the same time";
         add("asyncio".into(), gather.into());
     }
@@ -96,6 +102,7 @@ const NODE: [(&str, &str, &str); 8] = [
 ];
 
 const PINGS: &str = "pings, and 100 times at the same time";
+const PIPELINES: &str = "pipelines up to 50 MB and 100,000 requests, with its default timeouts";
 const SAYS_WHO_IT_IS: &str = "says its name, user, password and database";
 
 fn python(

@@ -3,7 +3,7 @@
 //     node.mjs NAME VERSION WAY PORT
 //
 // NAME is a dependency of pins/package.json. WAY is `plain`, which leaves by QUIT where the client has
-// a word for it, or `identity`, which leaves by closing.
+// a word for it, `identity`, which leaves by closing, or `pipelines`.
 // tests/interop/languages.rs runs it in the folder where those are installed. What does not hold is
 // on standard error, and the exit code is not 0; it is 77 where this Node is too old for the client.
 
@@ -35,6 +35,21 @@ async function session({ ping, getName }) {
   assert.equal(await getName(), identity ? "interop" : null);
 }
 
+// How many messages, and their length.
+const PIPELINES = [[5_000, 10_000], [100_000, 100], [10_000, 1_000], [800, 10_000]];
+
+// `echoes` sends all messages before it waits for a reply.
+async function pipelines(echoes) {
+  for (const [count, length] of PIPELINES) {
+    const message = (_, number) => String(number).padStart(8, "0") + "x".repeat(length - 8);
+    const messages = Array.from({ length: count }, message);
+    const replies = await echoes(messages);
+    // Not `assert.deepEqual`, which would print megabytes.
+    assert.equal(replies.length, count);
+    assert.ok(messages.every((message, number) => message === String(replies[number])));
+  }
+}
+
 async function nodeRedis3({ createClient }) {
   // It knows no name: only CLIENT SETNAME, which is sent like any command.
   const options = identity ? { user: "default", password: "any", db: 1 } : {};
@@ -42,6 +57,13 @@ async function nodeRedis3({ createClient }) {
   await once(client, "ready");
   const run = (method) => promisify(client[method]).bind(client);
   if (identity) assert.equal(await run("client")("SETNAME", "interop"), "OK");
+  if (way === "pipelines") {
+    await pipelines((messages) => {
+      const batch = client.batch();
+      for (const message of messages) batch.echo(message);
+      return promisify(batch.exec).call(batch);
+    });
+  }
   await session({ ping: run("ping"), getName: () => run("client")("GETNAME") });
   assert.equal(await run("quit")(), "OK");
 }
@@ -53,6 +75,10 @@ async function nodeRedis({ createClient }) {
     : {};
   const client = watched(createClient({ socket: { host: "127.0.0.1", port }, ...options }));
   await client.connect();
+  if (way === "pipelines") {
+    const echo = (message) => client.sendCommand(["ECHO", message]);
+    await pipelines((messages) => Promise.all(messages.map(echo)));
+  }
   await session({
     ping: (message) => client.ping(message),
     getName: () => client.clientGetName(),
@@ -69,6 +95,14 @@ async function ioredis({ Redis }) {
     : {};
   const client = watched(new Redis({ port, ...options }));
   await once(client, "ready");
+  if (way === "pipelines") {
+    await pipelines(async (messages) => {
+      const pipeline = client.pipeline();
+      for (const message of messages) pipeline.echo(message);
+      const replies = await pipeline.exec();
+      return replies.map(([error, reply]) => error ?? reply);
+    });
+  }
   await session({
     ping: (...message) => client.ping(...message),
     getName: () => client.client("GETNAME"),

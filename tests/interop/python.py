@@ -20,6 +20,9 @@ HOST = "127.0.0.1"
 # Seconds for what takes milliseconds: the machine may be slow and busy.
 PATIENCE = 20
 
+# Pipelines that are written whole before a reply is read: how many messages, and their length.
+PIPELINES = [(5_000, 10_000), (100_000, 100), (10_000, 1_000), (800, 10_000)]
+
 IDENTITY = {"username": "default", "password": "any", "client_name": "interop", "db": 1}
 
 
@@ -29,8 +32,12 @@ def equal(got, wanted):
         raise AssertionError(f"got {got!r}, wanted {wanted!r}")
 
 
+def messages(count, length):
+    return [b"%08d" % number + b"x" * (length - 8) for number in range(count)]
+
+
 def redis_py(way, port):
-    """WAY is words: plain, identity, health, threads or asyncio; hiredis; resp2 or resp3."""
+    """WAY is words: plain, identity, health, threads or pipelines; asyncio; hiredis; resp2 or resp3."""
     import redis
 
     words = way.split("+")
@@ -43,12 +50,18 @@ def redis_py(way, port):
         options |= IDENTITY
     if "health" in words:
         options["health_check_interval"] = 1
+    if "pipelines" in words:
+        # With the timeout that redis-py has by default: 5 s in its latest versions.
+        del options["socket_timeout"]
     if "asyncio" in words:
-        return asyncio.run(redis_py_asyncio(port, options))
+        act = asyncio_pipelines if "pipelines" in words else redis_py_asyncio
+        return asyncio.run(act(port, options))
 
     client = redis.Redis(HOST, port, **options)
     if "threads" in words:
         return eight_threads(client)
+    if "pipelines" in words:
+        return pipelines(client)
     equal(client.ping(), True)
     parser = client.connection_pool._available_connections[0]._parser
     equal("hiredis" in type(parser).__name__.lower(), "hiredis" in words)
@@ -73,6 +86,28 @@ async def redis_py_asyncio(port, options):
     equal(await asyncio.gather(*(client.ping() for _ in range(100))), [True] * 100)
     equal(await client.echo("hi"), b"hi")
     await client.aclose()
+
+
+async def asyncio_pipelines(port, options):
+    import redis.asyncio
+
+    client = redis.asyncio.Redis(host=HOST, port=port, **options)
+    for count, length in PIPELINES:
+        pipeline = client.pipeline(transaction=False)
+        for message in messages(count, length):
+            pipeline.echo(message)
+        # Not `equal`, which would print megabytes.
+        equal(await pipeline.execute() == messages(count, length), True)
+    await client.aclose()
+
+
+def pipelines(client):
+    for count, length in PIPELINES:
+        pipeline = client.pipeline(transaction=False)
+        for message in messages(count, length):
+            pipeline.echo(message)
+        equal(pipeline.execute() == messages(count, length), True)
+    client.close()
 
 
 def eight_threads(client):
