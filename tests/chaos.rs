@@ -238,7 +238,7 @@ fn ends_in_order(world: World, mut control: Peer, seed: u64) {
     let _ = fs::remove_file(file);
     let code = if seed % 2 == 1 { 3 } else { 0 };
     assert_eq!(ended.status.code(), Some(code), "{}", ended.stdout);
-    let is_trouble = |line: &&str| line.contains("[ERROR]") || line.contains("has been busy");
+    let is_trouble = |line: &&str| line.contains("[warning]") || line.contains("[error]");
     let trouble: Vec<_> = ended.stdout.lines().filter(is_trouble).collect();
     assert!(
         trouble.is_empty() && ended.stderr.is_empty(),
