@@ -79,6 +79,7 @@
 //!   line; the clock once in 64 at most.
 //! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
 
+#![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod acceptor;

@@ -16,6 +16,8 @@ mod host;
 mod levels;
 #[path = "main/logging.rs"]
 mod logging;
+#[path = "main/memory.rs"]
+mod memory;
 #[path = "main/rewrite.rs"]
 mod rewrite;
 
@@ -166,6 +168,10 @@ impl Drop for DrainsWhenDropped {
     }
 }
 
+/// How often freed memory is returned to the system. It takes some microseconds, and milliseconds after
+/// gigabytes were freed.
+const MEMORY_PERIOD: Duration = Duration::from_secs(2);
+
 /// How long the end waits for each of the operator's threads.
 const LAST_SIGNAL: Duration = Duration::from_millis(100);
 
@@ -229,10 +235,15 @@ struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads whenever it is asked to, until the one who asks is gone.
+    /// Reloads whenever it is asked to, and meanwhile returns freed memory, until the one who asks is
+    /// gone.
     fn obey(self, reloads: &Receiver<()>) {
-        for () in reloads {
-            self.reload();
+        loop {
+            match reloads.recv_timeout(MEMORY_PERIOD) {
+                Ok(()) => self.reload(),
+                Err(RecvTimeoutError::Timeout) => memory::return_freed(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
 
