@@ -131,6 +131,10 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
             let Some(request) = parser.request(rest) else {
                 self.budget.requests -= 1;
                 served += length;
+                // An empty request is one that is skipped, too.
+                if self.session.has_reply_flags() {
+                    let _ = self.session.end_request();
+                }
                 continue;
             };
             let resolved = self.facts.commands.resolve(&request);
@@ -214,8 +218,8 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
             }
             Err(refusal) => self.refuse(refusal, request),
         }
-        if self.session.takes_reply_back() {
-            self.output.take_back();
+        if self.session.has_reply_flags() {
+            self.output.finish_reply(self.session);
         }
         match self.session.ending() {
             None => Ok(None),
@@ -387,8 +391,29 @@ impl Output {
     }
 
     /// Cuts the last reply off.
-    pub(crate) fn take_back(&mut self) {
+    fn take_back(&mut self) {
         self.bytes.truncate(self.reply_start);
+    }
+
+    /// Inserts the messages of the request that has just run before its reply, and cuts the reply
+    /// off unless it is sent.
+    #[cold]
+    fn finish_reply(&mut self, session: &mut Session) {
+        let (messages, is_sent) = session.end_request();
+        if !is_sent {
+            self.take_back();
+        }
+        // The messages are no part of the reply: from here on nothing takes them back.
+        let start = self.reply_start.min(self.bytes.len());
+        self.reply_start = start + messages.len();
+        self.bytes.splice(start..start, messages);
+    }
+
+    /// Cuts off the reply of a handler that has panicked, and keeps the messages before it.
+    #[cold]
+    pub(crate) fn finish_panic(&mut self, session: &mut Session) {
+        self.take_back();
+        self.finish_reply(session);
     }
 
     fn is_full(&self) -> bool {
@@ -475,3 +500,23 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 /// Bytes of room that a worker keeps for replies from turn to turn. One huge reply does not keep
 /// its room.
 const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_outlive_the_reply_of_a_handler_that_panics() {
+        let mut session = Session::for_test(0, ([127, 0, 0, 1], 5000).into());
+        let mut output = Output::default();
+        let _ = output.reply(Protocol::Resp2).simple("before");
+        let reply = output.reply(Protocol::Resp2);
+        session.push(|message| message.simple("message"));
+        let _ = reply.simple("cut off");
+        output.finish_panic(&mut session);
+        assert_eq!(output.bytes, b"+before\r\n+message\r\n");
+        // Nor does a second end take them back.
+        output.finish_panic(&mut session);
+        assert_eq!(output.bytes, b"+before\r\n+message\r\n");
+    }
+}

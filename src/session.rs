@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::facts::Facts;
 use crate::facts::channels::{Kind, Subscriptions};
 use crate::facts::register::{Entry, Said, flag};
-use crate::resp::Protocol;
+use crate::resp::{Protocol, Replied, Reply};
 use crate::states::States;
 
 /// One client's session, from its accept to its close: who it is, and what handlers remember of it.
@@ -31,13 +31,20 @@ pub struct Session {
     entry: Arc<Entry>,
     facts: Arc<Facts>,
     protocol: Protocol,
-    replies: Replies,
+    /// A set of [`reply_flag`]s.
+    reply_flags: u8,
     ending: Option<Ending>,
     /// The [`gate`]s that are closed to its requests.
     gates: u8,
     tracking: Option<Box<Tracking>>,
     subscriptions: Option<Box<Subscriptions>>,
     states: States,
+    /// Messages to send before the current request's reply; `None` unless `PUSHING` is set.
+    #[expect(
+        clippy::box_collection,
+        reason = "each idle client has one, so it is small"
+    )]
+    pushes: Option<Box<Vec<u8>>>,
     /// The program has let it in, or was not asked.
     has_arrived: bool,
 }
@@ -62,19 +69,17 @@ pub(crate) enum Ending {
     Drain,
 }
 
-/// Whether requests are answered: `CLIENT REPLY`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Replies {
-    /// They are.
-    On,
-    /// They are not.
-    Off,
-    /// This one is not, and neither is the next.
-    SkipTwo,
-    /// This one is not.
-    SkipOne,
-    /// This one is, the next ones are not.
-    NotOff,
+/// What `CLIENT REPLY` and messages mean for the reply to the current request, as in Redis. Most
+/// clients have none of these flags.
+mod reply_flag {
+    /// No reply is sent: `CLIENT REPLY OFF`.
+    pub(super) const OFF: u8 = 1;
+    /// The reply to the current request is not sent: `CLIENT REPLY SKIP` came before it.
+    pub(super) const SKIP: u8 = 1 << 1;
+    /// The current request is `CLIENT REPLY SKIP`: neither its reply nor the next one is sent.
+    pub(super) const SKIP_NEXT: u8 = 1 << 2;
+    /// Messages are sent before the reply, whether the reply itself is sent or not.
+    pub(super) const PUSHING: u8 = 1 << 3;
 }
 
 /// What a client has asked of `CLIENT TRACKING`. There are no keys, so nothing comes of it but that
@@ -127,12 +132,13 @@ impl Session {
             entry,
             facts,
             protocol: Protocol::Resp2,
-            replies: Replies::On,
+            reply_flags: 0,
             ending: None,
             gates,
             tracking: None,
             subscriptions: None,
             states: States::default(),
+            pushes: None,
             has_arrived: false,
         }
     }
@@ -236,18 +242,16 @@ impl Session {
         self.ending
     }
 
-    /// From now on speaks `protocol`. Gives the messages that were left in the other.
-    #[must_use]
-    pub(crate) fn set_protocol(&mut self, protocol: Protocol) -> Vec<u8> {
+    /// Answers in `protocol` from now on. Pushes the messages that wait in the other protocol.
+    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
-        let messages = if self.subscriptions.is_some() {
-            self.entry.change_protocol(protocol)
+        if self.subscriptions.is_some() {
+            let messages = self.entry.change_protocol(protocol);
+            self.push_all(messages);
         } else {
             self.entry.set_protocol(protocol);
-            Vec::new()
-        };
+        }
         self.follow_subscriptions();
-        messages
     }
 
     pub(crate) fn set_database(&mut self, database: u8) {
@@ -369,48 +373,63 @@ impl Session {
         self.set_gate(gate::SUBSCRIBED, subscribed && speaks_resp2);
     }
 
-    pub(crate) fn set_replies(&mut self, replies: Replies) {
-        self.replies = replies;
+    /// Sends the replies to this request and to those that follow: `CLIENT REPLY ON`.
+    pub(crate) fn send_replies(&mut self) {
+        self.reply_flags &= !(reply_flag::OFF | reply_flag::SKIP);
     }
 
-    /// The next request is not answered, and neither is this one. Where none is, none is skipped.
+    /// Sends no reply from now on: `CLIENT REPLY OFF`.
+    pub(crate) fn drop_replies(&mut self) {
+        self.reply_flags |= reply_flag::OFF;
+    }
+
+    /// Sends neither this reply nor the next one: `CLIENT REPLY SKIP`. Without replies, skips none.
     pub(crate) fn skip_next_reply(&mut self) {
-        if self.replies != Replies::Off {
-            self.replies = Replies::SkipTwo;
+        if self.reply_flags & reply_flag::OFF == 0 {
+            self.reply_flags |= reply_flag::SKIP_NEXT;
         }
     }
 
-    /// What this request is answered is sent whatever `CLIENT REPLY` says: it is messages.
-    pub(crate) fn sends_reply_anyway(&mut self) {
-        self.replies = match self.replies {
-            Replies::Off | Replies::NotOff => Replies::NotOff,
-            // It counts as the one that was skipped.
-            Replies::On | Replies::SkipTwo | Replies::SkipOne => Replies::On,
-        };
+    /// Adds a message to those that are sent before the current request's reply, whatever becomes
+    /// of the reply.
+    pub(crate) fn push(&mut self, message: impl FnOnce(Reply<'_>) -> Replied) {
+        self.reply_flags |= reply_flag::PUSHING;
+        let pushes = self.pushes.get_or_insert_default();
+        let Replied { .. } = message(Reply::new(pushes, self.protocol));
     }
 
-    /// Whether requests are answered.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.replies == Replies::On
+    /// As [`Self::push`], for the messages that others have left until now.
+    pub(crate) fn push_messages(&mut self) {
+        let messages = self.entry.take_messages();
+        self.push_all(messages);
     }
 
-    /// Whether the request that has just run is not answered after all.
+    fn push_all(&mut self, messages: Vec<u8>) {
+        if !messages.is_empty() {
+            self.reply_flags |= reply_flag::PUSHING;
+            self.pushes.get_or_insert_default().extend(messages);
+        }
+    }
+
+    /// Whether the current request ends otherwise than by its reply alone: see
+    /// [`Self::end_request`].
     #[inline]
-    pub(crate) fn takes_reply_back(&mut self) -> bool {
-        if self.replies == Replies::On {
-            return false;
+    pub(crate) fn has_reply_flags(&self) -> bool {
+        self.reply_flags != 0
+    }
+
+    /// Ends the current request, one without a word included. Returns the messages to send before
+    /// its reply, and whether the reply is sent.
+    #[cold]
+    pub(crate) fn end_request(&mut self) -> (Vec<u8>, bool) {
+        use reply_flag::{OFF, PUSHING, SKIP, SKIP_NEXT};
+        let flags = self.reply_flags;
+        self.reply_flags &= !(SKIP | SKIP_NEXT | PUSHING);
+        if flags & SKIP_NEXT != 0 {
+            self.reply_flags |= SKIP;
         }
-        let mut takes_back = true;
-        self.replies = match self.replies {
-            Replies::SkipTwo => Replies::SkipOne,
-            Replies::SkipOne => Replies::On,
-            Replies::NotOff => {
-                takes_back = false;
-                Replies::Off
-            }
-            same => same,
-        };
-        takes_back
+        let messages = self.pushes.take().map_or_else(Vec::new, |pushes| *pushes);
+        (messages, flags & (OFF | SKIP | SKIP_NEXT) == 0)
     }
 
     /// Whether it is told of what others do.
@@ -426,22 +445,20 @@ impl Session {
         self.follow_subscriptions();
     }
 
-    /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`. Gives
-    /// the messages that were left for it before that.
-    #[must_use]
-    pub(crate) fn reset(&mut self) -> Vec<u8> {
+    /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`. Pushes
+    /// the messages that others have left before that.
+    pub(crate) fn reset(&mut self) {
         self.stop_listening();
-        let messages = self.entry.take_messages();
+        self.push_messages();
         self.set_tracking(None);
-        // It listens to nothing, so there are no more messages.
-        let _ = self.set_protocol(Protocol::Resp2);
+        self.set_protocol(Protocol::Resp2);
         self.set_database(0);
-        self.replies = Replies::On;
+        // As in Redis, a reply that was to be skipped still is.
+        self.reply_flags &= !(reply_flag::OFF | reply_flag::SKIP_NEXT);
         self.forget_states();
         self.entry.say(|said| said.name = Box::default());
         self.entry.set(flag::NO_EVICT | flag::NO_TOUCH, false);
         self.set_gate(gate::PASSWORD, self.facts.wants_password());
-        messages
     }
 }
 

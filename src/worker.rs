@@ -179,7 +179,7 @@ impl Worker {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
             .unwrap_or_else(|panic| {
                 log::error!("a handler panicked: {}", panic_text(panic.as_ref()));
-                self.output.take_back();
+                self.output.finish_panic(&mut client.session);
                 let _ = self
                     .output
                     .reply(client.session.protocol())

@@ -209,6 +209,17 @@ fn client_reply_decides_who_is_answered() {
             "$3\r\ntwo\r\n",
         )],
         &[("CLIENT REPLY SKIP\r\nFOO\r\nCLIENT REPLY ON", OK)],
+        // RESET's own reply is skipped, and so is a request without a word, as in Redis.
+        &[("CLIENT REPLY SKIP\r\nRESET\r\nPING", "+PONG\r\n")],
+        &[(
+            "CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nRESET\r\nPING",
+            "+PONG\r\n",
+        )],
+        &[("CLIENT REPLY SKIP\r\n*0\r\nPING", "+PONG\r\n")],
+        &[("CLIENT REPLY SKIP\r\n*-1\r\nPING", "+PONG\r\n")],
+        &[("CLIENT REPLY SKIP\r\n\r\nPING", "+PONG\r\n")],
+        &[("CLIENT REPLY SKIP\r\n  \r\nPING", "+PONG\r\n")],
+        &[("CLIENT REPLY OFF\r\n\r\nPING\r\nCLIENT REPLY ON", OK)],
         &[("CLIENT REPLY maybe", SYNTAX)],
     ]);
 }

@@ -208,6 +208,79 @@ fn who_publishes_to_itself_and_is_not_answered_gets_the_message() {
     peer.ask("CLIENT REPLY ON\r\n", "+OK\r\n");
 }
 
+/// Of 2,000 messages for a client without replies that says HELLO again and again, 1,955 came.
+#[test]
+fn messages_before_an_unsent_reply_are_sent() {
+    let cases = [
+        (
+            "CLIENT REPLY OFF\r\n",
+            "HELLO 3",
+            "CLIENT REPLY ON\r\n",
+            "+OK\r\n",
+        ),
+        (
+            "CLIENT REPLY OFF\r\n",
+            "HELLO 3 SETNAME me",
+            "CLIENT REPLY ON\r\n",
+            "+OK\r\n",
+        ),
+        (
+            "CLIENT REPLY OFF\r\n",
+            "PUBLISH b x",
+            "CLIENT REPLY ON\r\n",
+            "+OK\r\n",
+        ),
+        ("", "CLIENT REPLY SKIP\r\nHELLO 3", "PING\r\n", "+PONG\r\n"),
+        ("", "CLIENT REPLY SKIP\r\nRESET", "PING\r\n", "+PONG\r\n"),
+        (
+            "",
+            "CLIENT REPLY SKIP\r\nPUBLISH b x",
+            "PING\r\n",
+            "+PONG\r\n",
+        ),
+    ];
+    for (before, request, after, reply) in cases {
+        let (commands, gate) = commands_with_gate();
+        let server = TestServer::with(config(2), commands);
+        let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+        speak_resp3(&mut subscriber);
+        subscribe(&mut subscriber, &["a"]);
+        // What comes while the handler blocks waits for the client when `request` runs.
+        subscriber.send(format!("{before}GATE\r\n{request}\r\n{after}"));
+        gate.wait_for_start();
+        for _ in 0..20 {
+            publisher.ask("PUBLISH a x\r\n", ":1\r\n");
+        }
+        gate.let_one_through();
+        if before.is_empty() {
+            subscriber.expect("+OPEN\r\n");
+        }
+        let message = ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n";
+        subscriber.expect([&message.repeat(20), reply].concat());
+    }
+}
+
+#[test]
+fn own_messages_are_sent_in_order_without_replies() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    speak_resp3(&mut peer);
+    subscribe(&mut peer, &["a"]);
+    let message = ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n";
+    for _ in 0..20 {
+        peer.ask(
+            "CLIENT REPLY OFF\r\nPUBLISH a x\r\nPING\r\nCLIENT REPLY ON\r\n",
+            [message, "+OK\r\n"].concat(),
+        );
+        peer.ask(
+            "CLIENT REPLY SKIP\r\nPUBLISH a x\r\nPING\r\n",
+            [message, "+PONG\r\n"].concat(),
+        );
+    }
+    peer.send("CLIENT REPLY OFF\r\nPUBLISH a x\r\nQUIT\r\n");
+    assert_eq!(peer.rest(), message.as_bytes());
+}
+
 #[test]
 fn a_message_waits_for_a_subscriber_whose_handler_blocks() {
     let (commands, gate) = commands_with_gate();

@@ -6,7 +6,7 @@ use super::connection::invalid_client_name;
 use super::{Arity, Commands, Holds, OwnHandler, argument, help, syntax_error, tracking};
 use crate::facts::register::flag;
 use crate::resp::{Replied, Reply, Request};
-use crate::session::{InvalidName, NAME_BYTES_MAX, Replies, Session};
+use crate::session::{InvalidName, NAME_BYTES_MAX, Session};
 
 pub(super) fn register(client: &mut Commands) {
     client.register_own("ID", Arity::Exactly(2), id);
@@ -77,9 +77,9 @@ fn setinfo(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
 fn reply_mode(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mode = argument(request, 1);
     if mode.eq_ignore_ascii_case(b"ON") {
-        session.set_replies(Replies::On);
+        session.send_replies();
     } else if mode.eq_ignore_ascii_case(b"OFF") {
-        session.set_replies(Replies::Off);
+        session.drop_replies();
     } else if mode.eq_ignore_ascii_case(b"SKIP") {
         session.skip_next_reply();
     } else {

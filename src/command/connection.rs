@@ -97,9 +97,8 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
     if said_password {
         session.set_gate(gate::PASSWORD, false);
     }
-    // What was left for it in the other protocol comes before the reply.
-    let messages = session.set_protocol(protocol);
-    introduce(session, reply.behind(&messages).speaking(protocol))
+    session.set_protocol(protocol);
+    introduce(session, reply.speaking(protocol))
 }
 
 /// All seven fields: some clients miss any that lacks.
@@ -169,8 +168,8 @@ fn quit(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 
 /// `RESET`: the session is as it was when the client connected, but for its library's name.
 fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let messages = session.reset();
-    reply.behind(&messages).simple("RESET")
+    session.reset();
+    reply.simple("RESET")
 }
 
 pub(super) fn invalid_client_name(invalid: InvalidName, reply: Reply<'_>) -> Replied {

@@ -47,20 +47,18 @@ fn subscribe_to(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    session.sends_reply_anyway();
     let facts = Arc::clone(session.facts());
     let entry = Arc::clone(session.entry());
-    reply.several(request.arguments().len(), |replies| {
-        for name in request.arguments() {
-            let subscribed =
-                session.subscribe(|own| facts.channels.subscribe(&entry, own, kind, name));
-            replies.add(|reply| match subscribed {
-                Ok(()) => confirm(word, Some(name), session, reply),
-                Err(Unsubscribable::TooMany) => reply.error("ERR too many subscriptions"),
-                Err(Unsubscribable::TooLong) => too_long(reply),
-            });
+    for name in request.arguments() {
+        match session.subscribe(|own| facts.channels.subscribe(&entry, own, kind, name)) {
+            Ok(()) => confirm(word, Some(name), session),
+            Err(Unsubscribable::TooMany) => {
+                session.push(|message| message.error("ERR too many subscriptions"));
+            }
+            Err(Unsubscribable::TooLong) => session.push(too_long),
         }
-    })
+    }
+    reply.nothing()
 }
 
 fn too_long(reply: Reply<'_>) -> Replied {
@@ -87,48 +85,40 @@ fn unsubscribe_from(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    session.sends_reply_anyway();
-    let ends_all = request.word_count() == 1;
-    let count = if ends_all {
-        let own = session.subscriptions();
-        own.map_or(0, |own| own.count_of(kind))
-    } else {
-        request.arguments().len()
-    };
-    if count == 0 {
-        return confirm(word, None, session, reply);
-    }
     let facts = Arc::clone(session.facts());
     let entry = Arc::clone(session.entry());
-    reply.several(count, |replies| {
-        let mut end = |session: &mut Session, name: &[u8]| {
-            session.subscribe(|own| facts.channels.unsubscribe(&entry, own, kind, name));
-            // What came before must not stand behind the confirmation.
-            let messages = entry.take_messages();
-            replies.add(|reply| confirm(word, Some(name), session, reply.behind(&messages)));
-        };
-        if !ends_all {
-            request.arguments().for_each(|name| end(session, name));
-            return;
-        }
-        let first = |session: &Session| session.subscriptions()?.first(kind);
+    let end = |session: &mut Session, name: &[u8]| {
+        session.subscribe(|own| facts.channels.unsubscribe(&entry, own, kind, name));
+        // A message from before must not stand after the confirmation.
+        session.push_messages();
+        confirm(word, Some(name), session);
+    };
+    let first = |session: &Session| session.subscriptions()?.first(kind);
+    if request.word_count() > 1 {
+        request.arguments().for_each(|name| end(session, name));
+    } else if first(session).is_none() {
+        confirm(word, None, session);
+    } else {
         while let Some(topic) = first(session) {
             end(session, topic.name());
         }
-    })
+    }
+    reply.nothing()
 }
 
-/// What was done, for which name, and how many subscriptions there are now.
-fn confirm(word: &str, name: Option<&[u8]>, session: &Session, reply: Reply<'_>) -> Replied {
+/// Pushes a confirmation: what was done, for which name, and how many subscriptions there are now.
+fn confirm(word: &str, name: Option<&[u8]>, session: &mut Session) {
     let count = session.subscriptions().map_or(0, Subscriptions::count);
-    reply.message(3, |items| {
-        items.add(|item| item.bulk(word));
-        items.add(|item| match name {
-            Some(name) => item.bulk(name),
-            None => item.null(),
-        });
-        items.add(|item| item.integer(count as i64));
-    })
+    session.push(|message| {
+        message.message(3, |items| {
+            items.add(|item| item.bulk(word));
+            items.add(|item| match name {
+                Some(name) => item.bulk(name),
+                None => item.null(),
+            });
+            items.add(|item| item.integer(count as i64));
+        })
+    });
 }
 
 /// `PUBLISH channel message`: for all who listen. Gives how often it was received.
@@ -143,7 +133,7 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     }
     let facts = session.facts();
     // Who listens to itself gets the message before the reply, as in Redis, and need not be told.
-    let is_own = |entry: &Entry| entry.id == session.id() && session.is_answered();
+    let is_own = |entry: &Entry| entry.id == session.id();
     let mut told = Vec::new();
     let count = facts.channels.publish(
         channel,
@@ -157,12 +147,10 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         },
     );
     facts.nudge(&told);
-    let own = if session.subscriptions().is_some() && session.is_answered() {
-        session.entry().take_messages()
-    } else {
-        Vec::new()
-    };
-    reply.behind(&own).integer(count as i64)
+    if session.subscriptions().is_some() {
+        session.push_messages();
+    }
+    reply.integer(count as i64)
 }
 
 /// `PUBSUB CHANNELS [pattern]`: the channels that somebody is subscribed to.

@@ -260,16 +260,8 @@ impl<'a> Reply<'a> {
         self.aggregate(kind, count, count, fill)
     }
 
-    /// The same reply, behind what is on its way to the client anyway.
-    pub(crate) fn behind(self, bytes: &[u8]) -> Self {
-        self.out.extend_from_slice(bytes);
-        self
-    }
-
-    /// So many replies to one request. Only the commands that subscribe have such.
-    pub(crate) fn several(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
-        let Self { out, protocol } = self;
-        fill_items(out, protocol, count, fill);
+    /// No reply. Only for the commands that subscribe: they push their confirmations.
+    pub(crate) fn nothing(self) -> Replied {
         NOT_AN_ERROR
     }
 
@@ -582,11 +574,7 @@ mod tests {
             r"*2\r\n$1\r\nk\r\n$-1\r\n",
             r">2\r\n$1\r\nk\r\n_\r\n",
         );
-        assert_encodings(
-            |reply| reply.several(2, pair),
-            r"$1\r\nk\r\n$-1\r\n",
-            r"$1\r\nk\r\n_\r\n",
-        );
+        assert_encodings(|reply| reply.nothing(), "", "");
     }
 
     #[test]

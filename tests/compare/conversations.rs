@@ -234,8 +234,7 @@ const TRACKING: Table = &[
 ];
 
 /// Not among them is what closes the connection of a client that is not answered: Redis forgets to
-/// close it then, and there is nothing to wait for. And a subscriber's `PUBLISH` to itself while it
-/// is not answered: respool sends the message in the next turn, so its place is a matter of luck.
+/// close it then, and there is nothing to wait for.
 #[rustfmt::skip]
 const REPLY: Table = &[
     &["CLIENT REPLY", "CLIENT REPLY ON", "CLIENT REPLY maybe", "CLIENT REPLY on off"],
@@ -254,6 +253,18 @@ const REPLY: Table = &[
     &["HELLO 3", "SUBSCRIBE a",
       "CLIENT REPLY OFF\r\nPING\r\nUNSUBSCRIBE\r\nPING\r\nCLIENT REPLY ON", "PING"],
     &["CLIENT REPLY OFF\r\nMONITOR\r\nRESET", "PING"],
+    &["CLIENT REPLY SKIP\r\nRESET\r\nPING a", "PING"],
+    &["CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nRESET\r\nPING a", "PING"],
+    &["CLIENT REPLY SKIP\r\nCLIENT REPLY OFF\r\nRESET\r\nPING a", "PING"],
+    // A request without a word is skipped like any other.
+    &["CLIENT REPLY SKIP\r\n*0\r\nPING a", "CLIENT REPLY SKIP\r\n*-1\r\nPING a",
+      "CLIENT REPLY SKIP\r\n\r\nPING a", "CLIENT REPLY SKIP\r\n \t \r\nPING a", "PING"],
+    &["CLIENT REPLY OFF\r\n\r\nPING a\r\nCLIENT REPLY ON", "PING"],
+    // Messages are sent all the same, and in their places.
+    &["HELLO 3", "SUBSCRIBE a", "CLIENT REPLY OFF\r\nPUBLISH a x\r\nPING\r\nCLIENT REPLY ON",
+      "CLIENT REPLY SKIP\r\nPUBLISH a x\r\nPING", "CLIENT REPLY SKIP\r\nSUBSCRIBE b\r\nPING",
+      "CLIENT REPLY OFF\r\nPUBLISH b x\r\nHELLO 2\r\nCLIENT REPLY ON\r\nPING"],
+    &["HELLO 3", "CLIENT REPLY SKIP\r\nUNSUBSCRIBE\r\nPING"],
 ];
 
 #[rustfmt::skip]
