@@ -238,9 +238,33 @@ fn a_monitor_is_shown_the_front_of_what_is_long() {
     let line = monitor.line();
     let more = length - 4096;
     assert!(
-        line.ends_with(&format!("\\x00\"... ({more} more bytes)")),
+        line.ends_with(&format!("\\x00... ({more} more bytes)\"")),
         "{}",
         &line[line.len() - 80..]
     );
     assert!(line.len() < 20_000);
+}
+
+/// node-redis 3 takes the line for a reply, and throws, unless it ends with a quote.
+#[test]
+fn monitor_line_is_a_list_of_quoted_strings() {
+    let server = TestServer::start(2);
+    let mut monitor = server.connect();
+    monitor.ask("MONITOR\r\n", "+OK\r\n");
+    let mut peer = server.connect();
+    for count in [1023, 1024, 5000] {
+        // PING counts its words itself: it is run, and answers with an error.
+        peer.answer(&format!("PING{}", " a".repeat(count)));
+        let line = monitor.line();
+        let (_, words) = line.split_once("] ").expect("the words");
+        let words = words
+            .strip_prefix('"')
+            .and_then(|words| words.strip_suffix('"'));
+        let words: Vec<_> = words.expect(&line).split("\" \"").collect();
+        assert_eq!(words.len(), (count + 1).min(1025), "{line}");
+        if count > 1023 {
+            let more = format!("... ({} more arguments)", count + 1 - 1024);
+            assert_eq!(words.last(), Some(&&*more));
+        }
+    }
 }

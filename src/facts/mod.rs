@@ -424,8 +424,10 @@ impl Facts {
     }
 }
 
-/// What `MONITOR` shows of a request: when, by whom, and its words, quoted (`sdscatrepr`): the first
-/// of `count` words.
+/// Returns a line of `MONITOR`: when and by whom a request was sent, and the first of its `count`
+/// words, each in quotes (`sdscatrepr`).
+///
+/// Clients split the line at its quotes, so a remark about what is left out stands in quotes, too.
 fn monitor_line(now: Duration, words: &[&[u8]], count: usize, entry: &Entry) -> Vec<u8> {
     let database = entry.database.load(Ordering::Relaxed);
     let mut line = format!(
@@ -438,33 +440,38 @@ fn monitor_line(now: Duration, words: &[&[u8]], count: usize, entry: &Entry) -> 
     for word in words {
         let shown = &word[..word.len().min(MONITOR_WORD_BYTES_MAX)];
         line.extend_from_slice(b" \"");
-        for &byte in shown {
-            match byte {
-                b'\\' | b'"' => line.extend_from_slice(&[b'\\', byte]),
-                b'\n' => line.extend_from_slice(b"\\n"),
-                b'\r' => line.extend_from_slice(b"\\r"),
-                b'\t' => line.extend_from_slice(b"\\t"),
-                7 => line.extend_from_slice(b"\\a"),
-                8 => line.extend_from_slice(b"\\b"),
-                b' '..=b'~' => line.push(byte),
-                _ => {
-                    let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
-                    line.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
-                }
-            }
-        }
-        line.push(b'"');
+        append_quoted(&mut line, shown);
         if shown.len() < word.len() {
             let more = word.len() - shown.len();
             line.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
         }
+        line.push(b'"');
     }
     if count > words.len() {
         let more = count - words.len();
-        line.extend_from_slice(format!(" ... ({more} more arguments)").as_bytes());
+        line.extend_from_slice(format!(" \"... ({more} more arguments)\"").as_bytes());
     }
     line.extend_from_slice(b"\r\n");
     line
+}
+
+/// Appends `word` as it stands between quotes.
+fn append_quoted(line: &mut Vec<u8>, word: &[u8]) {
+    for &byte in word {
+        match byte {
+            b'\\' | b'"' => line.extend_from_slice(&[b'\\', byte]),
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            b'\t' => line.extend_from_slice(b"\\t"),
+            7 => line.extend_from_slice(b"\\a"),
+            8 => line.extend_from_slice(b"\\b"),
+            b' '..=b'~' => line.push(byte),
+            _ => {
+                let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+                line.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
 }
 
 /// Words of a request that a monitor is shown, and bytes of each: enough to see what is sent, and not
