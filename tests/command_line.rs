@@ -1,10 +1,13 @@
 //! What an operator sees of the program: its texts, its exit codes, and what signals do.
 
 mod common;
+#[path = "process/reaper.rs"]
+mod reaper;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -783,8 +786,10 @@ impl Server {
         let stdout = Scratch::file("");
         let child = command
             .stdout(File::create(stdout.path()).unwrap())
+            .process_group(0)
             .spawn()
             .unwrap();
+        reaper::watch(child.id());
         Self { child, stdout }
     }
 
@@ -829,6 +834,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        reaper::forget(self.child.id());
         let _ = self.child.wait();
     }
 }

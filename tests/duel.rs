@@ -24,6 +24,8 @@ mod pings;
 mod place;
 #[path = "../benches/duel/plot.rs"]
 mod plot;
+#[path = "process/reaper.rs"]
+mod reaper;
 #[path = "../benches/duel/report.rs"]
 mod report;
 #[path = "../benches/duel/results.rs"]

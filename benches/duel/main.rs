@@ -17,6 +17,8 @@ mod pings;
 mod place;
 mod plot;
 mod race;
+#[path = "../../tests/process/reaper.rs"]
+mod reaper;
 mod report;
 mod results;
 mod rivals;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::pings::{Dialect, Exchange, Ping};
 use crate::place::{self, Cores};
+use crate::reaper;
 use crate::rivals::{Program, Rival};
 
 /// Longer than anything takes that works.
@@ -64,12 +65,14 @@ impl Recipe {
         command.args(&self.more_arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let start = Instant::now();
+        // A group of its own, for the reaper: it is of use where there is no leash.
+        command.process_group(0);
         let child = cores.among_servers(|| command.spawn());
         let mut server = Server {
             name: self.name.clone(),
             addr,
             dialect: self.rival.dialect(&self.version),
-            child: Guard(child.map_err(|error| self.error(&error))?),
+            child: Guard::of(child.map_err(|error| self.error(&error))?),
         };
         let exchange = ping.exchange(&server.dialect);
         let exchange = exchange.ok_or_else(|| io::Error::other("it cannot be asked this"))?;
@@ -107,9 +110,17 @@ impl Server {
     }
 }
 
+impl Guard {
+    fn of(child: Child) -> Self {
+        reaper::watch(child.id());
+        Self(child)
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         let _ = self.0.kill();
+        reaper::forget(self.0.id());
         let _ = self.0.wait();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::case::{Case, NotRun, Outcome};
 use crate::common::{PATIENCE, eventually};
-use crate::process::{Process, Respool};
+use crate::process::{Process, Respool, with_default_signals};
 use crate::setup::{installed, version};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -239,7 +239,7 @@ fn printed(server: &Respool, args: &[&str]) -> Result<String, NotRun> {
 }
 
 fn redis_cli(server: &Respool, args: &[&str]) -> Result<Command, NotRun> {
-    let mut command = Command::new(installed("redis-cli")?);
+    let mut command = with_default_signals(&installed("redis-cli")?);
     command
         .args(["-p", &server.addr.port().to_string()])
         .args(args);
@@ -262,7 +262,7 @@ impl Terminal {
             cli.display(),
             server.addr.port()
         );
-        let mut command = Command::new(script);
+        let mut command = with_default_signals(&script);
         command
             .args(["-q", "-e", "-c", &run, "/dev/null"])
             .env("SHELL", "/bin/sh")

@@ -1,16 +1,21 @@
-//! Processes: the program itself, and the tools that talk to it. Each is killed when it is dropped,
-//! and every wait for one has a deadline.
+//! Processes: the program itself, and the tools that talk to it. Each is killed when it is dropped
+//! or when the test is killed, with all that it has started, and every wait for one has a deadline.
 
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub(crate) mod reaper;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::common::{PATIENCE, Peer};
 
@@ -23,6 +28,7 @@ pub(crate) struct Process {
     stderr: Output,
     // Bytes of the standard output that `expect` has already passed.
     passed: usize,
+    has_ended: bool,
 }
 
 /// What a process has left behind.
@@ -52,6 +58,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .spawn();
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = match spawned {
@@ -59,6 +66,7 @@ impl Process {
             Err(error) if error.kind() == ErrorKind::NotFound => panic!("{}", missing(&name)),
             Err(error) => panic!("cannot run {name}: {error}"),
         };
+        reaper::watch(child.id());
         let stdin = child.stdin.take();
         let stdout = Output::of(child.stdout.take().expect("it is piped"));
         let stderr = Output::of(child.stderr.take().expect("it is piped"));
@@ -68,6 +76,7 @@ impl Process {
             stdout,
             stderr,
             passed: 0,
+            has_ended: false,
         }
     }
 
@@ -106,6 +115,10 @@ impl Process {
         has(&self.stdout.0.0.lock().bytes, text)
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends the signal `name`, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own `kill`, because the program of that name is not on every machine.
@@ -134,20 +147,61 @@ impl Process {
                 "it has not ended within {within:?}; it printed {stdout:?} and {stderr:?}"
             ));
         }
+        // It is not reaped yet: until then its number is nobody else's.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(self.group()), options).expect("it is our child");
         Ok(Ended {
-            status: self.child.wait().expect("it is our child"),
+            status: self.end(),
             stdout,
             stderr,
         })
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Process {
+    /// The process's group has its number.
+    fn group(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Kills what is left of the group, and reaps the process.
+    fn end(&mut self) -> ExitStatus {
+        let _ = kill_process_group(self.group(), Signal::KILL);
+        reaper::forget(self.child.id());
+        self.has_ended = true;
+        self.child.wait().expect("it is our child")
     }
 }
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end();
+        }
+    }
+}
+
+/// A command that runs `program` with the default action for each signal. Without it, what a shell
+/// starts in the background ignores SIGINT, and under `nohup` SIGHUP, and so do its children: ^C
+/// does not end them, nor the end of their terminal.
+///
+/// Where `env` is older than that of coreutils 8.31, the command is `program` alone.
+pub(crate) fn with_default_signals(program: &Path) -> Command {
+    static IS_POSSIBLE: OnceLock<bool> = OnceLock::new();
+    let is_possible = || {
+        let mut env = Command::new("env");
+        let output = env.args([DEFAULT_SIGNALS, "true"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !IS_POSSIBLE.get_or_init(is_possible) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.arg(DEFAULT_SIGNALS).arg(program);
+    command
+}
+
+const DEFAULT_SIGNALS: &str = "--default-signal";
 
 impl Ended {
     /// Has printed nothing on standard error and ended with success. Gives what it has printed.

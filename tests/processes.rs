@@ -1,0 +1,73 @@
+//! The tests' own processes: none outlives its test, however that ends.
+
+mod common;
+mod process;
+
+use std::env;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+use common::{PATIENCE, eventually};
+use process::{Process, with_default_signals};
+
+/// What the child of a test looks at, to be the one that is killed.
+const CHILD: &str = "RESPOOL_TEST_IS_KILLED";
+
+#[test]
+fn killed_test_leaves_no_process() {
+    if env::var_os(CHILD).is_some() {
+        // The group of the first is a shell and what that has started.
+        let mut shell = Command::new("sh");
+        let mut shell =
+            Process::start(shell.args(["-c", "sleep 1000 & echo $! && exec sleep 1000"]));
+        let grandchild = shell.expect("\n");
+        println!("\nstarted {grandchild} {} .", shell.id());
+        let other = Process::start(Command::new("sleep").arg("1000"));
+        println!("\nstarted {} .", other.id());
+        drop(shell.ended(PATIENCE));
+        return;
+    }
+    let name = "killed_test_leaves_no_process";
+    let mut child = Command::new(env::current_exe().expect("this program is a file"));
+    child.args(["--exact", name, "--nocapture"]).env(CHILD, "1");
+    let mut child = Process::start_dialogue(&mut child);
+    child.expect("\nstarted ");
+    let mut started = child.expect(".");
+    child.expect("\nstarted ");
+    started += &child.expect(".");
+    let ids: Vec<_> = started.split_whitespace().collect();
+    assert_eq!(ids.len(), 3, "{started}");
+    // The test alone, and not its group: nothing of it runs any more.
+    child.signal("KILL");
+    eventually("all that it has started is gone", || {
+        let is_gone = |id: &&str| {
+            let stat = fs::read_to_string(format!("/proc/{id}/stat"));
+            // Ended, and nobody's child yet.
+            stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
+        };
+        ids.iter().all(is_gone)
+    });
+}
+
+#[test]
+fn child_is_ended_by_sigint_where_the_shell_ignores_it() {
+    let inner = with_default_signals(Path::new("sh"));
+    let words: Vec<_> = [inner.get_program()]
+        .into_iter()
+        .chain(inner.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let script = format!(
+        "trap '' INT HUP; exec {} -c 'echo ready; exec sleep 1000'",
+        words.join(" ")
+    );
+    for signal in ["INT", "HUP"] {
+        let mut child = Process::start(Command::new("sh").args(["-c", &script]));
+        child.expect("ready\n");
+        child.signal(signal);
+        let ended = child.ended(PATIENCE);
+        assert!(ended.status.signal().is_some(), "{}", ended.status);
+    }
+}
