@@ -296,7 +296,8 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     fn end(&mut self, ending: Ending) -> Closed {
         let why = match ending {
             Ending::AfterReply => return Closed::Quit,
-            Ending::Http => Closed::Http,
+            Ending::Http { is_answered: true } => return Closed::Http { is_answered: true },
+            Ending::Http { is_answered: false } => Closed::Http { is_answered: false },
             Ending::Drain => Closed::Drained,
         };
         self.output.take_back();

@@ -15,8 +15,8 @@ pub(crate) enum Closed {
     Quit,
     /// It sent what is not RESP.
     Protocol(ProtocolError),
-    /// It spoke HTTP.
-    Http,
+    /// It spoke HTTP. Only what is a request of HTTP has a response.
+    Http { is_answered: bool },
     /// It had its time for something.
     Late(Deadline),
     /// The socket failed; a reset by the peer is the everyday case.
@@ -74,7 +74,7 @@ impl Closed {
             self,
             Self::PeerLeft
                 | Self::Io(_)
-                | Self::Http
+                | Self::Http { is_answered: false }
                 | Self::Sentenced(_)
                 | Self::OutputLimit
                 | Self::Late(Deadline::Write | Deadline::PendingOutput | Deadline::Farewell)
@@ -102,8 +102,9 @@ impl Closed {
             Self::Io(_) => 1,
             Self::Quit => 2,
             Self::Protocol(ProtocolError::TooBigRequest) => 19,
+            Self::Protocol(ProtocolError::Tls) => 22,
             Self::Protocol(_) => 3,
-            Self::Http => 4,
+            Self::Http { .. } => 4,
             Self::Late(Deadline::Idle) => 5,
             Self::Late(Deadline::FirstByte) => 6,
             Self::Late(Deadline::Request) => 7,
@@ -130,7 +131,7 @@ impl Closed {
 }
 
 /// The reasons as INFO names them.
-pub(crate) const NAMES: [&str; 22] = [
+pub(crate) const NAMES: [&str; 23] = [
     "peer_left",
     "connection_failed",
     "quit",
@@ -153,6 +154,7 @@ pub(crate) const NAMES: [&str; 22] = [
     "query_buffer_limit",
     "refused_by_program",
     "pending_output_timeout",
+    "tls",
 ];
 
 impl Refused {
@@ -184,12 +186,13 @@ const PROTECTED: &str = "DENIED Redis is running in protected mode because prote
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
+            Self::Protocol(ProtocolError::Tls) => "it spoke TLS",
             Self::Protocol(error) => return write!(f, "protocol error: {error}"),
             Self::Io(error) => return write!(f, "{error}"),
             Self::TurnedAway(words) => return write!(f, "the program refused it: {words}"),
             Self::PeerLeft => "the peer left",
             Self::Quit => "it asked to be closed",
-            Self::Http => "it spoke HTTP",
+            Self::Http { .. } => "it spoke HTTP",
             Self::Late(Deadline::Idle) => "it was idle for longer than `timeout`",
             Self::Late(Deadline::FirstByte) => "no byte came within `first-byte-timeout`",
             Self::Late(Deadline::Request) => "a request was not whole within `request-timeout`",
@@ -244,7 +247,7 @@ mod tests {
             Closed::Io(io::Error::other("any")),
             Closed::Quit,
             Closed::Protocol(ProtocolError::UnbalancedQuotes),
-            Closed::Http,
+            Closed::Http { is_answered: true },
             Closed::Late(Deadline::Idle),
             Closed::Late(Deadline::FirstByte),
             Closed::Late(Deadline::Request),
@@ -262,6 +265,7 @@ mod tests {
             Closed::Protocol(ProtocolError::TooBigRequest),
             Closed::TurnedAway("ERR no".into()),
             Closed::Late(Deadline::PendingOutput),
+            Closed::Protocol(ProtocolError::Tls),
         ];
         let indices: Vec<_> = reasons.iter().map(Closed::index).collect();
         assert_eq!(indices, (0..NAMES.len()).collect::<Vec<_>>());

@@ -63,8 +63,8 @@ pub(crate) mod gate {
 pub(crate) enum Ending {
     /// The reply is sent, then the connection is closed.
     AfterReply,
-    /// Nothing more is sent: it spoke HTTP.
-    Http,
+    /// The peer spoke HTTP. The reply is sent where it is one that HTTP knows.
+    Http { is_answered: bool },
     /// Nothing more is sent: it has the server drain.
     Drain,
 }
@@ -233,8 +233,8 @@ impl Session {
         self.ending = Some(Ending::AfterReply);
     }
 
-    /// Closes the client's connection without this request's reply.
-    pub(crate) fn close_silently(&mut self, ending: Ending) {
+    /// Closes the client's connection as `ending` says.
+    pub(crate) fn close_by(&mut self, ending: Ending) {
         self.ending = Some(ending);
     }
 

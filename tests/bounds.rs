@@ -1152,6 +1152,11 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
     closed(&mut watched, peer, "http", "it spoke HTTP");
 
     let mut peer = watched.connect();
+    peer.ask("\x16\x03\x01\x02\0", "\x15\x03\x01\0\x02\x02\x28");
+    peer.expect_end();
+    closed(&mut watched, peer, "tls", "it spoke TLS");
+
+    let mut peer = watched.connect();
     peer.ask(
         "PANIC\r\n",
         "-ERR internal error; the server's log tells\r\n",

@@ -508,7 +508,7 @@ fn where_the_server_closes_first_the_end_waits_for_the_hook() {
     for (reason, request, reply) in [
         ("quit", "QUIT\r\n", OK),
         ("handler_panicked", "PANIC\r\n", INTERNAL),
-        ("http", "POST / HTTP/1.1\r\n", ""),
+        ("http", "POST /\r\n", ""),
         ("killed", "", ""),
         ("drained", "", ""),
     ] {

@@ -657,3 +657,19 @@ fn a_container_within_a_container_is_a_panic() {
         "a container's subcommands contain no others, and so Part cannot"
     );
 }
+
+/// A name that is a command is none of HTTP's.
+#[test]
+fn get_of_a_program_stays_a_command() {
+    let commands = builtin_and(|commands| {
+        commands.register("GET", Arity::AtLeast(2), |_, request, reply| {
+            reply.bulk(request.argument(1).unwrap_or_default())
+        });
+    });
+    let server = TestServer::with(config(1), commands);
+    let mut peer = server.connect();
+    peer.ask("GET / HTTP/1.1\r\n", "$8\r\nHTTP/1.1\r\n");
+    peer.ping();
+    peer.send("Host: here\r\n");
+    peer.expect_end();
+}

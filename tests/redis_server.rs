@@ -101,7 +101,7 @@ fn compare(setting: Setting) {
             complaints.extend(fault.map(|fault| {
                 let version = if talk.in_resp3 { 3 } else { 2 };
                 let said = both.map(|both| in_words(request, both, &common));
-                let [redis, respool] = said.map(|said| short(&said));
+                let [redis, respool] = from_where_they_differ(&said).map(short);
                 let (request, steps) = (short(request), short(&talk.steps.join(" | ")));
                 format!(
                     "\n{fault}: {request}\n  in RESP{version}, in the conversation {steps}\n  \
@@ -138,6 +138,17 @@ fn in_words(request: &str, both: (&[u8], &Names), common: &Common) -> String {
         Some(values) => format!("{values:?}"),
         None => both.0.escape_ascii().to_string(),
     }
+}
+
+/// Both texts from a little before the first difference on.
+fn from_where_they_differ([one, other]: &[String; 2]) -> [&str; 2] {
+    let pairs = one.char_indices().zip(other.chars());
+    let same = pairs.take_while(|((_, char), other)| char == other);
+    let front = same.count().saturating_sub(100);
+    [one, other].map(|text| {
+        let start = text.char_indices().nth(front);
+        &text[start.map_or(0, |(index, _)| index)..]
+    })
 }
 
 /// The front of a text that may be long.

@@ -175,6 +175,8 @@ fn transcripts() -> Vec<Transcript> {
         (QUIT, End::Closed),
         (NOT_RESP, End::Closed),
         (HTTP, End::Dropped),
+        (HTTP_REQUEST, End::Closed),
+        (TLS, End::Closed),
     ];
     let rows = tables.iter().flat_map(|&(table, end)| {
         let rows = table.iter().copied();
@@ -485,13 +487,45 @@ const INVALID_BULK_LENGTH: &[u8] = b"-ERR Protocol error: invalid bulk length\r\
 /// A web page that makes a browser speak to us gets nothing for it. What came before is answered;
 /// Redis throws those replies away too.
 const HTTP: Table = &[
-    (b"POST / HTTP/1.1\r\nHost: a\r\n\r\nPING\r\n", b""),
     (b"post\n", b""),
+    (b"POST /\r\n\r\nPING\r\n", b""),
+    (b"*3\r\n$4\r\nPOST\r\n$1\r\n/\r\n$8\r\nHTTP/1.1\r\n", b""),
     (b"*1\r\n$4\r\nPOST\r\n", b""),
     (b"Host: a\r\n", b""),
     (b"HOST:\r\nPING\r\n", b""),
     (
-        b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\nPING\r\n",
-        b"-ERR unknown command 'HEAD', with args beginning with: '/' 'HTTP/1.1' \r\n",
+        b"GET /\r\nHost: a\r\n\r\nPING\r\n",
+        b"-ERR unknown command 'GET', with args beginning with: '/' \r\n",
     ),
 ];
+
+/// A request of HTTP has a response of HTTP, and nothing behind its first line is run.
+const HTTP_REQUEST: Table = &[
+    (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_RESPONSE),
+    (b"GET / HTTP/1.0\n\nPING\n", HTTP_RESPONSE),
+    (
+        b"HEAD /x?y=z HTTP/1.1\r\nUser-Agent: a b\r\n\r\n",
+        HTTP_RESPONSE,
+    ),
+    (
+        b"POST / HTTP/1.1\r\nHost: a\r\n\r\nPING\r\nSHUTDOWN\r\n",
+        HTTP_RESPONSE,
+    ),
+    (
+        b"PUT /config HTTP/1.1\r\nA: b\r\n\r\n*1\r\n$4\r\nPING\r\n",
+        HTTP_RESPONSE,
+    ),
+];
+
+const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+    Content-Length: 82\r\nConnection: close\r\n\r\n\
+    This server speaks RESP, the protocol of Redis, and not HTTP. Try: redis-cli PING\n";
+
+/// The beginning of TLS is answered by its alert `handshake_failure`.
+const TLS: Table = &[
+    (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", TLS_ALERT),
+    (b"\x16\x03\x03\0\nPING\r\nPING\r\n", TLS_ALERT),
+    (b"\x16\x03\x04", TLS_ALERT),
+];
+
+const TLS_ALERT: &[u8] = b"\x15\x03\x01\0\x02\x02\x28";

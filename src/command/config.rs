@@ -4,6 +4,7 @@ use super::{
     Arity, Commands, NAMES_MAX, argument, c_string, glob, help, pattern_too_long, syntax_error,
     too_many,
 };
+use crate::config::inert::{self, Inert};
 use crate::config::{Change, Config, KEYS, Key};
 use crate::facts::control::{Control, NotRewritten, Unchanged};
 use crate::resp::{Replied, Reply, Request};
@@ -41,9 +42,10 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     }
     // A copy: nobody waits for the configuration's lock while values are written.
     let config = session.facts().config.lock().clone();
+    let inert = &session.facts().inert;
     let directives: Vec<_> = directives
         .into_iter()
-        .filter_map(|(directive, asked_as)| Some((asked_as?, directive.text(&config))))
+        .filter_map(|(directive, asked_as)| Some((asked_as?, directive.text(&config, inert))))
         .collect();
     reply.map(directives.len(), |pairs| {
         for (name, value) in &directives {
@@ -91,10 +93,15 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     let sets_password = changes
         .iter()
         .any(|(directive, _)| directive.name() == "requirepass");
+    // What changes nothing is kept once everything else is in force.
+    let mut inert_values = Vec::new();
     let outcome = session.facts().control().map(|server| {
         server.change_config(&mut |config| {
+            inert_values.clear();
             let mut changes = changes.iter();
-            changes.try_for_each(|(directive, value)| directive.set(config, value))?;
+            changes.try_for_each(|(directive, value)| {
+                directive.set(config, &mut inert_values, value)
+            })?;
             // Then the password is no longer the one in that file.
             if sets_password {
                 config.requirepass_file = None;
@@ -103,7 +110,12 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         })
     });
     match outcome {
-        Some(Ok(())) => reply.simple("OK"),
+        Some(Ok(())) => {
+            for (inert, value) in inert_values {
+                session.facts().inert.set(inert, value);
+            }
+            reply.simple("OK")
+        }
         Some(Err(Unchanged {
             key: Some(key),
             reason,
@@ -159,7 +171,7 @@ fn refusal(name: &[u8], reason: &str) -> Vec<u8> {
 pub(super) fn is_public(name: &[u8]) -> bool {
     match Directive::find(name) {
         Some(Directive::Key(key)) => !key.secret,
-        Some(Directive::Constant(_)) => true,
+        Some(Directive::Constant(..) | Directive::Inert(..)) => true,
         None => false,
     }
 }
@@ -173,52 +185,27 @@ pub(super) fn is_secret(name: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy)]
 enum Directive {
     Key(&'static Key),
-    Constant(&'static Constant),
+    /// A directive that nothing changes, and its value.
+    Constant(&'static str, &'static str),
+    /// A directive that changes nothing, under this name.
+    Inert(&'static Inert, &'static str),
 }
 
-/// A directive of Redis that cannot be otherwise here.
-#[derive(Debug)]
-struct Constant {
-    name: &'static str,
-    value: &'static str,
-    /// Whether it is in Redis.
-    immutable: bool,
-}
-
-/// Those that clients and tools ask for, and whose one value is true where no data is kept.
-const CONSTANTS: &[Constant] = &[
-    Constant::immutable("databases", "16"),
-    Constant::immutable("cluster-enabled", "no"),
-    Constant::new("save", ""),
-    Constant::new("appendonly", "no"),
-    Constant::new("maxmemory", "0"),
-    Constant::new("maxmemory-policy", "noeviction"),
-    Constant::new("replica-read-only", "yes"),
-    Constant::new("slave-read-only", "yes"),
+/// Directives that clients ask for and that Redis does not change either.
+const CONSTANTS: [Directive; 2] = [
+    Directive::Constant("databases", "16"),
+    Directive::Constant("cluster-enabled", "no"),
 ];
-
-impl Constant {
-    const fn new(name: &'static str, value: &'static str) -> Self {
-        Self {
-            name,
-            value,
-            immutable: false,
-        }
-    }
-
-    const fn immutable(name: &'static str, value: &'static str) -> Self {
-        Self {
-            name,
-            value,
-            immutable: true,
-        }
-    }
-}
 
 impl Directive {
     fn all() -> impl Iterator<Item = Self> {
-        let constants = CONSTANTS.iter().map(Self::Constant);
-        KEYS.iter().map(Self::Key).chain(constants)
+        let names = |inert: &'static Inert| {
+            let names = [inert.name, inert.alias].into_iter();
+            let names = names.filter(|name| !name.is_empty());
+            names.map(move |name| Self::Inert(inert, name))
+        };
+        let inert = inert::TABLE.iter().flat_map(names);
+        KEYS.iter().map(Self::Key).chain(CONSTANTS).chain(inert)
     }
 
     /// The directive of this name, in any case.
@@ -229,38 +216,41 @@ impl Directive {
     fn name(self) -> &'static str {
         match self {
             Self::Key(key) => key.name,
-            Self::Constant(constant) => constant.name,
+            Self::Constant(name, _) | Self::Inert(_, name) => name,
         }
     }
 
-    fn text(self, config: &Config) -> String {
+    fn text(self, config: &Config, values: &inert::Values) -> String {
         match self {
             Self::Key(key) => key.text(config),
-            Self::Constant(constant) => constant.value.to_owned(),
+            Self::Constant(_, value) => value.to_owned(),
+            Self::Inert(inert, _) => values.get(inert),
         }
     }
 
     fn is_immutable(self) -> bool {
         match self {
             Self::Key(key) => key.change != Change::Anytime,
-            Self::Constant(constant) => constant.immutable,
+            Self::Constant(..) => true,
+            Self::Inert(..) => false,
         }
     }
 
-    /// Sets it in `config`; a constant only to what it is.
-    fn set(self, config: &mut Config, value: &[u8]) -> Result<(), Unchanged> {
+    /// Sets it in `config`; adds what changes nothing to `inert_values`.
+    fn set(
+        self,
+        config: &mut Config,
+        inert_values: &mut Vec<(&'static Inert, String)>,
+        value: &[u8],
+    ) -> Result<(), Unchanged> {
         let set = match (self, str::from_utf8(value)) {
             // A file could not say it.
             (_, Err(_)) => Err("argument must be UTF-8".into()),
             (Self::Key(key), Ok(value)) => key.set(config, value),
-            (Self::Constant(constant), Ok(value)) => {
-                if value.eq_ignore_ascii_case(constant.value) {
-                    Ok(())
-                } else {
-                    let right = constant.value;
-                    Err(format!("argument must be '{right}': this server keeps no data").into())
-                }
-            }
+            (Self::Constant(..), Ok(_)) => Err("can't set immutable config".into()),
+            (Self::Inert(inert, _), Ok(value)) => inert
+                .parse(value)
+                .map(|value| inert_values.push((inert, value))),
         };
         set.map_err(|reason| Unchanged {
             key: Some(self.name()),

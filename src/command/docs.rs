@@ -100,7 +100,7 @@ impl Docs {
                 "read" => says("readonly"),
                 "write" | "pubsub" | "admin" | "fast" | "blocking" => says(category),
                 "slow" => !says("fast"),
-                "dangerous" => says("admin"),
+                "dangerous" => says("admin") || self.category == "admin",
                 _ => false,
             }
     }
@@ -494,6 +494,10 @@ const TABLE: &[Docs] = &[
             "Added the ability to set multiple parameters in one call.",
         )])
         .arguments(&[block("parameter_value", &[string("parameter"), string("value")]).multiple()]),
+    server("dbsize", &["readonly", "fast"], "1.0.0")
+        .summary("Return the number of keys in the selected database")
+        .category("keyspace")
+        .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
     server("debug", ADMIN, "1.0.0")
         .summary("A container for debugging commands")
         .complexity("Depends on subcommand.")
@@ -547,6 +551,9 @@ const TABLE: &[Docs] = &[
     server("monitor", ADMIN, "1.0.0")
         .summary("Listen for all requests received by the server in real time")
         .complexity(""),
+    server("role", &["noscript", "loading", "stale", "fast"], "2.8.12")
+        .summary("Return the role of the instance in the context of replication")
+        .category("admin"),
     server("shutdown", SHUTDOWN, "1.0.0")
     .summary("Synchronously save the dataset to disk and then shut down the server")
     .complexity(
@@ -626,7 +633,32 @@ const TABLE: &[Docs] = &[
         .summary("Stop listening for messages posted to the given channels")
         .complexity("O(N) where N is the number of clients already subscribed to a channel.")
         .arguments(&[string("channel").optional().multiple()]),
+    command("scan", "generic", &["readonly"], "2.8.0")
+        .summary("Incrementally iterate the keys space")
+        .complexity(
+            "O(1) for every call. O(N) for a complete iteration, including enough command calls \
+             for the cursor to return back to 0. N is the number of elements inside the \
+             collection.",
+        )
+        .category("keyspace")
+        .tips(&["nondeterministic_output", "request_policy:special"])
+        .history(&[("6.0.0", "Added the `TYPE` subcommand.")])
+        .arguments(&[
+            integer("cursor"),
+            pattern("pattern").token("MATCH").optional(),
+            integer("count").token("COUNT").optional(),
+            string("type").token("TYPE").since("6.0.0").optional(),
+        ]),
+    command("asking", "cluster", &["fast"], "3.0.0")
+        .summary("Sent by cluster clients after an -ASK redirect")
+        .category("connection"),
     container("cluster", "cluster", "3.0.0").summary("A container for cluster commands"),
+    command("readonly", "cluster", FAST, "3.0.0")
+        .summary("Enables read queries for a connection to a cluster replica node")
+        .category("connection"),
+    command("readwrite", "cluster", FAST, "3.0.0")
+        .summary("Disables read queries for a connection to a cluster replica node")
+        .category("connection"),
 ];
 
 const fn command(
@@ -798,7 +830,7 @@ mod tests {
 
     #[test]
     fn the_table_is_in_the_order_of_its_groups_and_names() {
-        let groups = ["connection", "server", "pubsub", "cluster"];
+        let groups = ["connection", "server", "pubsub", "generic", "cluster"];
         let keys = TABLE.iter().map(|docs| {
             let group = groups.iter().position(|&group| group == docs.group);
             (group.expect("a group of these"), docs.name)

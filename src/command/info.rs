@@ -1,6 +1,14 @@
 //! `INFO`: what there is to know of the server, in sections of lines.
 //!
-//! The fields are Redis's, and only those that are true here; monitors look for them by name.
+//! The fields are Redis's, in its order, and only those that are true here; monitors look for them by
+//! name. Where there are no keys, replicas, forks or scripts, a count of them is 0, and is told.
+//!
+//! Of the fields of 7.0.15 these are left out, because nothing here would be a true value: how Redis
+//! was built (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); what of the memory
+//! is for what (`used_memory_overhead`, `_startup`, `_dataset`, `_vm_*`, `mem_clients_normal`), because
+//! only the whole process is measured; jemalloc's figures (`allocator_*`, `rss_overhead_*`);
+//! `tracking_total_prefixes`, which are kept by each client; `reply_buffer_*`, because no client has
+//! a buffer of its own; `used_cpu_*_main_thread`, because no thread is that; the section Modules.
 
 use std::cell::OnceCell;
 use std::fmt::Write;
@@ -86,6 +94,22 @@ const fn long(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section 
     }
 }
 
+/// `bytes` as Redis writes them for people.
+fn human(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "K", "M", "G", "T"] {
+        if value < 1024.0 {
+            return if unit == "B" {
+                format!("{bytes}B")
+            } else {
+                format!("{value:.2}{unit}")
+            };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.2}P")
+}
+
 /// Lines of a section, as `field:value`.
 struct Lines<'a> {
     text: &'a mut String,
@@ -102,27 +126,52 @@ impl<'a> Lines<'a> {
         // Writing to a string does not fail.
         let _ = write!(self.text, "{field}:{value}\r\n");
     }
+
+    /// Counts of what there is none of.
+    fn zeros(&mut self, fields: &[&str]) {
+        for field in fields {
+            self.add(field, 0);
+        }
+    }
+
+    /// A number of bytes, and the same for people.
+    fn memory(&mut self, field: &str, bytes: u64) {
+        self.add(field, bytes);
+        self.add(&format!("{field}_human"), human(bytes));
+    }
 }
 
 fn server(facts: &Facts, lines: &mut Lines<'_>) {
     let uptime_s = facts.started.elapsed().as_secs();
+    let now = now_since_1970();
     lines.add("redis_version", REDIS_VERSION);
     lines.add("respool_version", env!("CARGO_PKG_VERSION"));
     lines.add("redis_mode", "standalone");
     lines.add("os", operating_system());
     lines.add("arch_bits", usize::BITS);
+    lines.add("monotonic_clock", "POSIX clock_gettime");
+    let is_linux = cfg!(target_os = "linux");
+    lines.add(
+        "multiplexing_api",
+        if is_linux { "epoll" } else { "kqueue" },
+    );
     lines.add("process_id", process::id());
     lines.add("process_supervised", "no");
     lines.add("run_id", &facts.run_id);
     lines.add("tcp_port", facts.port);
-    lines.add("server_time_usec", now_since_1970().as_micros());
+    lines.add("server_time_usec", now.as_micros());
     lines.add("uptime_in_seconds", uptime_s);
     lines.add("uptime_in_days", uptime_s / (24 * 60 * 60));
+    let hz = facts.inert.named("hz");
+    lines.add("hz", &hz);
+    lines.add("configured_hz", &hz);
+    lines.add("lru_clock", now.as_secs() % LRU_CLOCK_TICKS);
     if let Ok(path) = env::current_exe() {
         lines.add("executable", path.display());
     }
     let config_file = facts.control().and_then(|control| control.config_file());
     lines.add("config_file", config_file.unwrap_or_default().display());
+    lines.zeros(&["io_threads_active"]);
     let (workers, bind) = {
         let config = facts.config.lock();
         (config.worker_count(), config.bind.clone())
@@ -132,6 +181,9 @@ fn server(facts: &Facts, lines: &mut Lines<'_>) {
     let (bind, port) = (bind.join(","), facts.port);
     lines.add("listener0", format_args!("name=tcp,{bind},port={port}"));
 }
+
+/// Redis's clock for the ages of keys counts seconds, and begins again after so many.
+const LRU_CLOCK_TICKS: u64 = 1 << 24;
 
 fn clients(facts: &Facts, lines: &mut Lines<'_>) {
     let (mut input_bytes, mut output_bytes) = (0, 0);
@@ -155,25 +207,94 @@ fn clients(facts: &Facts, lines: &mut Lines<'_>) {
 }
 
 /// All of the process: what a client or a request takes of it is not counted apart.
-fn memory(_: &Facts, lines: &mut Lines<'_>) {
-    if let Some(bytes) = bytes_of_process("VmRSS:") {
-        lines.add("used_memory", bytes);
-        lines.add("used_memory_rss", bytes);
+fn memory(facts: &Facts, lines: &mut Lines<'_>) {
+    let resident = bytes_in("/proc/self/status", "VmRSS:");
+    if let Some(bytes) = resident {
+        lines.memory("used_memory", bytes);
+        lines.memory("used_memory_rss", bytes);
+        // Both are looked up one after the other.
+        let peak = bytes_in("/proc/self/status", "VmHWM:");
+        let peak = peak.unwrap_or(bytes).max(bytes);
+        lines.memory("used_memory_peak", peak);
+        let percent = 100.0 * bytes as f64 / peak as f64;
+        lines.add("used_memory_peak_perc", format_args!("{percent:.2}%"));
     }
-    if let Some(bytes) = bytes_of_process("VmHWM:") {
-        lines.add("used_memory_peak", bytes);
+    if let Some(bytes) = bytes_in("/proc/meminfo", "MemTotal:") {
+        lines.memory("total_system_memory", bytes);
     }
-    lines.add("maxmemory", 0);
-    lines.add("maxmemory_policy", "noeviction");
+    lines.memory("used_memory_lua", 0);
+    lines.zeros(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_functions",
+    ]);
+    lines.memory("used_memory_scripts", 0);
+    let maxmemory = facts.inert.named("maxmemory");
+    lines.memory("maxmemory", maxmemory.parse().unwrap_or_default());
+    lines.add("maxmemory_policy", facts.inert.named("maxmemory-policy"));
+    if resident.is_some() {
+        // What is used is what is resident.
+        lines.add("mem_fragmentation_ratio", "1.00");
+        lines.add("mem_fragmentation_bytes", 0);
+    }
+    lines.zeros(&[
+        "mem_not_counted_for_evict",
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_clients_slaves",
+        "mem_cluster_links",
+        "mem_aof_buffer",
+    ]);
+    lines.add("mem_allocator", "libc");
+    lines.zeros(&[
+        "active_defrag_running",
+        "lazyfree_pending_objects",
+        "lazyfreed_objects",
+    ]);
 }
 
-fn persistence(_: &Facts, lines: &mut Lines<'_>) {
-    lines.add("loading", 0);
-    lines.add("async_loading", 0);
-    lines.add("rdb_changes_since_last_save", 0);
-    lines.add("rdb_bgsave_in_progress", 0);
-    lines.add("aof_enabled", 0);
-    lines.add("aof_rewrite_in_progress", 0);
+/// Nothing is kept: the last save was the start, as Redis counts it, and none has failed.
+fn persistence(facts: &Facts, lines: &mut Lines<'_>) {
+    lines.zeros(&[
+        "loading",
+        "async_loading",
+        "current_cow_peak",
+        "current_cow_size",
+        "current_cow_size_age",
+    ]);
+    lines.add("current_fork_perc", "0.00");
+    lines.zeros(&[
+        "current_save_keys_processed",
+        "current_save_keys_total",
+        "rdb_changes_since_last_save",
+        "rdb_bgsave_in_progress",
+    ]);
+    let started = now_since_1970().saturating_sub(facts.started.elapsed());
+    lines.add("rdb_last_save_time", started.as_secs());
+    lines.add("rdb_last_bgsave_status", "ok");
+    lines.add("rdb_last_bgsave_time_sec", -1);
+    lines.add("rdb_current_bgsave_time_sec", -1);
+    lines.zeros(&[
+        "rdb_saves",
+        "rdb_last_cow_size",
+        "rdb_last_load_keys_expired",
+        "rdb_last_load_keys_loaded",
+        "aof_enabled",
+        "aof_rewrite_in_progress",
+        "aof_rewrite_scheduled",
+    ]);
+    lines.add("aof_last_rewrite_time_sec", -1);
+    lines.add("aof_current_rewrite_time_sec", -1);
+    lines.add("aof_last_bgrewrite_status", "ok");
+    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    lines.add("aof_last_write_status", "ok");
+    lines.zeros(&[
+        "aof_last_cow_size",
+        "module_fork_in_progress",
+        "module_fork_last_cow_size",
+    ]);
 }
 
 fn stats(facts: &Facts, lines: &mut Lines<'_>) {
@@ -185,28 +306,59 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
     lines.add("instantaneous_ops_per_sec", rates.requests);
     lines.add("total_net_input_bytes", totals.bytes_read);
     lines.add("total_net_output_bytes", totals.bytes_sent);
+    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
     let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
     lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
+    lines.add("instantaneous_input_repl_kbps", kib(0));
+    lines.add("instantaneous_output_repl_kbps", kib(0));
     lines.add("rejected_connections", facts.refused.get());
     let closes: Vec<_> = facts.closes().collect();
     let sum_of = |meant: &[&str]| -> u64 {
         let meant = closes.iter().filter(|(reason, _)| meant.contains(reason));
         meant.map(|(_, count)| count).sum()
     };
-    // Where there are no keys, there can be none of some: monitors miss a field that lacks.
+    lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     lines.add("expired_keys", 0);
-    lines.add("evicted_keys", 0);
+    lines.add("expired_stale_perc", "0.00");
+    lines.zeros(&[
+        "expired_time_cap_reached_count",
+        "expire_cycle_cpu_milliseconds",
+        "evicted_keys",
+    ]);
     lines.add("evicted_clients", sum_of(&["evicted"]));
-    lines.add("keyspace_hits", 0);
-    lines.add("keyspace_misses", 0);
+    lines.zeros(&[
+        "total_eviction_exceeded_time",
+        "current_eviction_exceeded_time",
+        "keyspace_hits",
+        "keyspace_misses",
+    ]);
     lines.add("pubsub_channels", channels);
     lines.add("pubsub_patterns", patterns);
-    lines.add("latest_fork_usec", 0);
-    lines.add("total_forks", 0);
+    lines.zeros(&[
+        "pubsubshard_channels",
+        "latest_fork_usec",
+        "total_forks",
+        "migrate_cached_sockets",
+        "slave_expires_tracked_keys",
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+        "total_active_defrag_time",
+        "current_active_defrag_time",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "unexpected_error_replies",
+    ]);
     lines.add("total_error_replies", totals.errors());
+    lines.zeros(&["dump_payload_sanitizations"]);
     lines.add("total_reads_processed", totals.reads);
     lines.add("total_writes_processed", totals.writes);
+    lines.zeros(&[
+        "io_threaded_reads_processed",
+        "io_threaded_writes_processed",
+    ]);
     lines.add(
         "client_query_buffer_limit_disconnections",
         sum_of(&["query_buffer_limit"]),
@@ -220,14 +372,21 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
     }
 }
 
-fn replication(_: &Facts, lines: &mut Lines<'_>) {
+fn replication(facts: &Facts, lines: &mut Lines<'_>) {
     lines.add("role", "master");
     lines.add("connected_slaves", 0);
+    lines.add("master_failover_state", "no-failover");
+    lines.add("master_replid", &facts.replication_id);
+    lines.add("master_replid2", "0".repeat(facts.replication_id.len()));
     lines.add("master_repl_offset", 0);
+    lines.add("second_repl_offset", -1);
+    lines.add("repl_backlog_active", 0);
+    lines.add("repl_backlog_size", facts.inert.named("repl-backlog-size"));
+    lines.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
 }
 
-/// Seconds of processor time that the process has used, where the system tells it in a file: fields
-/// 14 and 15 of `proc_pid_stat(5)`.
+/// Seconds of processor time that the process and its ended children have used, where the system
+/// tells it in a file: fields 14 to 17 of `proc_pid_stat(5)`.
 fn cpu(_: &Facts, lines: &mut Lines<'_>) {
     let Ok(stat) = fs::read_to_string("/proc/self/stat") else {
         return;
@@ -236,10 +395,12 @@ fn cpu(_: &Facts, lines: &mut Lines<'_>) {
     let behind_name = stat.rsplit(')').next().unwrap_or_default();
     let mut ticks = behind_name.split_whitespace().skip(11);
     let mut seconds = || Some(ticks.next()?.parse::<f64>().ok()? / TICKS_PER_S);
-    if let (Some(user), Some(system)) = (seconds(), seconds()) {
-        lines.add("used_cpu_sys", format!("{system:.6}"));
-        lines.add("used_cpu_user", format!("{user:.6}"));
-    }
+    let times = [(); 4].map(|()| seconds().unwrap_or_default());
+    let [user, system, children_user, children_system] = times.map(|time| format!("{time:.6}"));
+    lines.add("used_cpu_sys", system);
+    lines.add("used_cpu_user", user);
+    lines.add("used_cpu_sys_children", children_system);
+    lines.add("used_cpu_user_children", children_user);
 }
 
 /// What Linux counts processor time in towards programs, on nearly every machine (`USER_HZ`).
@@ -314,10 +475,32 @@ fn operating_system() -> String {
     words.join(" ")
 }
 
-/// A number of bytes that the system tells of the process in a file: `proc_pid_status(5)`.
-fn bytes_of_process(field: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+/// A number of bytes that the system tells of the process or of the machine in a file:
+/// `proc_pid_status(5)`, `proc_meminfo(5)`.
+fn bytes_in(file: &str, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(file).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_for_people_are_written_as_in_redis() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.00K"),
+            (916_280, "894.80K"),
+            (12_173_312, "11.61M"),
+            (25_276_502_016, "23.54G"),
+            (1 << 40, "1.00T"),
+            (1 << 50, "1.00P"),
+        ] {
+            assert_eq!(human(bytes), text);
+        }
+    }
 }

@@ -340,52 +340,6 @@ mod tests {
     }
 
     #[test]
-    fn the_arity_of_every_command_of_our_own_is_that_of_redis() {
-        each(&Commands::builtin(), &mut |command| {
-            let name = &*command.full_name;
-            let arity = ARITY_IN_REDIS
-                .iter()
-                .find(|(_, names)| names.split(' ').any(|other| other == name))
-                .map(|(arity, _)| *arity);
-            assert_eq!(Some(arity_as_redis_counts(command.arity)), arity, "{name}");
-        });
-    }
-
-    /// As redis-server 7.0.15 tells it; what that lacks, as 7.2.0 has it.
-    const ARITY_IN_REDIS: [(i64, &str); 8] = [
-        (-4, "command|getkeys command|getkeysandflags config|set"),
-        (
-            -3,
-            "client|kill client|pause client|tracking client|unblock config|get",
-        ),
-        (
-            -2,
-            "acl acl|cat auth client client|list cluster command|docs command|info command|list \
-             config debug latency latency|histogram latency|reset psubscribe pubsub \
-             pubsub|channels pubsub|numsub slowlog slowlog|get subscribe",
-        ),
-        (
-            -1,
-            "command hello info lolwut ping punsubscribe quit shutdown unsubscribe",
-        ),
-        (1, "monitor reset time"),
-        (
-            2,
-            "acl|help acl|list acl|users acl|whoami client|getname client|getredir client|help \
-             client|id client|info client|trackinginfo client|unpause command|count command|help \
-             config|help config|resetstat config|rewrite echo latency|doctor latency|help \
-             latency|latest pubsub|help pubsub|numpat select slowlog|help slowlog|len \
-             slowlog|reset",
-        ),
-        (
-            3,
-            "acl|getuser client|caching client|no-evict client|no-touch client|reply \
-             client|setname latency|graph latency|history publish",
-        ),
-        (4, "client|setinfo"),
-    ];
-
-    #[test]
     fn a_command_is_found_by_its_full_name_in_any_case_and_by_nothing_longer_or_shorter() {
         let commands = Commands::builtin();
         for name in ["ping", "Ping", "client", "client|id", "CLIENT|Id"] {

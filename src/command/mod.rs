@@ -12,6 +12,7 @@ mod entry;
 pub(crate) mod glob;
 mod info;
 mod introspection;
+mod keyspace;
 mod latency;
 mod lolwut;
 mod pubsub;
@@ -81,6 +82,7 @@ impl Commands {
         client::register(commands.own_container("CLIENT"));
         config::register(commands.own_container("CONFIG"));
         server::register(&mut commands);
+        keyspace::register(&mut commands);
         pubsub::register(&mut commands);
         acl::register(commands.own_container("ACL"));
         slowlog::register(commands.own_container("SLOWLOG"));

@@ -1,7 +1,7 @@
 //! Requests that are not run, and what their clients are told.
 
 use super::Command;
-use crate::resp::{Replied, Reply, Request};
+use crate::resp::{Replied, Reply, Request, is_http_version};
 use crate::session::{Ending, Session, gate};
 
 /// Why a request is not run.
@@ -67,8 +67,12 @@ pub(super) const QUOTED_BYTES_MAX: usize = 128;
 /// name and the first arguments, quoted, each cut at a NUL as C's `printf` does. The connection
 /// stays open.
 fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    if is_http_request(request) {
+        session.close_by(Ending::Http { is_answered: true });
+        return reply.http_response();
+    }
     if is_http(c_string(request.name(), QUOTED_BYTES_MAX)) {
-        session.close_silently(Ending::Http);
+        session.close_by(Ending::Http { is_answered: false });
     }
     let mut arguments = Vec::new();
     for argument in request.arguments() {
@@ -87,6 +91,14 @@ fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     text.extend_from_slice(b"', with args beginning with: ");
     text.extend_from_slice(&arguments);
     reply.error(text)
+}
+
+/// Whether the line is one by which a request of HTTP begins. The name is no command's: a program
+/// may well have a GET.
+fn is_http_request(request: &Request<'_>) -> bool {
+    request.word_count() == 3
+        && request.is_inline()
+        && request.argument(1).is_some_and(is_http_version)
 }
 
 /// A web page can make a browser send requests here, headers and body as inline requests. Redis

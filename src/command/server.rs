@@ -13,7 +13,6 @@ use crate::session::{Ending, Session};
 pub(super) fn register(commands: &mut Commands) {
     commands.register_own("INFO", Arity::AtLeast(1), info::info);
     commands.register_own("TIME", Arity::Exactly(1), time);
-    commands.register_own("CLUSTER", Arity::AtLeast(2), cluster);
     commands.register_own("SHUTDOWN", Arity::AtLeast(1), shutdown);
     commands.register_own("MONITOR", Arity::Exactly(1), monitor);
     commands.register_own("LOLWUT", Arity::AtLeast(1), lolwut::lolwut);
@@ -27,11 +26,6 @@ fn time(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
         items.add(|seconds| seconds.bulk(now.as_secs().to_string()));
         items.add(|micros| micros.bulk(now.subsec_micros().to_string()));
     })
-}
-
-/// What Redis says when it is no part of a cluster. Clients that look for one are content with it.
-fn cluster(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.error("ERR This instance has cluster support disabled")
 }
 
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]`: starts the drain and closes the connection
@@ -66,7 +60,7 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
         );
         control.drain();
     }
-    session.close_silently(Ending::Drain);
+    session.close_by(Ending::Drain);
     reply.simple("OK")
 }
 

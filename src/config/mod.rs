@@ -9,6 +9,7 @@
 //! | `settings.rs` | the one table of keys, for the file, the command line and CONFIG alike |
 //! | `keys.rs` | what follows from a row of it |
 //! | `value.rs` | what the type of a value must know |
+//! | `inert.rs` | directives of Redis that change nothing here, for CONFIG alone |
 //! | `number.rs`, `text.rs`, `flag.rs` … | how one value is read, and what a mistake in it says |
 //! | `sources/notation.rs` | how a file says each value |
 //! | `sources/file.rs` | a file's text, and the line and column of a mistake in it |
@@ -19,6 +20,7 @@
 mod bind;
 mod debug_access;
 mod flag;
+pub(crate) mod inert;
 mod keys;
 mod loglevel;
 mod number;

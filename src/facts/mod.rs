@@ -36,7 +36,7 @@ use sha2::{Digest, Sha256};
 
 use crate::closed::{self, Closed, Refused};
 use crate::command::{Command, Commands};
-use crate::config::{Config, OutputLimit};
+use crate::config::{Config, OutputLimit, inert};
 use crate::resp::Request;
 use crate::session::Session;
 use channels::Channels;
@@ -56,6 +56,8 @@ pub(crate) struct Facts {
     control: Weak<dyn Control>,
     /// The configuration in force. Also held while it is put into force.
     pub(crate) config: Mutex<Config>,
+    /// What CONFIG SET has set that changes nothing here.
+    pub(crate) inert: inert::Values,
     pub(crate) started: Instant,
     /// Seconds since then, by the coarse clock: up to a second behind. Written by the clock's
     /// thread.
@@ -64,6 +66,8 @@ pub(crate) struct Facts {
     resumed_s: AtomicU32,
     /// 40 random hexadecimal digits, by which a restart is told from a server that went on.
     pub(crate) run_id: String,
+    /// As many, which would name the data's history if there were data.
+    pub(crate) replication_id: String,
     /// The port that is listened on, also where the system chose it.
     pub(crate) port: u16,
     /// Clients that were admitted and are not yet done with. Written by acceptor and workers.
@@ -72,6 +76,8 @@ pub(crate) struct Facts {
     pub(crate) connections: Sum,
     /// Connections refused. Written by the acceptor.
     pub(crate) refused: Sum,
+    /// When the log may tell of HTTP again, by the coarse clock.
+    next_http_warning_s: AtomicU32,
     /// Closes by their reasons.
     closes: [Sum; closed::NAMES.len()],
     /// Bytes of output that all clients have pending beyond their reserves.
@@ -172,10 +178,12 @@ impl Facts {
             now_s: AtomicU32::new(0),
             resumed_s: AtomicU32::new(0),
             run_id: random_id(),
+            replication_id: random_id(),
             port,
             clients: AtomicUsize::new(0),
             connections: Sum::default(),
             refused: Sum::default(),
+            next_http_warning_s: AtomicU32::new(0),
             closes: Default::default(),
             pending_output_bytes: Arc::default(),
             rates: Mutex::default(),
@@ -197,6 +205,7 @@ impl Facts {
                 messages_limit: Mutex::new(config.client_output_buffer_limit.pubsub),
             },
             config: Mutex::new(config),
+            inert: inert::Values::default(),
         };
         facts.follow(&facts.config.lock());
         facts
@@ -390,12 +399,33 @@ impl Facts {
     /// Counts a close, and tells the log of it.
     pub(crate) fn note_close(&self, entry: &Entry, why: &Closed) {
         self.closes[why.index()].count();
+        if matches!(why, Closed::Http { .. }) {
+            self.warn_of_http(entry);
+        }
         log::debug!(
             "client {} ({}) closed after {} s: {why}",
             entry.id,
             entry.peer_addr,
             self.now_s().saturating_sub(entry.came_at_s)
         );
+    }
+
+    /// Logs that a client spoke HTTP, as Redis does: at most once a minute.
+    fn warn_of_http(&self, entry: &Entry) {
+        let now_s = self.now_s();
+        let is_due = |next_s| (now_s >= next_s).then_some(now_s + HTTP_WARNING_S);
+        let next_s = &self.next_http_warning_s;
+        if next_s
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due)
+            .is_ok()
+        {
+            log::warn!(
+                "client {} ({}) closed: it spoke HTTP; a web page may be made to attack this port \
+                 (INFO counts such clients as closed_http)",
+                entry.id,
+                entry.peer_addr
+            );
+        }
     }
 
     /// Counts a connection that did not become a client, and tells the log of it.
@@ -478,6 +508,9 @@ fn append_quoted(line: &mut Vec<u8>, word: &[u8]) {
 /// so much that one huge request has every monitor closed for being slow. Redis shows all.
 const MONITOR_WORDS_MAX: usize = 1024;
 const MONITOR_WORD_BYTES_MAX: usize = 4 * 1024;
+
+/// Seconds between two lines about HTTP.
+const HTTP_WARNING_S: u32 = 60;
 
 /// By the system's clock. One that stands before 1970 is set wrong, and 0 says so as well as
 /// anything.

@@ -17,7 +17,7 @@ use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
 use crate::facts::register::Entry;
 use crate::facts::stats::Tally;
 use crate::pending_output::OutputBounds;
-use crate::resp::{Limits, Parser, Reply, naive};
+use crate::resp::{HTTP_RESPONSE, Limits, Parser, ProtocolError, Reply, TLS_ALERT, naive};
 use crate::session::Session;
 use crate::settings::Settings;
 
@@ -77,8 +77,10 @@ fn serve(input: &Input<'_>, pieces: &[&[u8]]) -> Outcome {
     let is_repeatable = !has_called(&UNREPEATABLE);
     let is_countable = !input.has(1) && !has_called(&UNCOUNTABLE);
     let lacks_replies = has_called(&["client|reply"]);
+    peer.forget_foreign_reply();
     let replies = peer.count_replies(input.stream.len(), lacks_replies);
-    if is_countable && matches!(end, None | Some(Closed::Protocol(_))) {
+    let is_foreign = matches!(end, Some(Closed::Protocol(ProtocolError::Tls)));
+    if is_countable && !is_foreign && matches!(end, None | Some(Closed::Protocol(_))) {
         let (requests, mistake) = naive::parse(input.stream, server.limits(false));
         assert_eq!(replies, requests.len() + usize::from(mistake.is_some()));
     }
@@ -294,6 +296,16 @@ impl<'a> Peer<'a> {
             && let Some(words) = why.last_words()
         {
             let _ = Reply::new(&mut self.sink.sent, self.session.protocol()).error(words);
+        }
+    }
+
+    /// Cuts off what is no reply in RESP, and comes last.
+    fn forget_foreign_reply(&mut self) {
+        for foreign in [HTTP_RESPONSE, TLS_ALERT] {
+            if self.sink.sent.ends_with(foreign) {
+                let length = self.sink.sent.len() - foreign.len();
+                self.sink.sent.truncate(length);
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 //! any other and no reason to wait.
 
 mod argument;
+mod foreign;
 mod inline;
 mod integer;
 pub(crate) mod limits;
@@ -18,6 +19,9 @@ mod request;
 mod tests;
 
 pub use argument::ArgumentError;
+pub(crate) use foreign::is_http_version;
+#[cfg(any(test, fuzzing))]
+pub(crate) use foreign::{HTTP_RESPONSE, TLS_ALERT};
 pub(crate) use integer::parse as parse_integer;
 pub(crate) use limits::Limits;
 pub use reply::{BulkWriter, Items, Protocol, Replied, Reply};

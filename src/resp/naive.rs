@@ -87,6 +87,9 @@ fn line<'a>(input: &'a [u8], ends: &[u8], too_big: ProtocolError) -> Step<'a, &'
 }
 
 fn inline(input: &[u8]) -> Step<'_, Words> {
+    if input.len() > 2 && input[..2] == [22, 3] && (1..5).contains(&input[2]) {
+        return Err(Stop::Broken(ProtocolError::Tls));
+    }
     let too_big = ProtocolError::TooBigInlineRequest;
     let (line, rest) = line(input, b"\n\0", too_big)?;
     if input[line.len()] == 0 {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use super::foreign;
 use super::integer;
 use super::request::ProtocolError;
 
@@ -267,9 +268,17 @@ impl<'a> Reply<'a> {
 
     /// What a peer is told that does not speak RESP.
     pub(crate) fn protocol_error(self, error: ProtocolError) -> Replied {
+        if error == ProtocolError::Tls {
+            return self.raw(foreign::TLS_ALERT);
+        }
         let mut text = b"ERR Protocol error: ".to_vec();
         error.append_text(&mut text);
         self.error(text)
+    }
+
+    /// The reply to a request of HTTP.
+    pub(crate) fn http_response(self) -> Replied {
+        self.raw(foreign::HTTP_RESPONSE)
     }
 
     fn aggregate(

@@ -14,6 +14,7 @@
 
 use std::fmt;
 
+use super::foreign;
 use super::inline;
 use super::integer;
 use super::limits::{
@@ -48,6 +49,12 @@ impl<'a> Request<'a> {
     pub fn argument(&self, index: usize) -> Option<&'a [u8]> {
         let word = self.words.get(index.checked_add(1)?)?;
         Some(&self.bytes[word.range()])
+    }
+
+    /// Whether it came as a line, and not as an array.
+    pub(crate) fn is_inline(&self) -> bool {
+        // Before the first word of an array there are two headers.
+        self.words[0].range().start == 0
     }
 
     /// How many words the request has, its name included; at least 1. Redis's `argc`.
@@ -93,6 +100,8 @@ pub(crate) enum ProtocolError {
     /// A request of more than `client-query-buffer-limit`. Redis closes such a connection without a
     /// word; we say why.
     TooBigRequest,
+    /// The beginning of TLS. It is answered by an alert, which is no RESP.
+    Tls,
 }
 
 impl ProtocolError {
@@ -109,6 +118,7 @@ impl ProtocolError {
             Self::InvalidBulkLength => b"invalid bulk length",
             Self::UnauthenticatedBulkLength => b"unauthenticated bulk length",
             Self::TooBigRequest => b"too big request",
+            Self::Tls => b"TLS",
         });
         if let Self::ExpectedBulk(byte) = self {
             text.extend_from_slice(&[byte, b'\'']);
@@ -355,6 +365,9 @@ impl Parser {
     }
 
     fn line(&mut self, input: &[u8]) -> Result<bool, ProtocolError> {
+        if foreign::is_tls(input) {
+            return Err(ProtocolError::Tls);
+        }
         // A NUL ends Redis's search for the line end (`strchr`): such a line never ends.
         let is_end = |byte| byte == b'\n' || byte == 0;
         let too_big = ProtocolError::TooBigInlineRequest;

@@ -128,7 +128,14 @@ fn bound(name: &str) -> Option<i64> {
 }
 
 /// There are no cluster and no keys to tell of.
-const ALWAYS_FAIL: [&str; 3] = ["cluster", "command|getkeys", "command|getkeysandflags"];
+const ALWAYS_FAIL: [&str; 6] = [
+    "asking",
+    "cluster",
+    "command|getkeys",
+    "command|getkeysandflags",
+    "readonly",
+    "readwrite",
+];
 
 /// The error texts in the source of respool's commands and of its parser, as far as they are fixed
 /// from the beginning.
@@ -194,12 +201,14 @@ pub(crate) fn was_heard(text: &str, replies: &[Vec<u8>]) -> bool {
 }
 
 /// Errors that no conversation can bring about.
-pub(crate) const UNHEARD: [&str; 4] = [
+pub(crate) const UNHEARD: [&str; 5] = [
     // The change of a directive does not fit the machine, or the server ends meanwhile.
     "ERR CONFIG SET failed -",
     "ERR CONFIG SET failed - the server is no more",
     // A client has to have a million of them.
     "ERR too many subscriptions",
+    // It is answered by an alert of TLS.
+    "ERR Protocol error: TLS",
     // A request of a gigabyte.
     "ERR Protocol error: too big request",
 ];

@@ -1,0 +1,343 @@
+//! Directives of Redis that change nothing here: those about keys, files, replicas, clusters and
+//! scripts, of which there are none. Clients and operators set them when they start. The value is
+//! checked as Redis 7.0.15 checks it, and is what CONFIG GET returns from then on.
+//!
+//! The values belong to the running server: neither is there a key for them in the file, nor does
+//! CONFIG REWRITE write them, and SIGHUP leaves them as they are.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+
+/// A directive that changes nothing, under one of its names.
+#[derive(Debug)]
+pub(crate) struct Inert {
+    pub(crate) name: &'static str,
+    /// Its older name; empty if it has none.
+    pub(crate) alias: &'static str,
+    default: &'static str,
+    kind: Kind,
+}
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// `yes` or `no`.
+    Flag,
+    OneOf(&'static [&'static str]),
+    /// A whole number from the first to the second.
+    Number(i64, i64),
+    /// A whole number of at least 0. One out of the range becomes the nearest within it.
+    Clamped(i64, i64),
+    /// A number of bytes, with units. Fewer than the least become that.
+    Memory(u64),
+    /// Pairs of seconds and changes, or nothing.
+    SavePoints,
+    /// Letters for classes of keyspace events.
+    Events,
+}
+
+use Kind::{Clamped, Events, Flag, Memory, Number, OneOf, SavePoints};
+
+const INT_MAX: i64 = i32::MAX as i64;
+const INT_MIN: i64 = i32::MIN as i64;
+
+/// The defaults and ranges are those of redis-server 7.0.15, but for `save`: nothing is saved.
+#[rustfmt::skip]
+pub(crate) const TABLE: &[Inert] = &[
+    row("active-defrag-cycle-max", "", "25", Number(1, 99)),
+    row("active-defrag-cycle-min", "", "1", Number(1, 99)),
+    row("active-defrag-ignore-bytes", "", "104857600", Memory(0)),
+    row("active-defrag-max-scan-fields", "", "1000", Number(1, i64::MAX)),
+    row("active-defrag-threshold-lower", "", "10", Number(0, 1000)),
+    row("active-defrag-threshold-upper", "", "100", Number(0, 1000)),
+    row("active-expire-effort", "", "1", Number(1, 10)),
+    row("activerehashing", "", "yes", Flag),
+    row("acllog-max-len", "", "128", Number(0, i64::MAX)),
+    row("aof-load-truncated", "", "yes", Flag),
+    row("aof-rewrite-incremental-fsync", "", "yes", Flag),
+    row("aof-timestamp-enabled", "", "no", Flag),
+    row("aof-use-rdb-preamble", "", "yes", Flag),
+    row("appendfsync", "", "everysec", OneOf(&["everysec", "always", "no"])),
+    row("appendonly", "", "no", Flag),
+    row("auto-aof-rewrite-min-size", "", "67108864", Memory(0)),
+    row("auto-aof-rewrite-percentage", "", "100", Number(0, INT_MAX)),
+    row("busy-reply-threshold", "lua-time-limit", "5000", Number(0, i64::MAX)),
+    row("cluster-allow-pubsubshard-when-down", "", "yes", Flag),
+    row("cluster-allow-reads-when-down", "", "no", Flag),
+    row("cluster-allow-replica-migration", "", "yes", Flag),
+    row("cluster-migration-barrier", "", "1", Number(0, INT_MAX)),
+    row("cluster-node-timeout", "", "15000", Number(0, i64::MAX)),
+    row("cluster-replica-no-failover", "cluster-slave-no-failover", "no", Flag),
+    row("cluster-replica-validity-factor", "cluster-slave-validity-factor", "10", Number(0, INT_MAX)),
+    row("cluster-require-full-coverage", "", "yes", Flag),
+    row("dynamic-hz", "", "yes", Flag),
+    row("hash-max-listpack-entries", "hash-max-ziplist-entries", "512", Number(0, i64::MAX)),
+    row("hash-max-listpack-value", "hash-max-ziplist-value", "64", Memory(0)),
+    row("hll-sparse-max-bytes", "", "3000", Memory(0)),
+    row("hz", "", "10", Clamped(1, 500)),
+    row("lazyfree-lazy-eviction", "", "no", Flag),
+    row("lazyfree-lazy-expire", "", "no", Flag),
+    row("lazyfree-lazy-server-del", "", "no", Flag),
+    row("lazyfree-lazy-user-del", "", "no", Flag),
+    row("lazyfree-lazy-user-flush", "", "no", Flag),
+    row("lfu-decay-time", "", "1", Number(0, INT_MAX)),
+    row("lfu-log-factor", "", "10", Number(0, INT_MAX)),
+    row("list-compress-depth", "", "0", Number(0, INT_MAX)),
+    row("list-max-listpack-size", "list-max-ziplist-size", "-2", Number(INT_MIN, INT_MAX)),
+    row("maxmemory", "", "0", Memory(0)),
+    row("maxmemory-eviction-tenacity", "", "10", Number(0, 100)),
+    row("maxmemory-policy", "", "noeviction", OneOf(POLICIES)),
+    row("maxmemory-samples", "", "5", Number(1, INT_MAX)),
+    row("min-replicas-max-lag", "min-slaves-max-lag", "10", Number(0, INT_MAX)),
+    row("min-replicas-to-write", "min-slaves-to-write", "0", Number(0, INT_MAX)),
+    row("no-appendfsync-on-rewrite", "", "no", Flag),
+    row("notify-keyspace-events", "", "", Events),
+    row("propagation-error-behavior", "", "ignore", OneOf(&["ignore", "panic", "panic-on-replicas"])),
+    row("rdb-del-sync-files", "", "no", Flag),
+    row("rdb-save-incremental-fsync", "", "yes", Flag),
+    row("rdbcompression", "", "yes", Flag),
+    row("repl-backlog-size", "", "1048576", Memory(16_384)),
+    row("repl-backlog-ttl", "", "3600", Number(0, i64::MAX)),
+    row("repl-disable-tcp-nodelay", "", "no", Flag),
+    row("repl-diskless-load", "", "disabled", OneOf(&["disabled", "on-empty-db", "swapdb"])),
+    row("repl-diskless-sync", "", "yes", Flag),
+    row("repl-diskless-sync-delay", "", "5", Number(0, INT_MAX)),
+    row("repl-diskless-sync-max-replicas", "", "0", Number(0, INT_MAX)),
+    row("repl-ping-replica-period", "repl-ping-slave-period", "10", Number(1, INT_MAX)),
+    row("repl-timeout", "", "60", Number(1, INT_MAX)),
+    row("replica-announced", "", "yes", Flag),
+    row("replica-ignore-disk-write-errors", "", "no", Flag),
+    row("replica-ignore-maxmemory", "slave-ignore-maxmemory", "yes", Flag),
+    row("replica-lazy-flush", "slave-lazy-flush", "no", Flag),
+    row("replica-priority", "slave-priority", "100", Number(0, INT_MAX)),
+    row("replica-read-only", "slave-read-only", "yes", Flag),
+    row("replica-serve-stale-data", "slave-serve-stale-data", "yes", Flag),
+    row("sanitize-dump-payload", "", "no", OneOf(&["no", "yes", "clients"])),
+    row("save", "", "", SavePoints),
+    row("set-max-intset-entries", "", "512", Number(0, i64::MAX)),
+    row("shutdown-timeout", "", "10", Number(0, INT_MAX)),
+    row("stop-writes-on-bgsave-error", "", "yes", Flag),
+    row("stream-node-max-bytes", "", "4096", Memory(0)),
+    row("stream-node-max-entries", "", "100", Number(0, i64::MAX)),
+    row("tracking-table-max-keys", "", "1000000", Number(0, i64::MAX)),
+    row("zset-max-listpack-entries", "zset-max-ziplist-entries", "128", Number(0, i64::MAX)),
+    row("zset-max-listpack-value", "zset-max-ziplist-value", "64", Memory(0)),
+];
+
+const fn row(name: &'static str, alias: &'static str, default: &'static str, kind: Kind) -> Inert {
+    Inert {
+        name,
+        alias,
+        default,
+        kind,
+    }
+}
+
+const POLICIES: &[&str] = &[
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "noeviction",
+];
+
+impl Inert {
+    /// Returns the value as CONFIG GET writes it, or why it is none, in Redis's words.
+    pub(crate) fn parse(&self, value: &str) -> Result<String, Cow<'static, str>> {
+        match self.kind {
+            Flag => {
+                one_of(&["yes", "no"], value).ok_or_else(|| "argument must be 'yes' or 'no'".into())
+            }
+            OneOf(words) => one_of(words, value).ok_or_else(|| {
+                let words = words.join(", ");
+                format!("argument(s) must be one of the following: {words}").into()
+            }),
+            Number(min, max) => Ok(integer(value, min, max)?.to_string()),
+            Clamped(min, max) => Ok(integer(value, 0, INT_MAX)?.clamp(min, max).to_string()),
+            Memory(min) => {
+                let bytes = memory(value).ok_or("argument must be a memory value")?;
+                Ok(bytes.max(min).to_string())
+            }
+            SavePoints => save_points(value).ok_or_else(|| "Invalid save parameters".into()),
+            Events => events(value)
+                .ok_or_else(|| "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
+        }
+    }
+}
+
+fn one_of(words: &[&str], value: &str) -> Option<String> {
+    let is_meant = |word: &&&str| word.eq_ignore_ascii_case(value);
+    words.iter().find(is_meant).map(|&word| word.to_owned())
+}
+
+fn integer(value: &str, min: i64, max: i64) -> Result<i64, Cow<'static, str>> {
+    let number = value.parse::<i64>().ok();
+    // Redis takes a number only as it would write it.
+    let number = number.filter(|number| number.to_string() == value);
+    let number = number.ok_or("argument couldn't be parsed into an integer")?;
+    if (min..=max).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("argument must be between {min} and {max} inclusive").into())
+    }
+}
+
+/// Redis's `memtoull`: no digits are 0, and too many bytes are as many as can be counted.
+fn memory(value: &str) -> Option<u64> {
+    let end = value.find(|char: char| !char.is_ascii_digit());
+    let (digits, unit) = value.split_at(end.unwrap_or(value.len()));
+    let factor = match &*unit.to_ascii_lowercase() {
+        "" | "b" => 1,
+        "k" => 1_000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    let number = match digits {
+        "" => 0,
+        digits => digits.parse().unwrap_or(u64::MAX),
+    };
+    Some(number.saturating_mul(factor))
+}
+
+fn save_points(value: &str) -> Option<String> {
+    if value.is_empty() {
+        return Some(String::new());
+    }
+    let numbers = value.split(' ').map(str::parse::<i64>);
+    let numbers: Vec<_> = numbers.collect::<Result<_, _>>().ok()?;
+    let is_point =
+        |point: &[i64]| matches!(point, &[seconds, changes] if seconds > 0 && changes >= 0);
+    numbers.chunks(2).all(is_point).then(|| {
+        let texts: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+        texts.join(" ")
+    })
+}
+
+/// Redis's `keyspaceEventsFlagsToString`: `A` stands for all classes, and then `n` is not told.
+fn events(value: &str) -> Option<String> {
+    const ALL: &str = "g$lshzxetd";
+    const OTHERS: &str = "KEm";
+    let is_known =
+        |letter: char| "An".contains(letter) || format!("{ALL}{OTHERS}").contains(letter);
+    if !value.chars().all(is_known) {
+        return None;
+    }
+    let is_set = |letter: &char| value.contains(*letter);
+    let others = OTHERS.chars().filter(is_set);
+    Some(
+        if value.contains('A') || ALL.chars().all(|letter| is_set(&letter)) {
+            "A".chars().chain(others).collect()
+        } else {
+            let classes = ALL.chars().chain(['n']).filter(is_set);
+            classes.chain(others).collect()
+        },
+    )
+}
+
+/// The values that were set. A directive that is not among them has its default.
+#[derive(Debug, Default)]
+pub(crate) struct Values(Mutex<BTreeMap<&'static str, String>>);
+
+impl Values {
+    /// Sets a value that [`Inert::parse`] has returned. Logs the first for each directive.
+    pub(crate) fn set(&self, inert: &'static Inert, value: String) {
+        let before = self.0.lock().insert(inert.name, value);
+        if before.is_none() {
+            log::info!(
+                "CONFIG SET {}: the value is kept for CONFIG GET and changes nothing else",
+                inert.name
+            );
+        }
+    }
+
+    pub(crate) fn get(&self, inert: &Inert) -> String {
+        let values = self.0.lock();
+        let value = values.get(inert.name).map(String::as_str);
+        value.unwrap_or(inert.default).to_owned()
+    }
+
+    /// The value of the directive of this name, which the table has.
+    pub(crate) fn named(&self, name: &str) -> String {
+        let inert = TABLE.iter().find(|inert| inert.name == name);
+        inert.map(|inert| self.get(inert)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inert(name: &str) -> &'static Inert {
+        let mut rows = TABLE.iter();
+        rows.find(|inert| inert.name == name).expect("a row")
+    }
+
+    #[test]
+    fn each_default_is_a_value_and_each_name_is_once() {
+        let mut names: Vec<&str> = Vec::new();
+        for row in TABLE {
+            assert_eq!(row.parse(row.default).as_deref(), Ok(row.default));
+            names.extend([row.name, row.alias].iter().filter(|name| !name.is_empty()));
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn values_are_written_as_redis_writes_them() {
+        for (name, value, written) in [
+            ("maxmemory", "100mb", "104857600"),
+            ("maxmemory", "1G", "1000000000"),
+            ("maxmemory", "", "0"),
+            ("maxmemory-policy", "ALLKEYS-LRU", "allkeys-lru"),
+            ("repl-backlog-size", "1", "16384"),
+            ("hz", "1000", "500"),
+            ("hz", "0", "1"),
+            ("appendonly", "YES", "yes"),
+            ("save", "3600 1 300 100", "3600 1 300 100"),
+            ("save", "", ""),
+            ("notify-keyspace-events", "KEA", "AKE"),
+            ("notify-keyspace-events", "gxE", "gxE"),
+            ("notify-keyspace-events", "Kn", "nK"),
+            ("notify-keyspace-events", "mtd", "tdm"),
+            ("notify-keyspace-events", "g$lshzxetdKEmn", "AKEm"),
+        ] {
+            assert_eq!(inert(name).parse(value).as_deref(), Ok(written), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_that_redis_refuses_are_refused() {
+        for (name, value) in [
+            ("maxmemory", "x"),
+            ("maxmemory", "-1"),
+            ("maxmemory", "50%"),
+            ("maxmemory", "1kbb"),
+            ("maxmemory", "1.5gb"),
+            ("maxmemory-policy", "foo"),
+            ("hz", "x"),
+            ("hz", "-1"),
+            ("hz", "010"),
+            ("maxmemory-samples", "0"),
+            ("stop-writes-on-bgsave-error", "maybe"),
+            ("save", "3600"),
+            ("save", "0 1"),
+            ("save", "1 -1"),
+            ("save", " 10 5"),
+            ("notify-keyspace-events", "Q"),
+        ] {
+            assert!(inert(name).parse(value).is_err(), "{name} {value}");
+        }
+    }
+}
