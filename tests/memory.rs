@@ -12,7 +12,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// User memory of an idle connection: the mark of the design. Redis holds about 2,450 bytes.
+/// User memory of an idle connection: a mark to keep. Redis holds about 2,450 bytes.
 const BYTES_PER_IDLE_CONNECTION: usize = 400;
 
 const CONNECTIONS: usize = 100;

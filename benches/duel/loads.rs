@@ -95,7 +95,7 @@ impl Load {
     }
 }
 
-/// The loads that the design has marks for, and a plot shows.
+/// The loads that have marks, and a plot shows.
 pub(crate) const MARKED: [&str; 4] = [
     "50 clients, P=1",
     "50 clients, P=16",

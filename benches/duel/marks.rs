@@ -1,4 +1,4 @@
-//! The marks to reach: section 8 of the design, measured there on the first prototype.
+//! The marks to reach, set by what was measured on a first prototype.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ pub(crate) struct Judged {
     pub(crate) remark: Option<String>,
 }
 
-/// The table of the design's section 8, from left to right and from top to bottom.
+/// The marks by load and figure.
 pub(crate) const MARKS: [Mark; 14] = {
     use Bound::{AtLeast, AtMost};
     use Figure::{CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection};

@@ -72,7 +72,7 @@ pub(crate) fn number(value: f64) -> String {
 
 /// All marks, each beside what was measured.
 pub(crate) fn marks(judged: &[Judged]) -> String {
-    let mut table = "\nMarks of the design\n".to_owned();
+    let mut table = "\nMarks\n".to_owned();
     for mark in judged {
         let measured = mark
             .measured
