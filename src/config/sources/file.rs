@@ -388,6 +388,7 @@ const PROBLEM_CHARS_BEFORE_CUT: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Key;
 
     fn config(text: &str) -> Config {
         let mut config = Config::default();
@@ -423,86 +424,37 @@ mod tests {
         assert_eq!(config(""), Config::default());
     }
 
-    #[test]
-    fn every_key_reaches_its_field() {
-        let text = r#"
-            workers = 3
-            bind = "* -::1"
-            port = 7000
-            maxclients = 5
-            maxclients-per-address = 2
-            protected-mode = "no"
-            timeout = 60
-            first-byte-timeout = 1
-            request-timeout = 2
-            write-timeout = 3
-            pending-output-timeout = 4
-            pending-output-per-client = "1mb"
-            pending-output-total = "1gb"
-            tcp-backlog = 128
-            tcp-keepalive = 0
-            proto-max-bulk-len = "1mb"
-            client-query-buffer-limit = "1mb"
-            client-output-buffer-limit = "normal 1kb 2 3"
-            maxmemory-clients = "1gb"
-            drain-timeout-ms = 0
-            loglevel = "warning"
-            logfile = "respool.log"
-            requirepass = "secret"
-            requirepass-file = "password"
-            slowlog-log-slower-than = -1
-            slowlog-max-len = 0
-            latency-tracking = false
-            latency-tracking-info-percentiles = [50, 99.99]
-            latency-monitor-threshold = 100
-            enable-debug-command = "local"
-        "#;
-        let expected = Config {
-            workers: 3,
-            bind: vec!["*".parse().unwrap(), "-::1".parse().unwrap()],
-            port: 7000,
-            maxclients: 5,
-            maxclients_per_address: 2,
-            protected_mode: false,
-            timeout_s: 60,
-            first_byte_timeout_s: 1,
-            request_timeout_s: 2,
-            write_timeout_s: 3,
-            pending_output_timeout_s: 4,
-            pending_output_per_client: 1 << 20,
-            pending_output_total: 1 << 30,
-            tcp_backlog: 128,
-            tcp_keepalive_s: 0,
-            proto_max_bulk_len: 1 << 20,
-            client_query_buffer_limit: 1 << 20,
-            client_output_buffer_limit: "normal 1kb 2 3".parse().unwrap(),
-            maxmemory_clients: 1 << 30,
-            drain_timeout_ms: 0,
-            loglevel: "warning".parse().unwrap(),
-            logfile: Some("respool.log".into()),
-            requirepass: Some("secret".into()),
-            requirepass_file: Some("password".into()),
-            slowlog_log_slower_than_us: -1,
-            slowlog_max_len: 0,
-            latency_tracking: false,
-            latency_tracking_info_percentiles: vec![
-                50.0.try_into().unwrap(),
-                99.99.try_into().unwrap(),
-            ],
-            latency_monitor_threshold_ms: 100,
-            enable_debug_command: "local".parse().unwrap(),
-        };
-        assert_eq!(config(text), expected);
+    /// The defaults with another value for `key`.
+    fn changed(key: &Key) -> Config {
+        let values = [
+            "1",
+            "2",
+            "no",
+            "debug",
+            "local",
+            "::1",
+            "1mb",
+            "normal 1kb 2 3",
+        ];
+        let changed = values.iter().find_map(|value| {
+            let mut config = Config::default();
+            key.set(&mut config, value).ok()?;
+            (!key.is_same(&config, &Config::default())).then_some(config)
+        });
+        changed.unwrap_or_else(|| panic!("`values` has none for {}: add one", key.name))
+    }
 
-        // And every field writes its key.
-        let differences: Vec<_> = expected.differences(&Config::default()).collect();
-        let names: Vec<_> = differences.iter().map(|(key, _)| *key).collect();
-        assert_eq!(names, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
-        let written: Vec<_> = differences
-            .iter()
-            .map(|(key, value)| format!("{key} = {value}"))
-            .collect();
-        assert_eq!(config(&written.join("\n")), expected);
+    #[test]
+    fn each_key_has_its_own_field_and_is_read_as_written() {
+        for key in KEYS {
+            let changed = changed(key);
+            let differences: Vec<_> = changed.differences(&Config::default()).collect();
+            let [(name, value)] = &differences[..] else {
+                panic!("{}: {differences:?}", key.name);
+            };
+            assert_eq!(*name, key.name);
+            assert_eq!(config(&format!("{name} = {value}")), changed);
+        }
     }
 
     #[test]
