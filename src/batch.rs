@@ -440,6 +440,8 @@ impl Output {
 pub(crate) struct Budget {
     pub(crate) bytes: usize,
     requests: usize,
+    /// `requests` when they were last counted.
+    requests_before: usize,
     /// Writes in the middle of a batch, and of pending output.
     pub(crate) writes: usize,
     /// Time of handlers.
@@ -450,6 +452,13 @@ impl Budget {
     /// Whether something was read in this turn.
     pub(crate) fn has_read(&self) -> bool {
         self.bytes < TURN_BYTES
+    }
+
+    /// Returns how many requests were served since the last call.
+    pub(crate) fn take_served(&mut self) -> usize {
+        let served = self.requests_before - self.requests;
+        self.requests_before = self.requests;
+        served
     }
 
     fn is_spent(&self) -> bool {
@@ -471,6 +480,7 @@ impl Default for Budget {
         Self {
             bytes: TURN_BYTES,
             requests: TURN_REQUESTS,
+            requests_before: TURN_REQUESTS,
             writes: TURN_WRITES,
             time: TURN_TIME,
         }

@@ -75,6 +75,8 @@ impl Worker {
                 Some(leaving) => self.farewell(connection, session, leaving, &mut budget),
                 None => self.turn(&mut client, &mut budget),
             };
+            let traffic = &client.session.entry().traffic;
+            self.tally.add_to(traffic, budget.take_served());
             let outcome = match outcome {
                 Ok(pause) if client.has_concerns() => self.judge(&mut client, pause, &budget),
                 outcome => outcome,

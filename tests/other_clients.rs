@@ -964,3 +964,24 @@ fn nobody_waits_in_a_command_that_could_be_unblocked() {
         peer.ask(format!("CLIENT UNBLOCK {words}\r\n"), reply);
     }
 }
+
+#[test]
+fn client_list_counts_what_a_client_sent_and_was_sent() {
+    let server = TestServer::start(2);
+    let (mut peer, mut other) = (server.connect(), server.connect());
+    let id = peer.id();
+    let totals = |other: &mut Peer| {
+        let line = other.answer(&format!("CLIENT LIST ID {id}"));
+        let (_, totals) = line.trim_end().split_once(" watch=0 ").expect(&line);
+        totals.to_owned()
+    };
+    let sent = "CLIENT ID\r\n".len() + 101 * "PING\r\n".len();
+    let received = format!(":{id}\r\n").len() + 101 * "+PONG\r\n".len();
+    peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
+    peer.ping();
+    let expected = format!("tot-net-in={sent} tot-net-out={received} tot-cmds=102");
+    // The last turn may not be over when its reply comes.
+    eventually("the last turn is counted", || {
+        totals(&mut other) == expected
+    });
+}

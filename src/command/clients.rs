@@ -23,8 +23,9 @@ pub(super) fn register(client: &mut Commands) {
     client.register_own("UNBLOCK", Arity::AtLeast(3), unblock);
 }
 
-/// Appends a client's line of the list: the fields of Redis 7.2. What is 0 or -1 always is what
-/// respool does not have, or does not count for each client.
+/// Appends a client's line of the list: the fields of Redis 7.2, and after them those of later
+/// versions. The totals are those of the turns that are over. What is 0 or -1 always is what respool
+/// does not have, or does not count for each client.
 pub(super) fn add_line(list: &mut String, facts: &Facts, entry: &Entry) {
     let now_s = facts.now_s();
     let count = |number: &std::sync::atomic::AtomicU32| number.load(Ordering::Relaxed);
@@ -65,7 +66,8 @@ pub(super) fn add_line(list: &mut String, facts: &Facts, entry: &Entry) {
             list,
             " db={} sub={} psub={} ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem={} \
              multi-mem=0 rbs=0 rbp=0 obl={owed_bytes} oll={} omem={} tot-mem={} events={} \
-             cmd={command} user=default redir={redirect} resp={version} lib-name={} lib-ver={}",
+             cmd={command} user=default redir={redirect} resp={version} lib-name={} lib-ver={} \
+             watch=0 tot-net-in={} tot-net-out={} tot-cmds={}",
             entry.database.load(Ordering::Relaxed),
             count(&entry.channels),
             count(&entry.patterns),
@@ -78,6 +80,9 @@ pub(super) fn add_line(list: &mut String, facts: &Facts, entry: &Entry) {
             if owed_bytes > 0 { 'w' } else { 'r' },
             text(&said.library_name),
             text(&said.library_version),
+            entry.traffic.bytes_read.get(),
+            entry.traffic.bytes_sent.get(),
+            entry.traffic.requests.get(),
         );
     });
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
 use parking_lot::Mutex;
 
 use super::slices::{SLICE_ITEMS, in_slices};
+use super::stats::Traffic;
 use crate::config::OutputLimit;
 use crate::resp::Protocol;
 
@@ -99,6 +100,8 @@ pub(crate) struct Entry {
     table_bytes: AtomicU32,
     /// Bytes of replies that its socket has not taken.
     owed_bytes: AtomicU32,
+    /// What it has sent and was sent, up to its last turn.
+    pub(crate) traffic: Traffic,
     /// Channels and patterns that it is subscribed to.
     pub(crate) channels: AtomicU32,
     pub(crate) patterns: AtomicU32,
@@ -235,6 +238,7 @@ impl Entry {
             free_bytes: AtomicU32::new(0),
             table_bytes: AtomicU32::new(0),
             owed_bytes: AtomicU32::new(0),
+            traffic: Traffic::default(),
             channels: AtomicU32::new(0),
             patterns: AtomicU32::new(0),
             session_bytes: AtomicU32::new(0),
