@@ -75,7 +75,11 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
             Some(held) => held.extend(fresh, self.facts.now_s()),
             None => (&mut *own_parser, fresh),
         };
+        let budget = self.budget.requests;
         let (served, pause) = self.serve(parser, bytes)?;
+        let requests = budget - self.budget.requests;
+        let traffic = &self.session.entry().traffic;
+        traffic.requests.add(requests as u64);
         *client_held = match held {
             Some(held) => held.without(served, self.facts.now_s()),
             None if served == fresh.len() => None,
@@ -95,6 +99,8 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     fn send(&mut self) -> Result<bool, Closed> {
+        let traffic = &self.session.entry().traffic;
+        traffic.bytes_sent.add(self.output.bytes.len() as u64);
         Ok(!self.output.send(self.sink, self.tally)? && self.is_write_blocked())
     }
 
@@ -440,8 +446,6 @@ impl Output {
 pub(crate) struct Budget {
     pub(crate) bytes: usize,
     requests: usize,
-    /// `requests` when they were last counted.
-    requests_before: usize,
     /// Writes in the middle of a batch, and of pending output.
     pub(crate) writes: usize,
     /// Time of handlers.
@@ -452,13 +456,6 @@ impl Budget {
     /// Whether something was read in this turn.
     pub(crate) fn has_read(&self) -> bool {
         self.bytes < TURN_BYTES
-    }
-
-    /// Returns how many requests were served since the last call.
-    pub(crate) fn take_served(&mut self) -> usize {
-        let served = self.requests_before - self.requests;
-        self.requests_before = self.requests;
-        served
     }
 
     fn is_spent(&self) -> bool {
@@ -480,7 +477,6 @@ impl Default for Budget {
         Self {
             bytes: TURN_BYTES,
             requests: TURN_REQUESTS,
-            requests_before: TURN_REQUESTS,
             writes: TURN_WRITES,
             time: TURN_TIME,
         }

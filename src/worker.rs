@@ -75,8 +75,6 @@ impl Worker {
                 Some(leaving) => self.farewell(connection, session, leaving, &mut budget),
                 None => self.turn(&mut client, &mut budget),
             };
-            let traffic = &client.session.entry().traffic;
-            self.tally.add_to(traffic, budget.take_served());
             let outcome = match outcome {
                 Ok(pause) if client.has_concerns() => self.judge(&mut client, pause, &budget),
                 outcome => outcome,
@@ -234,6 +232,8 @@ impl Worker {
             budget.bytes = budget.bytes.saturating_sub(count);
             self.tally.reads.add(1);
             self.tally.bytes_read.add(count as u64);
+            let traffic = &client.session.entry().traffic;
+            traffic.bytes_read.add(count as u64);
             if let Some(pause) = self.serve_input(client, count, budget)? {
                 return unless_gone(pause, client);
             }
@@ -277,6 +277,8 @@ impl Worker {
         let messages = client.session.entry().take_messages();
         budget.bytes = budget.bytes.saturating_sub(messages.len());
         self.output.bytes.extend_from_slice(&messages);
+        let traffic = &client.session.entry().traffic;
+        traffic.bytes_sent.add(messages.len() as u64);
         let is_sent = self.output.send(&mut client.connection, &self.tally)?;
         // The next message is kept or not by what is pending.
         client.publish(self.shared.facts.now_s());

@@ -107,7 +107,7 @@ fn every_default_can_be_set_again_or_is_immutable() {
     }
 }
 
-/// Spring, BullMQ, Celery and others set these when they start.
+/// Many clients set these when they start: those of Spring and Celery, and `BullMQ`.
 #[test]
 fn directives_without_effect_are_kept_for_config_get() {
     let server = TestServer::start(2);

@@ -24,8 +24,7 @@ pub(super) fn register(client: &mut Commands) {
 }
 
 /// Appends a client's line of the list: the fields of Redis 7.2, and after them those of later
-/// versions. The totals are those of the turns that are over. What is 0 or -1 always is what respool
-/// does not have, or does not count for each client.
+/// versions. What is 0 or -1 always is what respool does not have, or does not count for each client.
 pub(super) fn add_line(list: &mut String, facts: &Facts, entry: &Entry) {
     let now_s = facts.now_s();
     let count = |number: &std::sync::atomic::AtomicU32| number.load(Ordering::Relaxed);

@@ -100,7 +100,7 @@ pub(crate) struct Entry {
     table_bytes: AtomicU32,
     /// Bytes of replies that its socket has not taken.
     owed_bytes: AtomicU32,
-    /// What it has sent and was sent, up to its last turn.
+    /// What it has sent and was sent.
     pub(crate) traffic: Traffic,
     /// Channels and patterns that it is subscribed to.
     pub(crate) channels: AtomicU32,

@@ -39,9 +39,6 @@ pub(crate) struct Tally {
     pub(crate) bytes_sent: Count,
     pub(crate) reads: Count,
     pub(crate) writes: Count,
-    /// `bytes_read` and `bytes_sent` as far as they were added to clients.
-    read_of_clients: Count,
-    sent_of_clients: Count,
     /// By the commands' indices.
     pub(crate) commands: Box<[CommandTally]>,
     /// Error replies by their codes. The lock is taken for an error reply, and by who asks.
@@ -64,7 +61,7 @@ pub(crate) struct CommandTally {
     durations: OnceLock<Box<Histogram>>,
 }
 
-/// Counts of one client. Its owner adds to them once a turn.
+/// Counts of one client. Its owner adds to them once a read or write.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) bytes_read: Count,
@@ -114,8 +111,6 @@ impl Stats {
             bytes_sent: Count::default(),
             reads: Count::default(),
             writes: Count::default(),
-            read_of_clients: Count::default(),
-            sent_of_clients: Count::default(),
             commands: (0..self.commands)
                 .map(|_| CommandTally::default())
                 .collect(),
@@ -206,20 +201,6 @@ impl Tally {
     pub(crate) fn begin_turn(&self, client_id: u64) {
         self.turns.add(1);
         self.serves.store(client_id, Ordering::Relaxed);
-    }
-
-    /// Adds to a client's counts what was read and sent since the last call, and its `requests`.
-    #[inline]
-    pub(crate) fn add_to(&self, traffic: &Traffic, requests: usize) {
-        for (all, of_clients, own) in [
-            (&self.bytes_read, &self.read_of_clients, &traffic.bytes_read),
-            (&self.bytes_sent, &self.sent_of_clients, &traffic.bytes_sent),
-        ] {
-            let more = all.get() - of_clients.get();
-            of_clients.add(more);
-            own.add(more);
-        }
-        traffic.requests.add(requests as u64);
     }
 
     /// It is over.

@@ -263,7 +263,7 @@ impl<'a> Reply<'a> {
 
     /// No reply. Only for the commands that subscribe: they push their confirmations.
     pub(crate) fn nothing(self) -> Replied {
-        NOT_AN_ERROR
+        self.raw(b"")
     }
 
     /// What a peer is told that does not speak RESP.
