@@ -62,7 +62,11 @@ fn the_conversations_have_every_command_every_number_of_words_and_every_error() 
     let texts = error_texts().into_iter();
     let unheard = texts.filter(|text| !UNHEARD.contains(&&**text) && !was_heard(text, &replies));
     lacking.extend(unheard);
-    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
+    assert!(
+        lacking.is_empty(),
+        "what compare/conversations.rs does not ask for:\n{}",
+        lacking.join("\n")
+    );
 }
 
 #[test]

@@ -332,7 +332,7 @@ mod tests {
         each(&Commands::builtin(), &mut |command| {
             assert!(
                 docs::find(&command.full_name).is_some(),
-                "{} is not",
+                "{} has no row in src/command/docs.rs",
                 command.full_name
             );
             assert_ne!(command.docs.group, "module");

@@ -416,7 +416,8 @@ mod tests {
         let table: toml::Table = MANUAL.parse().unwrap();
         let mut keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
         keys.sort_unstable();
-        assert_eq!(table.keys().collect::<Vec<_>>(), keys);
+        let manual: Vec<_> = table.keys().collect();
+        assert_eq!(manual, keys, "config/respool.toml, and the table of keys");
     }
 
     #[test]
