@@ -295,13 +295,37 @@ fn info_has_sections_and_the_lines_that_clients_look_for() {
     }
     assert_eq!(field(&all, "tcp_port"), server.addr.port().into());
     assert_eq!(field(&all, "process_id"), std::process::id().into());
-    assert_eq!(
-        info(&mut peer, "Replication"),
-        "# Replication\r\nrole:master\r\nconnected_slaves:0\r\nmaster_repl_offset:0\r\n\r\n"
-    );
+    // What Sidekiq, Datadog, collectd and redis_exporter read.
+    for name in [
+        "used_memory_human",
+        "used_memory_rss_human",
+        "used_memory_peak_human",
+        "used_memory_lua",
+        "mem_fragmentation_ratio",
+        "mem_allocator",
+        "total_system_memory",
+        "total_system_memory_human",
+        "maxmemory_human",
+        "rdb_last_save_time",
+        "rdb_last_bgsave_status",
+        "rdb_last_bgsave_time_sec",
+        "aof_last_bgrewrite_status",
+        "aof_last_write_status",
+        "sync_full",
+        "second_repl_offset",
+        "repl_backlog_size",
+        "lru_clock",
+        "hz",
+    ] {
+        assert!(all.contains(&format!("\r\n{name}:")), "{name} in {all}");
+    }
+    let replication = info(&mut peer, "Replication");
+    assert!(replication.starts_with("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"));
+    let (_, id) = replication.split_once("master_replid:").expect("an id");
+    assert!(id[..40].bytes().all(|digit| digit.is_ascii_hexdigit()));
     assert_eq!(
         info(&mut peer, "cluster replication"),
-        "# Replication\r\nrole:master\r\nconnected_slaves:0\r\nmaster_repl_offset:0\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n"
+        format!("{replication}# Cluster\r\ncluster_enabled:0\r\n\r\n")
     );
     let names = |text: &str| -> Vec<String> {
         text.lines()
