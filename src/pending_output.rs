@@ -25,7 +25,7 @@ pub(crate) struct PendingOutput {
     /// What this output takes of the bound for all clients.
     share: Share,
     /// When the socket last took something, or else when the output began to wait, by the coarse
-    /// clock; `None` before [`Self::begin`].
+    /// clock; `None` before [`Self::note`].
     progress_s: Option<u32>,
     /// Since when more is pending than the soft limit of `client-output-buffer-limit` allows.
     over_soft_since_s: Option<u32>,
