@@ -167,13 +167,14 @@ fn a_client_is_listed_while_it_waits_for_a_worker() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut busy = server.connect();
-    busy.send("GATE\r\nCLIENT LIST ID 2\r\n");
+    busy.send("GATE\r\n");
     gate.wait_for_start();
-    let mut queued = connect_to_busy(&server);
+    let (mut watcher, mut queued) = (connect_to_busy(&server), connect_to_busy(&server));
+    watcher.send("CLIENT LIST ID 4\r\n");
     queued.send("PING\r\n");
     gate.let_one_through();
     busy.expect("+OPEN\r\n");
-    let seen = busy.leaves().remove(0);
+    let seen = watcher.leaves().remove(0);
     let addr = queued.socket.local_addr().expect("it is connected");
     assert_eq!(field(&seen, "addr"), addr.to_string());
     assert_eq!(field(&seen, "cmd"), "NULL");
@@ -596,12 +597,14 @@ fn a_client_that_waits_for_a_worker_is_killed_and_its_request_is_not_run() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut busy = server.connect();
-    busy.send("GATE\r\nCLIENT KILL ID 2\r\n");
+    busy.send("GATE\r\n");
     gate.wait_for_start();
-    let mut queued = connect_to_busy(&server);
+    let (mut killer, mut queued) = (connect_to_busy(&server), connect_to_busy(&server));
+    killer.send("CLIENT KILL ID 4\r\n");
     queued.send("PING\r\n");
     gate.let_one_through();
-    busy.expect("+OPEN\r\n:1\r\n");
+    busy.expect("+OPEN\r\n");
+    killer.expect(":1\r\n");
     expect_closed(&mut queued);
 }
 

@@ -146,6 +146,7 @@ fn clock_does_not_wait_for_the_hook_of_a_departed_client() {
     let ends = Mutex::new((enter, left));
     let hasty = Config {
         write_timeout_s: 1,
+        pending_output_per_client: 0,
         first_byte_timeout_s: 2,
         ..config(3)
     };

@@ -263,7 +263,7 @@ fn rewrite_never_writes_a_password_from_elsewhere() {
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
         // Not after a reload either.
         server.signal("HUP");
-        eventually("the reload", || server.log().contains("is in force"));
+        eventually("the reload", || server.log().contains("SIGHUP: "));
         peer.ask(
             "CONFIG SET timeout 78\r\nCONFIG REWRITE\r\n",
             "+OK\r\n+OK\r\n",

@@ -216,7 +216,7 @@ fn lines_beyond_the_file_size_limit_are_counted_and_told() {
         server.serves(1);
         let log = log();
         let line = log.lines().find(|line| line.contains("were dropped: "));
-        line.is_some_and(|line| line.contains("[WARN]") && line.contains("File too large"))
+        line.is_some_and(|line| line.contains("[warning]") && line.contains("File too large"))
     });
     // The torn line has an end of its own.
     assert!(
