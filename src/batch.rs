@@ -448,8 +448,8 @@ pub(crate) struct Budget {
     requests: usize,
     /// Writes in the middle of a batch, and of pending output.
     pub(crate) writes: usize,
-    /// Time of handlers.
-    time: Duration,
+    /// Nanoseconds of handlers.
+    time_ns: u32,
 }
 
 impl Budget {
@@ -465,8 +465,9 @@ impl Budget {
     /// Takes the time of a handler off. Without any left, the rest is spent, too: so nothing has to
     /// ask for the time.
     fn spend(&mut self, took: Duration) {
-        self.time = self.time.saturating_sub(took);
-        if self.time.is_zero() {
+        let took_ns = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
+        self.time_ns = self.time_ns.saturating_sub(took_ns);
+        if self.time_ns == 0 {
             (self.requests, self.bytes) = (0, 0);
         }
     }
@@ -478,7 +479,7 @@ impl Default for Budget {
             bytes: TURN_BYTES,
             requests: TURN_REQUESTS,
             writes: TURN_WRITES,
-            time: TURN_TIME,
+            time_ns: TURN_NS,
         }
     }
 }
@@ -493,9 +494,9 @@ const TURN_REQUESTS: usize = 2048;
 /// long replies to short requests take time, too.
 const TURN_WRITES: usize = 8;
 
-/// Time that handlers may take in one turn; the last one may go beyond it. Only handlers that are not
+/// Nanoseconds that handlers may take in one turn; the last one may go beyond it. Only handlers that are not
 /// declared short are timed each, so a PING does not look at the clock.
-const TURN_TIME: Duration = Duration::from_micros(250);
+const TURN_NS: u32 = 250_000;
 
 /// Bytes of a request that is compared with the next. A longer one is parsed faster, by its headers.
 const REPEATED_BYTES_MAX: usize = 64;

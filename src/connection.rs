@@ -27,9 +27,9 @@ pub(crate) struct Connection {
     ended: bool,
 }
 
-/// What is known of a socket beside that it is ready: why a short read does not prove that it is empty.
-/// An event does not come twice, so from then on only a read that would block, or one of 0 bytes,
-/// proves it.
+/// What an event said of a socket, beside that it is ready: why a short read does not prove that the
+/// socket is empty. The event does not come twice, so from then on only a read that would block, or
+/// one of 0 bytes, proves it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
     /// The peer has ended its sending side. The end is read after the last bytes, by a read of its
@@ -37,8 +37,6 @@ pub(crate) struct Readiness {
     pub(crate) ending: bool,
     /// The peer has sent urgent data, before which a read stops (`tcp(7)`).
     pub(crate) urgent: bool,
-    /// No event came yet, and no read found the socket empty: the peer may have ended before.
-    pub(crate) unknown: bool,
 }
 
 impl Readiness {
@@ -47,7 +45,6 @@ impl Readiness {
         Self {
             ending: event.is_read_closed(),
             urgent: event.is_priority(),
-            unknown: false,
         }
     }
 
@@ -56,7 +53,6 @@ impl Readiness {
         Self {
             ending: self.ending || later.ending,
             urgent: self.urgent || later.urgent,
-            unknown: self.unknown || later.unknown,
         }
     }
 }
@@ -67,10 +63,7 @@ impl Connection {
             socket,
             pending: None,
             watched: None,
-            noted: Readiness {
-                unknown: true,
-                ..Readiness::default()
-            },
+            noted: Readiness::default(),
             has_read: false,
             ended: false,
         }
@@ -93,7 +86,7 @@ impl Connection {
     /// brings an event. A short read proves that only if no event has said that there is more than
     /// bytes: see [`Readiness`].
     pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
-        count < room && self.noted == Readiness::default()
+        count < room && !(self.noted.ending | self.noted.urgent)
     }
 
     /// Whether any byte was ever read.

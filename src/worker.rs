@@ -202,7 +202,8 @@ impl Worker {
         budget: &mut Budget,
     ) -> Result<Pause, Closed> {
         let phase = self.shared.phase();
-        if !client.session.has_arrived() {
+        let is_first_turn = !client.session.has_arrived();
+        if is_first_turn {
             self.shared.arrive(&mut client.session)?;
             client.newcomer = None;
         }
@@ -237,7 +238,8 @@ impl Worker {
             if let Some(pause) = self.serve_input(client, count, budget)? {
                 return unless_gone(pause, client);
             }
-            if client.connection.is_drained(count, self.input.len()) {
+            // Before it is parked for the first time, no event tells of a peer that has left already.
+            if client.connection.is_drained(count, self.input.len()) && !is_first_turn {
                 return quiet(phase);
             }
         }

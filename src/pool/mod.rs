@@ -12,7 +12,6 @@ mod slot;
 mod tests;
 
 use std::io;
-use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
@@ -50,7 +49,8 @@ impl Pool {
         // Where there is one processor, no client can send while a worker looks.
         let looks = if processors > 1 { LOOKS } else { 0 };
         Ok(Self {
-            queue: Queue::new(clients_max),
+            // One place for each client, and one for a `Look`.
+            queue: Queue::new(clients_max + 1),
             parking: Parking::new(clients_max, looks)?,
             workers: AtomicUsize::new(0),
             processors,
@@ -84,7 +84,7 @@ impl Pool {
     /// Wakes nobody: the caller looks at the queue again, or hands over.
     pub(crate) fn resubmit(&self, client: Box<Client>) {
         self.glance();
-        self.queue.send_spent(client);
+        self.queue.add_spent(client);
     }
 
     /// Lets a client rest until its socket is ready, unless it is already, or `may_rest` says no.
@@ -116,11 +116,15 @@ impl Pool {
     pub(crate) fn next(&self, stint: &mut Stint) -> Option<Box<Client>> {
         stint.turns += 1;
         stint.turns_of_queue += 1;
-        let mut spent_first = false;
         if stint.turns_of_queue == TURNS_BETWEEN_GLANCES {
             stint.turns_of_queue = 0;
             self.glance();
-            spent_first = true;
+            // However many others are ready.
+            if self.surplus.load(Ordering::Relaxed) == 0
+                && let Some(client) = self.queue.try_take_spent()
+            {
+                return Some(client);
+            }
         }
         if stint.turns == TURNS_BEFORE_HELP {
             stint.turns = 0;
@@ -135,11 +139,10 @@ impl Pool {
                 self.call_surplus();
                 return None;
             }
-            let spent = mem::take(&mut spent_first).then(|| self.queue.try_take_spent());
-            let work = spent
-                .flatten()
-                .or_else(|| self.queue.try_take())
-                .or_else(|| self.queue.try_take_spent())
+            let work = self
+                .queue
+                .try_take()
+                .or_else(|| self.queue.try_take_spent().map(Work::Serve))
                 .or_else(|| match self.parking.try_lead() {
                     Some(mut watch) => {
                         stint.turns_of_queue = 0;
@@ -164,7 +167,7 @@ impl Pool {
     /// quiet clients and takes from the queue, if anybody is free to.
     pub(crate) fn hand_over(&self) {
         fence(Ordering::SeqCst);
-        // A follower takes from the queue by itself, but not what is spent.
+        // A follower takes what is sent to the queue, but does not wait for clients that are spent.
         if !self.parking.has_leader() || self.queue.has_spent() {
             self.call_follower();
         }
@@ -218,7 +221,7 @@ impl Pool {
         while let Some(work) = self
             .queue
             .try_take()
-            .or_else(|| self.queue.try_take_spent())
+            .or_else(|| self.queue.try_take_spent().map(Work::Serve))
         {
             match work {
                 Work::Serve(client) => taken(client),

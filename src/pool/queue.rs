@@ -1,6 +1,10 @@
 //! The queue: one channel of clients that have something to say.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 
 use crate::client::Client;
 
@@ -13,27 +17,28 @@ pub(crate) enum Work {
     Look,
 }
 
-/// The clients that wait for a worker. Each of the two channels is first in, first out.
+/// The clients that wait for a worker, each kind first in, first out.
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: Sender<Work>,
     receiver: Receiver<Work>,
     /// Clients that used up their turn. They wait until no other client does.
-    spent_sender: Sender<Box<Client>>,
-    spent_receiver: Receiver<Box<Client>>,
+    spent: Mutex<VecDeque<Box<Client>>>,
+    /// How many they are: written under their lock, read without, because each turn looks at it.
+    spent_count: AtomicUsize,
 }
 
 impl Queue {
-    /// `clients_max` is how many clients there can be at once. With room for all of them, and for the
-    /// one `Work::Look`, the queue is never full, and sending never waits.
-    pub(super) fn new(clients_max: usize) -> Self {
-        let (sender, receiver) = crossbeam_channel::bounded(clients_max + 1);
-        let (spent_sender, spent_receiver) = crossbeam_channel::bounded(clients_max);
+    /// `places` is how much may wait in the channel at once. It must be enough for every client that
+    /// has a place in parking and for the one `Work::Look`: then it is never full, and sending never
+    /// waits.
+    pub(super) fn new(places: usize) -> Self {
+        let (sender, receiver) = crossbeam_channel::bounded(places);
         Self {
             sender,
             receiver,
-            spent_sender,
-            spent_receiver,
+            spent: Mutex::new(VecDeque::new()),
+            spent_count: AtomicUsize::new(0),
         }
     }
 
@@ -48,13 +53,15 @@ impl Queue {
     }
 
     /// Adds a client that used up its turn.
-    pub(super) fn send_spent(&self, client: Box<Client>) {
-        // Invariant: the queue holds its own receiver, so it is never disconnected.
-        let sent = self.spent_sender.send(client);
-        sent.expect("the queue has a receiver");
+    pub(super) fn add_spent(&self, client: Box<Client>) {
+        let mut spent = self.spent.lock();
+        spent.push_back(client);
+        self.spent_count.store(spent.len(), Ordering::Relaxed);
     }
 
     /// Takes the work at the head, if there is any.
+    #[expect(clippy::inline_always, reason = "on the way of each turn")]
+    #[inline(always)]
     pub(super) fn try_take(&self) -> Option<Work> {
         // Mostly it is empty, and to see that costs less than to try.
         if self.is_empty() {
@@ -64,11 +71,22 @@ impl Queue {
     }
 
     /// Takes the first client that used up its turn, if there is one.
-    pub(super) fn try_take_spent(&self) -> Option<Work> {
-        if !self.has_spent() {
-            return None;
+    #[inline]
+    pub(super) fn try_take_spent(&self) -> Option<Box<Client>> {
+        if self.has_spent() {
+            self.take_spent()
+        } else {
+            None
         }
-        self.spent_receiver.try_recv().ok().map(Work::Serve)
+    }
+
+    /// As [`Self::try_take_spent`]. Another worker may have been faster.
+    #[cold]
+    fn take_spent(&self) -> Option<Box<Client>> {
+        let mut spent = self.spent.lock();
+        let client = spent.pop_front();
+        self.spent_count.store(spent.len(), Ordering::Relaxed);
+        client
     }
 
     /// Waits for work, but not for clients that used up their turn.
@@ -77,18 +95,21 @@ impl Queue {
         self.receiver.recv().expect("the queue has a sender")
     }
 
-    /// How many clients wait, and a `Work::Look`.
+    /// How many clients wait, with a `Work::Look`.
     pub(super) fn len(&self) -> usize {
-        self.receiver.len() + self.spent_receiver.len()
+        self.receiver.len() + self.spent_count.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is there for [`Self::try_take`].
+    #[expect(clippy::inline_always, reason = "on the way of each turn")]
+    #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.receiver.is_empty()
     }
 
     /// Whether a client is there for [`Self::try_take_spent`].
+    #[inline]
     pub(super) fn has_spent(&self) -> bool {
-        !self.spent_receiver.is_empty()
+        self.spent_count.load(Ordering::Relaxed) > 0
     }
 }

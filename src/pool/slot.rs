@@ -71,7 +71,6 @@ mod tests {
     const READY: Readiness = Readiness {
         ending: false,
         urgent: false,
-        unknown: false,
     };
     const ENDING: Readiness = Readiness {
         ending: true,

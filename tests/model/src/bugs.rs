@@ -98,21 +98,21 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "hand_over_forgets_spent_clients",
-        shown_by: "spent_client_does_not_wait_for_a_handler",
-        file: "mod.rs",
-        edits: &[(
-            "if self.queue.has_spent() || !self.queue.is_empty() {",
-            "if !self.queue.is_empty() {",
-        )],
-    },
-    Bug {
         name: "hand_over_calls_no_follower_for_spent_clients",
         shown_by: "spent_client_is_for_a_follower",
         file: "mod.rs",
         edits: &[(
             "if !self.parking.has_leader() || self.queue.has_spent() {",
             "if !self.parking.has_leader() {",
+        )],
+    },
+    Bug {
+        name: "hand_over_forgets_spent_clients",
+        shown_by: "spent_client_does_not_wait_for_a_handler",
+        file: "mod.rs",
+        edits: &[(
+            "if self.queue.has_spent() || !self.queue.is_empty() {",
+            "if !self.queue.is_empty() {",
         )],
     },
     Bug {
@@ -125,11 +125,20 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
+        name: "spent_clients_are_not_counted",
+        shown_by: "spent_client_does_not_wait_for_a_handler",
+        file: "queue.rs",
+        edits: &[(
+            "spent.push_back(client);\n        self.spent_count.store(spent.len(), Ordering::Relaxed);",
+            "spent.push_back(client);",
+        )],
+    },
+    Bug {
         name: "spent_clients_are_left_at_the_end",
         shown_by: "crew_leaves_no_spent_client",
         file: "mod.rs",
         edits: &[(
-            "            .try_take()\n            .or_else(|| self.queue.try_take_spent())\n        {",
+            "            .try_take()\n            .or_else(|| self.queue.try_take_spent().map(Work::Serve))\n        {",
             "            .try_take()\n        {",
         )],
     },

@@ -7,7 +7,6 @@ use crate::mio::Event;
 pub struct Readiness {
     pub(crate) ending: bool,
     pub(crate) urgent: bool,
-    pub(crate) unknown: bool,
 }
 
 impl Readiness {
@@ -16,7 +15,6 @@ impl Readiness {
         Self {
             ending: event.is_read_closed(),
             urgent: false,
-            unknown: false,
         }
     }
 
@@ -26,7 +24,6 @@ impl Readiness {
         Self {
             ending: self.ending || later.ending,
             urgent: self.urgent || later.urgent,
-            unknown: self.unknown || later.unknown,
         }
     }
 }
