@@ -1,12 +1,13 @@
-//! How much memory there is for this process.
+//! How much memory there is for this process, and how much of it the process takes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Bytes of memory that this process may use: those of the machine, or fewer if its cgroup allows
-/// fewer. `None` if the system does not tell. Read once: a later change of the cgroup has no effect.
-pub(crate) fn bytes() -> Option<usize> {
+/// Returns how many bytes of memory this process may use: those of the machine, or fewer if its cgroup
+/// allows fewer. `None` if the system does not say. Read once: a later change of the cgroup has no
+/// effect.
+pub(crate) fn allowed_bytes() -> Option<usize> {
     static BYTES: OnceLock<Option<usize>> = OnceLock::new();
     *BYTES.get_or_init(|| {
         let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -16,12 +17,26 @@ pub(crate) fn bytes() -> Option<usize> {
     })
 }
 
-/// `MemTotal` of `proc_meminfo(5)`.
-fn machine_bytes() -> Option<usize> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// Returns the bytes of memory of the machine.
+pub(crate) fn machine_bytes() -> Option<usize> {
+    bytes_in("/proc/meminfo", "MemTotal:")
+}
+
+/// Returns the bytes of this process that are in memory.
+pub(crate) fn resident_bytes() -> Option<usize> {
+    bytes_in("/proc/self/status", "VmRSS:")
+}
+
+/// Returns the most bytes of this process that have ever been in memory.
+pub(crate) fn peak_bytes() -> Option<usize> {
+    bytes_in("/proc/self/status", "VmHWM:")
+}
+
+/// Returns a field of a file as in `proc_meminfo(5)` or `proc_pid_status(5)`, in bytes; `None` where
+/// the system has no such file.
+fn bytes_in(file: &str, field: &str) -> Option<usize> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     number(line.trim().strip_suffix("kB")?).map(|kib| kib * 1024)
 }
 
@@ -88,7 +103,9 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_tells_how_much_memory_there_is() {
-        assert!(bytes() > Some(1 << 20));
+    fn linux_says_how_much_memory_there_is() {
+        assert!(allowed_bytes() > Some(1 << 20));
+        assert!(resident_bytes() > Some(1 << 10));
+        assert!(peak_bytes() > Some(1 << 10));
     }
 }

@@ -1,7 +1,7 @@
 //! `INFO`: what there is to know of the server, in sections of lines.
 //!
 //! The fields are Redis's, in its order, and only those that are true here; monitors look for them by
-//! name. Where there are no keys, replicas, forks or scripts, a count of them is 0, and is told.
+//! name. There are no keys, replicas, forks or scripts: a count of them is 0.
 //!
 //! Of the fields of 7.0.15 these are left out, because nothing here would be a true value: how Redis
 //! was built (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); what of the memory
@@ -20,6 +20,7 @@ use super::is;
 use crate::facts::register::flag;
 use crate::facts::stats::{CommandTotals, Totals};
 use crate::facts::{Facts, now_since_1970};
+use crate::memory;
 use crate::resp::{Replied, Reply, Request};
 use crate::session::Session;
 
@@ -94,7 +95,7 @@ const fn long(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section 
     }
 }
 
-/// `bytes` as Redis writes them for people.
+/// Returns `bytes` in a unit for people, as Redis writes it.
 fn human(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "K", "M", "G", "T"] {
@@ -127,14 +128,14 @@ impl<'a> Lines<'a> {
         let _ = write!(self.text, "{field}:{value}\r\n");
     }
 
-    /// Counts of what there is none of.
+    /// Adds counts of things that do not exist here.
     fn zeros(&mut self, fields: &[&str]) {
         for field in fields {
             self.add(field, 0);
         }
     }
 
-    /// A number of bytes, and the same for people.
+    /// Adds a number of bytes, and the same in a unit for people.
     fn memory(&mut self, field: &str, bytes: u64) {
         self.add(field, bytes);
         self.add(&format!("{field}_human"), human(bytes));
@@ -208,19 +209,18 @@ fn clients(facts: &Facts, lines: &mut Lines<'_>) {
 
 /// All of the process: what a client or a request takes of it is not counted apart.
 fn memory(facts: &Facts, lines: &mut Lines<'_>) {
-    let resident = bytes_in("/proc/self/status", "VmRSS:");
+    let resident = memory::resident_bytes().map(|bytes| bytes as u64);
     if let Some(bytes) = resident {
         lines.memory("used_memory", bytes);
         lines.memory("used_memory_rss", bytes);
         // Both are looked up one after the other.
-        let peak = bytes_in("/proc/self/status", "VmHWM:");
-        let peak = peak.unwrap_or(bytes).max(bytes);
+        let peak = memory::peak_bytes().map_or(bytes, |peak| bytes.max(peak as u64));
         lines.memory("used_memory_peak", peak);
         let percent = 100.0 * bytes as f64 / peak as f64;
         lines.add("used_memory_peak_perc", format_args!("{percent:.2}%"));
     }
-    if let Some(bytes) = bytes_in("/proc/meminfo", "MemTotal:") {
-        lines.memory("total_system_memory", bytes);
+    if let Some(bytes) = memory::machine_bytes() {
+        lines.memory("total_system_memory", bytes as u64);
     }
     lines.memory("used_memory_lua", 0);
     lines.zeros(&[
@@ -298,26 +298,12 @@ fn persistence(facts: &Facts, lines: &mut Lines<'_>) {
 }
 
 fn stats(facts: &Facts, lines: &mut Lines<'_>) {
-    let totals = lines.totals(facts);
-    let rates = facts.rates();
-    let (channels, patterns) = facts.channels.counts();
-    lines.add("total_connections_received", facts.connections.get());
-    lines.add("total_commands_processed", totals.calls());
-    lines.add("instantaneous_ops_per_sec", rates.requests);
-    lines.add("total_net_input_bytes", totals.bytes_read);
-    lines.add("total_net_output_bytes", totals.bytes_sent);
-    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
-    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
-    lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
-    lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
-    lines.add("instantaneous_input_repl_kbps", kib(0));
-    lines.add("instantaneous_output_repl_kbps", kib(0));
-    lines.add("rejected_connections", facts.refused.get());
     let closes: Vec<_> = facts.closes().collect();
     let sum_of = |meant: &[&str]| -> u64 {
         let meant = closes.iter().filter(|(reason, _)| meant.contains(reason));
         meant.map(|(_, count)| count).sum()
     };
+    traffic(facts, lines);
     lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     lines.add("expired_keys", 0);
     lines.add("expired_stale_perc", "0.00");
@@ -333,24 +319,11 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
         "keyspace_hits",
         "keyspace_misses",
     ]);
+    let (channels, patterns) = facts.channels.counts();
     lines.add("pubsub_channels", channels);
     lines.add("pubsub_patterns", patterns);
-    lines.zeros(&[
-        "pubsubshard_channels",
-        "latest_fork_usec",
-        "total_forks",
-        "migrate_cached_sockets",
-        "slave_expires_tracked_keys",
-        "active_defrag_hits",
-        "active_defrag_misses",
-        "active_defrag_key_hits",
-        "active_defrag_key_misses",
-        "total_active_defrag_time",
-        "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "unexpected_error_replies",
-    ]);
+    lines.zeros(&NEVER_COUNTED);
+    let totals = lines.totals(facts);
     lines.add("total_error_replies", totals.errors());
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.add("total_reads_processed", totals.reads);
@@ -372,6 +345,42 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
     }
 }
 
+/// Adds the fields of Stats about connections, requests and bytes.
+fn traffic(facts: &Facts, lines: &mut Lines<'_>) {
+    let totals = lines.totals(facts);
+    let rates = facts.rates();
+    lines.add("total_connections_received", facts.connections.get());
+    lines.add("total_commands_processed", totals.calls());
+    lines.add("instantaneous_ops_per_sec", rates.requests);
+    lines.add("total_net_input_bytes", totals.bytes_read);
+    lines.add("total_net_output_bytes", totals.bytes_sent);
+    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
+    lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
+    lines.add("instantaneous_input_repl_kbps", kib(0));
+    lines.add("instantaneous_output_repl_kbps", kib(0));
+    lines.add("rejected_connections", facts.refused.get());
+}
+
+/// Fields of Stats between `pubsub_patterns` and `total_error_replies`.
+const NEVER_COUNTED: [&str; 14] = [
+    "pubsubshard_channels",
+    "latest_fork_usec",
+    "total_forks",
+    "migrate_cached_sockets",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "unexpected_error_replies",
+];
+
 fn replication(facts: &Facts, lines: &mut Lines<'_>) {
     lines.add("role", "master");
     lines.add("connected_slaves", 0);
@@ -392,8 +401,8 @@ fn cpu(_: &Facts, lines: &mut Lines<'_>) {
         return;
     };
     // The second field is the program's name, which may hold anything, in parentheses.
-    let behind_name = stat.rsplit(')').next().unwrap_or_default();
-    let mut ticks = behind_name.split_whitespace().skip(11);
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let mut ticks = after_name.split_whitespace().skip(11);
     let mut seconds = || Some(ticks.next()?.parse::<f64>().ok()? / TICKS_PER_S);
     let times = [(); 4].map(|()| seconds().unwrap_or_default());
     let [user, system, children_user, children_system] = times.map(|time| format!("{time:.6}"));
@@ -473,15 +482,6 @@ fn operating_system() -> String {
     let words = [env::consts::OS, release.trim(), env::consts::ARCH];
     let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
     words.join(" ")
-}
-
-/// A number of bytes that the system tells of the process or of the machine in a file:
-/// `proc_pid_status(5)`, `proc_meminfo(5)`.
-fn bytes_in(file: &str, field: &str) -> Option<u64> {
-    let status = fs::read_to_string(file).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 #[cfg(test)]

@@ -75,8 +75,9 @@ pub struct Config {
     /// Seconds a client may take for its very first byte, up to 2,147,483,647; 0, the default, means
     /// for ever: many a pool of connections opens more than it needs at once.
     pub first_byte_timeout_s: u32,
-    /// Seconds a client may take to send the rest of a request that it has begun, up to
-    /// 2,147,483,647; 30 by default, 0 means for ever.
+    /// Seconds a client may send nothing more of a request that it has begun, up to 2,147,483,647; 30
+    /// by default, 0 means for ever. All of the request may take as many seconds and one for each byte
+    /// that has come; after 600 of those, it takes 1,024 bytes to earn another.
     pub request_timeout_s: u32,
     /// Seconds a write-blocked client may take none of its pending output before it is closed, up to
     /// 2,147,483,647; 60 by default, 0 means no limit. A client is write-blocked, and its requests are
@@ -112,8 +113,8 @@ pub struct Config {
     /// `client-output-buffer-limit`.
     pub client_output_buffer_limit: OutputLimits,
     /// Bytes of memory that may be held for all clients together beyond what idle ones take, up to
-    /// [`i64::MAX`]; beyond that, the clients with the most are closed. 0, the default, means any number. Redis's
-    /// `maxmemory-clients`.
+    /// [`i64::MAX`]; beyond that, the clients with the most are closed. 0, the default, means any
+    /// number. Redis's `maxmemory-clients`.
     pub maxmemory_clients: u64,
     /// Milliseconds that a drain may take before the clients still there are cut, up to 3,600,000
     /// (an hour); 1,000 by default, 0 cuts them at once.
@@ -172,7 +173,7 @@ impl Config {
     /// [`pending_output_total`]: Self::pending_output_total
     pub(crate) fn pending_output_total_bytes(&self) -> usize {
         match self.pending_output_total {
-            0 => memory::bytes().map_or(UNKNOWN_MEMORY_BYTES, |bytes| bytes / 4),
+            0 => memory::allowed_bytes().map_or(UNKNOWN_MEMORY_BYTES, |bytes| bytes / 4),
             chosen => chosen,
         }
     }
