@@ -55,7 +55,7 @@ keys! {
     "first-byte-timeout" sets first_byte_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
         shown as "N", changes Anytime;
 
-    /// Seconds to send a request that was begun; 0: for ever (30)
+    /// Seconds without progress on a request; 0: for ever (30)
     "request-timeout" sets request_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
         shown as "N", changes Anytime;
 
