@@ -221,8 +221,9 @@ fn client_lines(value: &mut Value, names: &Names, _: &Common) {
                 "id" | "addr" | "laddr" | "redir" => Some(format!("{name}={}", named(text, names))),
                 "fd" | "age" | "idle" | "qbuf" | "qbuf-free" | "argv-mem" | "multi-mem" | "rbs"
                 | "rbp" | "obl" | "oll" | "omem" | "tot-mem" => Some(format!("{name}=")),
-                "lib-name" | "lib-ver" | "watch" => None,
-                "tot-net-in" | "tot-net-out" | "tot-cmds" => None,
+                "lib-name" | "lib-ver" | "watch" | "tot-net-in" | "tot-net-out" | "tot-cmds" => {
+                    None
+                }
                 _ => Some(field.to_owned()),
             }
         });
