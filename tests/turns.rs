@@ -4,7 +4,12 @@
 //! No time is measured here: the one request is INFO, which tells how many of the others' requests
 //! were served before it. `tests/hogs.rs` measures times.
 
+#[allow(dead_code, reason = "tests/hogs.rs uses the rest")]
+#[path = "hogs/commands.rs"]
+mod commands;
 mod common;
+
+use std::collections::BTreeSet;
 
 use common::{TestServer, commands_with_gate, config, eventually};
 
@@ -89,4 +94,20 @@ fn turns_of_config_get_are_bounded_in_time() {
 #[test]
 fn turns_of_command_list_are_bounded_in_time() {
     info_does_not_wait_for("COMMAND LIST FILTERBY PATTERN *a*e*i*\r\n", "command|list");
+}
+
+#[test]
+fn every_command_is_tried_beside_hogs_or_cannot_be() {
+    let server = TestServer::start(1);
+    let listed = server.connect().answers("COMMAND LIST");
+    let listed: BTreeSet<_> = listed.iter().map(String::as_str).collect();
+    let rows = commands::ROWS.iter().map(|row| row.command);
+    let known: BTreeSet<_> = rows.chain(commands::NOT_TRIED).collect();
+    let missing: Vec<_> = listed.difference(&known).collect();
+    assert!(
+        missing.is_empty(),
+        "add to tests/hogs/commands.rs: {missing:?}"
+    );
+    let gone: Vec<_> = known.difference(&listed).collect();
+    assert!(gone.is_empty(), "no longer a command: {gone:?}");
 }
