@@ -339,7 +339,7 @@ fn enable_debug_command_is_fixed_for_the_handle_and_the_log_file_is_not() {
 }
 
 #[test]
-fn configuration_that_no_server_can_have_is_refused_at_the_start() {
+fn configuration_that_no_server_can_have_is_refused_at_start() {
     let unread = Config {
         requirepass_file: Some("secret".into()),
         ..config(1)

@@ -151,7 +151,7 @@ fn first_bytes_that_came_while_workers_were_busy_are_answered() {
 }
 
 #[test]
-fn rest_of_a_request_that_came_while_workers_were_busy_is_answered() {
+fn rest_of_a_request_that_came_beside_busy_workers_is_answered() {
     let server = respool(2, &["--request-timeout", "2"]);
     let mut peers = begin_requests(&server, "PING 1", 50);
     let sleepers = Sleepers::start(&server, 2);

@@ -9,7 +9,6 @@
 mod common;
 mod process;
 
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::process::Command;
@@ -37,14 +36,7 @@ fn respool(flags: &[&str]) -> Respool {
 
 /// Bytes of the server's memory that are in RAM.
 fn resident_bytes(control: &mut Peer) -> usize {
-    let status = format!("/proc/{}/status", control.count("process_id"));
-    let status = fs::read_to_string(status).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    KIB * kib
-        .expect("VmRSS has a unit")
-        .parse::<usize>()
-        .expect("KiB")
+    control.count("used_memory_rss") as usize
 }
 
 /// The field `name` of CLIENT LIST for client `id`; `None` if the client is gone.

@@ -8,9 +8,9 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use common::{PATIENCE, Peer, eventually};
+use common::{PATIENCE, Peer, eventually, make_fifo};
 use process::{Ended, Process, Respool};
 
 /// A password, and all longer ones that a test makes of it.
@@ -460,14 +460,6 @@ fn ask(server: &Respool, request: &str) -> String {
 fn assert_password(server: &Respool, password: &str) {
     assert_eq!(ask(server, "PING"), "-NOAUTH Authentication required.");
     assert_eq!(ask(server, &format!("AUTH {password}")), "+OK");
-}
-
-fn make_fifo(path: &Path) {
-    let made = Command::new("mkfifo")
-        .arg(path)
-        .stdin(Stdio::null())
-        .status();
-    assert!(made.expect("there is mkfifo").success());
 }
 
 /// A folder of one test, removed when dropped.

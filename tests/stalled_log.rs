@@ -4,15 +4,18 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "process/reaper.rs"]
+mod reaper;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Peer, eventually};
+use common::{Peer, eventually, free_port, make_fifo};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 /// The program, with a line in its log for each connection. Killed when dropped.
@@ -29,14 +32,17 @@ impl Server {
         command.args(["--workers", "2", "--bind", "127.0.0.1"]);
         command.args(["--loglevel", "debug"]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.process_group(0);
         if let Some(path) = logfile {
             command.arg("--logfile").arg(path);
         }
         // A log that nobody can read does not say where the server answers.
         let port = free_port();
         command.args(["--port", &port.to_string()]);
+        let child = command.spawn().expect("it is built");
+        reaper::watch(child.id());
         let mut server = Self {
-            child: command.spawn().expect("it is built"),
+            child,
             addr: ([127, 0, 0, 1], port).into(),
         };
         eventually("it listens", || {
@@ -97,13 +103,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        reaper::forget(self.child.id());
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
 }
 
 /// A name for a file that is removed when dropped.
@@ -119,8 +121,7 @@ impl Scratch {
 
     fn fifo() -> Self {
         let fifo = Self::new();
-        let made = Command::new("mkfifo").arg(&fifo.0).status();
-        assert!(made.expect("mkfifo is there").success());
+        make_fifo(&fifo.0);
         fifo
     }
 }
@@ -237,8 +238,7 @@ fn signals_are_obeyed_while_a_reload_waits_for_its_file() {
     let path = file.0.to_str().expect("text");
     let (mut server, _unread) = Server::start(None, &[path]);
     fs::remove_file(&file.0).expect("it is there");
-    let made = Command::new("mkfifo").arg(&file.0).status();
-    assert!(made.expect("mkfifo is there").success());
+    make_fifo(&file.0);
     server.signal("HUP");
     server.serves(1);
     server.signal("TERM");

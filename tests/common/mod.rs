@@ -5,7 +5,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -392,6 +394,21 @@ pub fn commands_with_gate() -> (Commands, Gate) {
         reply.simple("OPEN")
     });
     (commands, Gate { starts, open })
+}
+
+/// Returns a port of the loopback that was free just now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    listener.local_addr().expect("it listens").port()
+}
+
+/// Makes a FIFO.
+pub fn make_fifo(path: &Path) {
+    let made = Command::new("mkfifo")
+        .arg(path)
+        .stdin(Stdio::null())
+        .status();
+    assert!(made.expect("there is mkfifo").success());
 }
 
 /// Waits until `condition` holds.

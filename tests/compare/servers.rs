@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write, stderr};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::common::PATIENCE;
+use crate::common::{PATIENCE, free_port};
 use crate::process::{Process, Respool};
 
 /// How both servers are set up.
@@ -149,11 +149,6 @@ impl Redis {
 
 /// How many ports are tried, one after the other.
 const PORTS_TRIED_MAX: usize = 20;
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-    listener.local_addr().expect("it listens").port()
-}
 
 /// The name under which Redis's server is installed. In Debian's packages `redis-server` is a link
 /// to `redis-check-rdb`, which is in redis-tools: one program, which goes by the name that it is
