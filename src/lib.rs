@@ -52,27 +52,32 @@
 //! | 3 take | `pool/mod.rs`, `worker.rs` | lead, follow or take; one `catch_unwind` a turn | `workers` |
 //! | 4 read | `connection.rs` | socket → input, without waiting | a turn's budget |
 //! | 5 parse | `batch.rs`, `resp/request.rs` | bytes → request: flat, borrowed, resumable | `resp/limits.rs` |
-//! | 6 dispatch | `batch.rs`, `command/mod.rs` | name → arity → handler | – |
+//! | 6 dispatch | `batch.rs`, `command/mod.rs` | name → arity → handler | 250 µs of handlers a turn |
 //! | 7 reply | `resp/reply.rs` | reply → bytes | – |
-//! | 8 write | `connection.rs` | one write for a batch | 64 KiB and one reply |
-//! | 9 close | `worker.rs`, `server/shared.rs` | one reason, a farewell, drop | 3 s behind our end |
+//! | 8 write | `connection.rs`, `pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
+//! | 9 close | `worker.rs`, `server/shared.rs` | one reason, a farewell, drop | 3 s after our FIN |
 //!
 //! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `closed.rs`
 //! (why it ends), `states.rs` and `hooks.rs` (what a program keeps and is told of it), `crew.rs`
 //! (the threads), `background.rs` (all of them beside a program), `deadlines.rs` (the clock),
-//! `facts/` (what commands may know of the server and of other clients), `host.rs` (what the
-//! program around the server does), `listen.rs`, `open_files.rs`, `server/` (wiring, start, stop,
-//! reconfiguration, and what a panic in a thread leads to), `settings.rs` (directives that are read while serving), `config/`.
+//! `facts/` (what commands may know of the server and of other clients; `slices.rs` and
+//! `recipients.rs` there keep locks short), `host.rs` (what the program around the server does),
+//! `listen.rs`, `open_files.rs`, `memory.rs` (how much memory there is), `server/` (wiring, start,
+//! stop, reconfiguration; `supervision.rs` restarts threads that panic), `settings.rs` (directives
+//! that are read while serving), `config/` (every key; `inert.rs` has the directives of Redis that
+//! change nothing), the files of `command/` (a group of commands each: `keyspace.rs`, `pubsub.rs`, …),
+//! `main.rs` and `main/` (the program).
 //!
 //! # What holds throughout
 //!
 //! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
 //!   socket.
-//! - Locks, in the order in which they may be held together: rewriting → configuration → crew or
-//!   life; watch → slot → the pause's terms; the order of a channel's messages → the list of channels, or
-//!   subscribers; subscribers or monitors → a client's mail; the statistics'
-//!   baseline → tallies → a worker's errors; the slow log → what a client says of itself. Each other
-//!   lock is held alone.
+//! - Locks, in the order in which they may be held together: rewriting → configuration → crew, life,
+//!   the password or the subscribers' limit; watch → slot → the pause's terms; the order of a channel's
+//!   messages → the list of channels, or subscribers; subscribers or monitors → a client's mail; what a
+//!   client says of itself → its mail; the workers' tallies → a worker's errors. Each other lock is
+//!   held alone. A lock is not held while all clients or all channels are looked at: only for a slice
+//!   of them, or for a copy.
 //! - `resp` needs only std and knows neither sockets nor commands; `command` and `batch` name no
 //!   socket; `connection` names no command. `tests/layers.rs` checks it.
 //! - On the way of a PING: no allocation, no lock but a slot's, the watch and the queue's, no log
