@@ -179,8 +179,8 @@ impl Acceptor {
             return Ok(Backlog::PutOff);
         }
         let mut outcome = Backlog::Empty;
-        // Every listener and not only the ready ones: an event does not come twice, and behind a
-        // pause it has come already.
+        // Every listener and not only the ready ones: an event does not come twice, and after a pause
+        // it has come already.
         for index in 0..self.door.listeners.len() {
             match self.accept_from(index)? {
                 Backlog::Empty => {}
@@ -308,7 +308,7 @@ impl Acceptor {
         true
     }
 
-    /// Whether a refusal has to wait. A drain waits for nobody.
+    /// Whether a refusal has to wait. A drain does not wait.
     fn puts_refusals_off(&mut self) -> bool {
         let clients = self.shared.facts.clients.load(Ordering::Relaxed);
         let departures = self.admitted.saturating_sub(clients);

@@ -24,7 +24,8 @@ pub(super) fn register(client: &mut Commands) {
 }
 
 /// Appends a client's line of the list: the fields of Redis 7.2, and after them those of later
-/// versions. What is 0 or -1 always is what respool does not have, or does not count for each client.
+/// versions. A field is always 0 or -1 if respool does not have what it counts, or does not count it
+/// for each client.
 pub(super) fn add_line(list: &mut String, facts: &Facts, entry: &Entry) {
     let now_s = facts.now_s();
     let count = |number: &std::sync::atomic::AtomicU32| number.load(Ordering::Relaxed);

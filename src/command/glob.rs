@@ -23,12 +23,12 @@ pub(crate) const PATTERN_BYTES_MAX: usize = 1024;
 type Fold = fn(u8) -> u8;
 
 impl<'p> Pattern<'p> {
-    /// A pattern that tells capitals from small letters.
+    /// Makes a pattern that distinguishes capitals from small letters.
     pub(crate) fn new(bytes: &'p [u8]) -> Result<Self, TooLong> {
         Self::with(bytes, |byte| byte)
     }
 
-    /// A pattern that takes capitals and small letters for the same.
+    /// Makes a pattern that does not distinguish them.
     pub(crate) fn ignoring_case(bytes: &'p [u8]) -> Result<Self, TooLong> {
         Self::with(bytes, |byte| byte.to_ascii_lowercase())
     }

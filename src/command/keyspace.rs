@@ -1,5 +1,5 @@
-//! What clients ask of a server with keys, replicas or a cluster. Here are none, and the commands
-//! answer as a Redis without any.
+//! Commands about keys, replicas and clusters. There are none here: the commands answer as a Redis
+//! without any.
 
 use super::{Arity, Commands, OwnHandler, argument, c_string, is, syntax_error};
 use crate::resp::{Replied, Reply, Request};
@@ -50,7 +50,7 @@ fn scan(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// Whether C's `strtoul` takes the whole word for a number of 64 bits. No digits are one, too.
+/// Whether C's `strtoul` takes the whole word for a number of 64 bits. An empty word is one, too.
 fn is_cursor(word: &[u8]) -> bool {
     let word = c_string(word, word.len());
     let digits = match word {

@@ -20,7 +20,7 @@ pub(crate) struct Inert {
     kind: Kind,
 }
 
-/// What a value looks like.
+/// The form of a value.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     /// `yes` or `no`.
@@ -222,7 +222,7 @@ fn save_points(value: &str) -> Option<String> {
     })
 }
 
-/// Redis's `keyspaceEventsFlagsToString`: `A` stands for all classes, and then `n` is not told.
+/// Redis's `keyspaceEventsFlagsToString`: `A` stands for all classes, and then `n` is left out.
 fn events(value: &str) -> Option<String> {
     const ALL: &str = "g$lshzxetd";
     const OTHERS: &str = "KEm";
@@ -265,7 +265,7 @@ impl Values {
         value.unwrap_or(inert.default).to_owned()
     }
 
-    /// The value of the directive of this name, which the table has.
+    /// Returns the value of the directive of this name, which the table has.
     pub(crate) fn named(&self, name: &str) -> String {
         let inert = TABLE.iter().find(|inert| inert.name == name);
         inert.map(|inert| self.get(inert)).unwrap_or_default()

@@ -13,7 +13,7 @@ use crate::config::OutputLimit;
 use crate::resp::{Protocol, Reply};
 
 /// Some clients. A message is left for each under the lock, so none comes after the client was
-/// removed; the lock is given up after each slice, so that nobody waits for all of them.
+/// removed. The lock is released after each slice, so that no thread waits for all of them.
 #[derive(Debug, Default)]
 pub(super) struct Recipients(Mutex<Clients>);
 
@@ -29,7 +29,7 @@ pub(super) enum Clients {
 }
 
 impl Clients {
-    /// Adds a client. Returns false if there is an end.
+    /// Adds a client. Returns false if the list has ended.
     #[must_use]
     pub(super) fn add(&mut self, entry: &Arc<Entry>) -> bool {
         match self {
@@ -60,7 +60,7 @@ impl Clients {
         }
     }
 
-    /// Ends it if nobody is left. Returns whether it has ended.
+    /// Ends the list if it is empty. Returns whether it has ended.
     pub(super) fn end_if_empty(&mut self) -> bool {
         if matches!(self, Self::None) {
             *self = Self::Ended;
@@ -128,7 +128,7 @@ impl Recipients {
                     break;
                 }
             }
-            // To the one that waits, if one does.
+            // Fair: a thread that waits gets the lock before the next slice.
             MutexGuard::unlock_fair(clients);
             if count == count_before {
                 return count;

@@ -1,4 +1,4 @@
-//! Walks through what a lock guards, a slice at a time: nobody waits for the whole walk.
+//! Walks through a locked list in slices, so that no thread waits for the lock during the whole walk.
 
 use std::iter;
 

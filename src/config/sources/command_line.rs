@@ -246,7 +246,8 @@ Password: --requirepass-file PATH, the environment variable RESPOOL_REQUIREPASS
 or the systemd credential \"requirepass\"; `ps` shows --requirepass to everyone.
 Signals: HUP reads FILE again, TERM and INT answer what was asked and stop.
 Exit codes: 0 all replies were sent, 1 a mistake or a failed start, or a second
-INT, 3 clients were cut when drain-timeout-ms ran out.";
+INT, 3 clients were cut when drain-timeout-ms ran out, 4 a thread of the server
+failed (the log says which).";
 
 #[cfg(test)]
 mod tests {
