@@ -39,6 +39,7 @@ use host::Program;
 use logging::Log;
 
 fn main() -> ExitCode {
+    memory::bound_kept();
     let command_line = match CommandLine::parse(env::args_os()) {
         Ok(command_line) => command_line,
         Err(text) => return show(&text),
