@@ -81,12 +81,17 @@ pub(crate) fn run(shared: &Shared) {
 
 /// Has a worker decide on each client that seems to be late, or to have too much output pending. The
 /// worker reads the socket first: what arrived in time must not be late because it was not read yet.
+/// Also has a client served that is write-blocked and need not be any more: no event tells that.
 fn expire_the_late(shared: &Shared) {
     let now = shared.facts.now();
     let timeouts = shared.settings.timeouts();
     let limits = shared.output_limits();
     shared.pool.fetch(
-        |client| client.is_late_for(now, timeouts).is_some() || client.exceeds(now.s, limits),
+        |client| {
+            client.is_late_for(now, timeouts).is_some()
+                || client.exceeds(now.s, limits)
+                || shared.can_unblock(client)
+        },
         |mut client| {
             client.suspect = true;
             shared.pool.submit(client);

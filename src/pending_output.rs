@@ -123,18 +123,26 @@ impl PendingOutput {
         self.blocked_above = Some(0);
     }
 
-    /// Blocks the client if more is pending than `bounds` allow, and unblocks it once half of what
-    /// was pending then is sent. Returns whether it is write-blocked.
+    /// Blocks the client if more is pending than `bounds` allow. Unblocks it once half of what was
+    /// pending then is sent, or once the bounds have [room](Self::has_room) for it. Returns whether
+    /// it is write-blocked.
     pub(crate) fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
         let beyond_reserve = self.bytes.saturating_sub(RESERVE_BYTES);
         let total_bytes = self.share.resize(beyond_reserve, bounds.total_bytes);
-        if self.blocked_above.is_some_and(|above| self.bytes > above) {
+        if self.blocked_above.is_some_and(|above| self.bytes > above) && !self.has_room(bounds) {
             return true;
         }
         let is_allowed = beyond_reserve == 0
             || (self.bytes <= bounds.client_bytes_max && total_bytes <= bounds.total_bytes_max);
         self.blocked_above = (!is_allowed).then_some(self.bytes / 2);
         !is_allowed
+    }
+
+    /// Whether no more than half of `bounds` is taken: after a client was blocked, others have sent
+    /// their output, or a setting was raised. Half, so that a client is not blocked again at once.
+    pub(crate) fn has_room(&self, bounds: &OutputBounds<'_>) -> bool {
+        let total_bytes = bounds.total_bytes.load(Ordering::Relaxed);
+        self.bytes <= bounds.client_bytes_max / 2 && total_bytes <= bounds.total_bytes_max / 2
     }
 
     /// When the socket last took something, or else when the output began to wait, by the coarse
@@ -305,6 +313,22 @@ mod tests {
         assert!(pending.update_block(&bounds));
         take(&mut pending, (1 << 18) + 1);
         assert!(!pending.update_block(&bounds));
+    }
+
+    #[test]
+    fn client_is_unblocked_when_the_bounds_have_room() {
+        let total = Arc::new(AtomicUsize::new(1 << 20));
+        let mut pending = pending(1 << 18);
+        assert!(pending.update_block(&bounds(usize::MAX, 1 << 20, &total)));
+        // Others have sent some of their output, and then most of it.
+        total.fetch_sub(1 << 18, Ordering::Relaxed);
+        assert!(pending.update_block(&bounds(usize::MAX, 1 << 20, &total)));
+        total.fetch_sub(3 << 18, Ordering::Relaxed);
+        assert!(!pending.update_block(&bounds(usize::MAX, 1 << 20, &total)));
+        // The bound for one client is raised.
+        assert!(pending.update_block(&bounds(1 << 17, 1 << 20, &total)));
+        assert!(pending.update_block(&bounds(1 << 18, 1 << 20, &total)));
+        assert!(!pending.update_block(&bounds(1 << 19, 1 << 20, &total)));
     }
 
     #[test]

@@ -302,6 +302,46 @@ fn pipeline_beyond_the_bound_is_answered_when_replies_are_read() {
     peer.ping();
 }
 
+/// Writes until the server stops reading, has `make_room` run, and expects that reading goes on
+/// although none of the replies was read.
+#[track_caller]
+fn pipeline_goes_on_after(server: &Respool, make_room: impl FnOnce()) {
+    const ENOUGH: usize = 64 * MIB;
+    let mut peer = Peer::connect_with_small_buffer(server.addr);
+    let (requests, replies) = echoes(1, 10_000);
+    let written = write_until_stuck(&mut peer, &requests, ENOUGH, STUCK_AFTER);
+    assert!(written < ENOUGH, "the server takes {written} bytes");
+    make_room();
+    // The rest of the request that was cut, and more than the sockets' buffers can hold.
+    let rest = &requests[written % requests.len()..];
+    let more = [rest, &requests.repeat(2_000)].concat();
+    let patience = Some(Duration::from_secs(10));
+    peer.socket
+        .set_write_timeout(patience)
+        .expect("a TCP socket");
+    peer.socket.write_all(&more).expect("reading goes on");
+    let count = (written + more.len()) / requests.len();
+    expect_replies(&mut peer, &replies.repeat(count));
+}
+
+#[test]
+fn blocked_pipeline_goes_on_when_others_have_left() {
+    let server = respool(&["--pending-output-total", "64mb"]);
+    let mut hog = Peer::connect_with_small_buffer(server.addr);
+    let (requests, _) = echoes(1, 10_000);
+    write_until_stuck(&mut hog, &requests, 256 * MIB, STUCK_AFTER);
+    pipeline_goes_on_after(&server, || drop(hog));
+}
+
+#[test]
+fn blocked_pipeline_goes_on_when_its_bound_is_raised() {
+    let server = respool(&["--pending-output-per-client", "1mb"]);
+    let mut control = server.connect();
+    pipeline_goes_on_after(&server, || {
+        control.ask("CONFIG SET pending-output-per-client 256mb\r\n", "+OK\r\n");
+    });
+}
+
 #[test]
 fn memory_returns_to_the_system_after_output_is_read() {
     const CLIENTS: usize = 10;

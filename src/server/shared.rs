@@ -173,6 +173,15 @@ impl Shared {
         }
     }
 
+    /// Whether a client is write-blocked, although the bounds have room for its output again.
+    pub(crate) fn can_unblock(&self, client: &Client) -> bool {
+        client.leaving.is_none()
+            && client.connection.pending().is_some_and(|pending| {
+                let unauthenticated = client.session.wants_password();
+                pending.is_blocked() && pending.has_room(&self.output_bounds(unauthenticated))
+            })
+    }
+
     /// How much output may be pending before a client is closed, by its class.
     pub(crate) fn output_limits(&self) -> OutputLimits {
         OutputLimits {
