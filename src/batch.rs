@@ -75,9 +75,9 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
             Some(held) => held.extend(fresh, self.facts.now_s()),
             None => (&mut *own_parser, fresh),
         };
-        let budget = self.budget.requests;
+        let before = self.budget.unserved();
         let (served, pause) = self.serve(parser, bytes)?;
-        let requests = budget - self.budget.requests;
+        let requests = before - self.budget.unserved();
         let traffic = &self.session.entry().traffic;
         traffic.requests.add(requests as u64);
         *client_held = match held {
@@ -446,6 +446,8 @@ impl Output {
 pub(crate) struct Budget {
     pub(crate) bytes: usize,
     requests: usize,
+    /// Requests that were left when the time was spent.
+    forfeited: usize,
     /// Writes in the middle of a batch, and of pending output.
     pub(crate) writes: usize,
     /// Nanoseconds of handlers.
@@ -462,13 +464,19 @@ impl Budget {
         self.requests == 0 || self.writes == 0
     }
 
+    /// Requests that this turn has not served, whether it still may or not.
+    fn unserved(&self) -> usize {
+        self.requests + self.forfeited
+    }
+
     /// Takes the time of a handler off. Without any left, the rest is spent, too: so nothing has to
     /// ask for the time.
     fn spend(&mut self, took: Duration) {
         let took_ns = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
         self.time_ns = self.time_ns.saturating_sub(took_ns);
         if self.time_ns == 0 {
-            (self.requests, self.bytes) = (0, 0);
+            self.forfeited += mem::take(&mut self.requests);
+            self.bytes = 0;
         }
     }
 }
@@ -478,6 +486,7 @@ impl Default for Budget {
         Self {
             bytes: TURN_BYTES,
             requests: TURN_REQUESTS,
+            forfeited: 0,
             writes: TURN_WRITES,
             time_ns: TURN_NS,
         }

@@ -995,3 +995,17 @@ fn client_list_counts_what_a_client_sent_and_was_sent() {
         totals(&mut other) == expected
     });
 }
+
+#[test]
+fn client_list_counts_requests_of_a_turn_that_ends_early() {
+    let server = TestServer::start(2);
+    let (mut peer, mut other) = (server.connect(), server.connect());
+    let id = peer.id();
+    // Takes longer than a turn may.
+    assert!(!peer.answers("COMMAND DOCS").is_empty());
+    peer.ping();
+    eventually("the last turn is counted", || {
+        let line = other.answer(&format!("CLIENT LIST ID {id}"));
+        line.trim_end().ends_with(" tot-cmds=3")
+    });
+}
