@@ -125,6 +125,13 @@ impl Wire {
                 let at = (0..wanted.len())
                     .find(|&at| wanted[at] != bytes[at])
                     .unwrap_or(0);
+                // The rest of an error says more.
+                let rest_of_line = if bytes[at] == b'-' {
+                    self.read(200)
+                } else {
+                    Vec::new()
+                };
+                let bytes = [bytes, rest_of_line].concat();
                 let part = |all: &[u8]| all[at..all.len().min(at + 100)].escape_ascii().to_string();
                 self.fail(&format!(
                     "got \"{}\", wanted \"{}\"",
