@@ -230,6 +230,31 @@ fn lines_beyond_the_file_size_limit_are_counted_and_told() {
     assert!(log().ends_with("stopped: every reply was sent\n"));
 }
 
+/// The thread `log` must not block in a write: it would never see the new file.
+#[test]
+fn reload_replaces_standard_output_that_nobody_reads() {
+    let file = Scratch::new();
+    let log = Scratch::new();
+    fs::write(&file.0, "").expect("a file");
+    let path = file.0.to_str().expect("text");
+    let (mut server, _unread) = Server::start(None, &[path]);
+    server.serves(MANY);
+    fs::write(&file.0, format!("logfile = {:?}\n", log.0)).expect("a file");
+    server.signal("HUP");
+    eventually("the new file has lines", || {
+        server.serves(1);
+        fs::read_to_string(&log.0).is_ok_and(|log| log.contains("the peer left"))
+    });
+    server.signal("TERM");
+    server.ends_in_order();
+    let log = fs::read_to_string(&log.0).expect("a log file");
+    assert!(
+        log.contains("[warning] lines of the log were dropped: "),
+        "{log}"
+    );
+    assert!(log.ends_with("stopped: every reply was sent\n"), "{log}");
+}
+
 /// The thread that obeys signals used to read the file itself.
 #[test]
 fn signals_are_obeyed_while_a_reload_waits_for_its_file() {

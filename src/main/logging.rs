@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use log::LevelFilter;
 use parking_lot::{Condvar, Mutex};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGXFSZ;
 use signal_hook::flag;
 use simplelog::WriteLogger;
@@ -56,6 +57,7 @@ pub(super) fn open(config: &Config) -> Result<Target, String> {
         .open(path)
         .and_then(|file| {
             if is_pipe {
+                // Another writer of the FIFO may take the room that `write_some` found.
                 rustix::io::ioctl_fionbio(&file, true)?;
             }
             Ok(file)
@@ -254,6 +256,8 @@ impl Queue {
 struct Writer {
     queue: &'static Queue,
     target: Target,
+    /// Whether the target can stay full: a pipe, a socket or a terminal.
+    may_stall: bool,
     /// What was written last is not a whole line.
     is_torn: bool,
 }
@@ -262,6 +266,7 @@ impl Writer {
     fn new(queue: &'static Queue, target: Target) -> Self {
         Self {
             queue,
+            may_stall: may_stall(&target),
             target,
             is_torn: false,
         }
@@ -273,6 +278,7 @@ impl Writer {
             match self.queue.take() {
                 Item::Lines(lines) => self.write(&lines),
                 Item::Target(target) => {
+                    self.may_stall = may_stall(&target);
                     self.target = target;
                     self.is_torn = false;
                 }
@@ -295,7 +301,7 @@ impl Writer {
     /// Writes `bytes`, and leaves in it what could not be written.
     fn write_bytes(&mut self, bytes: &mut &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match self.target.write(bytes) {
+            match self.write_some(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.is_torn = bytes[count - 1] != b'\n';
@@ -313,6 +319,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes a part of `bytes`. If the target stays full for [`STEP_OF_WAITING`], fails with
+    /// `WouldBlock`.
+    ///
+    /// Leaves `O_NONBLOCK` of standard output unchanged, because other processes share it. Waits until
+    /// a pipe has room for the whole write. The write can block only if another process takes that room
+    /// first.
+    fn write_some(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
+        if self.may_stall {
+            let mut fds = [PollFd::new(&self.target, PollFlags::OUT)];
+            let timeout = Timespec {
+                tv_sec: 0,
+                tv_nsec: STEP_OF_WAITING.subsec_nanos().into(),
+            };
+            if poll(&mut fds, Some(&timeout))? == 0 {
+                return Err(rustix::io::Errno::AGAIN.into());
+            }
+            // A writable pipe has room for this many bytes.
+            bytes = &bytes[..bytes.len().min(libc::PIPE_BUF)];
+        }
+        self.target.write(bytes)
+    }
+
     fn tell_of_dropped(&self) {
         if let Some(Dropped { count, error }) = self.queue.take_dropped() {
             let why = match error {
@@ -324,6 +352,12 @@ impl Writer {
     }
 }
 
+/// Returns false for a regular file, whose writes end.
+fn may_stall(target: &Target) -> bool {
+    let metadata = target.metadata();
+    !metadata.is_ok_and(|metadata| metadata.is_file())
+}
+
 fn count_lines(bytes: &[u8]) -> usize {
     bytes.split_inclusive(|&byte| byte == b'\n').count()
 }
@@ -331,7 +365,7 @@ fn count_lines(bytes: &[u8]) -> usize {
 /// Bytes of lines that wait to be written: some ten thousand lines.
 const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
-/// How often a pipe that is full is tried again.
+/// Maximum time of one wait for room in a full target.
 const STEP_OF_WAITING: Duration = Duration::from_millis(20);
 
 /// How long the process's end waits for its last lines to be written.
@@ -341,17 +375,21 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 mod tests {
     use std::io::{PipeReader, Read};
     use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
 
     use super::*;
 
     /// A queue, and a writer of it that writes into a pipe which is full when nobody reads.
     fn queue_and_pipe() -> (&'static Queue, PipeReader) {
-        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
         let (reader, target) = io::pipe().unwrap();
-        let target = File::from(OwnedFd::from(target));
-        rustix::io::ioctl_fionbio(&target, true).unwrap();
+        (start_writer(target.into()), reader)
+    }
+
+    fn start_writer(target: OwnedFd) -> &'static Queue {
+        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let target = File::from(target);
         thread::spawn(move || Writer::new(queue, target).run());
-        (queue, reader)
+        queue
     }
 
     fn soon() -> Instant {
@@ -392,7 +430,19 @@ mod tests {
     #[test]
     fn another_target_replaces_one_that_is_stalled() {
         let (queue, _reader) = queue_and_pipe();
-        queue.push_lines(&b"to the old one\n".repeat(10_000));
+        switches_though_stalled(queue);
+    }
+
+    #[test]
+    fn another_target_replaces_a_stalled_socket() {
+        let (_reader, target) = UnixStream::pair().unwrap();
+        switches_though_stalled(start_writer(target.into()));
+    }
+
+    fn switches_though_stalled(queue: &'static Queue) {
+        queue.push_lines(&b"to the old one\n".repeat(60_000));
+        queue.wait_until_written(Instant::now() + Duration::from_millis(100));
+        assert!(queue.pending.lock().writing, "it is stalled");
         let (mut reader, target) = io::pipe().unwrap();
         queue.push_target(File::from(OwnedFd::from(target)));
         queue.push_lines(b"to the new one\n");
