@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use parking_lot::Mutex;
 
@@ -30,8 +31,12 @@ enum Kind {
     Number(i64, i64),
     /// A whole number of at least 0. One out of the range becomes the nearest within it.
     Clamped(i64, i64),
-    /// A number of bytes, with units. Fewer than the least become that.
-    Memory(u64),
+    /// A number of bytes, with units, from `min` to `max`. Fewer than `floor` become that many.
+    Memory {
+        min: u64,
+        max: u64,
+        floor: u64,
+    },
     /// Pairs of seconds and changes, or nothing.
     SavePoints,
     /// Letters for classes of keyspace events.
@@ -41,6 +46,7 @@ enum Kind {
 use Kind::{Clamped, Events, Flag, Memory, Number, OneOf, SavePoints};
 
 const INT_MAX: i64 = i32::MAX as i64;
+const MEMORY_MAX: u64 = i64::MAX as u64;
 const INT_MIN: i64 = i32::MIN as i64;
 
 /// The defaults and ranges are those of redis-server 7.0.15, but for `save`: nothing is saved.
@@ -48,7 +54,7 @@ const INT_MIN: i64 = i32::MIN as i64;
 pub(crate) const TABLE: &[Inert] = &[
     row("active-defrag-cycle-max", "", "25", Number(1, 99)),
     row("active-defrag-cycle-min", "", "1", Number(1, 99)),
-    row("active-defrag-ignore-bytes", "", "104857600", Memory(0)),
+    row("active-defrag-ignore-bytes", "", "104857600", memory_from(1)),
     row("active-defrag-max-scan-fields", "", "1000", Number(1, i64::MAX)),
     row("active-defrag-threshold-lower", "", "10", Number(0, 1000)),
     row("active-defrag-threshold-upper", "", "100", Number(0, 1000)),
@@ -61,7 +67,7 @@ pub(crate) const TABLE: &[Inert] = &[
     row("aof-use-rdb-preamble", "", "yes", Flag),
     row("appendfsync", "", "everysec", OneOf(&["everysec", "always", "no"])),
     row("appendonly", "", "no", Flag),
-    row("auto-aof-rewrite-min-size", "", "67108864", Memory(0)),
+    row("auto-aof-rewrite-min-size", "", "67108864", memory_from(0)),
     row("auto-aof-rewrite-percentage", "", "100", Number(0, INT_MAX)),
     row("busy-reply-threshold", "lua-time-limit", "5000", Number(0, i64::MAX)),
     row("cluster-allow-pubsubshard-when-down", "", "yes", Flag),
@@ -74,8 +80,8 @@ pub(crate) const TABLE: &[Inert] = &[
     row("cluster-require-full-coverage", "", "yes", Flag),
     row("dynamic-hz", "", "yes", Flag),
     row("hash-max-listpack-entries", "hash-max-ziplist-entries", "512", Number(0, i64::MAX)),
-    row("hash-max-listpack-value", "hash-max-ziplist-value", "64", Memory(0)),
-    row("hll-sparse-max-bytes", "", "3000", Memory(0)),
+    row("hash-max-listpack-value", "hash-max-ziplist-value", "64", memory_from(0)),
+    row("hll-sparse-max-bytes", "", "3000", memory_from(0)),
     row("hz", "", "10", Clamped(1, 500)),
     row("lazyfree-lazy-eviction", "", "no", Flag),
     row("lazyfree-lazy-expire", "", "no", Flag),
@@ -86,7 +92,7 @@ pub(crate) const TABLE: &[Inert] = &[
     row("lfu-log-factor", "", "10", Number(0, INT_MAX)),
     row("list-compress-depth", "", "0", Number(0, INT_MAX)),
     row("list-max-listpack-size", "list-max-ziplist-size", "-2", Number(INT_MIN, INT_MAX)),
-    row("maxmemory", "", "0", Memory(0)),
+    row("maxmemory", "", "0", Memory { min: 0, max: u64::MAX, floor: 0 }),
     row("maxmemory-eviction-tenacity", "", "10", Number(0, 100)),
     row("maxmemory-policy", "", "noeviction", OneOf(POLICIES)),
     row("maxmemory-samples", "", "5", Number(1, INT_MAX)),
@@ -98,7 +104,7 @@ pub(crate) const TABLE: &[Inert] = &[
     row("rdb-del-sync-files", "", "no", Flag),
     row("rdb-save-incremental-fsync", "", "yes", Flag),
     row("rdbcompression", "", "yes", Flag),
-    row("repl-backlog-size", "", "1048576", Memory(16_384)),
+    row("repl-backlog-size", "", "1048576", Memory { min: 1, max: MEMORY_MAX, floor: 16_384 }),
     row("repl-backlog-ttl", "", "3600", Number(0, i64::MAX)),
     row("repl-disable-tcp-nodelay", "", "no", Flag),
     row("repl-diskless-load", "", "disabled", OneOf(&["disabled", "on-empty-db", "swapdb"])),
@@ -119,12 +125,21 @@ pub(crate) const TABLE: &[Inert] = &[
     row("set-max-intset-entries", "", "512", Number(0, i64::MAX)),
     row("shutdown-timeout", "", "10", Number(0, INT_MAX)),
     row("stop-writes-on-bgsave-error", "", "yes", Flag),
-    row("stream-node-max-bytes", "", "4096", Memory(0)),
+    row("stream-node-max-bytes", "", "4096", memory_from(0)),
     row("stream-node-max-entries", "", "100", Number(0, i64::MAX)),
     row("tracking-table-max-keys", "", "1000000", Number(0, i64::MAX)),
     row("zset-max-listpack-entries", "zset-max-ziplist-entries", "128", Number(0, i64::MAX)),
-    row("zset-max-listpack-value", "zset-max-ziplist-value", "64", Memory(0)),
+    row("zset-max-listpack-value", "zset-max-ziplist-value", "64", memory_from(0)),
 ];
+
+/// Returns the kind of a number of bytes from `min` on that Redis keeps with a sign.
+const fn memory_from(min: u64) -> Kind {
+    Memory {
+        min,
+        max: MEMORY_MAX,
+        floor: 0,
+    }
+}
 
 const fn row(name: &'static str, alias: &'static str, default: &'static str, kind: Kind) -> Inert {
     Inert {
@@ -159,9 +174,9 @@ impl Inert {
             }),
             Number(min, max) => Ok(integer(value, min, max)?.to_string()),
             Clamped(min, max) => Ok(integer(value, 0, INT_MAX)?.clamp(min, max).to_string()),
-            Memory(min) => {
+            Memory { min, max, floor } => {
                 let bytes = memory(value).ok_or("argument must be a memory value")?;
-                Ok(bytes.max(min).to_string())
+                Ok(in_range(bytes, min, max)?.max(floor).to_string())
             }
             SavePoints => save_points(value).ok_or_else(|| "Invalid save parameters".into()),
             Events => events(value)
@@ -180,7 +195,16 @@ fn integer(value: &str, min: i64, max: i64) -> Result<i64, Cow<'static, str>> {
     // Redis takes a number only as it would write it.
     let number = number.filter(|number| number.to_string() == value);
     let number = number.ok_or("argument couldn't be parsed into an integer")?;
-    if (min..=max).contains(&number) {
+    in_range(number, min, max)
+}
+
+/// Returns `number` if it is within the range, or Redis's text about the range.
+fn in_range<N: Copy + PartialOrd + Display>(
+    number: N,
+    min: N,
+    max: N,
+) -> Result<N, Cow<'static, str>> {
+    if min <= number && number <= max {
         Ok(number)
     } else {
         Err(format!("argument must be between {min} and {max} inclusive").into())
@@ -315,6 +339,42 @@ mod tests {
         ] {
             assert_eq!(inert(name).parse(value).as_deref(), Ok(written), "{name}");
         }
+    }
+
+    #[test]
+    fn memory_values_out_of_range_are_refused() {
+        let refused = |min: u8| {
+            let text = format!("argument must be between {min} and 9223372036854775807 inclusive");
+            Err(Cow::Owned(text))
+        };
+        let largest = "9223372036854775807";
+        let too_many = [
+            "9223372036854775808",
+            "18446744073709551616",
+            "9000000000gb",
+        ];
+        for row in TABLE.iter().filter(|row| matches!(row.kind, Memory { .. })) {
+            assert_eq!(row.parse(largest).as_deref(), Ok(largest), "{}", row.name);
+            let min = match row.name {
+                "maxmemory" => continue,
+                "active-defrag-ignore-bytes" | "repl-backlog-size" => 1,
+                _ => 0,
+            };
+            for value in too_many {
+                assert_eq!(row.parse(value), refused(min), "{} {value}", row.name);
+            }
+            for value in ["", "0"] {
+                let zero = Ok("0".to_owned());
+                let expected = if min == 0 { zero } else { refused(min) };
+                assert_eq!(row.parse(value), expected, "{} {value}", row.name);
+            }
+        }
+        let maxmemory = |value| inert("maxmemory").parse(value);
+        assert_eq!(
+            maxmemory("9000000000gb").as_deref(),
+            Ok("9663676416000000000")
+        );
+        assert_eq!(maxmemory("18446744073709551616"), Ok(u64::MAX.to_string()));
     }
 
     #[test]
