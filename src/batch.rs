@@ -15,7 +15,9 @@ use crate::facts::Facts;
 use crate::facts::pause;
 use crate::facts::stats::Tally;
 use crate::pending_output::OutputBounds;
-use crate::resp::{Limits, Parser, Protocol, ProtocolError, Replied, Reply, Request};
+use crate::resp::{
+    Limits, Parser, Protocol, ProtocolError, Replied, Reply, Request, is_http_request_line,
+};
 use crate::session::{Ending, Session, gate};
 
 /// The requests that one read brought, on their way through the commands.
@@ -132,7 +134,7 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
             let length = match parser.parse(rest, limits) {
                 Ok(Some(length)) => length,
                 Ok(None) => return Ok((served, None)),
-                Err(error) => return Err(self.protocol_error(error)),
+                Err(error) => return Err(self.protocol_error(error, rest)),
             };
             let Some(request) = parser.request(rest) else {
                 self.budget.requests -= 1;
@@ -187,9 +189,15 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
         count
     }
 
+    /// Answers a request that cannot be parsed, at the front of `bytes`.
     #[cold]
-    fn protocol_error(&mut self, error: ProtocolError) -> Closed {
+    fn protocol_error(&mut self, error: ProtocolError, bytes: &[u8]) -> Closed {
         let reply = self.output.reply(self.session.protocol());
+        // A URL may hold any quote. To the splitter such a line has no words.
+        if error == ProtocolError::UnbalancedQuotes && is_http_request_line(bytes) {
+            let _ = reply.http_response();
+            return Closed::Http { is_answered: true };
+        }
         let _ = reply.protocol_error(error);
         error.into()
     }

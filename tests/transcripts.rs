@@ -503,6 +503,9 @@ const HTTP: Table = &[
 const HTTP_REQUEST: Table = &[
     (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_RESPONSE),
     (b"GET / HTTP/1.0\n\nPING\n", HTTP_RESPONSE),
+    // Its quotes close nowhere, so that it has no words in RESP.
+    (b"GET /?q=' HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_RESPONSE),
+    (b"GET /?q=\"a HTTP/1.1\r\n\r\nPING\r\n", HTTP_RESPONSE),
     (
         b"HEAD /x?y=z HTTP/1.1\r\nUser-Agent: a b\r\n\r\n",
         HTTP_RESPONSE,

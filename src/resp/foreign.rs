@@ -24,9 +24,38 @@ pub(crate) fn is_http_version(word: &[u8]) -> bool {
     word.starts_with(b"HTTP/1.")
 }
 
+/// Returns whether the first line of `input` is a request of HTTP/1: three words, whatever quotes
+/// they hold.
+pub(crate) fn is_http_request_line(input: &[u8]) -> bool {
+    let line = input.split(|&byte| byte == b'\n').next();
+    let words = line.unwrap_or_default().split(u8::is_ascii_whitespace);
+    let mut words = words.filter(|word| !word.is_empty());
+    words.nth(2).is_some_and(is_http_version) && words.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn http_request_line_is_three_words_with_any_quotes() {
+        for line in [
+            "GET /?q=' HTTP/1.1\r\nHost: a\r\n",
+            "GET /?q=\"a HTTP/1.0\n",
+        ] {
+            assert!(is_http_request_line(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "",
+            "\r\nGET /' HTTP/1.1\r\n",
+            "GET ' HTTP/2\r\n",
+            "GET '\r\nHTTP/1.1\r\n",
+            "SET a ' HTTP/1.1\r\n",
+            "SET HTTP/1.1 '\r\n",
+        ] {
+            assert!(!is_http_request_line(line.as_bytes()), "{line}");
+        }
+    }
 
     #[test]
     fn http_response_says_how_long_it_is() {

@@ -19,9 +19,9 @@ mod request;
 mod tests;
 
 pub use argument::ArgumentError;
-pub(crate) use foreign::is_http_version;
 #[cfg(any(test, fuzzing))]
 pub(crate) use foreign::{HTTP_RESPONSE, TLS_ALERT};
+pub(crate) use foreign::{is_http_request_line, is_http_version};
 pub(crate) use integer::parse as parse_integer;
 pub(crate) use limits::Limits;
 pub use reply::{BulkWriter, Items, Protocol, Replied, Reply};
