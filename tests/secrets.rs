@@ -183,6 +183,18 @@ fn sources_of_the_password_have_an_order() {
 }
 
 #[test]
+fn unreadable_credential_is_blamed_on_the_folder() {
+    let folder = Folder::new("credential");
+    let no_folder = folder.file("no-folder", "");
+    let mut command = respool(&[]);
+    command.env("CREDENTIALS_DIRECTORY", &no_folder);
+    run(&mut command).assert_mistake(&format!(
+        "respool: `CREDENTIALS_DIRECTORY`: {}/requirepass: cannot read it: Not a directory",
+        no_folder.display()
+    ));
+}
+
+#[test]
 fn source_without_a_usable_password_is_a_mistake() {
     let folder = Folder::new("unusable");
     let empty = folder.file("empty", "\n");

@@ -80,6 +80,26 @@ impl FromStr for OutputLimits {
     }
 }
 
+impl OutputLimits {
+    /// Returns the first class in a list of limits that the list names again.
+    #[cfg(feature = "cli")]
+    pub(super) fn repeated_class(text: &str) -> Option<&str> {
+        let classes: Vec<_> = text.split_whitespace().step_by(4).collect();
+        let is_replicas = |class: &str| {
+            class.eq_ignore_ascii_case("replica") || class.eq_ignore_ascii_case("slave")
+        };
+        let is_same = |one: &str, other: &str| {
+            one.eq_ignore_ascii_case(other) || (is_replicas(one) && is_replicas(other))
+        };
+        let mut indices = 0..classes.len();
+        let index = indices.find(|&index| {
+            let mut later = classes[index + 1..].iter();
+            later.any(|class| is_same(classes[index], class))
+        })?;
+        Some(classes[index])
+    }
+}
+
 impl fmt::Display for OutputLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = |limit: &OutputLimit| {

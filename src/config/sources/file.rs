@@ -164,8 +164,12 @@ fn not_toml(text: &str, error: &de::Error) -> Mistake {
             format!("`{}` stands there twice, expected each key once", key.name)
         }
         ("duplicate key", None) => "a key stands there twice, expected each key once".into(),
-        _ if is_of_redis_conf(line) => of_redis_conf(text),
+        _ if is_of_redis_conf(line) => of_redis_conf(text, "redis.conf"),
+        _ if is_of_yaml(line) => of_redis_conf(text, "YAML"),
         (_, Some((key, form))) => format!("not TOML: {}", right_value(key, form)),
+        _ if lacks_quotes(line) => {
+            "not TOML: put the value in quotes, as in `loglevel = \"notice\"`".into()
+        }
         (message, None) => format!(
             "not TOML ({}), expected lines such as `port = 6379` or `loglevel = \"notice\"`",
             message.replace('\n', ", ")
@@ -185,16 +189,41 @@ fn wrong_value(text: &str, places: &[((&Key, Form), Range<usize>)], error: &de::
         // Text over several lines may have run on from a quote that was left out.
         Some(((key, form), place)) => match error.span().and_then(|span| text.get(span)) {
             None => right_value(key, *form),
+            // A table, whose place is that of the key itself: `port.x = 1`, `[port]`.
+            Some(_) if !is_after_equals(text, place) => right_value(key, *form),
             Some(wrong) if wrong.contains('\n') => right_value(key, *form),
             Some(wrong) if place.len() == wrong.len() => {
                 let wrong = excerpt(wrong);
-                format!("`{} = {wrong}`: {}", key.name, error.message())
+                let right = expected_by(error, key, *form);
+                format!("`{} = {wrong}`: {right}", key.name)
             }
             // One of a list.
-            Some(_) => format!("`{}`: {}", key.name, error.message()),
+            Some(_) => format!("`{}`: {}", key.name, without_type(error.message())),
         },
     };
     Mistake { offset, problem }
+}
+
+/// Whether the value at `place` stands after an equals sign.
+fn is_after_equals(text: &str, place: &Range<usize>) -> bool {
+    let before = text.get(..place.start).unwrap_or_default();
+    before.trim_end().ends_with('=')
+}
+
+/// Returns what is right instead of a whole value.
+fn expected_by(error: &de::Error, key: &Key, form: Form) -> String {
+    match without_type(error.message()) {
+        "expected a string" => right_value(key, form),
+        reason => reason.to_owned(),
+    }
+}
+
+/// Returns a message without serde's name for the type of the wrong value.
+fn without_type(message: &str) -> &str {
+    let expected = message.find(", expected ").map(|at| &message[at + 2..]);
+    expected
+        .filter(|_| message.starts_with("invalid type: "))
+        .unwrap_or(message)
 }
 
 /// What a key takes, with its default as an example.
@@ -216,30 +245,52 @@ fn right_value(key: &Key, form: Form) -> String {
 
 /// Whether a line says `key value`, as redis.conf does.
 fn is_of_redis_conf(line: &str) -> bool {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let rest = line.trim_start_matches(is_name);
-    rest.len() < line.len()
-        && rest.starts_with([' ', '\t'])
-        && !rest.trim_start().starts_with('=')
-        && !rest.trim().is_empty()
+    after_name(line).is_some_and(|rest| {
+        rest.starts_with([' ', '\t'])
+            && !rest.trim_start().starts_with('=')
+            && !rest.trim().is_empty()
+    })
 }
 
-/// What a redis.conf is answered: the first of its lines that mean something here, in TOML.
-fn of_redis_conf(text: &str) -> String {
+/// Whether a line says `key: value`, as YAML does.
+fn is_of_yaml(line: &str) -> bool {
+    after_name(line).is_some_and(|rest| rest.starts_with(':'))
+}
+
+/// Whether a line says `key = word`, where the word is no value of TOML.
+fn lacks_quotes(line: &str) -> bool {
+    let value = after_name(line).and_then(|rest| rest.trim_start().strip_prefix('='));
+    value.is_some_and(|value| {
+        value
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_alphabetic())
+    })
+}
+
+/// Returns the rest of a line after the name at its beginning, if there is one.
+fn after_name(line: &str) -> Option<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let rest = line.trim_start_matches(is_name);
+    (rest.len() < line.len()).then_some(rest)
+}
+
+/// Explains a line in the form of `format`, and shows the first lines of the file that mean something
+/// here, in TOML.
+fn of_redis_conf(text: &str, format: &str) -> String {
     let lines: Vec<_> = text.lines().filter_map(from_redis_conf).take(3).collect();
     let right = match lines.as_slice() {
         [] => "`port = 6379`".into(),
         lines => lines.join(", "),
     };
     format!(
-        "a line as in redis.conf, but this file is TOML (`key = value`, with texts in quotes): \
+        "a line as in {format}, but this file is TOML (`key = value`, with texts in quotes): \
          write {right}; config/respool.toml has every key"
     )
 }
 
-/// A line of redis.conf in TOML, in backticks, if its key is known and not secret.
+/// A line of redis.conf or YAML in TOML, in backticks, if its key is known and not secret.
 fn from_redis_conf(line: &str) -> Option<String> {
-    let (name, value) = line.trim().split_once([' ', '\t'])?;
+    let (name, value) = line.trim().split_once([' ', '\t', ':'])?;
     let (key, form) = known(&name.to_ascii_lowercase())?;
     let value = value.trim().trim_matches('"');
     if key.secret || (!form.is_list() && value.contains(char::is_whitespace)) {
@@ -303,9 +354,16 @@ fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
 pub(super) fn nearest(word: &str) -> Option<&'static Key> {
     KEYS.iter()
         .map(|key| (strsim::jaro(word, key.name), key))
-        .filter(|(likeness, _)| *likeness > LIKENESS_MIN)
+        .filter(|(likeness, key)| *likeness > LIKENESS_MIN && is_near(word, key.name))
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, key)| key)
+}
+
+/// Whether at most half of the characters differ. One shared letter makes a word of one letter look
+/// like a long name by the other measure.
+fn is_near(word: &str, name: &str) -> bool {
+    let longer = word.chars().count().max(name.len());
+    2 * strsim::osa_distance(word, name) <= longer
 }
 
 /// Whether an error may show a name that is unknown and looks like that of `key`. A longer name may
@@ -601,11 +659,20 @@ mod tests {
         }
         assert_eq!(
             mistake("logfile = 5"),
-            "my.toml:1:11: `logfile = 5`: invalid type: integer `5`, expected a string"
+            "my.toml:1:11: `logfile = 5`: `logfile` takes text in quotes, as in `logfile = \"...\"`"
+        );
+        assert_eq!(
+            mistake("enable-debug-command = true"),
+            "my.toml:1:24: `enable-debug-command = true`: `enable-debug-command` takes text in \
+             quotes, as in `enable-debug-command = \"no\"`"
+        );
+        assert_eq!(
+            mistake("bind = [5]"),
+            "my.toml:1:9: `bind`: expected an address such as \"127.0.0.1\""
         );
         assert_eq!(
             mistake("latency-tracking = 1"),
-            "my.toml:1:20: `latency-tracking = 1`: invalid type: integer `1`, \
+            "my.toml:1:20: `latency-tracking = 1`: \
              expected true or false, or \"yes\" or \"no\""
         );
         assert_eq!(
@@ -616,13 +683,33 @@ mod tests {
         assert_eq!(
             mistake("latency-tracking-info-percentiles = true"),
             "my.toml:1:37: `latency-tracking-info-percentiles = true`: \
-             invalid type: boolean `true`, expected numbers such as [50, 99.9] or \"50 99.9\""
+             expected numbers such as [50, 99.9] or \"50 99.9\""
         );
         assert_eq!(
             mistake("bind = 5"),
-            "my.toml:1:8: `bind = 5`: invalid type: integer `5`, \
+            "my.toml:1:8: `bind = 5`: \
              expected addresses such as \"127.0.0.1 -::1\" or [\"127.0.0.1\", \"-::1\"]"
         );
+    }
+
+    #[test]
+    fn key_used_as_a_table_is_told_what_it_takes() {
+        for (text, place) in [("port.x = 1", "1:1"), ("[port]\nx = 1", "1:1")] {
+            let right = "`port` takes a number, as in `port = 6379`";
+            assert_eq!(mistake(text), format!("my.toml:{place}: {right}"));
+        }
+    }
+
+    #[test]
+    fn class_of_output_limits_stands_once() {
+        let once = "client-output-buffer-limit = \"normal 0 0 0 pubsub 0 0 0 replica 0 0 0\"";
+        config(once);
+        for (first, second) in [("normal", "Normal"), ("replica", "slave")] {
+            let line = format!("client-output-buffer-limit = \"{first} 0 0 0 {second} 0 0 0\"");
+            let mistake = mistake(&line);
+            let problem = format!("the class `{first}` stands twice, expected each class once");
+            assert!(mistake.ends_with(&problem), "{mistake}");
+        }
     }
 
     #[test]
@@ -679,7 +766,13 @@ mod tests {
 
     #[test]
     fn unknown_key_far_from_all_points_to_the_manual() {
-        for text in ["[server]", "hunter2 = 1"] {
+        for text in [
+            "[server]",
+            "hunter2 = 1",
+            "[a]",
+            "a.b.requirepass = \"x\"",
+            "b = 1",
+        ] {
             let mistake = mistake(text);
             let problem = "unknown key, expected one of those in config/respool.toml";
             assert!(mistake.contains(problem), "{mistake}");
@@ -766,6 +859,29 @@ mod tests {
             let part = format!(": {problem} {right}; {end}");
             assert!(mistake.ends_with(&part), "{mistake}");
         }
+    }
+
+    #[test]
+    fn line_of_yaml_is_translated_and_word_without_quotes_gets_them() {
+        let problem = "a line as in YAML, but this file is TOML (`key = value`, with \
+                       texts in quotes): write";
+        let end = "config/respool.toml has every key";
+        for (text, right) in [
+            ("port: 7000", "`port = 7000`"),
+            ("port:7000", "`port = 7000`"),
+        ] {
+            let mistake = mistake(text);
+            let right = format!(": {problem} {right}; {end}");
+            assert!(mistake.ends_with(&right), "{mistake}");
+        }
+        for text in ["requirepass: hunter2", "requirepass:hunter2"] {
+            let mistake = mistake(text);
+            assert!(mistake.contains("write `port = 6379`"), "{mistake}");
+        }
+        assert_eq!(
+            mistake("daemonize = yes"),
+            "my.toml:1:13: not TOML: put the value in quotes, as in `loglevel = \"notice\"`"
+        );
     }
 
     /// Spoils lines that hold a password by one character, at each place and in many ways.

@@ -63,7 +63,25 @@ macro_rules! texts {
     )*};
 }
 
-texts!(OptionalPath, LogLevel, DebugAccess, OutputLimits);
+texts!(OptionalPath, LogLevel, DebugAccess);
+
+impl Notation for OutputLimits {
+    const FORM: Form = Form::Text;
+}
+
+impl<'de> Deserialize<'de> for OutputLimits {
+    /// Reads a string that names no class twice. CONFIG SET takes the last, as Redis does.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let limits = text.parse().map_err(D::Error::custom)?;
+        match Self::repeated_class(&text) {
+            None => Ok(limits),
+            Some(class) => Err(D::Error::custom(format!(
+                "the class `{class}` stands twice, expected each class once"
+            ))),
+        }
+    }
+}
 
 impl Notation for Password {
     const FORM: Form = Form::Text;

@@ -45,13 +45,17 @@ pub(super) fn of_environment() -> Result<Option<Found>, ConfigError> {
         let bytes = password.as_encoded_bytes();
         return Ok(Some(Found::elsewhere(check(VARIABLE, bytes)?, None)));
     }
-    let Some(folder) = env::var_os("CREDENTIALS_DIRECTORY") else {
+    let Some(folder) = env::var_os(CREDENTIALS) else {
         return Ok(None);
     };
     let credential = Path::new(&folder).join("requirepass");
     match fs::metadata(&credential) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        _ => Ok(Some(Found::elsewhere(read(&credential)?, None))),
+        _ => {
+            let origin = format!("`{CREDENTIALS}`: {}", credential.display());
+            let password = read(&credential, &origin, "a file with the password")?;
+            Ok(Some(Found::elsewhere(password, None)))
+        }
     }
 }
 
@@ -74,7 +78,7 @@ fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, Confi
             origin: origin.to_owned(),
             problem: "`requirepass` and `requirepass-file` contradict each other: keep one".into(),
         }),
-        (_, Some(file)) => Ok(Some(Found::elsewhere(read(&file)?, Some(file)))),
+        (_, Some(file)) => Ok(Some(Found::elsewhere(read_named(&file)?, Some(file)))),
         (None, None) if settings.requirepass_file.is_none() => Ok(None),
         (said, None) => Ok(Some(Found {
             password: said.flatten(),
@@ -84,8 +88,8 @@ fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, Confi
     }
 }
 
-/// Reads the password in `file`; one newline at its end does not belong to it.
-fn read(file: &Path) -> Result<String, ConfigError> {
+/// Reads the password in the `requirepass-file`.
+fn read_named(file: &Path) -> Result<String, ConfigError> {
     // A word alone may be the password itself, given to the wrong key.
     let is_path = file.components().count() > 1;
     let origin = if is_path {
@@ -93,14 +97,19 @@ fn read(file: &Path) -> Result<String, ConfigError> {
     } else {
         "`requirepass-file`".into()
     };
+    let expected = "the path of a file and not the password itself";
+    read(file, &origin, expected)
+}
+
+/// Reads the password in `file`; one newline at its end does not belong to it. An error blames
+/// `origin` and, if the file cannot be read, says what is `expected`.
+fn read(file: &Path, origin: &str, expected: &str) -> Result<String, ConfigError> {
     let bytes = read_regular(file, FILE_BYTES_MAX).map_err(|error| ConfigError::Password {
-        origin: origin.clone(),
-        problem: format!(
-            "cannot read it: {error}, expected the path of a file and not the password itself"
-        ),
+        origin: origin.to_owned(),
+        problem: format!("cannot read it: {error}, expected {expected}"),
     })?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    check(&origin, line.strip_suffix(b"\r").unwrap_or(line))
+    check(origin, line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// Checks that `bytes` are a password. An empty one is refused: a source that was meant to hold a
@@ -144,6 +153,9 @@ pub fn exposure(file: &Path) -> Option<String> {
 
 /// The environment variable that may hold the password.
 pub(super) const VARIABLE: &str = "RESPOOL_REQUIREPASS";
+
+/// The environment variable by which systemd names the folder of credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// The longest file of a password: one of any length is read whole before it is judged.
 const FILE_BYTES_MAX: u64 = 4096;
