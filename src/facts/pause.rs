@@ -29,9 +29,13 @@ pub(crate) const WRITES: u8 = 1;
 pub(crate) const ALL: u8 = 2;
 
 impl Pause {
-    /// Begins a pause, or makes the one that there is stricter and longer, never shorter.
+    /// Begins a pause, or makes the one that there is stricter and longer, never shorter. One of no time
+    /// is none.
     pub(crate) fn begin(&self, by: u64, held: u8, lasts: Duration) {
         let mut terms = self.terms.lock();
+        if lasts.is_zero() && !self.is_on() {
+            return;
+        }
         let now = Instant::now();
         let ends = now.checked_add(lasts).unwrap_or(now + A_LONG_TIME);
         terms.ends = terms.ends.max(Some(ends));
@@ -124,9 +128,20 @@ mod tests {
     #[test]
     fn a_pause_ends_when_its_time_is_over_and_says_so_once() {
         let pause = Pause::default();
-        pause.begin(1, WRITES, Duration::ZERO);
-        assert_eq!(pause.end_if_over(), (None, true));
+        pause.begin(1, WRITES, Duration::from_nanos(1));
+        while pause.end_if_over() != (None, true) {}
         assert_eq!(pause.end_if_over(), (None, false));
+    }
+
+    // Until the clock's thread had ended it, every other client waited.
+    #[test]
+    fn pause_of_no_time_holds_nobody_up() {
+        let pause = Pause::default();
+        pause.begin(1, ALL, Duration::ZERO);
+        assert_eq!(pause.held_of(2), NOTHING);
+        pause.begin(1, WRITES, HOUR);
+        pause.begin(1, ALL, Duration::ZERO);
+        assert_eq!(pause.held_of(2), ALL);
     }
 
     #[test]
