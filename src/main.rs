@@ -144,7 +144,7 @@ fn serve(command_line: CommandLine, loaded: Loaded, log: Log) -> Result<Drained,
 }
 
 /// Starts a thread without which the operator could not reach the server any more: if it panics, the
-/// server drains. The receiver is told when it has ended in order.
+/// server drains. The receiver gets a message when it has ended in order.
 fn spawn(
     name: &str,
     server: &Server,

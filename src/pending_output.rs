@@ -163,7 +163,7 @@ impl PendingOutput {
     }
 
     /// Whether more is pending than `limit` allows, or has been for too long. Before
-    /// [`Self::note`] was told of the limit, it may be for too long.
+    /// [`Self::note`] has seen the limit, it may be for too long.
     pub(crate) fn exceeds(&self, now_s: u32, limit: OutputLimit) -> bool {
         let is_over = |limit_bytes| limit_bytes > 0 && self.bytes > limit_bytes;
         let too_long = |since_s| now_s.saturating_sub(since_s) > limit.soft_s;

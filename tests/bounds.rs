@@ -208,7 +208,7 @@ fn an_address_may_have_so_many_clients_and_another_address_as_many() {
     watched.connect_from(3).expect(TOO_MANY_FROM_ADDRESS);
 }
 
-/// Those that fit into the pool wait for a worker, the others are told at once.
+/// Connections that fit into the pool wait for a worker; the others get the error at once.
 #[test]
 fn refusal_reaches_its_peer_while_every_worker_is_busy() {
     let (commands, gate) = commands_with_gate();

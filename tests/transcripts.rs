@@ -499,7 +499,7 @@ const HTTP: Table = &[
     ),
 ];
 
-/// A request of HTTP has a response of HTTP, and nothing behind its first line is run.
+/// A request of HTTP has a response of HTTP, and nothing after its first line is run.
 const HTTP_REQUEST: Table = &[
     (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_RESPONSE),
     (b"GET / HTTP/1.0\n\nPING\n", HTTP_RESPONSE),

@@ -148,7 +148,7 @@ enum Item {
     Target(Target),
 }
 
-/// Lines that were dropped since the log last told how many.
+/// Lines that were dropped since the log last said how many.
 struct Dropped {
     count: usize,
     /// Why the last of them was; `None` if the queue was full.

@@ -314,7 +314,7 @@ impl Started {
     }
 }
 
-/// The acceptor's thread, which a drain waits for, but not for ever.
+/// The acceptor's thread, which a drain waits for, up to a bound.
 struct AcceptorThread {
     /// Nothing is ever sent: the thread drops the other end when it ends.
     ended: mpsc::Receiver<()>,

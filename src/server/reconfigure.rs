@@ -176,7 +176,7 @@ impl Control for Shared {
 /// How long a CONFIG REWRITE waits for the one before it.
 const REWRITING_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a client is told whose CONFIG REWRITE has waited for so long.
+/// The error for a client whose CONFIG REWRITE has waited for so long.
 const UNDER_WAY: &str = "another CONFIG REWRITE has not ended yet";
 
 impl From<ReconfigureError> for Unchanged {

@@ -115,7 +115,7 @@ fn settings(file: &Path, bytes: &[u8]) -> Result<Settings, ConfigError> {
 }
 
 /// Reads a regular file of at most `bytes_max` bytes. A pipe or a device could keep the reader
-/// waiting for ever, and a reload could not read it again.
+/// waiting without end, and a reload could not read it again.
 pub(super) fn read_regular(file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(file)?.file_type();
     if kind.is_dir() {
