@@ -87,39 +87,25 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod acceptor;
-mod background;
-mod batch;
 mod client;
-mod closed;
 mod command;
 pub mod config;
-mod connection;
-mod crew;
-mod deadlines;
-mod facts;
+mod dispatch;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
-mod hooks;
-mod host;
-mod listen;
+mod glob;
 mod memory;
-mod open_files;
-mod pending_output;
+mod net;
 mod pool;
 mod resp;
 mod server;
-mod session;
-mod settings;
-mod states;
-mod worker;
+mod state;
 
-pub use background::Background;
+pub use client::session::Session;
 pub use command::{Arity, Command, Commands};
 pub use config::Config;
-pub use hooks::Departure;
-pub use host::Host;
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
-pub use server::{Drained, ReconfigureError, Server, ServerHandle, StartError, Stats};
-pub use session::Session;
+pub use server::{
+    Background, Departure, Drained, Host, ReconfigureError, Server, ServerHandle, StartError, Stats,
+};

@@ -56,7 +56,7 @@ fn the_protocol_knows_no_socket_no_command_and_no_other_crate() {
     assert_never_names("resp", &others);
     assert_never_names(
         "resp",
-        &["crate::session", "crate::client", "crate::server"],
+        &["crate::client::session", "crate::client", "crate::server"],
     );
 }
 
@@ -73,7 +73,7 @@ fn commands_name_no_socket() {
         ],
     );
     assert_never_names(
-        "session.rs",
+        "client/session.rs",
         &["mio", "TcpStream", "crate::connection", "crate::client"],
     );
 }
@@ -81,7 +81,7 @@ fn commands_name_no_socket() {
 #[test]
 fn a_batch_names_no_socket_and_no_server() {
     assert_never_names(
-        "batch.rs",
+        "dispatch/batch.rs",
         &["mio", "std::net", "crate::connection", "crate::server"],
     );
 }
@@ -89,8 +89,8 @@ fn a_batch_names_no_socket_and_no_server() {
 #[test]
 fn a_connection_names_no_command_and_no_protocol() {
     assert_never_names(
-        "connection.rs",
-        &["crate::command", "crate::resp", "crate::session"],
+        "net/connection.rs",
+        &["crate::command", "crate::resp", "crate::client::session"],
     );
 }
 

@@ -8,15 +8,15 @@ use std::borrow::Cow;
 
 /// What is documented of a command. Where a text or a list is empty, there is none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Docs {
+pub(crate) struct Docs {
     /// In lower case; of a subcommand with its container: `client|id`.
     name: &'static str,
     /// The topic that it belongs to.
-    pub(super) group: &'static str,
+    pub(crate) group: &'static str,
     /// Redis's version that brought it.
-    pub(super) since: &'static str,
-    pub(super) summary: &'static str,
-    pub(super) complexity: &'static str,
+    pub(crate) since: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) complexity: &'static str,
     /// How it behaves, in the order in which Redis lists them.
     flags: &'static [&'static str],
     /// What a program has declared of it besides.
@@ -24,57 +24,57 @@ pub(super) struct Docs {
     /// The ACL category that does not follow from its flags.
     category: &'static str,
     /// What a client or a proxy may make use of.
-    pub(super) tips: &'static [&'static str],
+    pub(crate) tips: &'static [&'static str],
     /// How the documentation is to be taken: `syscmd` is no command for users.
-    pub(super) doc_flags: &'static [&'static str],
+    pub(crate) doc_flags: &'static [&'static str],
     /// Versions and what changed in them.
-    pub(super) history: &'static [(&'static str, &'static str)],
-    pub(super) arguments: &'static [Argument],
+    pub(crate) history: &'static [(&'static str, &'static str)],
+    pub(crate) arguments: &'static [Argument],
 }
 
 /// An argument of a command. Where a text or a list is empty, there is none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Argument {
+pub(crate) struct Argument {
     /// Empty for a word that stands for itself, which goes by its token.
     name: &'static str,
-    pub(super) kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The word in front of it.
-    pub(super) token: &'static str,
-    pub(super) since: &'static str,
-    pub(super) deprecated_since: &'static str,
+    pub(crate) token: &'static str,
+    pub(crate) since: &'static str,
+    pub(crate) deprecated_since: &'static str,
     optional: bool,
     multiple: bool,
     /// If it stands there several times, so does its token.
     multiple_token: bool,
     /// The alternatives, or what follows one another.
-    pub(super) arguments: &'static [Self],
+    pub(crate) arguments: &'static [Self],
 }
 
 /// What is documented of respool's own command of this full name.
-pub(super) fn find(full_name: &str) -> Option<&'static Docs> {
+pub(crate) fn find(full_name: &str) -> Option<&'static Docs> {
     TABLE.iter().find(|docs| docs.name == full_name)
 }
 
 impl Docs {
     /// Those of a command that is not respool's own. Redis has such from its modules, and tells
     /// their group; here is no module that could be named.
-    pub(super) const UNDOCUMENTED: Self = Self {
+    pub(crate) const UNDOCUMENTED: Self = Self {
         complexity: "",
         ..command("", "module", &[], "")
     };
 
     /// Whether it is flagged so.
-    pub(super) fn has_flag(&self, flag: &str) -> bool {
+    pub(crate) fn has_flag(&self, flag: &str) -> bool {
         self.flags.contains(&flag) || self.declared.contains(&flag)
     }
 
     /// How it behaves, and what a program has declared behind that.
-    pub(super) fn all_flags(&self) -> Vec<&'static str> {
+    pub(crate) fn all_flags(&self) -> Vec<&'static str> {
         [self.flags, self.declared].concat()
     }
 
     /// Flags a command by a program's word, which knows of no other flags than these.
-    pub(super) fn add_flag(&mut self, flag: &str) {
+    pub(crate) fn add_flag(&mut self, flag: &str) {
         let has = |other| !self.flags.contains(&other) && (other == flag || self.has_flag(other));
         self.declared = match (has("write"), has("fast")) {
             (true, true) => &["write", "fast"],
@@ -85,7 +85,7 @@ impl Docs {
     }
 
     /// The ACL categories that it belongs to.
-    pub(super) fn categories(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn categories(&self) -> impl Iterator<Item = &'static str> {
         CATEGORIES
             .into_iter()
             .filter(|category| self.is_in(category))
@@ -107,7 +107,7 @@ impl Docs {
 }
 
 impl Argument {
-    pub(super) fn name(&self) -> Cow<'static, str> {
+    pub(crate) fn name(&self) -> Cow<'static, str> {
         if self.name.is_empty() {
             self.token.to_ascii_lowercase().into()
         } else {
@@ -116,7 +116,7 @@ impl Argument {
     }
 
     /// How often it may stand there, in the order in which Redis lists that.
-    pub(super) fn flags(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn flags(&self) -> impl Iterator<Item = &'static str> {
         let flags = [
             ("optional", self.optional),
             ("multiple", self.multiple),
@@ -130,7 +130,7 @@ impl Argument {
 
 /// Every ACL category, in the order in which Redis lists them (`ACLCommandCategories` in
 /// `src/acl.c`).
-pub(super) const CATEGORIES: [&str; 21] = [
+pub(crate) const CATEGORIES: [&str; 21] = [
     "keyspace",
     "read",
     "write",

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::docs::{self, Docs};
-use super::{Commands, config};
-use crate::facts::pause;
+use crate::client::session::Session;
+use crate::command::Commands;
+use crate::command::builtin::{is_public, is_secret};
+use crate::command::docs::{self, Docs};
 use crate::resp::{Replied, Reply, Request};
-use crate::session::Session;
+use crate::state::pause;
 
 /// How many words a command takes, its own name included, as Redis counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Arity {
 }
 
 impl Arity {
-    pub(super) fn admits(self, words: usize) -> bool {
+    pub(crate) fn admits(self, words: usize) -> bool {
         match self {
             Self::Exactly(count) => words == count,
             Self::AtLeast(count) => words >= count,
@@ -26,7 +27,7 @@ impl Arity {
     }
 
     /// Whether a request of at least so many words can meet it, and only such ones do.
-    pub(super) fn admits_some_from(self, words: usize) -> bool {
+    pub(crate) fn admits_some_from(self, words: usize) -> bool {
         let (Self::Exactly(count) | Self::AtLeast(count)) = self;
         count >= words
     }
@@ -34,38 +35,38 @@ impl Arity {
 
 /// What runs for a command: it answers `Request` by its `Reply`, and may note things in the
 /// session.
-pub(super) type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync;
+pub(crate) type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync;
 
 /// The handler of one of respool's own commands, which captures nothing.
-pub(super) type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied;
+pub(crate) type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied;
 
 /// An entry of the table: what [`Commands::register`] gives, for more to be declared of it.
 pub struct Command {
     /// Its own name, as it was registered.
-    pub(super) name: Box<[u8]>,
+    pub(crate) name: Box<[u8]>,
     /// As errors name it: in lower case, and a subcommand with its container, `client|id`.
-    pub(super) full_name: Box<str>,
-    pub(super) arity: Arity,
+    pub(crate) full_name: Box<str>,
+    pub(crate) arity: Arity,
     /// Its place in the statistics: [`Commands::number`].
-    pub(super) index: u16,
+    pub(crate) index: u16,
     /// The handler is short: nobody has to watch the other clients meanwhile, and to look at the
     /// clock would cost as much.
-    pub(super) is_short: bool,
+    pub(crate) is_short: bool,
     /// The reply follows from the request and the session, and the handler does nothing else.
-    pub(super) is_pure: bool,
-    /// The [`gate`](crate::session::gate)s that do not hold it up.
-    pub(super) passes: u8,
-    pub(super) holds: Holds,
-    pub(super) handler: Box<Handler>,
+    pub(crate) is_pure: bool,
+    /// The [`gate`](crate::client::session::gate)s that do not hold it up.
+    pub(crate) passes: u8,
+    pub(crate) holds: Holds,
+    pub(crate) handler: Box<Handler>,
     /// Those of a container; of another command, none.
-    pub(super) subcommands: Commands,
+    pub(crate) subcommands: Commands,
     /// What is told of it and never looked at to run it.
-    pub(super) docs: Box<Docs>,
+    pub(crate) docs: Box<Docs>,
 }
 
 /// When a pause (`CLIENT PAUSE`) holds a command's requests up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
+pub(crate) enum Holds {
     /// When it holds all requests up.
     WithAll,
     /// Also when it only holds up what changes something for others.
@@ -87,7 +88,7 @@ impl Command {
     }
 
     /// As [`Self::never_blocks`], and what is documented of it stays.
-    pub(super) fn is_short(&mut self) -> &mut Self {
+    pub(crate) fn is_short(&mut self) -> &mut Self {
         self.is_short = true;
         self
     }
@@ -101,7 +102,7 @@ impl Command {
 
     /// Declares that it always answers the same to the same request in the same session, and does
     /// nothing else.
-    pub(super) fn is_pure_and_short(&mut self) -> &mut Self {
+    pub(crate) fn is_pure_and_short(&mut self) -> &mut Self {
         self.is_pure = true;
         self.is_short()
     }
@@ -111,25 +112,25 @@ impl Command {
     }
 
     /// Lets clients run it who have not passed these gates.
-    pub(super) fn passes(&mut self, gates: u8) -> &mut Self {
+    pub(crate) fn passes(&mut self, gates: u8) -> &mut Self {
         self.passes = gates;
         self
     }
 
-    pub(super) fn is_held_with(&mut self, holds: Holds) -> &mut Self {
+    pub(crate) fn is_held_with(&mut self, holds: Holds) -> &mut Self {
         self.holds = holds;
         self
     }
 
     /// Takes over when clients may run the command that it replaces: who brings an `AUTH` of their
     /// own wants it to be run by those who have not said the password.
-    pub(super) fn stands_in_for(&mut self, replaced: &Self) {
+    pub(crate) fn stands_in_for(&mut self, replaced: &Self) {
         self.passes = replaced.passes;
         self.holds = replaced.holds;
     }
 
     /// Has it contain others.
-    pub(super) fn contain(&mut self) {
+    pub(crate) fn contain(&mut self) {
         self.subcommands.prefix = format!("{}|", self.full_name);
     }
 
@@ -181,7 +182,7 @@ impl Command {
         self.docs.has_flag("fast")
     }
 
-    pub(super) fn is_in_category(&self, name: &[u8]) -> bool {
+    pub(crate) fn is_in_category(&self, name: &[u8]) -> bool {
         self.docs
             .categories()
             .any(|category| category.as_bytes().eq_ignore_ascii_case(name))
@@ -224,13 +225,13 @@ impl Command {
     }
 
     /// Takes over what is documented of respool's own command of this name.
-    pub(super) fn look_up_docs(&mut self) {
+    pub(crate) fn look_up_docs(&mut self) {
         if let Some(docs) = docs::find(&self.full_name) {
             *self.docs = *docs;
         }
     }
 
-    pub(super) fn is_named(&self, name: &[u8]) -> bool {
+    pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         // Mostly the case is the same too, and that is found out in half the time.
         *self.name == *name || self.name.eq_ignore_ascii_case(name)
     }
@@ -274,8 +275,8 @@ fn hide_in_hello(words: &mut [&[u8]]) {
 /// many or too few before it, a password stands where a name should.
 fn hide_in_config_set(words: &mut [&[u8]]) {
     for pair in words.chunks_mut(2) {
-        if !config::is_public(pair[0]) {
-            let is_secret = config::is_secret(pair[0]);
+        if !is_public(pair[0]) {
+            let is_secret = is_secret(pair[0]);
             hide(&mut pair[usize::from(is_secret)..]);
         }
     }

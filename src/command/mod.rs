@@ -2,38 +2,20 @@
 //!
 //! Nothing here names a socket. A handler sees the session, the request and the reply that it owes.
 
-mod acl;
-mod client;
-mod clients;
-mod config;
-mod connection;
-mod docs;
-mod entry;
-pub(crate) mod glob;
-mod info;
-mod introspection;
-mod keyspace;
-mod latency;
-mod lolwut;
-mod pubsub;
-mod refusal;
-mod server;
-mod slowlog;
-mod tracking;
-mod words;
+mod builtin;
+pub(crate) mod docs;
+pub(crate) mod entry;
+pub(crate) mod refusal;
 
+use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
-use crate::session::Session;
+use builtin::words::list_subcommands;
 use docs::Docs;
 pub(crate) use entry::CALLS_TIMED_ONCE;
 pub use entry::{Arity, Command};
 use entry::{Holds, OwnHandler};
 pub(crate) use refusal::Refusal;
-use refusal::{QUOTED_BYTES_MAX, c_string, wrong_number_of_arguments, wrong_subcommand};
-use words::{
-    NAMES_MAX, NOT_AN_INTEGER, argument, help, is, list_subcommands, pattern_too_long,
-    syntax_error, too_many, wrong_arguments,
-};
+use refusal::wrong_subcommand;
 
 /// The commands that a server knows, by name; names are case-insensitive.
 ///
@@ -71,23 +53,6 @@ impl Commands {
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
-    }
-
-    /// The commands of respool itself: those about connections, which every Redis client may send.
-    #[must_use]
-    pub fn builtin() -> Self {
-        let mut commands = Self::empty();
-        connection::register(&mut commands);
-        introspection::register(&mut commands);
-        client::register(commands.own_container("CLIENT"));
-        config::register(commands.own_container("CONFIG"));
-        server::register(&mut commands);
-        keyspace::register(&mut commands);
-        pubsub::register(&mut commands);
-        acl::register(commands.own_container("ACL"));
-        slowlog::register(commands.own_container("SLOWLOG"));
-        latency::register(commands.own_container("LATENCY"));
-        commands
     }
 
     /// Adds the command `name`, or replaces it. A handler is a closure: what it needs to know it

@@ -1,8 +1,8 @@
 //! Requests that are not run, and what their clients are told.
 
 use super::Command;
+use crate::client::session::{Ending, Session, gate};
 use crate::resp::{Replied, Reply, Request, is_http_version};
-use crate::session::{Ending, Session, gate};
 
 /// Why a request is not run.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ impl<'a> Refusal<'a> {
 
 /// Bytes of a peer's words that an unknown-command error quotes: of the name, and of the arguments
 /// in all.
-pub(super) const QUOTED_BYTES_MAX: usize = 128;
+pub(crate) const QUOTED_BYTES_MAX: usize = 128;
 
 /// Redis's reply to a name that it does not know (`commandCheckExistence` in `src/server.c`): the
 /// name and the first arguments, quoted, each cut at a NUL as C's `printf` does. The connection
@@ -109,13 +109,13 @@ fn is_http(name: &[u8]) -> bool {
 }
 
 /// The front of `bytes`: up to the first NUL, and at most `length` of them.
-pub(super) fn c_string(bytes: &[u8], length: usize) -> &[u8] {
+pub(crate) fn c_string(bytes: &[u8], length: usize) -> &[u8] {
     let bytes = &bytes[..bytes.len().min(length)];
     bytes.split(|&byte| byte == 0).next().unwrap_or(bytes)
 }
 
 /// Redis's reply to a container that lacks the subcommand.
-pub(super) fn wrong_subcommand(
+pub(crate) fn wrong_subcommand(
     _: &mut Session,
     request: &Request<'_>,
     reply: Reply<'_>,
@@ -133,7 +133,7 @@ pub(super) fn wrong_subcommand(
 
 /// Redis's reply to a known command with too few or too many words.
 #[cold]
-pub(super) fn wrong_number_of_arguments(full_name: &str, reply: Reply<'_>) -> Replied {
+pub(crate) fn wrong_number_of_arguments(full_name: &str, reply: Reply<'_>) -> Replied {
     reply.error(format!(
         "ERR wrong number of arguments for '{full_name}' command"
     ))

@@ -13,9 +13,9 @@ pub(crate) struct Key {
     pub(crate) change: Change,
     /// Whether its value must not come into a log.
     pub(crate) secret: bool,
-    pub(super) text: fn(&Config) -> String,
-    pub(super) set: fn(&mut Config, &str) -> Result<(), Cow<'static, str>>,
-    pub(super) same: fn(&Config, &Config) -> bool,
+    pub(crate) text: fn(&Config) -> String,
+    pub(crate) set: fn(&mut Config, &str) -> Result<(), Cow<'static, str>>,
+    pub(crate) same: fn(&Config, &Config) -> bool,
 }
 
 /// When the value of a key can change.
@@ -92,4 +92,4 @@ macro_rules! keys {
     };
 }
 
-pub(super) use keys;
+pub(crate) use keys;

@@ -17,35 +17,27 @@
 //! | `sources/advice.rs` | what a mistake in the flags says |
 //! | `sources/password.rs` | the sources of the password, and their order |
 
-mod bind;
-mod debug_access;
-mod flag;
 pub(crate) mod inert;
 mod keys;
-mod loglevel;
-mod number;
-mod output_limits;
-mod percentile;
-mod settings;
 #[cfg(feature = "cli")]
 mod sources;
-mod text;
-mod value;
+mod table;
+pub(crate) mod values;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use crate::memory;
-pub use bind::{AddressError, BindAddress};
-pub use debug_access::{DebugAccess, DebugAccessError};
 pub(crate) use keys::{Change, Key};
-pub use loglevel::{LogLevel, LogLevelError};
-pub use output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
-pub use percentile::{Percentile, PercentileError};
-pub(crate) use settings::KEYS;
 #[cfg(feature = "cli")]
 pub use sources::{CommandLine, ConfigError, Loaded, exposure};
+pub(crate) use table::KEYS;
+pub use values::bind::{AddressError, BindAddress};
+pub use values::debug_access::{DebugAccess, DebugAccessError};
+pub use values::loglevel::{LogLevel, LogLevelError};
+pub use values::output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
+pub use values::percentile::{Percentile, PercentileError};
 
 /// Everything an operator decides. The file, the command line and CONFIG SET enforce the ranges
 /// given here.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::{Config, ConfigError, KEYS};
 
 /// The binary's: nobody else edits files.
-#[path = "../main/edit.rs"]
+#[path = "../bin/respool/edit.rs"]
 mod edit;
 
 /// Reads a file. It has a configuration, or a mistake that is shown in its place and in few words.

@@ -7,19 +7,19 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::Input;
 use super::replies::{Dialect, Replies};
-use crate::batch::{Around, Batch, Budget, Output, Pause, Sink};
 use crate::client::Held;
-use crate::closed::Closed;
+use crate::client::session::Session;
 use crate::command::{Command, Commands};
 use crate::config::Config;
-use crate::facts::Facts;
-use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
-use crate::facts::register::Entry;
-use crate::facts::stats::Tally;
-use crate::pending_output::OutputBounds;
+use crate::dispatch::batch::{Around, Batch, Budget, Output, Pause, Sink};
+use crate::net::pending_output::OutputBounds;
 use crate::resp::{HTTP_RESPONSE, Limits, Parser, ProtocolError, Reply, TLS_ALERT, naive};
-use crate::session::Session;
-use crate::settings::Settings;
+use crate::server::live_settings::Settings;
+use crate::state::Facts;
+use crate::state::clients::Entry;
+use crate::state::close_reason::Closed;
+use crate::state::control::{Control, NotRewritten, Scene, Unchanged};
+use crate::state::stats::Tally;
 
 /// Serves what a client sends, piece by piece, with every command that respool has. What it is sent
 /// are whole replies that a strict client takes, as many as the naive parser finds requests, and none

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::slot::Slot;
 use crate::client::Client;
-use crate::connection::Readiness;
+use crate::net::connection::Readiness;
 
 /// The places of all clients, and the poll.
 #[derive(Debug)]

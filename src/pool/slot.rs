@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::connection::Readiness;
+use crate::net::connection::Readiness;
 
 /// A place in parking.
 ///

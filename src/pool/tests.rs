@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use super::*;
-use crate::session::Session;
+use crate::client::session::Session;
 
 /// A client that has a place in `pool`, and its peer.
 fn client(pool: &Pool) -> (Box<Client>, TcpStream) {

@@ -1,8 +1,16 @@
 //! The server: wiring, start and stop.
 
+mod acceptor;
+mod background;
+pub(crate) mod clock;
+pub(crate) mod hooks;
+mod host;
+pub(crate) mod live_settings;
 mod reconfigure;
 mod shared;
 mod supervision;
+mod threads;
+mod worker;
 
 use std::borrow::Cow;
 use std::io;
@@ -15,16 +23,17 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 
-use crate::acceptor::{Acceptor, Door};
-use crate::closed::Closed;
+use crate::client::session::Session;
 use crate::command::Commands;
 use crate::config::Config;
-use crate::crew::Crew;
-use crate::hooks::Departure;
-use crate::host::Host;
+use crate::net::{descriptors, listen};
 use crate::pool::Pool;
-use crate::session::Session;
-use crate::{deadlines, listen, open_files};
+use crate::server::acceptor::{Acceptor, Door};
+use crate::server::threads::Crew;
+use crate::state::close_reason::Closed;
+pub use background::Background;
+pub use hooks::Departure;
+pub use host::Host;
 pub use reconfigure::ReconfigureError;
 pub(crate) use shared::{Phase, Shared};
 pub(crate) use supervision::keep_running;
@@ -168,7 +177,7 @@ impl Server {
             .check()
             .map_err(|(key, reason)| StartError::Config { key, reason })?;
         let clients_max =
-            open_files::make_room(config.maxclients, listeners).map_err(StartError::OpenFiles)?;
+            descriptors::make_room(config.maxclients, listeners).map_err(StartError::OpenFiles)?;
         let listeners = listen(&config)?;
         let local_addrs: Vec<_> = listeners
             .iter()
@@ -177,7 +186,7 @@ impl Server {
         let port = local_addrs.first().map_or(config.port, SocketAddr::port);
         warn_of_strangers(&config, &local_addrs);
         let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
-        let pool = Pool::new(clients_max + open_files::REFUSED_MAX, num_cpus::get());
+        let pool = Pool::new(clients_max + descriptors::REFUSED_MAX, num_cpus::get());
         let maxclients_at_start = config.maxclients;
         config.maxclients = clients_max;
         let pool = pool.map_err(StartError::Poll)?;
@@ -280,7 +289,7 @@ impl Server {
         let stops_clock = StopsClock(Arc::clone(&shared));
         let clock = Arc::clone(&shared);
         spawn("clock", move || {
-            keep_running("clock", || deadlines::run(&clock), || clock.fail());
+            keep_running("clock", || clock::run(&clock), || clock.fail());
         })?;
         // Under the configuration's lock, so that this is not the number that was before a change.
         let config = shared.facts.config.lock();

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::config::{Change, Config, KEYS, Key};
-use crate::crew::Crew;
-use crate::facts::control::{Control, NotRewritten, Scene, Unchanged};
+use crate::server::threads::Crew;
+use crate::state::control::{Control, NotRewritten, Scene, Unchanged};
 
 /// Why a running server keeps its configuration.
 #[derive(Debug, thiserror::Error)]

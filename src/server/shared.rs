@@ -10,20 +10,20 @@ use std::time::Instant;
 use mio::Waker;
 use parking_lot::{Condvar, Mutex};
 
+use crate::client::session::Session;
 use crate::client::{Client, Newcomer};
-use crate::closed::{Closed, Refused};
 use crate::command::Commands;
 use crate::config::{Config, OutputLimits};
-use crate::crew::Crew;
-use crate::deadlines::Clock;
-use crate::facts::Facts;
-use crate::facts::register::{Sentence, flag};
-use crate::hooks::Hooks;
-use crate::host::Host;
-use crate::pending_output::OutputBounds;
+use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
-use crate::session::Session;
-use crate::settings::Settings;
+use crate::server::clock::Clock;
+use crate::server::hooks::Hooks;
+use crate::server::host::Host;
+use crate::server::live_settings::Settings;
+use crate::server::threads::Crew;
+use crate::state::Facts;
+use crate::state::clients::{Sentence, flag};
+use crate::state::close_reason::{Closed, Refused};
 
 /// What the threads of a server share.
 pub(crate) struct Shared {

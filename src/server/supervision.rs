@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crate::worker::panic_text;
+use crate::server::worker::panic_text;
 
 /// Runs `body` until it returns. After a panic it is run again, so that one request, connection or
 /// tick costs no more than itself. A thread that panics again and again will not recover: then

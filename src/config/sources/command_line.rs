@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 use super::{ConfigError, advice, file, forms, password};
-use crate::config::settings::Settings;
-use crate::config::value::Value;
+use crate::config::table::Settings;
+use crate::config::values::Value;
 use crate::config::{Config, KEYS};
 
 /// What the operator typed. It is kept while the server runs, because a reload reads the file again

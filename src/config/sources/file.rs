@@ -14,7 +14,7 @@ use toml::de::{self, DeTable, Deserializer};
 
 use super::notation::Form;
 use super::{forms, password};
-use crate::config::settings::Settings;
+use crate::config::table::Settings;
 use crate::config::{Config, KEYS, Key};
 
 /// Why there is no configuration. The operator is to blame; the text says what to change, and never

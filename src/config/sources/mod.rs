@@ -11,7 +11,7 @@ pub use command_line::{CommandLine, Loaded};
 pub use file::ConfigError;
 pub use password::exposure;
 
-use super::settings::Settings;
+use super::table::Settings;
 use super::{KEYS, Key};
 pub(super) use notation::{Form, Notation};
 

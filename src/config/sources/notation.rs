@@ -10,14 +10,14 @@ use std::str::FromStr;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::bind::{BindAddress, BindAddresses};
-use crate::config::debug_access::DebugAccess;
-use crate::config::flag::Flag;
-use crate::config::loglevel::LogLevel;
-use crate::config::number::{Number, NumberError, Unit};
-use crate::config::output_limits::OutputLimits;
-use crate::config::percentile::{Percentile, Percentiles};
-use crate::config::text::{OptionalPath, Password};
+use crate::config::values::bind::{BindAddress, BindAddresses};
+use crate::config::values::debug_access::DebugAccess;
+use crate::config::values::flag::Flag;
+use crate::config::values::loglevel::LogLevel;
+use crate::config::values::number::{Number, NumberError, Unit};
+use crate::config::values::output_limits::OutputLimits;
+use crate::config::values::percentile::{Percentile, Percentiles};
+use crate::config::values::text::{OptionalPath, Password};
 
 /// A value that a file can say.
 pub(in crate::config) trait Notation {

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::file::read_regular;
 use crate::config::Config;
-use crate::config::settings::Settings;
-use crate::config::text::{PASSWORD_BYTES_MAX, Password};
-use crate::config::value::Value;
+use crate::config::table::Settings;
+use crate::config::values::Value;
+use crate::config::values::text::{PASSWORD_BYTES_MAX, Password};
 
 /// A password and its source.
 pub(super) struct Found {

@@ -4,8 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::connection::Readiness;
 use crate::mio::{Registry, Socket, Token};
+use crate::net::connection::Readiness;
 use crate::world::{Mailbox, Request};
 
 /// As its namesake.

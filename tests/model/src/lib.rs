@@ -32,13 +32,13 @@
 
 pub mod bugs;
 pub mod client;
-pub mod connection;
 pub mod crossbeam_channel;
 pub mod crowding;
 pub mod explore;
 mod log;
 pub mod memory;
 pub mod mio;
+pub mod net;
 pub mod parking_lot;
 pub mod pools;
 pub mod scenarios;

@@ -1,0 +1,474 @@
+//! What the server remembers of a client, and all of it that a command sees.
+
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::client::states::States;
+use crate::resp::{Protocol, Replied, Reply};
+use crate::state::Facts;
+use crate::state::channels::{Kind, Subscriptions};
+use crate::state::clients::{Entry, Said, flag};
+
+/// One client's session, from its accept to its close: who it is, and what handlers remember of it.
+///
+/// ```
+/// # use respool::{Arity, Commands};
+/// #[derive(Default)]
+/// struct Visits(i64);
+///
+/// let mut commands = Commands::builtin();
+/// commands.register("VISIT", Arity::Exactly(1), |session, _, reply| {
+///     let Visits(count) = session.state_mut();
+///     *count += 1;
+///     reply.integer(*count)
+/// });
+/// ```
+pub struct Session {
+    /// What others may know of the client. What is seldom looked at is kept only there.
+    entry: Arc<Entry>,
+    facts: Arc<Facts>,
+    protocol: Protocol,
+    /// A set of [`reply_flag`]s.
+    reply_flags: u8,
+    ending: Option<Ending>,
+    /// The [`gate`]s that are closed to its requests.
+    gates: u8,
+    tracking: Option<Box<Tracking>>,
+    subscriptions: Option<Box<Subscriptions>>,
+    states: States,
+    /// Messages to send before the current request's reply; `None` unless `PUSHING` is set.
+    #[expect(
+        clippy::box_collection,
+        reason = "each idle client has one, so it is small"
+    )]
+    pushes: Option<Box<Vec<u8>>>,
+    /// The program has let it in, or was not asked.
+    has_arrived: bool,
+}
+
+/// What a client has to pass before a command runs for it; most commands stop at both.
+pub(crate) mod gate {
+    /// It has not said the password.
+    pub(crate) const PASSWORD: u8 = 1;
+    /// It speaks RESP2 and is subscribed: what comes is messages, and replies would be lost in
+    /// them.
+    pub(crate) const SUBSCRIBED: u8 = 2;
+}
+
+/// How a command wants its client's connection to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The reply is sent, then the connection is closed.
+    AfterReply,
+    /// The peer spoke HTTP. The reply is sent where it is one that HTTP knows.
+    Http { is_answered: bool },
+    /// Nothing more is sent: it has the server drain.
+    Drain,
+}
+
+/// What `CLIENT REPLY` and messages mean for the reply to the current request, as in Redis. Most
+/// clients have none of these flags.
+mod reply_flag {
+    /// No reply is sent: `CLIENT REPLY OFF`.
+    pub(crate) const OFF: u8 = 1;
+    /// The reply to the current request is not sent: `CLIENT REPLY SKIP` came before it.
+    pub(crate) const SKIP: u8 = 1 << 1;
+    /// The current request is `CLIENT REPLY SKIP`: neither its reply nor the next one is sent.
+    pub(crate) const SKIP_NEXT: u8 = 1 << 2;
+    /// Messages are sent before the reply, whether the reply itself is sent or not.
+    pub(crate) const PUSHING: u8 = 1 << 3;
+}
+
+/// What a client has asked of `CLIENT TRACKING`. There are no keys, so nothing comes of it but that
+/// it is told when asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub(crate) struct Tracking {
+    pub(crate) broadcasts: bool,
+    pub(crate) opts_in: bool,
+    pub(crate) opts_out: bool,
+    pub(crate) no_loop: bool,
+    /// `CLIENT CACHING` was said for the next request.
+    pub(crate) caching: bool,
+    /// The client that is to be told instead of this one; 0 if there is none.
+    pub(crate) redirect: u64,
+    pub(crate) prefixes: Vec<Box<[u8]>>,
+}
+
+impl Tracking {
+    fn memory_bytes(&self) -> usize {
+        let prefixes = self.prefixes.iter();
+        let prefixes_bytes = prefixes.map(|prefix| size_of_val(prefix) + prefix.len());
+        size_of::<Self>() + prefixes_bytes.sum::<usize>()
+    }
+}
+
+/// Why a client cannot be called so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InvalidName {
+    /// It has a byte that is no visible ASCII character and could break the lines of a list.
+    Characters,
+    /// It is longer than [`NAME_BYTES_MAX`].
+    Length,
+}
+
+/// Bytes of a name. Each is kept as long as its client stays, and stands in every list.
+pub(crate) const NAME_BYTES_MAX: usize = 1024;
+
+impl Session {
+    pub(crate) fn new(entry: Arc<Entry>, facts: Arc<Facts>) -> Self {
+        let gates = if facts.wants_password() {
+            gate::PASSWORD
+        } else {
+            0
+        };
+        Self {
+            entry,
+            facts,
+            protocol: Protocol::Resp2,
+            reply_flags: 0,
+            ending: None,
+            gates,
+            tracking: None,
+            subscriptions: None,
+            states: States::default(),
+            pushes: None,
+            has_arrived: false,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(place: usize, addr: SocketAddr) -> Self {
+        Self::new(
+            Arc::new(Entry::for_test(place, addr)),
+            Arc::new(Facts::for_test()),
+        )
+    }
+
+    /// The client's number: counted from 1 as clients come, never used twice.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.entry.id
+    }
+
+    /// The address that the client came from.
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.entry.peer_addr
+    }
+
+    /// The version of the protocol in which the client is answered.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The name that the client has given itself; empty if it has not.
+    #[must_use]
+    pub fn name(&self) -> Box<[u8]> {
+        self.entry.said().name
+    }
+
+    /// The database that the client has selected, 0 to 15.
+    #[must_use]
+    pub fn database(&self) -> u8 {
+        self.entry.database.load(Ordering::Relaxed)
+    }
+
+    /// What handlers keep of this client under the type `T`, if they do.
+    ///
+    /// A value is dropped when the client leaves, and when it says `RESET`; the drop is where to
+    /// clean up behind it. Each type has one value: keep types of your own here, and none of std's,
+    /// which others may use too.
+    #[must_use]
+    pub fn state<T: Any>(&self) -> Option<&T> {
+        self.states.get()
+    }
+
+    /// As [`Self::state`]. What is not there yet begins with the type's default.
+    pub fn state_mut<T: Any + Send + Default>(&mut self) -> &mut T {
+        self.states.get_mut_or_default()
+    }
+
+    /// Keeps `value` of this client: see [`Self::state`]. Gives what was kept of that type before.
+    pub fn set_state<T: Any + Send>(&mut self, value: T) -> Option<T> {
+        self.states.replace(value)
+    }
+
+    /// Forgets what handlers have kept.
+    pub(crate) fn forget_states(&mut self) {
+        self.states = States::default();
+    }
+
+    /// Whether the program has let the client in, or was not asked.
+    #[inline]
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.has_arrived
+    }
+
+    pub(crate) fn arrive(&mut self) {
+        self.has_arrived = true;
+    }
+
+    /// What is to be known of the server.
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// What others may know of the client.
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// Closes the client's connection once this request's reply is sent. Requests pipelined behind
+    /// this one are not run.
+    pub fn close_after_reply(&mut self) {
+        self.entry.set(flag::CLOSING, true);
+        self.ending = Some(Ending::AfterReply);
+    }
+
+    /// Closes the client's connection as `ending` says.
+    pub(crate) fn close_by(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+    }
+
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    /// Answers in `protocol` from now on. Pushes the messages that wait in the other protocol.
+    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        if self.subscriptions.is_some() {
+            let messages = self.entry.change_protocol(protocol);
+            self.push_all(messages);
+        } else {
+            self.entry.set_protocol(protocol);
+        }
+        self.follow_subscriptions();
+    }
+
+    pub(crate) fn set_database(&mut self, database: u8) {
+        self.entry.database.store(database, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
+        self.say(name, |said, name| said.name = name)
+    }
+
+    pub(crate) fn set_library_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
+        self.say(name, |said, name| said.library_name = name)
+    }
+
+    pub(crate) fn set_library_version(&mut self, version: &[u8]) -> Result<(), InvalidName> {
+        self.say(version, |said, version| said.library_version = version)
+    }
+
+    /// Whether a client may be called so, or its library.
+    pub(crate) fn check_name(word: &[u8]) -> Result<(), InvalidName> {
+        if !word.iter().all(u8::is_ascii_graphic) {
+            return Err(InvalidName::Characters);
+        }
+        if word.len() > NAME_BYTES_MAX {
+            return Err(InvalidName::Length);
+        }
+        Ok(())
+    }
+
+    /// Sets what must consist of visible ASCII characters; an empty word unsets it.
+    fn say(
+        &mut self,
+        word: &[u8],
+        set: impl FnOnce(&mut Said, Box<[u8]>),
+    ) -> Result<(), InvalidName> {
+        Self::check_name(word)?;
+        self.entry.say(|said| set(said, word.into()));
+        Ok(())
+    }
+
+    /// The [`gate`]s that are closed.
+    #[inline]
+    pub(crate) fn gates(&self) -> u8 {
+        self.gates
+    }
+
+    /// Whether it still has to say the password.
+    pub(crate) fn wants_password(&self) -> bool {
+        // The password may have been taken away since the client came.
+        self.gates & gate::PASSWORD != 0 && self.facts.wants_password()
+    }
+
+    /// Counts the client as one that has said the password, as `requirepass` wants: for an `AUTH` of
+    /// your own, which replaces the built-in one.
+    pub fn authenticate(&mut self) {
+        self.set_gate(gate::PASSWORD, false);
+    }
+
+    /// Opens or closes a gate.
+    pub(crate) fn set_gate(&mut self, gate: u8, closed: bool) {
+        if closed {
+            self.gates |= gate;
+        } else {
+            self.gates &= !gate;
+        }
+    }
+
+    pub(crate) fn tracking(&self) -> Option<&Tracking> {
+        self.tracking.as_deref()
+    }
+
+    pub(crate) fn set_tracking(&mut self, tracking: Option<Tracking>) {
+        self.entry.set(flag::TRACKING, tracking.is_some());
+        if let Some(tracking) = &tracking {
+            self.entry.say(|said| said.redirect = tracking.redirect);
+        }
+        self.tracking = tracking.map(Box::new);
+        self.publish_memory();
+    }
+
+    /// Notes in the entry how much memory is kept for the client.
+    fn publish_memory(&self) {
+        let tracking = self.tracking.as_ref();
+        let tracking_bytes = tracking.map_or(0, |tracking| tracking.memory_bytes());
+        let subscriptions = self.subscriptions.as_ref();
+        let subscriptions_bytes = subscriptions.map_or(0, |own| own.bytes());
+        self.entry
+            .publish_session(tracking_bytes + subscriptions_bytes);
+    }
+
+    pub(crate) fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.subscriptions.as_deref()
+    }
+
+    /// Has `change` look at the subscriptions, and change them.
+    pub(crate) fn subscribe<T>(&mut self, change: impl FnOnce(&mut Subscriptions) -> T) -> T {
+        let subscriptions = self.subscriptions.get_or_insert_default();
+        let result = change(subscriptions);
+        if subscriptions.count() == 0 {
+            self.subscriptions = None;
+        }
+        self.follow_subscriptions();
+        result
+    }
+
+    fn follow_subscriptions(&mut self) {
+        let subscribed = self.subscriptions.is_some();
+        let count = |kind| {
+            let own = self.subscriptions.as_ref();
+            // Their bytes are bounded, so their number fits.
+            own.map_or(0, |own| own.count_of(kind) as u32)
+        };
+        let (channels, patterns) = (count(Kind::Channel), count(Kind::Pattern));
+        self.entry.channels.store(channels, Ordering::Relaxed);
+        self.entry.patterns.store(patterns, Ordering::Relaxed);
+        self.entry.set(flag::SUBSCRIBER, subscribed);
+        self.publish_memory();
+        let speaks_resp2 = self.protocol == Protocol::Resp2;
+        self.set_gate(gate::SUBSCRIBED, subscribed && speaks_resp2);
+    }
+
+    /// Sends the replies to this request and to those that follow: `CLIENT REPLY ON`.
+    pub(crate) fn send_replies(&mut self) {
+        self.reply_flags &= !(reply_flag::OFF | reply_flag::SKIP);
+    }
+
+    /// Sends no reply from now on: `CLIENT REPLY OFF`.
+    pub(crate) fn drop_replies(&mut self) {
+        self.reply_flags |= reply_flag::OFF;
+    }
+
+    /// Sends neither this reply nor the next one: `CLIENT REPLY SKIP`. Without replies, skips none.
+    pub(crate) fn skip_next_reply(&mut self) {
+        if self.reply_flags & reply_flag::OFF == 0 {
+            self.reply_flags |= reply_flag::SKIP_NEXT;
+        }
+    }
+
+    /// Adds a message to those that are sent before the current request's reply, whatever becomes
+    /// of the reply.
+    pub(crate) fn push(&mut self, message: impl FnOnce(Reply<'_>) -> Replied) {
+        self.reply_flags |= reply_flag::PUSHING;
+        let pushes = self.pushes.get_or_insert_default();
+        let Replied { .. } = message(Reply::new(pushes, self.protocol));
+    }
+
+    /// As [`Self::push`], for the messages that others have left until now.
+    pub(crate) fn push_messages(&mut self) {
+        let messages = self.entry.take_messages();
+        self.push_all(messages);
+    }
+
+    fn push_all(&mut self, messages: Vec<u8>) {
+        if !messages.is_empty() {
+            self.reply_flags |= reply_flag::PUSHING;
+            self.pushes.get_or_insert_default().extend(messages);
+        }
+    }
+
+    /// Whether the current request ends otherwise than by its reply alone: see
+    /// [`Self::end_request`].
+    #[inline]
+    pub(crate) fn has_reply_flags(&self) -> bool {
+        self.reply_flags != 0
+    }
+
+    /// Ends the current request, one without a word included. Returns the messages to send before
+    /// its reply, and whether the reply is sent.
+    #[cold]
+    pub(crate) fn end_request(&mut self) -> (Vec<u8>, bool) {
+        use reply_flag::{OFF, PUSHING, SKIP, SKIP_NEXT};
+        let flags = self.reply_flags;
+        self.reply_flags &= !(SKIP | SKIP_NEXT | PUSHING);
+        if flags & SKIP_NEXT != 0 {
+            self.reply_flags |= SKIP;
+        }
+        let messages = self.pushes.take().map_or_else(Vec::new, |pushes| *pushes);
+        (messages, flags & (OFF | SKIP | SKIP_NEXT) == 0)
+    }
+
+    /// Whether it is told of what others do.
+    pub(crate) fn listens(&self) -> bool {
+        self.subscriptions.is_some() || self.entry.has(flag::MONITOR)
+    }
+
+    /// Listens to nothing any more.
+    pub(crate) fn stop_listening(&mut self) {
+        self.facts.forget_listener(self);
+        self.subscriptions = None;
+        self.entry.set(flag::MONITOR, false);
+        self.follow_subscriptions();
+    }
+
+    /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`. Pushes
+    /// the messages that others have left before that.
+    pub(crate) fn reset(&mut self) {
+        self.stop_listening();
+        self.push_messages();
+        self.set_tracking(None);
+        self.set_protocol(Protocol::Resp2);
+        self.set_database(0);
+        // As in Redis, a reply that was to be skipped still is.
+        self.reply_flags &= !(reply_flag::OFF | reply_flag::SKIP_NEXT);
+        self.forget_states();
+        self.entry.say(|said| said.name = Box::default());
+        self.entry.set(flag::NO_EVICT | flag::NO_TOUCH, false);
+        self.set_gate(gate::PASSWORD, self.facts.wants_password());
+    }
+}
+
+/// The client alone: the session reaches the whole server, and what others have sent.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("peer_addr", &self.peer_addr())
+            .field("protocol", &self.protocol())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! The commands about the connection itself.
+
+use super::words::{argument, syntax_error};
+use crate::client::session::{InvalidName, NAME_BYTES_MAX, Session, gate};
+use crate::command::entry::{Holds, OwnHandler};
+use crate::command::refusal::wrong_number_of_arguments;
+use crate::command::{Arity, Commands};
+use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
+
+pub(crate) fn register(commands: &mut Commands) {
+    let (password, both) = (gate::PASSWORD, gate::PASSWORD | gate::SUBSCRIBED);
+    let ping = commands.register_own("PING", Arity::AtLeast(1), ping);
+    ping.is_pure_and_short().passes(gate::SUBSCRIBED);
+    commands
+        .register_own("ECHO", Arity::Exactly(2), echo)
+        .is_pure_and_short();
+    // A pause holds up none of those by which a client comes to say CLIENT UNPAUSE, or leaves.
+    for (name, arity, handler, passes) in [
+        ("HELLO", Arity::AtLeast(1), hello as OwnHandler, password),
+        ("AUTH", Arity::AtLeast(2), auth, password),
+        ("QUIT", Arity::AtLeast(1), quit, both),
+        ("RESET", Arity::Exactly(1), reset, both),
+    ] {
+        let command = commands.register_own(name, arity, handler);
+        command.passes(passes).is_held_with(Holds::Never);
+    }
+    commands.register_own("SELECT", Arity::Exactly(2), select);
+}
+
+/// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets what
+/// looks like its other messages.
+fn ping(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let is_subscribed = session.gates() & gate::SUBSCRIBED != 0;
+    match request.word_count() {
+        1 if !is_subscribed => reply.simple("PONG"),
+        2 if !is_subscribed => echo(session, request, reply),
+        1 | 2 => pong_among_messages(request, reply),
+        _ => wrong_number_of_arguments("ping", reply),
+    }
+}
+
+#[cold]
+fn pong_among_messages(request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    reply.array(2, |items| {
+        items.add(|item| item.bulk("pong"));
+        items.add(|item| item.bulk(argument(request, 0)));
+    })
+}
+
+/// `ECHO message`: the message as a bulk string, whatever bytes it has.
+fn echo(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    reply.bulk(argument(request, 0))
+}
+
+/// `HELLO [version [AUTH user password] [SETNAME name]]`: what the server is, told in the version
+/// of the protocol that is asked for and holds from then on.
+fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let mut arguments = request.arguments();
+    let protocol = match arguments.next().map(parse_integer) {
+        None => session.protocol(),
+        Some(Some(2)) => Protocol::Resp2,
+        Some(Some(3)) => Protocol::Resp3,
+        Some(Some(_)) => return reply.error("NOPROTO unsupported protocol version"),
+        Some(None) => {
+            return reply.error("ERR Protocol version is not an integer or out of range");
+        }
+    };
+    let (mut name, mut said_password) = (None, false);
+    while let Some(option) = arguments.next() {
+        if option.eq_ignore_ascii_case(b"AUTH") && arguments.len() >= 2 {
+            let (user, password) = (arguments.next(), arguments.next());
+            if !is_right(session, user, password) {
+                return wrong_password(reply);
+            }
+            said_password = true;
+        } else if option.eq_ignore_ascii_case(b"SETNAME") && arguments.len() >= 1 {
+            name = arguments.next();
+            if let Some(Err(invalid)) = name.map(Session::check_name) {
+                return invalid_client_name(invalid, reply);
+            }
+        } else {
+            let mut text = b"ERR Syntax error in HELLO option '".to_vec();
+            text.extend_from_slice(option);
+            text.push(b'\'');
+            return reply.error(text);
+        }
+    }
+    if !said_password && session.wants_password() {
+        return reply.error(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time",
+        );
+    }
+    if let Some(Err(invalid)) = name.map(|name| session.set_name(name)) {
+        return invalid_client_name(invalid, reply);
+    }
+    if said_password {
+        session.set_gate(gate::PASSWORD, false);
+    }
+    session.set_protocol(protocol);
+    introduce(session, reply.speaking(protocol))
+}
+
+/// All seven fields: some clients miss any that lacks.
+fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
+    let proto = match session.protocol() {
+        Protocol::Resp2 => 2,
+        Protocol::Resp3 => 3,
+    };
+    // No server counts so many clients that their number does not fit.
+    let id = session.id() as i64;
+    reply.map(7, |fields| {
+        fields.pair("server", |value| value.bulk("redis"));
+        fields.pair("version", |value| value.bulk(REDIS_VERSION));
+        fields.pair("proto", |value| value.integer(proto));
+        fields.pair("id", |value| value.integer(id));
+        fields.pair("mode", |value| value.bulk("standalone"));
+        fields.pair("role", |value| value.bulk("master"));
+        fields.pair("modules", |value| value.array(0, |_| ()));
+    })
+}
+
+/// `AUTH [user] password`: there is one user, `default`, and `requirepass` is its password. Where
+/// there is none, any will do.
+fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let (user, password) = match request.word_count() {
+        2 if !session.facts().wants_password() => {
+            return reply.error(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?",
+            );
+        }
+        2 => (Some(&b"default"[..]), request.argument(0)),
+        3 => (request.argument(0), request.argument(1)),
+        _ => return syntax_error(reply),
+    };
+    if !is_right(session, user, password) {
+        return wrong_password(reply);
+    }
+    session.set_gate(gate::PASSWORD, false);
+    reply.simple("OK")
+}
+
+/// Whether the user is the one that there is, and the password is right.
+fn is_right(session: &Session, user: Option<&[u8]>, password: Option<&[u8]>) -> bool {
+    let is_password = session.facts().is_password(password.unwrap_or_default());
+    user == Some(b"default") && is_password
+}
+
+/// `SELECT index`: there are the 16 databases that Redis has by default, all of them empty.
+fn select(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    match request.integer_in(0, i32::MIN.into()..=i32::MAX.into()) {
+        Ok(index) if (0..DATABASES.into()).contains(&index) => {
+            // There are few of them.
+            session.set_database(index as u8);
+            reply.simple("OK")
+        }
+        Ok(_) => reply.error("ERR DB index is out of range"),
+        Err(error) => reply.error(error.to_string()),
+    }
+}
+
+/// `QUIT`: `+OK`, then the close. Requests pipelined behind it are not run.
+fn quit(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    session.close_after_reply();
+    reply.simple("OK")
+}
+
+/// `RESET`: the session is as it was when the client connected, but for its library's name.
+fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    session.reset();
+    reply.simple("RESET")
+}
+
+pub(crate) fn invalid_client_name(invalid: InvalidName, reply: Reply<'_>) -> Replied {
+    match invalid {
+        InvalidName::Characters => {
+            reply.error("ERR Client names cannot contain spaces, newlines or special characters.")
+        }
+        InvalidName::Length => reply.error(format!(
+            "ERR Client names cannot be longer than {NAME_BYTES_MAX} bytes."
+        )),
+    }
+}
+
+fn wrong_password(reply: Reply<'_>) -> Replied {
+    reply.error("WRONGPASS invalid username-password pair or user is disabled.")
+}
+
+/// The version of Redis whose replies these are; clients take from it what they may send.
+pub(crate) const REDIS_VERSION: &str = "7.2.0";
+
+/// As many as Redis has by default.
+const DATABASES: u8 = 16;

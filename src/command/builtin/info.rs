@@ -1,0 +1,506 @@
+//! `INFO`: what there is to know of the server, in sections of lines.
+//!
+//! The fields are Redis's, in its order, and only those that are true here; monitors look for them by
+//! name. There are no keys, replicas, forks or scripts: a count of them is 0.
+//!
+//! Of the fields of 7.0.15 these are left out, because nothing here would be a true value: how Redis
+//! was built (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); what of the memory
+//! is for what (`used_memory_overhead`, `_startup`, `_dataset`, `_vm_*`, `mem_clients_normal`), because
+//! only the whole process is measured; jemalloc's figures (`allocator_*`, `rss_overhead_*`);
+//! `tracking_total_prefixes`, which are kept by each client; `reply_buffer_*`, because no client has
+//! a buffer of its own; `used_cpu_*_main_thread`, because no thread is that; the section Modules.
+
+use std::cell::OnceCell;
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use std::{env, fs, process};
+
+use super::words::is;
+use crate::client::session::Session;
+use crate::command::builtin::connection::REDIS_VERSION;
+use crate::memory;
+use crate::resp::{Replied, Reply, Request};
+use crate::state::clients::flag;
+use crate::state::stats::{CommandTotals, Totals};
+use crate::state::{Facts, now_since_1970};
+
+/// `INFO [section …]`: the sections that are named, or those that are short. An unknown one is
+/// empty.
+pub(crate) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let wanted = |section: &Section| {
+        let is_meant = |word: &[u8]| {
+            is(word, section.name)
+                || is(word, "all")
+                || is(word, "everything")
+                || (is(word, "default") && section.is_short)
+        };
+        match request.word_count() {
+            1 => section.is_short,
+            _ => request.arguments().any(is_meant),
+        }
+    };
+    let mut text = String::new();
+    let totals = OnceCell::new();
+    for section in SECTIONS.iter().filter(|section| wanted(section)) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
+        }
+        let _ = write!(text, "# {}\r\n", section.name);
+        let mut lines = Lines {
+            text: &mut text,
+            totals: &totals,
+        };
+        (section.write)(session.facts(), &mut lines);
+    }
+    reply.verbatim(text)
+}
+
+/// A part of the text.
+struct Section {
+    name: &'static str,
+    /// Whether it is told unless others are named.
+    is_short: bool,
+    write: fn(&Facts, &mut Lines<'_>),
+}
+
+/// In Redis's order.
+const SECTIONS: [Section; 12] = [
+    short("Server", server),
+    short("Clients", clients),
+    short("Memory", memory),
+    short("Persistence", persistence),
+    short("Stats", stats),
+    short("Replication", replication),
+    short("CPU", cpu),
+    long("Commandstats", commandstats),
+    short("Errorstats", errorstats),
+    long("Latencystats", latencystats),
+    short("Cluster", cluster),
+    short("Keyspace", |_, _| ()),
+];
+
+const fn short(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section {
+    Section {
+        name,
+        is_short: true,
+        write,
+    }
+}
+
+const fn long(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section {
+    Section {
+        name,
+        is_short: false,
+        write,
+    }
+}
+
+/// Returns `bytes` in a unit for people, as Redis writes it.
+fn human(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "K", "M", "G", "T"] {
+        if value < 1024.0 {
+            return if unit == "B" {
+                format!("{bytes}B")
+            } else {
+                format!("{value:.2}{unit}")
+            };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.2}P")
+}
+
+/// Lines of a section, as `field:value`.
+struct Lines<'a> {
+    text: &'a mut String,
+    /// What all workers have done, once a section has asked for it.
+    totals: &'a OnceCell<Totals>,
+}
+
+impl<'a> Lines<'a> {
+    fn totals(&self, facts: &Facts) -> &'a Totals {
+        self.totals.get_or_init(|| facts.stats.totals())
+    }
+
+    fn add(&mut self, field: &str, value: impl std::fmt::Display) {
+        // Writing to a string does not fail.
+        let _ = write!(self.text, "{field}:{value}\r\n");
+    }
+
+    /// Adds counts of things that do not exist here.
+    fn zeros(&mut self, fields: &[&str]) {
+        for field in fields {
+            self.add(field, 0);
+        }
+    }
+
+    /// Adds a number of bytes, and the same in a unit for people.
+    fn memory(&mut self, field: &str, bytes: u64) {
+        self.add(field, bytes);
+        self.add(&format!("{field}_human"), human(bytes));
+    }
+}
+
+fn server(facts: &Facts, lines: &mut Lines<'_>) {
+    let uptime_s = facts.started.elapsed().as_secs();
+    let now = now_since_1970();
+    lines.add("redis_version", REDIS_VERSION);
+    lines.add("respool_version", env!("CARGO_PKG_VERSION"));
+    lines.add("redis_mode", "standalone");
+    lines.add("os", operating_system());
+    lines.add("arch_bits", usize::BITS);
+    lines.add("monotonic_clock", "POSIX clock_gettime");
+    let is_linux = cfg!(target_os = "linux");
+    lines.add(
+        "multiplexing_api",
+        if is_linux { "epoll" } else { "kqueue" },
+    );
+    lines.add("process_id", process::id());
+    lines.add("process_supervised", "no");
+    lines.add("run_id", &facts.run_id);
+    lines.add("tcp_port", facts.port);
+    lines.add("server_time_usec", now.as_micros());
+    lines.add("uptime_in_seconds", uptime_s);
+    lines.add("uptime_in_days", uptime_s / (24 * 60 * 60));
+    let hz = facts.inert.named("hz");
+    lines.add("hz", &hz);
+    lines.add("configured_hz", &hz);
+    lines.add("lru_clock", now.as_secs() % LRU_CLOCK_TICKS);
+    if let Ok(path) = env::current_exe() {
+        lines.add("executable", path.display());
+    }
+    let config_file = facts.control().and_then(|control| control.config_file());
+    lines.add("config_file", config_file.unwrap_or_default().display());
+    lines.zeros(&["io_threads_active"]);
+    let (workers, bind) = {
+        let config = facts.config.lock();
+        (config.worker_count(), config.bind.clone())
+    };
+    lines.add("workers", workers);
+    let bind: Vec<_> = bind.iter().map(|addr| format!("bind={addr}")).collect();
+    let (bind, port) = (bind.join(","), facts.port);
+    lines.add("listener0", format_args!("name=tcp,{bind},port={port}"));
+}
+
+/// Redis's clock for the ages of keys counts seconds, and begins again after so many.
+const LRU_CLOCK_TICKS: u64 = 1 << 24;
+
+fn clients(facts: &Facts, lines: &mut Lines<'_>) {
+    let (mut input_bytes, mut output_bytes) = (0, 0);
+    let (mut paused, mut tracking, mut subscribed) = (0, 0, 0);
+    for entry in facts.register.all() {
+        input_bytes = input_bytes.max(entry.held_bytes());
+        output_bytes = output_bytes.max(entry.owed_bytes() + entry.mail_bytes());
+        paused += u32::from(entry.has(flag::PAUSED));
+        tracking += u32::from(entry.has(flag::TRACKING));
+        subscribed += u32::from(entry.has(flag::SUBSCRIBER));
+    }
+    lines.add("connected_clients", facts.clients.load(Ordering::Relaxed));
+    lines.add("cluster_connections", 0);
+    lines.add("maxclients", facts.config.lock().maxclients);
+    lines.add("client_recent_max_input_buffer", input_bytes);
+    lines.add("client_recent_max_output_buffer", output_bytes);
+    lines.add("blocked_clients", paused);
+    lines.add("tracking_clients", tracking);
+    lines.add("pubsub_clients", subscribed);
+    lines.add("clients_in_timeout_table", 0);
+}
+
+/// All of the process: what a client or a request takes of it is not counted apart.
+fn memory(facts: &Facts, lines: &mut Lines<'_>) {
+    let resident = memory::resident_bytes().map(|bytes| bytes as u64);
+    if let Some(bytes) = resident {
+        lines.memory("used_memory", bytes);
+        lines.memory("used_memory_rss", bytes);
+        // Both are looked up one after the other.
+        let peak = memory::peak_bytes().map_or(bytes, |peak| bytes.max(peak as u64));
+        lines.memory("used_memory_peak", peak);
+        let percent = 100.0 * bytes as f64 / peak as f64;
+        lines.add("used_memory_peak_perc", format_args!("{percent:.2}%"));
+    }
+    if let Some(bytes) = memory::machine_bytes() {
+        lines.memory("total_system_memory", bytes as u64);
+    }
+    lines.memory("used_memory_lua", 0);
+    lines.zeros(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_functions",
+    ]);
+    lines.memory("used_memory_scripts", 0);
+    let maxmemory = facts.inert.named("maxmemory");
+    lines.memory("maxmemory", maxmemory.parse().unwrap_or_default());
+    lines.add("maxmemory_policy", facts.inert.named("maxmemory-policy"));
+    if resident.is_some() {
+        // What is used is what is resident.
+        lines.add("mem_fragmentation_ratio", "1.00");
+        lines.add("mem_fragmentation_bytes", 0);
+    }
+    lines.zeros(&[
+        "mem_not_counted_for_evict",
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_clients_slaves",
+        "mem_cluster_links",
+        "mem_aof_buffer",
+    ]);
+    lines.add("mem_allocator", "libc");
+    lines.zeros(&[
+        "active_defrag_running",
+        "lazyfree_pending_objects",
+        "lazyfreed_objects",
+    ]);
+}
+
+/// Nothing is kept: the last save was the start, as Redis counts it, and none has failed.
+fn persistence(facts: &Facts, lines: &mut Lines<'_>) {
+    lines.zeros(&[
+        "loading",
+        "async_loading",
+        "current_cow_peak",
+        "current_cow_size",
+        "current_cow_size_age",
+    ]);
+    lines.add("current_fork_perc", "0.00");
+    lines.zeros(&[
+        "current_save_keys_processed",
+        "current_save_keys_total",
+        "rdb_changes_since_last_save",
+        "rdb_bgsave_in_progress",
+    ]);
+    let started = now_since_1970().saturating_sub(facts.started.elapsed());
+    lines.add("rdb_last_save_time", started.as_secs());
+    lines.add("rdb_last_bgsave_status", "ok");
+    lines.add("rdb_last_bgsave_time_sec", -1);
+    lines.add("rdb_current_bgsave_time_sec", -1);
+    lines.zeros(&[
+        "rdb_saves",
+        "rdb_last_cow_size",
+        "rdb_last_load_keys_expired",
+        "rdb_last_load_keys_loaded",
+        "aof_enabled",
+        "aof_rewrite_in_progress",
+        "aof_rewrite_scheduled",
+    ]);
+    lines.add("aof_last_rewrite_time_sec", -1);
+    lines.add("aof_current_rewrite_time_sec", -1);
+    lines.add("aof_last_bgrewrite_status", "ok");
+    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    lines.add("aof_last_write_status", "ok");
+    lines.zeros(&[
+        "aof_last_cow_size",
+        "module_fork_in_progress",
+        "module_fork_last_cow_size",
+    ]);
+}
+
+fn stats(facts: &Facts, lines: &mut Lines<'_>) {
+    let closes: Vec<_> = facts.closes().collect();
+    let sum_of = |meant: &[&str]| -> u64 {
+        let meant = closes.iter().filter(|(reason, _)| meant.contains(reason));
+        meant.map(|(_, count)| count).sum()
+    };
+    traffic(facts, lines);
+    lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    lines.add("expired_keys", 0);
+    lines.add("expired_stale_perc", "0.00");
+    lines.zeros(&[
+        "expired_time_cap_reached_count",
+        "expire_cycle_cpu_milliseconds",
+        "evicted_keys",
+    ]);
+    lines.add("evicted_clients", sum_of(&["evicted"]));
+    lines.zeros(&[
+        "total_eviction_exceeded_time",
+        "current_eviction_exceeded_time",
+        "keyspace_hits",
+        "keyspace_misses",
+    ]);
+    let (channels, patterns) = facts.channels.counts();
+    lines.add("pubsub_channels", channels);
+    lines.add("pubsub_patterns", patterns);
+    lines.zeros(&NEVER_COUNTED);
+    let totals = lines.totals(facts);
+    lines.add("total_error_replies", totals.errors());
+    lines.zeros(&["dump_payload_sanitizations"]);
+    lines.add("total_reads_processed", totals.reads);
+    lines.add("total_writes_processed", totals.writes);
+    lines.zeros(&[
+        "io_threaded_reads_processed",
+        "io_threaded_writes_processed",
+    ]);
+    lines.add(
+        "client_query_buffer_limit_disconnections",
+        sum_of(&["query_buffer_limit"]),
+    );
+    lines.add(
+        "client_output_buffer_limit_disconnections",
+        sum_of(&["slow_subscriber", "output_limit"]),
+    );
+    for (reason, count) in &closes {
+        lines.add(&format!("closed_{reason}"), count);
+    }
+}
+
+/// Adds the fields of Stats about connections, requests and bytes.
+fn traffic(facts: &Facts, lines: &mut Lines<'_>) {
+    let totals = lines.totals(facts);
+    let rates = facts.rates();
+    lines.add("total_connections_received", facts.connections.get());
+    lines.add("total_commands_processed", totals.calls());
+    lines.add("instantaneous_ops_per_sec", rates.requests);
+    lines.add("total_net_input_bytes", totals.bytes_read);
+    lines.add("total_net_output_bytes", totals.bytes_sent);
+    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
+    lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
+    lines.add("instantaneous_input_repl_kbps", kib(0));
+    lines.add("instantaneous_output_repl_kbps", kib(0));
+    lines.add("rejected_connections", facts.refused.get());
+}
+
+/// Fields of Stats between `pubsub_patterns` and `total_error_replies`.
+const NEVER_COUNTED: [&str; 14] = [
+    "pubsubshard_channels",
+    "latest_fork_usec",
+    "total_forks",
+    "migrate_cached_sockets",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "unexpected_error_replies",
+];
+
+fn replication(facts: &Facts, lines: &mut Lines<'_>) {
+    lines.add("role", "master");
+    lines.add("connected_slaves", 0);
+    lines.add("master_failover_state", "no-failover");
+    lines.add("master_replid", &facts.replication_id);
+    lines.add("master_replid2", "0".repeat(facts.replication_id.len()));
+    lines.add("master_repl_offset", 0);
+    lines.add("second_repl_offset", -1);
+    lines.add("repl_backlog_active", 0);
+    lines.add("repl_backlog_size", facts.inert.named("repl-backlog-size"));
+    lines.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+}
+
+/// Seconds of processor time that the process and its ended children have used, where the system
+/// tells it in a file: fields 14 to 17 of `proc_pid_stat(5)`.
+fn cpu(_: &Facts, lines: &mut Lines<'_>) {
+    let Ok(stat) = fs::read_to_string("/proc/self/stat") else {
+        return;
+    };
+    // The second field is the program's name, which may hold anything, in parentheses.
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let mut ticks = after_name.split_whitespace().skip(11);
+    let mut seconds = || Some(ticks.next()?.parse::<f64>().ok()? / TICKS_PER_S);
+    let times = [(); 4].map(|()| seconds().unwrap_or_default());
+    let [user, system, children_user, children_system] = times.map(|time| format!("{time:.6}"));
+    lines.add("used_cpu_sys", system);
+    lines.add("used_cpu_user", user);
+    lines.add("used_cpu_sys_children", children_system);
+    lines.add("used_cpu_user_children", children_user);
+}
+
+/// What Linux counts processor time in towards programs, on nearly every machine (`USER_HZ`).
+const TICKS_PER_S: f64 = 100.0;
+
+/// How often each command was called, and how long that took; where only some of the calls were
+/// timed, the rest is taken to be like them.
+fn commandstats(facts: &Facts, lines: &mut Lines<'_>) {
+    for (name, totals) in used_commands(facts, lines.totals(facts)) {
+        let micros = totals.micros_per_call();
+        lines.add(
+            &format!("cmdstat_{name}"),
+            format_args!(
+                "calls={},usec={:.0},usec_per_call={micros:.2},rejected_calls={},failed_calls={}",
+                totals.calls,
+                micros * totals.calls as f64,
+                totals.rejected,
+                totals.failed
+            ),
+        );
+    }
+}
+
+fn errorstats(facts: &Facts, lines: &mut Lines<'_>) {
+    for (code, count) in &lines.totals(facts).errors {
+        lines.add(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+/// `latency-tracking-info-percentiles` of each command.
+fn latencystats(facts: &Facts, lines: &mut Lines<'_>) {
+    let percentiles = facts
+        .config
+        .lock()
+        .latency_tracking_info_percentiles
+        .clone();
+    for (name, totals) in used_commands(facts, lines.totals(facts)) {
+        let values: Vec<_> = percentiles
+            .iter()
+            .filter_map(|percentile| {
+                let micros = totals.percentile(percentile.percent())?;
+                Some(format!("p{percentile}={micros:.3}"))
+            })
+            .collect();
+        if !values.is_empty() {
+            let field = format!("latency_percentiles_usec_{name}");
+            lines.add(&field, values.join(","));
+        }
+    }
+}
+
+/// The commands of which there is something to tell, by their full names.
+pub(crate) fn used_commands<'a>(
+    facts: &'a Facts,
+    totals: &'a Totals,
+) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
+    facts.commands.all().filter_map(|command| {
+        let totals = totals.commands.get(command.index())?;
+        totals.is_used().then(|| (command.full_name(), totals))
+    })
+}
+
+fn cluster(_: &Facts, lines: &mut Lines<'_>) {
+    lines.add("cluster_enabled", 0);
+}
+
+/// The system's name, its release where it tells that in a file, and the kind of processor.
+fn operating_system() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let words = [env::consts::OS, release.trim(), env::consts::ARCH];
+    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_for_people_are_written_as_in_redis() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.00K"),
+            (916_280, "894.80K"),
+            (12_173_312, "11.61M"),
+            (25_276_502_016, "23.54G"),
+            (1 << 40, "1.00T"),
+            (1 << 50, "1.00P"),
+        ] {
+            assert_eq!(human(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! `COMMAND`: what commands there are, and what is documented of them.
+//!
+//! Told is what this server has: a container names the subcommands that it has here, which may be
+//! fewer than Redis's, or more. All are listed by name.
+
+use super::words::{NAMES_MAX, argument, help, pattern_too_long, syntax_error, too_many};
+use crate::client::session::Session;
+use crate::command::docs::Argument;
+use crate::command::{Arity, Command, Commands};
+use crate::glob;
+use crate::resp::{Replied, Reply, Request};
+
+pub(super) fn register(commands: &mut Commands) {
+    let command = commands.own_container_and_command("COMMAND", Arity::AtLeast(1), info_of_all);
+    command.register_own("COUNT", Arity::Exactly(2), count);
+    command.register_own("INFO", Arity::AtLeast(2), info);
+    command.register_own("DOCS", Arity::AtLeast(2), docs);
+    command.register_own("LIST", Arity::AtLeast(2), list);
+    command.register_own("GETKEYS", Arity::AtLeast(4), getkeys);
+    command.register_own("GETKEYSANDFLAGS", Arity::AtLeast(4), getkeys);
+    command.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+}
+
+/// `COMMAND COUNT`: subcommands do not count.
+fn count(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    // No table is so long that its length does not fit.
+    reply.integer(session.facts().commands.sorted().len() as i64)
+}
+
+/// `COMMAND`, and `COMMAND INFO` without a name.
+fn info_of_all(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    infos(&session.facts().commands, reply)
+}
+
+/// `COMMAND INFO [name …]`: how each is called and behaves; null for a name that there is not.
+fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let commands = &session.facts().commands;
+    let names = request.arguments().skip(1);
+    if names.len() == 0 {
+        return infos(commands, reply);
+    }
+    if names.len() > NAMES_MAX {
+        return too_many("command names", reply);
+    }
+    reply.array(names.len(), |items| {
+        for name in names {
+            items.add(|item| match commands.find_by_full_name(name) {
+                Some(command) => info_of(command, item),
+                None => item.null(),
+            });
+        }
+    })
+}
+
+fn infos(commands: &Commands, reply: Reply<'_>) -> Replied {
+    let commands = commands.sorted();
+    reply.array(commands.len(), |items| {
+        for command in commands {
+            items.add(|item| info_of(command, item));
+        }
+    })
+}
+
+fn info_of(command: &Command, reply: Reply<'_>) -> Replied {
+    let docs = &command.docs;
+    let categories: Vec<_> = docs.categories().map(|name| format!("@{name}")).collect();
+    reply.array(10, |fields| {
+        fields.add(|name| name.bulk(&*command.full_name));
+        fields.add(|arity| arity.integer(arity_as_redis_counts(command.arity)));
+        fields.add(|flags| words(&docs.all_flags(), flags));
+        // Where the first key and the last stand, and how far apart they are: there are none.
+        for _ in 0..3 {
+            fields.add(|position| position.integer(0));
+        }
+        fields.add(|set| words(&categories, set));
+        fields.add(|tips| {
+            tips.set(docs.tips.len(), |tips| {
+                for tip in docs.tips {
+                    tips.add(|item| item.bulk(tip));
+                }
+            })
+        });
+        fields.add(|specifications_of_keys| specifications_of_keys.set(0, |_| ()));
+        fields.add(|subcommands| {
+            if command.subcommands.is_empty() {
+                subcommands.set(0, |_| ())
+            } else {
+                infos(&command.subcommands, subcommands)
+            }
+        });
+    })
+}
+
+/// At least so many words are a negative number of them.
+fn arity_as_redis_counts(arity: Arity) -> i64 {
+    // What was registered is no longer than a program's text.
+    match arity {
+        Arity::Exactly(words) => words as i64,
+        Arity::AtLeast(words) => -(words as i64),
+    }
+}
+
+/// A set of words of the protocol itself, which Redis sends as simple strings.
+fn words(words: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
+    reply.set(words.len(), |items| {
+        for word in words {
+            items.add(|item| item.simple(word.as_ref()));
+        }
+    })
+}
+
+/// `COMMAND DOCS [name …]`: what people are told of each; a name that there is not is left out.
+fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let commands = &session.facts().commands;
+    let names = request.arguments().skip(1);
+    if names.len() > NAMES_MAX {
+        return too_many("command names", reply);
+    }
+    let commands = if names.len() == 0 {
+        commands.sorted()
+    } else {
+        names
+            .filter_map(|name| commands.find_by_full_name(name))
+            .collect()
+    };
+    docs_of_each(&commands, reply)
+}
+
+fn docs_of_each(commands: &[&Command], reply: Reply<'_>) -> Replied {
+    reply.map(commands.len(), |pairs| {
+        for command in commands {
+            pairs.pair(&*command.full_name, |docs| docs_of(command, docs));
+        }
+    })
+}
+
+fn docs_of(command: &Command, reply: Reply<'_>) -> Replied {
+    let docs = &command.docs;
+    let fields = [
+        ("summary", Value::Text(docs.summary)),
+        ("since", Value::Text(docs.since)),
+        ("group", Value::Text(docs.group)),
+        ("complexity", Value::Text(docs.complexity)),
+        ("doc_flags", Value::Words(docs.doc_flags)),
+        ("history", Value::History(docs.history)),
+        ("arguments", Value::Arguments(docs.arguments)),
+        ("subcommands", Value::Commands(command.subcommands.sorted())),
+    ];
+    fields_that_are_not_empty(&fields, reply)
+}
+
+fn docs_of_argument(argument: &Argument, reply: Reply<'_>) -> Replied {
+    let flags: Vec<_> = argument.flags().collect();
+    let fields = [
+        ("name", Value::Text(&argument.name())),
+        ("type", Value::Text(argument.kind)),
+        ("token", Value::Text(argument.token)),
+        ("since", Value::Text(argument.since)),
+        ("deprecated_since", Value::Text(argument.deprecated_since)),
+        ("flags", Value::Words(&flags)),
+        ("arguments", Value::Arguments(argument.arguments)),
+    ];
+    fields_that_are_not_empty(&fields, reply)
+}
+
+/// What a field of the documentation holds.
+enum Value<'a> {
+    Text(&'a str),
+    Words(&'a [&'a str]),
+    /// Versions and what changed in them.
+    History(&'a [(&'a str, &'a str)]),
+    Arguments(&'a [Argument]),
+    Commands(Vec<&'a Command>),
+}
+
+fn fields_that_are_not_empty(fields: &[(&str, Value<'_>)], reply: Reply<'_>) -> Replied {
+    let count = fields.iter().filter(|(_, value)| !value.is_empty()).count();
+    reply.map(count, |pairs| {
+        for (name, value) in fields {
+            if !value.is_empty() {
+                pairs.pair(name, |reply| value.write(reply));
+            }
+        }
+    })
+}
+
+impl Value<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Words(words) => words.is_empty(),
+            Self::History(history) => history.is_empty(),
+            Self::Arguments(arguments) => arguments.is_empty(),
+            Self::Commands(commands) => commands.is_empty(),
+        }
+    }
+
+    fn write(&self, reply: Reply<'_>) -> Replied {
+        match self {
+            Self::Text(text) => reply.bulk(text),
+            Self::Words(names) => words(names, reply),
+            Self::History(history) => reply.set(history.len(), |changes| {
+                for (version, change) in *history {
+                    changes.add(|pair| {
+                        pair.array(2, |pair| pair.pair(version, |text| text.bulk(change)))
+                    });
+                }
+            }),
+            Self::Arguments(arguments) => reply.array(arguments.len(), |items| {
+                for argument in *arguments {
+                    items.add(|item| docs_of_argument(argument, item));
+                }
+            }),
+            Self::Commands(commands) => docs_of_each(commands, reply),
+        }
+    }
+}
+
+/// `COMMAND LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern]`: the full names, each
+/// container's subcommands behind it.
+fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let filter = match Filter::of(request) {
+        Ok(Some(filter)) => filter,
+        Ok(None) => return syntax_error(reply),
+        Err(glob::TooLong) => return pattern_too_long(reply),
+    };
+    let commands = session.facts().commands.all();
+    let names: Vec<_> = commands
+        .filter(|command| filter.admits(command))
+        .map(Command::full_name)
+        .collect();
+    reply.array(names.len(), |items| {
+        for name in names {
+            items.add(|item| item.bulk(name));
+        }
+    })
+}
+
+/// Which commands a list is to name.
+enum Filter<'a> {
+    All,
+    /// There are no modules.
+    None,
+    InCategory(&'a [u8]),
+    Matching(glob::Pattern<'a>),
+}
+
+impl<'a> Filter<'a> {
+    /// `None` is a syntax error.
+    fn of(request: &Request<'a>) -> Result<Option<Self>, glob::TooLong> {
+        match request.word_count() {
+            2 => return Ok(Some(Self::All)),
+            5 if argument(request, 1).eq_ignore_ascii_case(b"FILTERBY") => (),
+            _ => return Ok(None),
+        }
+        let (kind, value) = (argument(request, 2), argument(request, 3));
+        Ok(if kind.eq_ignore_ascii_case(b"MODULE") {
+            Some(Self::None)
+        } else if kind.eq_ignore_ascii_case(b"ACLCAT") {
+            Some(Self::InCategory(value))
+        } else if kind.eq_ignore_ascii_case(b"PATTERN") {
+            Some(Self::Matching(glob::Pattern::ignoring_case(value)?))
+        } else {
+            None
+        })
+    }
+
+    fn admits(&self, command: &Command) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::InCategory(name) => command.is_in_category(name),
+            Self::Matching(pattern) => pattern.matches(command.full_name.as_bytes()),
+        }
+    }
+}
+
+/// `COMMAND GETKEYS name argument …` and `COMMAND GETKEYSANDFLAGS name argument …`: which of the
+/// arguments are keys. No command here has any, and Redis looks for that before it counts them.
+fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let named = session.facts().commands.find(argument(request, 1));
+    let exists = named.is_some_and(|command| {
+        command.subcommands.is_empty() || command.subcommands.find(argument(request, 2)).is_some()
+    });
+    if exists {
+        reply.error("ERR The command has no key arguments")
+    } else {
+        reply.error("ERR Invalid command specified")
+    }
+}
+
+const HELP: [&str; 21] = [
+    "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "(no subcommand)",
+    "    Return details about all Redis commands.",
+    "COUNT",
+    "    Return the total number of commands in this Redis server.",
+    "LIST",
+    "    Return a list of all commands in this Redis server.",
+    "INFO [<command-name> ...]",
+    "    Return details about multiple Redis commands.",
+    "    If no command names are given, documentation details for all",
+    "    commands are returned.",
+    "DOCS [<command-name> ...]",
+    "    Return documentation details about multiple Redis commands.",
+    "    If no command names are given, documentation details for all",
+    "    commands are returned.",
+    "GETKEYS <full-command>",
+    "    Return the keys from a full Redis command.",
+    "GETKEYSANDFLAGS <full-command>",
+    "    Return the keys and the access flags from a full Redis command.",
+    "HELP",
+    "    Prints this help.",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::docs;
+
+    /// Every command and subcommand that respool has, by full name.
+    fn each(commands: &Commands, visit: &mut impl FnMut(&Command)) {
+        for command in commands.sorted() {
+            visit(command);
+            each(&command.subcommands, visit);
+        }
+    }
+
+    #[test]
+    fn every_command_of_our_own_is_documented() {
+        each(&Commands::builtin(), &mut |command| {
+            assert!(
+                docs::find(&command.full_name).is_some(),
+                "{} has no row in src/command/docs.rs",
+                command.full_name
+            );
+            assert_ne!(command.docs.group, "module");
+        });
+    }
+
+    #[test]
+    fn a_command_is_found_by_its_full_name_in_any_case_and_by_nothing_longer_or_shorter() {
+        let commands = Commands::builtin();
+        for name in ["ping", "Ping", "client", "client|id", "CLIENT|Id"] {
+            let found = commands.find_by_full_name(name.as_bytes());
+            let full_name = found.map(|command| command.full_name.to_string());
+            assert_eq!(full_name, Some(name.to_ascii_lowercase()));
+        }
+        for name in [
+            "",
+            "|",
+            "id",
+            "|id",
+            "client|",
+            "client|id|",
+            "client|id|x",
+            "ping|x",
+        ] {
+            assert!(
+                commands.find_by_full_name(name.as_bytes()).is_none(),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `SLOWLOG`: requests whose handlers took long.
+
+use super::words::{argument, help, wrong_arguments};
+use crate::client::session::Session;
+use crate::command::{Arity, Commands};
+use crate::resp::{Replied, Reply, Request, parse_integer};
+
+pub(super) fn register(slowlog: &mut Commands) {
+    slowlog.register_own("GET", Arity::AtLeast(2), get);
+    slowlog.register_own("LEN", Arity::Exactly(2), len);
+    slowlog.register_own("RESET", Arity::Exactly(2), reset);
+    slowlog.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+}
+
+/// `SLOWLOG GET [count]`: the latest, 10 of them unless said otherwise; -1 means all.
+fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let count = match request.word_count() {
+        2 => Some(10),
+        3 => parse_integer(argument(request, 1)),
+        _ => return wrong_arguments("SLOWLOG", request, reply),
+    };
+    let count = match count {
+        Some(-1) => usize::MAX,
+        Some(count @ 0..) => count as usize,
+        _ => return reply.error("ERR count should be greater than or equal to -1"),
+    };
+    let records = session.facts().slowlog.latest(count);
+    reply.array(records.len(), |items| {
+        for record in &records {
+            items.add(|item| {
+                item.array(6, |fields| {
+                    // Neither has a number that does not fit.
+                    fields.add(|id| id.integer(record.id as i64));
+                    fields.add(|time| time.integer(record.at_s as i64));
+                    fields.add(|micros| micros.integer(record.took.as_micros() as i64));
+                    fields.add(|words| {
+                        words.array(record.words().len(), |words| {
+                            for word in record.words() {
+                                words.add(|item| item.bulk(word));
+                            }
+                        })
+                    });
+                    fields.add(|addr| addr.bulk(&*record.peer_addr));
+                    fields.add(|name| name.bulk(&record.client_name));
+                })
+            });
+        }
+    })
+}
+
+/// `SLOWLOG LEN`: how many there are.
+fn len(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    reply.integer(session.facts().slowlog.len() as i64)
+}
+
+/// `SLOWLOG RESET`: forgets them.
+fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    session.facts().slowlog.reset();
+    reply.simple("OK")
+}
+
+const HELP: [&str; 12] = [
+    "SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET [<count>]",
+    "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+    "    Entries are made of:",
+    "    id, timestamp, time in microseconds, arguments array, client IP and port,",
+    "    client name",
+    "LEN",
+    "    Return the length of the slowlog.",
+    "RESET",
+    "    Reset the slowlog.",
+    "HELP",
+    "    Prints this help.",
+];

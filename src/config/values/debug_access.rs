@@ -1,0 +1,71 @@
+//! `enable-debug-command`: Redis's three words.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::config::values::{Kept, none_of};
+
+/// Who may use DEBUG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DebugAccess {
+    /// Nobody.
+    No,
+    /// Clients on this machine, as far as the loopback interface tells.
+    Local,
+    /// Every client.
+    Yes,
+}
+
+/// The word is none of Redis's three.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` does not say who may use DEBUG, expected no, local or yes")]
+pub struct DebugAccessError(String);
+
+impl FromStr for DebugAccess {
+    type Err = DebugAccessError;
+
+    /// Reads a word of any case, as Redis does.
+    fn from_str(text: &str) -> Result<Self, DebugAccessError> {
+        match text.to_ascii_lowercase().as_str() {
+            "no" => Ok(Self::No),
+            "local" => Ok(Self::Local),
+            "yes" => Ok(Self::Yes),
+            _ => Err(DebugAccessError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for DebugAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Local => "local",
+            Self::Yes => "yes",
+        })
+    }
+}
+
+impl Kept for DebugAccess {
+    fn reason() -> Cow<'static, str> {
+        // The order is Redis's.
+        none_of(&["no", "yes", "local"])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_written_as_it_is_read_and_another_is_named_beside_the_right_ones() {
+        for word in ["no", "local", "yes"] {
+            assert_eq!(word.parse::<DebugAccess>().unwrap().to_string(), word);
+        }
+        assert_eq!("LOCAL".parse::<DebugAccess>().unwrap(), DebugAccess::Local);
+        assert_eq!(
+            "true".parse::<DebugAccess>().unwrap_err().to_string(),
+            "`true` does not say who may use DEBUG, expected no, local or yes"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! `client-output-buffer-limit`: how much may wait for a client that does not read.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::config::values::number::{Bytes, Number};
+use crate::config::values::{Kept, Value};
+
+/// Bytes that may wait for a client of each class. The class of Redis's replicas is read and
+/// forgotten: there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Clients that wait for replies. What is pending for them is bounded anyway by
+    /// [`pending_output_per_client`](super::Config::pending_output_per_client), beyond which the
+    /// server stops reading their requests. By default there is no limit.
+    pub normal: OutputLimit,
+    /// Clients that are subscribed, or monitor; by default 32 MiB, or 8 MiB for 60 seconds.
+    pub pubsub: OutputLimit,
+}
+
+/// How many bytes may wait for a client; it is closed if more do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// Never more than this; 0 means any number.
+    pub hard_bytes: usize,
+    /// No more than this for longer than [`soft_s`](Self::soft_s); 0 means any number.
+    pub soft_bytes: usize,
+    /// Seconds.
+    pub soft_s: u32,
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        Self {
+            normal: OutputLimit {
+                hard_bytes: 0,
+                soft_bytes: 0,
+                soft_s: 0,
+            },
+            pubsub: OutputLimit {
+                hard_bytes: 32 << 20,
+                soft_bytes: 8 << 20,
+                soft_s: 60,
+            },
+        }
+    }
+}
+
+/// The text is no list of limits.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a class (normal, pubsub), a hard limit, a soft limit and its seconds, and so on")]
+pub struct OutputLimitsError;
+
+impl FromStr for OutputLimits {
+    type Err = OutputLimitsError;
+
+    /// A class that is not named has its default.
+    fn from_str(text: &str) -> Result<Self, OutputLimitsError> {
+        let mut limits = Self::default();
+        let words: Vec<_> = text.split_whitespace().collect();
+        let (rows, []) = words.as_chunks::<4>() else {
+            return Err(OutputLimitsError);
+        };
+        for [class, hard, soft, seconds] in rows {
+            let bytes = |text: &str| text.parse::<Number<usize, 0, { i64::MAX }, Bytes>>();
+            let limit = OutputLimit {
+                hard_bytes: bytes(hard).map_err(|_| OutputLimitsError)?.plain(),
+                soft_bytes: bytes(soft).map_err(|_| OutputLimitsError)?.plain(),
+                soft_s: seconds.parse().map_err(|_| OutputLimitsError)?,
+            };
+            match class.to_ascii_lowercase().as_str() {
+                "normal" => limits.normal = limit,
+                "pubsub" => limits.pubsub = limit,
+                "replica" | "slave" => {}
+                _ => return Err(OutputLimitsError),
+            }
+        }
+        Ok(limits)
+    }
+}
+
+impl OutputLimits {
+    /// Returns the first class in a list of limits that the list names again.
+    #[cfg(feature = "cli")]
+    pub(crate) fn repeated_class(text: &str) -> Option<&str> {
+        let classes: Vec<_> = text.split_whitespace().step_by(4).collect();
+        let is_replicas = |class: &str| {
+            class.eq_ignore_ascii_case("replica") || class.eq_ignore_ascii_case("slave")
+        };
+        let is_same = |one: &str, other: &str| {
+            one.eq_ignore_ascii_case(other) || (is_replicas(one) && is_replicas(other))
+        };
+        let mut indices = 0..classes.len();
+        let index = indices.find(|&index| {
+            let mut later = classes[index + 1..].iter();
+            later.any(|class| is_same(classes[index], class))
+        })?;
+        Some(classes[index])
+    }
+}
+
+impl fmt::Display for OutputLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |limit: &OutputLimit| {
+            let OutputLimit {
+                hard_bytes,
+                soft_bytes,
+                soft_s,
+            } = limit;
+            format!("{hard_bytes} {soft_bytes} {soft_s}")
+        };
+        let (normal, pubsub) = (row(&self.normal), row(&self.pubsub));
+        write!(f, "normal {normal} pubsub {pubsub}")
+    }
+}
+
+impl Kept for OutputLimits {
+    fn reason() -> Cow<'static, str> {
+        "Unrecognized client limit class".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_that_is_not_named_has_its_default() {
+        let limits: OutputLimits = "normal 1mb 64k 10".parse().expect("a row");
+        assert_eq!(limits.normal.hard_bytes, 1 << 20);
+        assert_eq!(limits.normal.soft_bytes, 64_000);
+        assert_eq!(limits.normal.soft_s, 10);
+        assert_eq!(limits.pubsub, OutputLimits::default().pubsub);
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        for text in [
+            "",
+            "slave 256mb 64mb 60",
+            "PUBSUB 1 2 3 normal 4 5 6",
+            "replica 0 0 0 pubsub 0 0 0",
+        ] {
+            let limits: OutputLimits = text.parse().expect(text);
+            assert_eq!(
+                limits.to_string().parse::<OutputLimits>().ok(),
+                Some(limits)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_limits_is_refused() {
+        for text in [
+            "normal",
+            "normal 1 2",
+            "other 1 2 3",
+            "normal 1 2 x",
+            "normal -1 0 0",
+            "normal 1 2 3 pubsub",
+        ] {
+            assert!(text.parse::<OutputLimits>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Listening sockets, connections and their unsent bytes, and the limit on descriptors. Nothing here
+//! knows a command.
+
+pub(crate) mod connection;
+pub(crate) mod descriptors;
+pub(crate) mod listen;
+pub(crate) mod pending_output;

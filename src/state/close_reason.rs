@@ -1,0 +1,273 @@
+//! Why clients are closed: every close has one reason, which the log tells and INFO counts.
+
+use std::fmt;
+use std::io;
+
+use crate::resp::ProtocolError;
+use crate::state::clients::Sentence;
+
+/// Why a client was closed.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// It has ended its sending side, and has everything that it was owed.
+    PeerLeft,
+    /// It asked for it by QUIT, or a command's handler did.
+    Quit,
+    /// It sent what is not RESP.
+    Protocol(ProtocolError),
+    /// It spoke HTTP. Only what is a request of HTTP has a response.
+    Http { is_answered: bool },
+    /// It had its time for something.
+    Late(Deadline),
+    /// The socket failed; a reset by the peer is the everyday case.
+    Io(io::Error),
+    /// The server drains.
+    Drained,
+    /// A handler panicked, or the hook for arrivals.
+    Panicked,
+    /// It was not let in.
+    Refused(Refused),
+    /// Others had it closed.
+    Sentenced(Sentence),
+    /// It did not read its replies, and more of them waited than may.
+    OutputLimit,
+    /// The program around the server did not let it in, and told it so in these words.
+    TurnedAway(String),
+}
+
+/// What a client had a time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// To send another byte: `timeout`.
+    Idle,
+    /// To send its first byte: `first-byte-timeout`.
+    FirstByte,
+    /// To send the rest of a request: `request-timeout`.
+    Request,
+    /// To take any of its pending output while it is write-blocked: `write-timeout`.
+    Write,
+    /// To take any of its pending output while its requests are still read:
+    /// `pending-output-timeout`.
+    PendingOutput,
+    /// To end behind its farewell.
+    Farewell,
+}
+
+/// Why a connection is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There are `maxclients` already.
+    TooMany,
+    /// There are `maxclients-per-address` from its address already.
+    TooManyFromAddress,
+    /// It comes from another machine, in `protected-mode`.
+    Protected,
+    /// There is no descriptor left for it.
+    NoDescriptor,
+}
+
+impl Closed {
+    /// Whether the peer may still be sending and is owed an orderly end.
+    pub(crate) fn wants_farewell(&self) -> bool {
+        // To those who take nothing, nothing can be said.
+        !matches!(
+            self,
+            Self::PeerLeft
+                | Self::Io(_)
+                | Self::Http { is_answered: false }
+                | Self::Sentenced(_)
+                | Self::OutputLimit
+                | Self::Late(Deadline::Write | Deadline::PendingOutput | Deadline::Farewell)
+        )
+    }
+
+    /// The last words to a peer that could take a reply for another, or wait for one in vain.
+    pub(crate) fn last_words(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refused) => Some(refused.text()),
+            Self::Late(Deadline::FirstByte) => Some("ERR no request came in time"),
+            Self::Late(Deadline::Request) => {
+                Some("ERR the rest of the request did not come in time")
+            }
+            Self::TurnedAway(words) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Its place in [`NAMES`].
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            // Who is late for that was closed for another reason before.
+            Self::PeerLeft | Self::Late(Deadline::Farewell) => 0,
+            Self::Io(_) => 1,
+            Self::Quit => 2,
+            Self::Protocol(ProtocolError::TooBigRequest) => 19,
+            Self::Protocol(ProtocolError::Tls) => 22,
+            Self::Protocol(_) => 3,
+            Self::Http { .. } => 4,
+            Self::Late(Deadline::Idle) => 5,
+            Self::Late(Deadline::FirstByte) => 6,
+            Self::Late(Deadline::Request) => 7,
+            Self::Late(Deadline::Write) => 8,
+            Self::Drained => 9,
+            Self::Panicked => 10,
+            Self::Refused(Refused::TooMany) => 11,
+            Self::Refused(Refused::TooManyFromAddress) => 12,
+            Self::Refused(Refused::Protected) => 13,
+            Self::Refused(Refused::NoDescriptor) => 14,
+            Self::Sentenced(Sentence::Killed) => 15,
+            Self::Sentenced(Sentence::SlowReader) => 16,
+            Self::Sentenced(Sentence::Evicted) => 17,
+            Self::OutputLimit => 18,
+            Self::TurnedAway(_) => 20,
+            Self::Late(Deadline::PendingOutput) => 21,
+        }
+    }
+
+    /// As INFO names it.
+    pub(crate) fn name(&self) -> &'static str {
+        NAMES[self.index()]
+    }
+}
+
+/// The reasons as INFO names them.
+pub(crate) const NAMES: [&str; 23] = [
+    "peer_left",
+    "connection_failed",
+    "quit",
+    "protocol_error",
+    "http",
+    "timeout",
+    "first_byte_timeout",
+    "request_timeout",
+    "write_timeout",
+    "drained",
+    "handler_panicked",
+    "refused_maxclients",
+    "refused_maxclients_per_address",
+    "refused_protected_mode",
+    "refused_no_descriptor",
+    "killed",
+    "slow_subscriber",
+    "evicted",
+    "output_limit",
+    "query_buffer_limit",
+    "refused_by_program",
+    "pending_output_timeout",
+    "tls",
+];
+
+impl Refused {
+    /// What the peer is told, in Redis's words where it has some.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::TooMany => "ERR max number of clients reached",
+            Self::TooManyFromAddress => "ERR max number of clients from this address reached",
+            Self::NoDescriptor => "ERR max number of clients reached: no descriptor is left",
+            Self::Protected => PROTECTED,
+        }
+    }
+}
+
+/// Redis's words (`src/networking.c`), with this server's names.
+const PROTECTED: &str = "DENIED Redis is running in protected mode because protected mode is \
+    enabled and no password is set for the default user. In this mode connections are only accepted \
+    from the loopback interface. If you want to connect from external computers to Redis you may \
+    adopt one of the following solutions: 1) Just disable protected mode sending the command \
+    'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same \
+    host the server is running, however MAKE SURE Redis is not publicly accessible from internet if \
+    you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just \
+    disable the protected mode by editing the Redis configuration file, and setting the protected \
+    mode option to 'no', and then restarting the server. 3) If you started the server manually just \
+    for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication \
+    password for the default user. NOTE: You only need to do one of the above things in order for \
+    the server to start accepting connections from the outside.";
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Protocol(ProtocolError::Tls) => "it spoke TLS",
+            Self::Protocol(error) => return write!(f, "protocol error: {error}"),
+            Self::Io(error) => return write!(f, "{error}"),
+            Self::TurnedAway(words) => return write!(f, "the program refused it: {words}"),
+            Self::PeerLeft => "the peer left",
+            Self::Quit => "it asked to be closed",
+            Self::Http { .. } => "it spoke HTTP",
+            Self::Late(Deadline::Idle) => "it was idle for longer than `timeout`",
+            Self::Late(Deadline::FirstByte) => "no byte came within `first-byte-timeout`",
+            Self::Late(Deadline::Request) => "a request was not whole within `request-timeout`",
+            Self::Late(Deadline::Write) => {
+                "it was write-blocked and took none of its pending output within `write-timeout`"
+            }
+            Self::Late(Deadline::PendingOutput) => {
+                "it took none of its pending output within `pending-output-timeout`"
+            }
+            Self::Late(Deadline::Farewell) => "it did not end behind its farewell",
+            Self::Drained => "the server drains",
+            Self::Panicked => "a handler panicked",
+            Self::Refused(Refused::TooMany) => "`maxclients` was reached",
+            Self::Refused(Refused::TooManyFromAddress) => "`maxclients-per-address` was reached",
+            Self::Refused(Refused::Protected) => "it came from another machine in `protected-mode`",
+            Self::Refused(Refused::NoDescriptor) => "no descriptor was left for it",
+            Self::Sentenced(Sentence::Killed) => "CLIENT KILL",
+            Self::Sentenced(Sentence::SlowReader) => "it did not read what it had subscribed to",
+            Self::Sentenced(Sentence::Evicted) => "`maxmemory-clients` was reached",
+            Self::OutputLimit => "it did not read its replies (`client-output-buffer-limit`)",
+        };
+        f.write_str(text)
+    }
+}
+
+impl From<Sentence> for Closed {
+    fn from(sentence: Sentence) -> Self {
+        Self::Sentenced(sentence)
+    }
+}
+
+impl From<io::Error> for Closed {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ProtocolError> for Closed {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own() {
+        let reasons = [
+            Closed::PeerLeft,
+            Closed::Io(io::Error::other("any")),
+            Closed::Quit,
+            Closed::Protocol(ProtocolError::UnbalancedQuotes),
+            Closed::Http { is_answered: true },
+            Closed::Late(Deadline::Idle),
+            Closed::Late(Deadline::FirstByte),
+            Closed::Late(Deadline::Request),
+            Closed::Late(Deadline::Write),
+            Closed::Drained,
+            Closed::Panicked,
+            Closed::Refused(Refused::TooMany),
+            Closed::Refused(Refused::TooManyFromAddress),
+            Closed::Refused(Refused::Protected),
+            Closed::Refused(Refused::NoDescriptor),
+            Closed::Sentenced(Sentence::Killed),
+            Closed::Sentenced(Sentence::SlowReader),
+            Closed::Sentenced(Sentence::Evicted),
+            Closed::OutputLimit,
+            Closed::Protocol(ProtocolError::TooBigRequest),
+            Closed::TurnedAway("ERR no".into()),
+            Closed::Late(Deadline::PendingOutput),
+            Closed::Protocol(ProtocolError::Tls),
+        ];
+        let indices: Vec<_> = reasons.iter().map(Closed::index).collect();
+        assert_eq!(indices, (0..NAMES.len()).collect::<Vec<_>>());
+    }
+}

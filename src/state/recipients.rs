@@ -1,0 +1,244 @@
+//! Recipients of the same messages: the subscribers of a channel or of a pattern, or the monitors.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::clients::Entry;
+use super::slices::SLICE_ITEMS;
+use crate::config::OutputLimit;
+use crate::resp::{Protocol, Reply};
+
+/// Some clients. A message is left for each under the lock, so none comes after the client was
+/// removed. The lock is released after each slice, so that no thread waits for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Recipients(Mutex<Clients>);
+
+/// Clients by their numbers. Most channels have one subscriber, which needs no map.
+#[derive(Debug, Default)]
+pub(super) enum Clients {
+    #[default]
+    None,
+    One(Arc<Entry>),
+    Many(BTreeMap<u64, Arc<Entry>>),
+    /// The last client was removed, and none may be added any more.
+    Ended,
+}
+
+impl Clients {
+    /// Adds a client. Returns false if the list has ended.
+    #[must_use]
+    pub(super) fn add(&mut self, entry: &Arc<Entry>) -> bool {
+        match self {
+            Self::Ended => return false,
+            Self::None => *self = Self::One(Arc::clone(entry)),
+            Self::One(other) if other.id == entry.id => {}
+            Self::One(other) => {
+                let both = [&*other, entry].map(|entry| (entry.id, Arc::clone(entry)));
+                *self = Self::Many(both.into());
+            }
+            Self::Many(clients) => {
+                clients.insert(entry.id, Arc::clone(entry));
+            }
+        }
+        true
+    }
+
+    pub(super) fn remove(&mut self, id: u64) {
+        match self {
+            Self::One(entry) if entry.id == id => *self = Self::None,
+            Self::Many(clients) => {
+                clients.remove(&id);
+                if clients.is_empty() {
+                    *self = Self::None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the list if it is empty. Returns whether it has ended.
+    pub(super) fn end_if_empty(&mut self) -> bool {
+        if matches!(self, Self::None) {
+            *self = Self::Ended;
+        }
+        matches!(self, Self::Ended)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::None | Self::Ended => 0,
+            Self::One(_) => 1,
+            Self::Many(clients) => clients.len(),
+        }
+    }
+
+    /// Returns the clients with higher numbers than `id`, in ascending order; all for `None`.
+    fn after(&self, id: Option<u64>) -> impl Iterator<Item = &Arc<Entry>> {
+        let one = match self {
+            Self::One(entry) if Some(entry.id) > id => Some(entry),
+            _ => None,
+        };
+        let many = match self {
+            Self::Many(clients) => {
+                let lower = id.map_or(Bound::Unbounded, Bound::Excluded);
+                Some(clients.range((lower, Bound::Unbounded)))
+            }
+            _ => None,
+        };
+        let many = many.into_iter().flatten().map(|(_, entry)| entry);
+        one.into_iter().chain(many)
+    }
+}
+
+impl Recipients {
+    /// Changes which clients there are, or counts them.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Clients) -> T) -> T {
+        change(&mut self.0.lock())
+    }
+
+    /// Leaves a message for each client. Returns for how many; calls `tell` for each whose owner has
+    /// to look at its mail.
+    pub(super) fn post(
+        &self,
+        message: &Message<'_>,
+        now_s: u32,
+        limit: OutputLimit,
+        mut tell: impl FnMut(&Entry),
+    ) -> usize {
+        let (mut count, mut last_id) = (0, None);
+        loop {
+            let clients = self.0.lock();
+            let (count_before, mut bytes) = (count, 0);
+            for entry in clients.after(last_id) {
+                let copied = |protocol| {
+                    let copied = message.bytes(protocol);
+                    bytes += copied.len();
+                    copied
+                };
+                if entry.post(copied, now_s, limit) {
+                    tell(entry);
+                }
+                count += 1;
+                last_id = Some(entry.id);
+                if count - count_before == SLICE_ITEMS || bytes > SLICE_BYTES {
+                    break;
+                }
+            }
+            // Fair: a thread that waits gets the lock before the next slice.
+            MutexGuard::unlock_fair(clients);
+            if count == count_before {
+                return count;
+            }
+        }
+    }
+}
+
+/// Bytes of messages that are copied while the lock is held.
+const SLICE_BYTES: usize = 256 * 1024;
+
+/// A message on its way to many clients.
+pub(super) enum Message<'a> {
+    /// A line, the same in both protocols.
+    Line(&'a [u8]),
+    /// Words, encoded once for each protocol that a client wants.
+    Words {
+        words: &'a [&'a [u8]],
+        resp2: OnceCell<Vec<u8>>,
+        resp3: OnceCell<Vec<u8>>,
+    },
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn of(words: &'a [&'a [u8]]) -> Self {
+        Self::Words {
+            words,
+            resp2: OnceCell::new(),
+            resp3: OnceCell::new(),
+        }
+    }
+
+    fn bytes(&self, protocol: Protocol) -> &[u8] {
+        let (words, encoded) = match (self, protocol) {
+            (Self::Line(line), _) => return line,
+            (Self::Words { words, resp2, .. }, Protocol::Resp2) => (words, resp2),
+            (Self::Words { words, resp3, .. }, Protocol::Resp3) => (words, resp3),
+        };
+        encoded.get_or_init(|| {
+            let mut bytes = Vec::new();
+            let _ = Reply::new(&mut bytes, protocol).message(words.len(), |items| {
+                for word in *words {
+                    items.add(|item| item.bulk(word));
+                }
+            });
+            bytes
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_LIMIT: OutputLimit = OutputLimit {
+        hard_bytes: 0,
+        soft_bytes: 0,
+        soft_s: 0,
+    };
+
+    fn entry(id: u64) -> Arc<Entry> {
+        let addr = ([127, 0, 0, 1], 5000).into();
+        Arc::new(Entry::new(id, 0, addr, Arc::new(addr), 0, 0))
+    }
+
+    #[test]
+    fn message_reaches_every_client_once_over_many_slices() {
+        let count = 3 * SLICE_ITEMS + 1;
+        for message in [b"x".to_vec(), vec![b'x'; SLICE_BYTES / 10]] {
+            let recipients = Recipients::default();
+            let entries: Vec<_> = (1..=count as u64).map(entry).collect();
+            for entry in entries.iter().rev() {
+                assert!(recipients.change(|clients| clients.add(entry)));
+                assert!(recipients.change(|clients| clients.add(entry)));
+            }
+            let mut told = 0;
+            let sent = recipients.post(&Message::Line(&message), 0, NO_LIMIT, |_| told += 1);
+            assert_eq!((sent, told), (count, count));
+            for entry in &entries {
+                assert_eq!(entry.take_messages(), message);
+            }
+        }
+    }
+
+    #[test]
+    fn each_client_is_sent_its_own_protocol() {
+        let recipients = Recipients::default();
+        let entries = [entry(1), entry(2)];
+        entries[1].set_protocol(Protocol::Resp3);
+        for entry in &entries {
+            assert!(recipients.change(|clients| clients.add(entry)));
+        }
+        let words: [&[u8]; 1] = [b"a"];
+        recipients.post(&Message::of(&words), 0, NO_LIMIT, |_| ());
+        assert_eq!(entries[0].take_messages(), b"*1\r\n$1\r\na\r\n");
+        assert_eq!(entries[1].take_messages(), b">1\r\n$1\r\na\r\n");
+    }
+
+    #[test]
+    fn nobody_is_added_after_the_end() {
+        let (one, other) = (entry(1), entry(2));
+        let mut clients = Clients::default();
+        assert!(clients.add(&one) && clients.add(&other));
+        clients.remove(1);
+        clients.remove(1);
+        assert!(!clients.end_if_empty());
+        assert_eq!(clients.len(), 1);
+        clients.remove(2);
+        assert_eq!(clients.len(), 0);
+        assert!(clients.end_if_empty());
+        assert!(!clients.add(&one));
+    }
+}

@@ -1,0 +1,226 @@
+//! The slow log: requests whose handlers took long, the latest first.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::clients::Entry;
+use super::now_since_1970;
+use crate::client::session::NAME_BYTES_MAX;
+
+/// The requests that are remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Slowlog(Mutex<Log>);
+
+#[derive(Debug, Default)]
+struct Log {
+    /// The latest in front.
+    records: VecDeque<Arc<Record>>,
+    next_id: u64,
+}
+
+/// A request that took long.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) id: u64,
+    /// When it was over: seconds since 1970.
+    pub(crate) at_s: u64,
+    pub(crate) took: Duration,
+    excerpt: Excerpt,
+    pub(crate) peer_addr: Box<str>,
+    pub(crate) client_name: Box<[u8]>,
+}
+
+impl Record {
+    /// What is kept of the request's words.
+    pub(crate) fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.excerpt.words()
+    }
+}
+
+impl Slowlog {
+    /// Adds a request, and forgets the oldest beyond `length_max`. `words` are its first ones, and
+    /// `count` is how many it has.
+    pub(crate) fn add(
+        &self,
+        words: &[&[u8]],
+        count: usize,
+        took: Duration,
+        entry: &Entry,
+        length_max: usize,
+    ) {
+        let client_name = entry.said().name;
+        let mut record = Record {
+            id: 0,
+            at_s: now_since_1970().as_secs(),
+            took,
+            excerpt: Excerpt::of(words, count, RECORD_BYTES_MAX - client_name.len()),
+            peer_addr: entry.peer_addr.to_string().into(),
+            client_name,
+        };
+        let forgotten = {
+            let mut log = self.0.lock();
+            record.id = log.next_id;
+            log.next_id += 1;
+            log.records.push_front(Arc::new(record));
+            let length = length_max.min(log.records.len());
+            log.records.split_off(length)
+        };
+        // Without the lock: there may be a million of them.
+        drop(forgotten);
+    }
+
+    /// The latest, up to `count` of them.
+    pub(crate) fn latest(&self, count: usize) -> Vec<Arc<Record>> {
+        self.0.lock().records.iter().take(count).cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().records.len()
+    }
+
+    /// Forgets everything but the number of the next.
+    pub(crate) fn reset(&self) {
+        let forgotten = mem::take(&mut self.0.lock().records);
+        // Without the lock.
+        drop(forgotten);
+    }
+}
+
+/// What is kept of a request, as in Redis (`slowlogCreateEntry`): 32 words, and 128 bytes of each,
+/// or fewer if that were too much in all; what is left out is said. In one piece, so that it takes
+/// little more memory than its bytes.
+#[derive(Debug)]
+struct Excerpt {
+    bytes: Box<[u8]>,
+    /// Where in `bytes` each word ends.
+    ends: Box<[u16]>,
+}
+
+impl Excerpt {
+    /// `words` are the first of the `count` words of a request: all, or [`WORDS_MAX`]. There is room
+    /// for `bytes_max`.
+    fn of(words: &[&[u8]], count: usize, bytes_max: usize) -> Self {
+        let kept = if count > WORDS_MAX {
+            &words[..WORDS_MAX - 1]
+        } else {
+            words
+        };
+        let needed = kept.iter().map(|word| match word.len() {
+            length @ ..=WORD_BYTES_MAX => length,
+            _ => WORD_BYTES_MAX + REMARK_BYTES_MAX,
+        });
+        let word_bytes_max = if needed.sum::<usize>() + REMARK_BYTES_MAX <= bytes_max {
+            WORD_BYTES_MAX
+        } else {
+            bytes_max / WORDS_MAX - REMARK_BYTES_MAX
+        };
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for word in kept {
+            let shown = &word[..word.len().min(word_bytes_max)];
+            bytes.extend_from_slice(shown);
+            if shown.len() < word.len() {
+                let more = word.len() - shown.len();
+                bytes.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
+            }
+            ends.push(bytes.len() as u16);
+        }
+        if kept.len() < count {
+            let more = count - kept.len();
+            bytes.extend_from_slice(format!("... ({more} more arguments)").as_bytes());
+            ends.push(bytes.len() as u16);
+        }
+        debug_assert!(bytes.len() <= bytes_max);
+        Self {
+            bytes: bytes.into(),
+            ends: ends.into(),
+        }
+    }
+
+    fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let word = &self.bytes[start..usize::from(end)];
+            start = usize::from(end);
+            word
+        })
+    }
+}
+
+/// `SLOWLOG_ENTRY_MAX_ARGC`.
+pub(super) const WORDS_MAX: usize = 32;
+
+/// `SLOWLOG_ENTRY_MAX_STRING`.
+const WORD_BYTES_MAX: usize = 128;
+
+/// Bytes of a remark on what is left out: no request has more than 2^32 words or bytes.
+const REMARK_BYTES_MAX: usize = "... (4294967295 more arguments)".len();
+
+/// Bytes of memory that a record takes at most, as the manual says of `slowlog-max-len`, without
+/// those that are the same for all.
+const RECORD_BYTES_MAX: usize = 4096 - size_of::<Record>() - 2 * WORDS_MAX - FIXED_BYTES;
+
+/// Bytes of the longest address with its port, of the list, and of what the allocator takes.
+const FIXED_BYTES: usize = 64 + 16 + 5 * 16;
+
+// A word of a client with a long name can be recognized, and every end fits into 16 bits.
+const _: () = assert!((RECORD_BYTES_MAX - NAME_BYTES_MAX) / WORDS_MAX > REMARK_BYTES_MAX + 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry::for_test(0, ([127, 0, 0, 1], 5000).into())
+    }
+
+    #[test]
+    fn the_latest_come_first_and_the_oldest_are_forgotten() {
+        let log = Slowlog::default();
+        for word in [&b"one"[..], b"two", b"three"] {
+            log.add(&[word], 1, Duration::from_millis(20), &entry(), 2);
+        }
+        let records = log.latest(10);
+        let ids: Vec<_> = records.iter().map(|record| record.id).collect();
+        assert_eq!(ids, [2, 1]);
+        assert!(records[0].words().eq([b"three"]));
+        assert_eq!(&*records[0].peer_addr, "127.0.0.1:5000");
+        log.reset();
+        assert_eq!(log.len(), 0);
+        log.add(&[b"four"], 1, Duration::ZERO, &entry(), 2);
+        assert_eq!(log.latest(10)[0].id, 3);
+        log.add(&[b"five"], 1, Duration::ZERO, &entry(), 0);
+        assert_eq!(log.len(), 0);
+    }
+
+    #[test]
+    fn a_long_request_is_cut_and_what_is_left_out_is_said() {
+        let long = [b'x'; WORD_BYTES_MAX + 1];
+        let fits = [&long[..WORD_BYTES_MAX]; 28];
+        assert!(Excerpt::of(&fits, 28, RECORD_BYTES_MAX).words().eq(fits));
+        let words = [&long[..]; WORDS_MAX];
+        let excerpt = Excerpt::of(&words, WORDS_MAX + 1, 10_000);
+        let words: Vec<_> = excerpt.words().collect();
+        assert_eq!(words.len(), WORDS_MAX);
+        assert!(words[0].ends_with(b"x... (1 more bytes)"));
+        assert_eq!(words[WORDS_MAX - 1], b"... (2 more arguments)");
+    }
+
+    #[test]
+    fn record_takes_no_more_than_the_manual_says() {
+        let long = vec![b'x'; 100_000_000];
+        for length in [0, 31, 32, 81, 100, 127, 128, 129, 100_000_000] {
+            for count in [1, 31, 32, 33, u32::MAX as usize] {
+                for bytes_max in [RECORD_BYTES_MAX - NAME_BYTES_MAX, RECORD_BYTES_MAX] {
+                    let words = vec![&long[..length]; count.min(WORDS_MAX)];
+                    let excerpt = Excerpt::of(&words, count, bytes_max);
+                    assert!(excerpt.bytes.len() <= bytes_max, "{count} of {length}");
+                    assert_eq!(excerpt.words().len(), words.len());
+                }
+            }
+        }
+    }
+}

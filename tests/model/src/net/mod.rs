@@ -1,0 +1,3 @@
+//! What stands in for the sockets of the crate.
+
+pub mod connection;
