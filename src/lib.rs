@@ -22,7 +22,7 @@
 //! | read what a client has asked for | [`Request`], [`ArgumentError`] |
 //! | answer it, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
 //! | know who asks, and remember something of it | [`Session`], [`Protocol`] |
-//! | say who may come, and learn who has gone | [`Server::on_arrival`], [`Server::on_departure`] |
+//! | say who may come, and learn who has gone | [`Server::on_connect`], [`Server::on_disconnect`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`ServerHandle`], [`Background`], [`Drained`] |
 //! | make CONFIG REWRITE and `loglevel` yours | [`Host`] |
 //!
@@ -58,9 +58,9 @@
 //! | 9 close | `worker.rs`, `server/shared.rs` | one reason, a farewell, drop | 3 s after our FIN |
 //!
 //! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `closed.rs`
-//! (why it ends), `states.rs` and `hooks.rs` (what a program keeps and is told of it), `crew.rs`
+//! (why it ends), `states.rs` and `hooks.rs` (what a program keeps and is told of it), `threads.rs`
 //! (the threads), `background.rs` (all of them beside a program), `deadlines.rs` (the clock),
-//! `facts/` (what commands may know of the server and of other clients; `slices.rs` and
+//! `state/` (what commands may know of the server and of other clients; `slices.rs` and
 //! `recipients.rs` there keep locks short), `host.rs` (what the program around the server does),
 //! `listen.rs`, `open_files.rs`, `memory.rs` (how much memory there is), `server/` (wiring, start,
 //! stop, reconfiguration; `supervision.rs` restarts threads that panic), `settings.rs` (directives
@@ -107,5 +107,6 @@ pub use command::{Arity, Command, Commands};
 pub use config::Config;
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
 pub use server::{
-    Background, Departure, Drained, Host, ReconfigureError, Server, ServerHandle, StartError, Stats,
+    Background, DisconnectReason, Drained, Host, ReconfigureError, Server, ServerHandle,
+    StartError, Stats,
 };

@@ -1175,7 +1175,7 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
     watched.counts("closed_peer_left", 1);
     let Watched { server, control } = watched;
     let addr = local_addr(&control);
-    assert_eq!(server.drain().cut, 0);
+    assert_eq!(server.drain().aborted, 0);
     let lines = Lines::collect().lock();
     let told = format!("({addr}) closed after ");
     let line = lines.iter().find(|line| line.contains(&told));

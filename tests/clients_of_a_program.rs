@@ -169,7 +169,7 @@ fn a_drain_drops_what_is_kept_before_it_is_over() {
     busy.expect(":0\r\n+OPEN\r\n");
     busy.expect_end();
     drop((peers, busy));
-    assert_eq!(server.wait().cut, 0);
+    assert_eq!(server.wait().aborted, 0);
     let mut ids: Vec<_> = dropped.try_iter().collect();
     ids.sort_unstable();
     assert_eq!(ids, (1..=21).collect::<Vec<_>>());
@@ -211,13 +211,13 @@ fn who_is_turned_away_hears_why_and_is_no_client_any_more() {
         });
     });
     let server = bind(1, commands)
-        .on_arrival(|session| {
+        .on_connect(|session| {
             if is_from_elsewhere(session) {
                 return Err("DENIED you are from\r\nelsewhere".to_owned());
             }
             Ok(())
         })
-        .on_departure(move |session, _| {
+        .on_disconnect(move |session, _| {
             let _ = depart.send(session.id());
         });
     let server = TestServer::serve(server);
@@ -253,13 +253,13 @@ fn the_hook_sees_who_comes_before_its_first_request_and_once() {
         });
     });
     let server = bind(2, commands)
-        .on_arrival(move |session| {
+        .on_connect(move |session| {
             assert!(session.set_state(session.peer_addr()).is_none());
             let _ = arrive.send(session.id());
             Ok(())
         })
         // The first hook stays.
-        .on_arrival(|_| Err("ERR no".to_owned()));
+        .on_connect(|_| Err("ERR no".to_owned()));
     let server = TestServer::serve(server);
     // Who says nothing has come, too.
     let silent = server.connect();
@@ -289,12 +289,12 @@ fn a_hook_that_panics_costs_its_client_the_connection_and_nobody_else_anything()
     let (depart, departures) = channel();
     let (keep, dropped) = channel();
     let server = bind(1, Commands::builtin())
-        .on_arrival(move |session| {
+        .on_connect(move |session| {
             session.set_state(Kept(session.id(), keep.clone()));
             assert!(!is_from_elsewhere(session), "as the test wants it");
             Ok(())
         })
-        .on_departure(move |session, _| {
+        .on_disconnect(move |session, _| {
             let _ = depart.send(session.id());
         });
     let server = TestServer::serve(server);
@@ -321,7 +321,7 @@ fn a_hook_that_blocks_keeps_its_client_waiting_and_nobody_else() {
     let (start, starts) = channel();
     let (open, opens) = channel();
     let opens = Mutex::new(opens);
-    let server = bind(2, Commands::builtin()).on_arrival(move |session| {
+    let server = bind(2, Commands::builtin()).on_connect(move |session| {
         if is_from_elsewhere(session) {
             let _ = start.send(());
             let patience = opens.lock().recv_timeout(PATIENCE);
@@ -358,7 +358,7 @@ fn a_drain_waits_for_a_hook_and_answers_what_was_received_behind_it() {
     let opens = Mutex::new(opens);
     let server = Server::bind(patient(1), Commands::builtin())
         .expect("the server starts")
-        .on_arrival(move |_| {
+        .on_connect(move |_| {
             let _ = start.send(());
             let answer = opens.lock().recv_timeout(PATIENCE);
             answer.expect("the test opens the gate")
@@ -379,7 +379,7 @@ fn a_drain_waits_for_a_hook_and_answers_what_was_received_behind_it() {
     second.expect_end();
     first.expect_end();
     drop((first, second));
-    assert_eq!(server.wait().cut, 0);
+    assert_eq!(server.wait().aborted, 0);
 }
 
 /// Whether there is neither a byte nor an end to be read now.
@@ -401,13 +401,13 @@ fn telling(config: Config) -> (TestServer, Receiver<Departed>, Gate) {
     let (commands, _, gate) = commands_that_keep();
     let server = Server::bind(config, commands)
         .expect("the server starts")
-        .on_departure(move |session, departure| {
+        .on_disconnect(move |session, departure| {
             let count = session.state().map_or(0, |&Count(count)| count);
             let text = departure.to_string();
             let _ = depart.send((session.id(), departure.reason(), text, count));
         })
         // The first hook stays.
-        .on_departure(|_, _| panic!("this one is never called"));
+        .on_disconnect(|_, _| panic!("this one is never called"));
     (TestServer::serve(server), departures, gate)
 }
 
@@ -469,7 +469,7 @@ fn each_departure_is_told_once_with_its_reason_and_what_was_kept() {
     other.ping();
     assert!(departures.try_recv().is_err());
     let id = other.id();
-    assert_eq!(server.drain().cut, 0);
+    assert_eq!(server.drain().aborted, 0);
     let text = "the server drains".to_owned();
     assert_eq!(
         departures.try_iter().collect::<Vec<_>>(),
@@ -498,7 +498,7 @@ fn where_the_server_closes_first_the_end_waits_for_the_hook() {
     let (start, starts) = channel();
     let (open, opens) = channel();
     let opens = Mutex::new(opens);
-    let server = bind(2, commands_that_keep().0).on_departure(move |session, departure| {
+    let server = bind(2, commands_that_keep().0).on_disconnect(move |session, departure| {
         let _ = start.send((session.id(), departure.reason()));
         let patience = opens.lock().recv_timeout(PATIENCE);
         patience.expect("the test opens the gate");
@@ -535,18 +535,18 @@ fn where_the_server_closes_first_the_end_waits_for_the_hook() {
         open.send(()).expect("the hook waits");
         peer.expect_end();
     }
-    assert_eq!(server.wait().cut, 0);
+    assert_eq!(server.wait().aborted, 0);
 }
 
 #[test]
 fn a_panic_in_the_hook_for_departures_hurts_nobody() {
     let (keep, dropped) = channel();
     let server = bind(1, commands_that_keep().0)
-        .on_arrival(move |session| {
+        .on_connect(move |session| {
             session.set_state(Kept(session.id(), keep.clone()));
             Ok(())
         })
-        .on_departure(|_, _| panic!("as the test wants it"));
+        .on_disconnect(|_, _| panic!("as the test wants it"));
     let server = TestServer::serve(server);
     let mut other = server.connect();
     for id in 2..12 {
@@ -564,7 +564,7 @@ fn a_panic_in_the_hook_for_departures_hurts_nobody() {
     }
     assert_eq!(server.handle.stats().clients, 1);
     assert_eq!(server.handle.workers(), 1);
-    assert_eq!(server.drain().cut, 0);
+    assert_eq!(server.drain().aborted, 0);
     assert_eq!(next(&dropped), 1);
 }
 
@@ -579,7 +579,7 @@ impl Drop for Grenade {
 
 #[test]
 fn a_panic_where_kept_values_are_dropped_hurts_nobody() {
-    let server = bind(1, Commands::builtin()).on_arrival(|session| {
+    let server = bind(1, Commands::builtin()).on_connect(|session| {
         if is_from_elsewhere(session) {
             session.set_state(Grenade);
         }
@@ -596,7 +596,7 @@ fn a_panic_where_kept_values_are_dropped_hurts_nobody() {
     }
     eventually("they are gone", || server.handle.stats().clients == 1);
     assert_eq!(server.handle.workers(), 1);
-    assert_eq!(server.drain().cut, 0);
+    assert_eq!(server.drain().aborted, 0);
 }
 
 #[test]
@@ -609,7 +609,7 @@ fn who_is_cut_off_by_a_drain_departs_when_its_handler_returns() {
     let mut busy = server.connect();
     busy.send("COUNT\r\nGATE\r\n");
     gate.wait_for_start();
-    assert_eq!(server.drain().cut, 1);
+    assert_eq!(server.drain().aborted, 1);
     assert!(departures.try_recv().is_err());
     gate.let_one_through();
     let (id, reason, _, count) = next(&departures);

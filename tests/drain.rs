@@ -40,7 +40,7 @@ fn a_reply_on_its_way_when_the_drain_begins_arrives_although_the_client_goes_on_
     // Whether the late PING came in time is for the server to say, but not by half a reply.
     assert!(rest.is_empty() || rest == b"+PONG\r\n", "{rest:?}");
     drop((slow, second));
-    assert_eq!(draining.join().expect("it does not panic").cut, 0);
+    assert_eq!(draining.join().expect("it does not panic").aborted, 0);
 }
 
 /// The acceptor used to wait 10 ms for each peer that it refused while no worker was free, and the
@@ -64,7 +64,7 @@ fn drain_does_not_wait_for_refused_peers() {
     let peers: Vec<Peer> = (0..REFUSED).map(|_| server.connect()).collect();
     let start = Instant::now();
     // The handler does not return.
-    assert_eq!(server.drain().cut, 1);
+    assert_eq!(server.drain().aborted, 1);
     let took = start.elapsed();
     assert!(took < Duration::from_secs(3), "{took:?}");
     gate.let_one_through();

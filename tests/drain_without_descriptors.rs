@@ -48,6 +48,6 @@ fn drain_without_descriptors_closes_idle_clients_in_order() {
         peer.expect_end();
     }
     drop(idle);
-    assert_eq!(draining.join().expect("it does not panic").cut, 0);
+    assert_eq!(draining.join().expect("it does not panic").aborted, 0);
     drop((sockets, hoard));
 }

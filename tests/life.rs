@@ -220,7 +220,7 @@ fn resets_and_silent_connections_are_everyday_events() {
     server.connect().ping();
     // Every one of them was closed here too, and had an orderly end.
     let drained = server.drain();
-    assert_eq!(drained.cut, 0);
+    assert_eq!(drained.aborted, 0);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_drain_closes_quiet_clients_and_accepts_no_more() {
         peer.ping();
     }
     let start = Instant::now();
-    assert_eq!(server.drain().cut, 0);
+    assert_eq!(server.drain().aborted, 0);
     assert!(start.elapsed() < DRAIN_PATIENCE);
     quiet.iter_mut().for_each(Peer::expect_end);
     assert!(TcpStream::connect(addr).is_err());
@@ -280,7 +280,7 @@ fn a_drain_answers_what_was_received_whole() {
                 assert!(replies.chunks(7).all(|reply| reply == b"+PONG\r\n"));
             }
             drop(peers);
-            assert_eq!(server.drain().cut, 0);
+            assert_eq!(server.drain().aborted, 0);
         }
     }
 }
@@ -307,7 +307,7 @@ fn a_drain_answers_everybody_who_had_connected_before_it_began() {
         peer.expect_end();
     }
     drop(peers);
-    assert_eq!(serving.join().expect("it does not panic").cut, 0);
+    assert_eq!(serving.join().expect("it does not panic").aborted, 0);
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn a_drain_does_not_wait_for_those_who_never_read_and_says_how_many_it_cut() {
     let (mut deaf, mut other) = (server.connect(), server.connect());
     deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
     let start = Instant::now();
-    assert_eq!(server.drain().cut, 1);
+    assert_eq!(server.drain().aborted, 1);
     assert!(start.elapsed() < DRAIN_PATIENCE);
 }
 
@@ -339,7 +339,7 @@ fn a_drain_does_not_wait_for_a_handler_that_does_not_return() {
     peer.send("HANG\r\n");
     starts.recv_timeout(PATIENCE).expect("the handler begins");
     let start = Instant::now();
-    assert_eq!(server.drain().cut, 1);
+    assert_eq!(server.drain().aborted, 1);
     assert!(start.elapsed() < DRAIN_PATIENCE);
 }
 
@@ -366,7 +366,7 @@ fn a_handler_that_returns_behind_the_drain_leaves_its_client_closed() {
     let mut peer = server.connect();
     peer.send("LATE\r\n");
     starts.recv_timeout(PATIENCE).expect("the handler begins");
-    assert_eq!(server.drain().cut, 1);
+    assert_eq!(server.drain().aborted, 1);
     open.send(()).expect("the handler waits");
     eventually("the worker has ended", || handle.workers() == 0);
     eventually("the connection is closed", || {
@@ -414,7 +414,7 @@ fn a_drain_that_runs_out_of_time_leaves_no_connection_open() {
     let handle = server.handle.clone();
     let (mut deaf, mut other) = (server.connect(), server.connect());
     deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
-    assert_eq!(server.drain().cut, 1);
+    assert_eq!(server.drain().aborted, 1);
     // Replies that the kernel has taken, and then the end or a reset.
     let mut replies = Vec::new();
     if let Err(error) = deaf.socket.read_to_end(&mut replies) {
@@ -434,7 +434,7 @@ fn shutdown_drains_and_answers_only_what_stands_before_it() {
     peer.send("PING\r\nSHUTDOWN nosave now\r\nPING\r\n");
     peer.expect("+PONG\r\n");
     peer.expect_end();
-    assert_eq!(server.wait().cut, 0);
+    assert_eq!(server.wait().aborted, 0);
 }
 
 #[test]

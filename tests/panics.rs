@@ -81,7 +81,7 @@ fn server_accepts_after_a_panic_of_the_acceptor() {
     assert_eq!(Panics::left(), 0);
     drop(peers);
     let drained = server.drain();
-    assert_eq!((drained.cut, drained.failed), (0, false));
+    assert_eq!((drained.aborted, drained.failed), (0, false));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn clock_does_not_wait_for_the_hook_of_a_departed_client() {
     };
     let server = respool::Server::bind(hasty, Commands::builtin())
         .expect("the server starts")
-        .on_departure(move |_, departure| {
+        .on_disconnect(move |_, departure| {
             if departure.reason() == "write_timeout" {
                 let ends = ends.lock();
                 let _ = ends.0.send(());

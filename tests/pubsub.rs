@@ -799,7 +799,7 @@ fn a_drain_delivers_what_was_published_and_ends_subscribers_in_order() {
     for _ in 0..50 {
         publisher.ask("PUBLISH a x\r\n", ":10\r\n");
     }
-    assert_eq!(server.drain().cut, 0);
+    assert_eq!(server.drain().aborted, 0);
     for subscriber in &mut subscribers {
         subscriber.expect(request(&[b"message", b"a", b"x"]).repeat(50));
         subscriber.expect_end();

@@ -67,7 +67,7 @@ fn a_server_serves_on_sockets_that_listen_already() {
         assert_eq!(port, u64::from(addrs[0].port()));
     }
     drop(early);
-    assert_eq!(server.drain().cut, 0);
+    assert_eq!(server.drain().aborted, 0);
     for addr in addrs {
         assert!(TcpStream::connect(addr).is_err());
     }
@@ -158,7 +158,7 @@ fn who_waits_for_a_server_in_the_background_does_not_stop_it() {
     peer.ping();
     peer.send("SHUTDOWN\r\n");
     let drained = waiter.join().expect("it does not panic");
-    assert_eq!(drained.cut, 0);
+    assert_eq!(drained.aborted, 0);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_drain_by_another_s_word_is_waited_for() {
     busy.expect("+OPEN\r\n");
     busy.expect_end();
     drop(busy);
-    assert_eq!(waiting.join().expect("it does not panic").cut, 0);
+    assert_eq!(waiting.join().expect("it does not panic").aborted, 0);
     assert_eq!(handle.stats().clients, 0);
     // It is too late for that, and does no harm.
     handle.drain();
@@ -255,7 +255,7 @@ fn a_drain_says_how_many_it_cut_off() {
     let mut busy = Peer::connect(server.local_addr());
     busy.send("GATE\r\n");
     gate.wait_for_start();
-    assert_eq!(server.drain().cut, 1);
+    assert_eq!(server.drain().aborted, 1);
     gate.let_one_through();
     busy.rest();
 }
@@ -290,7 +290,7 @@ fn stats_count_from_the_start_and_resetstat_changes_nothing_in_them() {
     eventually("one has gone", || server.handle().stats().clients == 1);
     assert_eq!(server.handle().stats().connections, 3);
     drop(one);
-    assert_eq!(server.drain().cut, 0);
+    assert_eq!(server.drain().aborted, 0);
 }
 
 #[test]
@@ -331,5 +331,5 @@ fn a_drain_that_was_wanted_before_the_start_is_one() {
     early.expect("+PONG\r\n");
     early.expect_end();
     drop(early);
-    assert_eq!(serving.join().expect("it does not panic").cut, 0);
+    assert_eq!(serving.join().expect("it does not panic").aborted, 0);
 }

@@ -16,8 +16,8 @@ use crate::net::pending_output::PendingOutput;
 use crate::resp::{Parser, Reply};
 use crate::server::live_settings::Timeouts;
 use crate::state::Now;
-use crate::state::clients::{HeldBytes, NO_COMMAND, flag};
-use crate::state::close_reason::{Closed, Deadline};
+use crate::state::clients::{NO_COMMAND, PendingInputBytes, flag};
+use crate::state::close_reason::{CloseReason, Deadline};
 
 /// One client. It has one owner at a time: the acceptor makes it, the queue carries it, a worker
 /// serves it, parking keeps it while it is quiet. Dropping it closes the socket.
@@ -26,9 +26,9 @@ pub(crate) struct Client {
     pub(crate) connection: Connection,
     pub(crate) session: Session,
     /// The bytes of a request that has not wholly come, or of requests that wait for their turn.
-    pub(crate) held: Option<Box<Held>>,
+    pub(crate) pending_input: Option<Box<PendingInput>>,
     /// Set once the client is on its way out.
-    pub(crate) leaving: Option<Leaving>,
+    pub(crate) lingering: Option<LingeringClose>,
     /// The clock found it late, or its pending output too large: a worker decides at the end of the
     /// next turn, after it has read the socket.
     pub(crate) suspect: bool,
@@ -57,7 +57,7 @@ impl Drop for Newcomer {
 
 /// Input that a turn left unserved, and how far the request at its front was understood.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct PendingInput {
     bytes: Vec<u8>,
     // Invariant: served <= bytes.len().
     served: usize,
@@ -69,7 +69,7 @@ pub(crate) struct Held {
     progress_s: u32,
 }
 
-impl Held {
+impl PendingInput {
     pub(crate) fn new(bytes: &[u8], parser: Parser, now_s: u32) -> Self {
         Self {
             bytes: bytes.to_vec(),
@@ -115,8 +115,8 @@ impl Held {
     }
 
     /// Bytes of memory that it takes.
-    pub(crate) fn bytes(&self) -> HeldBytes {
-        HeldBytes {
+    pub(crate) fn bytes(&self) -> PendingInputBytes {
+        PendingInputBytes {
             unserved: self.len(),
             free: self.bytes.capacity() - self.len(),
             table: size_of::<Self>() + self.parser.memory_bytes(),
@@ -146,8 +146,8 @@ const SERVED_BYTES_KEPT: usize = 64 * 1024;
 /// are read away until it ends too. A socket closed with unread bytes in it would send a reset
 /// instead, which can overtake the last reply.
 #[derive(Debug)]
-pub(crate) struct Leaving {
-    pub(crate) why: Closed,
+pub(crate) struct LingeringClose {
+    pub(crate) why: CloseReason,
     /// Everything owed was sent, and our end behind it.
     pub(crate) sending_ended: bool,
     /// When that was, by the coarse clock.
@@ -161,30 +161,33 @@ impl Client {
         Self {
             connection: Connection::new(socket),
             session,
-            held: None,
-            leaving: None,
+            pending_input: None,
+            lingering: None,
             suspect: false,
             newcomer: None,
         }
     }
 
     /// Its slot in parking, from its accept to its close.
-    pub(crate) fn place(&self) -> usize {
-        self.session.entry().place
+    pub(crate) fn slot(&self) -> usize {
+        self.session.info().slot
     }
 
     /// Whether it rests because the server's clients are paused.
     pub(crate) fn is_paused(&self) -> bool {
-        self.session.entry().has(flag::PAUSED)
+        self.session.info().has(flag::PAUSED)
     }
 
     /// Notes in its entry that it has been served, and what is left to do for it.
     pub(crate) fn publish(&self, now_s: u32) {
-        let held = self.held.as_ref();
-        let held_bytes = held.map_or_else(HeldBytes::default, |held| held.bytes());
+        let pending_input = self.pending_input.as_ref();
+        let pending_input_bytes = pending_input
+            .map_or_else(PendingInputBytes::default, |pending_input| {
+                pending_input.bytes()
+            });
         let pending_bytes = self.connection.pending_bytes();
-        let entry = self.session.entry();
-        entry.publish(now_s, held_bytes, pending_bytes);
+        let info = self.session.info();
+        info.publish(now_s, pending_input_bytes, pending_bytes);
     }
 
     /// Whether its requests are left unread because too much output is pending.
@@ -201,11 +204,11 @@ impl Client {
     /// Whether it rests only for want of something to read, or because of a pause: no output is
     /// pending, and it is not on its way out.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.leaving.is_none() && self.connection.pending().is_none()
+        self.lingering.is_none() && self.connection.pending().is_none()
     }
 
     /// Puts the client on its way out, with last words if there are some for it.
-    pub(crate) fn leave(&mut self, why: Closed) {
+    pub(crate) fn leave(&mut self, why: CloseReason) {
         if let Some(words) = why.last_words() {
             let mut bytes = Vec::new();
             let _ = Reply::new(&mut bytes, self.session.protocol()).error(words);
@@ -214,8 +217,8 @@ impl Client {
         if let Some(pending) = self.connection.pending_mut() {
             pending.block_until_sent();
         }
-        self.held = None;
-        self.leaving = Some(Leaving {
+        self.pending_input = None;
+        self.lingering = Some(LingeringClose {
             why,
             sending_ended: false,
             since_s: 0,
@@ -225,15 +228,17 @@ impl Client {
 
     /// Whether it is one of the server's clients: admitted, and not yet sent all that it is owed.
     pub(crate) fn is_counted(&self) -> bool {
-        self.leaving.as_ref().is_none_or(Leaving::is_counted)
+        self.lingering
+            .as_ref()
+            .is_none_or(LingeringClose::is_counted)
     }
 
     /// Whether it has been sent all that it is owed, and our end, and only its own end is waited
     /// for.
-    pub(crate) fn is_seen_off(&self) -> bool {
-        self.leaving
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.lingering
             .as_ref()
-            .is_some_and(|leaving| leaving.sending_ended)
+            .is_some_and(|lingering| lingering.sending_ended)
     }
 
     /// Whether more output is pending than `limits` allow for its class, or has been for too long.
@@ -241,7 +246,7 @@ impl Client {
         let Some(pending) = self.connection.pending() else {
             return false;
         };
-        self.leaving.is_none() && pending.exceeds(now_s, self.output_limit(limits))
+        self.lingering.is_none() && pending.exceeds(now_s, self.output_limit(limits))
     }
 
     /// The limit for its class.
@@ -255,15 +260,15 @@ impl Client {
 
     /// The deadline that the client has missed, if it has.
     pub(crate) fn is_late_for(&self, now: Now, timeouts: Timeouts) -> Option<Deadline> {
-        let entry = self.session.entry();
-        let active_at_s = entry.active_at_s.load(Ordering::Relaxed);
+        let info = self.session.info();
+        let active_at_s = info.active_at_s.load(Ordering::Relaxed);
         let late = |deadline, since_s, limit_s| {
             (limit_s > 0 && now.elapsed_s(since_s) > limit_s).then_some(deadline)
         };
-        if let Some(leaving) = &self.leaving {
+        if let Some(lingering) = &self.lingering {
             return match self.connection.pending() {
-                _ if leaving.sending_ended => {
-                    late(Deadline::Farewell, leaving.since_s, FAREWELL_S_MAX)
+                _ if lingering.sending_ended => {
+                    late(Deadline::Farewell, lingering.since_s, FAREWELL_S_MAX)
                 }
                 Some(pending) => late(Deadline::Farewell, pending.progress_s(), OWED_S_MAX),
                 None => None,
@@ -280,27 +285,29 @@ impl Client {
             }
         }
         // As in Redis, neither a paused client is idle, nor one that only listens.
-        if entry.has(flag::PAUSED) {
+        if info.has(flag::PAUSED) {
             return None;
         }
         let idle = late(Deadline::Idle, active_at_s, timeouts.idle_s);
-        match &self.held {
-            Some(held) if held.is_late(now, timeouts.request_s) => Some(Deadline::Request),
+        match &self.pending_input {
+            Some(pending_input) if pending_input.is_late(now, timeouts.request_s) => {
+                Some(Deadline::Request)
+            }
             None if self.session.listens() => None,
-            None if entry.command.load(Ordering::Relaxed) == NO_COMMAND
+            None if info.command.load(Ordering::Relaxed) == NO_COMMAND
                 && !self.connection.has_read() =>
             {
-                late(Deadline::FirstByte, entry.came_at_s, timeouts.first_byte_s).or(idle)
+                late(Deadline::FirstByte, info.came_at_s, timeouts.first_byte_s).or(idle)
             }
             Some(_) | None => idle,
         }
     }
 }
 
-impl Leaving {
+impl LingeringClose {
     /// As [`Client::is_counted`].
     pub(crate) fn is_counted(&self) -> bool {
-        !self.sending_ended && !matches!(self.why, Closed::Refused(_))
+        !self.sending_ended && !matches!(self.why, CloseReason::Refused(_))
     }
 }
 
@@ -378,7 +385,7 @@ mod tests {
         });
         assert_eq!(late(&client, 10), None);
         assert_eq!(late(&client, 11), Some(Deadline::FirstByte));
-        client.session.entry().command.store(0, Ordering::Relaxed);
+        client.session.info().command.store(0, Ordering::Relaxed);
         assert_eq!(late(&client, u32::MAX), None);
     }
 
@@ -389,31 +396,31 @@ mod tests {
             request_s: 30,
             ..Timeouts::default()
         });
-        client.held = Some(Box::new(Held::new(b"PI", Parser::default(), 100)));
+        client.pending_input = Some(Box::new(PendingInput::new(b"PI", Parser::default(), 100)));
         client.publish(125);
         assert_eq!(late(&client, 130), None);
         assert_eq!(late(&client, 131), Some(Deadline::Request));
         // The request is whole, and the next has begun.
-        let held = client.held.take().expect("it was put there");
-        client.held = held.without(1, 131);
+        let pending_input = client.pending_input.take().expect("it was put there");
+        client.pending_input = pending_input.without(1, 131);
         assert_eq!(late(&client, 161), None);
         assert_eq!(late(&client, 162), Some(Deadline::Request));
-        client.session.entry().set(flag::PAUSED, true);
+        client.session.info().set(flag::PAUSED, true);
         assert_eq!(late(&client, u32::MAX), None);
     }
 
     /// When a request is late that comes in pieces of `bytes`, one each `period_s`.
     fn late_at(bytes: usize, period_s: u32) -> Option<u32> {
         let piece = vec![b'x'; bytes];
-        let mut held = Held::new(&piece, Parser::default(), 0);
+        let mut pending_input = PendingInput::new(&piece, Parser::default(), 0);
         let mut now_s = 0;
         while now_s < 10_000 {
             now_s += 1;
-            if held.is_late(at(now_s), 30) {
+            if pending_input.is_late(at(now_s), 30) {
                 return Some(now_s);
             }
             if now_s.is_multiple_of(period_s) {
-                held.extend(&piece, now_s);
+                pending_input.extend(&piece, now_s);
             }
         }
         None
@@ -474,7 +481,7 @@ mod tests {
         assert!(client.exceeds(71, limits(limit(0, 999), none)));
         pending_of(&mut client).note(71, limit(0, 1000));
         assert!(!client.exceeds(200, limits(limit(0, 1000), none)));
-        client.session.entry().set(flag::MONITOR, true);
+        client.session.info().set(flag::MONITOR, true);
         assert!(!client.exceeds(200, limits(limit(1, 0), none)));
         assert!(client.exceeds(200, limits(none, limit(1, 0))));
     }
@@ -483,14 +490,14 @@ mod tests {
     fn a_farewell_waits_longer_for_who_still_reads_than_for_who_only_has_to_end() {
         let mut client = client();
         client.connection.append(b"+OK\r\n".to_vec());
-        client.leave(Closed::Quit);
+        client.leave(CloseReason::Quit);
         pending_of(&mut client).note(100, OutputLimits::default().normal);
         let late = only(Timeouts::default());
         assert_eq!(late(&client, 100 + OWED_S_MAX), None);
         assert_eq!(late(&client, 101 + OWED_S_MAX), Some(Deadline::Farewell));
-        if let Some(leaving) = &mut client.leaving {
-            leaving.sending_ended = true;
-            leaving.since_s = 200;
+        if let Some(lingering) = &mut client.lingering {
+            lingering.sending_ended = true;
+            lingering.since_s = 200;
         }
         assert_eq!(late(&client, 200 + FAREWELL_S_MAX), None);
         assert_eq!(
@@ -501,11 +508,17 @@ mod tests {
 
     #[test]
     fn what_a_huge_request_needed_is_given_back_when_it_is_served() {
-        let mut held = Box::new(Held::new(&vec![b'x'; 1 << 20], Parser::default(), 0));
-        held.extend(b"PI", 0);
-        let held = held.without(1 << 20, 0).expect("two bytes are left");
-        assert_eq!(held.bytes, b"PI");
-        assert!(held.bytes.capacity() < 100);
-        assert!(held.without(2, 0).is_none());
+        let mut pending_input = Box::new(PendingInput::new(
+            &vec![b'x'; 1 << 20],
+            Parser::default(),
+            0,
+        ));
+        pending_input.extend(b"PI", 0);
+        let pending_input = pending_input
+            .without(1 << 20, 0)
+            .expect("two bytes are left");
+        assert_eq!(pending_input.bytes, b"PI");
+        assert!(pending_input.bytes.capacity() < 100);
+        assert!(pending_input.without(2, 0).is_none());
     }
 }

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 
 use crate::client::states::States;
 use crate::resp::{Protocol, Replied, Reply};
-use crate::state::Facts;
+use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
-use crate::state::clients::{Entry, Said, flag};
+use crate::state::clients::{ClientIdentity, ClientInfo, flag};
 
 /// One client's session, from its accept to its close: who it is, and what handlers remember of it.
 ///
@@ -28,14 +28,14 @@ use crate::state::clients::{Entry, Said, flag};
 /// ```
 pub struct Session {
     /// What others may know of the client. What is seldom looked at is kept only there.
-    entry: Arc<Entry>,
-    facts: Arc<Facts>,
+    info: Arc<ClientInfo>,
+    server: Arc<ServerState>,
     protocol: Protocol,
     /// A set of [`reply_flag`]s.
     reply_flags: u8,
     ending: Option<Ending>,
-    /// The [`gate`]s that are closed to its requests.
-    gates: u8,
+    /// The [`restriction`]s that are closed to its requests.
+    restrictions: u8,
     tracking: Option<Box<Tracking>>,
     subscriptions: Option<Box<Subscriptions>>,
     states: States,
@@ -50,7 +50,7 @@ pub struct Session {
 }
 
 /// What a client has to pass before a command runs for it; most commands stop at both.
-pub(crate) mod gate {
+pub(crate) mod restriction {
     /// It has not said the password.
     pub(crate) const PASSWORD: u8 = 1;
     /// It speaks RESP2 and is subscribed: what comes is messages, and replies would be lost in
@@ -122,19 +122,19 @@ pub(crate) enum InvalidName {
 pub(crate) const NAME_BYTES_MAX: usize = 1024;
 
 impl Session {
-    pub(crate) fn new(entry: Arc<Entry>, facts: Arc<Facts>) -> Self {
-        let gates = if facts.wants_password() {
-            gate::PASSWORD
+    pub(crate) fn new(info: Arc<ClientInfo>, server: Arc<ServerState>) -> Self {
+        let restrictions = if server.wants_password() {
+            restriction::PASSWORD
         } else {
             0
         };
         Self {
-            entry,
-            facts,
+            info,
+            server,
             protocol: Protocol::Resp2,
             reply_flags: 0,
             ending: None,
-            gates,
+            restrictions,
             tracking: None,
             subscriptions: None,
             states: States::default(),
@@ -144,23 +144,23 @@ impl Session {
     }
 
     #[cfg(test)]
-    pub(crate) fn for_test(place: usize, addr: SocketAddr) -> Self {
+    pub(crate) fn for_test(slot: usize, addr: SocketAddr) -> Self {
         Self::new(
-            Arc::new(Entry::for_test(place, addr)),
-            Arc::new(Facts::for_test()),
+            Arc::new(ClientInfo::for_test(slot, addr)),
+            Arc::new(ServerState::for_test()),
         )
     }
 
     /// The client's number: counted from 1 as clients come, never used twice.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.entry.id
+        self.info.id
     }
 
     /// The address that the client came from.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
-        self.entry.peer_addr
+        self.info.peer_addr
     }
 
     /// The version of the protocol in which the client is answered.
@@ -172,13 +172,13 @@ impl Session {
     /// The name that the client has given itself; empty if it has not.
     #[must_use]
     pub fn name(&self) -> Box<[u8]> {
-        self.entry.said().name
+        self.info.identity().name
     }
 
     /// The database that the client has selected, 0 to 15.
     #[must_use]
     pub fn database(&self) -> u8 {
-        self.entry.database.load(Ordering::Relaxed)
+        self.info.database.load(Ordering::Relaxed)
     }
 
     /// What handlers keep of this client under the type `T`, if they do.
@@ -217,19 +217,19 @@ impl Session {
     }
 
     /// What is to be known of the server.
-    pub(crate) fn facts(&self) -> &Arc<Facts> {
-        &self.facts
+    pub(crate) fn server(&self) -> &Arc<ServerState> {
+        &self.server
     }
 
     /// What others may know of the client.
-    pub(crate) fn entry(&self) -> &Arc<Entry> {
-        &self.entry
+    pub(crate) fn info(&self) -> &Arc<ClientInfo> {
+        &self.info
     }
 
     /// Closes the client's connection once this request's reply is sent. Requests pipelined behind
     /// this one are not run.
     pub fn close_after_reply(&mut self) {
-        self.entry.set(flag::CLOSING, true);
+        self.info.set(flag::CLOSING, true);
         self.ending = Some(Ending::AfterReply);
     }
 
@@ -246,28 +246,30 @@ impl Session {
     pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
         if self.subscriptions.is_some() {
-            let messages = self.entry.change_protocol(protocol);
+            let messages = self.info.change_protocol(protocol);
             self.push_all(messages);
         } else {
-            self.entry.set_protocol(protocol);
+            self.info.set_protocol(protocol);
         }
         self.follow_subscriptions();
     }
 
     pub(crate) fn set_database(&mut self, database: u8) {
-        self.entry.database.store(database, Ordering::Relaxed);
+        self.info.database.store(database, Ordering::Relaxed);
     }
 
     pub(crate) fn set_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
-        self.say(name, |said, name| said.name = name)
+        self.say(name, |identity, name| identity.name = name)
     }
 
     pub(crate) fn set_library_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
-        self.say(name, |said, name| said.library_name = name)
+        self.say(name, |identity, name| identity.library_name = name)
     }
 
     pub(crate) fn set_library_version(&mut self, version: &[u8]) -> Result<(), InvalidName> {
-        self.say(version, |said, version| said.library_version = version)
+        self.say(version, |identity, version| {
+            identity.library_version = version;
+        })
     }
 
     /// Whether a client may be called so, or its library.
@@ -285,37 +287,38 @@ impl Session {
     fn say(
         &mut self,
         word: &[u8],
-        set: impl FnOnce(&mut Said, Box<[u8]>),
+        set: impl FnOnce(&mut ClientIdentity, Box<[u8]>),
     ) -> Result<(), InvalidName> {
         Self::check_name(word)?;
-        self.entry.say(|said| set(said, word.into()));
+        self.info
+            .change_identity(|identity| set(identity, word.into()));
         Ok(())
     }
 
-    /// The [`gate`]s that are closed.
+    /// The [`restriction`]s that are closed.
     #[inline]
-    pub(crate) fn gates(&self) -> u8 {
-        self.gates
+    pub(crate) fn restrictions(&self) -> u8 {
+        self.restrictions
     }
 
     /// Whether it still has to say the password.
     pub(crate) fn wants_password(&self) -> bool {
         // The password may have been taken away since the client came.
-        self.gates & gate::PASSWORD != 0 && self.facts.wants_password()
+        self.restrictions & restriction::PASSWORD != 0 && self.server.wants_password()
     }
 
     /// Counts the client as one that has said the password, as `requirepass` wants: for an `AUTH` of
     /// your own, which replaces the built-in one.
     pub fn authenticate(&mut self) {
-        self.set_gate(gate::PASSWORD, false);
+        self.set_restriction(restriction::PASSWORD, false);
     }
 
     /// Opens or closes a gate.
-    pub(crate) fn set_gate(&mut self, gate: u8, closed: bool) {
+    pub(crate) fn set_restriction(&mut self, restriction: u8, closed: bool) {
         if closed {
-            self.gates |= gate;
+            self.restrictions |= restriction;
         } else {
-            self.gates &= !gate;
+            self.restrictions &= !restriction;
         }
     }
 
@@ -324,9 +327,10 @@ impl Session {
     }
 
     pub(crate) fn set_tracking(&mut self, tracking: Option<Tracking>) {
-        self.entry.set(flag::TRACKING, tracking.is_some());
+        self.info.set(flag::TRACKING, tracking.is_some());
         if let Some(tracking) = &tracking {
-            self.entry.say(|said| said.redirect = tracking.redirect);
+            self.info
+                .change_identity(|identity| identity.redirect = tracking.redirect);
         }
         self.tracking = tracking.map(Box::new);
         self.publish_memory();
@@ -338,7 +342,7 @@ impl Session {
         let tracking_bytes = tracking.map_or(0, |tracking| tracking.memory_bytes());
         let subscriptions = self.subscriptions.as_ref();
         let subscriptions_bytes = subscriptions.map_or(0, |own| own.bytes());
-        self.entry
+        self.info
             .publish_session(tracking_bytes + subscriptions_bytes);
     }
 
@@ -365,12 +369,12 @@ impl Session {
             own.map_or(0, |own| own.count_of(kind) as u32)
         };
         let (channels, patterns) = (count(Kind::Channel), count(Kind::Pattern));
-        self.entry.channels.store(channels, Ordering::Relaxed);
-        self.entry.patterns.store(patterns, Ordering::Relaxed);
-        self.entry.set(flag::SUBSCRIBER, subscribed);
+        self.info.channels.store(channels, Ordering::Relaxed);
+        self.info.patterns.store(patterns, Ordering::Relaxed);
+        self.info.set(flag::SUBSCRIBER, subscribed);
         self.publish_memory();
         let speaks_resp2 = self.protocol == Protocol::Resp2;
-        self.set_gate(gate::SUBSCRIBED, subscribed && speaks_resp2);
+        self.set_restriction(restriction::SUBSCRIBED, subscribed && speaks_resp2);
     }
 
     /// Sends the replies to this request and to those that follow: `CLIENT REPLY ON`.
@@ -400,7 +404,7 @@ impl Session {
 
     /// As [`Self::push`], for the messages that others have left until now.
     pub(crate) fn push_messages(&mut self) {
-        let messages = self.entry.take_messages();
+        let messages = self.info.take_messages();
         self.push_all(messages);
     }
 
@@ -434,14 +438,14 @@ impl Session {
 
     /// Whether it is told of what others do.
     pub(crate) fn listens(&self) -> bool {
-        self.subscriptions.is_some() || self.entry.has(flag::MONITOR)
+        self.subscriptions.is_some() || self.info.has(flag::MONITOR)
     }
 
     /// Listens to nothing any more.
     pub(crate) fn stop_listening(&mut self) {
-        self.facts.forget_listener(self);
+        self.server.forget_listener(self);
         self.subscriptions = None;
-        self.entry.set(flag::MONITOR, false);
+        self.info.set(flag::MONITOR, false);
         self.follow_subscriptions();
     }
 
@@ -456,9 +460,10 @@ impl Session {
         // As in Redis, a reply that was to be skipped still is.
         self.reply_flags &= !(reply_flag::OFF | reply_flag::SKIP_NEXT);
         self.forget_states();
-        self.entry.say(|said| said.name = Box::default());
-        self.entry.set(flag::NO_EVICT | flag::NO_TOUCH, false);
-        self.set_gate(gate::PASSWORD, self.facts.wants_password());
+        self.info
+            .change_identity(|identity| identity.name = Box::default());
+        self.info.set(flag::NO_EVICT | flag::NO_TOUCH, false);
+        self.set_restriction(restriction::PASSWORD, self.server.wants_password());
     }
 }
 

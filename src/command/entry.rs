@@ -54,9 +54,9 @@ pub struct Command {
     pub(crate) is_short: bool,
     /// The reply follows from the request and the session, and the handler does nothing else.
     pub(crate) is_pure: bool,
-    /// The [`gate`](crate::client::session::gate)s that do not hold it up.
+    /// The [`restriction`](crate::client::session::gate)s that do not hold it up.
     pub(crate) passes: u8,
-    pub(crate) holds: Holds,
+    pub(crate) holds: PausePolicy,
     pub(crate) handler: Box<Handler>,
     /// Those of a container; of another command, none.
     pub(crate) subcommands: Commands,
@@ -66,7 +66,7 @@ pub struct Command {
 
 /// When a pause (`CLIENT PAUSE`) holds a command's requests up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Holds {
+pub(crate) enum PausePolicy {
     /// When it holds all requests up.
     WithAll,
     /// Also when it only holds up what changes something for others.
@@ -97,7 +97,7 @@ impl Command {
     /// requests up, too.
     pub fn writes(&mut self) -> &mut Self {
         self.docs.add_flag("write");
-        self.is_held_with(Holds::WithWrites)
+        self.is_held_with(PausePolicy::WithWrites)
     }
 
     /// Declares that it always answers the same to the same request in the same session, and does
@@ -112,12 +112,12 @@ impl Command {
     }
 
     /// Lets clients run it who have not passed these gates.
-    pub(crate) fn passes(&mut self, gates: u8) -> &mut Self {
-        self.passes = gates;
+    pub(crate) fn passes(&mut self, restrictions: u8) -> &mut Self {
+        self.passes = restrictions;
         self
     }
 
-    pub(crate) fn is_held_with(&mut self, holds: Holds) -> &mut Self {
+    pub(crate) fn is_held_with(&mut self, holds: PausePolicy) -> &mut Self {
         self.holds = holds;
         self
     }
@@ -149,16 +149,16 @@ impl Command {
     }
 
     /// Of these gates, those that hold it up.
-    pub(crate) fn is_stopped_by(&self, gates: u8) -> u8 {
-        gates & !self.passes
+    pub(crate) fn is_stopped_by(&self, restrictions: u8) -> u8 {
+        restrictions & !self.passes
     }
 
     /// Whether a pause that holds such requests up holds this one up.
     pub(crate) fn waits_while(&self, held: u8) -> bool {
         match self.holds {
-            Holds::WithAll => held == pause::ALL,
-            Holds::WithWrites => held != pause::NOTHING,
-            Holds::Never => false,
+            PausePolicy::WithAll => held == pause::ALL,
+            PausePolicy::WithWrites => held != pause::NOTHING,
+            PausePolicy::Never => false,
         }
     }
 

@@ -13,7 +13,7 @@ use builtin::words::list_subcommands;
 use docs::Docs;
 pub(crate) use entry::CALLS_TIMED_ONCE;
 pub use entry::{Arity, Command};
-use entry::{Holds, OwnHandler};
+use entry::{OwnHandler, PausePolicy};
 pub(crate) use refusal::Refusal;
 use refusal::wrong_subcommand;
 
@@ -100,7 +100,7 @@ impl Commands {
             is_short: false,
             is_pure: false,
             passes: 0,
-            holds: Holds::WithAll,
+            holds: PausePolicy::WithAll,
             handler: Box::new(handler),
             subcommands: Self::empty(),
             docs: Box::new(Docs::UNDOCUMENTED),

@@ -1,7 +1,7 @@
 //! Requests that are not run, and what their clients are told.
 
 use super::Command;
-use crate::client::session::{Ending, Session, gate};
+use crate::client::session::{Ending, Session, restriction};
 use crate::resp::{Replied, Reply, Request, is_http_version};
 
 /// Why a request is not run.
@@ -18,8 +18,8 @@ pub(crate) enum Refusal<'a> {
 
 impl<'a> Refusal<'a> {
     /// For a command that is held up by one of these gates.
-    pub(crate) fn by_gates(gates: u8, command: &'a Command) -> Self {
-        if gates & gate::PASSWORD != 0 {
+    pub(crate) fn by_gates(restrictions: u8, command: &'a Command) -> Self {
+        if restrictions & restriction::PASSWORD != 0 {
             Self::NoPassword(command)
         } else {
             Self::Subscribed(command)

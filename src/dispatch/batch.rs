@@ -1,6 +1,6 @@
 //! A batch: what one read brought, on its way through the commands. Bytes in, bytes out.
 //!
-//! It names no socket and no thread: what it wants of those around it, [`Around`] and [`Sink`] say.
+//! It names no socket and no thread: what it wants of those around it, [`ServerContext`] and [`ReplySink`] say.
 //! `worker.rs` gives it the server and a connection, `fuzz/connection.rs` two stand-ins in memory.
 
 use std::io;
@@ -8,31 +8,31 @@ use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::client::Held;
-use crate::client::session::{Ending, Session, gate};
+use crate::client::PendingInput;
+use crate::client::session::{Ending, Session, restriction};
 use crate::command::{CALLS_TIMED_ONCE, Command, Refusal};
 use crate::net::pending_output::OutputBounds;
 use crate::resp::{
     Limits, Parser, Protocol, ProtocolError, Replied, Reply, Request, is_http_request_line,
 };
-use crate::state::Facts;
-use crate::state::close_reason::Closed;
+use crate::state::ServerState;
+use crate::state::close_reason::CloseReason;
 use crate::state::pause;
-use crate::state::stats::Tally;
+use crate::state::stats::WorkerStats;
 
 /// The requests that one read brought, on their way through the commands.
 pub(crate) struct Batch<'a, A, S> {
     pub(crate) around: &'a A,
-    pub(crate) facts: &'a Facts,
+    pub(crate) state: &'a ServerState,
     pub(crate) session: &'a mut Session,
     pub(crate) sink: &'a mut S,
     pub(crate) output: &'a mut Output,
     pub(crate) budget: &'a mut Budget,
-    pub(crate) tally: &'a Tally,
+    pub(crate) stats: &'a WorkerStats,
 }
 
 /// The server, as a batch sees it.
-pub(crate) trait Around {
+pub(crate) trait ServerContext {
     /// What a client may send.
     fn limits(&self, unauthenticated: bool) -> Limits;
 
@@ -47,7 +47,7 @@ pub(crate) trait Around {
 }
 
 /// Where replies go.
-pub(crate) trait Sink {
+pub(crate) trait ReplySink {
     /// Sends `bytes` and empties it, whatever comes of it. What cannot be sent now is kept as pending
     /// output.
     ///
@@ -59,7 +59,7 @@ pub(crate) trait Sink {
     fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool;
 }
 
-impl<A: Around, S: Sink> Batch<'_, A, S> {
+impl<A: ServerContext, S: ReplySink> Batch<'_, A, S> {
     /// Serves what the client holds and, behind it, what was `fresh`ly read, and sends the replies.
     /// Gives why to pause, unless every whole request was served and every reply was taken.
     ///
@@ -68,27 +68,27 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     #[inline(always)]
     pub(crate) fn serve_input(
         &mut self,
-        client_held: &mut Option<Box<Held>>,
+        client_held: &mut Option<Box<PendingInput>>,
         own_parser: &mut Parser,
         fresh: &[u8],
-    ) -> Result<Option<Pause>, Closed> {
-        let mut held = client_held.take();
-        let (parser, bytes) = match held.as_deref_mut() {
-            Some(held) => held.extend(fresh, self.facts.now_s()),
+    ) -> Result<Option<Pause>, CloseReason> {
+        let mut pending_input = client_held.take();
+        let (parser, bytes) = match pending_input.as_deref_mut() {
+            Some(pending_input) => pending_input.extend(fresh, self.state.now_s()),
             None => (&mut *own_parser, fresh),
         };
         let before = self.budget.unserved();
         let (served, pause) = self.serve(parser, bytes)?;
         let requests = before - self.budget.unserved();
-        let traffic = &self.session.entry().traffic;
+        let traffic = &self.session.info().traffic;
         traffic.requests.add(requests as u64);
-        *client_held = match held {
-            Some(held) => held.without(served, self.facts.now_s()),
+        *client_held = match pending_input {
+            Some(pending_input) => pending_input.without(served, self.state.now_s()),
             None if served == fresh.len() => None,
-            None => Some(Box::new(Held::new(
+            None => Some(Box::new(PendingInput::new(
                 &fresh[served..],
                 mem::take(own_parser),
-                self.facts.now_s(),
+                self.state.now_s(),
             ))),
         };
         if pause != Some(Pause::Blocked) && self.send()? {
@@ -100,10 +100,10 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     /// Sends the replies collected so far. Returns whether the client is write-blocked.
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
-    fn send(&mut self) -> Result<bool, Closed> {
-        let traffic = &self.session.entry().traffic;
+    fn send(&mut self) -> Result<bool, CloseReason> {
+        let traffic = &self.session.info().traffic;
         traffic.bytes_sent.add(self.output.bytes.len() as u64);
-        Ok(!self.output.send(self.sink, self.tally)? && self.is_write_blocked())
+        Ok(!self.output.send(self.sink, self.stats)? && self.is_write_blocked())
     }
 
     #[cold]
@@ -120,7 +120,7 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
         &mut self,
         parser: &mut Parser,
         bytes: &[u8],
-    ) -> Result<(usize, Option<Pause>), Closed> {
+    ) -> Result<(usize, Option<Pause>), CloseReason> {
         let mut served = 0;
         loop {
             let rest = &bytes[served..];
@@ -145,13 +145,13 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
                 }
                 continue;
             };
-            let resolved = self.facts.commands.resolve(&request);
+            let resolved = self.state.commands.resolve(&request);
             // A pipeline is mostly the same request again and again; the same bytes mean the same.
             let repeatable = resolved.ok().filter(|_| length <= REPEATED_BYTES_MAX);
             loop {
                 self.budget.requests -= 1;
-                if let Some(held) = self.answer(&request, resolved)? {
-                    return Ok((served, Some(Pause::Paused(held))));
+                if let Some(pending_input) = self.answer(&request, resolved)? {
+                    return Ok((served, Some(Pause::Paused(pending_input))));
                 }
                 served += length;
                 if let Some(command) = repeatable
@@ -177,26 +177,26 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     /// that are the same once more as it was. Gives how many. Only where the handler would say the
     /// same again, and nobody is told of each request.
     fn repeat(&mut self, command: &Command, length: usize, bytes: &[u8]) -> usize {
-        if !command.is_pure() || self.facts.is_attentive() {
+        if !command.is_pure() || self.state.observes_every_call() {
             return 0;
         }
         let count_max = self.output.repeats_max().min(self.budget.requests);
         let count = repeats(bytes, length, count_max);
         self.output.repeat(count);
         self.budget.requests -= count;
-        let tally = &self.tally.commands[command.index()];
-        tally.calls.add(count as u64);
+        let stats = &self.stats.commands[command.index()];
+        stats.calls.add(count as u64);
         count
     }
 
     /// Answers a request that cannot be parsed, at the front of `bytes`.
     #[cold]
-    fn protocol_error(&mut self, error: ProtocolError, bytes: &[u8]) -> Closed {
+    fn protocol_error(&mut self, error: ProtocolError, bytes: &[u8]) -> CloseReason {
         let reply = self.output.reply(self.session.protocol());
         // A URL may hold any quote. To the splitter such a line has no words.
         if error == ProtocolError::UnbalancedQuotes && is_http_request_line(bytes) {
             let _ = reply.http_response();
-            return Closed::Http { is_answered: true };
+            return CloseReason::Http { is_answered: true };
         }
         let _ = reply.protocol_error(error);
         error.into()
@@ -206,9 +206,10 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     /// for none.
     #[inline]
     fn holds_up(&self, command: &Command) -> Option<u8> {
-        match self.facts.pause.held_of(self.session.id()) {
+        match self.state.pause.held_of(self.session.id()) {
             pause::NOTHING => None,
-            held => (command.waits_while(held) && self.around.honours_pauses()).then_some(held),
+            pending_input => (command.waits_while(pending_input) && self.around.honours_pauses())
+                .then_some(pending_input),
         }
     }
 
@@ -218,14 +219,14 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
         &mut self,
         request: &Request<'_>,
         resolved: Result<&Command, Refusal<'_>>,
-    ) -> Result<Option<u8>, Closed> {
+    ) -> Result<Option<u8>, CloseReason> {
         match resolved {
             Ok(command) => {
-                let gates = command.is_stopped_by(self.session.gates());
-                if gates != 0 && !self.opens(gates) {
-                    self.refuse(Refusal::by_gates(gates, command), request);
-                } else if let Some(held) = self.holds_up(command) {
-                    return Ok(Some(held));
+                let restrictions = command.is_stopped_by(self.session.restrictions());
+                if restrictions != 0 && !self.opens(restrictions) {
+                    self.refuse(Refusal::by_gates(restrictions, command), request);
+                } else if let Some(pending_input) = self.holds_up(command) {
+                    return Ok(Some(pending_input));
                 } else {
                     self.run(command, request);
                 }
@@ -244,26 +245,25 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
     #[inline]
     fn run(&mut self, command: &Command, request: &Request<'_>) {
         let index = command.index();
-        let entry = self.session.entry();
+        let info = self.session.info();
         // No program has so many commands that their number does not fit.
-        entry.command.store(index as u16, Ordering::Relaxed);
+        info.command.store(index as u16, Ordering::Relaxed);
         if command.may_take_long() {
-            entry
-                .active_at_s
-                .store(self.facts.now_s(), Ordering::Relaxed);
+            info.active_at_s
+                .store(self.state.now_s(), Ordering::Relaxed);
             self.around.hand_over();
         }
-        let tally = &self.tally.commands[index];
-        let replied = if self.facts.is_attentive() || command.times(tally.calls.get()) {
+        let stats = &self.stats.commands[index];
+        let replied = if self.state.observes_every_call() || command.times(stats.calls.get()) {
             self.run_closely(command, request)
         } else {
             let reply = self.output.reply(self.session.protocol());
             command.run(self.session, request, reply)
         };
-        tally.calls.add(1);
+        stats.calls.add(1);
         if let Some(error) = replied.error_in(&self.output.bytes) {
-            tally.failed.add(1);
-            self.tally.count_error(error);
+            stats.failed.add(1);
+            self.stats.count_error(error);
         }
     }
 
@@ -275,21 +275,20 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
         let replied = command.run(self.session, request, reply);
         let took = start.elapsed();
         // Of a short command, the calls that are not timed count as if they took as long.
-        let is_sample = !command.may_take_long() && !self.facts.is_attentive();
+        let is_sample = !command.may_take_long() && !self.state.observes_every_call();
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
         self.budget.spend(took * calls);
-        let tally = &self.tally.commands[command.index()];
-        tally.time(took, self.facts.keeps_durations());
-        self.facts
-            .note(command, request, self.session.entry(), took);
+        let stats = &self.stats.commands[command.index()];
+        stats.time(took, self.state.keeps_durations());
+        self.state.note(command, request, self.session.info(), took);
         replied
     }
 
     /// Whether these gates are open after all: the password was taken away since the client came,
     /// and until there is one again.
     #[cold]
-    fn opens(&self, gates: u8) -> bool {
-        gates == gate::PASSWORD && !self.session.wants_password()
+    fn opens(&self, restrictions: u8) -> bool {
+        restrictions == restriction::PASSWORD && !self.session.wants_password()
     }
 
     #[cold]
@@ -298,21 +297,21 @@ impl<A: Around, S: Sink> Batch<'_, A, S> {
         let reply = self.output.reply(self.session.protocol());
         let replied = refusal.tell(self.session, request, reply);
         if let Some(command) = refusal.command() {
-            self.tally.commands[command.index()].rejected.add(1);
+            self.stats.commands[command.index()].rejected.add(1);
         }
         if let Some(error) = replied.error_in(&self.output.bytes) {
-            self.tally.count_error(error);
+            self.stats.count_error(error);
         }
         self.budget.spend(start.elapsed());
     }
 
     #[cold]
-    fn end(&mut self, ending: Ending) -> Closed {
+    fn end(&mut self, ending: Ending) -> CloseReason {
         let why = match ending {
-            Ending::AfterReply => return Closed::Quit,
-            Ending::Http { is_answered: true } => return Closed::Http { is_answered: true },
-            Ending::Http { is_answered: false } => Closed::Http { is_answered: false },
-            Ending::Drain => Closed::Drained,
+            Ending::AfterReply => return CloseReason::Quit,
+            Ending::Http { is_answered: true } => return CloseReason::Http { is_answered: true },
+            Ending::Http { is_answered: false } => CloseReason::Http { is_answered: false },
+            Ending::Drain => CloseReason::Drained,
         };
         self.output.take_back();
         why
@@ -438,9 +437,13 @@ impl Output {
     /// Sends everything. Returns whether the socket took it all; if not, the rest is pending.
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
-    pub(crate) fn send(&mut self, sink: &mut impl Sink, tally: &Tally) -> Result<bool, Closed> {
-        tally.writes.add((!self.bytes.is_empty()).into());
-        tally.bytes_sent.add(self.bytes.len() as u64);
+    pub(crate) fn send(
+        &mut self,
+        sink: &mut impl ReplySink,
+        stats: &WorkerStats,
+    ) -> Result<bool, CloseReason> {
+        stats.writes.add((!self.bytes.is_empty()).into());
+        stats.bytes_sent.add(self.bytes.len() as u64);
         let sent = sink.send(&mut self.bytes);
         if self.bytes.capacity() > OUTPUT_CAPACITY_MAX {
             self.bytes = Vec::new();

@@ -59,16 +59,16 @@ fn assert_is_of_use(error: &ConfigError, file: &[u8]) {
     assert!(!shown.contains(char::is_control), "{shown:?}");
 }
 
-/// `text`, which says `said`, after a rewrite for `wanted`.
-fn rewritten(text: &str, said: &Config, wanted: &Config) -> String {
-    let differences: Vec<_> = wanted.differences(said).collect();
+/// `text`, which says `current`, after a rewrite for `wanted`.
+fn rewritten(text: &str, current: &Config, wanted: &Config) -> String {
+    let differences: Vec<_> = wanted.differences(current).collect();
     edit::edited(text, &differences).expect("what was loaded is TOML")
 }
 
 #[track_caller]
 fn assert_says(text: &str, config: &Config) {
     match Config::from_bytes(Path::new(NAME), text.as_bytes()) {
-        Ok(said) => assert!(said == *config, "{text:?} is not {config:?}"),
+        Ok(current) => assert!(current == *config, "{text:?} is not {config:?}"),
         Err(error) => panic!("{text:?}: {error}"),
     }
 }

@@ -7,19 +7,19 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::Input;
 use super::replies::{Dialect, Replies};
-use crate::client::Held;
+use crate::client::PendingInput;
 use crate::client::session::Session;
 use crate::command::{Command, Commands};
 use crate::config::Config;
-use crate::dispatch::batch::{Around, Batch, Budget, Output, Pause, Sink};
+use crate::dispatch::batch::{Batch, Budget, Output, Pause, ReplySink, ServerContext};
 use crate::net::pending_output::OutputBounds;
 use crate::resp::{HTTP_RESPONSE, Limits, Parser, ProtocolError, Reply, TLS_ALERT, naive};
-use crate::server::live_settings::Settings;
-use crate::state::Facts;
-use crate::state::clients::Entry;
-use crate::state::close_reason::Closed;
-use crate::state::control::{Control, NotRewritten, Scene, Unchanged};
-use crate::state::stats::Tally;
+use crate::server::live_settings::LiveSettings;
+use crate::state::ServerState;
+use crate::state::clients::ClientInfo;
+use crate::state::close_reason::CloseReason;
+use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
+use crate::state::stats::WorkerStats;
 
 /// Serves what a client sends, piece by piece, with every command that respool has. What it is sent
 /// are whole replies that a strict client takes, as many as the naive parser finds requests, and none
@@ -79,15 +79,15 @@ fn serve(input: &Input<'_>, pieces: &[&[u8]]) -> Outcome {
     let lacks_replies = has_called(&["client|reply"]);
     peer.forget_foreign_reply();
     let replies = peer.count_replies(input.stream.len(), lacks_replies);
-    let is_foreign = matches!(end, Some(Closed::Protocol(ProtocolError::Tls)));
-    if is_countable && !is_foreign && matches!(end, None | Some(Closed::Protocol(_))) {
+    let is_foreign = matches!(end, Some(CloseReason::Protocol(ProtocolError::Tls)));
+    if is_countable && !is_foreign && matches!(end, None | Some(CloseReason::Protocol(_))) {
         let (requests, mistake) = naive::parse(input.stream, server.limits(false));
         assert_eq!(replies, requests.len() + usize::from(mistake.is_some()));
     }
     other.count_replies(input.stream.len(), false);
     peer.session.stop_listening();
     other.session.stop_listening();
-    assert_eq!(server.facts.channels.counts(), (0, 0), "nobody listens");
+    assert_eq!(server.state.channels.counts(), (0, 0), "nobody listens");
     Outcome {
         bytes: peer.sink.sent,
         end: end.map(|why| why.to_string()),
@@ -121,8 +121,8 @@ const UNCOUNTABLE: [&str; 8] = [
 /// Stands for the server: nothing but what commands see of it.
 #[derive(Debug)]
 struct Double {
-    settings: Settings,
-    facts: Arc<Facts>,
+    settings: LiveSettings,
+    state: Arc<ServerState>,
 }
 
 impl Double {
@@ -132,17 +132,17 @@ impl Double {
             ..Config::default()
         };
         Arc::new_cyclic(|double: &Weak<Self>| {
-            let settings = Settings::new(&config);
-            let facts = Facts::new(Commands::builtin(), double.clone(), config, 6379);
+            let settings = LiveSettings::new(&config);
+            let state = ServerState::new(Commands::builtin(), double.clone(), config, 6379);
             Self {
                 settings,
-                facts: Arc::new(facts),
+                state: Arc::new(state),
             }
         })
     }
 }
 
-impl Around for Double {
+impl ServerContext for Double {
     fn limits(&self, unauthenticated: bool) -> Limits {
         self.settings.limits(unauthenticated)
     }
@@ -151,7 +151,7 @@ impl Around for Double {
         OutputBounds {
             client_bytes_max: 0,
             total_bytes_max: 0,
-            total_bytes: &self.facts.pending_output_bytes,
+            total_bytes: &self.state.pending_output_bytes,
         }
     }
 
@@ -163,7 +163,7 @@ impl Around for Double {
 }
 
 impl Control for Double {
-    fn nudge(&self, _: usize) {}
+    fn notify(&self, _: usize) {}
 
     fn follow_pause(&self) {}
 
@@ -171,8 +171,8 @@ impl Control for Double {
         None
     }
 
-    fn scene(&self) -> Scene {
-        Scene::default()
+    fn snapshot(&self) -> PoolSnapshot {
+        PoolSnapshot::default()
     }
 
     /// As the server does it, but for the threads.
@@ -180,12 +180,12 @@ impl Control for Double {
         self: Arc<Self>,
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
     ) -> Result<(), Unchanged> {
-        let mut current = self.facts.config.lock();
+        let mut current = self.state.config.lock();
         let mut new = current.clone();
         change(&mut new)?;
         current.check_fixed(&new)?;
         self.settings.apply(&new);
-        self.facts.follow(&new);
+        self.state.follow(&new);
         *current = new;
         Ok(())
     }
@@ -206,7 +206,7 @@ struct Memory {
     has_pending_output: bool,
 }
 
-impl Sink for Memory {
+impl ReplySink for Memory {
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         self.has_pending_output |= self.is_slow && !bytes.is_empty();
         self.sent.append(bytes);
@@ -221,9 +221,9 @@ impl Sink for Memory {
 /// A client, and the worker that serves it.
 struct Peer<'a> {
     server: &'a Double,
-    tally: Arc<Tally>,
+    stats: Arc<WorkerStats>,
     session: Session,
-    held: Option<Box<Held>>,
+    pending_input: Option<Box<PendingInput>>,
     sink: Memory,
     parser: Parser,
     output: Output,
@@ -231,16 +231,16 @@ struct Peer<'a> {
 
 impl<'a> Peer<'a> {
     fn new(server: &'a Double, is_slow: bool) -> Self {
-        let facts = Arc::clone(&server.facts);
-        let id = facts.connections.count() + 1;
+        let state = Arc::clone(&server.state);
+        let id = state.connections.count() + 1;
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + id as u16));
-        let entry = Arc::new(Entry::new(id, id as usize, addr, Arc::new(addr), 7, 0));
-        facts.register.add(&entry);
+        let info = Arc::new(ClientInfo::new(id, id as usize, addr, Arc::new(addr), 7, 0));
+        state.clients.add(&info);
         Self {
             server,
-            tally: facts.stats.new_tally(id as usize),
-            session: Session::new(entry, facts),
-            held: None,
+            stats: state.stats.new_worker(id as usize),
+            session: Session::new(info, state),
+            pending_input: None,
             sink: Memory {
                 is_slow,
                 ..Memory::default()
@@ -251,21 +251,25 @@ impl<'a> Peer<'a> {
     }
 
     /// Serves a piece as a worker does, turn by turn, until it wants to read more.
-    fn receive(&mut self, piece: &[u8]) -> Result<(), Closed> {
+    fn receive(&mut self, piece: &[u8]) -> Result<(), CloseReason> {
         let mut fresh = piece;
-        let waiting = self.held.as_ref().map_or(0, |held| held.len()) + piece.len();
+        let waiting = self
+            .pending_input
+            .as_ref()
+            .map_or(0, |pending_input| pending_input.len())
+            + piece.len();
         for _ in 0..=TURNS_MAX + waiting {
             let mut budget = Budget::default();
             let mut batch = Batch {
                 around: self.server,
-                facts: &self.server.facts,
+                state: &self.server.state,
                 session: &mut self.session,
                 sink: &mut self.sink,
                 output: &mut self.output,
                 budget: &mut budget,
-                tally: &self.tally,
+                stats: &self.stats,
             };
-            let pause = batch.serve_input(&mut self.held, &mut self.parser, fresh)?;
+            let pause = batch.serve_input(&mut self.pending_input, &mut self.parser, fresh)?;
             fresh = &[];
             // Who waits for a pause to end, or for room, has its replies so far.
             assert!(self.output.bytes.is_empty(), "replies are left behind");
@@ -274,7 +278,7 @@ impl<'a> Peer<'a> {
                 Some(Pause::Spent) => {}
                 Some(Pause::Blocked) => self.sink.has_pending_output = false,
                 // Whether it is over or ended makes no difference.
-                Some(Pause::Paused(_)) => _ = self.server.facts.pause.end(),
+                Some(Pause::Paused(_)) => _ = self.server.state.pause.end(),
                 Some(Pause::Quiet) => panic!("only a socket is quiet"),
             }
         }
@@ -288,10 +292,10 @@ impl<'a> Peer<'a> {
     }
 
     /// Is told why it is closed.
-    fn leave(&mut self, why: &Closed) {
-        assert!(!matches!(why, Closed::Io(_)), "memory does not fail");
+    fn leave(&mut self, why: &CloseReason) {
+        assert!(!matches!(why, CloseReason::Io(_)), "memory does not fail");
         // Nobody wants to know whether it takes them.
-        let _ = self.output.send(&mut self.sink, &self.tally);
+        let _ = self.output.send(&mut self.sink, &self.stats);
         if why.wants_farewell()
             && let Some(words) = why.last_words()
         {
@@ -311,7 +315,7 @@ impl<'a> Peer<'a> {
 
     /// How often the command was called, or any of a container.
     fn calls_of(&self, full_name: &str) -> u64 {
-        let calls = |&index: &usize| self.tally.commands[index].calls.get();
+        let calls = |&index: &usize| self.stats.commands[index].calls.get();
         indices_of(full_name).iter().map(calls).sum()
     }
 
@@ -323,7 +327,7 @@ impl<'a> Peer<'a> {
         } else {
             Dialect::Resp2
         };
-        let messages = self.session.entry().take_messages();
+        let messages = self.session.info().take_messages();
         self.sink.sent.extend_from_slice(&messages);
         let mut replies = Replies::new(&self.sink.sent, dialect);
         let mut count = 0;

@@ -72,10 +72,10 @@ impl Reading {
         while self.error.is_none() {
             let input = &arrived[self.taken..];
             let parsed = self.parser.parse(input, self.limits);
-            let held = self.parser.memory_bytes();
+            let pending_input = self.parser.memory_bytes();
             assert!(
-                held <= MEMORY_PER_BYTE * arrived.len() + MEMORY_BYTES_ANYWAY,
-                "{held} bytes are held for {}",
+                pending_input <= MEMORY_PER_BYTE * arrived.len() + MEMORY_BYTES_ANYWAY,
+                "{pending_input} bytes are held for {}",
                 arrived.len()
             );
             match parsed {

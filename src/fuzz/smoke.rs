@@ -50,10 +50,8 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         return vec![Vec::new()];
     }
     let folder = root.join("fuzz/seeds").join(target);
-    let entries = fs::read_dir(folder).expect("a folder of seeds");
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
+    let infos = fs::read_dir(folder).expect("a folder of seeds");
+    let mut files: Vec<_> = infos.map(|info| info.expect("an entry").path()).collect();
     files.sort();
     assert!(!files.is_empty());
     files

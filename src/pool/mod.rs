@@ -4,7 +4,7 @@
 //! wake-up is lost) is written down in `README.md` beside this file. The names of the steps below
 //! are its.
 
-mod crowding;
+mod cpu_contention;
 mod parking;
 mod queue;
 mod slot;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
 use crate::client::Client;
-use crowding::Crowding;
+use cpu_contention::CpuContention;
 pub(crate) use parking::Parked;
 use parking::{Parking, Watch};
 use queue::{Queue, Work};
@@ -30,15 +30,15 @@ pub(crate) struct Pool {
     workers: AtomicUsize,
     /// How many may be awake and find enough to do.
     processors: usize,
-    crowding: Crowding,
+    cpu_contention: CpuContention,
     /// How often a worker looks for something to do before it sleeps.
-    looks: u32,
+    spins: u32,
     /// Workers that wait on the queue or are about to.
     followers: AtomicUsize,
     /// The leader waits for events or is about to, and nobody has woken it yet.
     leader_waits: AtomicBool,
-    /// A `Work::Look` is in the queue; there is never another.
-    look_sent: AtomicBool,
+    /// A `Work::Recheck` is in the queue; there is never another.
+    recheck_sent: AtomicBool,
     /// Workers that are to end.
     surplus: AtomicUsize,
 }
@@ -47,18 +47,18 @@ impl Pool {
     /// `clients_max` is how many clients there can be at once.
     pub(crate) fn new(clients_max: usize, processors: usize) -> io::Result<Self> {
         // Where there is one processor, no client can send while a worker looks.
-        let looks = if processors > 1 { LOOKS } else { 0 };
+        let spins = if processors > 1 { SPINS } else { 0 };
         Ok(Self {
-            // One place for each client, and one for a `Look`.
+            // One place for each client, and one for a `Recheck`.
             queue: Queue::new(clients_max + 1),
-            parking: Parking::new(clients_max, looks)?,
+            parking: Parking::new(clients_max, spins)?,
             workers: AtomicUsize::new(0),
             processors,
-            crowding: Crowding::new(),
-            looks,
+            cpu_contention: CpuContention::new(),
+            spins,
             followers: AtomicUsize::new(0),
             leader_waits: AtomicBool::new(false),
-            look_sent: AtomicBool::new(false),
+            recheck_sent: AtomicBool::new(false),
             surplus: AtomicUsize::new(0),
         })
     }
@@ -69,8 +69,8 @@ impl Pool {
     }
 
     /// Takes the place of a client that is no more.
-    pub(crate) fn free(&self, place: usize) {
-        self.parking.free(place);
+    pub(crate) fn free(&self, slot: usize) {
+        self.parking.free(slot);
     }
 
     /// Puts a client at the tail of the queue, and sees to it that somebody notices.
@@ -79,11 +79,11 @@ impl Pool {
     }
 
     /// Queues a client that has used up its turn. It waits until no client is ready that has not, but
-    /// for one in [`TURNS_BETWEEN_GLANCES`] turns.
+    /// for one in [`TURNS_BETWEEN_POLLS`] turns.
     ///
     /// Wakes nobody: the caller looks at the queue again, or hands over.
     pub(crate) fn resubmit(&self, client: Box<Client>) {
-        self.glance();
+        self.poll_ready();
         self.queue.add_spent(client);
     }
 
@@ -99,9 +99,9 @@ impl Pool {
     }
 
     /// To be called by each worker before its first [`Pool::next`].
-    pub(crate) fn join(&self) -> Stint {
+    pub(crate) fn join(&self) -> WorkerLocal {
         self.workers.fetch_add(1, Ordering::Relaxed);
-        Stint::default()
+        WorkerLocal::default()
     }
 
     /// Takes a worker back that has joined: called by [`Pool::next`] when it ends the worker, and for
@@ -112,13 +112,13 @@ impl Pool {
 
     /// The next client to serve: waits for it, as leader or as follower. `None` ends the worker.
     ///
-    /// `stint` is what [`Pool::join`] gave to this worker.
-    pub(crate) fn next(&self, stint: &mut Stint) -> Option<Box<Client>> {
-        stint.turns += 1;
-        stint.turns_of_queue += 1;
-        if stint.turns_of_queue == TURNS_BETWEEN_GLANCES {
-            stint.turns_of_queue = 0;
-            self.glance();
+    /// `local` is what [`Pool::join`] gave to this worker.
+    pub(crate) fn next(&self, local: &mut WorkerLocal) -> Option<Box<Client>> {
+        local.turns += 1;
+        local.turns_of_queue += 1;
+        if local.turns_of_queue == TURNS_BETWEEN_POLLS {
+            local.turns_of_queue = 0;
+            self.poll_ready();
             // However many others are ready.
             if self.surplus.load(Ordering::Relaxed) == 0
                 && let Some(client) = self.queue.try_take_spent()
@@ -126,9 +126,9 @@ impl Pool {
                 return Some(client);
             }
         }
-        if stint.turns == TURNS_BEFORE_HELP {
-            stint.turns = 0;
-            self.call_for_help();
+        if local.turns == TURNS_BEFORE_HELPER {
+            local.turns = 0;
+            self.wake_helper();
         }
         loop {
             if self.take_surplus() {
@@ -136,7 +136,7 @@ impl Pool {
                 // The queue or the watch may have counted on this worker, and so may the next that
                 // is to end.
                 self.hand_over();
-                self.call_surplus();
+                self.wake_surplus();
                 return None;
             }
             let work = self
@@ -145,19 +145,19 @@ impl Pool {
                 .or_else(|| self.queue.try_take_spent().map(Work::Serve))
                 .or_else(|| match self.parking.try_lead() {
                     Some(mut watch) => {
-                        stint.turns_of_queue = 0;
-                        self.lead(&mut watch, stint).map(Work::Serve)
+                        local.turns_of_queue = 0;
+                        self.lead(&mut watch, local).map(Work::Serve)
                     }
-                    None if self.lingers(stint) => None,
+                    None if self.spin(local) => None,
                     None => self.follow(),
                 });
             match work {
                 Some(Work::Serve(client)) => {
-                    stint.looks = self.looks;
+                    local.spins = self.spins;
                     return Some(client);
                 }
-                // Acquires what those wanted who left it at this `Look` instead of sending another.
-                Some(Work::Look) => _ = self.look_sent.swap(false, Ordering::AcqRel),
+                // Acquires what those wanted who left it at this `Recheck` instead of sending another.
+                Some(Work::Recheck) => _ = self.recheck_sent.swap(false, Ordering::AcqRel),
                 None => {}
             }
         }
@@ -169,39 +169,39 @@ impl Pool {
         fence(Ordering::SeqCst);
         // A follower takes what is sent to the queue, but does not wait for clients that are spent.
         if !self.parking.has_leader() || self.queue.has_spent() {
-            self.call_follower();
+            self.wake_follower();
         }
         if self.queue.has_spent() || !self.queue.is_empty() {
-            self.rouse();
+            self.wake_leader();
         }
     }
 
     /// Calls a follower if there may be a processor for it. More than that would only take turns with
     /// those who are awake.
-    fn call_for_help(&self) {
+    fn wake_helper(&self) {
         let followers = self.followers.load(Ordering::Relaxed);
         let awake = self
             .workers
             .load(Ordering::Relaxed)
             .saturating_sub(followers);
-        if awake < self.processors && !self.crowding.lasts() {
-            self.call_follower();
+        if awake < self.processors && !self.cpu_contention.lasts() {
+            self.wake_follower();
         }
     }
 
     /// Calls a worker that follows, if there is one: it will lead, unless another does.
-    fn call_follower(&self) {
+    fn wake_follower(&self) {
         if self.followers.load(Ordering::Relaxed) > 0
-            && !self.look_sent.swap(true, Ordering::AcqRel)
+            && !self.recheck_sent.swap(true, Ordering::AcqRel)
         {
-            self.send(Work::Look);
+            self.send(Work::Recheck);
         }
     }
 
-    /// Has the client at `place` served once more, as if its socket had become ready: at once if it
+    /// Has the client at `slot` served once more, as if its socket had become ready: at once if it
     /// rests, and otherwise when it is about to.
-    pub(crate) fn nudge(&self, place: usize) {
-        if let Some(client) = self.parking.nudge(place) {
+    pub(crate) fn notify(&self, slot: usize) {
+        if let Some(client) = self.parking.notify(slot) {
             self.submit(client);
         }
     }
@@ -225,11 +225,11 @@ impl Pool {
         {
             match work {
                 Work::Serve(client) => taken(client),
-                Work::Look => _ = self.look_sent.swap(false, Ordering::AcqRel),
+                Work::Recheck => _ = self.recheck_sent.swap(false, Ordering::AcqRel),
             }
         }
-        // If the `Look` was for a worker that is to end, it was not for us.
-        self.call_surplus();
+        // If the `Recheck` was for a worker that is to end, it was not for us.
+        self.wake_surplus();
     }
 
     /// From now on no client rests for want of something to read, and those who do are served once
@@ -242,14 +242,15 @@ impl Pool {
     /// Has `count` workers end, each at the end of its turn.
     pub(crate) fn retire(&self, count: usize) {
         self.surplus.fetch_add(count, Ordering::Relaxed);
-        self.call_surplus();
+        self.wake_surplus();
     }
 
     /// Calls a worker that waits, if there are still some to end. It will call the next.
-    fn call_surplus(&self) {
-        if self.surplus.load(Ordering::Relaxed) > 0 && !self.look_sent.swap(true, Ordering::AcqRel)
+    fn wake_surplus(&self) {
+        if self.surplus.load(Ordering::Relaxed) > 0
+            && !self.recheck_sent.swap(true, Ordering::AcqRel)
         {
-            self.send(Work::Look);
+            self.send(Work::Recheck);
         }
     }
 
@@ -269,7 +270,7 @@ impl Pool {
     }
 
     /// Gives the next of the clients that the last events woke. If there is none, waits for events.
-    fn lead(&self, watch: &mut Watch, stint: &mut Stint) -> Option<Box<Client>> {
+    fn lead(&self, watch: &mut Watch, local: &mut WorkerLocal) -> Option<Box<Client>> {
         if let Some(client) = watch.woken.pop_front() {
             return Some(client);
         }
@@ -282,7 +283,7 @@ impl Pool {
             Some(Duration::ZERO)
         };
         if self.parking.watch(watch, timeout) {
-            stint.turns = 0;
+            local.turns = 0;
         }
         self.leader_waits.store(false, Ordering::Relaxed);
         watch.woken.pop_front()
@@ -290,12 +291,12 @@ impl Pool {
 
     /// Whether a worker that has just served somebody should look for work again before it follows:
     /// the leader may be about to find enough for both.
-    fn lingers(&self, stint: &mut Stint) -> bool {
-        if stint.looks == 0 || self.crowding.lasts() {
+    fn spin(&self, local: &mut WorkerLocal) -> bool {
+        if local.spins == 0 || self.cpu_contention.lasts() {
             return false;
         }
-        stint.looks -= 1;
-        self.crowding.give_way();
+        local.spins -= 1;
+        self.cpu_contention.give_way();
         true
     }
 
@@ -311,7 +312,7 @@ impl Pool {
 
     /// Queues those whom events have woken. While the queue never runs empty, this is all that looks
     /// at the parked clients.
-    fn glance(&self) {
+    fn poll_ready(&self) {
         if let Some(mut watch) = self.parking.try_lead() {
             self.parking.watch(&mut watch, Some(Duration::ZERO));
             for client in watch.woken.drain(..) {
@@ -321,7 +322,7 @@ impl Pool {
     }
 
     /// How many wait in the queue, how many follow, and whether somebody leads.
-    pub(crate) fn scene(&self) -> (usize, usize, bool) {
+    pub(crate) fn snapshot(&self) -> (usize, usize, bool) {
         (
             self.queue.len(),
             self.followers.load(Ordering::Relaxed),
@@ -332,11 +333,11 @@ impl Pool {
     fn send(&self, work: Work) {
         self.queue.send(work);
         fence(Ordering::SeqCst);
-        self.rouse();
+        self.wake_leader();
     }
 
     /// Wakes the leader if it is the only one who could take from the queue.
-    fn rouse(&self) {
+    fn wake_leader(&self) {
         if self.followers.load(Ordering::Relaxed) == 0
             && self.leader_waits.swap(false, Ordering::Relaxed)
         {
@@ -347,24 +348,24 @@ impl Pool {
 
 /// How often a worker looks for events before it sleeps: some microseconds, about what it takes to
 /// fall asleep and be woken.
-const LOOKS: u32 = 20;
+const SPINS: u32 = 20;
 
 /// A worker's time in the pool, and how long it has gone on without a pause.
 #[derive(Debug, Default)]
-pub(crate) struct Stint {
+pub(crate) struct WorkerLocal {
     /// Turns since it last waited for something to do, or called for help.
     turns: u32,
     /// Turns since it last found the queue empty, or glanced.
     turns_of_queue: u32,
     /// How often it is still to look for work before it follows.
-    looks: u32,
+    spins: u32,
 }
 
 /// Turns without a pause before a worker calls another to help. To wake one takes about as long as a
 /// turn, so it is not done for what this one would soon have done itself.
-const TURNS_BEFORE_HELP: u32 = 64;
+const TURNS_BEFORE_HELPER: u32 = 64;
 
 /// Turns that a worker takes before it looks at the parked clients without waiting. These are short
 /// turns (behind one that used up its budget it looks anyway), so a woken client is noticed within
 /// a millisecond although the queue never runs empty, and the look costs each turn next to nothing.
-const TURNS_BETWEEN_GLANCES: u32 = 64;
+const TURNS_BETWEEN_POLLS: u32 = 64;

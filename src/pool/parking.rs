@@ -17,7 +17,7 @@ use crate::net::connection::Readiness;
 pub(super) struct Parking {
     slots: Box<[Mutex<Slot<Box<Client>>>]>,
     /// Locked when a client comes or goes, and by [`Parking::fetch`]; never for a request.
-    places: Mutex<Places>,
+    free_slots: Mutex<FreeSlots>,
     registry: Registry,
     /// Who holds this lock is the leader. No other lock is taken under it but, one at a time, a
     /// slot's.
@@ -29,13 +29,13 @@ pub(super) struct Parking {
 
 /// Which slots have a client.
 #[derive(Debug)]
-struct Places {
+struct FreeSlots {
     free: Vec<usize>,
     /// A bit for each slot, by its index: whether it is not in `free`.
     in_use: Vec<u64>,
 }
 
-impl Places {
+impl FreeSlots {
     fn new(count: usize) -> Self {
         Self {
             // Handed out from the end: the first client gets place 0.
@@ -45,19 +45,19 @@ impl Places {
     }
 
     fn take(&mut self) -> Option<usize> {
-        let place = self.free.pop()?;
-        self.in_use[place / 64] |= 1 << (place % 64);
-        Some(place)
+        let slot = self.free.pop()?;
+        self.in_use[slot / 64] |= 1 << (slot % 64);
+        Some(slot)
     }
 
-    fn give_back(&mut self, place: usize) {
-        self.in_use[place / 64] &= !(1 << (place % 64));
-        self.free.push(place);
+    fn give_back(&mut self, slot: usize) {
+        self.in_use[slot / 64] &= !(1 << (slot % 64));
+        self.free.push(slot);
     }
 }
 
 /// The places whose bits are set.
-fn places_in(bits: Vec<u64>) -> impl Iterator<Item = usize> {
+fn slots_in(bits: Vec<u64>) -> impl Iterator<Item = usize> {
     bits.into_iter().enumerate().flat_map(|(index, mut word)| {
         std::iter::from_fn(move || {
             let bit = word.checked_ilog2()? as usize;
@@ -75,7 +75,7 @@ pub(super) struct Watch {
     /// Those whom the last events woke, and whom nobody has taken yet.
     pub(super) woken: VecDeque<Box<Client>>,
     /// How often it is looked for events before the leader sleeps until one comes.
-    looks: u32,
+    spins: u32,
 }
 
 impl Watch {
@@ -87,8 +87,8 @@ impl Watch {
     ///
     /// Gives whether it was in vain to look once.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        let looks = if timeout.is_none() { self.looks } else { 0 };
-        for look in 0..looks {
+        let spins = if timeout.is_none() { self.spins } else { 0 };
+        for look in 0..spins {
             self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
             if !self.events.is_empty() {
                 return Ok(look > 0);
@@ -111,9 +111,9 @@ pub(crate) enum Parked {
 }
 
 impl Parking {
-    /// `places` is how many clients there can be at once, and `looks` how often it is looked for
+    /// `slots` is how many clients there can be at once, and `spins` how often it is looked for
     /// events before sleeping.
-    pub(super) fn new(places: usize, looks: u32) -> io::Result<Self> {
+    pub(super) fn new(slots: usize, spins: u32) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = Waker::new(&registry, WAKER)?;
@@ -121,11 +121,11 @@ impl Parking {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             woken: VecDeque::with_capacity(EVENTS_MAX),
-            looks,
+            spins,
         };
         Ok(Self {
-            slots: (0..places).map(|_| Mutex::new(Slot::Free)).collect(),
-            places: Mutex::new(Places::new(places)),
+            slots: (0..slots).map(|_| Mutex::new(Slot::Free)).collect(),
+            free_slots: Mutex::new(FreeSlots::new(slots)),
             registry,
             watch: Mutex::new(watch),
             waker,
@@ -135,15 +135,15 @@ impl Parking {
 
     /// Gives a place to a client that is about to be; `None` if there is none left.
     pub(super) fn assign(&self) -> Option<usize> {
-        let place = self.places.lock().take()?;
-        *self.slots[place].lock() = Slot::Away;
-        Some(place)
+        let slot = self.free_slots.lock().take()?;
+        *self.slots[slot].lock() = Slot::Away;
+        Some(slot)
     }
 
     /// Takes the place of a client that is no more.
-    pub(super) fn free(&self, place: usize) {
-        *self.slots[place].lock() = Slot::Free;
-        self.places.lock().give_back(place);
+    pub(super) fn free(&self, slot: usize) {
+        *self.slots[slot].lock() = Slot::Free;
+        self.free_slots.lock().give_back(slot);
     }
 
     /// Lets the client rest until its socket is ready, unless it is already, or `may_rest` says no.
@@ -152,8 +152,8 @@ impl Parking {
         mut client: Box<Client>,
         may_rest: impl FnOnce(&Client) -> bool,
     ) -> Parked {
-        let place = client.place();
-        let mut slot = self.slots[place].lock();
+        let index = client.slot();
+        let mut slot = self.slots[index].lock();
         if let Some(readiness) = slot.take_event() {
             client.connection.note(readiness);
             return Parked::Ready(client);
@@ -164,7 +164,7 @@ impl Parking {
             return Parked::Ready(client);
         }
         // Under the slot's lock too: the event may come at once, and waits for the lock.
-        if let Err(error) = client.connection.watch(&self.registry, Token(place)) {
+        if let Err(error) = client.connection.watch(&self.registry, Token(index)) {
             return Parked::Failed(client, error);
         }
         debug_assert!(matches!(*slot, Slot::Away), "a client has one owner");
@@ -205,8 +205,8 @@ impl Parking {
     }
 
     /// As an event, but from within. Gives the client if it rests.
-    pub(super) fn nudge(&self, place: usize) -> Option<Box<Client>> {
-        self.slots[place].lock().event(Readiness::default())
+    pub(super) fn notify(&self, slot: usize) -> Option<Box<Client>> {
+        self.slots[slot].lock().event(Readiness::default())
     }
 
     /// Has the leader return from its wait, or the next one not begin to.
@@ -218,16 +218,16 @@ impl Parking {
 
     /// Takes out every resting client that is `wanted`. Looks only at slots that have a client.
     ///
-    /// A client that gets its slot after this has looked which are in use has locked `places` after
+    /// A client that gets its slot after this has looked which are in use has locked `slots` after
     /// this did. So it sees what the caller did before, and needs not be found.
     pub(super) fn fetch(
         &self,
         wanted: impl Fn(&Client) -> bool,
         mut fetched: impl FnMut(Box<Client>),
     ) {
-        let in_use = self.places.lock().in_use.clone();
-        for place in places_in(in_use) {
-            let client = self.slots[place].lock().fetch(|client| wanted(client));
+        let in_use = self.free_slots.lock().in_use.clone();
+        for slot in slots_in(in_use) {
+            let client = self.slots[slot].lock().fetch(|client| wanted(client));
             client.map(&mut fetched);
         }
     }

@@ -14,7 +14,7 @@ pub(crate) enum Work {
     /// Serve this client.
     Serve(Box<Client>),
     /// Look around: parking wants a leader, or the pool has a worker too many.
-    Look,
+    Recheck,
 }
 
 /// The clients that wait for a worker, each kind first in, first out.
@@ -29,11 +29,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// `places` is how much may wait in the channel at once. It must be enough for every client that
-    /// has a place in parking and for the one `Work::Look`: then it is never full, and sending never
+    /// `slots` is how much may wait in the channel at once. It must be enough for every client that
+    /// has a place in parking and for the one `Work::Recheck`: then it is never full, and sending never
     /// waits.
-    pub(super) fn new(places: usize) -> Self {
-        let (sender, receiver) = crossbeam_channel::bounded(places);
+    pub(super) fn new(slots: usize) -> Self {
+        let (sender, receiver) = crossbeam_channel::bounded(slots);
         Self {
             sender,
             receiver,
@@ -95,7 +95,7 @@ impl Queue {
         self.receiver.recv().expect("the queue has a sender")
     }
 
-    /// How many clients wait, with a `Work::Look`.
+    /// How many clients wait, with a `Work::Recheck`.
     pub(super) fn len(&self) -> usize {
         self.receiver.len() + self.spent_count.load(Ordering::Relaxed)
     }

@@ -15,10 +15,10 @@ fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
     let peer = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
     let (socket, addr) = listener.accept().expect("the peer has connected");
     socket.set_nonblocking(true).expect("a TCP socket");
-    let place = pool.assign().expect("there is a place");
+    let slot = pool.assign().expect("there is a place");
     let socket = mio::net::TcpStream::from_std(socket);
     (
-        Box::new(Client::new(socket, Session::for_test(place, addr))),
+        Box::new(Client::new(socket, Session::for_test(slot, addr))),
         peer,
     )
 }
@@ -33,10 +33,10 @@ fn park(pool: &Pool, client: Box<Client>) {
 }
 
 /// The place of the client that `next` gives.
-fn next(pool: &Pool, stint: &mut Stint) -> usize {
-    pool.next(stint)
+fn next(pool: &Pool, local: &mut WorkerLocal) -> usize {
+    pool.next(local)
         .expect("there is no worker too many")
-        .place()
+        .slot()
 }
 
 #[test]
@@ -45,17 +45,17 @@ fn rule_1_a_queue_that_never_runs_empty_does_not_hide_the_parked_clients() {
     let (one, _peer) = client(&pool);
     let (other, _peer) = client(&pool);
     let (parked, mut peer) = client(&pool);
-    let wanted = parked.place();
+    let wanted = parked.slot();
     park(&pool, parked);
     peer.write_all(b"PING\r\n").expect("a connected socket");
     pool.submit(one);
     pool.submit(other);
 
-    let mut stint = pool.join();
+    let mut local = pool.join();
     // Behind the glance, the two that are in the queue already come first.
-    for _ in 0..TURNS_BETWEEN_GLANCES + 2 {
-        let client = pool.next(&mut stint).expect("there is no worker too many");
-        if client.place() == wanted {
+    for _ in 0..TURNS_BETWEEN_POLLS + 2 {
+        let client = pool.next(&mut local).expect("there is no worker too many");
+        if client.slot() == wanted {
             return;
         }
         pool.submit(client);
@@ -68,21 +68,21 @@ fn rule_1_who_has_used_up_its_turn_queues_behind_those_who_are_ready() {
     let pool = pool();
     let (hog, _peer) = client(&pool);
     let (parked, mut peer) = client(&pool);
-    let (hogs_place, wanted) = (hog.place(), parked.place());
+    let (hogs_place, wanted) = (hog.slot(), parked.slot());
     park(&pool, parked);
     peer.write_all(b"PING\r\n").expect("a connected socket");
 
     pool.resubmit(hog);
-    let mut stint = pool.join();
-    assert_eq!(next(&pool, &mut stint), wanted);
-    assert_eq!(next(&pool, &mut stint), hogs_place);
+    let mut local = pool.join();
+    assert_eq!(next(&pool, &mut local), wanted);
+    assert_eq!(next(&pool, &mut local), hogs_place);
 }
 
 #[test]
 fn rule_4_what_came_before_the_first_park_brings_an_event() {
     let pool = Arc::new(pool());
     let (client, mut peer) = client(&pool);
-    let wanted = client.place();
+    let wanted = client.slot();
     peer.write_all(b"PING\r\n").expect("a connected socket");
     park(&pool, client);
     assert_eq!(promptly(&pool, |pool| next(pool, &mut pool.join())), wanted);
@@ -98,7 +98,7 @@ fn an_event_that_comes_while_the_client_is_away_is_not_lost() {
         .next(&mut pool.join())
         .expect("there is no worker too many");
     peer.write_all(b"PING\r\n").expect("a connected socket");
-    pool.glance();
+    pool.poll_ready();
     assert!(matches!(pool.park(client, |_| true), Parked::Ready(_)));
 }
 
@@ -107,10 +107,10 @@ fn a_drain_brings_everybody_back_and_lets_nobody_rest() {
     let pool = pool();
     let (resting, _peer) = client(&pool);
     let (away, _peer) = client(&pool);
-    let place = resting.place();
+    let slot = resting.slot();
     park(&pool, resting);
     pool.begin_drain();
-    assert_eq!(next(&pool, &mut pool.join()), place);
+    assert_eq!(next(&pool, &mut pool.join()), slot);
     assert!(matches!(pool.park(away, |_| true), Parked::Ready(_)));
 }
 
@@ -124,18 +124,18 @@ fn so_many_workers_end_as_are_told_to() {
     assert_eq!(pool.unretire(1), 0);
     // The third is not told any more: it goes on to serve.
     let (client, _peer) = client(&pool);
-    let place = client.place();
+    let slot = client.slot();
     pool.submit(client);
-    assert_eq!(next(&pool, &mut pool.join()), place);
+    assert_eq!(next(&pool, &mut pool.join()), slot);
 }
 
 #[test]
 fn places_are_given_once_and_again_when_they_are_free() {
     let pool = pool();
-    let places: Vec<_> = (0..4)
+    let slots: Vec<_> = (0..4)
         .map(|_| pool.assign().expect("there is a place"))
         .collect();
-    assert_eq!(places, [0, 1, 2, 3]);
+    assert_eq!(slots, [0, 1, 2, 3]);
     assert_eq!(pool.assign(), None);
     pool.free(2);
     assert_eq!(pool.assign(), Some(2));
@@ -166,7 +166,7 @@ fn rule_3_who_is_about_to_lead_sees_what_was_submitted_just_before() {
     });
     assert!(!led, "there was no event");
     assert_eq!(
-        pool.next(&mut pool.join()).map(|client| client.place()),
+        pool.next(&mut pool.join()).map(|client| client.slot()),
         Some(0)
     );
 }
@@ -198,7 +198,7 @@ fn rule_2_a_hand_over_calls_one_follower_once() {
     pool.followers.store(2, Ordering::Relaxed);
     pool.hand_over();
     pool.hand_over();
-    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+    assert!(matches!(pool.queue.try_take(), Some(Work::Recheck)));
     assert!(pool.queue.is_empty());
 }
 
@@ -225,7 +225,7 @@ fn resizing_over_and_over_never_fills_the_queue() {
         pool.retire(3);
         assert_eq!(pool.unretire(3), 3);
     }
-    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+    assert!(matches!(pool.queue.try_take(), Some(Work::Recheck)));
     assert!(pool.queue.is_empty());
 }
 
@@ -233,10 +233,10 @@ fn resizing_over_and_over_never_fills_the_queue() {
 fn a_worker_that_ends_calls_the_next_that_is_to_end() {
     let pool = pool();
     pool.retire(2);
-    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
-    pool.look_sent.store(false, Ordering::Relaxed);
+    assert!(matches!(pool.queue.try_take(), Some(Work::Recheck)));
+    pool.recheck_sent.store(false, Ordering::Relaxed);
     assert!(pool.next(&mut pool.join()).is_none());
-    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+    assert!(matches!(pool.queue.try_take(), Some(Work::Recheck)));
 }
 
 #[test]
@@ -255,32 +255,32 @@ fn everybody_is_taken_out_wherever_they_are() {
     // One worker has one of them in hand, and leaves the other to whoever comes.
     let in_hand = next(&pool, &mut pool.join());
     pool.submit(waiting);
-    let mut places = vec![in_hand];
-    pool.empty(|client| places.push(client.place()));
-    places.sort_unstable();
-    assert_eq!(places, [0, 1, 2, 3]);
+    let mut slots = vec![in_hand];
+    pool.empty(|client| slots.push(client.slot()));
+    slots.sort_unstable();
+    assert_eq!(slots, [0, 1, 2, 3]);
 }
 
 /// Has a worker of two take so many turns without a pause while the other follows. Gives whether it
 /// has called it.
 fn calls_within(turns: u32, processors: usize) -> bool {
     let pool = Pool::new(4, processors).expect("the system lets us poll");
-    let mut stint = pool.join();
+    let mut local = pool.join();
     let _follower = pool.join();
     pool.followers.store(1, Ordering::Relaxed);
     let (mut waiting, _peer) = client(&pool);
     for _ in 0..turns {
         pool.submit(waiting);
-        waiting = pool.next(&mut stint).expect("there is no worker too many");
+        waiting = pool.next(&mut local).expect("there is no worker too many");
     }
-    pool.look_sent.load(Ordering::Relaxed)
+    pool.recheck_sent.load(Ordering::Relaxed)
 }
 
 #[test]
 fn who_does_not_pause_calls_a_follower_if_there_is_a_processor_for_it() {
-    assert!(calls_within(TURNS_BEFORE_HELP, 2));
-    assert!(!calls_within(TURNS_BEFORE_HELP - 1, 2));
-    assert!(!calls_within(TURNS_BEFORE_HELP, 1));
+    assert!(calls_within(TURNS_BEFORE_HELPER, 2));
+    assert!(!calls_within(TURNS_BEFORE_HELPER - 1, 2));
+    assert!(!calls_within(TURNS_BEFORE_HELPER, 1));
 }
 
 #[test]
@@ -289,5 +289,5 @@ fn who_takes_everybody_out_leaves_the_call_for_those_who_are_to_end() {
     pool.retire(2);
     pool.empty(|_| panic!("there is no client"));
     assert!(pool.next(&mut pool.join()).is_none());
-    assert!(matches!(pool.queue.try_take(), Some(Work::Look)));
+    assert!(matches!(pool.queue.try_take(), Some(Work::Recheck)));
 }

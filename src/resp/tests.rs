@@ -12,7 +12,7 @@ use super::naive::{self, Words};
 use super::{Limits, Parser, Protocol, ProtocolError, Reply};
 
 /// What a peer said: its requests in order, and the error that ended them, if one did.
-type Said = (Vec<Words>, Option<ProtocolError>);
+type ClientIdentity = (Vec<Words>, Option<ProtocolError>);
 
 /// A bulk length that a small stream can reach.
 pub(super) const LIMITS: Limits = Limits {
@@ -29,9 +29,9 @@ proptest! {
         stream in nearly_valid_stream(),
         cuts in vec(0..100_usize, 0..6),
     ) {
-        let said = naive::parse(&stream, LIMITS);
-        prop_assert_eq!(&parse(cut(&stream, cuts)), &said);
-        prop_assert_eq!(&parse([&*stream]), &said, "whole");
+        let identity = naive::parse(&stream, LIMITS);
+        prop_assert_eq!(&parse(cut(&stream, cuts)), &identity);
+        prop_assert_eq!(&parse([&*stream]), &identity, "whole");
     }
 }
 
@@ -40,10 +40,10 @@ proptest! {
 
     #[test]
     fn where_a_stream_is_cut_changes_nothing(stream in nearly_valid_stream()) {
-        let said = parse([&*stream]);
-        prop_assert_eq!(&parse(stream.chunks(1)), &said, "byte by byte");
+        let identity = parse([&*stream]);
+        prop_assert_eq!(&parse(stream.chunks(1)), &identity, "byte by byte");
         for offset in 0..=stream.len() {
-            prop_assert_eq!(&parse(cut(&stream, [offset])), &said, "cut at {}", offset);
+            prop_assert_eq!(&parse(cut(&stream, [offset])), &identity, "cut at {}", offset);
         }
     }
 
@@ -72,9 +72,9 @@ proptest! {
     ) {
         let filling = vec![filler; length];
         let stream = [opening.as_bytes(), &filling, end.as_bytes(), b"PING\r\n"].concat();
-        let said = naive::parse(&stream, LIMITS);
+        let identity = naive::parse(&stream, LIMITS);
         // A failure is told by the few words above, not by 64 KiB of them.
-        prop_assert!(parse(cut(&stream, cuts)) == said);
+        prop_assert!(parse(cut(&stream, cuts)) == identity);
     }
 }
 
@@ -265,23 +265,23 @@ fn a_request_without_a_word_is_passed_over() {
     ];
     for nothing in nothing {
         let stream = [nothing, "PING\r\n"].concat();
-        let said = (vec![vec![b"PING".to_vec()]], None);
-        assert_eq!(parse([stream.as_bytes()]), said, "{nothing:?}");
+        let identity = (vec![vec![b"PING".to_vec()]], None);
+        assert_eq!(parse([stream.as_bytes()]), identity, "{nothing:?}");
     }
 }
 
 /// As in Redis.
 #[test]
 fn the_bytes_that_stand_for_line_ends_in_an_array_are_not_looked_at() {
-    let said = (vec![vec![b"PING".to_vec(), b"\r\n".to_vec()]], None);
-    assert_eq!(parse([&b"*2\rx$4\rxPINGxx$2\rx\r\nxx"[..]]), said);
+    let identity = (vec![vec![b"PING".to_vec(), b"\r\n".to_vec()]], None);
+    assert_eq!(parse([&b"*2\rx$4\rxPINGxx$2\rx\r\nxx"[..]]), identity);
 }
 
 /// The word `""` is none of Redis's commands, but it is a word.
 #[test]
 fn an_empty_word_is_a_request() {
-    let said = (vec![vec![vec![]], vec![vec![]]], None);
-    assert_eq!(parse([&b"*1\r\n$0\r\n\r\n\"\"\r\n"[..]]), said);
+    let identity = (vec![vec![vec![]], vec![vec![]]], None);
+    assert_eq!(parse([&b"*1\r\n$0\r\n\r\n\"\"\r\n"[..]]), identity);
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn parse_while_spoiling(
 }
 
 /// Parses a stream that arrives in these pieces as a worker does: after each, as far as it goes.
-fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Said {
+fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> ClientIdentity {
     let mut parser = Parser::default();
     let mut input = Vec::new();
     let mut requests = Vec::new();

@@ -19,12 +19,12 @@ use crate::net::descriptors::REFUSALS_MAX;
 use crate::net::{descriptors, listen};
 use crate::resp::{Protocol, Reply};
 use crate::server::{Phase, Shared};
-use crate::state::clients::Entry;
-use crate::state::close_reason::{Closed, Refused};
+use crate::state::clients::ClientInfo;
+use crate::state::close_reason::{CloseReason, Refused};
 
 /// The listeners, and the poll that watches them.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct ListenSet {
     listeners: Vec<Listener>,
     poll: Poll,
 }
@@ -58,7 +58,7 @@ impl Listener {
     }
 }
 
-impl Door {
+impl ListenSet {
     /// Also gives the waker that has [`Acceptor::run`] look at the server's phase and settings.
     pub(crate) fn new(listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
@@ -76,7 +76,7 @@ impl Door {
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
-    door: Door,
+    listen_set: ListenSet,
     tcp_keepalive_s: u32,
     /// A connection that is over a limit and is not refused yet: see [`Patience`].
     put_off: Option<Arrival>,
@@ -105,11 +105,11 @@ enum Backlog {
 }
 
 impl Acceptor {
-    pub(crate) fn new(shared: Arc<Shared>, door: Door) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, listen_set: ListenSet) -> Self {
         let tcp_keepalive_s = shared.settings.tcp_keepalive_s();
         Self {
             shared,
-            door,
+            listen_set,
             tcp_keepalive_s,
             put_off: None,
             patience: Patience::default(),
@@ -122,13 +122,13 @@ impl Acceptor {
     /// Accepts until the server drains; then also the connections that were there before it did. Can
     /// be called again after a panic.
     pub(crate) fn run(&mut self) {
-        let mut events = Events::with_capacity(self.door.listeners.len() + 1);
+        let mut events = Events::with_capacity(self.listen_set.listeners.len() + 1);
         // The first pass waits for no event: one that came before a panic does not come again.
         let mut pause = Some(Duration::ZERO);
         while self.shared.phase() == Phase::Serving {
             let lingering = self.refusals.next_close_in();
             let timeout = pause.into_iter().chain(lingering).min();
-            match self.door.poll.poll(&mut events, timeout) {
+            match self.listen_set.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
                     log::error!("cannot wait for connections: {error}");
                 }
@@ -162,7 +162,7 @@ impl Acceptor {
             return;
         }
         self.tcp_keepalive_s = wanted;
-        for listener in &self.door.listeners {
+        for listener in &self.listen_set.listeners {
             if let Err(error) = listen::set_keepalive(&listener.socket, wanted) {
                 log::warn!("cannot set `tcp-keepalive` to {wanted}: {error}");
             }
@@ -181,7 +181,7 @@ impl Acceptor {
         let mut outcome = Backlog::Empty;
         // Every listener and not only the ready ones: an event does not come twice, and after a pause
         // it has come already.
-        for index in 0..self.door.listeners.len() {
+        for index in 0..self.listen_set.listeners.len() {
             match self.accept_from(index)? {
                 Backlog::Empty => {}
                 Backlog::MayHaveMore => outcome = Backlog::MayHaveMore,
@@ -216,7 +216,7 @@ impl Acceptor {
     }
 
     fn accept_one(&self, index: usize) -> io::Result<Arrival> {
-        let listener = &self.door.listeners[index];
+        let listener = &self.listen_set.listeners[index];
         let (socket, peer_addr) = listener.socket.accept()?;
         Ok(Arrival {
             local_addr: listener.local_addr_of(&socket),
@@ -244,7 +244,7 @@ impl Acceptor {
             match self.accept_one(index) {
                 Ok(arrival) => {
                     let why = Refused::NoDescriptor;
-                    self.shared.facts.note_refusal(arrival.peer_addr, why);
+                    self.shared.state.note_refusal(arrival.peer_addr, why);
                     self.refusals.refuse(arrival.socket, why);
                 }
                 // Another thread was faster.
@@ -276,22 +276,22 @@ impl Acceptor {
             peer_addr,
             local_addr,
         } = arrival;
-        let Some(place) = self.shared.assign_place() else {
-            self.shared.facts.note_refusal(peer_addr, Refused::TooMany);
+        let Some(slot) = self.shared.assign_slot() else {
+            self.shared.state.note_refusal(peer_addr, Refused::TooMany);
             self.refusals.refuse(socket, Refused::TooMany);
             return true;
         };
-        let facts = Arc::clone(&self.shared.facts);
-        let id = facts.connections.count() + 1;
-        let entry = Arc::new(Entry::new(
+        let state = Arc::clone(&self.shared.state);
+        let id = state.connections.count() + 1;
+        let info = Arc::new(ClientInfo::new(
             id,
-            place,
+            slot,
             peer_addr,
             local_addr,
             socket.as_raw_fd(),
-            facts.now_s(),
+            state.now_s(),
         ));
-        let mut client = Client::new(socket, Session::new(Arc::clone(&entry), facts));
+        let mut client = Client::new(socket, Session::new(Arc::clone(&info), state));
         match admission {
             Ok(()) => {
                 self.shared.count_in(&mut client);
@@ -299,8 +299,8 @@ impl Acceptor {
                 self.patience.end();
             }
             Err(why) => {
-                self.shared.facts.refused.count();
-                client.leave(Closed::Refused(why));
+                self.shared.state.refused.count();
+                client.leave(CloseReason::Refused(why));
             }
         }
         self.shared.pool.submit(Box::new(client));
@@ -310,7 +310,7 @@ impl Acceptor {
 
     /// Whether a refusal has to wait. A drain does not wait.
     fn puts_refusals_off(&mut self) -> bool {
-        let clients = self.shared.facts.clients.load(Ordering::Relaxed);
+        let clients = self.shared.state.client_count.load(Ordering::Relaxed);
         let departures = self.admitted.saturating_sub(clients);
         self.shared.phase() == Phase::Serving
             && self

@@ -34,7 +34,7 @@ impl Server {
     /// let mut reply = [0; 7];
     /// client.read_exact(&mut reply)?;
     /// assert_eq!(&reply, b"+PONG\r\n");
-    /// assert_eq!(server.drain().cut, 0);
+    /// assert_eq!(server.drain().aborted, 0);
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::server::Shared;
-use crate::state::stats::{Turn, Work};
+use crate::state::stats::{Throughput, Turn};
 
 /// How others have the clock's thread look up, or end.
 #[derive(Debug, Default)]
@@ -50,14 +50,14 @@ impl Clock {
 pub(crate) fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;
-    let mut work_before = Work::default();
+    let mut work_before = Throughput::default();
     let mut stuck = Stuck::default();
     while shared
         .clock
         .wait_until(pause_ends.map_or(next_tick, |ends| next_tick.min(ends)))
     {
         let over;
-        (pause_ends, over) = shared.facts.pause.end_if_over();
+        (pause_ends, over) = shared.state.pause.end_if_over();
         if over {
             shared.release_the_paused();
         }
@@ -69,10 +69,10 @@ pub(crate) fn run(shared: &Shared) {
         let has_stalled = now > next_tick + TICK;
         next_tick = now + TICK;
         // 136 years fit.
-        let now_s = shared.facts.started.elapsed().as_secs() as u32;
-        shared.facts.set_now_s(now_s, has_stalled);
-        let work_ever = shared.facts.stats.work_ever();
-        shared.facts.set_rates(work_ever.since(work_before));
+        let now_s = shared.state.started.elapsed().as_secs() as u32;
+        shared.state.set_now_s(now_s, has_stalled);
+        let work_ever = shared.state.stats.work_ever();
+        shared.state.set_rates(work_ever.since(work_before));
         work_before = work_ever;
         expire_the_late(shared);
         stuck.look(shared);
@@ -83,7 +83,7 @@ pub(crate) fn run(shared: &Shared) {
 /// worker reads the socket first: what arrived in time must not be late because it was not read yet.
 /// Also has a client served that is write-blocked and need not be any more: no event tells that.
 fn expire_the_late(shared: &Shared) {
-    let now = shared.facts.now();
+    let now = shared.state.now();
     let timeouts = shared.settings.timeouts();
     let limits = shared.output_limits();
     shared.pool.fetch(
@@ -113,7 +113,7 @@ struct Stuck {
 impl Stuck {
     /// Tells the log of each turn that was under way at the last look already, once.
     fn look(&mut self, shared: &Shared) {
-        shared.facts.stats.turns(&mut self.found);
+        shared.state.stats.turns(&mut self.found);
         self.told.retain(|turn| self.found.contains(turn));
         for turn in self.found.iter().filter(|turn| self.seen.contains(turn)) {
             if !self.told.contains(turn) {
@@ -126,16 +126,16 @@ impl Stuck {
 }
 
 fn tell(shared: &Shared, turn: &Turn) {
-    let Some(entry) = shared.facts.register.find(turn.client_id) else {
+    let Some(info) = shared.state.clients.find(turn.client_id) else {
         return;
     };
-    let index = entry.command.load(Ordering::Relaxed);
-    let command = shared.facts.commands.numbered(index.into());
+    let index = info.command.load(Ordering::Relaxed);
+    let command = shared.state.commands.numbered(index.into());
     log::warn!(
         "worker-{} has been busy with one client for over a second: client {} ({}), command {}",
         turn.worker,
-        entry.id,
-        entry.peer_addr,
+        info.id,
+        info.peer_addr,
         command.map_or("none", |command| command.full_name())
     );
 }

@@ -10,10 +10,10 @@ use crate::resp::limits::REQUEST_BYTES_MAX;
 /// A copy of some directives that needs no lock. Each is read on its own, so nobody depends on
 /// seeing them change together.
 #[derive(Debug, Default)]
-pub(crate) struct Settings {
+pub(crate) struct LiveSettings {
     maxclients: AtomicUsize,
     maxclients_per_address: AtomicUsize,
-    refuses_strangers: AtomicBool,
+    refuses_remote_clients: AtomicBool,
     idle_s: AtomicU32,
     first_byte_s: AtomicU32,
     request_s: AtomicU32,
@@ -47,7 +47,7 @@ pub(crate) struct Timeouts {
     pub(crate) pending_output_s: u32,
 }
 
-impl Settings {
+impl LiveSettings {
     pub(crate) fn new(config: &Config) -> Self {
         let settings = Self::default();
         settings.apply(config);
@@ -59,8 +59,9 @@ impl Settings {
         let set = |field: &AtomicU32, value| field.store(value, Relaxed);
         set_size(&self.maxclients, config.maxclients);
         set_size(&self.maxclients_per_address, config.maxclients_per_address);
-        let refuses_strangers = config.protected_mode && config.requirepass.is_none();
-        self.refuses_strangers.store(refuses_strangers, Relaxed);
+        let refuses_remote_clients = config.protected_mode && config.requirepass.is_none();
+        self.refuses_remote_clients
+            .store(refuses_remote_clients, Relaxed);
         set(&self.idle_s, config.timeout_s);
         set(&self.first_byte_s, config.first_byte_timeout_s);
         set(&self.request_s, config.request_timeout_s);
@@ -96,8 +97,8 @@ impl Settings {
     }
 
     /// Whether clients from other machines are refused.
-    pub(crate) fn refuses_strangers(&self) -> bool {
-        self.refuses_strangers.load(Relaxed)
+    pub(crate) fn refuses_remote_clients(&self) -> bool {
+        self.refuses_remote_clients.load(Relaxed)
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {

@@ -28,11 +28,11 @@ use crate::command::Commands;
 use crate::config::Config;
 use crate::net::{descriptors, listen};
 use crate::pool::Pool;
-use crate::server::acceptor::{Acceptor, Door};
-use crate::server::threads::Crew;
-use crate::state::close_reason::Closed;
+use crate::server::acceptor::{Acceptor, ListenSet};
+use crate::server::threads::WorkerThreads;
+use crate::state::close_reason::CloseReason;
 pub use background::Background;
-pub use hooks::Departure;
+pub use hooks::DisconnectReason;
 pub use host::Host;
 pub use reconfigure::ReconfigureError;
 pub(crate) use shared::{Phase, Shared};
@@ -42,7 +42,7 @@ pub(crate) use supervision::keep_running;
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
-    door: Door,
+    listen_set: ListenSet,
     local_addrs: Vec<SocketAddr>,
 }
 
@@ -59,7 +59,7 @@ pub struct Drained {
     /// Clients that were cut off at the deadline, because they had not taken their replies, were
     /// still being served, or had not been come to. 0 means that every request that was read was
     /// answered, and the answer sent.
-    pub cut: usize,
+    pub aborted: usize,
     /// The server drained because one of its threads panicked again and again: a defect of respool,
     /// which the log tells of. A panic now and then only costs what the thread was doing.
     pub failed: bool,
@@ -184,8 +184,8 @@ impl Server {
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let port = local_addrs.first().map_or(config.port, SocketAddr::port);
-        warn_of_strangers(&config, &local_addrs);
-        let (door, acceptor_waker) = Door::new(listeners).map_err(StartError::Poll)?;
+        warn_about_wildcard_bind(&config, &local_addrs);
+        let (listen_set, acceptor_waker) = ListenSet::new(listeners).map_err(StartError::Poll)?;
         let pool = Pool::new(clients_max + descriptors::REFUSED_MAX, num_cpus::get());
         let maxclients_at_start = config.maxclients;
         config.maxclients = clients_max;
@@ -200,7 +200,7 @@ impl Server {
         );
         Ok(Self {
             shared,
-            door,
+            listen_set,
             local_addrs,
         })
     }
@@ -214,7 +214,7 @@ impl Server {
     /// may. A client that `maxclients` or `protected-mode` refuses does not come this far. A second
     /// call changes nothing.
     #[must_use]
-    pub fn on_arrival(
+    pub fn on_connect(
         self,
         hook: impl Fn(&mut Session) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
@@ -228,9 +228,9 @@ impl Server {
     /// It runs on a worker, and may block as a handler may. At the end of a drain it runs on the
     /// thread that drains, which waits for it. A second call changes nothing.
     #[must_use]
-    pub fn on_departure(
+    pub fn on_disconnect(
         self,
-        hook: impl Fn(&mut Session, &Departure<'_>) + Send + Sync + 'static,
+        hook: impl Fn(&mut Session, &DisconnectReason<'_>) + Send + Sync + 'static,
     ) -> Self {
         self.shared.hooks.depart.get_or_init(|| Box::new(hook));
         self
@@ -260,7 +260,7 @@ impl Server {
     /// How many workers there will be: the configured number, or one per CPU.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.facts.config.lock().worker_count()
+        self.shared.state.config.lock().worker_count()
     }
 
     /// A hold on this server for other threads. Kept in a handler, it keeps the server in memory
@@ -285,21 +285,23 @@ impl Server {
 
     /// Starts every thread.
     pub(crate) fn start(self) -> Result<Started, StartError> {
-        let Self { shared, door, .. } = self;
+        let Self {
+            shared, listen_set, ..
+        } = self;
         let stops_clock = StopsClock(Arc::clone(&shared));
         let clock = Arc::clone(&shared);
         spawn("clock", move || {
             keep_running("clock", || clock::run(&clock), || clock.fail());
         })?;
         // Under the configuration's lock, so that this is not the number that was before a change.
-        let config = shared.facts.config.lock();
-        shared.crew.call();
-        let hired = Crew::resize(&shared, config.worker_count());
+        let config = shared.state.config.lock();
+        shared.threads.call();
+        let started = WorkerThreads::resize(&shared, config.worker_count());
         drop(config);
-        let acceptor = hired
+        let acceptor = started
             .map_err(StartError::Thread)
-            .and_then(|()| AcceptorThread::start(&shared, door))
-            .inspect_err(|_| shared.crew.dismiss(&shared.pool))?;
+            .and_then(|()| AcceptorThread::start(&shared, listen_set))
+            .inspect_err(|_| shared.threads.shutdown(&shared.pool))?;
         Ok(Started {
             shared,
             acceptor,
@@ -330,8 +332,8 @@ struct AcceptorThread {
 }
 
 impl AcceptorThread {
-    fn start(shared: &Arc<Shared>, door: Door) -> Result<Self, StartError> {
-        let mut acceptor = Acceptor::new(Arc::clone(shared), door);
+    fn start(shared: &Arc<Shared>, listen_set: ListenSet) -> Result<Self, StartError> {
+        let mut acceptor = Acceptor::new(Arc::clone(shared), listen_set);
         let shared = Arc::clone(shared);
         let (end, ended) = mpsc::channel();
         spawn("acceptor", move || {
@@ -349,7 +351,7 @@ impl AcceptorThread {
 }
 
 /// Who listens on every address of the machine may not have thought of everybody who can reach it.
-fn warn_of_strangers(config: &Config, local_addrs: &[SocketAddr]) {
+fn warn_about_wildcard_bind(config: &Config, local_addrs: &[SocketAddr]) {
     let is_open = |addr: &SocketAddr| addr.ip().is_unspecified();
     if config.requirepass.is_some() || !local_addrs.iter().any(is_open) {
         return;
@@ -404,20 +406,20 @@ fn drain(shared: &Arc<Shared>, acceptor: &AcceptorThread) -> Drained {
         shared.set_phase(Phase::Closing);
         shared.wait_until_empty(start + timeout);
     }
-    let cut = shared.facts.clients.load(Ordering::Relaxed);
+    let aborted = shared.state.client_count.load(Ordering::Relaxed);
     // From here on the acceptor ends after its pass.
     shared.set_phase(Phase::Closing);
-    shared.crew.dismiss(&shared.pool);
+    shared.threads.shutdown(&shared.pool);
     let deadline = Instant::now() + LAST_TURN;
-    shared.crew.wait_until_gone(deadline);
+    shared.threads.wait_until_gone(deadline);
     if !accepted_all && !acceptor.has_ended_by(deadline) {
         log::warn!("the acceptor is still busy: connections that it has not come to are reset");
     }
     shared
         .pool
-        .empty(|client| shared.close(client, &Closed::Drained));
+        .empty(|client| shared.close(client, &CloseReason::Drained));
     let failed = shared.has_failed();
-    Drained { cut, failed }
+    Drained { aborted, failed }
 }
 
 /// How long workers have to end their last turn once the drain is over. Only a handler that hangs
@@ -438,7 +440,7 @@ impl ServerHandle {
     /// handler that blocks keeps its worker for as long.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.crew.size()
+        self.shared.threads.size()
     }
 
     /// What the server has done since it started, and is doing.
@@ -447,12 +449,12 @@ impl ServerHandle {
     /// far as nothing happens meanwhile.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let facts = &self.shared.facts;
-        let work = facts.stats.work_ever();
+        let state = &self.shared.state;
+        let work = state.stats.work_ever();
         Stats {
-            clients: facts.clients.load(Ordering::Relaxed),
-            connections: facts.connections.ever(),
-            refused: facts.refused.ever(),
+            clients: state.client_count.load(Ordering::Relaxed),
+            connections: state.connections.ever(),
+            refused: state.refused.ever(),
             requests: work.requests,
             bytes_read: work.bytes_read,
             bytes_sent: work.bytes_sent,
@@ -462,7 +464,7 @@ impl ServerHandle {
     /// The configuration that is in force.
     #[must_use]
     pub fn config(&self) -> Config {
-        self.shared.facts.config.lock().clone()
+        self.shared.state.config.lock().clone()
     }
 
     /// Gives the running server another configuration. It takes effect at once, the number of

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::config::{Change, Config, KEYS, Key};
-use crate::server::threads::Crew;
-use crate::state::control::{Control, NotRewritten, Scene, Unchanged};
+use crate::server::threads::WorkerThreads;
+use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
 
 /// Why a running server keeps its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ impl Shared {
         maxclients_max: usize,
         change: impl FnOnce(&mut Config) -> Result<(), E>,
     ) -> Result<Vec<String>, E> {
-        let mut current = self.facts.config.lock();
+        let mut current = self.state.config.lock();
         if self.wants_drain() {
             return Err(ReconfigureError::Draining.into());
         }
@@ -97,13 +97,13 @@ impl Shared {
         }
         new.maxclients = new.maxclients.min(self.clients_max);
         // Before all else, because only this can fail.
-        if let Err(error) = Crew::resize(self, new.worker_count()) {
+        if let Err(error) = WorkerThreads::resize(self, new.worker_count()) {
             // Those that were started are let go, for which no thread is needed.
-            let _ = Crew::resize(self, current.worker_count());
+            let _ = WorkerThreads::resize(self, current.worker_count());
             return Err(ReconfigureError::Thread(error).into());
         }
         self.settings.apply(&new);
-        self.facts.follow(&new);
+        self.state.follow(&new);
         let changes = current.changes(&new);
         *current = new;
         self.wake_acceptor();
@@ -115,14 +115,14 @@ impl Shared {
 }
 
 impl Control for Shared {
-    fn nudge(&self, place: usize) {
-        self.pool.nudge(place);
+    fn notify(&self, slot: usize) {
+        self.pool.notify(slot);
     }
 
     fn follow_pause(&self) {
         self.clock.look();
         // If another pause has begun meanwhile, its end releases them.
-        if !self.facts.pause.is_on() {
+        if !self.state.pause.is_on() {
             self.release_the_paused();
         }
     }
@@ -131,14 +131,14 @@ impl Control for Shared {
         self.host.get()?.config_file().map(Path::to_owned)
     }
 
-    fn scene(&self) -> Scene {
-        let (queued, followers, leads) = self.pool.scene();
-        Scene {
-            workers: self.crew.size(),
+    fn snapshot(&self) -> PoolSnapshot {
+        let (queued, followers, leads) = self.pool.snapshot();
+        PoolSnapshot {
+            workers: self.threads.size(),
             followers,
             leads,
             queued,
-            clients: self.facts.clients.load(Ordering::Relaxed),
+            clients: self.state.client_count.load(Ordering::Relaxed),
         }
     }
 
@@ -168,7 +168,7 @@ impl Control for Shared {
         let Some(_rewriting) = self.rewriting.try_lock_for(REWRITING_PATIENCE) else {
             return Err(NotRewritten::Failed(UNDER_WAY.into()));
         };
-        let config = self.facts.config.lock().clone();
+        let config = self.state.config.lock().clone();
         host.rewrite(&config).map_err(NotRewritten::Failed)
     }
 }

@@ -19,18 +19,18 @@ use crate::pool::Pool;
 use crate::server::clock::Clock;
 use crate::server::hooks::Hooks;
 use crate::server::host::Host;
-use crate::server::live_settings::Settings;
-use crate::server::threads::Crew;
-use crate::state::Facts;
-use crate::state::clients::{Sentence, flag};
-use crate::state::close_reason::{Closed, Refused};
+use crate::server::live_settings::LiveSettings;
+use crate::server::threads::WorkerThreads;
+use crate::state::ServerState;
+use crate::state::clients::{KillReason, flag};
+use crate::state::close_reason::{CloseReason, Refused};
 
 /// What the threads of a server share.
 pub(crate) struct Shared {
     pub(crate) pool: Pool,
-    pub(crate) crew: Crew,
-    pub(crate) settings: Settings,
-    pub(crate) facts: Arc<Facts>,
+    pub(crate) threads: WorkerThreads,
+    pub(crate) settings: LiveSettings,
+    pub(crate) state: Arc<ServerState>,
     /// The program around the server, if it was given one.
     pub(super) host: OnceLock<Box<dyn Host>>,
     pub(crate) hooks: Hooks,
@@ -75,7 +75,7 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("phase", &self.phase())
-            .field("clients", &self.facts.clients)
+            .field("clients", &self.state.client_count)
             .finish_non_exhaustive()
     }
 }
@@ -92,14 +92,14 @@ impl Shared {
     ) -> Arc<Self> {
         Arc::new_cyclic(|shared: &Weak<Self>| Self {
             pool,
-            crew: Crew::default(),
-            settings: Settings::new(&config),
+            threads: WorkerThreads::default(),
+            settings: LiveSettings::new(&config),
             host: OnceLock::new(),
             hooks: Hooks::default(),
             rewriting: Mutex::new(()),
             clients_max: config.maxclients,
             maxclients_at_start,
-            facts: Arc::new(Facts::new(commands, shared.clone(), config, port)),
+            state: Arc::new(ServerState::new(commands, shared.clone(), config, port)),
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
             clock: Clock::default(),
@@ -119,28 +119,29 @@ impl Shared {
     }
 
     /// Gives a connection a place; `None` if there is none left.
-    pub(crate) fn assign_place(&self) -> Option<usize> {
-        let place = self.pool.assign().or_else(|| {
+    pub(crate) fn assign_slot(&self) -> Option<usize> {
+        let slot = self.pool.assign().or_else(|| {
             // Rather than to refuse anybody, those are let go who have been sent everything.
-            let seen_off = |client: &Client| client.is_seen_off();
-            self.pool
-                .fetch(seen_off, |client| self.close(client, &Closed::PeerLeft));
+            let half_closed = |client: &Client| client.is_half_closed();
+            self.pool.fetch(half_closed, |client| {
+                self.close(client, &CloseReason::PeerLeft);
+            });
             self.pool.assign()
         })?;
         self.connections.fetch_add(1, Ordering::Relaxed);
-        Some(place)
+        Some(slot)
     }
 
     /// Whether a client from this address may be admitted now. Only the acceptor calls this.
     pub(crate) fn admission(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
-        let (settings, facts) = (&self.settings, &self.facts);
+        let (settings, state) = (&self.settings, &self.state);
         let ip = peer_addr.ip().to_canonical();
         let per_address = settings.maxclients_per_address();
-        if settings.refuses_strangers() && !ip.is_loopback() {
+        if settings.refuses_remote_clients() && !ip.is_loopback() {
             Err(Refused::Protected)
-        } else if facts.clients.load(Ordering::Relaxed) >= settings.maxclients() {
+        } else if state.client_count.load(Ordering::Relaxed) >= settings.maxclients() {
             Err(Refused::TooMany)
-        } else if per_address > 0 && facts.register.count_from(ip) >= per_address {
+        } else if per_address > 0 && state.clients.count_from(ip) >= per_address {
             Err(Refused::TooManyFromAddress)
         } else {
             Ok(())
@@ -150,8 +151,8 @@ impl Shared {
     /// Counts a client in. Only the acceptor calls this.
     pub(crate) fn count_in(&self, client: &mut Client) {
         client.newcomer = Some(Newcomer::new(&self.newcomers));
-        self.facts.clients.fetch_add(1, Ordering::Relaxed);
-        self.facts.register.add(client.session.entry());
+        self.state.client_count.fetch_add(1, Ordering::Relaxed);
+        self.state.clients.add(client.session.info());
     }
 
     /// How many clients have not had their first turn.
@@ -169,13 +170,13 @@ impl Shared {
         OutputBounds {
             client_bytes_max,
             total_bytes_max: self.settings.total_pending_output_bytes_max(),
-            total_bytes: &self.facts.pending_output_bytes,
+            total_bytes: &self.state.pending_output_bytes,
         }
     }
 
     /// Whether a client is write-blocked, although the bounds have room for its output again.
     pub(crate) fn can_unblock(&self, client: &Client) -> bool {
-        client.leaving.is_none()
+        client.lingering.is_none()
             && client.connection.pending().is_some_and(|pending| {
                 let unauthenticated = client.session.wants_password();
                 pending.is_blocked() && pending.has_room(&self.output_bounds(unauthenticated))
@@ -186,13 +187,13 @@ impl Shared {
     pub(crate) fn output_limits(&self) -> OutputLimits {
         OutputLimits {
             normal: self.settings.output_limit(),
-            pubsub: self.facts.messages_limit(),
+            pubsub: self.state.messages_limit(),
         }
     }
 
     /// Has the program decide on a client that has come.
     #[cold]
-    pub(crate) fn arrive(&self, session: &mut Session) -> Result<(), Closed> {
+    pub(crate) fn arrive(&self, session: &mut Session) -> Result<(), CloseReason> {
         if self.hooks.arrive.get().is_some() {
             self.pool.hand_over();
         }
@@ -200,9 +201,9 @@ impl Shared {
     }
 
     /// Counts a client out: it was sent all that it was owed, or is gone.
-    pub(crate) fn count_out(&self, session: &mut Session, why: &Closed) {
-        self.facts.register.remove(session.entry());
-        self.facts.clients.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn count_out(&self, session: &mut Session, why: &CloseReason) {
+        self.state.clients.remove(session.info());
+        self.state.client_count.fetch_sub(1, Ordering::Relaxed);
         if self.hooks.depart.get().is_some() {
             self.pool.hand_over();
         }
@@ -216,25 +217,23 @@ impl Shared {
         };
         // Those that are about to be closed give theirs back.
         let staying = || {
-            let all = self.facts.register.all();
-            all.filter(|entry| entry.sentence().is_none())
+            let all = self.state.clients.all();
+            all.filter(|info| info.kill_reason().is_none())
         };
-        let mut bytes: u64 = staying().map(|entry| entry.memory_bytes()).sum();
+        let mut bytes: u64 = staying().map(|info| info.memory_bytes()).sum();
         if bytes <= bytes_max {
             return;
         }
-        let evictable = staying().filter(|entry| !entry.has(flag::NO_EVICT));
-        let mut sized: Vec<_> = evictable
-            .map(|entry| (entry.memory_bytes(), entry))
-            .collect();
+        let evictable = staying().filter(|info| !info.has(flag::NO_EVICT));
+        let mut sized: Vec<_> = evictable.map(|info| (info.memory_bytes(), info)).collect();
         sized.sort_by_key(|(entry_bytes, _)| Reverse(*entry_bytes));
-        for (entry_bytes, entry) in sized {
+        for (entry_bytes, info) in sized {
             if bytes <= bytes_max || entry_bytes == 0 {
                 break;
             }
             bytes = bytes.saturating_sub(entry_bytes);
-            entry.condemn(Sentence::Evicted);
-            self.pool.nudge(entry.place);
+            info.kill(KillReason::Evicted);
+            self.pool.notify(info.slot);
         }
     }
 
@@ -254,20 +253,20 @@ impl Shared {
     }
 
     /// Closes a client: the end of it.
-    pub(crate) fn close(&self, mut client: Box<Client>, why: &Closed) {
+    pub(crate) fn close(&self, mut client: Box<Client>, why: &CloseReason) {
         self.stop_listening(&mut client.session);
         let is_counted = client.is_counted();
         let Client {
-            session, leaving, ..
+            session, lingering, ..
         } = &mut *client;
-        let why = leaving.as_ref().map_or(why, |leaving| &leaving.why);
+        let why = lingering.as_ref().map_or(why, |lingering| &lingering.why);
         if is_counted {
             self.count_out(session, why);
         }
-        self.facts.note_close(session.entry(), why);
-        let place = client.place();
+        self.state.note_close(session.info(), why);
+        let slot = client.slot();
         drop(client);
-        self.pool.free(place);
+        self.pool.free(slot);
         self.connections.fetch_sub(1, Ordering::Relaxed);
         if self.phase() != Phase::Serving {
             // Under the lock, or the one who waits could miss it between looking and waiting.

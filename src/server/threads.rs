@@ -11,12 +11,12 @@ use parking_lot::{Condvar, Mutex};
 use crate::pool::Pool;
 use crate::server::worker::Worker;
 use crate::server::{Shared, keep_running};
-use crate::state::close_reason::Closed;
+use crate::state::close_reason::CloseReason;
 
 /// The worker threads that there are. They end by the pool's word only, so a thread that is not
 /// joined is one whose handler does not return.
 #[derive(Debug, Default)]
-pub(crate) struct Crew {
+pub(crate) struct WorkerThreads {
     members: Mutex<Members>,
     /// A worker has left.
     left: Condvar,
@@ -29,21 +29,21 @@ struct Members {
     /// Threads that were not told to end.
     wanted: usize,
     /// Threads ever started: the next one's number.
-    hired: usize,
+    started: usize,
     /// Threads may be started: the server serves.
     called: bool,
     /// No thread is to be started any more.
-    dismissed: bool,
+    shut_down: bool,
 }
 
-impl Crew {
+impl WorkerThreads {
     /// Starts workers, or has some of them end once their turn is over, until there are `wanted`.
     ///
-    /// Before [`Crew::call`] there are none, whatever is wanted. If a thread cannot be started, those
+    /// Before [`WorkerThreads::call`] there are none, whatever is wanted. If a thread cannot be started, those
     /// before it stay.
     pub(crate) fn resize(shared: &Arc<Shared>, wanted: usize) -> io::Result<()> {
-        let mut members = shared.crew.members.lock();
-        if members.dismissed || !members.called {
+        let mut members = shared.threads.members.lock();
+        if members.shut_down || !members.called {
             return Ok(());
         }
         if members.wanted > wanted {
@@ -52,8 +52,8 @@ impl Crew {
         }
         members.wanted += shared.pool.unretire(wanted - members.wanted);
         while members.wanted < wanted {
-            start(shared, members.hired)?;
-            members.hired += 1;
+            start(shared, members.started)?;
+            members.started += 1;
             members.alive += 1;
             members.wanted += 1;
         }
@@ -66,9 +66,9 @@ impl Crew {
     }
 
     /// Has every worker end once its turn is over, and lets none be started again.
-    pub(crate) fn dismiss(&self, pool: &Pool) {
+    pub(crate) fn shutdown(&self, pool: &Pool) {
         let mut members = self.members.lock();
-        members.dismissed = true;
+        members.shut_down = true;
         pool.retire(mem::take(&mut members.wanted));
     }
 
@@ -91,7 +91,7 @@ fn start(shared: &Arc<Shared>, number: usize) -> io::Result<()> {
     thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
-            let _leaving = Leaving(Arc::clone(&shared), number);
+            let _leaving = Ending(Arc::clone(&shared), number);
             log::trace!("worker-{number} started");
             let mut joined = false;
             let work = || {
@@ -107,21 +107,21 @@ fn start(shared: &Arc<Shared>, number: usize) -> io::Result<()> {
 }
 
 /// Counts a worker out when its thread ends, however it does.
-struct Leaving(Arc<Shared>, usize);
+struct Ending(Arc<Shared>, usize);
 
-impl Drop for Leaving {
+impl Drop for Ending {
     fn drop(&mut self) {
         let Self(shared, number) = self;
         log::trace!("worker-{number} ended");
-        let dismissed = shared.crew.members.lock().dismissed;
-        if dismissed {
+        let shut_down = shared.threads.members.lock().shut_down;
+        if shut_down {
             // It may have ended so late that nobody else would close the client it served last.
             shared
                 .pool
-                .empty(|client| shared.close(client, &Closed::Drained));
+                .empty(|client| shared.close(client, &CloseReason::Drained));
         }
         // Behind that, so that who waits for this waits for those closes too.
-        shared.crew.members.lock().alive -= 1;
-        shared.crew.left.notify_all();
+        shared.threads.members.lock().alive -= 1;
+        shared.threads.left.notify_all();
     }
 }

@@ -8,24 +8,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::client::session::Session;
-use crate::client::{Client, Leaving};
-use crate::dispatch::batch::{Around, Batch, Budget, Output, Pause, Sink};
+use crate::client::{Client, LingeringClose};
+use crate::dispatch::batch::{Batch, Budget, Output, Pause, ReplySink, ServerContext};
 use crate::net::connection::Connection;
 use crate::net::pending_output::{Flushed, OutputBounds};
-use crate::pool::{Parked, Stint};
+use crate::pool::{Parked, WorkerLocal};
 use crate::resp::{Limits, Parser};
 use crate::server::{Phase, Shared};
-use crate::state::clients::{Sentence, flag};
-use crate::state::close_reason::Closed;
+use crate::state::clients::{KillReason, flag};
+use crate::state::close_reason::CloseReason;
 use crate::state::pause;
-use crate::state::stats::Tally;
+use crate::state::stats::WorkerStats;
 
 /// One thread of the pool. It serves one client at a time, a turn at a time.
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
-    tally: Arc<Tally>,
-    stint: Stint,
+    stats: Arc<WorkerStats>,
+    local: WorkerLocal,
     /// What a read brings is served out of here, so that a client needs no buffer of its own.
     input: Box<[u8]>,
     /// Of the request at the front of `input`. One that is not whole takes it along with its
@@ -37,8 +37,8 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         Self {
-            tally: shared.facts.stats.new_tally(number),
-            stint: shared.pool.join(),
+            stats: shared.state.stats.new_worker(number),
+            local: shared.pool.join(),
             shared,
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
             parser: Parser::default(),
@@ -48,10 +48,10 @@ impl Worker {
 
     /// Serves clients until the pool has a worker too many.
     pub(crate) fn run(mut self) {
-        while let Some(client) = self.shared.pool.next(&mut self.stint) {
-            self.tally.begin_turn(client.session.id());
+        while let Some(client) = self.shared.pool.next(&mut self.local) {
+            self.stats.begin_turn(client.session.id());
             self.serve(client);
-            self.tally.end_turn();
+            self.stats.end_turn();
         }
     }
 
@@ -59,20 +59,20 @@ impl Worker {
     fn serve(&mut self, mut client: Box<Client>) {
         let mut budget = Budget::default();
         loop {
-            let entry = client.session.entry();
-            if entry.has_mail()
-                && let Some(sentence) = entry.sentence()
+            let info = client.session.info();
+            if info.has_unread()
+                && let Some(kill_reason) = info.kill_reason()
             {
-                return self.shared.close(client, &sentence.into());
+                return self.shared.close(client, &kill_reason.into());
             }
             let Client {
                 connection,
                 session,
-                leaving,
+                lingering,
                 ..
             } = &mut *client;
-            let outcome = match leaving {
-                Some(leaving) => self.farewell(connection, session, leaving, &mut budget),
+            let outcome = match lingering {
+                Some(lingering) => self.farewell(connection, session, lingering, &mut budget),
                 None => self.turn(&mut client, &mut budget),
             };
             let outcome = match outcome {
@@ -81,7 +81,7 @@ impl Worker {
             };
             match outcome {
                 Ok(Pause::Spent) => {
-                    client.publish(self.shared.facts.now_s());
+                    client.publish(self.shared.state.now_s());
                     return self.shared.pool.resubmit(client);
                 }
                 Ok(pause @ (Pause::Quiet | Pause::Blocked | Pause::Paused(_))) => {
@@ -90,7 +90,7 @@ impl Worker {
                         None => return,
                     }
                 }
-                Err(why) if client.leaving.is_none() && why.wants_farewell() => client.leave(why),
+                Err(why) if client.lingering.is_none() && why.wants_farewell() => client.leave(why),
                 Err(why) => return self.shared.close(client, &why),
             }
         }
@@ -99,8 +99,13 @@ impl Worker {
     /// Closes a client after its turn if too much output is pending, or if it is late: the clock
     /// suspected that, but cannot know what has arrived at the socket.
     #[cold]
-    fn judge(&self, client: &mut Client, pause: Pause, budget: &Budget) -> Result<Pause, Closed> {
-        let (shared, now) = (&self.shared, self.shared.facts.now());
+    fn judge(
+        &self,
+        client: &mut Client,
+        pause: Pause,
+        budget: &Budget,
+    ) -> Result<Pause, CloseReason> {
+        let (shared, now) = (&self.shared, self.shared.state.now());
         let limits = shared.output_limits();
         let limit = client.output_limit(limits);
         if let Some(pending) = client.connection.pending_mut() {
@@ -108,9 +113,9 @@ impl Worker {
         }
         if client.exceeds(now.s, limits) {
             return Err(if client.session.listens() {
-                Sentence::SlowReader.into()
+                KillReason::SlowReader.into()
             } else {
-                Closed::OutputLimit
+                CloseReason::OutputLimit
             });
         }
         if mem::take(&mut client.suspect) && pause != Pause::Spent {
@@ -119,7 +124,7 @@ impl Worker {
             }
             if let Some(deadline) = client.is_late_for(now, shared.settings.timeouts()) {
                 shared.stop_listening(&mut client.session);
-                return Err(Closed::Late(deadline));
+                return Err(CloseReason::Late(deadline));
             }
         }
         Ok(pause)
@@ -128,29 +133,30 @@ impl Worker {
     /// Parks the client. Gives it back if it has something to say already.
     fn rest(&self, mut client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
         debug_assert!(pause != Pause::Blocked || client.connection.pending().is_some());
-        let facts = &self.shared.facts;
-        let now_s = facts.now_s();
+        let state = &self.shared.state;
+        let now_s = state.now_s();
         client.publish(now_s);
         if pause != Pause::Quiet || client.connection.pending().is_some() {
             self.rest_unserved(&mut client, pause, now_s);
         }
-        let held = match pause {
-            Pause::Paused(held) => held,
+        let pending_input = match pause {
+            Pause::Paused(pending_input) => pending_input,
             _ => pause::NOTHING,
         };
-        let entry = client.session.entry();
-        if entry.has(flag::PAUSED) != (held != pause::NOTHING) {
-            entry.set(flag::PAUSED, held != pause::NOTHING);
+        let info = client.session.info();
+        if info.has(flag::PAUSED) != (pending_input != pause::NOTHING) {
+            info.set(flag::PAUSED, pending_input != pause::NOTHING);
         }
         // Not if the pause is over, or one of writes alone now.
         let may_rest = |client: &Client| {
-            held == pause::NOTHING || facts.pause.held_of(client.session.id()) >= held
+            pending_input == pause::NOTHING
+                || state.pause.held_of(client.session.id()) >= pending_input
         };
         match self.shared.pool.park(client, may_rest) {
             Parked::Resting => None,
             Parked::Ready(client) => Some(client),
             Parked::Failed(client, error) => {
-                self.shared.close(client, &Closed::Io(error));
+                self.shared.close(client, &CloseReason::Io(error));
                 None
             }
         }
@@ -161,11 +167,11 @@ impl Worker {
     fn rest_unserved(&self, client: &mut Client, pause: Pause, now_s: u32) {
         // While it is not read, it cannot send the rest of its request.
         if pause != Pause::Quiet
-            && let Some(held) = &mut client.held
+            && let Some(pending_input) = &mut client.pending_input
         {
-            held.restart(now_s);
+            pending_input.restart(now_s);
         }
-        let memory_bytes = client.session.entry().memory_bytes();
+        let memory_bytes = client.session.info().memory_bytes();
         if memory_bytes > MUCH_WAITS_BYTES && self.shared.settings.memory_bytes_max().is_some() {
             self.shared.clock.look();
         }
@@ -173,7 +179,7 @@ impl Worker {
 
     /// One turn. A handler may panic in it: that costs its client the connection, and nobody else
     /// anything.
-    fn turn(&mut self, client: &mut Client, budget: &mut Budget) -> Result<Pause, Closed> {
+    fn turn(&mut self, client: &mut Client, budget: &mut Budget) -> Result<Pause, CloseReason> {
         // A panic leaves `self` and `client` whole: the handler borrowed the session and the
         // output, and the output is put right below.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
@@ -184,14 +190,14 @@ impl Worker {
                     .output
                     .reply(client.session.protocol())
                     .error("ERR internal error; the server's log tells");
-                Err(Closed::Panicked)
+                Err(CloseReason::Panicked)
             });
         if outcome.is_err() {
             // Before it can know that it is on its way out.
             self.shared.stop_listening(&mut client.session);
             // The last words. What is not taken now is owed, and a socket that fails now fails
             // again.
-            let _ = self.output.send(&mut client.connection, &self.tally);
+            let _ = self.output.send(&mut client.connection, &self.stats);
         }
         outcome
     }
@@ -200,7 +206,7 @@ impl Worker {
         &mut self,
         client: &mut Client,
         budget: &mut Budget,
-    ) -> Result<Pause, Closed> {
+    ) -> Result<Pause, CloseReason> {
         let phase = self.shared.phase();
         let is_first_turn = !client.session.has_arrived();
         if is_first_turn {
@@ -212,17 +218,17 @@ impl Worker {
         {
             return Ok(pause);
         }
-        if client.session.entry().has_mail() && self.deliver(client, budget)? {
+        if client.session.info().has_unread() && self.deliver(client, budget)? {
             return Ok(Pause::Blocked);
         }
-        if client.held.is_some()
+        if client.pending_input.is_some()
             && let Some(pause) = self.serve_input(client, 0, budget)?
         {
             return unless_gone(pause, client);
         }
         while !client.connection.ended() {
             if phase == Phase::Closing {
-                return Err(Closed::Drained);
+                return Err(CloseReason::Drained);
             }
             if budget.bytes == 0 {
                 return Ok(Pause::Spent);
@@ -231,9 +237,9 @@ impl Worker {
                 return quiet(phase);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
-            self.tally.reads.add(1);
-            self.tally.bytes_read.add(count as u64);
-            let traffic = &client.session.entry().traffic;
+            self.stats.reads.add(1);
+            self.stats.bytes_read.add(count as u64);
+            let traffic = &client.session.info().traffic;
             traffic.bytes_read.add(count as u64);
             if let Some(pause) = self.serve_input(client, count, budget)? {
                 return unless_gone(pause, client);
@@ -246,13 +252,17 @@ impl Worker {
         if client.connection.pending().is_some() {
             return Ok(Pause::Blocked);
         }
-        Err(Closed::PeerLeft)
+        Err(CloseReason::PeerLeft)
     }
 
     /// Sends pending output. Returns why the turn is over, if it is.
     #[cold]
-    fn flush(&self, client: &mut Client, budget: &mut Budget) -> Result<Option<Pause>, Closed> {
-        let now_s = self.shared.facts.now_s();
+    fn flush(
+        &self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<Option<Pause>, CloseReason> {
+        let now_s = self.shared.state.now_s();
         let was_blocked = client.is_write_blocked();
         match client.connection.flush(&mut budget.writes, now_s)? {
             Flushed::CallsUsed => return Ok(Some(Pause::Spent)),
@@ -260,8 +270,8 @@ impl Worker {
             Flushed::SocketFull | Flushed::Everything => {}
         }
         // Nothing was read meanwhile, so it could not send the rest of its request.
-        if was_blocked && let Some(held) = &mut client.held {
-            held.restart(now_s);
+        if was_blocked && let Some(pending_input) = &mut client.pending_input {
+            pending_input.restart(now_s);
         }
         Ok(None)
     }
@@ -275,15 +285,15 @@ impl Worker {
 
     /// Sends what others have left for the client. Returns whether it is write-blocked.
     #[cold]
-    fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, Closed> {
-        let messages = client.session.entry().take_messages();
+    fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, CloseReason> {
+        let messages = client.session.info().take_messages();
         budget.bytes = budget.bytes.saturating_sub(messages.len());
         self.output.bytes.extend_from_slice(&messages);
-        let traffic = &client.session.entry().traffic;
+        let traffic = &client.session.info().traffic;
         traffic.bytes_sent.add(messages.len() as u64);
-        let is_sent = self.output.send(&mut client.connection, &self.tally)?;
+        let is_sent = self.output.send(&mut client.connection, &self.stats)?;
         // The next message is kept or not by what is pending.
-        client.publish(self.shared.facts.now_s());
+        client.publish(self.shared.state.now_s());
         Ok(!is_sent && self.update_block(client))
     }
 
@@ -300,18 +310,18 @@ impl Worker {
         client: &mut Client,
         count: usize,
         budget: &mut Budget,
-    ) -> Result<Option<Pause>, Closed> {
+    ) -> Result<Option<Pause>, CloseReason> {
         let mut batch = Batch {
             around: &*self.shared,
-            facts: &self.shared.facts,
+            state: &self.shared.state,
             session: &mut client.session,
             sink: &mut client.connection,
             output: &mut self.output,
             budget,
-            tally: &self.tally,
+            stats: &self.stats,
         };
         let fresh = &self.input[..count];
-        batch.serve_input(&mut client.held, &mut self.parser, fresh)
+        batch.serve_input(&mut client.pending_input, &mut self.parser, fresh)
     }
 
     /// A turn of a client on its way out: sends what is owed, then our end, then reads away what
@@ -320,21 +330,21 @@ impl Worker {
         &mut self,
         connection: &mut Connection,
         session: &mut Session,
-        leaving: &mut Leaving,
+        lingering: &mut LingeringClose,
         budget: &mut Budget,
-    ) -> Result<Pause, Closed> {
-        match connection.flush(&mut budget.writes, self.shared.facts.now_s())? {
+    ) -> Result<Pause, CloseReason> {
+        match connection.flush(&mut budget.writes, self.shared.state.now_s())? {
             Flushed::Everything => {}
             Flushed::SocketFull => return Ok(Pause::Blocked),
             Flushed::CallsUsed => return Ok(Pause::Spent),
         }
-        if !leaving.sending_ended {
+        if !lingering.sending_ended {
             // First of all: who sees our end may come again at once, and must find room.
-            if leaving.is_counted() {
-                self.shared.count_out(session, &leaving.why);
+            if lingering.is_counted() {
+                self.shared.count_out(session, &lingering.why);
             }
-            leaving.sending_ended = true;
-            leaving.since_s = self.shared.facts.now_s();
+            lingering.sending_ended = true;
+            lingering.since_s = self.shared.state.now_s();
             connection.end_sending()?;
         }
         while budget.bytes > 0 {
@@ -342,9 +352,9 @@ impl Worker {
                 return Ok(Pause::Quiet);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
-            leaving.discarded += count;
-            if connection.ended() || leaving.discarded > DISCARDED_BYTES_MAX {
-                return Err(Closed::PeerLeft);
+            lingering.discarded += count;
+            if connection.ended() || lingering.discarded > DISCARDED_BYTES_MAX {
+                return Err(CloseReason::PeerLeft);
             }
         }
         Ok(Pause::Spent)
@@ -354,11 +364,11 @@ impl Worker {
 /// Ends the turn of a worker that panicked outside of a handler.
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.tally.end_turn();
+        self.stats.end_turn();
     }
 }
 
-impl Around for Shared {
+impl ServerContext for Shared {
     #[inline]
     fn limits(&self, unauthenticated: bool) -> Limits {
         self.settings.limits(unauthenticated)
@@ -377,7 +387,7 @@ impl Around for Shared {
     }
 }
 
-impl Sink for Connection {
+impl ReplySink for Connection {
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
@@ -392,18 +402,18 @@ impl Sink for Connection {
 /// What follows a pause of a client whose held input was served. One that the server's pause holds
 /// is not read; if its peer has ended, nobody may be waiting for the replies any more, and such
 /// clients must not fill the places of those who are. So they are closed, as in Redis.
-fn unless_gone(pause: Pause, client: &Client) -> Result<Pause, Closed> {
+fn unless_gone(pause: Pause, client: &Client) -> Result<Pause, CloseReason> {
     match pause {
-        Pause::Paused(_) if client.connection.is_ending() => Err(Closed::PeerLeft),
+        Pause::Paused(_) if client.connection.is_ending() => Err(CloseReason::PeerLeft),
         pause => Ok(pause),
     }
 }
 
 /// The socket has nothing left to read: a client rests, unless the server drains.
-fn quiet(phase: Phase) -> Result<Pause, Closed> {
+fn quiet(phase: Phase) -> Result<Pause, CloseReason> {
     match phase {
         Phase::Serving => Ok(Pause::Quiet),
-        Phase::Draining | Phase::Closing => Err(Closed::Drained),
+        Phase::Draining | Phase::Closing => Err(CloseReason::Drained),
     }
 }
 

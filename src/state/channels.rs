@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
-use super::clients::Entry;
+use super::clients::ClientInfo;
 use super::recipients::{Message, Recipients};
 use super::slices::{SLICE_ITEMS, in_slices};
 use crate::config::OutputLimit;
@@ -202,7 +202,7 @@ impl Channels {
     /// Has the client listen, too. Listening twice to the same is listening once.
     pub(crate) fn subscribe(
         &self,
-        entry: &Arc<Entry>,
+        info: &Arc<ClientInfo>,
         subscriptions: &mut Subscriptions,
         kind: Kind,
         name: &[u8],
@@ -231,7 +231,7 @@ impl Channels {
         };
         loop {
             let topic = self.of(kind).find_or_add(name, new);
-            if topic.subscribers.change(|clients| clients.add(entry)) {
+            if topic.subscribers.change(|clients| clients.add(info)) {
                 subscriptions.of_mut(kind).insert(ByName(topic));
                 return Ok(());
             }
@@ -243,29 +243,29 @@ impl Channels {
     /// Has the client listen no more.
     pub(crate) fn unsubscribe(
         &self,
-        entry: &Entry,
+        info: &ClientInfo,
         subscriptions: &mut Subscriptions,
         kind: Kind,
         name: &[u8],
     ) {
         if let Some(ByName(topic)) = subscriptions.of_mut(kind).take(name) {
             subscriptions.bytes -= name.len() + SUBSCRIPTION_BYTES;
-            self.forget(entry, kind, &topic);
+            self.forget(info, kind, &topic);
         }
     }
 
     /// Has a client that goes listen to nothing any more.
-    pub(crate) fn forget_all(&self, entry: &Entry, subscriptions: &Subscriptions) {
+    pub(crate) fn forget_all(&self, info: &ClientInfo, subscriptions: &Subscriptions) {
         for kind in [Kind::Channel, Kind::Pattern] {
             for ByName(topic) in subscriptions.of(kind) {
-                self.forget(entry, kind, topic);
+                self.forget(info, kind, topic);
             }
         }
     }
 
-    fn forget(&self, entry: &Entry, kind: Kind, topic: &Arc<Topic>) {
+    fn forget(&self, info: &ClientInfo, kind: Kind, topic: &Arc<Topic>) {
         let has_ended = topic.subscribers.change(|clients| {
-            clients.remove(entry.id);
+            clients.remove(info.id);
             clients.end_if_empty()
         });
         if has_ended {
@@ -282,7 +282,7 @@ impl Channels {
         message: &[u8],
         now_s: u32,
         limit: OutputLimit,
-        mut tell: impl FnMut(&Entry),
+        mut tell: impl FnMut(&ClientInfo),
     ) -> usize {
         // First, and without a lock: it takes as long as others want who subscribe to patterns.
         let patterns: Vec<_> = self
@@ -298,12 +298,12 @@ impl Channels {
         if let Some(topic) = self.by_name.find(channel) {
             let words = [b"message", channel, message];
             let message = Message::of(&words);
-            count += topic.subscribers.post(&message, now_s, limit, &mut tell);
+            count += topic.subscribers.push(&message, now_s, limit, &mut tell);
         }
         for topic in &patterns {
             let words = [b"pmessage", topic.name(), channel, message];
             let message = Message::of(&words);
-            count += topic.subscribers.post(&message, now_s, limit, &mut tell);
+            count += topic.subscribers.push(&message, now_s, limit, &mut tell);
         }
         count
     }

@@ -22,36 +22,36 @@ use crate::resp::Protocol;
 /// All clients by their numbers. The lock is taken when a client comes or goes, and by who asks for
 /// others; never for a request about oneself.
 #[derive(Debug, Default)]
-pub(crate) struct Register(Mutex<Listed>);
+pub(crate) struct ClientRegistry(Mutex<Listed>);
 
 #[derive(Debug, Default)]
 struct Listed {
-    entries: BTreeMap<u64, Arc<Entry>>,
+    infos: BTreeMap<u64, Arc<ClientInfo>>,
     /// How many there are from each address.
     addresses: HashMap<IpAddr, usize>,
 }
 
-impl Register {
-    pub(crate) fn add(&self, entry: &Arc<Entry>) {
+impl ClientRegistry {
+    pub(crate) fn add(&self, info: &Arc<ClientInfo>) {
         let mut listed = self.0.lock();
-        *listed.addresses.entry(entry.ip()).or_default() += 1;
-        listed.entries.insert(entry.id, Arc::clone(entry));
+        *listed.addresses.entry(info.ip()).or_default() += 1;
+        listed.infos.insert(info.id, Arc::clone(info));
     }
 
-    pub(crate) fn remove(&self, entry: &Entry) {
+    pub(crate) fn remove(&self, info: &ClientInfo) {
         let mut listed = self.0.lock();
-        if listed.entries.remove(&entry.id).is_some()
-            && let Some(count) = listed.addresses.get_mut(&entry.ip())
+        if listed.infos.remove(&info.id).is_some()
+            && let Some(count) = listed.addresses.get_mut(&info.ip())
         {
             *count -= 1;
             if *count == 0 {
-                listed.addresses.remove(&entry.ip());
+                listed.addresses.remove(&info.ip());
             }
         }
     }
 
-    pub(crate) fn find(&self, id: u64) -> Option<Arc<Entry>> {
-        self.0.lock().entries.get(&id).map(Arc::clone)
+    pub(crate) fn find(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.0.lock().infos.get(&id).map(Arc::clone)
     }
 
     /// How many clients came from the address.
@@ -60,16 +60,16 @@ impl Register {
     }
 
     /// Every entry, in the order in which the clients came, without those that come meanwhile.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<Entry>> {
-        let newest_id = self.0.lock().entries.keys().next_back().copied();
+    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<ClientInfo>> {
+        let newest_id = self.0.lock().infos.keys().next_back().copied();
         let newest = Bound::Included(newest_id.unwrap_or(0));
-        let slice_after = move |last: Option<&Arc<Entry>>| {
+        let slice_after = move |last: Option<&Arc<ClientInfo>>| {
             let lower = last.map_or(Bound::Unbounded, |last| Bound::Excluded(last.id));
             let listed = self.0.lock();
-            let after = listed.entries.range((lower, newest));
+            let after = listed.infos.range((lower, newest));
             after
                 .take(SLICE_ITEMS)
-                .map(|(_, entry)| Arc::clone(entry))
+                .map(|(_, info)| Arc::clone(info))
                 .collect()
         };
         in_slices(slice_after)
@@ -79,11 +79,11 @@ impl Register {
 /// What others may know of a client. Its owner writes, with the exception of the mail; each value
 /// is read on its own, so that no order among them matters.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct ClientInfo {
     /// Counted from 1 as connections come, never used twice.
     pub(crate) id: u64,
     /// Its slot in parking.
-    pub(crate) place: usize,
+    pub(crate) slot: usize,
     pub(crate) peer_addr: SocketAddr,
     /// Shared by all who came to the same.
     pub(crate) local_addr: Arc<SocketAddr>,
@@ -94,12 +94,12 @@ pub(crate) struct Entry {
     /// When it was last served, by the coarse clock. It is also what `timeout` counts from.
     pub(crate) active_at_s: AtomicU32,
     /// Bytes that it sent and that wait to be served.
-    held_bytes: AtomicU32,
-    /// Bytes of memory that these take besides: see [`HeldBytes`].
+    pending_input_bytes: AtomicU32,
+    /// Bytes of memory that these take besides: see [`PendingInputBytes`].
     free_bytes: AtomicU32,
     table_bytes: AtomicU32,
     /// Bytes of replies that its socket has not taken.
-    owed_bytes: AtomicU32,
+    pending_output_bytes: AtomicU32,
     /// What it has sent and was sent.
     pub(crate) traffic: Traffic,
     /// Channels and patterns that it is subscribed to.
@@ -108,7 +108,7 @@ pub(crate) struct Entry {
     /// Bytes of memory of its subscriptions and of what it tracks.
     session_bytes: AtomicU32,
     /// Bytes of memory of what it says of itself.
-    said_bytes: AtomicU32,
+    identity_bytes: AtomicU32,
     /// The index of the command that it sent last, or [`NO_COMMAND`].
     pub(crate) command: AtomicU16,
     pub(crate) database: AtomicU8,
@@ -116,16 +116,16 @@ pub(crate) struct Entry {
     flags: AtomicU8,
     resp3: AtomicBool,
     /// Something is in the mail that its owner has not read: always true while it is not empty.
-    has_mail: AtomicBool,
+    has_unread: AtomicBool,
     /// `None` as long as it has said nothing.
-    said: Mutex<Option<Box<Said>>>,
+    identity: Mutex<Option<Box<ClientIdentity>>>,
     /// `None` while there is none.
-    mail: Mutex<Option<Box<Mail>>>,
+    inbox: Mutex<Option<Box<Inbox>>>,
 }
 
 /// What a client says of itself, each empty at first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Said {
+pub(crate) struct ClientIdentity {
     pub(crate) name: Box<[u8]>,
     pub(crate) library_name: Box<[u8]>,
     pub(crate) library_version: Box<[u8]>,
@@ -133,7 +133,7 @@ pub(crate) struct Said {
     pub(crate) redirect: u64,
 }
 
-impl Said {
+impl ClientIdentity {
     fn memory_bytes(&self) -> usize {
         let words = [&self.name, &self.library_name, &self.library_version];
         size_of::<Self>() + words.iter().map(|word| word.len()).sum::<usize>()
@@ -142,7 +142,7 @@ impl Said {
 
 /// Bytes of memory that a client's unserved input takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct HeldBytes {
+pub(crate) struct PendingInputBytes {
     /// Of the input itself.
     pub(crate) unserved: usize,
     /// Of its buffer besides.
@@ -183,20 +183,20 @@ impl WrittenAddr {
 
 /// What others have left for a client.
 #[derive(Debug, Default)]
-pub(crate) struct Mail {
+pub(crate) struct Inbox {
     /// Whole messages, as they are to be sent.
     pub(crate) messages: Vec<u8>,
     /// It is to be closed.
-    pub(crate) sentence: Option<Sentence>,
+    pub(crate) kill_reason: Option<KillReason>,
     /// Since when there is more than a reader who keeps up would leave, by the coarse clock.
     full_since_s: Option<u32>,
 }
 
 /// Why others close a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sentence {
+pub(crate) enum KillReason {
     /// `CLIENT KILL`.
-    Killed,
+    ClientKill,
     /// It does not read what it subscribed to.
     SlowReader,
     /// More waits for and from all clients than may, and for this one the most.
@@ -217,10 +217,10 @@ pub(crate) mod flag {
     pub(crate) const CLOSING: u8 = 1 << 6;
 }
 
-impl Entry {
+impl ClientInfo {
     pub(crate) fn new(
         id: u64,
-        place: usize,
+        slot: usize,
         peer_addr: SocketAddr,
         local_addr: Arc<SocketAddr>,
         descriptor: i32,
@@ -228,34 +228,34 @@ impl Entry {
     ) -> Self {
         Self {
             id,
-            place,
+            slot,
             peer_addr,
             local_addr,
             descriptor,
             came_at_s: now_s,
             active_at_s: AtomicU32::new(now_s),
-            held_bytes: AtomicU32::new(0),
+            pending_input_bytes: AtomicU32::new(0),
             free_bytes: AtomicU32::new(0),
             table_bytes: AtomicU32::new(0),
-            owed_bytes: AtomicU32::new(0),
+            pending_output_bytes: AtomicU32::new(0),
             traffic: Traffic::default(),
             channels: AtomicU32::new(0),
             patterns: AtomicU32::new(0),
             session_bytes: AtomicU32::new(0),
-            said_bytes: AtomicU32::new(0),
+            identity_bytes: AtomicU32::new(0),
             command: AtomicU16::new(NO_COMMAND),
             database: AtomicU8::new(0),
             flags: AtomicU8::new(0),
             resp3: AtomicBool::new(false),
-            has_mail: AtomicBool::new(false),
-            said: Mutex::default(),
-            mail: Mutex::default(),
+            has_unread: AtomicBool::new(false),
+            identity: Mutex::default(),
+            inbox: Mutex::default(),
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn for_test(place: usize, addr: SocketAddr) -> Self {
-        Self::new(1, place, addr, Arc::new(addr), 0, 0)
+    pub(crate) fn for_test(slot: usize, addr: SocketAddr) -> Self {
+        Self::new(1, slot, addr, Arc::new(addr), 0, 0)
     }
 
     /// The address that it came from, an IPv4 address as such.
@@ -265,17 +265,17 @@ impl Entry {
 
     /// Bytes of memory that are held for it beyond those that each client takes.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let mail = self.mail.lock();
-        let mail_bytes = mail.as_ref().map_or(0, |mail| mail.messages.capacity());
-        let kept_bytes = [&self.session_bytes, &self.said_bytes];
+        let inbox = self.inbox.lock();
+        let inbox_bytes = inbox.as_ref().map_or(0, |inbox| inbox.messages.capacity());
+        let kept_bytes = [&self.session_bytes, &self.identity_bytes];
         let kept_bytes = kept_bytes.map(|bytes| u64::from(bytes.load(Ordering::Relaxed)));
-        let held = self.held_bytes() + self.free_bytes() + self.table_bytes();
-        (held + self.owed_bytes() + mail_bytes) as u64 + kept_bytes.iter().sum::<u64>()
+        let held = self.pending_input_bytes() + self.free_bytes() + self.table_bytes();
+        (held + self.pending_output_bytes() + inbox_bytes) as u64 + kept_bytes.iter().sum::<u64>()
     }
 
     /// Bytes that it sent and that wait to be served.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.held_bytes.load(Ordering::Relaxed) as usize
+    pub(crate) fn pending_input_bytes(&self) -> usize {
+        self.pending_input_bytes.load(Ordering::Relaxed) as usize
     }
 
     /// Bytes of room beside those.
@@ -289,25 +289,25 @@ impl Entry {
     }
 
     /// Bytes of replies that its socket has not taken.
-    pub(crate) fn owed_bytes(&self) -> usize {
-        self.owed_bytes.load(Ordering::Relaxed) as usize
+    pub(crate) fn pending_output_bytes(&self) -> usize {
+        self.pending_output_bytes.load(Ordering::Relaxed) as usize
     }
 
     /// Notes when the client was last served, and what is left to do for it. More than 4 GiB count
     /// as that.
-    pub(crate) fn publish(&self, now_s: u32, held: HeldBytes, owed_bytes: usize) {
+    pub(crate) fn publish(&self, now_s: u32, held: PendingInputBytes, pending_output_bytes: usize) {
         self.active_at_s.store(now_s, Ordering::Relaxed);
-        if held.unserved > 0 || self.held_bytes() > 0 {
+        if held.unserved > 0 || self.pending_input_bytes() > 0 {
             self.publish_held(held);
         }
-        self.owed_bytes
-            .store(clamped(owed_bytes), Ordering::Relaxed);
+        self.pending_output_bytes
+            .store(clamped(pending_output_bytes), Ordering::Relaxed);
     }
 
     #[cold]
-    fn publish_held(&self, held: HeldBytes) {
+    fn publish_held(&self, held: PendingInputBytes) {
         for (field, bytes) in [
-            (&self.held_bytes, held.unserved),
+            (&self.pending_input_bytes, held.unserved),
             (&self.free_bytes, held.free),
             (&self.table_bytes, held.table),
         ] {
@@ -320,24 +320,24 @@ impl Entry {
         self.session_bytes.store(clamped(bytes), Ordering::Relaxed);
     }
 
-    pub(crate) fn said(&self) -> Said {
-        self.with_said(Clone::clone)
+    pub(crate) fn identity(&self) -> ClientIdentity {
+        self.with_identity(Clone::clone)
     }
 
     /// Has `look` see what the client says of itself.
-    pub(crate) fn with_said<T>(&self, look: impl FnOnce(&Said) -> T) -> T {
-        match self.said.lock().as_deref() {
-            Some(said) => look(said),
-            None => look(&Said::default()),
+    pub(crate) fn with_identity<T>(&self, look: impl FnOnce(&ClientIdentity) -> T) -> T {
+        match self.identity.lock().as_deref() {
+            Some(identity) => look(identity),
+            None => look(&ClientIdentity::default()),
         }
     }
 
-    pub(crate) fn say(&self, change: impl FnOnce(&mut Said)) {
-        let mut said = self.said.lock();
-        let said = said.get_or_insert_default();
-        change(said);
-        self.said_bytes
-            .store(clamped(said.memory_bytes()), Ordering::Relaxed);
+    pub(crate) fn change_identity(&self, change: impl FnOnce(&mut ClientIdentity)) {
+        let mut identity = self.identity.lock();
+        let identity = identity.get_or_insert_default();
+        change(identity);
+        self.identity_bytes
+            .store(clamped(identity.memory_bytes()), Ordering::Relaxed);
     }
 
     pub(crate) fn has(&self, flag: u8) -> bool {
@@ -366,9 +366,9 @@ impl Entry {
 
     /// Sets the protocol between two messages. Returns those that were left in the other.
     pub(crate) fn change_protocol(&self, protocol: Protocol) -> Vec<u8> {
-        let mut mail = self.mail.lock();
+        let mut inbox = self.inbox.lock();
         self.set_protocol(protocol);
-        self.take_from(&mut mail)
+        self.take_from(&mut inbox)
     }
 
     /// Leaves a message for the client, in the protocol that it speaks. Returns whether its owner
@@ -377,86 +377,88 @@ impl Entry {
     /// Who does not read is to be closed when more waits than `limit` allows, together with what it
     /// is owed otherwise.
     #[must_use]
-    pub(crate) fn post<'a>(
+    pub(crate) fn push<'a>(
         &self,
         message: impl FnOnce(Protocol) -> &'a [u8],
         now_s: u32,
         limit: OutputLimit,
     ) -> bool {
-        let mut mail = self.mail.lock();
-        let mail = mail.get_or_insert_default();
-        if mail.sentence.is_some() {
+        let mut inbox = self.inbox.lock();
+        let inbox = inbox.get_or_insert_default();
+        if inbox.kill_reason.is_some() {
             return false;
         }
         // Under the lock: it may be about to change.
         let message = message(self.protocol());
-        let before = mail.messages.len() + self.owed_bytes();
+        let before = inbox.messages.len() + self.pending_output_bytes();
         let exceeds = |waiting, bytes| bytes > 0 && waiting > bytes;
         // Since the last message it has only become less.
         if !exceeds(before, limit.soft_bytes) {
-            mail.full_since_s = None;
+            inbox.full_since_s = None;
         }
         let waiting = before + message.len();
         if exceeds(waiting, limit.hard_bytes) {
-            mail.messages = Vec::new();
-            mail.sentence = Some(Sentence::SlowReader);
+            inbox.messages = Vec::new();
+            inbox.kill_reason = Some(KillReason::SlowReader);
         } else if exceeds(waiting, limit.soft_bytes) {
-            let since_s = *mail.full_since_s.get_or_insert(now_s);
+            let since_s = *inbox.full_since_s.get_or_insert(now_s);
             if now_s.saturating_sub(since_s) > limit.soft_s {
-                mail.messages = Vec::new();
-                mail.sentence = Some(Sentence::SlowReader);
+                inbox.messages = Vec::new();
+                inbox.kill_reason = Some(KillReason::SlowReader);
             }
         }
-        if mail.sentence.is_none() {
-            mail.messages.extend_from_slice(message);
+        if inbox.kill_reason.is_none() {
+            inbox.messages.extend_from_slice(message);
         }
         // Under the lock, as in `take_messages`. A sentence wants to be read at once, even by who is
         // blocked and therefore left its messages where they are.
-        !self.has_mail.swap(true, Ordering::Relaxed) || mail.sentence.is_some()
+        !self.has_unread.swap(true, Ordering::Relaxed) || inbox.kill_reason.is_some()
     }
 
     /// Has the client closed, for the reason that was given first. Its owner has to be told.
-    pub(crate) fn condemn(&self, sentence: Sentence) {
-        let mut mail = self.mail.lock();
-        let mail = mail.get_or_insert_default();
-        mail.sentence.get_or_insert(sentence);
-        mail.messages = Vec::new();
-        self.has_mail.store(true, Ordering::Relaxed);
+    pub(crate) fn kill(&self, kill_reason: KillReason) {
+        let mut inbox = self.inbox.lock();
+        let inbox = inbox.get_or_insert_default();
+        inbox.kill_reason.get_or_insert(kill_reason);
+        inbox.messages = Vec::new();
+        self.has_unread.store(true, Ordering::Relaxed);
     }
 
     /// Whether there is mail. Who was told under a lock that its own thread has taken since (a
     /// slot's, the queue's) sees it.
-    pub(crate) fn has_mail(&self) -> bool {
-        self.has_mail.load(Ordering::Relaxed)
+    pub(crate) fn has_unread(&self) -> bool {
+        self.has_unread.load(Ordering::Relaxed)
     }
 
     /// Why others close it, if they do.
-    pub(crate) fn sentence(&self) -> Option<Sentence> {
-        self.mail.lock().as_ref()?.sentence
+    pub(crate) fn kill_reason(&self) -> Option<KillReason> {
+        self.inbox.lock().as_ref()?.kill_reason
     }
 
     /// Takes the messages.
     pub(crate) fn take_messages(&self) -> Vec<u8> {
-        self.take_from(&mut self.mail.lock())
+        self.take_from(&mut self.inbox.lock())
     }
 
-    fn take_from(&self, mail: &mut Option<Box<Mail>>) -> Vec<u8> {
-        let is_condemned = mail.as_ref().is_some_and(|mail| mail.sentence.is_some());
-        self.has_mail.store(is_condemned, Ordering::Relaxed);
-        if is_condemned {
+    fn take_from(&self, inbox: &mut Option<Box<Inbox>>) -> Vec<u8> {
+        let is_killed = inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.kill_reason.is_some());
+        self.has_unread.store(is_killed, Ordering::Relaxed);
+        if is_killed {
             return Vec::new();
         }
-        match mail {
+        match inbox {
             // What was in it is owed from now on, and counts as before.
-            Some(mail) if mail.full_since_s.is_some() => mem::take(&mut mail.messages),
-            _ => mail.take().map_or_else(Vec::new, |mail| mail.messages),
+            Some(inbox) if inbox.full_since_s.is_some() => mem::take(&mut inbox.messages),
+            _ => inbox.take().map_or_else(Vec::new, |inbox| inbox.messages),
         }
     }
 
     /// Bytes of messages that wait.
-    pub(crate) fn mail_bytes(&self) -> usize {
-        let mail = self.mail.lock();
-        mail.as_ref().map_or(0, |mail| mail.messages.len())
+    pub(crate) fn inbox_bytes(&self) -> usize {
+        let inbox = self.inbox.lock();
+        inbox.as_ref().map_or(0, |inbox| inbox.messages.len())
     }
 }
 
@@ -470,108 +472,117 @@ mod tests {
         soft_s: 60,
     };
 
-    fn entry() -> Entry {
-        Entry::for_test(0, ([127, 0, 0, 1], 5000).into())
+    fn info() -> ClientInfo {
+        ClientInfo::for_test(0, ([127, 0, 0, 1], 5000).into())
     }
 
-    fn post(entry: &Entry, message: &[u8], now_s: u32, limit: OutputLimit) -> bool {
-        entry.post(|_| message, now_s, limit)
+    fn push(info: &ClientInfo, message: &[u8], now_s: u32, limit: OutputLimit) -> bool {
+        info.push(|_| message, now_s, limit)
     }
 
     #[test]
     fn the_owner_is_told_once_until_it_has_read_its_mail() {
-        let entry = entry();
-        assert!(!entry.has_mail());
-        assert!(post(&entry, b"one", 0, LIMIT));
-        assert!(!post(&entry, b"two", 0, LIMIT));
-        assert!(entry.has_mail());
-        assert_eq!(entry.take_messages(), b"onetwo");
-        assert!(!entry.has_mail());
-        assert!(post(&entry, b"three", 0, LIMIT));
+        let info = info();
+        assert!(!info.has_unread());
+        assert!(push(&info, b"one", 0, LIMIT));
+        assert!(!push(&info, b"two", 0, LIMIT));
+        assert!(info.has_unread());
+        assert_eq!(info.take_messages(), b"onetwo");
+        assert!(!info.has_unread());
+        assert!(push(&info, b"three", 0, LIMIT));
     }
 
     #[test]
     fn too_many_messages_are_a_sentence_and_are_not_kept() {
-        let entry = entry();
+        let info = info();
         let message = [b'x'; LIMIT.hard_bytes];
-        assert!(post(&entry, &message, 0, LIMIT));
-        assert_eq!(entry.sentence(), None);
+        assert!(push(&info, &message, 0, LIMIT));
+        assert_eq!(info.kill_reason(), None);
         assert!(
-            post(&entry, b"x", 0, LIMIT),
+            push(&info, b"x", 0, LIMIT),
             "it is told, although it was before"
         );
-        assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
-        assert_eq!(entry.mail_bytes(), 0);
-        assert!(!post(&entry, b"x", 0, LIMIT));
-        assert!(entry.has_mail(), "a sentence stays");
-        assert!(entry.take_messages().is_empty());
-        assert!(entry.has_mail(), "a sentence stays");
+        assert_eq!(info.kill_reason(), Some(KillReason::SlowReader));
+        assert_eq!(info.inbox_bytes(), 0);
+        assert!(!push(&info, b"x", 0, LIMIT));
+        assert!(info.has_unread(), "a sentence stays");
+        assert!(info.take_messages().is_empty());
+        assert!(info.has_unread(), "a sentence stays");
     }
 
     #[test]
     fn many_messages_may_wait_for_a_minute() {
-        let entry = entry();
+        let info = info();
         let message = [b'x'; LIMIT.soft_bytes];
-        let _ = post(&entry, &message, 0, LIMIT);
-        let _ = post(&entry, b"x", 100, LIMIT);
+        let _ = push(&info, &message, 0, LIMIT);
+        let _ = push(&info, b"x", 100, LIMIT);
         // Who looked at the clock before may come later.
-        let _ = post(&entry, b"x", 99, LIMIT);
-        let _ = post(&entry, b"x", 160, LIMIT);
-        assert_eq!(entry.sentence(), None);
-        let _ = post(&entry, b"x", 161, LIMIT);
-        assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
+        let _ = push(&info, b"x", 99, LIMIT);
+        let _ = push(&info, b"x", 160, LIMIT);
+        assert_eq!(info.kill_reason(), None);
+        let _ = push(&info, b"x", 161, LIMIT);
+        assert_eq!(info.kill_reason(), Some(KillReason::SlowReader));
     }
 
     #[test]
     fn the_minute_goes_on_as_long_as_what_was_read_is_owed() {
-        let entry = entry();
+        let info = info();
         let message = [b'x'; LIMIT.soft_bytes + 1];
-        let _ = post(&entry, &message, 0, LIMIT);
-        entry.publish(0, HeldBytes::default(), entry.take_messages().len());
-        let _ = post(&entry, b"x", 60, LIMIT);
-        assert_eq!(entry.sentence(), None);
-        let _ = post(&entry, b"x", 61, LIMIT);
-        assert_eq!(entry.sentence(), Some(Sentence::SlowReader));
+        let _ = push(&info, &message, 0, LIMIT);
+        info.publish(0, PendingInputBytes::default(), info.take_messages().len());
+        let _ = push(&info, b"x", 60, LIMIT);
+        assert_eq!(info.kill_reason(), None);
+        let _ = push(&info, b"x", 61, LIMIT);
+        assert_eq!(info.kill_reason(), Some(KillReason::SlowReader));
     }
 
     #[test]
     fn another_minute_begins_when_everything_was_sent() {
-        let entry = entry();
+        let info = info();
         let message = [b'x'; LIMIT.soft_bytes + 1];
-        let _ = post(&entry, &message, 0, LIMIT);
-        assert_eq!(entry.take_messages().len(), message.len());
-        let _ = post(&entry, &message, 61, LIMIT);
-        assert_eq!(entry.sentence(), None);
+        let _ = push(&info, &message, 0, LIMIT);
+        assert_eq!(info.take_messages().len(), message.len());
+        let _ = push(&info, &message, 61, LIMIT);
+        assert_eq!(info.kill_reason(), None);
     }
 
     #[test]
     fn a_limit_of_0_is_none() {
-        let entry = entry();
+        let info = info();
         let none = OutputLimit {
             hard_bytes: 0,
             soft_bytes: 0,
             soft_s: 0,
         };
-        let _ = post(&entry, &[b'x'; 5000], 0, none);
-        let _ = post(&entry, b"x", 1000, none);
-        assert_eq!(entry.sentence(), None);
+        let _ = push(&info, &[b'x'; 5000], 0, none);
+        let _ = push(&info, b"x", 1000, none);
+        assert_eq!(info.kill_reason(), None);
     }
 
     #[test]
     fn all_clients_are_listed_over_many_slices() {
-        let register = Register::default();
+        let register = ClientRegistry::default();
         assert_eq!(register.all().count(), 0);
         let addr: SocketAddr = ([127, 0, 0, 1], 1).into();
-        let add = |id| register.add(&Arc::new(Entry::new(id, 0, addr, Arc::new(addr), 0, 0)));
+        let add = |id| {
+            register.add(&Arc::new(ClientInfo::new(
+                id,
+                0,
+                addr,
+                Arc::new(addr),
+                0,
+                0,
+            )))
+        };
         let count = 3 * SLICE_ITEMS as u64;
         (1..=count).for_each(add);
         let mut all = register.all();
-        let first = all.next().map(|entry| entry.id);
+        let first = all.next().map(|info| info.id);
         // Clients that come or leave meanwhile do not disturb the walk.
         add(count + 1);
-        register.find(2).inspect(|entry| register.remove(entry));
-        register.find(count).inspect(|entry| register.remove(entry));
-        let ids: Vec<_> = first.into_iter().chain(all.map(|entry| entry.id)).collect();
+        register.find(2).inspect(|info| register.remove(info));
+        register.find(count).inspect(|info| register.remove(info));
+        let ids: Vec<_> = first.into_iter().chain(all.map(|info| info.id)).collect();
         assert_eq!(ids.last(), Some(&(count - 1)));
         assert!(ids.is_sorted_by(|one, next| one < next));
         assert_eq!(ids.len() as u64, count - 1, "2 was in the first slice");
@@ -601,12 +612,12 @@ mod tests {
 
     #[test]
     fn clients_are_counted_by_their_addresses() {
-        let register = Register::default();
+        let register = ClientRegistry::default();
         let from = |id, addr: &str| {
             let addr = addr.parse().expect("an address");
-            let entry = Arc::new(Entry::new(id, 0, addr, Arc::new(addr), 0, 0));
-            register.add(&entry);
-            entry
+            let info = Arc::new(ClientInfo::new(id, 0, addr, Arc::new(addr), 0, 0));
+            register.add(&info);
+            info
         };
         let one = from(1, "127.0.0.1:1");
         let other = from(2, "[::ffff:127.0.0.1]:2");
@@ -623,9 +634,9 @@ mod tests {
 
     #[test]
     fn the_first_sentence_holds() {
-        let entry = entry();
-        entry.condemn(Sentence::Killed);
-        entry.condemn(Sentence::SlowReader);
-        assert_eq!(entry.sentence(), Some(Sentence::Killed));
+        let info = info();
+        info.kill(KillReason::ClientKill);
+        info.kill(KillReason::SlowReader);
+        assert_eq!(info.kill_reason(), Some(KillReason::ClientKill));
     }
 }

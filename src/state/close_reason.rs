@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 
 use crate::resp::ProtocolError;
-use crate::state::clients::Sentence;
+use crate::state::clients::KillReason;
 
 /// Why a client was closed.
 #[derive(Debug)]
-pub(crate) enum Closed {
+pub(crate) enum CloseReason {
     /// It has ended its sending side, and has everything that it was owed.
     PeerLeft,
     /// It asked for it by QUIT, or a command's handler did.
@@ -28,11 +28,11 @@ pub(crate) enum Closed {
     /// It was not let in.
     Refused(Refused),
     /// Others had it closed.
-    Sentenced(Sentence),
+    Killed(KillReason),
     /// It did not read its replies, and more of them waited than may.
     OutputLimit,
     /// The program around the server did not let it in, and told it so in these words.
-    TurnedAway(String),
+    RefusedByHook(String),
 }
 
 /// What a client had a time for.
@@ -66,7 +66,7 @@ pub(crate) enum Refused {
     NoDescriptor,
 }
 
-impl Closed {
+impl CloseReason {
     /// Whether the peer may still be sending and is owed an orderly end.
     pub(crate) fn wants_farewell(&self) -> bool {
         // To those who take nothing, nothing can be said.
@@ -75,7 +75,7 @@ impl Closed {
             Self::PeerLeft
                 | Self::Io(_)
                 | Self::Http { is_answered: false }
-                | Self::Sentenced(_)
+                | Self::Killed(_)
                 | Self::OutputLimit
                 | Self::Late(Deadline::Write | Deadline::PendingOutput | Deadline::Farewell)
         )
@@ -89,7 +89,7 @@ impl Closed {
             Self::Late(Deadline::Request) => {
                 Some("ERR the rest of the request did not come in time")
             }
-            Self::TurnedAway(words) => Some(words),
+            Self::RefusedByHook(words) => Some(words),
             _ => None,
         }
     }
@@ -115,11 +115,11 @@ impl Closed {
             Self::Refused(Refused::TooManyFromAddress) => 12,
             Self::Refused(Refused::Protected) => 13,
             Self::Refused(Refused::NoDescriptor) => 14,
-            Self::Sentenced(Sentence::Killed) => 15,
-            Self::Sentenced(Sentence::SlowReader) => 16,
-            Self::Sentenced(Sentence::Evicted) => 17,
+            Self::Killed(KillReason::ClientKill) => 15,
+            Self::Killed(KillReason::SlowReader) => 16,
+            Self::Killed(KillReason::Evicted) => 17,
             Self::OutputLimit => 18,
-            Self::TurnedAway(_) => 20,
+            Self::RefusedByHook(_) => 20,
             Self::Late(Deadline::PendingOutput) => 21,
         }
     }
@@ -183,13 +183,13 @@ const PROTECTED: &str = "DENIED Redis is running in protected mode because prote
     password for the default user. NOTE: You only need to do one of the above things in order for \
     the server to start accepting connections from the outside.";
 
-impl fmt::Display for Closed {
+impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Protocol(ProtocolError::Tls) => "it spoke TLS",
             Self::Protocol(error) => return write!(f, "protocol error: {error}"),
             Self::Io(error) => return write!(f, "{error}"),
-            Self::TurnedAway(words) => return write!(f, "the program refused it: {words}"),
+            Self::RefusedByHook(words) => return write!(f, "the program refused it: {words}"),
             Self::PeerLeft => "the peer left",
             Self::Quit => "it asked to be closed",
             Self::Http { .. } => "it spoke HTTP",
@@ -209,28 +209,28 @@ impl fmt::Display for Closed {
             Self::Refused(Refused::TooManyFromAddress) => "`maxclients-per-address` was reached",
             Self::Refused(Refused::Protected) => "it came from another machine in `protected-mode`",
             Self::Refused(Refused::NoDescriptor) => "no descriptor was left for it",
-            Self::Sentenced(Sentence::Killed) => "CLIENT KILL",
-            Self::Sentenced(Sentence::SlowReader) => "it did not read what it had subscribed to",
-            Self::Sentenced(Sentence::Evicted) => "`maxmemory-clients` was reached",
+            Self::Killed(KillReason::ClientKill) => "CLIENT KILL",
+            Self::Killed(KillReason::SlowReader) => "it did not read what it had subscribed to",
+            Self::Killed(KillReason::Evicted) => "`maxmemory-clients` was reached",
             Self::OutputLimit => "it did not read its replies (`client-output-buffer-limit`)",
         };
         f.write_str(text)
     }
 }
 
-impl From<Sentence> for Closed {
-    fn from(sentence: Sentence) -> Self {
-        Self::Sentenced(sentence)
+impl From<KillReason> for CloseReason {
+    fn from(kill_reason: KillReason) -> Self {
+        Self::Killed(kill_reason)
     }
 }
 
-impl From<io::Error> for Closed {
+impl From<io::Error> for CloseReason {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl From<ProtocolError> for Closed {
+impl From<ProtocolError> for CloseReason {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
     }
@@ -243,31 +243,31 @@ mod tests {
     #[test]
     fn every_reason_has_a_name_of_its_own() {
         let reasons = [
-            Closed::PeerLeft,
-            Closed::Io(io::Error::other("any")),
-            Closed::Quit,
-            Closed::Protocol(ProtocolError::UnbalancedQuotes),
-            Closed::Http { is_answered: true },
-            Closed::Late(Deadline::Idle),
-            Closed::Late(Deadline::FirstByte),
-            Closed::Late(Deadline::Request),
-            Closed::Late(Deadline::Write),
-            Closed::Drained,
-            Closed::Panicked,
-            Closed::Refused(Refused::TooMany),
-            Closed::Refused(Refused::TooManyFromAddress),
-            Closed::Refused(Refused::Protected),
-            Closed::Refused(Refused::NoDescriptor),
-            Closed::Sentenced(Sentence::Killed),
-            Closed::Sentenced(Sentence::SlowReader),
-            Closed::Sentenced(Sentence::Evicted),
-            Closed::OutputLimit,
-            Closed::Protocol(ProtocolError::TooBigRequest),
-            Closed::TurnedAway("ERR no".into()),
-            Closed::Late(Deadline::PendingOutput),
-            Closed::Protocol(ProtocolError::Tls),
+            CloseReason::PeerLeft,
+            CloseReason::Io(io::Error::other("any")),
+            CloseReason::Quit,
+            CloseReason::Protocol(ProtocolError::UnbalancedQuotes),
+            CloseReason::Http { is_answered: true },
+            CloseReason::Late(Deadline::Idle),
+            CloseReason::Late(Deadline::FirstByte),
+            CloseReason::Late(Deadline::Request),
+            CloseReason::Late(Deadline::Write),
+            CloseReason::Drained,
+            CloseReason::Panicked,
+            CloseReason::Refused(Refused::TooMany),
+            CloseReason::Refused(Refused::TooManyFromAddress),
+            CloseReason::Refused(Refused::Protected),
+            CloseReason::Refused(Refused::NoDescriptor),
+            CloseReason::Killed(KillReason::ClientKill),
+            CloseReason::Killed(KillReason::SlowReader),
+            CloseReason::Killed(KillReason::Evicted),
+            CloseReason::OutputLimit,
+            CloseReason::Protocol(ProtocolError::TooBigRequest),
+            CloseReason::RefusedByHook("ERR no".into()),
+            CloseReason::Late(Deadline::PendingOutput),
+            CloseReason::Protocol(ProtocolError::Tls),
         ];
-        let indices: Vec<_> = reasons.iter().map(Closed::index).collect();
+        let indices: Vec<_> = reasons.iter().map(CloseReason::index).collect();
         assert_eq!(indices, (0..NAMES.len()).collect::<Vec<_>>());
     }
 }

@@ -10,9 +10,9 @@ use crate::config::Config;
 
 /// The server, as commands see it.
 pub(crate) trait Control: fmt::Debug + Send + Sync {
-    /// Has the client at `place` served once more, wherever it is, so that it sees its mail. If
+    /// Has the client at `slot` served once more, wherever it is, so that it sees its mail. If
     /// another client has the place by now, that one is served for nothing.
-    fn nudge(&self, place: usize);
+    fn notify(&self, slot: usize);
 
     /// Follows a change of the pause: ends it in time, and has those served who waited if it is
     /// over.
@@ -22,7 +22,7 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     fn config_file(&self) -> Option<PathBuf>;
 
     /// What the pool is doing.
-    fn scene(&self) -> Scene;
+    fn snapshot(&self) -> PoolSnapshot;
 
     /// Puts into force what `change` makes of the configuration: all of it or, on an error, nothing.
     /// `change` must not ask for the configuration itself, which nobody else can see meanwhile.
@@ -40,7 +40,7 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
 
 /// What the pool is doing, at one moment and roughly: nobody waits while it is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Scene {
+pub(crate) struct PoolSnapshot {
     pub(crate) workers: usize,
     /// Workers that wait on the queue.
     pub(crate) followers: usize,

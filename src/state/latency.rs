@@ -9,26 +9,26 @@ use super::now_since_1970;
 
 /// What was noticed, by the event's name: `command`, or `fast-command` for those of constant time.
 #[derive(Debug, Default)]
-pub(crate) struct Spikes(Mutex<BTreeMap<&'static str, Series>>);
+pub(crate) struct LatencyMonitor(Mutex<BTreeMap<&'static str, Series>>);
 
 /// The spikes of one event.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Series {
     /// The latest behind; one for each second that had any.
-    pub(crate) spikes: VecDeque<Spike>,
+    pub(crate) samples: VecDeque<LatencySample>,
     /// The longest ever, in milliseconds.
     pub(crate) longest_ms: u64,
 }
 
 /// The longest duration of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spike {
+pub(crate) struct LatencySample {
     /// Seconds since 1970.
     pub(crate) at_s: u64,
     pub(crate) took_ms: u64,
 }
 
-impl Spikes {
+impl LatencyMonitor {
     pub(crate) fn add(&self, event: &'static str, took_ms: u64) {
         self.add_at(now_since_1970().as_secs(), event, took_ms);
     }
@@ -37,12 +37,12 @@ impl Spikes {
         let mut events = self.0.lock();
         let series = events.entry(event).or_default();
         series.longest_ms = series.longest_ms.max(took_ms);
-        match series.spikes.back_mut() {
+        match series.samples.back_mut() {
             Some(last) if last.at_s == at_s => last.took_ms = last.took_ms.max(took_ms),
-            _ => series.spikes.push_back(Spike { at_s, took_ms }),
+            _ => series.samples.push_back(LatencySample { at_s, took_ms }),
         }
-        if series.spikes.len() > SPIKES_MAX {
-            series.spikes.pop_front();
+        if series.samples.len() > SAMPLES_MAX {
+            series.samples.pop_front();
         }
     }
 
@@ -70,7 +70,7 @@ impl Spikes {
 }
 
 /// Redis's `LATENCY_TS_LEN`.
-const SPIKES_MAX: usize = 160;
+const SAMPLES_MAX: usize = 160;
 
 #[cfg(test)]
 mod tests {
@@ -78,35 +78,35 @@ mod tests {
 
     #[test]
     fn a_second_has_one_spike_and_a_series_160() {
-        let spikes = Spikes::default();
-        spikes.add_at(1, "command", 20);
-        spikes.add_at(1, "command", 30);
-        spikes.add_at(1, "command", 10);
-        let series = spikes.all().remove(0).1;
+        let samples = LatencyMonitor::default();
+        samples.add_at(1, "command", 20);
+        samples.add_at(1, "command", 30);
+        samples.add_at(1, "command", 10);
+        let series = samples.all().remove(0).1;
         assert_eq!(
-            series.spikes,
-            [Spike {
+            series.samples,
+            [LatencySample {
                 at_s: 1,
                 took_ms: 30
             }]
         );
         for at_s in 2..500 {
-            spikes.add_at(at_s, "command", 5);
+            samples.add_at(at_s, "command", 5);
         }
-        let series = spikes.all().remove(0).1;
-        assert_eq!(series.spikes.len(), SPIKES_MAX);
+        let series = samples.all().remove(0).1;
+        assert_eq!(series.samples.len(), SAMPLES_MAX);
         assert_eq!(series.longest_ms, 30);
-        assert_eq!(series.spikes.back().map(|spike| spike.at_s), Some(499));
+        assert_eq!(series.samples.back().map(|spike| spike.at_s), Some(499));
     }
 
     #[test]
     fn what_is_reset_is_counted() {
-        let spikes = Spikes::default();
-        spikes.add("command", 1);
-        spikes.add("fast-command", 1);
-        assert_eq!(spikes.reset(&["command"]), 1);
-        assert_eq!(spikes.events(), ["fast-command"]);
-        assert_eq!(spikes.reset(&spikes.events()), 1);
-        assert!(spikes.all().is_empty());
+        let samples = LatencyMonitor::default();
+        samples.add("command", 1);
+        samples.add("fast-command", 1);
+        assert_eq!(samples.reset(&["command"]), 1);
+        assert_eq!(samples.events(), ["fast-command"]);
+        assert_eq!(samples.reset(&samples.events()), 1);
+        assert!(samples.all().is_empty());
     }
 }

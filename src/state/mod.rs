@@ -8,7 +8,7 @@
 //! | `slices.rs` | how long lists are walked through without a long lock |
 //! | `pause.rs` | whether requests wait |
 //! | `stats.rs` | what the workers have done |
-//! | `slowlog.rs`, `spikes.rs` | what took long |
+//! | `slowlog.rs`, `samples.rs` | what took long |
 //! | `control.rs` | what the server does when a command asks for it |
 
 pub(crate) mod channels;
@@ -40,18 +40,18 @@ use crate::command::{Command, Commands};
 use crate::config::{Config, OutputLimit, inert};
 use crate::resp::Request;
 use channels::Channels;
-use clients::{Entry, Register};
-use close_reason::{Closed, Refused};
+use clients::{ClientInfo, ClientRegistry};
+use close_reason::{CloseReason, Refused};
 use control::Control;
-use latency::Spikes;
+use latency::LatencyMonitor;
 use pause::Pause;
 use recipients::{Message, Recipients};
 use slowlog::Slowlog;
-use stats::{Stats, Work};
+use stats::{ServerStats, Throughput};
 
 /// Shared by the server's threads and every session.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct ServerState {
     pub(crate) commands: Commands,
     /// The server itself, while there is one.
     control: Weak<dyn Control>,
@@ -72,34 +72,34 @@ pub(crate) struct Facts {
     /// The port that is listened on, also where the system chose it.
     pub(crate) port: u16,
     /// Clients that were admitted and are not yet done with. Written by acceptor and workers.
-    pub(crate) clients: AtomicUsize,
+    pub(crate) client_count: AtomicUsize,
     /// Connections accepted, refused ones included. Written by the acceptor.
-    pub(crate) connections: Sum,
+    pub(crate) connections: ResettableCounter,
     /// Connections refused. Written by the acceptor.
-    pub(crate) refused: Sum,
+    pub(crate) refused: ResettableCounter,
     /// When the log may tell of HTTP again, by the coarse clock.
     next_http_warning_s: AtomicU32,
     /// Closes by their reasons.
-    closes: [Sum; close_reason::NAMES.len()],
+    closes: [ResettableCounter; close_reason::NAMES.len()],
     /// Bytes of output that all clients have pending beyond their reserves.
     pub(crate) pending_output_bytes: Arc<AtomicUsize>,
     /// Of the last second that is over. Written by the clock's thread.
-    rates: Mutex<Work>,
-    pub(crate) register: Register,
-    pub(crate) stats: Stats,
+    rates: Mutex<Throughput>,
+    pub(crate) clients: ClientRegistry,
+    pub(crate) stats: ServerStats,
     pub(crate) pause: Pause,
     pub(crate) channels: Channels,
     pub(crate) slowlog: Slowlog,
-    pub(crate) spikes: Spikes,
+    pub(crate) samples: LatencyMonitor,
     monitors: Recipients,
-    /// A set of [`attention`]s.
-    attention: AtomicU8,
+    /// A set of [`observed`]s.
+    observed: AtomicU8,
     /// What the configuration says of things that are looked at while serving.
     watched: Watched,
 }
 
 /// Why every request is looked at more closely than usual. Each costs a PING its speed.
-mod attention {
+mod observed {
     /// Somebody monitors.
     pub(super) const MONITORS: u8 = 1;
     /// Requests count as slow that are quick enough to be missed if not every one is timed.
@@ -114,7 +114,7 @@ struct Watched {
     password: Mutex<Option<[u8; 32]>>,
     slower_than_us: AtomicI64,
     slowlog_length_max: AtomicUsize,
-    spike_ms: AtomicU64,
+    latency_threshold_ms: AtomicU64,
     keeps_durations: AtomicBool,
     messages_limit: Mutex<OutputLimit>,
 }
@@ -137,12 +137,12 @@ impl Now {
 
 /// A number of events since the last reset.
 #[derive(Debug, Default)]
-pub(crate) struct Sum {
+pub(crate) struct ResettableCounter {
     ever: AtomicU64,
     before_reset: AtomicU64,
 }
 
-impl Sum {
+impl ResettableCounter {
     /// Counts one more. Gives how many there were before, resets or not.
     pub(crate) fn count(&self) -> u64 {
         self.ever.fetch_add(1, Ordering::Relaxed)
@@ -164,7 +164,7 @@ impl Sum {
     }
 }
 
-impl Facts {
+impl ServerState {
     pub(crate) fn new(
         mut commands: Commands,
         control: Weak<dyn Control>,
@@ -172,7 +172,7 @@ impl Facts {
         port: u16,
     ) -> Self {
         let count = commands.number();
-        let facts = Self {
+        let state = Self {
             commands,
             control,
             started: Instant::now(),
@@ -181,35 +181,35 @@ impl Facts {
             run_id: random_id(),
             replication_id: random_id(),
             port,
-            clients: AtomicUsize::new(0),
-            connections: Sum::default(),
-            refused: Sum::default(),
+            client_count: AtomicUsize::new(0),
+            connections: ResettableCounter::default(),
+            refused: ResettableCounter::default(),
             next_http_warning_s: AtomicU32::new(0),
             closes: Default::default(),
             pending_output_bytes: Arc::default(),
             rates: Mutex::default(),
-            register: Register::default(),
-            stats: Stats::new(count),
+            clients: ClientRegistry::default(),
+            stats: ServerStats::new(count),
             pause: Pause::default(),
             channels: Channels::default(),
             slowlog: Slowlog::default(),
-            spikes: Spikes::default(),
+            samples: LatencyMonitor::default(),
             monitors: Recipients::default(),
-            attention: AtomicU8::new(0),
+            observed: AtomicU8::new(0),
             watched: Watched {
                 wants_password: AtomicBool::new(false),
                 password: Mutex::default(),
                 slower_than_us: AtomicI64::new(0),
                 slowlog_length_max: AtomicUsize::new(0),
-                spike_ms: AtomicU64::new(0),
+                latency_threshold_ms: AtomicU64::new(0),
                 keeps_durations: AtomicBool::new(true),
                 messages_limit: Mutex::new(config.client_output_buffer_limit.pubsub),
             },
             config: Mutex::new(config),
             inert: inert::Values::default(),
         };
-        facts.follow(&facts.config.lock());
-        facts
+        state.follow(&state.config.lock());
+        state
     }
 
     /// Facts of a server that has no command and can do nothing.
@@ -226,7 +226,7 @@ impl Facts {
             password,
             slower_than_us,
             slowlog_length_max,
-            spike_ms,
+            latency_threshold_ms,
             keeps_durations,
             messages_limit,
         } = &self.watched;
@@ -235,13 +235,10 @@ impl Facts {
         let slow_us = config.slowlog_log_slower_than_us;
         slower_than_us.store(slow_us, Ordering::Relaxed);
         slowlog_length_max.store(config.slowlog_max_len, Ordering::Relaxed);
-        spike_ms.store(config.latency_monitor_threshold_ms, Ordering::Relaxed);
+        latency_threshold_ms.store(config.latency_monitor_threshold_ms, Ordering::Relaxed);
         keeps_durations.store(config.latency_tracking, Ordering::Relaxed);
         *messages_limit.lock() = config.client_output_buffer_limit.pubsub;
-        self.attend(
-            attention::SLOWLOG,
-            (0..SURELY_NOTICED_US).contains(&slow_us),
-        );
+        self.observe(observed::SLOWLOG, (0..SURELY_NOTICED_US).contains(&slow_us));
     }
 
     /// The server; `None` when it is no more.
@@ -270,11 +267,11 @@ impl Facts {
     }
 
     /// What was done in the last second that is over.
-    pub(crate) fn rates(&self) -> Work {
+    pub(crate) fn rates(&self) -> Throughput {
         *self.rates.lock()
     }
 
-    pub(crate) fn set_rates(&self, rates: Work) {
+    pub(crate) fn set_rates(&self, rates: Throughput) {
         *self.rates.lock() = rates;
     }
 
@@ -293,15 +290,15 @@ impl Facts {
 
     /// Whether every request has to be timed and told of.
     #[inline]
-    pub(crate) fn is_attentive(&self) -> bool {
-        self.attention.load(Ordering::Relaxed) != 0
+    pub(crate) fn observes_every_call(&self) -> bool {
+        self.observed.load(Ordering::Relaxed) != 0
     }
 
-    fn attend(&self, to: u8, wanted: bool) {
+    fn observe(&self, to: u8, wanted: bool) {
         if wanted {
-            self.attention.fetch_or(to, Ordering::Relaxed);
+            self.observed.fetch_or(to, Ordering::Relaxed);
         } else {
-            self.attention.fetch_and(!to, Ordering::Relaxed);
+            self.observed.fetch_and(!to, Ordering::Relaxed);
         }
     }
 
@@ -315,7 +312,7 @@ impl Facts {
         &self,
         command: &Command,
         request: &Request<'_>,
-        entry: &Entry,
+        info: &ClientInfo,
         took: Duration,
     ) {
         let slower_than_us = self.watched.slower_than_us.load(Ordering::Relaxed);
@@ -325,70 +322,70 @@ impl Facts {
             let length_max = self.watched.slowlog_length_max.load(Ordering::Relaxed);
             let words = command.words_to_show(request, slowlog::WORDS_MAX);
             let count = request.word_count();
-            self.slowlog.add(&words, count, took, entry, length_max);
+            self.slowlog.add(&words, count, took, info, length_max);
         }
-        let spike_ms = self.watched.spike_ms.load(Ordering::Relaxed);
+        let latency_threshold_ms = self.watched.latency_threshold_ms.load(Ordering::Relaxed);
         let took_ms = took.as_millis() as u64;
-        if spike_ms > 0 && took_ms >= spike_ms {
+        if latency_threshold_ms > 0 && took_ms >= latency_threshold_ms {
             let event = if command.is_fast() {
                 "fast-command"
             } else {
                 "command"
             };
-            self.spikes.add(event, took_ms);
+            self.samples.add(event, took_ms);
         }
-        if self.attention.load(Ordering::Relaxed) & attention::MONITORS != 0
+        if self.observed.load(Ordering::Relaxed) & observed::MONITORS != 0
             && command.is_shown_to_monitors()
         {
             let words = command.words_to_show(request, MONITOR_WORDS_MAX);
-            self.tell_monitors(&words, request.word_count(), entry);
+            self.tell_monitors(&words, request.word_count(), info);
         }
     }
 
     /// From now on the client is told of every request.
-    pub(crate) fn add_monitor(&self, entry: &Arc<Entry>) {
+    pub(crate) fn add_monitor(&self, info: &Arc<ClientInfo>) {
         self.monitors.change(|monitors| {
             // It has no end.
-            let _ = monitors.add(entry);
-            self.attend(attention::MONITORS, true);
+            let _ = monitors.add(info);
+            self.observe(observed::MONITORS, true);
         });
     }
 
-    fn remove_monitor(&self, entry: &Entry) {
+    fn remove_monitor(&self, info: &ClientInfo) {
         self.monitors.change(|monitors| {
-            monitors.remove(entry.id);
-            self.attend(attention::MONITORS, monitors.len() > 0);
+            monitors.remove(info.id);
+            self.observe(observed::MONITORS, monitors.len() > 0);
         });
     }
 
     /// `words` are the first of the `count` words of the request.
-    fn tell_monitors(&self, words: &[&[u8]], count: usize, entry: &Entry) {
-        let line = monitor_line(now_since_1970(), words, count, entry);
+    fn tell_monitors(&self, words: &[&[u8]], count: usize, info: &ClientInfo) {
+        let line = monitor_line(now_since_1970(), words, count, info);
         let mut told = Vec::new();
-        let tell = |monitor: &Entry| told.push(monitor.place);
+        let tell = |monitor: &ClientInfo| told.push(monitor.slot);
         let (now_s, limit) = (self.now_s(), self.messages_limit());
         self.monitors
-            .post(&Message::Line(&line), now_s, limit, tell);
-        self.nudge(&told);
+            .push(&Message::Line(&line), now_s, limit, tell);
+        self.notify(&told);
     }
 
     /// Has the clients at these places served, so that they see their mail.
-    pub(crate) fn nudge(&self, places: &[usize]) {
+    pub(crate) fn notify(&self, slots: &[usize]) {
         if let Some(control) = self.control() {
-            for &place in places {
-                control.nudge(place);
+            for &slot in slots {
+                control.notify(slot);
             }
         }
     }
 
     /// Has a client that goes be told of nothing any more.
     pub(crate) fn forget_listener(&self, session: &Session) {
-        let entry = session.entry();
+        let info = session.info();
         if let Some(subscriptions) = session.subscriptions() {
-            self.channels.forget_all(entry, subscriptions);
+            self.channels.forget_all(info, subscriptions);
         }
-        if entry.has(clients::flag::MONITOR) {
-            self.remove_monitor(entry);
+        if info.has(clients::flag::MONITOR) {
+            self.remove_monitor(info);
         }
     }
 
@@ -398,21 +395,21 @@ impl Facts {
     }
 
     /// Counts a close, and tells the log of it.
-    pub(crate) fn note_close(&self, entry: &Entry, why: &Closed) {
+    pub(crate) fn note_close(&self, info: &ClientInfo, why: &CloseReason) {
         self.closes[why.index()].count();
-        if matches!(why, Closed::Http { .. }) {
-            self.warn_of_http(entry);
+        if matches!(why, CloseReason::Http { .. }) {
+            self.warn_of_http(info);
         }
         log::debug!(
             "client {} ({}) closed after {} s: {why}",
-            entry.id,
-            entry.peer_addr,
-            self.now_s().saturating_sub(entry.came_at_s)
+            info.id,
+            info.peer_addr,
+            self.now_s().saturating_sub(info.came_at_s)
         );
     }
 
     /// Logs that a client spoke HTTP, as Redis does: at most once a minute.
-    fn warn_of_http(&self, entry: &Entry) {
+    fn warn_of_http(&self, info: &ClientInfo) {
         let now_s = self.now_s();
         let is_due = |next_s| (now_s >= next_s).then_some(now_s + HTTP_WARNING_S);
         let next_s = &self.next_http_warning_s;
@@ -423,8 +420,8 @@ impl Facts {
             log::warn!(
                 "client {} ({}) closed: it spoke HTTP; a web page may be made to attack this port \
                  (INFO counts such clients as closed_http)",
-                entry.id,
-                entry.peer_addr
+                info.id,
+                info.peer_addr
             );
         }
     }
@@ -433,7 +430,7 @@ impl Facts {
     pub(crate) fn note_refusal(&self, peer_addr: SocketAddr, why: Refused) {
         self.connections.count();
         self.refused.count();
-        let why = Closed::Refused(why);
+        let why = CloseReason::Refused(why);
         self.closes[why.index()].count();
         log::debug!("connection from {peer_addr} closed at once: {why}");
     }
@@ -442,7 +439,7 @@ impl Facts {
     pub(crate) fn closes(&self) -> impl Iterator<Item = (&'static str, u64)> {
         close_reason::NAMES
             .into_iter()
-            .zip(self.closes.iter().map(Sum::get))
+            .zip(self.closes.iter().map(ResettableCounter::get))
     }
 
     /// Has every count begin at 0 again: `CONFIG RESETSTAT`.
@@ -459,13 +456,13 @@ impl Facts {
 /// words, each in quotes (`sdscatrepr`).
 ///
 /// Clients split the line at its quotes, so a remark about what is left out stands in quotes, too.
-fn monitor_line(now: Duration, words: &[&[u8]], count: usize, entry: &Entry) -> Vec<u8> {
-    let database = entry.database.load(Ordering::Relaxed);
+fn monitor_line(now: Duration, words: &[&[u8]], count: usize, info: &ClientInfo) -> Vec<u8> {
+    let database = info.database.load(Ordering::Relaxed);
     let mut line = format!(
         "+{}.{:06} [{database} {}]",
         now.as_secs(),
         now.subsec_micros(),
-        entry.peer_addr
+        info.peer_addr
     )
     .into_bytes();
     for word in words {
@@ -545,7 +542,7 @@ mod tests {
     pub(super) struct Nobody;
 
     impl Control for Nobody {
-        fn nudge(&self, _: usize) {}
+        fn notify(&self, _: usize) {}
 
         fn follow_pause(&self) {}
 
@@ -553,8 +550,8 @@ mod tests {
             None
         }
 
-        fn scene(&self) -> control::Scene {
-            control::Scene::default()
+        fn snapshot(&self) -> control::PoolSnapshot {
+            control::PoolSnapshot::default()
         }
 
         fn drain(self: Arc<Self>) {}
@@ -573,11 +570,11 @@ mod tests {
 
     #[test]
     fn a_monitor_sees_every_byte() {
-        let entry = Entry::for_test(0, ([127, 0, 0, 1], 5000).into());
+        let info = ClientInfo::for_test(0, ([127, 0, 0, 1], 5000).into());
         let now = Duration::new(1_700_000_000, 1_234_000);
         let words: [&[u8]; 3] = [b"ECHO", b"", b"a \"\\\r\n\t\x07\x08\0\xff"];
         assert_eq!(
-            String::from_utf8_lossy(&monitor_line(now, &words, 3, &entry)),
+            String::from_utf8_lossy(&monitor_line(now, &words, 3, &info)),
             "+1700000000.001234 [0 127.0.0.1:5000] \"ECHO\" \"\" \
              \"a \\\"\\\\\\r\\n\\t\\a\\b\\x00\\xff\"\r\n"
         );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::clients::Entry;
+use super::clients::ClientInfo;
 use super::slices::SLICE_ITEMS;
 use crate::config::OutputLimit;
 use crate::resp::{Protocol, Reply};
@@ -22,8 +22,8 @@ pub(super) struct Recipients(Mutex<Clients>);
 pub(super) enum Clients {
     #[default]
     None,
-    One(Arc<Entry>),
-    Many(BTreeMap<u64, Arc<Entry>>),
+    One(Arc<ClientInfo>),
+    Many(BTreeMap<u64, Arc<ClientInfo>>),
     /// The last client was removed, and none may be added any more.
     Ended,
 }
@@ -31,17 +31,17 @@ pub(super) enum Clients {
 impl Clients {
     /// Adds a client. Returns false if the list has ended.
     #[must_use]
-    pub(super) fn add(&mut self, entry: &Arc<Entry>) -> bool {
+    pub(super) fn add(&mut self, info: &Arc<ClientInfo>) -> bool {
         match self {
             Self::Ended => return false,
-            Self::None => *self = Self::One(Arc::clone(entry)),
-            Self::One(other) if other.id == entry.id => {}
+            Self::None => *self = Self::One(Arc::clone(info)),
+            Self::One(other) if other.id == info.id => {}
             Self::One(other) => {
-                let both = [&*other, entry].map(|entry| (entry.id, Arc::clone(entry)));
+                let both = [&*other, info].map(|info| (info.id, Arc::clone(info)));
                 *self = Self::Many(both.into());
             }
             Self::Many(clients) => {
-                clients.insert(entry.id, Arc::clone(entry));
+                clients.insert(info.id, Arc::clone(info));
             }
         }
         true
@@ -49,7 +49,7 @@ impl Clients {
 
     pub(super) fn remove(&mut self, id: u64) {
         match self {
-            Self::One(entry) if entry.id == id => *self = Self::None,
+            Self::One(info) if info.id == id => *self = Self::None,
             Self::Many(clients) => {
                 clients.remove(&id);
                 if clients.is_empty() {
@@ -77,9 +77,9 @@ impl Clients {
     }
 
     /// Returns the clients with higher numbers than `id`, in ascending order; all for `None`.
-    fn after(&self, id: Option<u64>) -> impl Iterator<Item = &Arc<Entry>> {
+    fn after(&self, id: Option<u64>) -> impl Iterator<Item = &Arc<ClientInfo>> {
         let one = match self {
-            Self::One(entry) if Some(entry.id) > id => Some(entry),
+            Self::One(info) if Some(info.id) > id => Some(info),
             _ => None,
         };
         let many = match self {
@@ -89,7 +89,7 @@ impl Clients {
             }
             _ => None,
         };
-        let many = many.into_iter().flatten().map(|(_, entry)| entry);
+        let many = many.into_iter().flatten().map(|(_, info)| info);
         one.into_iter().chain(many)
     }
 }
@@ -102,28 +102,28 @@ impl Recipients {
 
     /// Leaves a message for each client. Returns for how many; calls `tell` for each whose owner has
     /// to look at its mail.
-    pub(super) fn post(
+    pub(super) fn push(
         &self,
         message: &Message<'_>,
         now_s: u32,
         limit: OutputLimit,
-        mut tell: impl FnMut(&Entry),
+        mut tell: impl FnMut(&ClientInfo),
     ) -> usize {
         let (mut count, mut last_id) = (0, None);
         loop {
             let clients = self.0.lock();
             let (count_before, mut bytes) = (count, 0);
-            for entry in clients.after(last_id) {
+            for info in clients.after(last_id) {
                 let copied = |protocol| {
                     let copied = message.bytes(protocol);
                     bytes += copied.len();
                     copied
                 };
-                if entry.post(copied, now_s, limit) {
-                    tell(entry);
+                if info.push(copied, now_s, limit) {
+                    tell(info);
                 }
                 count += 1;
-                last_id = Some(entry.id);
+                last_id = Some(info.id);
                 if count - count_before == SLICE_ITEMS || bytes > SLICE_BYTES {
                     break;
                 }
@@ -189,9 +189,9 @@ mod tests {
         soft_s: 0,
     };
 
-    fn entry(id: u64) -> Arc<Entry> {
+    fn info(id: u64) -> Arc<ClientInfo> {
         let addr = ([127, 0, 0, 1], 5000).into();
-        Arc::new(Entry::new(id, 0, addr, Arc::new(addr), 0, 0))
+        Arc::new(ClientInfo::new(id, 0, addr, Arc::new(addr), 0, 0))
     }
 
     #[test]
@@ -199,16 +199,16 @@ mod tests {
         let count = 3 * SLICE_ITEMS + 1;
         for message in [b"x".to_vec(), vec![b'x'; SLICE_BYTES / 10]] {
             let recipients = Recipients::default();
-            let entries: Vec<_> = (1..=count as u64).map(entry).collect();
-            for entry in entries.iter().rev() {
-                assert!(recipients.change(|clients| clients.add(entry)));
-                assert!(recipients.change(|clients| clients.add(entry)));
+            let infos: Vec<_> = (1..=count as u64).map(info).collect();
+            for info in infos.iter().rev() {
+                assert!(recipients.change(|clients| clients.add(info)));
+                assert!(recipients.change(|clients| clients.add(info)));
             }
             let mut told = 0;
-            let sent = recipients.post(&Message::Line(&message), 0, NO_LIMIT, |_| told += 1);
+            let sent = recipients.push(&Message::Line(&message), 0, NO_LIMIT, |_| told += 1);
             assert_eq!((sent, told), (count, count));
-            for entry in &entries {
-                assert_eq!(entry.take_messages(), message);
+            for info in &infos {
+                assert_eq!(info.take_messages(), message);
             }
         }
     }
@@ -216,20 +216,20 @@ mod tests {
     #[test]
     fn each_client_is_sent_its_own_protocol() {
         let recipients = Recipients::default();
-        let entries = [entry(1), entry(2)];
-        entries[1].set_protocol(Protocol::Resp3);
-        for entry in &entries {
-            assert!(recipients.change(|clients| clients.add(entry)));
+        let infos = [info(1), info(2)];
+        infos[1].set_protocol(Protocol::Resp3);
+        for info in &infos {
+            assert!(recipients.change(|clients| clients.add(info)));
         }
         let words: [&[u8]; 1] = [b"a"];
-        recipients.post(&Message::of(&words), 0, NO_LIMIT, |_| ());
-        assert_eq!(entries[0].take_messages(), b"*1\r\n$1\r\na\r\n");
-        assert_eq!(entries[1].take_messages(), b">1\r\n$1\r\na\r\n");
+        recipients.push(&Message::of(&words), 0, NO_LIMIT, |_| ());
+        assert_eq!(infos[0].take_messages(), b"*1\r\n$1\r\na\r\n");
+        assert_eq!(infos[1].take_messages(), b">1\r\n$1\r\na\r\n");
     }
 
     #[test]
     fn nobody_is_added_after_the_end() {
-        let (one, other) = (entry(1), entry(2));
+        let (one, other) = (info(1), info(2));
         let mut clients = Clients::default();
         assert!(clients.add(&one) && clients.add(&other));
         clients.remove(1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::clients::Entry;
+use super::clients::ClientInfo;
 use super::now_since_1970;
 use crate::client::session::NAME_BYTES_MAX;
 
@@ -49,16 +49,16 @@ impl Slowlog {
         words: &[&[u8]],
         count: usize,
         took: Duration,
-        entry: &Entry,
+        info: &ClientInfo,
         length_max: usize,
     ) {
-        let client_name = entry.said().name;
+        let client_name = info.identity().name;
         let mut record = Record {
             id: 0,
             at_s: now_since_1970().as_secs(),
             took,
             excerpt: Excerpt::of(words, count, RECORD_BYTES_MAX - client_name.len()),
-            peer_addr: entry.peer_addr.to_string().into(),
+            peer_addr: info.peer_addr.to_string().into(),
             client_name,
         };
         let forgotten = {
@@ -173,15 +173,15 @@ const _: () = assert!((RECORD_BYTES_MAX - NAME_BYTES_MAX) / WORDS_MAX > REMARK_B
 mod tests {
     use super::*;
 
-    fn entry() -> Entry {
-        Entry::for_test(0, ([127, 0, 0, 1], 5000).into())
+    fn info() -> ClientInfo {
+        ClientInfo::for_test(0, ([127, 0, 0, 1], 5000).into())
     }
 
     #[test]
     fn the_latest_come_first_and_the_oldest_are_forgotten() {
         let log = Slowlog::default();
         for word in [&b"one"[..], b"two", b"three"] {
-            log.add(&[word], 1, Duration::from_millis(20), &entry(), 2);
+            log.add(&[word], 1, Duration::from_millis(20), &info(), 2);
         }
         let records = log.latest(10);
         let ids: Vec<_> = records.iter().map(|record| record.id).collect();
@@ -190,9 +190,9 @@ mod tests {
         assert_eq!(&*records[0].peer_addr, "127.0.0.1:5000");
         log.reset();
         assert_eq!(log.len(), 0);
-        log.add(&[b"four"], 1, Duration::ZERO, &entry(), 2);
+        log.add(&[b"four"], 1, Duration::ZERO, &info(), 2);
         assert_eq!(log.latest(10)[0].id, 3);
-        log.add(&[b"five"], 1, Duration::ZERO, &entry(), 0);
+        log.add(&[b"five"], 1, Duration::ZERO, &info(), 0);
         assert_eq!(log.len(), 0);
     }
 

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 
 /// The tallies of all workers there ever were, and what they stood at when they were last reset.
 #[derive(Debug)]
-pub(crate) struct Stats {
+pub(crate) struct ServerStats {
     commands: usize,
-    tallies: Mutex<Tallies>,
+    workers: Mutex<Tallies>,
     /// What is subtracted from every sum. Nobody may write a worker's tally but the worker.
     baseline: Mutex<Arc<Totals>>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Stats {
 #[derive(Debug, Default)]
 struct Tallies {
     /// Of the workers that there are, and of some that have ended.
-    workers: Vec<Arc<Tally>>,
+    workers: Vec<Arc<WorkerStats>>,
     /// What the others did who have ended.
     past: Totals,
 }
@@ -28,35 +28,35 @@ struct Tallies {
 /// What one worker has done. Only that worker writes it, so counting costs no more than adding.
 #[derive(Debug)]
 #[repr(align(64))] // A cache line of its own.
-pub(crate) struct Tally {
+pub(crate) struct WorkerStats {
     /// The number of the worker's thread.
     worker: usize,
     /// Turns begun.
-    turns: Count,
+    turns: LocalCounter,
     /// The client whose turn it is; 0 if it is nobody's.
     serves: AtomicU64,
-    pub(crate) bytes_read: Count,
-    pub(crate) bytes_sent: Count,
-    pub(crate) reads: Count,
-    pub(crate) writes: Count,
+    pub(crate) bytes_read: LocalCounter,
+    pub(crate) bytes_sent: LocalCounter,
+    pub(crate) reads: LocalCounter,
+    pub(crate) writes: LocalCounter,
     /// By the commands' indices.
-    pub(crate) commands: Box<[CommandTally]>,
+    pub(crate) commands: Box<[CommandStats]>,
     /// Error replies by their codes. The lock is taken for an error reply, and by who asks.
     errors: Mutex<BTreeMap<Box<str>, u64>>,
 }
 
 /// What one worker has done for one command.
 #[derive(Debug, Default)]
-pub(crate) struct CommandTally {
+pub(crate) struct CommandStats {
     /// Requests that its handler has answered.
-    pub(crate) calls: Count,
+    pub(crate) calls: LocalCounter,
     /// Requests that were refused before it.
-    pub(crate) rejected: Count,
+    pub(crate) rejected: LocalCounter,
     /// Requests that it has answered by an error.
-    pub(crate) failed: Count,
+    pub(crate) failed: LocalCounter,
     /// How many of the calls were timed, and how long those took.
-    timed: Count,
-    timed_ns: Count,
+    timed: LocalCounter,
+    timed_ns: LocalCounter,
     /// How long the timed calls took, each; there from the first of them on.
     durations: OnceLock<Box<Histogram>>,
 }
@@ -64,16 +64,16 @@ pub(crate) struct CommandTally {
 /// Counts of one client. Its owner adds to them once a read or write.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    pub(crate) bytes_read: Count,
-    pub(crate) bytes_sent: Count,
-    pub(crate) requests: Count,
+    pub(crate) bytes_read: LocalCounter,
+    pub(crate) bytes_sent: LocalCounter,
+    pub(crate) requests: LocalCounter,
 }
 
 /// A number that one thread writes and any may read.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct LocalCounter(AtomicU64);
 
-impl Count {
+impl LocalCounter {
     /// To be called by the one thread that writes.
     #[inline]
     pub(crate) fn add(&self, more: u64) {
@@ -88,12 +88,12 @@ impl Count {
     }
 }
 
-impl Stats {
+impl ServerStats {
     /// `commands` is how many there are: one more than the highest index.
     pub(crate) fn new(commands: usize) -> Self {
         Self {
             commands,
-            tallies: Mutex::new(Tallies {
+            workers: Mutex::new(Tallies {
                 workers: Vec::new(),
                 past: Totals::of(commands),
             }),
@@ -102,46 +102,46 @@ impl Stats {
     }
 
     /// A tally for a worker that begins.
-    pub(crate) fn new_tally(&self, worker: usize) -> Arc<Tally> {
-        let tally = Arc::new(Tally {
+    pub(crate) fn new_worker(&self, worker: usize) -> Arc<WorkerStats> {
+        let stats = Arc::new(WorkerStats {
             worker,
-            turns: Count::default(),
+            turns: LocalCounter::default(),
             serves: AtomicU64::new(0),
-            bytes_read: Count::default(),
-            bytes_sent: Count::default(),
-            reads: Count::default(),
-            writes: Count::default(),
+            bytes_read: LocalCounter::default(),
+            bytes_sent: LocalCounter::default(),
+            reads: LocalCounter::default(),
+            writes: LocalCounter::default(),
             commands: (0..self.commands)
-                .map(|_| CommandTally::default())
+                .map(|_| CommandStats::default())
                 .collect(),
             errors: Mutex::default(),
         });
-        let mut tallies = self.tallies.lock();
-        let Tallies { workers, past } = &mut *tallies;
+        let mut workers = self.workers.lock();
+        let Tallies { workers, past } = &mut *workers;
         // However often the number of workers changes, no more than a tally for each is kept.
-        workers.retain(|tally| {
+        workers.retain(|stats| {
             // One that somebody adds up right now counts as not ended, until the next worker begins.
-            let ended = Arc::strong_count(tally) == 1;
+            let ended = Arc::strong_count(stats) == 1;
             if ended {
                 // Behind everything that the worker did before it let go.
                 fence(Ordering::Acquire);
-                past.add(tally);
+                past.add(stats);
             }
             !ended
         });
-        workers.push(Arc::clone(&tally));
-        tally
+        workers.push(Arc::clone(&stats));
+        stats
     }
 
     /// All that was ever done, resets or not.
-    pub(crate) fn work_ever(&self) -> Work {
-        let tallies = self.tallies.lock();
-        let mut work = tallies.past.work();
-        for tally in &tallies.workers {
-            let calls = tally.commands.iter().map(|command| command.calls.get());
+    pub(crate) fn work_ever(&self) -> Throughput {
+        let workers = self.workers.lock();
+        let mut work = workers.past.work();
+        for stats in &workers.workers {
+            let calls = stats.commands.iter().map(|command| command.calls.get());
             work.requests += calls.sum::<u64>();
-            work.bytes_read += tally.bytes_read.get();
-            work.bytes_sent += tally.bytes_sent.get();
+            work.bytes_read += stats.bytes_read.get();
+            work.bytes_sent += stats.bytes_sent.get();
         }
         work
     }
@@ -149,11 +149,11 @@ impl Stats {
     /// Puts the turns that workers are in into `turns`, in place of what is there.
     pub(crate) fn turns(&self, turns: &mut Vec<Turn>) {
         turns.clear();
-        let tallies = self.tallies.lock();
-        let all = tallies.workers.iter().map(|tally| Turn {
-            worker: tally.worker,
-            number: tally.turns.get(),
-            client_id: tally.serves.load(Ordering::Relaxed),
+        let workers = self.workers.lock();
+        let all = workers.workers.iter().map(|stats| Turn {
+            worker: stats.worker,
+            number: stats.turns.get(),
+            client_id: stats.serves.load(Ordering::Relaxed),
         });
         turns.extend(all.filter(|turn| turn.client_id != 0));
     }
@@ -176,11 +176,11 @@ impl Stats {
     fn totals_ever(&self) -> Totals {
         // Added up without the lock, which the clock's thread needs.
         let (mut totals, workers) = {
-            let tallies = self.tallies.lock();
-            (tallies.past.clone(), tallies.workers.clone())
+            let workers = self.workers.lock();
+            (workers.past.clone(), workers.workers.clone())
         };
-        for tally in &workers {
-            totals.add(tally);
+        for stats in &workers {
+            totals.add(stats);
         }
         totals
     }
@@ -196,7 +196,7 @@ pub(crate) struct Turn {
     pub(crate) client_id: u64,
 }
 
-impl Tally {
+impl WorkerStats {
     /// A client's turn begins.
     pub(crate) fn begin_turn(&self, client_id: u64) {
         self.turns.add(1);
@@ -230,7 +230,7 @@ const ERROR_CODE_BYTES_MAX: usize = 32;
 /// bound.
 const ERROR_CODES_MAX: usize = 128;
 
-impl CommandTally {
+impl CommandStats {
     /// Counts how long one call took.
     pub(crate) fn time(&self, took: Duration, keep: bool) {
         // 584 years fit.
@@ -268,13 +268,13 @@ pub(crate) struct CommandTotals {
 
 /// How much was done, in short.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Work {
+pub(crate) struct Throughput {
     pub(crate) requests: u64,
     pub(crate) bytes_read: u64,
     pub(crate) bytes_sent: u64,
 }
 
-impl Work {
+impl Throughput {
     /// What was done since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
@@ -286,8 +286,8 @@ impl Work {
 }
 
 impl Totals {
-    fn work(&self) -> Work {
-        Work {
+    fn work(&self) -> Throughput {
+        Throughput {
             requests: self.calls(),
             bytes_read: self.bytes_read,
             bytes_sent: self.bytes_sent,
@@ -302,15 +302,15 @@ impl Totals {
         }
     }
 
-    fn add(&mut self, tally: &Tally) {
-        self.bytes_read += tally.bytes_read.get();
-        self.bytes_sent += tally.bytes_sent.get();
-        self.reads += tally.reads.get();
-        self.writes += tally.writes.get();
-        for (total, command) in self.commands.iter_mut().zip(&tally.commands) {
+    fn add(&mut self, stats: &WorkerStats) {
+        self.bytes_read += stats.bytes_read.get();
+        self.bytes_sent += stats.bytes_sent.get();
+        self.reads += stats.reads.get();
+        self.writes += stats.writes.get();
+        for (total, command) in self.commands.iter_mut().zip(&stats.commands) {
             total.add(command);
         }
-        for (code, count) in tally.errors.lock().iter() {
+        for (code, count) in stats.errors.lock().iter() {
             *self.errors.entry(code.clone()).or_default() += count;
         }
     }
@@ -343,13 +343,13 @@ impl Totals {
 }
 
 impl CommandTotals {
-    fn add(&mut self, tally: &CommandTally) {
-        self.calls += tally.calls.get();
-        self.rejected += tally.rejected.get();
-        self.failed += tally.failed.get();
-        self.timed += tally.timed.get();
-        self.timed_ns += tally.timed_ns.get();
-        if let Some(histogram) = tally.durations.get() {
+    fn add(&mut self, stats: &CommandStats) {
+        self.calls += stats.calls.get();
+        self.rejected += stats.rejected.get();
+        self.failed += stats.failed.get();
+        self.timed += stats.timed.get();
+        self.timed_ns += stats.timed_ns.get();
+        if let Some(histogram) = stats.durations.get() {
             self.durations.resize(BUCKETS, 0);
             for (sum, count) in self.durations.iter_mut().zip(&histogram.0) {
                 *sum += count.get();
@@ -425,11 +425,11 @@ impl CommandTotals {
 /// How often what took how long: 16 buckets for each power of two of nanoseconds, so that a
 /// duration is known to a sixteenth.
 #[derive(Debug)]
-struct Histogram([Count; BUCKETS]);
+struct Histogram([LocalCounter; BUCKETS]);
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self([const { Count(AtomicU64::new(0)) }; BUCKETS])
+        Self([const { LocalCounter(AtomicU64::new(0)) }; BUCKETS])
     }
 }
 
@@ -472,27 +472,27 @@ mod tests {
     use super::*;
 
     fn timed(durations_ns: &[u64]) -> CommandTotals {
-        let tally = CommandTally::default();
+        let command = CommandStats::default();
         for &ns in durations_ns {
-            tally.calls.add(1);
-            tally.time(Duration::from_nanos(ns), true);
+            command.calls.add(1);
+            command.time(Duration::from_nanos(ns), true);
         }
         let mut totals = CommandTotals::default();
-        totals.add(&tally);
+        totals.add(&command);
         totals
     }
 
     #[test]
     fn the_tallies_of_all_workers_are_added_up_and_outlive_them() {
-        let stats = Stats::new(2);
-        let (one, other) = (stats.new_tally(0), stats.new_tally(0));
+        let stats = ServerStats::new(2);
+        let (one, other) = (stats.new_worker(0), stats.new_worker(0));
         one.commands[0].calls.add(2);
         one.commands[1].calls.add(3);
         other.commands[0].calls.add(10);
         other.bytes_sent.add(7);
         drop(one);
-        stats.new_tally(0);
-        assert_eq!(stats.tallies.lock().workers.len(), 2);
+        stats.new_worker(0);
+        assert_eq!(stats.workers.lock().workers.len(), 2);
         let totals = stats.totals();
         assert_eq!(totals.calls(), 15);
         assert_eq!(totals.commands[0].calls, 12);
@@ -501,13 +501,13 @@ mod tests {
 
     #[test]
     fn a_reset_begins_at_nothing_and_counts_on() {
-        let stats = Stats::new(1);
-        let tally = stats.new_tally(0);
+        let stats = ServerStats::new(1);
+        let worker = stats.new_worker(0);
         let work = |times: u64| {
-            tally.commands[0].calls.add(times);
-            tally.commands[0].time(Duration::from_micros(3), true);
-            tally.count_error(b"ERR no\r\n");
-            tally.reads.add(times);
+            worker.commands[0].calls.add(times);
+            worker.commands[0].time(Duration::from_micros(3), true);
+            worker.count_error(b"ERR no\r\n");
+            worker.reads.add(times);
         };
         work(5);
         stats.reset();
@@ -524,16 +524,16 @@ mod tests {
 
     #[test]
     fn errors_are_counted_by_their_codes_and_not_by_more_of_them_than_128() {
-        let stats = Stats::new(0);
-        let tally = stats.new_tally(0);
-        tally.count_error(b"ERR one\r\n");
-        tally.count_error(b"ERR two\r\n");
-        tally.count_error(b"NOAUTH\r\n");
+        let stats = ServerStats::new(0);
+        let worker = stats.new_worker(0);
+        worker.count_error(b"ERR one\r\n");
+        worker.count_error(b"ERR two\r\n");
+        worker.count_error(b"NOAUTH\r\n");
         let errors = stats.totals().errors;
         assert_eq!(errors.get("ERR"), Some(&2));
         assert_eq!(errors.get("NOAUTH"), Some(&1));
         for number in 0..1000 {
-            tally.count_error(format!("CODE{number} x\r\n").as_bytes());
+            worker.count_error(format!("CODE{number} x\r\n").as_bytes());
         }
         assert_eq!(stats.totals().errors.len(), ERROR_CODES_MAX);
     }

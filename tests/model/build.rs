@@ -26,15 +26,15 @@ const STAND_INS: &[(&str, &str)] = &[
     (" crossbeam_channel::", " crate::crossbeam_channel::"),
     ("log::error!", "crate::log::error!"),
     ("#[cfg(test)]\nmod tests;\n", ""),
-    ("mod crowding;\n", "use crate::crowding;\n"),
-    ("LOOKS: u32 = 20;", "LOOKS: u32 = 1;"),
+    ("mod cpu_contention;\n", "use crate::cpu_contention;\n"),
+    ("SPINS: u32 = 20;", "SPINS: u32 = 1;"),
     (
-        "TURNS_BEFORE_HELP: u32 = 64;",
-        "TURNS_BEFORE_HELP: u32 = 2;",
+        "TURNS_BEFORE_HELPER: u32 = 64;",
+        "TURNS_BEFORE_HELPER: u32 = 2;",
     ),
     (
-        "TURNS_BETWEEN_GLANCES: u32 = 64;",
-        "TURNS_BETWEEN_GLANCES: u32 = 4;",
+        "TURNS_BETWEEN_POLLS: u32 = 64;",
+        "TURNS_BETWEEN_POLLS: u32 = 4;",
     ),
     ("EVENTS_MAX: usize = 256;", "EVENTS_MAX: usize = 2;"),
 ];
@@ -91,7 +91,7 @@ fn main() {
         );
         let _ = writeln!(
             list,
-            "    ({name:?}, |places| Arc::new({name}::Pool::new(places, 2).expect(\"a poll\"))),"
+            "    ({name:?}, |slots| Arc::new({name}::Pool::new(slots, 2).expect(\"a poll\"))),"
         );
     }
     let text = format!("{modules}\n{list}];\n");

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     logging::flush();
     match outcome {
         Ok(Drained { failed: true, .. }) => ExitCode::from(THREAD_FAILED),
-        Ok(Drained { cut: 0, .. }) => ExitCode::SUCCESS,
+        Ok(Drained { aborted: 0, .. }) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(CLIENTS_WERE_CUT),
         Err(error) => {
             // Whoever closed standard error does not want to know.
@@ -128,8 +128,10 @@ fn serve(command_line: CommandLine, loaded: Loaded, log: Log) -> Result<Drained,
         .any(|end| end.recv_timeout(LAST_SIGNAL) == Err(RecvTimeoutError::Disconnected));
     match drained {
         Drained { failed: true, .. } => error!("stopped: a thread of the server failed"),
-        Drained { cut: 0, .. } => info!("stopped: every reply was sent"),
-        Drained { cut, .. } => warn!("stopped: drain-timeout-ms ran out; clients cut: {cut}"),
+        Drained { aborted: 0, .. } => info!("stopped: every reply was sent"),
+        Drained { aborted, .. } => {
+            warn!("stopped: drain-timeout-ms ran out; clients cut: {aborted}");
+        }
     }
     Ok(drained)
 }

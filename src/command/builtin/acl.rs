@@ -29,7 +29,7 @@ fn users(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 
 /// `ACL LIST`: what users may do, as an ACL file would say it. A password is shown as its SHA-256.
 fn list(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let password = session.facts().config.lock().requirepass.clone();
+    let password = session.server().config.lock().requirepass.clone();
     let secret = match password {
         None => "nopass".to_owned(),
         Some(password) => {
@@ -57,7 +57,7 @@ fn cat(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
                 return reply.error([b"ERR Unknown category '", wanted, b"'"].concat());
             }
             session
-                .facts()
+                .server()
                 .commands
                 .all()
                 .filter(|command| command.is_in_category(wanted))

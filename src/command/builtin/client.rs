@@ -6,7 +6,7 @@ use super::words::{argument, help, syntax_error};
 use crate::client::session::{InvalidName, NAME_BYTES_MAX, Session};
 use crate::command::builtin::client_admin;
 use crate::command::builtin::connection::invalid_client_name;
-use crate::command::entry::{Holds, OwnHandler};
+use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Commands};
 use crate::resp::{Replied, Reply, Request};
 use crate::state::clients::flag;
@@ -21,7 +21,7 @@ pub(super) fn register(client: &mut Commands) {
     ] {
         client
             .register_own(name, arity, handler)
-            .is_held_with(Holds::Never);
+            .is_held_with(PausePolicy::Never);
     }
     client.register_own("REPLY", Arity::Exactly(3), reply_mode);
     client.register_own("NO-EVICT", Arity::Exactly(3), no_evict);
@@ -104,9 +104,9 @@ fn no_touch(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
 fn switch(session: &Session, flag: u8, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let word = argument(request, 1);
     if word.eq_ignore_ascii_case(b"on") {
-        session.entry().set(flag, true);
+        session.info().set(flag, true);
     } else if word.eq_ignore_ascii_case(b"off") {
-        session.entry().set(flag, false);
+        session.info().set(flag, false);
     } else {
         return syntax_error(reply);
     }
@@ -116,7 +116,7 @@ fn switch(session: &Session, flag: u8, request: &Request<'_>, reply: Reply<'_>) 
 /// `CLIENT INFO`: the client's own line of `CLIENT LIST`.
 fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mut line = String::new();
-    client_admin::add_line(&mut line, session.facts(), session.entry());
+    client_admin::add_line(&mut line, session.server(), session.info());
     reply.verbatim(line)
 }
 

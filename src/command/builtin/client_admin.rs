@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::words::{argument, is, syntax_error, wrong_arguments};
 use crate::client::session::Session;
-use crate::command::entry::Holds;
+use crate::command::entry::PausePolicy;
 use crate::command::{Arity, Commands};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
-use crate::state::clients::{Entry, NO_COMMAND, Sentence, WrittenAddr, flag};
-use crate::state::{Facts, pause};
+use crate::state::clients::{ClientInfo, KillReason, NO_COMMAND, WrittenAddr, flag};
+use crate::state::{ServerState, pause};
 
 pub(crate) fn register(client: &mut Commands) {
     client.register_own("LIST", Arity::AtLeast(2), list);
@@ -21,33 +21,33 @@ pub(crate) fn register(client: &mut Commands) {
     client.register_own("PAUSE", Arity::AtLeast(3), pause);
     client
         .register_own("UNPAUSE", Arity::Exactly(2), unpause)
-        .is_held_with(Holds::Never);
+        .is_held_with(PausePolicy::Never);
     client.register_own("UNBLOCK", Arity::AtLeast(3), unblock);
 }
 
 /// Appends a client's line of the list: the fields of Redis 7.2, and after them those of later
 /// versions. A field is always 0 or -1 if respool does not have what it counts, or does not count it
 /// for each client.
-pub(crate) fn add_line(list: &mut String, facts: &Facts, entry: &Entry) {
-    let now_s = facts.now_s();
+pub(crate) fn add_line(list: &mut String, state: &ServerState, info: &ClientInfo) {
+    let now_s = state.now_s();
     let count = |number: &std::sync::atomic::AtomicU32| number.load(Ordering::Relaxed);
-    let mail_bytes = entry.mail_bytes();
-    let owed_bytes = entry.owed_bytes();
-    let command = match entry.command.load(Ordering::Relaxed) {
+    let inbox_bytes = info.inbox_bytes();
+    let pending_output_bytes = info.pending_output_bytes();
+    let command = match info.command.load(Ordering::Relaxed) {
         NO_COMMAND => "NULL",
-        index => facts
+        index => state
             .commands
             .numbered(index.into())
             .map_or("NULL", |command| command.full_name()),
     };
-    let version = match entry.protocol() {
+    let version = match info.protocol() {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
     };
-    entry.with_said(|said| {
+    info.with_identity(|identity| {
         let text = String::from_utf8_lossy;
-        let redirect = if entry.has(flag::TRACKING) {
-            said.redirect as i64
+        let redirect = if info.has(flag::TRACKING) {
+            identity.redirect as i64
         } else {
             -1
         };
@@ -55,45 +55,45 @@ pub(crate) fn add_line(list: &mut String, facts: &Facts, entry: &Entry) {
         let _ = write!(
             list,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=",
-            entry.id,
-            entry.peer_addr,
-            entry.local_addr,
-            entry.descriptor,
-            text(&said.name),
-            now_s.saturating_sub(entry.came_at_s),
-            now_s.saturating_sub(count(&entry.active_at_s)),
+            info.id,
+            info.peer_addr,
+            info.local_addr,
+            info.descriptor,
+            text(&identity.name),
+            now_s.saturating_sub(info.came_at_s),
+            now_s.saturating_sub(count(&info.active_at_s)),
         );
-        add_flags(list, entry);
+        add_flags(list, info);
         let _ = writeln!(
             list,
             " db={} sub={} psub={} ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem={} \
-             multi-mem=0 rbs=0 rbp=0 obl={owed_bytes} oll={} omem={} tot-mem={} events={} \
+             multi-mem=0 rbs=0 rbp=0 obl={pending_output_bytes} oll={} omem={} tot-mem={} events={} \
              cmd={command} user=default redir={redirect} resp={version} lib-name={} lib-ver={} \
              watch=0 tot-net-in={} tot-net-out={} tot-cmds={}",
-            entry.database.load(Ordering::Relaxed),
-            count(&entry.channels),
-            count(&entry.patterns),
-            entry.held_bytes(),
-            entry.free_bytes(),
-            entry.table_bytes(),
-            u8::from(mail_bytes > 0),
-            owed_bytes + mail_bytes,
-            QUIET_BYTES + entry.memory_bytes(),
-            if owed_bytes > 0 { 'w' } else { 'r' },
-            text(&said.library_name),
-            text(&said.library_version),
-            entry.traffic.bytes_read.get(),
-            entry.traffic.bytes_sent.get(),
-            entry.traffic.requests.get(),
+            info.database.load(Ordering::Relaxed),
+            count(&info.channels),
+            count(&info.patterns),
+            info.pending_input_bytes(),
+            info.free_bytes(),
+            info.table_bytes(),
+            u8::from(inbox_bytes > 0),
+            pending_output_bytes + inbox_bytes,
+            QUIET_BYTES + info.memory_bytes(),
+            if pending_output_bytes > 0 { 'w' } else { 'r' },
+            text(&identity.library_name),
+            text(&identity.library_version),
+            info.traffic.bytes_read.get(),
+            info.traffic.bytes_sent.get(),
+            info.traffic.requests.get(),
         );
     });
 }
 
 /// Bytes that a client takes for which nothing is held.
-const QUIET_BYTES: u64 = (size_of::<Entry>() + size_of::<Session>()) as u64;
+const QUIET_BYTES: u64 = (size_of::<ClientInfo>() + size_of::<Session>()) as u64;
 
 /// Appends Redis's letters, in its order.
-fn add_flags(list: &mut String, entry: &Entry) {
+fn add_flags(list: &mut String, info: &ClientInfo) {
     let letters = [
         (flag::MONITOR, 'O'),
         (flag::SUBSCRIBER, 'P'),
@@ -104,7 +104,7 @@ fn add_flags(list: &mut String, entry: &Entry) {
         (flag::NO_TOUCH, 'T'),
     ];
     let length = list.len();
-    let set = letters.iter().filter(|(flag, _)| entry.has(*flag));
+    let set = letters.iter().filter(|(flag, _)| info.has(*flag));
     list.extend(set.map(|(_, letter)| letter));
     if list.len() == length {
         list.push('N');
@@ -134,8 +134,8 @@ impl Type {
         }
     }
 
-    fn of(entry: &Entry) -> Self {
-        if entry.has(flag::SUBSCRIBER) {
+    fn of(info: &ClientInfo) -> Self {
+        if info.has(flag::SUBSCRIBER) {
             Self::Pubsub
         } else {
             Self::Normal
@@ -149,21 +149,21 @@ fn unknown_type(name: &[u8], reply: Reply<'_>) -> Replied {
 
 /// `CLIENT LIST [TYPE type | ID id …]`: a line for each client, wherever it is.
 fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let facts = session.facts();
+    let state = session.server();
     let mut lines = String::new();
-    let mut add = |entry: &Entry| add_line(&mut lines, facts, entry);
+    let mut add = |info: &ClientInfo| add_line(&mut lines, state, info);
     let mut arguments = request.arguments().skip(1);
     match (arguments.next(), request.word_count()) {
-        (None, _) => facts.register.all().for_each(|entry| add(&entry)),
+        (None, _) => state.clients.all().for_each(|info| add(&info)),
         (Some(option), 4) if is(option, "TYPE") => {
             let name = argument(request, 2);
             let Some(kind) = Type::named(name) else {
                 return unknown_type(name, reply);
             };
-            let entries = facts.register.all();
-            entries
-                .filter(|entry| Type::of(entry) == kind)
-                .for_each(|entry| add(&entry));
+            let infos = state.clients.all();
+            infos
+                .filter(|info| Type::of(info) == kind)
+                .for_each(|info| add(&info));
         }
         (Some(option), 4..) if is(option, "ID") => {
             // Each once, or a short request could have an endless reply.
@@ -172,9 +172,9 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
                 let Some(id) = parse_integer(id) else {
                     return reply.error("ERR Invalid client ID");
                 };
-                let entry = facts.register.find(id as u64);
-                if let Some(entry) = entry.filter(|entry| seen.insert(entry.id)) {
-                    add(&entry);
+                let info = state.clients.find(id as u64);
+                if let Some(info) = info.filter(|info| seen.insert(info.id)) {
+                    add(&info);
                 }
             }
         }
@@ -235,15 +235,13 @@ impl Filters {
         Ok(filters)
     }
 
-    fn mean(&self, entry: &Entry, now_s: u32) -> bool {
-        let age_s = u64::from(now_s.saturating_sub(entry.came_at_s));
-        self.id.is_none_or(|id| id == entry.id)
-            && self.kind.is_none_or(|kind| kind == Type::of(entry))
+    fn mean(&self, info: &ClientInfo, now_s: u32) -> bool {
+        let age_s = u64::from(now_s.saturating_sub(info.came_at_s));
+        self.id.is_none_or(|id| id == info.id)
+            && self.kind.is_none_or(|kind| kind == Type::of(info))
             && self.age_s.is_none_or(|limit_s| age_s >= limit_s)
-            && self.addr.is_none_or(|addr| addr.is(&entry.peer_addr))
-            && self
-                .local_addr
-                .is_none_or(|addr| addr.is(&entry.local_addr))
+            && self.addr.is_none_or(|addr| addr.is(&info.peer_addr))
+            && self.local_addr.is_none_or(|addr| addr.is(&info.local_addr))
     }
 }
 
@@ -261,29 +259,29 @@ fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
             Err(text) => return reply.error(text),
         }
     };
-    let facts = Arc::clone(session.facts());
-    let now_s = facts.now_s();
-    let is_meant = |entry: &Arc<Entry>| {
-        filters.mean(entry, now_s) && !(filters.spares_self && entry.id == session.id())
+    let state = Arc::clone(session.server());
+    let now_s = state.now_s();
+    let is_meant = |info: &Arc<ClientInfo>| {
+        filters.mean(info, now_s) && !(filters.spares_self && info.id == session.id())
     };
     let count_max = if is_old_form { 1 } else { usize::MAX };
     let meant: Vec<_> = if let Some(id) = filters.id {
-        let found = facts.register.find(id);
+        let found = state.clients.find(id);
         found.into_iter().filter(is_meant).collect()
     } else {
-        let all = facts.register.all();
+        let all = state.clients.all();
         all.filter(is_meant).take(count_max).collect()
     };
     let mut told = Vec::new();
-    for entry in &meant {
-        if entry.id == session.id() {
+    for info in &meant {
+        if info.id == session.id() {
             session.close_after_reply();
         } else {
-            entry.condemn(Sentence::Killed);
-            told.push(entry.place);
+            info.kill(KillReason::ClientKill);
+            told.push(info.slot);
         }
     }
-    facts.nudge(&told);
+    state.notify(&told);
     match (is_old_form, meant.len()) {
         (true, 0) => reply.error("ERR No such client"),
         (true, _) => reply.simple("OK"),
@@ -307,23 +305,23 @@ fn pause(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
     let Ok(lasts_ms) = u64::try_from(lasts_ms) else {
         return reply.error("ERR timeout is negative");
     };
-    let facts = session.facts();
+    let state = session.server();
     let lasts = Duration::from_millis(lasts_ms);
-    facts.pause.begin(session.id(), held, lasts);
-    follow_pause(facts);
+    state.pause.begin(session.id(), held, lasts);
+    follow_pause(state);
     reply.simple("OK")
 }
 
 /// `CLIENT UNPAUSE`: nobody waits any more.
 fn unpause(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    if session.facts().pause.end() {
-        follow_pause(session.facts());
+    if session.server().pause.end() {
+        follow_pause(session.server());
     }
     reply.simple("OK")
 }
 
-fn follow_pause(facts: &Facts) {
-    if let Some(control) = facts.control() {
+fn follow_pause(state: &ServerState) {
+    if let Some(control) = state.control() {
         control.follow_pause();
     }
 }

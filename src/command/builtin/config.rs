@@ -41,8 +41,8 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         }
     }
     // A copy: nobody waits for the configuration's lock while values are written.
-    let config = session.facts().config.lock().clone();
-    let inert = &session.facts().inert;
+    let config = session.server().config.lock().clone();
+    let inert = &session.server().inert;
     let directives: Vec<_> = directives
         .into_iter()
         .filter_map(|(directive, asked_as)| Some((asked_as?, directive.text(&config, inert))))
@@ -95,7 +95,7 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         .any(|(directive, _)| directive.name() == "requirepass");
     // What changes nothing is kept once everything else is in force.
     let mut inert_values = Vec::new();
-    let outcome = session.facts().control().map(|server| {
+    let outcome = session.server().control().map(|server| {
         server.change_config(&mut |config| {
             inert_values.clear();
             let mut changes = changes.iter();
@@ -112,7 +112,7 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     match outcome {
         Some(Ok(())) => {
             for (inert, value) in inert_values {
-                session.facts().inert.set(inert, value);
+                session.server().inert.set(inert, value);
             }
             reply.simple("OK")
         }
@@ -268,13 +268,13 @@ impl PartialEq for Directive {
 
 /// `CONFIG RESETSTAT`: the counts that INFO shows begin again at 0.
 fn reset_stat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.facts().reset_stats();
+    session.server().reset_stats();
     reply.simple("OK")
 }
 
 /// `CONFIG REWRITE`: the program's file says from now on what is in force.
 fn rewrite(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let server = session.facts().control();
+    let server = session.server().control();
     match server.map_or(Err(NotRewritten::NoFile), Control::rewrite_config) {
         Ok(()) => reply.simple("OK"),
         Err(NotRewritten::NoFile) => reply.error("ERR The server is running without a config file"),

@@ -1,16 +1,19 @@
 //! The commands about the connection itself.
 
 use super::words::{argument, syntax_error};
-use crate::client::session::{InvalidName, NAME_BYTES_MAX, Session, gate};
-use crate::command::entry::{Holds, OwnHandler};
+use crate::client::session::{InvalidName, NAME_BYTES_MAX, Session, restriction};
+use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::refusal::wrong_number_of_arguments;
 use crate::command::{Arity, Commands};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 
 pub(crate) fn register(commands: &mut Commands) {
-    let (password, both) = (gate::PASSWORD, gate::PASSWORD | gate::SUBSCRIBED);
+    let (password, both) = (
+        restriction::PASSWORD,
+        restriction::PASSWORD | restriction::SUBSCRIBED,
+    );
     let ping = commands.register_own("PING", Arity::AtLeast(1), ping);
-    ping.is_pure_and_short().passes(gate::SUBSCRIBED);
+    ping.is_pure_and_short().passes(restriction::SUBSCRIBED);
     commands
         .register_own("ECHO", Arity::Exactly(2), echo)
         .is_pure_and_short();
@@ -22,7 +25,7 @@ pub(crate) fn register(commands: &mut Commands) {
         ("RESET", Arity::Exactly(1), reset, both),
     ] {
         let command = commands.register_own(name, arity, handler);
-        command.passes(passes).is_held_with(Holds::Never);
+        command.passes(passes).is_held_with(PausePolicy::Never);
     }
     commands.register_own("SELECT", Arity::Exactly(2), select);
 }
@@ -30,7 +33,7 @@ pub(crate) fn register(commands: &mut Commands) {
 /// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets what
 /// looks like its other messages.
 fn ping(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let is_subscribed = session.gates() & gate::SUBSCRIBED != 0;
+    let is_subscribed = session.restrictions() & restriction::SUBSCRIBED != 0;
     match request.word_count() {
         1 if !is_subscribed => reply.simple("PONG"),
         2 if !is_subscribed => echo(session, request, reply),
@@ -96,7 +99,7 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
         return invalid_client_name(invalid, reply);
     }
     if said_password {
-        session.set_gate(gate::PASSWORD, false);
+        session.set_restriction(restriction::PASSWORD, false);
     }
     session.set_protocol(protocol);
     introduce(session, reply.speaking(protocol))
@@ -125,7 +128,7 @@ fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
 /// there is none, any will do.
 fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (user, password) = match request.word_count() {
-        2 if !session.facts().wants_password() => {
+        2 if !session.server().wants_password() => {
             return reply.error(
                 "ERR AUTH <password> called without any password configured for the default user. \
                  Are you sure your configuration is correct?",
@@ -138,13 +141,13 @@ fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     if !is_right(session, user, password) {
         return wrong_password(reply);
     }
-    session.set_gate(gate::PASSWORD, false);
+    session.set_restriction(restriction::PASSWORD, false);
     reply.simple("OK")
 }
 
 /// Whether the user is the one that there is, and the password is right.
 fn is_right(session: &Session, user: Option<&[u8]>, password: Option<&[u8]>) -> bool {
-    let is_password = session.facts().is_password(password.unwrap_or_default());
+    let is_password = session.server().is_password(password.unwrap_or_default());
     user == Some(b"default") && is_password
 }
 

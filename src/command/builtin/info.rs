@@ -22,7 +22,7 @@ use crate::memory;
 use crate::resp::{Replied, Reply, Request};
 use crate::state::clients::flag;
 use crate::state::stats::{CommandTotals, Totals};
-use crate::state::{Facts, now_since_1970};
+use crate::state::{ServerState, now_since_1970};
 
 /// `INFO [section …]`: the sections that are named, or those that are short. An unknown one is
 /// empty.
@@ -50,7 +50,7 @@ pub(crate) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_
             text: &mut text,
             totals: &totals,
         };
-        (section.write)(session.facts(), &mut lines);
+        (section.write)(session.server(), &mut lines);
     }
     reply.verbatim(text)
 }
@@ -60,7 +60,7 @@ struct Section {
     name: &'static str,
     /// Whether it is told unless others are named.
     is_short: bool,
-    write: fn(&Facts, &mut Lines<'_>),
+    write: fn(&ServerState, &mut Lines<'_>),
 }
 
 /// In Redis's order.
@@ -79,7 +79,7 @@ const SECTIONS: [Section; 12] = [
     short("Keyspace", |_, _| ()),
 ];
 
-const fn short(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section {
+const fn short(name: &'static str, write: fn(&ServerState, &mut Lines<'_>)) -> Section {
     Section {
         name,
         is_short: true,
@@ -87,7 +87,7 @@ const fn short(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section
     }
 }
 
-const fn long(name: &'static str, write: fn(&Facts, &mut Lines<'_>)) -> Section {
+const fn long(name: &'static str, write: fn(&ServerState, &mut Lines<'_>)) -> Section {
     Section {
         name,
         is_short: false,
@@ -119,8 +119,8 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn totals(&self, facts: &Facts) -> &'a Totals {
-        self.totals.get_or_init(|| facts.stats.totals())
+    fn totals(&self, state: &ServerState) -> &'a Totals {
+        self.totals.get_or_init(|| state.stats.totals())
     }
 
     fn add(&mut self, field: &str, value: impl std::fmt::Display) {
@@ -142,8 +142,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn server(facts: &Facts, lines: &mut Lines<'_>) {
-    let uptime_s = facts.started.elapsed().as_secs();
+fn server(state: &ServerState, lines: &mut Lines<'_>) {
+    let uptime_s = state.started.elapsed().as_secs();
     let now = now_since_1970();
     lines.add("redis_version", REDIS_VERSION);
     lines.add("respool_version", env!("CARGO_PKG_VERSION"));
@@ -158,47 +158,50 @@ fn server(facts: &Facts, lines: &mut Lines<'_>) {
     );
     lines.add("process_id", process::id());
     lines.add("process_supervised", "no");
-    lines.add("run_id", &facts.run_id);
-    lines.add("tcp_port", facts.port);
+    lines.add("run_id", &state.run_id);
+    lines.add("tcp_port", state.port);
     lines.add("server_time_usec", now.as_micros());
     lines.add("uptime_in_seconds", uptime_s);
     lines.add("uptime_in_days", uptime_s / (24 * 60 * 60));
-    let hz = facts.inert.named("hz");
+    let hz = state.inert.named("hz");
     lines.add("hz", &hz);
     lines.add("configured_hz", &hz);
     lines.add("lru_clock", now.as_secs() % LRU_CLOCK_TICKS);
     if let Ok(path) = env::current_exe() {
         lines.add("executable", path.display());
     }
-    let config_file = facts.control().and_then(|control| control.config_file());
+    let config_file = state.control().and_then(|control| control.config_file());
     lines.add("config_file", config_file.unwrap_or_default().display());
     lines.zeros(&["io_threads_active"]);
     let (workers, bind) = {
-        let config = facts.config.lock();
+        let config = state.config.lock();
         (config.worker_count(), config.bind.clone())
     };
     lines.add("workers", workers);
     let bind: Vec<_> = bind.iter().map(|addr| format!("bind={addr}")).collect();
-    let (bind, port) = (bind.join(","), facts.port);
+    let (bind, port) = (bind.join(","), state.port);
     lines.add("listener0", format_args!("name=tcp,{bind},port={port}"));
 }
 
 /// Redis's clock for the ages of keys counts seconds, and begins again after so many.
 const LRU_CLOCK_TICKS: u64 = 1 << 24;
 
-fn clients(facts: &Facts, lines: &mut Lines<'_>) {
+fn clients(state: &ServerState, lines: &mut Lines<'_>) {
     let (mut input_bytes, mut output_bytes) = (0, 0);
     let (mut paused, mut tracking, mut subscribed) = (0, 0, 0);
-    for entry in facts.register.all() {
-        input_bytes = input_bytes.max(entry.held_bytes());
-        output_bytes = output_bytes.max(entry.owed_bytes() + entry.mail_bytes());
-        paused += u32::from(entry.has(flag::PAUSED));
-        tracking += u32::from(entry.has(flag::TRACKING));
-        subscribed += u32::from(entry.has(flag::SUBSCRIBER));
+    for info in state.clients.all() {
+        input_bytes = input_bytes.max(info.pending_input_bytes());
+        output_bytes = output_bytes.max(info.pending_output_bytes() + info.inbox_bytes());
+        paused += u32::from(info.has(flag::PAUSED));
+        tracking += u32::from(info.has(flag::TRACKING));
+        subscribed += u32::from(info.has(flag::SUBSCRIBER));
     }
-    lines.add("connected_clients", facts.clients.load(Ordering::Relaxed));
+    lines.add(
+        "connected_clients",
+        state.client_count.load(Ordering::Relaxed),
+    );
     lines.add("cluster_connections", 0);
-    lines.add("maxclients", facts.config.lock().maxclients);
+    lines.add("maxclients", state.config.lock().maxclients);
     lines.add("client_recent_max_input_buffer", input_bytes);
     lines.add("client_recent_max_output_buffer", output_bytes);
     lines.add("blocked_clients", paused);
@@ -208,7 +211,7 @@ fn clients(facts: &Facts, lines: &mut Lines<'_>) {
 }
 
 /// All of the process: what a client or a request takes of it is not counted apart.
-fn memory(facts: &Facts, lines: &mut Lines<'_>) {
+fn memory(state: &ServerState, lines: &mut Lines<'_>) {
     let resident = memory::resident_bytes().map(|bytes| bytes as u64);
     if let Some(bytes) = resident {
         lines.memory("used_memory", bytes);
@@ -231,9 +234,9 @@ fn memory(facts: &Facts, lines: &mut Lines<'_>) {
         "used_memory_functions",
     ]);
     lines.memory("used_memory_scripts", 0);
-    let maxmemory = facts.inert.named("maxmemory");
+    let maxmemory = state.inert.named("maxmemory");
     lines.memory("maxmemory", maxmemory.parse().unwrap_or_default());
-    lines.add("maxmemory_policy", facts.inert.named("maxmemory-policy"));
+    lines.add("maxmemory_policy", state.inert.named("maxmemory-policy"));
     if resident.is_some() {
         // What is used is what is resident.
         lines.add("mem_fragmentation_ratio", "1.00");
@@ -256,7 +259,7 @@ fn memory(facts: &Facts, lines: &mut Lines<'_>) {
 }
 
 /// Nothing is kept: the last save was the start, as Redis counts it, and none has failed.
-fn persistence(facts: &Facts, lines: &mut Lines<'_>) {
+fn persistence(state: &ServerState, lines: &mut Lines<'_>) {
     lines.zeros(&[
         "loading",
         "async_loading",
@@ -271,7 +274,7 @@ fn persistence(facts: &Facts, lines: &mut Lines<'_>) {
         "rdb_changes_since_last_save",
         "rdb_bgsave_in_progress",
     ]);
-    let started = now_since_1970().saturating_sub(facts.started.elapsed());
+    let started = now_since_1970().saturating_sub(state.started.elapsed());
     lines.add("rdb_last_save_time", started.as_secs());
     lines.add("rdb_last_bgsave_status", "ok");
     lines.add("rdb_last_bgsave_time_sec", -1);
@@ -297,13 +300,13 @@ fn persistence(facts: &Facts, lines: &mut Lines<'_>) {
     ]);
 }
 
-fn stats(facts: &Facts, lines: &mut Lines<'_>) {
-    let closes: Vec<_> = facts.closes().collect();
+fn stats(state: &ServerState, lines: &mut Lines<'_>) {
+    let closes: Vec<_> = state.closes().collect();
     let sum_of = |meant: &[&str]| -> u64 {
         let meant = closes.iter().filter(|(reason, _)| meant.contains(reason));
         meant.map(|(_, count)| count).sum()
     };
-    traffic(facts, lines);
+    traffic(state, lines);
     lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     lines.add("expired_keys", 0);
     lines.add("expired_stale_perc", "0.00");
@@ -319,11 +322,11 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
         "keyspace_hits",
         "keyspace_misses",
     ]);
-    let (channels, patterns) = facts.channels.counts();
+    let (channels, patterns) = state.channels.counts();
     lines.add("pubsub_channels", channels);
     lines.add("pubsub_patterns", patterns);
     lines.zeros(&NEVER_COUNTED);
-    let totals = lines.totals(facts);
+    let totals = lines.totals(state);
     lines.add("total_error_replies", totals.errors());
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.add("total_reads_processed", totals.reads);
@@ -346,10 +349,10 @@ fn stats(facts: &Facts, lines: &mut Lines<'_>) {
 }
 
 /// Adds the fields of Stats about connections, requests and bytes.
-fn traffic(facts: &Facts, lines: &mut Lines<'_>) {
-    let totals = lines.totals(facts);
-    let rates = facts.rates();
-    lines.add("total_connections_received", facts.connections.get());
+fn traffic(state: &ServerState, lines: &mut Lines<'_>) {
+    let totals = lines.totals(state);
+    let rates = state.rates();
+    lines.add("total_connections_received", state.connections.get());
     lines.add("total_commands_processed", totals.calls());
     lines.add("instantaneous_ops_per_sec", rates.requests);
     lines.add("total_net_input_bytes", totals.bytes_read);
@@ -360,7 +363,7 @@ fn traffic(facts: &Facts, lines: &mut Lines<'_>) {
     lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
     lines.add("instantaneous_input_repl_kbps", kib(0));
     lines.add("instantaneous_output_repl_kbps", kib(0));
-    lines.add("rejected_connections", facts.refused.get());
+    lines.add("rejected_connections", state.refused.get());
 }
 
 /// Fields of Stats between `pubsub_patterns` and `total_error_replies`.
@@ -381,22 +384,22 @@ const NEVER_COUNTED: [&str; 14] = [
     "unexpected_error_replies",
 ];
 
-fn replication(facts: &Facts, lines: &mut Lines<'_>) {
+fn replication(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("role", "master");
     lines.add("connected_slaves", 0);
     lines.add("master_failover_state", "no-failover");
-    lines.add("master_replid", &facts.replication_id);
-    lines.add("master_replid2", "0".repeat(facts.replication_id.len()));
+    lines.add("master_replid", &state.replication_id);
+    lines.add("master_replid2", "0".repeat(state.replication_id.len()));
     lines.add("master_repl_offset", 0);
     lines.add("second_repl_offset", -1);
     lines.add("repl_backlog_active", 0);
-    lines.add("repl_backlog_size", facts.inert.named("repl-backlog-size"));
+    lines.add("repl_backlog_size", state.inert.named("repl-backlog-size"));
     lines.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
 }
 
 /// Seconds of processor time that the process and its ended children have used, where the system
 /// tells it in a file: fields 14 to 17 of `proc_pid_stat(5)`.
-fn cpu(_: &Facts, lines: &mut Lines<'_>) {
+fn cpu(_: &ServerState, lines: &mut Lines<'_>) {
     let Ok(stat) = fs::read_to_string("/proc/self/stat") else {
         return;
     };
@@ -417,8 +420,8 @@ const TICKS_PER_S: f64 = 100.0;
 
 /// How often each command was called, and how long that took; where only some of the calls were
 /// timed, the rest is taken to be like them.
-fn commandstats(facts: &Facts, lines: &mut Lines<'_>) {
-    for (name, totals) in used_commands(facts, lines.totals(facts)) {
+fn commandstats(state: &ServerState, lines: &mut Lines<'_>) {
+    for (name, totals) in used_commands(state, lines.totals(state)) {
         let micros = totals.micros_per_call();
         lines.add(
             &format!("cmdstat_{name}"),
@@ -433,20 +436,20 @@ fn commandstats(facts: &Facts, lines: &mut Lines<'_>) {
     }
 }
 
-fn errorstats(facts: &Facts, lines: &mut Lines<'_>) {
-    for (code, count) in &lines.totals(facts).errors {
+fn errorstats(state: &ServerState, lines: &mut Lines<'_>) {
+    for (code, count) in &lines.totals(state).errors {
         lines.add(&format!("errorstat_{code}"), format_args!("count={count}"));
     }
 }
 
 /// `latency-tracking-info-percentiles` of each command.
-fn latencystats(facts: &Facts, lines: &mut Lines<'_>) {
-    let percentiles = facts
+fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
+    let percentiles = state
         .config
         .lock()
         .latency_tracking_info_percentiles
         .clone();
-    for (name, totals) in used_commands(facts, lines.totals(facts)) {
+    for (name, totals) in used_commands(state, lines.totals(state)) {
         let values: Vec<_> = percentiles
             .iter()
             .filter_map(|percentile| {
@@ -463,16 +466,16 @@ fn latencystats(facts: &Facts, lines: &mut Lines<'_>) {
 
 /// The commands of which there is something to tell, by their full names.
 pub(crate) fn used_commands<'a>(
-    facts: &'a Facts,
+    state: &'a ServerState,
     totals: &'a Totals,
 ) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
-    facts.commands.all().filter_map(|command| {
+    state.commands.all().filter_map(|command| {
         let totals = totals.commands.get(command.index())?;
         totals.is_used().then(|| (command.full_name(), totals))
     })
 }
 
-fn cluster(_: &Facts, lines: &mut Lines<'_>) {
+fn cluster(_: &ServerState, lines: &mut Lines<'_>) {
     lines.add("cluster_enabled", 0);
 }
 

@@ -24,17 +24,17 @@ pub(super) fn register(commands: &mut Commands) {
 /// `COMMAND COUNT`: subcommands do not count.
 fn count(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     // No table is so long that its length does not fit.
-    reply.integer(session.facts().commands.sorted().len() as i64)
+    reply.integer(session.server().commands.sorted().len() as i64)
 }
 
 /// `COMMAND`, and `COMMAND INFO` without a name.
 fn info_of_all(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    infos(&session.facts().commands, reply)
+    infos(&session.server().commands, reply)
 }
 
 /// `COMMAND INFO [name …]`: how each is called and behaves; null for a name that there is not.
 fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let commands = &session.facts().commands;
+    let commands = &session.server().commands;
     let names = request.arguments().skip(1);
     if names.len() == 0 {
         return infos(commands, reply);
@@ -111,7 +111,7 @@ fn words(words: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
 
 /// `COMMAND DOCS [name …]`: what people are told of each; a name that there is not is left out.
 fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let commands = &session.facts().commands;
+    let commands = &session.server().commands;
     let names = request.arguments().skip(1);
     if names.len() > NAMES_MAX {
         return too_many("command names", reply);
@@ -224,7 +224,7 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
         Ok(None) => return syntax_error(reply),
         Err(glob::TooLong) => return pattern_too_long(reply),
     };
-    let commands = session.facts().commands.all();
+    let commands = session.server().commands.all();
     let names: Vec<_> = commands
         .filter(|command| filter.admits(command))
         .map(Command::full_name)
@@ -278,7 +278,7 @@ impl<'a> Filter<'a> {
 /// `COMMAND GETKEYS name argument …` and `COMMAND GETKEYSANDFLAGS name argument …`: which of the
 /// arguments are keys. No command here has any, and Redis looks for that before it counts them.
 fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let named = session.facts().commands.find(argument(request, 1));
+    let named = session.server().commands.find(argument(request, 1));
     let exists = named.is_some_and(|command| {
         command.subcommands.is_empty() || command.subcommands.find(argument(request, 2)).is_some()
     });

@@ -4,7 +4,7 @@ use super::words::{NAMES_MAX, argument, help, is, too_many};
 use crate::client::session::Session;
 use crate::command::{Arity, Commands};
 use crate::resp::{Replied, Reply, Request};
-use crate::state::Facts;
+use crate::state::ServerState;
 use crate::state::stats::{CommandTotals, Totals};
 
 pub(super) fn register(latency: &mut Commands) {
@@ -26,9 +26,9 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
         let container = name.split('|').next().unwrap_or_default();
         wanted().len() == 0 || wanted().any(|word| is(word, name) || is(word, container))
     };
-    let facts = session.facts();
-    let totals = facts.stats.totals();
-    let commands: Vec<_> = timed_commands(facts, &totals)
+    let state = session.server();
+    let totals = state.stats.totals();
+    let commands: Vec<_> = timed_commands(state, &totals)
         .filter(|(name, _)| is_meant(name))
         .collect();
     reply.map(commands.len(), |pairs| {
@@ -54,21 +54,21 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
 
 /// The commands of which durations are known, by their full names.
 pub(super) fn timed_commands<'a>(
-    facts: &'a Facts,
+    state: &'a ServerState,
     totals: &'a Totals,
 ) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
-    crate::command::builtin::info::used_commands(facts, totals)
+    crate::command::builtin::info::used_commands(state, totals)
         .filter(|(_, totals)| totals.percentile(100.0).is_some())
 }
 
 /// `LATENCY LATEST`: of each event its latest spike and its longest.
 fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let events = session.facts().spikes.all();
+    let events = session.server().samples.all();
     reply.array(events.len(), |items| {
         for (name, series) in &events {
             // A series has a spike.
             let (at_s, took_ms) = series
-                .spikes
+                .samples
                 .back()
                 .map_or((0, 0), |spike| (spike.at_s, spike.took_ms));
             items.add(|item| {
@@ -86,13 +86,13 @@ fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 /// `LATENCY HISTORY event`: its spikes, at most one for each second.
 fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let event = argument(request, 1);
-    let events = session.facts().spikes.all();
+    let events = session.server().samples.all();
     let series = events
         .into_iter()
         .find(|(name, _)| event.eq_ignore_ascii_case(name.as_bytes()));
-    let spikes = series.map(|(_, series)| series.spikes).unwrap_or_default();
-    reply.array(spikes.len(), |items| {
-        for spike in &spikes {
+    let samples = series.map(|(_, series)| series.samples).unwrap_or_default();
+    reply.array(samples.len(), |items| {
+        for spike in &samples {
             items.add(|item| {
                 item.array(2, |fields| {
                     fields.add(|time| time.integer(spike.at_s as i64));
@@ -106,13 +106,13 @@ fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
 /// `LATENCY RESET [event …]`: forgets these events, or all. Gives how many there were.
 fn reset(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = || request.arguments().skip(1);
-    let spikes = &session.facts().spikes;
+    let samples = &session.server().samples;
     // Found out before the lock is taken that all who are slow need.
-    let mut meant = spikes.events();
+    let mut meant = samples.events();
     if wanted().len() > 0 {
         meant.retain(|event| wanted().any(|word| is(word, event)));
     }
-    reply.integer(spikes.reset(&meant) as i64)
+    reply.integer(samples.reset(&meant) as i64)
 }
 
 const HELP: [&str; 12] = [

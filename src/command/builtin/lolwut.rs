@@ -6,8 +6,8 @@ use super::words::{NOT_AN_INTEGER, is};
 use crate::client::session::Session;
 use crate::command::builtin::connection::REDIS_VERSION;
 use crate::resp::{Replied, Reply, Request, parse_integer};
-use crate::state::Facts;
-use crate::state::control::Scene;
+use crate::state::ServerState;
+use crate::state::control::PoolSnapshot;
 
 /// `LOLWUT [VERSION version [argument …]]`: the picture; there is one, whatever the version.
 pub(crate) fn lolwut(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -18,24 +18,24 @@ pub(crate) fn lolwut(session: &mut Session, request: &Request<'_>, reply: Reply<
     {
         return reply.error(NOT_AN_INTEGER);
     }
-    reply.verbatim(picture(&scene(session.facts())))
+    reply.verbatim(picture(&snapshot(session.server())))
 }
 
-fn scene(facts: &Facts) -> Scene {
-    facts
+fn snapshot(state: &ServerState) -> PoolSnapshot {
+    state
         .control()
-        .map(|control| control.scene())
+        .map(|control| control.snapshot())
         .unwrap_or_default()
 }
 
-fn picture(scene: &Scene) -> String {
-    let Scene {
+fn picture(snapshot: &PoolSnapshot) -> String {
+    let PoolSnapshot {
         workers,
         followers,
         leads,
         queued,
         clients,
-    } = *scene;
+    } = *snapshot;
     let waiting = followers + usize::from(leads);
     let serving = workers.saturating_sub(waiting);
     let resting = clients.saturating_sub(serving + queued);
@@ -77,14 +77,14 @@ mod tests {
 
     #[test]
     fn the_picture_shows_who_does_what_and_ends_with_the_version() {
-        let scene = Scene {
+        let snapshot = PoolSnapshot {
             workers: 4,
             followers: 2,
             leads: true,
             queued: 3,
             clients: 100,
         };
-        let text = picture(&scene);
+        let text = picture(&snapshot);
         assert!(text.contains("ooo"), "{text}");
         assert!(text.contains(r"\o/ _o_ _o_ <o>"), "{text}");
         assert!(text.contains("96 of 100 clients rest"), "{text}");
@@ -94,14 +94,14 @@ mod tests {
 
     #[test]
     fn the_largest_pool_fits_too() {
-        let scene = Scene {
+        let snapshot = PoolSnapshot {
             workers: 1024,
             followers: 1000,
             leads: false,
             queued: 1_000_000,
             clients: 1_000_000,
         };
-        let text = picture(&scene);
+        let text = picture(&snapshot);
         assert!(text.lines().all(|line| line.len() < 130), "{text}");
     }
 }

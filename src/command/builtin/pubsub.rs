@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use super::words::{help, pattern_too_long, wrong_arguments};
-use crate::client::session::{Session, gate};
-use crate::command::entry::{Holds, OwnHandler};
+use crate::client::session::{Session, restriction};
+use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Commands};
 use crate::glob;
 use crate::resp::{Replied, Reply, Request};
 use crate::state::channels::{
     CHANNEL_BYTES_MAX, Kind, PATTERN_BYTES_MAX, Subscriptions, Unsubscribable,
 };
-use crate::state::clients::Entry;
+use crate::state::clients::ClientInfo;
 
 pub(super) fn register(commands: &mut Commands) {
     let mut listening = |name, arity, handler: OwnHandler| {
         commands
             .register_own(name, arity, handler)
-            .passes(gate::SUBSCRIBED);
+            .passes(restriction::SUBSCRIBED);
     };
     listening("SUBSCRIBE", Arity::AtLeast(2), subscribe);
     listening("UNSUBSCRIBE", Arity::AtLeast(1), unsubscribe);
@@ -25,7 +25,7 @@ pub(super) fn register(commands: &mut Commands) {
     listening("PUNSUBSCRIBE", Arity::AtLeast(1), punsubscribe);
     commands
         .register_own("PUBLISH", Arity::Exactly(3), publish)
-        .is_held_with(Holds::WithWrites);
+        .is_held_with(PausePolicy::WithWrites);
     let pubsub = commands.own_container("PUBSUB");
     pubsub.register_own("CHANNELS", Arity::AtLeast(2), channels);
     pubsub.register_own("NUMSUB", Arity::AtLeast(2), numsub);
@@ -50,10 +50,10 @@ fn subscribe_to(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    let facts = Arc::clone(session.facts());
-    let entry = Arc::clone(session.entry());
+    let state = Arc::clone(session.server());
+    let info = Arc::clone(session.info());
     for name in request.arguments() {
-        match session.subscribe(|own| facts.channels.subscribe(&entry, own, kind, name)) {
+        match session.subscribe(|own| state.channels.subscribe(&info, own, kind, name)) {
             Ok(()) => confirm(word, Some(name), session),
             Err(Unsubscribable::TooMany) => {
                 session.push(|message| message.error("ERR too many subscriptions"));
@@ -88,10 +88,10 @@ fn unsubscribe_from(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    let facts = Arc::clone(session.facts());
-    let entry = Arc::clone(session.entry());
+    let state = Arc::clone(session.server());
+    let info = Arc::clone(session.info());
     let end = |session: &mut Session, name: &[u8]| {
-        session.subscribe(|own| facts.channels.unsubscribe(&entry, own, kind, name));
+        session.subscribe(|own| state.channels.unsubscribe(&info, own, kind, name));
         // A message from before must not stand after the confirmation.
         session.push_messages();
         confirm(word, Some(name), session);
@@ -134,22 +134,22 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     if channel.len() > CHANNEL_BYTES_MAX {
         return too_long(reply);
     }
-    let facts = session.facts();
+    let state = session.server();
     // Who listens to itself gets the message before the reply, as in Redis, and need not be told.
-    let is_own = |entry: &Entry| entry.id == session.id();
+    let is_own = |info: &ClientInfo| info.id == session.id();
     let mut told = Vec::new();
-    let count = facts.channels.publish(
+    let count = state.channels.publish(
         channel,
         message,
-        facts.now_s(),
-        facts.messages_limit(),
-        |entry| {
-            if !is_own(entry) {
-                told.push(entry.place);
+        state.now_s(),
+        state.messages_limit(),
+        |info| {
+            if !is_own(info) {
+                told.push(info.slot);
             }
         },
     );
-    facts.nudge(&told);
+    state.notify(&told);
     if session.subscriptions().is_some() {
         session.push_messages();
     }
@@ -161,7 +161,7 @@ fn channels(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     if request.word_count() > 3 {
         return wrong_arguments("PUBSUB", request, reply);
     }
-    let channels = session.facts().channels.active();
+    let channels = session.server().channels.active();
     let channels: Vec<_> = match request.argument(1).map(glob::Pattern::new) {
         None => channels.collect(),
         Some(Ok(pattern)) => channels
@@ -178,7 +178,7 @@ fn channels(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
 
 /// `PUBSUB NUMSUB [channel …]`: each channel and its subscribers, those by patterns not counted.
 fn numsub(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let channels = &session.facts().channels;
+    let channels = &session.server().channels;
     let names = request.arguments().skip(1);
     reply.array(2 * (request.word_count() - 2), |items| {
         for name in names {
@@ -190,7 +190,7 @@ fn numsub(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Rep
 
 /// `PUBSUB NUMPAT`: how many patterns somebody is subscribed to.
 fn numpat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let (_, patterns) = session.facts().channels.counts();
+    let (_, patterns) = session.server().channels.counts();
     reply.integer(patterns as i64)
 }
 

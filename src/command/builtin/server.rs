@@ -37,14 +37,14 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
         let word = word.as_bytes();
         request
             .arguments()
-            .any(|said| said.eq_ignore_ascii_case(word))
+            .any(|identity| identity.eq_ignore_ascii_case(word))
     };
-    let is_known = |said: &[u8]| {
+    let is_known = |identity: &[u8]| {
         let known: [&[u8]; 5] = [b"NOSAVE", b"SAVE", b"NOW", b"FORCE", b"ABORT"];
-        known.iter().any(|word| word.eq_ignore_ascii_case(said))
+        known.iter().any(|word| word.eq_ignore_ascii_case(identity))
     };
     let aborts = says("ABORT");
-    let is_abort = |said: &[u8]| is(said, "ABORT");
+    let is_abort = |identity: &[u8]| is(identity, "ABORT");
     if !request.arguments().all(is_known)
         || (says("SAVE") && says("NOSAVE"))
         || (aborts && !request.arguments().all(is_abort))
@@ -54,7 +54,7 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     if aborts {
         return reply.error("ERR No shutdown in progress.");
     }
-    if let Some(control) = session.facts().control() {
+    if let Some(control) = session.server().control() {
         log::info!(
             "SHUTDOWN by client {} ({}): draining",
             session.id(),
@@ -68,15 +68,15 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
 
 /// `MONITOR`: from now on the client is told of every request, until it leaves or says `RESET`.
 fn monitor(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.entry().set(flag::MONITOR, true);
-    session.facts().add_monitor(session.entry());
+    session.info().set(flag::MONITOR, true);
+    session.server().add_monitor(session.info());
     reply.simple("OK")
 }
 
 /// `DEBUG SLEEP seconds`, for whom `enable-debug-command` allows it: keeps a worker busy. The other
 /// workers go on, unlike in Redis.
 fn debug(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let access = session.facts().config.lock().enable_debug_command;
+    let access = session.server().config.lock().enable_debug_command;
     let is_allowed = match access {
         DebugAccess::No => false,
         DebugAccess::Local => session.peer_addr().ip().to_canonical().is_loopback(),

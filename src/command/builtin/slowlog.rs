@@ -24,7 +24,7 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         Some(count @ 0..) => count as usize,
         _ => return reply.error("ERR count should be greater than or equal to -1"),
     };
-    let records = session.facts().slowlog.latest(count);
+    let records = session.server().slowlog.latest(count);
     reply.array(records.len(), |items| {
         for record in &records {
             items.add(|item| {
@@ -50,12 +50,12 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
 
 /// `SLOWLOG LEN`: how many there are.
 fn len(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.integer(session.facts().slowlog.len() as i64)
+    reply.integer(session.server().slowlog.len() as i64)
 }
 
 /// `SLOWLOG RESET`: forgets them.
 fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.facts().slowlog.reset();
+    session.server().slowlog.reset();
     reply.simple("OK")
 }
 

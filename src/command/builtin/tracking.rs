@@ -5,7 +5,7 @@ use super::words::{NOT_AN_INTEGER, argument, is, syntax_error};
 use crate::client::session::{Session, Tracking};
 use crate::command::{Arity, Commands};
 use crate::resp::{Replied, Reply, Request, parse_integer};
-use crate::state::Facts;
+use crate::state::ServerState;
 
 pub(crate) fn register(client: &mut Commands) {
     client.register_own("TRACKING", Arity::AtLeast(3), tracking);
@@ -16,7 +16,7 @@ pub(crate) fn register(client: &mut Commands) {
 
 /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`.
 fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let (wanted, prefixes) = match parse(request, session.facts()) {
+    let (wanted, prefixes) = match parse(request, session.server()) {
         Ok(wanted) => wanted,
         Err(text) => return reply.error(text),
     };
@@ -37,7 +37,7 @@ fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
 /// Returns what the options ask for, and the prefixes apart; an error is the text of the reply.
 fn parse<'a>(
     request: &Request<'a>,
-    facts: &Facts,
+    state: &ServerState,
 ) -> Result<(Tracking, Vec<&'a [u8]>), &'static str> {
     let (mut wanted, mut prefixes) = (Tracking::default(), Vec::new());
     let mut options = request.arguments().skip(2);
@@ -49,7 +49,7 @@ fn parse<'a>(
             }
             let id = options.next().and_then(parse_integer);
             wanted.redirect = id.ok_or(NOT_AN_INTEGER)? as u64;
-            if facts.register.find(wanted.redirect).is_none() {
+            if state.clients.find(wanted.redirect).is_none() {
                 return Err("ERR The client ID you want redirect to does not exist");
             }
         } else if is(option, "PREFIX") && has_value {

@@ -38,7 +38,7 @@ pub(crate) fn list_subcommands(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    let container = session.facts().commands.find(request.name());
+    let container = session.server().commands.find(request.name());
     // It has been found once, or this would not run.
     let subcommands = container.map(|container| container.subcommands.sorted());
     let name = String::from_utf8_lossy(request.name()).to_ascii_uppercase();

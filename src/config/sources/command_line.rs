@@ -161,15 +161,15 @@ impl CommandLine {
         let Some(file) = &self.file else {
             return Vec::new();
         };
-        let (in_file, flags) = (settings.said(), self.settings.said());
+        let (in_file, flags) = (settings.given(), self.settings.given());
         let is_said = |name| in_file.contains(&name) && flags.contains(&name);
         KEYS.iter()
             .filter(|key| is_said(key.name) && !key.is_same(of_file, config))
             .filter(|key| !file::is_about_secret(key))
             .map(|key| {
                 let (name, file) = (key.name, file.display());
-                let (said, flag) = (key.shown(of_file), key.shown(config));
-                format!("`{name}`: {file} says {said}, but the flag --{name} {flag} wins")
+                let (file_value, flag) = (key.shown(of_file), key.shown(config));
+                format!("`{name}`: {file} says {file_value}, but the flag --{name} {flag} wins")
             })
             .collect()
     }

@@ -47,7 +47,7 @@ macro_rules! settings {
                 &[$(<$value as $crate::config::sources::Notation>::FORM),*];
 
             /// The keys that are said.
-            pub(super) fn said(&self) -> Vec<&'static str> {
+            pub(super) fn given(&self) -> Vec<&'static str> {
                 let names = [$(self.$field.is_some().then_some($name)),*];
                 names.into_iter().flatten().collect()
             }

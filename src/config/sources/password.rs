@@ -71,17 +71,17 @@ impl Found {
 
 /// The password of one source, `origin`; `None` if it says nothing.
 fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, ConfigError> {
-    let said = settings.requirepass.clone().map(Value::plain);
+    let given = settings.requirepass.clone().map(Value::plain);
     let file = settings.requirepass_file.clone().and_then(Value::plain);
-    match (said, file) {
+    match (given, file) {
         (Some(Some(_)), Some(_)) => Err(ConfigError::Password {
             origin: origin.to_owned(),
             problem: "`requirepass` and `requirepass-file` contradict each other: keep one".into(),
         }),
         (_, Some(file)) => Ok(Some(Found::elsewhere(read_named(&file)?, Some(file)))),
         (None, None) if settings.requirepass_file.is_none() => Ok(None),
-        (said, None) => Ok(Some(Found {
-            password: said.flatten(),
+        (given, None) => Ok(Some(Found {
+            password: given.flatten(),
             file: None,
             is_in_file: false,
         })),

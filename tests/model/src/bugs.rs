@@ -61,10 +61,10 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "send_rouses_nobody",
+        name: "send_wakes_no_leader",
         shown_by: "talks",
         file: "mod.rs",
-        edits: &[("fence(Ordering::SeqCst);\n        self.rouse();", "")],
+        edits: &[("fence(Ordering::SeqCst);\n        self.wake_leader();", "")],
     },
     Bug {
         name: "follow_does_not_look_at_the_watch",
@@ -98,7 +98,7 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "hand_over_calls_no_follower_for_spent_clients",
+        name: "hand_over_wakes_no_follower_for_spent_clients",
         shown_by: "spent_client_is_for_a_follower",
         file: "mod.rs",
         edits: &[(
@@ -144,54 +144,58 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         // This one was real.
-        name: "hand_over_rouses_nobody",
+        name: "hand_over_wakes_no_leader",
         shown_by: "a_quiet_crew_shrinks",
         file: "mod.rs",
         edits: &[(
-            "{\n            self.send(Work::Look);\n        }\n    }\n\n    /// Has the client at",
-            "{\n            self.queue.send(Work::Look);\n        }\n    }\n\n    /// Has the client at",
+            "{\n            self.send(Work::Recheck);\n        }\n    }\n\n    /// Has the client at",
+            "{\n            self.queue.send(Work::Recheck);\n        }\n    }\n\n    /// Has the client at",
         )],
     },
     Bug {
-        name: "hand_over_calls_again_and_again",
+        name: "hand_over_wakes_again_and_again",
         shown_by: "handlers_block",
         file: "mod.rs",
         edits: &[(
-            "            && !self.look_sent.swap(true, Ordering::AcqRel)\n",
-            "",
+            "self.followers.load(Ordering::Relaxed) > 0\n            && !self.recheck_sent.swap(true, Ordering::AcqRel)\n",
+            "self.followers.load(Ordering::Relaxed) > 0\n",
         )],
     },
     Bug {
         name: "who_ends_does_not_hand_over",
         shown_by: "a_busy_crew_shrinks_and_grows",
         file: "mod.rs",
-        edits: &[("self.hand_over();\n                self.call", "self.call")],
+        edits: &[(
+            "self.hand_over();
+                self.wake",
+            "self.wake",
+        )],
     },
     Bug {
         name: "who_ends_does_not_call_the_next",
         shown_by: "a_quiet_crew_shrinks",
         file: "mod.rs",
         edits: &[(
-            "self.call_surplus();\n                return None;",
+            "self.wake_surplus();\n                return None;",
             "return None;",
         )],
     },
     Bug {
-        name: "look_is_cleared_without_acquiring",
+        name: "recheck_is_cleared_without_acquiring",
         shown_by: "a_busy_crew_shrinks_and_grows",
         file: "mod.rs",
         edits: &[(
-            "Some(Work::Look) => _ = self.look_sent.swap(false, Ordering::AcqRel)",
-            "Some(Work::Look) => self.look_sent.store(false, Ordering::Relaxed)",
+            "Some(Work::Recheck) => _ = self.recheck_sent.swap(false, Ordering::AcqRel)",
+            "Some(Work::Recheck) => self.recheck_sent.store(false, Ordering::Relaxed)",
         )],
     },
     Bug {
-        name: "look_is_never_cleared",
+        name: "recheck_is_never_cleared",
         shown_by: "handlers_block",
         file: "mod.rs",
         edits: &[(
-            "Some(Work::Look) => _ = self.look_sent.swap(false, Ordering::AcqRel)",
-            "Some(Work::Look) => {}",
+            "Some(Work::Recheck) => _ = self.recheck_sent.swap(false, Ordering::AcqRel)",
+            "Some(Work::Recheck) => {}",
         )],
     },
     Bug {
@@ -199,18 +203,18 @@ pub const BUGS: &[Bug] = &[
         shown_by: "a_crew_leaves_nobody_behind",
         file: "mod.rs",
         edits: &[(
-            "was not for us.\n        self.call_surplus();",
+            "was not for us.\n        self.wake_surplus();",
             "was not for us.",
         )],
     },
     Bug {
-        name: "nobody_glances",
+        name: "nobody_polls_ready_clients",
         shown_by: "nobody_starves_beside_a_flood",
         file: "mod.rs",
         edits: &[("self.parking.watch(&mut watch, Some(Duration::ZERO));", "")],
     },
     Bug {
-        name: "a_glance_leaves_the_woken_where_they_are",
+        name: "poll_ready_drops_woken_clients",
         shown_by: "nobody_starves_beside_a_flood",
         file: "mod.rs",
         edits: &[("in watch.woken.drain(..) {", "in watch.woken.drain(..0) {")],
@@ -230,8 +234,8 @@ pub const BUGS: &[Bug] = &[
         file: "parking.rs",
         edits: &[
             (
-                "let place = client.place();\n",
-                "let place = client.place();\n        \
+                "let index = client.slot();\n",
+                "let index = client.slot();\n        \
                  let draining = self.draining.load(Ordering::Relaxed);\n",
             ),
             ("(self.draining.load(Ordering::Relaxed) &&", "(draining &&"),
@@ -243,8 +247,8 @@ pub const BUGS: &[Bug] = &[
         file: "parking.rs",
         edits: &[
             (
-                "let place = client.place();\n",
-                "let place = client.place();\n        let rests = may_rest(&client);\n",
+                "let index = client.slot();\n",
+                "let index = client.slot();\n        let rests = may_rest(&client);\n",
             ),
             ("!may_rest(&client) {", "!rests {"),
         ],
@@ -259,12 +263,12 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "a_nudge_is_for_those_who_rest_only",
+        name: "notify_skips_clients_in_a_turn",
         shown_by: "mail_comes",
         file: "parking.rs",
         edits: &[(
-            "self.slots[place].lock().event(Readiness::default())",
-            "self.slots[place].lock().fetch(|_| true)",
+            "self.slots[slot].lock().event(Readiness::default())",
+            "self.slots[slot].lock().fetch(|_| true)",
         )],
     },
     Bug {
@@ -272,15 +276,15 @@ pub const BUGS: &[Bug] = &[
         shown_by: "places_are_used_again",
         file: "parking.rs",
         edits: &[(
-            "*self.slots[place].lock() = Slot::Free;\n        self.places.lock().give_back(place);",
-            "self.places.lock().give_back(place);\n        *self.slots[place].lock() = Slot::Free;",
+            "*self.slots[slot].lock() = Slot::Free;\n        self.free_slots.lock().give_back(slot);",
+            "self.free_slots.lock().give_back(slot);\n        *self.slots[slot].lock() = Slot::Free;",
         )],
     },
     Bug {
         name: "a_socket_is_watched_before_its_slot_is_taken",
         shown_by: "talks",
         file: "parking.rs",
-        edits: &[("*self.slots[place].lock() = Slot::Away;\n", "")],
+        edits: &[("*self.slots[slot].lock() = Slot::Away;\n", "")],
     },
     Bug {
         name: "an_event_for_who_is_away_is_forgotten",

@@ -11,7 +11,7 @@ use crate::world::{Mailbox, Request};
 /// As its namesake.
 #[derive(Debug)]
 pub struct Client {
-    place: usize,
+    slot: usize,
     /// As its namesake.
     pub connection: Connection,
     /// Requests that were read and wait for their turn.
@@ -31,9 +31,9 @@ pub struct Connection {
 }
 
 impl Client {
-    pub(crate) fn new(place: usize, socket: Arc<Socket>, mailbox: Arc<Mailbox>) -> Self {
+    pub(crate) fn new(slot: usize, socket: Arc<Socket>, mailbox: Arc<Mailbox>) -> Self {
         Self {
-            place,
+            slot,
             connection: Connection {
                 socket,
                 watched: false,
@@ -47,8 +47,8 @@ impl Client {
     }
 
     /// As its namesake.
-    pub fn place(&self) -> usize {
-        self.place
+    pub fn slot(&self) -> usize {
+        self.slot
     }
 
     /// As its namesake. Nobody in the model owes anything.

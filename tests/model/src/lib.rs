@@ -10,7 +10,7 @@
 //! | `explore.rs` | the scheduler: threads, the order in which they run, what waits for ever |
 //! | `memory.rs` | atomics and fences, with loads that see old values |
 //! | `parking_lot.rs`, `crossbeam_channel.rs`, `mio.rs`, `log.rs` | what stands in for the crates |
-//! | `crowding.rs` | what stands in for the pool's one part that knows the time |
+//! | `cpu_contention.rs` | what stands in for the pool's one part that knows the time |
 //! | `client.rs`, `world.rs` | clients and peers, workers, crew: all around the pool, made small |
 //! | `scenarios.rs` | what is played |
 //! | `bugs.rs`, `pools.rs` | the seeded bugs, and the pools with and without them |
@@ -32,8 +32,8 @@
 
 pub mod bugs;
 pub mod client;
+pub mod cpu_contention;
 pub mod crossbeam_channel;
-pub mod crowding;
 pub mod explore;
 mod log;
 pub mod memory;

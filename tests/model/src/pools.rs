@@ -10,7 +10,7 @@ pub trait Pool: Debug + Send + Sync {
     /// As its namesake.
     fn assign(&self) -> Option<usize>;
     /// As its namesake.
-    fn free(&self, place: usize);
+    fn free(&self, slot: usize);
     /// As its namesake.
     fn submit(&self, client: Box<Client>);
     /// As its namesake.
@@ -22,7 +22,7 @@ pub trait Pool: Debug + Send + Sync {
     /// As its namesake.
     fn hand_over(&self);
     /// As its namesake.
-    fn nudge(&self, place: usize);
+    fn notify(&self, slot: usize);
     /// As its namesake.
     fn fetch(&self, wanted: &dyn Fn(&Client) -> bool, fetched: &mut dyn FnMut(Box<Client>));
     /// As its namesake.
@@ -35,7 +35,7 @@ pub trait Pool: Debug + Send + Sync {
     fn unretire(&self, count: usize) -> usize;
 }
 
-/// Makes a pool with so many places.
+/// Makes a pool with so many slots.
 pub type Make = fn(usize) -> Arc<dyn Pool>;
 
 macro_rules! pool {
@@ -44,8 +44,8 @@ macro_rules! pool {
             fn assign(&self) -> Option<usize> {
                 self.assign()
             }
-            fn free(&self, place: usize) {
-                self.free(place);
+            fn free(&self, slot: usize) {
+                self.free(slot);
             }
             fn submit(&self, client: Box<Client>) {
                 self.submit(client);
@@ -65,14 +65,14 @@ macro_rules! pool {
                 }
             }
             fn join<'a>(&'a self) -> Box<dyn FnMut() -> Option<Box<Client>> + 'a> {
-                let mut stint = self.join();
-                Box::new(move || self.next(&mut stint))
+                let mut local = self.join();
+                Box::new(move || self.next(&mut local))
             }
             fn hand_over(&self) {
                 self.hand_over();
             }
-            fn nudge(&self, place: usize) {
-                self.nudge(place);
+            fn notify(&self, slot: usize) {
+                self.notify(slot);
             }
             fn fetch(
                 &self,

@@ -41,7 +41,7 @@ impl Mailbox {
         }
     }
 
-    /// Leaves a message. Gives whether the client has to be nudged.
+    /// Leaves a message. Gives whether the client has to be notified.
     fn post(&self) -> bool {
         let mut messages = self.messages.lock();
         *messages += 1;
@@ -115,15 +115,15 @@ const DRAINING: usize = 1;
 pub struct Guest {
     /// The peer's end.
     pub socket: Arc<Socket>,
-    place: usize,
+    slot: usize,
     mailbox: Arc<Mailbox>,
 }
 
 impl World {
-    /// A pool of `workers` with `places` for clients.
-    pub fn new(make: Make, places: usize, workers: usize) -> Arc<Self> {
+    /// A pool of `workers` with `slots` for clients.
+    pub fn new(make: Make, slots: usize, workers: usize) -> Arc<Self> {
         let world = Arc::new(Self {
-            pool: make(places),
+            pool: make(slots),
             phase: AtomicUsize::new(SERVING),
             paused: AtomicBool::new(false),
             members: Mutex::new(Members::default()),
@@ -136,22 +136,22 @@ impl World {
 
     /// Lets a client in, whose peer does what `peer` says.
     pub fn connect(self: &Arc<Self>, peer: impl FnOnce(&Arc<Socket>) + Send + 'static) -> Guest {
-        let place = loop {
+        let slot = loop {
             let closed = self.seen.closed.get();
-            if let Some(place) = self.pool.assign() {
-                break place;
+            if let Some(slot) = self.pool.assign() {
+                break slot;
             }
-            self.wait_until("a free place", |seen| seen.closed.get() > closed);
+            self.wait_until("a free slot", |seen| seen.closed.get() > closed);
         };
         self.seen.connected.add();
         let guest = Guest {
             socket: Arc::new(Socket::default()),
-            place,
+            slot,
             mailbox: Arc::new(Mailbox::new()),
         };
         let socket = Arc::clone(&guest.socket);
-        spawn(format!("peer-{place}"), move || peer(&socket));
-        let client = Client::new(place, Arc::clone(&guest.socket), guest.mailbox.clone());
+        spawn(format!("peer-{slot}"), move || peer(&socket));
+        let client = Client::new(slot, Arc::clone(&guest.socket), guest.mailbox.clone());
         self.pool.submit(Box::new(client));
         guest
     }
@@ -159,7 +159,7 @@ impl World {
     /// Leaves a message for a client, which counts as a reply.
     pub fn post(&self, guest: &Guest) {
         if guest.mailbox.post() {
-            self.pool.nudge(guest.place);
+            self.pool.notify(guest.slot);
         }
     }
 
@@ -354,9 +354,9 @@ impl World {
 
     /// As the crate's `Shared::close`.
     fn close(&self, client: Box<Client>) {
-        let place = client.place();
+        let slot = client.slot();
         drop(client);
-        self.pool.free(place);
+        self.pool.free(slot);
         self.seen.closed.add();
         call(self.changed);
     }

@@ -5,9 +5,9 @@ use crate::explore::pass;
 
 /// As its namesake.
 #[derive(Debug, Default)]
-pub struct Crowding;
+pub struct CpuContention;
 
-impl Crowding {
+impl CpuContention {
     /// As its namesake.
     pub fn new() -> Self {
         Self

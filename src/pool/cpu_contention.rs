@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 /// from the clients, if they run on this machine. Nobody gains by that, and whoever it has in hand
 /// when its time is over waits until it has its next.
 #[derive(Debug)]
-pub(super) struct Crowding {
+pub(super) struct CpuContention {
     start: Instant,
     /// In microseconds from `start`: so long nobody is to be called.
     until_us: AtomicU64,
 }
 
-impl Crowding {
+impl CpuContention {
     pub(super) fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -65,14 +65,14 @@ mod tests {
 
     #[test]
     fn who_was_away_for_long_has_noticed_a_crowd_and_it_passes() {
-        let crowding = Crowding::new();
-        assert!(!crowding.lasts());
+        let cpu_contention = CpuContention::new();
+        assert!(!cpu_contention.lasts());
         let before = Instant::now();
-        crowding.note(before, before + ABSENCE_MIN / 2);
-        assert!(!crowding.lasts_at(before));
+        cpu_contention.note(before, before + ABSENCE_MIN / 2);
+        assert!(!cpu_contention.lasts_at(before));
         let now = before + ABSENCE_MIN;
-        crowding.note(before, now);
-        assert!(crowding.lasts_at(now + LASTING / 2));
-        assert!(!crowding.lasts_at(now + LASTING * 2));
+        cpu_contention.note(before, now);
+        assert!(cpu_contention.lasts_at(now + LASTING / 2));
+        assert!(!cpu_contention.lasts_at(now + LASTING * 2));
     }
 }
