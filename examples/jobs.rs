@@ -47,7 +47,7 @@ pub(crate) fn commands(
         max: jobs_max,
     });
     let mut commands = Commands::builtin();
-    let jobs = commands.container("JOB");
+    let mut jobs = commands.container("JOB");
     let counted = Arc::clone(&slots);
     jobs.register("COUNT", Arity::Exactly(2), move |_, _, reply| {
         reply.integer(counted.taken.load(Ordering::Relaxed) as i64)

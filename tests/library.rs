@@ -203,7 +203,7 @@ fn slowlog_and_monitor_show_it_with_its_words() {
     let commands = builtin_and(|commands| {
         let mine = commands.register("MINE", Arity::AtLeast(1), |_, _, reply| reply.null());
         mine.never_blocks();
-        let jobs = commands.container("JOB");
+        let mut jobs = commands.container("JOB");
         jobs.register("RUN", Arity::AtLeast(2), |_, _, reply| reply.null());
     });
     let server = TestServer::with(all, commands);
@@ -234,7 +234,7 @@ fn a_pause_of_writes_holds_up_what_writes_and_nothing_else() {
         };
         let put = commands.register("PUT", Arity::Exactly(1), handler(&counted));
         put.writes();
-        let store = commands.container("STORE");
+        let mut store = commands.container("STORE");
         let set = store.register("SET", Arity::Exactly(2), handler(&counted));
         set.never_blocks().writes();
         store.register("SHOW", Arity::Exactly(2), |_, _, reply| {
@@ -266,7 +266,7 @@ fn a_pause_of_writes_holds_up_what_writes_and_nothing_else() {
 /// The built-in commands, and `JOB` with `STATE`, `START` and `HELP`.
 fn with_jobs() -> Commands {
     builtin_and(|commands| {
-        let jobs = commands.container("Job");
+        let mut jobs = commands.container("Job");
         let state = jobs.register("State", Arity::Exactly(3), |_, request, reply| {
             reply.bulk(request.argument(1).unwrap_or_default())
         });
@@ -339,7 +339,8 @@ fn what_is_there_can_be_described_later() {
 #[test]
 fn what_is_declared_of_an_own_command_is_added_to_what_is_known_of_it() {
     let (server, mut peer) = serve(builtin_and(|commands| {
-        let set = commands.container("CONFIG").get_mut("SET");
+        let mut config = commands.container("CONFIG");
+        let set = config.get_mut("SET");
         set.expect("it is built in").writes().never_blocks();
         let ping = commands.get_mut("PING").expect("it is built in");
         ping.never_blocks();
@@ -471,20 +472,22 @@ fn a_ping_of_your_own_is_run_for_subscribers_too() {
     );
 }
 
+fn simple(text: &'static str) -> impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied {
+    move |_, _, reply| reply.simple(text)
+}
+
 #[test]
 fn a_container_is_found_again_and_a_command_of_its_name_is_replaced() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         commands.register("JOB", Arity::Exactly(1), |_, _, reply| reply.simple("old"));
-        let simple = |commands: &mut Commands, name: &str, text: &'static str| {
-            let handler =
-                move |_: &mut Session, _: &Request<'_>, reply: Reply<'_>| reply.simple(text);
-            commands.register(name, Arity::AtLeast(2), handler);
-        };
-        simple(commands.container("JOB"), "A", "a");
-        simple(commands.container("job"), "B", "b");
-        simple(commands.container("JOB"), "a", "another a");
-        simple(commands.container("GONE"), "A", "a");
-        simple(commands, "GONE", "no container");
+        let arity = Arity::AtLeast(2);
+        commands.container("JOB").register("A", arity, simple("a"));
+        commands.container("job").register("B", arity, simple("b"));
+        commands
+            .container("JOB")
+            .register("a", arity, simple("another a"));
+        commands.container("GONE").register("A", arity, simple("a"));
+        commands.register("GONE", arity, simple("no container"));
     }));
     peer.ask("JOB A\r\nJOB B\r\n", "+another a\r\n+b\r\n");
     peer.ask(
@@ -500,12 +503,12 @@ fn a_container_is_found_again_and_a_command_of_its_name_is_replaced() {
 #[test]
 fn the_own_containers_take_further_subcommands() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
-        let client = commands.container("CLIENT");
+        let mut client = commands.container("CLIENT");
         client.register("WHO", Arity::AtLeast(2), |session, request, reply| {
             let words = request.word_count() as u64;
             reply.bulk(format!("{}/{words}", session.id()))
         });
-        let command = commands.container("COMMAND");
+        let mut command = commands.container("COMMAND");
         command.register("MINE", Arity::Exactly(2), |_, _, reply| reply.null());
     }));
     peer.ask("CLIENT WHO x\r\n", "$3\r\n1/3\r\n");
@@ -613,7 +616,7 @@ fn a_name_that_nobody_could_send_is_a_panic() {
         assert_eq!(complaint(register), text);
         assert_eq!(complaint(|commands| _ = commands.container(name)), text);
         let register_below = |commands: &mut Commands| {
-            let container = commands.container("JOB");
+            let mut container = commands.container("JOB");
             container.register(name, Arity::Exactly(2), nothing);
         };
         assert_eq!(complaint(register_below), text);
@@ -644,18 +647,6 @@ fn an_arity_that_does_not_count_the_names_is_a_panic() {
             "an arity counts the names too, so that of Run is at least 2"
         );
     }
-}
-
-/// It used to be taken, and every request that named it was told of an unknown subcommand.
-#[test]
-fn a_container_within_a_container_is_a_panic() {
-    let register = |commands: &mut Commands| {
-        commands.container("JOB").container("Part");
-    };
-    assert_eq!(
-        complaint(register),
-        "a container's subcommands contain no others, and so Part cannot"
-    );
 }
 
 /// A name that is a command is none of HTTP's.

@@ -1,21 +1,33 @@
 //! The table of commands: name → arity → handler.
 //!
-//! Nothing here names a socket. A handler sees the session, the request and the reply that it owes.
+//! Nothing here names a socket. A handler sees the session, the request and the reply.
+//!
+//! | file | content |
+//! |---|---|
+//! | `mod.rs` | the table: register, resolve |
+//! | `entry.rs` | one command, and how its requests are treated |
+//! | `by_name.rs` | the look-up by name |
+//! | `catalog.rs` | names, arity and documentation by index, without the handlers |
+//! | `redact.rs` | which words of a request may be shown |
+//! | `refusal.rs` | replies to requests that are not run |
+//! | `builtin/` | respool's own commands, one file for each group |
 
-mod builtin;
-pub(crate) mod docs;
+pub(crate) mod builtin;
+mod by_name;
+pub(crate) mod catalog;
 pub(crate) mod entry;
+mod help;
+mod redact;
 pub(crate) mod refusal;
 
 use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
-use builtin::words::list_subcommands;
-use docs::Docs;
-pub(crate) use entry::CALLS_TIMED_ONCE;
-pub use entry::{Arity, Command};
-use entry::{OwnHandler, PausePolicy};
-pub(crate) use refusal::Refusal;
-use refusal::wrong_subcommand;
+use by_name::ByName;
+pub use catalog::Arity;
+use catalog::Catalog;
+pub use entry::Command;
+use entry::Handler;
+use refusal::{Refusal, wrong_subcommand};
 
 /// The commands that a server knows, by name; names are case-insensitive.
 ///
@@ -33,23 +45,21 @@ use refusal::wrong_subcommand;
 ///     })
 ///     .describe("Gives twice a number")
 ///     .never_blocks();
-/// let jobs = commands.container("JOB");
+/// let mut jobs = commands.container("JOB");
 /// jobs.register("STATE", Arity::Exactly(3), |_, request, reply| {
 ///     // The subcommand's name is argument 0.
 ///     reply.bulk(request.argument(1).unwrap_or_default())
 /// });
 /// ```
 #[derive(Debug, Default)]
-pub struct Commands {
-    /// At each index the commands whose names have so many bytes. They are few, so to find a name
-    /// costs a comparison or two, which is less than to hash it.
-    by_length: Vec<Vec<Command>>,
-    /// What stands before their own names in the full ones: `client|`, or nothing.
-    prefix: String,
-}
+pub struct Commands(ByName<Command>);
+
+/// The subcommands of a container such as `CLIENT`: see [`Commands::container`].
+#[derive(Debug)]
+pub struct Container<'a>(&'a mut Command);
 
 impl Commands {
-    /// No command at all: every request is answered by the unknown-command error.
+    /// Returns a table without commands: every request is answered by the unknown-command error.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
@@ -80,156 +90,65 @@ impl Commands {
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
     ) -> &mut Command {
-        assert!(
-            !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_graphic() && byte != b'|'),
-            "a command's name is visible ASCII characters other than `|`, and not {name:?}"
-        );
-        let names = if self.prefix.is_empty() { 1 } else { 2 };
-        assert!(
-            arity.admits_some_from(names),
-            "an arity counts the names too, so that of {name} is at least {names}"
-        );
-        self.add(Command {
-            name: name.as_bytes().into(),
-            full_name: format!("{}{}", self.prefix, name.to_ascii_lowercase()).into(),
-            arity,
-            index: 0,
-            is_short: false,
-            is_pure: false,
-            passes: 0,
-            holds: PausePolicy::WithAll,
-            handler: Box::new(handler),
-            subcommands: Self::empty(),
-            docs: Box::new(Docs::UNDOCUMENTED),
-        })
+        add(&mut self.0, None, name, arity, Box::new(handler))
     }
 
-    /// Adds a container, a command that only contains others, such as `CLIENT`. Gives the table of
-    /// its subcommands, whose arity counts the container's name too; their first argument proper is
-    /// the [`argument`](Request::argument) at index 1.
+    /// Adds a container, a command that only contains subcommands, such as `CLIENT`. Returns the
+    /// table of its subcommands. It begins with the subcommand `HELP`, which lists them all.
     ///
-    /// It begins with the subcommand `HELP`, which lists them all; that of a built-in container stays
-    /// as it is written. If there is a container of this name, its table is given; a command of this
-    /// name is replaced.
+    /// If there is a container of this name, its table is returned; a command of this name is
+    /// replaced.
     ///
     /// # Panics
     ///
-    /// As [`Self::register`], and within a container: no request has three names.
-    pub fn container(&mut self, name: &str) -> &mut Self {
-        assert!(
-            self.prefix.is_empty(),
-            "a container's subcommands contain no others, and so {name} cannot"
-        );
+    /// If the name is empty, or has a blank, a `|` or something other than visible ASCII.
+    pub fn container(&mut self, name: &str) -> Container<'_> {
         let is_container = |command: &Command| !command.subcommands.is_empty();
-        if !self.find(name.as_bytes()).is_some_and(is_container) {
-            let command = self.register(name, Arity::AtLeast(2), wrong_subcommand);
-            command.contain();
-            let help = command
-                .subcommands
-                .register("HELP", Arity::Exactly(2), list_subcommands);
-            help.describe("Prints this help").never_blocks();
+        if !self.0.find(name.as_bytes()).is_some_and(is_container) {
+            let mut container = Container(self.register(name, Arity::AtLeast(2), wrong_subcommand));
+            container.add_help();
         }
-        let found = self.find_mut(name.as_bytes());
-        &mut found.expect("it is there, or was added above").subcommands
+        let container = self.0.find_mut(name.as_bytes());
+        Container(container.expect("it was found, or added above"))
     }
 
-    /// The command or container `name`, if there is one, for more to be declared of it.
+    /// Returns the command or container `name`, to declare more about it.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Command> {
-        self.find_mut(name.as_bytes())
+        self.0.find_mut(name.as_bytes())
     }
 
-    /// Leaves the command `name` out; a container with its subcommands. Gives whether there was one.
+    /// Removes the command `name`; a container with its subcommands. Returns whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
-        let Some(commands) = self.by_length.get_mut(name.len()) else {
-            return false;
+        self.0.remove(name.as_bytes()).is_some()
+    }
+
+    /// Numbers the commands and returns what there is to know of them.
+    pub(crate) fn catalog(&mut self) -> Catalog {
+        let of_command = |command: &Command| {
+            let subcommands = command
+                .subcommands
+                .iter()
+                .map(|subcommand| subcommand.info.clone());
+            std::iter::once(command.info.clone())
+                .chain(subcommands)
+                .collect::<Vec<_>>()
         };
-        let before = commands.len();
-        commands.retain(|command| !command.is_named(name.as_bytes()));
-        commands.len() < before
-    }
-
-    /// Adds one of respool's own commands.
-    fn register_own(
-        &mut self,
-        name: &str,
-        arity: Arity,
-        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
-    ) -> &mut Command {
-        let command = self.register(name, arity, handler);
-        command.look_up_docs();
-        command
-    }
-
-    /// Adds one of respool's own containers.
-    fn own_container(&mut self, name: &str) -> &mut Self {
-        // It is never called: a request either names a subcommand, or has too few words.
-        self.own_container_and_command(name, Arity::AtLeast(2), wrong_subcommand)
-    }
-
-    /// As [`Self::own_container`], for a container that is a command too: `handler` runs for a
-    /// request that names no subcommand.
-    fn own_container_and_command(
-        &mut self,
-        name: &str,
-        arity: Arity,
-        handler: OwnHandler,
-    ) -> &mut Self {
-        let container = self.register_own(name, arity, handler);
-        container.contain();
-        &mut container.subcommands
-    }
-
-    fn add(&mut self, mut command: Command) -> &mut Command {
-        let length = command.name.len();
-        if self.by_length.len() <= length {
-            self.by_length.resize_with(length + 1, Vec::new);
+        let catalog = Catalog::new(self.0.iter().flat_map(of_command).collect());
+        let number = |command: &mut Command| {
+            let info = catalog.find(command.info.full_name.as_bytes());
+            command.info.index = info.map_or(0, |info| info.index);
+        };
+        for command in self.0.iter_mut() {
+            number(command);
+            command.subcommands.iter_mut().for_each(number);
         }
-        let commands = &mut self.by_length[length];
-        let before = commands
-            .iter()
-            .position(|other| other.is_named(&command.name));
-        if let Some(before) = before {
-            command.stands_in_for(&commands.swap_remove(before));
-        }
-        commands.push(command);
-        let last = commands.len() - 1;
-        &mut commands[last]
+        catalog
     }
 
-    /// Numbers the commands, for the statistics. Gives how many there are.
-    pub(crate) fn number(&mut self) -> usize {
-        self.number_from(0)
-    }
-
-    fn number_from(&mut self, mut next: usize) -> usize {
-        for command in self.by_length.iter_mut().flatten() {
-            // No program has so many commands that their number does not fit.
-            command.index = next as u16;
-            next = command.subcommands.number_from(next + 1);
-        }
-        next
-    }
-
-    /// The command with this number.
-    pub(crate) fn numbered(&self, index: usize) -> Option<&Command> {
-        // A container has a lower number than its subcommands, and they one than the next command.
-        let is_before = |command: &Command| command.index() <= index;
-        let mut lengths = self.by_length.iter().rev();
-        let commands = lengths.find(|commands| commands.first().is_some_and(is_before))?;
-        let command = &commands[commands.partition_point(is_before) - 1];
-        if command.index() == index {
-            return Some(command);
-        }
-        command.subcommands.numbered(index)
-    }
-
-    /// The command that `request` names, if it has the right number of words.
+    /// Returns the command that `request` names, if it has the right number of words.
     #[inline]
     pub(crate) fn resolve(&self, request: &Request<'_>) -> Result<&Command, Refusal<'_>> {
-        let Some(mut command) = self.find(request.name()) else {
+        let Some(mut command) = self.0.find(request.name()) else {
             return Err(Refusal::Unknown);
         };
         if !command.subcommands.is_empty()
@@ -240,52 +159,80 @@ impl Commands {
                 None => return Err(Refusal::UnknownSubcommand),
             }
         }
-        if !command.arity.admits(request.word_count()) {
+        if !command.info.arity.admits(request.word_count()) {
             return Err(Refusal::WrongNumberOfArguments(command));
         }
         Ok(command)
     }
+}
 
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.by_length.is_empty()
+impl Container<'_> {
+    /// Adds the subcommand `name`, or replaces it: as [`Commands::register`]. The arity counts the
+    /// container's name too; the first argument after the subcommand's name is the
+    /// [`argument`](Request::argument) at index 1.
+    ///
+    /// # Panics
+    ///
+    /// As [`Commands::register`].
+    pub fn register(
+        &mut self,
+        name: &str,
+        arity: Arity,
+        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
+    ) -> &mut Command {
+        let Command {
+            info, subcommands, ..
+        } = &mut *self.0;
+        add(
+            subcommands,
+            Some(&info.full_name),
+            name,
+            arity,
+            Box::new(handler),
+        )
     }
 
-    /// The command or subcommand of this full name: `ping`, `client|id`.
-    fn find_by_full_name(&self, full_name: &[u8]) -> Option<&Command> {
-        let mut names = full_name.splitn(2, |&byte| byte == b'|');
-        let command = self.find(names.next()?)?;
-        match names.next() {
-            None => Some(command),
-            Some(name) => command.subcommands.find(name),
-        }
+    /// Returns the subcommand `name`, to declare more about it.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Command> {
+        self.0.subcommands.find_mut(name.as_bytes())
     }
 
-    /// Every command, each container's subcommands behind it.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Command> {
-        self.sorted()
-            .into_iter()
-            .flat_map(|command| std::iter::once(command).chain(command.subcommands.sorted()))
+    /// Removes the subcommand `name`. Returns whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        self.0.subcommands.remove(name.as_bytes()).is_some()
     }
 
-    /// The commands by name, without their subcommands. Redis lists them in the order of a hash
-    /// table, which is another after every start.
-    fn sorted(&self) -> Vec<&Command> {
-        let mut commands: Vec<_> = self.by_length.iter().flatten().collect();
-        commands.sort_unstable_by_key(|command| &*command.full_name);
-        commands
+    /// Adds the subcommand HELP.
+    fn add_help(&mut self) -> &mut Command {
+        let help = self.register("HELP", Arity::Exactly(2), help::list_subcommands);
+        help.describe("Prints this help").never_blocks()
     }
+}
 
-    fn find_mut(&mut self, name: &[u8]) -> Option<&mut Command> {
-        let commands = self.by_length.get_mut(name.len())?;
-        commands.iter_mut().find(|command| command.is_named(name))
+/// Adds a command to `table`, or replaces the one of the same name.
+fn add<'a>(
+    table: &'a mut ByName<Command>,
+    container: Option<&str>,
+    name: &str,
+    arity: Arity,
+    handler: Box<Handler>,
+) -> &'a mut Command {
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'|';
+    assert!(
+        !name.is_empty() && name.bytes().all(is_allowed),
+        "a command's name is visible ASCII characters other than `|`, and not {name:?}"
+    );
+    let names = 1 + usize::from(container.is_some());
+    assert!(
+        arity.admits_some_from(names),
+        "an arity counts the names too, so that of {name} is at least {names}"
+    );
+    let lower = name.to_ascii_lowercase();
+    let full_name =
+        container.map_or_else(|| lower.clone(), |container| format!("{container}|{lower}"));
+    let mut command = Command::new(name, full_name, arity, handler);
+    if let Some(replaced) = table.remove(name.as_bytes()) {
+        command.stands_in_for(&replaced);
     }
-
-    // On the way of every request, where the call costs as much as the search.
-    #[expect(clippy::inline_always, reason = "measured")]
-    #[inline(always)]
-    fn find(&self, name: &[u8]) -> Option<&Command> {
-        let commands = self.by_length.get(name.len())?;
-        commands.iter().find(|command| command.is_named(name))
-    }
+    table.add(command)
 }

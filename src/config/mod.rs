@@ -17,6 +17,7 @@
 //! | `sources/advice.rs` | what a mistake in the flags says |
 //! | `sources/password.rs` | the sources of the password, and their order |
 
+pub(crate) mod directive;
 pub(crate) mod inert;
 mod keys;
 #[cfg(feature = "cli")]
@@ -29,6 +30,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use crate::memory;
+pub(crate) use directive::{is_public, is_secret};
 pub(crate) use keys::{Change, Key};
 #[cfg(feature = "cli")]
 pub use sources::{CommandLine, ConfigError, Loaded, exposure};

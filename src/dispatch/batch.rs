@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::client::PendingInput;
 use crate::client::session::{Ending, Session, restriction};
-use crate::command::{CALLS_TIMED_ONCE, Command, Refusal};
+use crate::command::entry::CALLS_TIMED_ONCE;
+use crate::command::refusal::Refusal;
+use crate::command::{Command, Commands};
 use crate::net::pending_output::OutputBounds;
 use crate::resp::{
     Limits, Parser, Protocol, ProtocolError, Replied, Reply, Request, is_http_request_line,
@@ -23,6 +25,7 @@ use crate::state::stats::WorkerStats;
 /// The requests that one read brought, on their way through the commands.
 pub(crate) struct Batch<'a, A, S> {
     pub(crate) around: &'a A,
+    pub(crate) commands: &'a Commands,
     pub(crate) state: &'a ServerState,
     pub(crate) session: &'a mut Session,
     pub(crate) sink: &'a mut S,
@@ -145,7 +148,7 @@ impl<A: ServerContext, S: ReplySink> Batch<'_, A, S> {
                 }
                 continue;
             };
-            let resolved = self.state.commands.resolve(&request);
+            let resolved = self.commands.resolve(&request);
             // A pipeline is mostly the same request again and again; the same bytes mean the same.
             let repeatable = resolved.ok().filter(|_| length <= REPEATED_BYTES_MAX);
             loop {
@@ -280,7 +283,8 @@ impl<A: ServerContext, S: ReplySink> Batch<'_, A, S> {
         self.budget.spend(took * calls);
         let stats = &self.stats.commands[command.index()];
         stats.time(took, self.state.keeps_durations());
-        self.state.note(command, request, self.session.info(), took);
+        self.state
+            .note(&command.info, request, self.session.info(), took);
         replied
     }
 

@@ -3,13 +3,14 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use super::Input;
 use super::replies::{Dialect, Replies};
 use crate::client::PendingInput;
 use crate::client::session::Session;
-use crate::command::{Command, Commands};
+use crate::command::Commands;
+use crate::command::catalog::CommandInfo;
 use crate::config::Config;
 use crate::dispatch::batch::{Batch, Budget, Output, Pause, ReplySink, ServerContext};
 use crate::net::pending_output::OutputBounds;
@@ -122,6 +123,7 @@ const UNCOUNTABLE: [&str; 8] = [
 #[derive(Debug)]
 struct Double {
     settings: LiveSettings,
+    commands: Commands,
     state: Arc<ServerState>,
 }
 
@@ -133,9 +135,11 @@ impl Double {
         };
         Arc::new_cyclic(|double: &Weak<Self>| {
             let settings = LiveSettings::new(&config);
-            let state = ServerState::new(Commands::builtin(), double.clone(), config, 6379);
+            let mut commands = Commands::builtin();
+            let state = ServerState::new(commands.catalog(), double.clone(), config, 6379);
             Self {
                 settings,
+                commands,
                 state: Arc::new(state),
             }
         })
@@ -262,6 +266,7 @@ impl<'a> Peer<'a> {
             let mut budget = Budget::default();
             let mut batch = Batch {
                 around: self.server,
+                commands: &self.server.commands,
                 state: &self.server.state,
                 session: &mut self.session,
                 sink: &mut self.sink,
@@ -315,8 +320,13 @@ impl<'a> Peer<'a> {
 
     /// How often the command was called, or any of a container.
     fn calls_of(&self, full_name: &str) -> u64 {
-        let calls = |&index: &usize| self.stats.commands[index].calls.get();
-        indices_of(full_name).iter().map(calls).sum()
+        let catalog = &self.server.state.catalog;
+        let command = catalog
+            .find(full_name.as_bytes())
+            .expect("a built-in command");
+        let with_parts = std::iter::once(command).chain(catalog.subcommands(command));
+        let calls = |info: &CommandInfo| self.stats.commands[usize::from(info.index)].calls.get();
+        with_parts.map(calls).sum()
     }
 
     /// How many whole replies it was sent, and messages. `received` is how many bytes came from all
@@ -343,28 +353,6 @@ impl<'a> Peer<'a> {
         }
         count
     }
-}
-
-/// The places in the statistics of a command and, if it is a container, of its subcommands. They
-/// are the same in every server.
-fn indices_of(full_name: &str) -> &'static [usize] {
-    static INDICES: OnceLock<Vec<(String, Vec<usize>)>> = OnceLock::new();
-    let all = INDICES.get_or_init(|| {
-        let mut commands = Commands::builtin();
-        commands.number();
-        let names = UNREPEATABLE.iter().chain(&UNCOUNTABLE);
-        names
-            .map(|&name| {
-                let container = format!("{name}|");
-                let meant = commands.all().filter(|command| {
-                    command.full_name() == name || command.full_name().starts_with(&container)
-                });
-                (name.to_owned(), meant.map(Command::index).collect())
-            })
-            .collect()
-    });
-    let found = all.iter().find(|(name, _)| name == full_name);
-    found.map_or(&[], |(_, indices)| indices)
 }
 
 /// Turns for a piece without a byte.

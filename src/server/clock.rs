@@ -130,13 +130,13 @@ fn tell(shared: &Shared, turn: &Turn) {
         return;
     };
     let index = info.command.load(Ordering::Relaxed);
-    let command = shared.state.commands.numbered(index.into());
+    let command = shared.state.catalog.get(index.into());
     log::warn!(
         "worker-{} has been busy with one client for over a second: client {} ({}), command {}",
         turn.worker,
         info.id,
         info.peer_addr,
-        command.map_or("none", |command| command.full_name())
+        command.map_or("none", |command| &command.full_name)
     );
 }
 

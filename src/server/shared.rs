@@ -28,6 +28,7 @@ use crate::state::close_reason::{CloseReason, Refused};
 /// What the threads of a server share.
 pub(crate) struct Shared {
     pub(crate) pool: Pool,
+    pub(crate) commands: Commands,
     pub(crate) threads: WorkerThreads,
     pub(crate) settings: LiveSettings,
     pub(crate) state: Arc<ServerState>,
@@ -84,14 +85,16 @@ impl Shared {
     /// `config.maxclients` is how many clients there is room for.
     pub(super) fn new(
         pool: Pool,
-        commands: Commands,
+        mut commands: Commands,
         config: Config,
         port: u16,
         maxclients_at_start: usize,
         acceptor_waker: Waker,
     ) -> Arc<Self> {
+        let catalog = commands.catalog();
         Arc::new_cyclic(|shared: &Weak<Self>| Self {
             pool,
+            commands,
             threads: WorkerThreads::default(),
             settings: LiveSettings::new(&config),
             host: OnceLock::new(),
@@ -99,7 +102,7 @@ impl Shared {
             rewriting: Mutex::new(()),
             clients_max: config.maxclients,
             maxclients_at_start,
-            state: Arc::new(ServerState::new(commands, shared.clone(), config, port)),
+            state: Arc::new(ServerState::new(catalog, shared.clone(), config, port)),
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
             clock: Clock::default(),

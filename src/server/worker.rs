@@ -313,6 +313,7 @@ impl Worker {
     ) -> Result<Option<Pause>, CloseReason> {
         let mut batch = Batch {
             around: &*self.shared,
+            commands: &self.shared.commands,
             state: &self.shared.state,
             session: &mut client.session,
             sink: &mut client.connection,

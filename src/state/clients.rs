@@ -564,16 +564,8 @@ mod tests {
         let register = ClientRegistry::default();
         assert_eq!(register.all().count(), 0);
         let addr: SocketAddr = ([127, 0, 0, 1], 1).into();
-        let add = |id| {
-            register.add(&Arc::new(ClientInfo::new(
-                id,
-                0,
-                addr,
-                Arc::new(addr),
-                0,
-                0,
-            )))
-        };
+        let client = |id| Arc::new(ClientInfo::new(id, 0, addr, Arc::new(addr), 0, 0));
+        let add = |id| register.add(&client(id));
         let count = 3 * SLICE_ITEMS as u64;
         (1..=count).for_each(add);
         let mut all = register.all();

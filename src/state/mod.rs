@@ -36,7 +36,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::client::session::Session;
-use crate::command::{Command, Commands};
+use crate::command::catalog::{Catalog, CommandInfo};
 use crate::config::{Config, OutputLimit, inert};
 use crate::resp::Request;
 use channels::Channels;
@@ -52,7 +52,7 @@ use stats::{ServerStats, Throughput};
 /// Shared by the server's threads and every session.
 #[derive(Debug)]
 pub(crate) struct ServerState {
-    pub(crate) commands: Commands,
+    pub(crate) catalog: Catalog,
     /// The server itself, while there is one.
     control: Weak<dyn Control>,
     /// The configuration in force. Also held while it is put into force.
@@ -166,14 +166,14 @@ impl ResettableCounter {
 
 impl ServerState {
     pub(crate) fn new(
-        mut commands: Commands,
+        catalog: Catalog,
         control: Weak<dyn Control>,
         config: Config,
         port: u16,
     ) -> Self {
-        let count = commands.number();
+        let count = catalog.len();
         let state = Self {
-            commands,
+            catalog,
             control,
             started: Instant::now(),
             now_s: AtomicU32::new(0),
@@ -216,7 +216,7 @@ impl ServerState {
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {
         let control: Weak<tests::Nobody> = Weak::new();
-        Self::new(Commands::empty(), control, Config::default(), 0)
+        Self::new(Catalog::default(), control, Config::default(), 0)
     }
 
     /// Takes over what is read without the configuration's lock.
@@ -310,7 +310,7 @@ impl ServerState {
     /// Notes how long a request took, if that was long, and tells those who monitor.
     pub(crate) fn note(
         &self,
-        command: &Command,
+        command: &CommandInfo,
         request: &Request<'_>,
         info: &ClientInfo,
         took: Duration,

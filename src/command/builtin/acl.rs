@@ -2,19 +2,18 @@
 
 use sha2::{Digest, Sha256};
 
-use super::words::{argument, help, wrong_arguments};
+use super::words::{argument, wrong_arguments};
 use crate::client::session::Session;
-use crate::command::docs::CATEGORIES;
+use crate::command::catalog::CATEGORIES;
 use crate::command::refusal::{QUOTED_BYTES_MAX, c_string};
-use crate::command::{Arity, Commands};
+use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
 
-pub(super) fn register(acl: &mut Commands) {
+pub(super) fn register(mut acl: Container<'_>) {
     acl.register_own("WHOAMI", Arity::Exactly(2), whoami);
     acl.register_own("LIST", Arity::Exactly(2), list);
     acl.register_own("USERS", Arity::Exactly(2), users);
     acl.register_own("CAT", Arity::AtLeast(2), cat);
-    acl.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `ACL WHOAMI`: the user as whom the client is known.
@@ -58,10 +57,10 @@ fn cat(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
             }
             session
                 .server()
-                .commands
+                .catalog
                 .all()
                 .filter(|command| command.is_in_category(wanted))
-                .map(|command| command.full_name().to_owned())
+                .map(|command| command.full_name.to_string())
                 .collect()
         }
         _ => return wrong_arguments("ACL", request, reply),
@@ -72,18 +71,3 @@ fn cat(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         }
     })
 }
-
-const HELP: [&str; 12] = [
-    "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "CAT [<category>]",
-    "    List all commands that belong to <category>, or all command categories",
-    "    when no category is specified.",
-    "LIST",
-    "    Show users details in config file format.",
-    "USERS",
-    "    List all the registered usernames.",
-    "WHOAMI",
-    "    Return the current connection username.",
-    "HELP",
-    "    Prints this help.",
-];

@@ -2,16 +2,16 @@
 //! `clients.rs`.
 
 use super::tracking;
-use super::words::{argument, help, syntax_error};
+use super::words::{argument, syntax_error};
 use crate::client::session::{InvalidName, NAME_BYTES_MAX, Session};
 use crate::command::builtin::client_admin;
 use crate::command::builtin::connection::invalid_client_name;
 use crate::command::entry::{OwnHandler, PausePolicy};
-use crate::command::{Arity, Commands};
+use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
 use crate::state::clients::flag;
 
-pub(super) fn register(client: &mut Commands) {
+pub(super) fn register(mut client: Container<'_>) {
     client.register_own("ID", Arity::Exactly(2), id);
     client.register_own("GETNAME", Arity::Exactly(2), getname);
     // With these, libraries begin, and the next thing may be CLIENT UNPAUSE.
@@ -27,9 +27,8 @@ pub(super) fn register(client: &mut Commands) {
     client.register_own("NO-EVICT", Arity::Exactly(3), no_evict);
     client.register_own("NO-TOUCH", Arity::Exactly(3), no_touch);
     client.register_own("INFO", Arity::Exactly(2), info);
-    client_admin::register(client);
-    tracking::register(client);
-    client.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
+    client_admin::register(&mut client);
+    tracking::register(&mut client);
 }
 
 fn id(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -119,64 +118,3 @@ fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     client_admin::add_line(&mut line, session.server(), session.info());
     reply.verbatim(line)
 }
-
-const HELP: [&str; 58] = [
-    "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "CACHING (YES|NO)",
-    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
-    "GETREDIR",
-    "    Return the client ID we are redirecting to when tracking is enabled.",
-    "GETNAME",
-    "    Return the name of the current connection.",
-    "ID",
-    "    Return the ID of the current connection.",
-    "INFO",
-    "    Return information about the current client connection.",
-    "KILL <ip:port>",
-    "    Kill connection made from <ip:port>.",
-    "KILL <option> <value> [<option> <value> [...]]",
-    "    Kill connections. Options are:",
-    "    * ADDR <ip:port>",
-    "      Kill connections made from the specified address",
-    "    * LADDR <ip:port>",
-    "      Kill connections made to specified local address",
-    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
-    "      Kill connections by type.",
-    "    * USER <username>",
-    "      Kill connections authenticated by <username>.",
-    "    * SKIPME (YES|NO)",
-    "      Skip killing current connection (default: yes).",
-    "    * ID <client-id>",
-    "      Kill connections by client id.",
-    "    * MAXAGE <maxage>",
-    "      Kill connections older than the specified age in seconds.",
-    "LIST [options ...]",
-    "    Return information about client connections. Options:",
-    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
-    "      Return clients of specified type.",
-    "    * ID <client-id> [...]",
-    "      Return clients with these ids.",
-    "UNPAUSE",
-    "    Stop the current client pause, resuming traffic.",
-    "PAUSE <timeout> [WRITE|ALL]",
-    "    Suspend all, or just write, clients for <timeout> milliseconds.",
-    "REPLY (ON|OFF|SKIP)",
-    "    Control the replies sent to the current connection.",
-    "SETNAME <name>",
-    "    Assign the name <name> to the current connection.",
-    "SETINFO (LIB-NAME|LIB-VER) <value>",
-    "    Set the name or the version of the client's library.",
-    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
-    "    Unblock the specified blocked client: there is none.",
-    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
-    "         [OPTIN] [OPTOUT] [NOLOOP]",
-    "    Control server assisted client side caching. There are no keys to track.",
-    "TRACKINGINFO",
-    "    Report tracking status for the current connection.",
-    "NO-EVICT (ON|OFF)",
-    "    Protect current client connection from eviction.",
-    "NO-TOUCH (ON|OFF)",
-    "    Leave the ages of keys alone: there are none.",
-    "HELP",
-    "    Prints this help.",
-];

@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::words::{argument, is, syntax_error, wrong_arguments};
 use crate::client::session::Session;
 use crate::command::entry::PausePolicy;
-use crate::command::{Arity, Commands};
+use crate::command::{Arity, Container};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::state::clients::{ClientInfo, KillReason, NO_COMMAND, WrittenAddr, flag};
 use crate::state::{ServerState, pause};
 
-pub(crate) fn register(client: &mut Commands) {
+pub(crate) fn register(client: &mut Container<'_>) {
     client.register_own("LIST", Arity::AtLeast(2), list);
     client.register_own("KILL", Arity::AtLeast(3), kill);
     client.register_own("PAUSE", Arity::AtLeast(3), pause);
@@ -36,9 +36,9 @@ pub(crate) fn add_line(list: &mut String, state: &ServerState, info: &ClientInfo
     let command = match info.command.load(Ordering::Relaxed) {
         NO_COMMAND => "NULL",
         index => state
-            .commands
-            .numbered(index.into())
-            .map_or("NULL", |command| command.full_name()),
+            .catalog
+            .get(index.into())
+            .map_or("NULL", |command| &command.full_name),
     };
     let version = match info.protocol() {
         Protocol::Resp2 => 2,

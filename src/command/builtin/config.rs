@@ -1,21 +1,19 @@
 //! `CONFIG`: the directives in force, and how they change.
 
-use super::words::{NAMES_MAX, argument, help, pattern_too_long, syntax_error, too_many};
+use super::words::{NAMES_MAX, argument, pattern_too_long, syntax_error, too_many};
 use crate::client::session::Session;
 use crate::command::refusal::c_string;
-use crate::command::{Arity, Commands};
-use crate::config::inert::{self, Inert};
-use crate::config::{Change, Config, KEYS, Key};
+use crate::command::{Arity, Container};
+use crate::config::directive::Directive;
 use crate::glob;
 use crate::resp::{Replied, Reply, Request};
 use crate::state::control::{Control, NotRewritten, Unchanged};
 
-pub(crate) fn register(config: &mut Commands) {
+pub(crate) fn register(mut config: Container<'_>) {
     config.register_own("GET", Arity::AtLeast(3), get);
     config.register_own("SET", Arity::AtLeast(4), set);
     config.register_own("RESETSTAT", Arity::Exactly(2), reset_stat);
     config.register_own("REWRITE", Arity::Exactly(2), rewrite);
-    config.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once. What is
@@ -100,7 +98,11 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
             inert_values.clear();
             let mut changes = changes.iter();
             changes.try_for_each(|(directive, value)| {
-                directive.set(config, &mut inert_values, value)
+                let set = directive.set(config, &mut inert_values, value);
+                set.map_err(|reason| Unchanged {
+                    key: Some(directive.name()),
+                    reason,
+                })
             })?;
             // Then the password is no longer the one in that file.
             if sets_password {
@@ -167,105 +169,6 @@ fn refusal(name: &[u8], reason: &str) -> Vec<u8> {
     text
 }
 
-/// Whether `name` is that of a directive whose value everybody may see.
-pub(crate) fn is_public(name: &[u8]) -> bool {
-    match Directive::find(name) {
-        Some(Directive::Key(key)) => !key.secret,
-        Some(Directive::Constant(..) | Directive::Inert(..)) => true,
-        None => false,
-    }
-}
-
-/// Whether `name` is that of a directive whose value nobody may see.
-pub(crate) fn is_secret(name: &[u8]) -> bool {
-    matches!(Directive::find(name), Some(Directive::Key(key)) if key.secret)
-}
-
-/// What CONFIG knows by a name.
-#[derive(Debug, Clone, Copy)]
-enum Directive {
-    Key(&'static Key),
-    /// A directive that nothing changes, and its value.
-    Constant(&'static str, &'static str),
-    /// A directive that changes nothing, under this name.
-    Inert(&'static Inert, &'static str),
-}
-
-/// Directives that clients ask for and that Redis does not change either.
-const CONSTANTS: [Directive; 2] = [
-    Directive::Constant("databases", "16"),
-    Directive::Constant("cluster-enabled", "no"),
-];
-
-impl Directive {
-    fn all() -> impl Iterator<Item = Self> {
-        let names = |inert: &'static Inert| {
-            let names = [inert.name, inert.alias].into_iter();
-            let names = names.filter(|name| !name.is_empty());
-            names.map(move |name| Self::Inert(inert, name))
-        };
-        let inert = inert::TABLE.iter().flat_map(names);
-        KEYS.iter().map(Self::Key).chain(CONSTANTS).chain(inert)
-    }
-
-    /// The directive of this name, in any case.
-    fn find(name: &[u8]) -> Option<Self> {
-        Self::all().find(|directive| directive.name().as_bytes().eq_ignore_ascii_case(name))
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Key(key) => key.name,
-            Self::Constant(name, _) | Self::Inert(_, name) => name,
-        }
-    }
-
-    fn text(self, config: &Config, values: &inert::Values) -> String {
-        match self {
-            Self::Key(key) => key.text(config),
-            Self::Constant(_, value) => value.to_owned(),
-            Self::Inert(inert, _) => values.get(inert),
-        }
-    }
-
-    fn is_immutable(self) -> bool {
-        match self {
-            Self::Key(key) => key.change != Change::Anytime,
-            Self::Constant(..) => true,
-            Self::Inert(..) => false,
-        }
-    }
-
-    /// Sets it in `config`; adds what changes nothing to `inert_values`.
-    fn set(
-        self,
-        config: &mut Config,
-        inert_values: &mut Vec<(&'static Inert, String)>,
-        value: &[u8],
-    ) -> Result<(), Unchanged> {
-        let set = match (self, str::from_utf8(value)) {
-            // A file could not say it.
-            (_, Err(_)) => Err("argument must be UTF-8".into()),
-            (Self::Key(key), Ok(value)) => key.set(config, value),
-            (Self::Constant(..), Ok(_)) => Err("can't set immutable config".into()),
-            (Self::Inert(inert, _), Ok(value)) => inert
-                .parse(value)
-                .map(|value| inert_values.push((inert, value))),
-        };
-        set.map_err(|reason| Unchanged {
-            key: Some(self.name()),
-            reason,
-        })
-    }
-}
-
-/// By name, of which each has its own.
-impl PartialEq for Directive {
-    fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
-    }
-}
-
 /// `CONFIG RESETSTAT`: the counts that INFO shows begin again at 0.
 fn reset_stat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     session.server().reset_stats();
@@ -283,18 +186,3 @@ fn rewrite(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied 
         }
     }
 }
-
-/// `CONFIG HELP`: Redis's text.
-const HELP: [&str; 11] = [
-    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "GET <pattern>",
-    "    Return parameters matching the glob-like <pattern> and their values.",
-    "SET <directive> <value>",
-    "    Set the configuration <directive> to <value>.",
-    "RESETSTAT",
-    "    Reset statistics reported by the INFO command.",
-    "REWRITE",
-    "    Rewrite the configuration file.",
-    "HELP",
-    "    Prints this help.",
-];

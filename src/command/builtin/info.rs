@@ -469,10 +469,9 @@ pub(crate) fn used_commands<'a>(
     state: &'a ServerState,
     totals: &'a Totals,
 ) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
-    state.commands.all().filter_map(|command| {
-        let totals = totals.commands.get(command.index())?;
-        totals.is_used().then(|| (command.full_name(), totals))
-    })
+    let commands = state.catalog.all().zip(&totals.commands);
+    commands
+        .filter_map(|(command, totals)| totals.is_used().then_some((&*command.full_name, totals)))
 }
 
 fn cluster(_: &ServerState, lines: &mut Lines<'_>) {

@@ -3,65 +3,63 @@
 //! Told is what this server has: a container names the subcommands that it has here, which may be
 //! fewer than Redis's, or more. All are listed by name.
 
-use super::words::{NAMES_MAX, argument, help, pattern_too_long, syntax_error, too_many};
+use super::words::{NAMES_MAX, argument, is, pattern_too_long, syntax_error, too_many};
 use crate::client::session::Session;
-use crate::command::docs::Argument;
-use crate::command::{Arity, Command, Commands};
+use crate::command::catalog::{Argument, Catalog, CommandInfo};
+use crate::command::{Arity, Commands};
 use crate::glob;
 use crate::resp::{Replied, Reply, Request};
 
 pub(super) fn register(commands: &mut Commands) {
-    let command = commands.own_container_and_command("COMMAND", Arity::AtLeast(1), info_of_all);
+    let mut command = commands.own_container_and_command("COMMAND", Arity::AtLeast(1), info_of_all);
     command.register_own("COUNT", Arity::Exactly(2), count);
     command.register_own("INFO", Arity::AtLeast(2), info);
     command.register_own("DOCS", Arity::AtLeast(2), docs);
     command.register_own("LIST", Arity::AtLeast(2), list);
     command.register_own("GETKEYS", Arity::AtLeast(4), getkeys);
     command.register_own("GETKEYSANDFLAGS", Arity::AtLeast(4), getkeys);
-    command.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `COMMAND COUNT`: subcommands do not count.
 fn count(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     // No table is so long that its length does not fit.
-    reply.integer(session.server().commands.sorted().len() as i64)
+    reply.integer(session.server().catalog.commands().count() as i64)
 }
 
 /// `COMMAND`, and `COMMAND INFO` without a name.
 fn info_of_all(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    infos(&session.server().commands, reply)
+    infos(&session.server().catalog, reply)
 }
 
 /// `COMMAND INFO [name …]`: how each is called and behaves; null for a name that there is not.
 fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let commands = &session.server().commands;
+    let catalog = &session.server().catalog;
     let names = request.arguments().skip(1);
     if names.len() == 0 {
-        return infos(commands, reply);
+        return infos(catalog, reply);
     }
     if names.len() > NAMES_MAX {
         return too_many("command names", reply);
     }
     reply.array(names.len(), |items| {
         for name in names {
-            items.add(|item| match commands.find_by_full_name(name) {
-                Some(command) => info_of(command, item),
+            items.add(|item| match catalog.find(name) {
+                Some(command) => info_of(catalog, command, item),
                 None => item.null(),
             });
         }
     })
 }
 
-fn infos(commands: &Commands, reply: Reply<'_>) -> Replied {
-    let commands = commands.sorted();
-    reply.array(commands.len(), |items| {
-        for command in commands {
-            items.add(|item| info_of(command, item));
+fn infos(catalog: &Catalog, reply: Reply<'_>) -> Replied {
+    reply.array(catalog.commands().count(), |items| {
+        for command in catalog.commands() {
+            items.add(|item| info_of(catalog, command, item));
         }
     })
 }
 
-fn info_of(command: &Command, reply: Reply<'_>) -> Replied {
+fn info_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replied {
     let docs = &command.docs;
     let categories: Vec<_> = docs.categories().map(|name| format!("@{name}")).collect();
     reply.array(10, |fields| {
@@ -82,11 +80,15 @@ fn info_of(command: &Command, reply: Reply<'_>) -> Replied {
         });
         fields.add(|specifications_of_keys| specifications_of_keys.set(0, |_| ()));
         fields.add(|subcommands| {
-            if command.subcommands.is_empty() {
-                subcommands.set(0, |_| ())
-            } else {
-                infos(&command.subcommands, subcommands)
+            let found = catalog.subcommands(command);
+            if found.is_empty() {
+                return subcommands.set(0, |_| ());
             }
+            subcommands.array(found.len(), |items| {
+                for subcommand in found {
+                    items.add(|item| info_of(catalog, subcommand, item));
+                }
+            })
         });
     })
 }
@@ -111,30 +113,28 @@ fn words(words: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
 
 /// `COMMAND DOCS [name …]`: what people are told of each; a name that there is not is left out.
 fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let commands = &session.server().commands;
+    let catalog = &session.server().catalog;
     let names = request.arguments().skip(1);
     if names.len() > NAMES_MAX {
         return too_many("command names", reply);
     }
-    let commands = if names.len() == 0 {
-        commands.sorted()
+    let commands: Vec<_> = if names.len() == 0 {
+        catalog.commands().collect()
     } else {
-        names
-            .filter_map(|name| commands.find_by_full_name(name))
-            .collect()
+        names.filter_map(|name| catalog.find(name)).collect()
     };
-    docs_of_each(&commands, reply)
+    docs_of_each(catalog, &commands, reply)
 }
 
-fn docs_of_each(commands: &[&Command], reply: Reply<'_>) -> Replied {
+fn docs_of_each(catalog: &Catalog, commands: &[&CommandInfo], reply: Reply<'_>) -> Replied {
     reply.map(commands.len(), |pairs| {
         for command in commands {
-            pairs.pair(&*command.full_name, |docs| docs_of(command, docs));
+            pairs.pair(&*command.full_name, |docs| docs_of(catalog, command, docs));
         }
     })
 }
 
-fn docs_of(command: &Command, reply: Reply<'_>) -> Replied {
+fn docs_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replied {
     let docs = &command.docs;
     let fields = [
         ("summary", Value::Text(docs.summary)),
@@ -144,7 +144,10 @@ fn docs_of(command: &Command, reply: Reply<'_>) -> Replied {
         ("doc_flags", Value::Words(docs.doc_flags)),
         ("history", Value::History(docs.history)),
         ("arguments", Value::Arguments(docs.arguments)),
-        ("subcommands", Value::Commands(command.subcommands.sorted())),
+        (
+            "subcommands",
+            Value::Commands(catalog, catalog.subcommands(command).iter().collect()),
+        ),
     ];
     fields_that_are_not_empty(&fields, reply)
 }
@@ -170,7 +173,7 @@ enum Value<'a> {
     /// Versions and what changed in them.
     History(&'a [(&'a str, &'a str)]),
     Arguments(&'a [Argument]),
-    Commands(Vec<&'a Command>),
+    Commands(&'a Catalog, Vec<&'a CommandInfo>),
 }
 
 fn fields_that_are_not_empty(fields: &[(&str, Value<'_>)], reply: Reply<'_>) -> Replied {
@@ -191,7 +194,7 @@ impl Value<'_> {
             Self::Words(words) => words.is_empty(),
             Self::History(history) => history.is_empty(),
             Self::Arguments(arguments) => arguments.is_empty(),
-            Self::Commands(commands) => commands.is_empty(),
+            Self::Commands(_, commands) => commands.is_empty(),
         }
     }
 
@@ -211,7 +214,7 @@ impl Value<'_> {
                     items.add(|item| docs_of_argument(argument, item));
                 }
             }),
-            Self::Commands(commands) => docs_of_each(commands, reply),
+            Self::Commands(catalog, commands) => docs_of_each(catalog, commands, reply),
         }
     }
 }
@@ -224,10 +227,10 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
         Ok(None) => return syntax_error(reply),
         Err(glob::TooLong) => return pattern_too_long(reply),
     };
-    let commands = session.server().commands.all();
+    let commands = session.server().catalog.all();
     let names: Vec<_> = commands
         .filter(|command| filter.admits(command))
-        .map(Command::full_name)
+        .map(|command| &*command.full_name)
         .collect();
     reply.array(names.len(), |items| {
         for name in names {
@@ -265,7 +268,7 @@ impl<'a> Filter<'a> {
         })
     }
 
-    fn admits(&self, command: &Command) -> bool {
+    fn admits(&self, command: &CommandInfo) -> bool {
         match self {
             Self::All => true,
             Self::None => false,
@@ -278,9 +281,14 @@ impl<'a> Filter<'a> {
 /// `COMMAND GETKEYS name argument …` and `COMMAND GETKEYSANDFLAGS name argument …`: which of the
 /// arguments are keys. No command here has any, and Redis looks for that before it counts them.
 fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let named = session.server().commands.find(argument(request, 1));
-    let exists = named.is_some_and(|command| {
-        command.subcommands.is_empty() || command.subcommands.find(argument(request, 2)).is_some()
+    let catalog = &session.server().catalog;
+    let exists = catalog.find(argument(request, 1)).is_some_and(|command| {
+        let names = |subcommand: &CommandInfo| {
+            let name = subcommand.subcommand_name().unwrap_or_default();
+            is(argument(request, 2), name)
+        };
+        let subcommands = catalog.subcommands(command);
+        subcommands.is_empty() || subcommands.iter().any(names)
     });
     if exists {
         reply.error("ERR The command has no key arguments")
@@ -289,60 +297,28 @@ fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     }
 }
 
-const HELP: [&str; 21] = [
-    "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "(no subcommand)",
-    "    Return details about all Redis commands.",
-    "COUNT",
-    "    Return the total number of commands in this Redis server.",
-    "LIST",
-    "    Return a list of all commands in this Redis server.",
-    "INFO [<command-name> ...]",
-    "    Return details about multiple Redis commands.",
-    "    If no command names are given, documentation details for all",
-    "    commands are returned.",
-    "DOCS [<command-name> ...]",
-    "    Return documentation details about multiple Redis commands.",
-    "    If no command names are given, documentation details for all",
-    "    commands are returned.",
-    "GETKEYS <full-command>",
-    "    Return the keys from a full Redis command.",
-    "GETKEYSANDFLAGS <full-command>",
-    "    Return the keys and the access flags from a full Redis command.",
-    "HELP",
-    "    Prints this help.",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::docs;
+    use crate::command::builtin::docs;
 
-    /// Every command and subcommand that respool has, by full name.
-    fn each(commands: &Commands, visit: &mut impl FnMut(&Command)) {
-        for command in commands.sorted() {
-            visit(command);
-            each(&command.subcommands, visit);
+    #[test]
+    fn every_command_of_our_own_is_documented() {
+        for command in Commands::builtin().catalog().all() {
+            assert!(
+                docs::find(&command.full_name).is_some(),
+                "{} has no row in src/command/builtin/docs.rs",
+                command.full_name
+            );
+            assert_ne!(command.docs.group, "module");
         }
     }
 
     #[test]
-    fn every_command_of_our_own_is_documented() {
-        each(&Commands::builtin(), &mut |command| {
-            assert!(
-                docs::find(&command.full_name).is_some(),
-                "{} has no row in src/command/docs.rs",
-                command.full_name
-            );
-            assert_ne!(command.docs.group, "module");
-        });
-    }
-
-    #[test]
     fn a_command_is_found_by_its_full_name_in_any_case_and_by_nothing_longer_or_shorter() {
-        let commands = Commands::builtin();
+        let catalog = Commands::builtin().catalog();
         for name in ["ping", "Ping", "client", "client|id", "CLIENT|Id"] {
-            let found = commands.find_by_full_name(name.as_bytes());
+            let found = catalog.find(name.as_bytes());
             let full_name = found.map(|command| command.full_name.to_string());
             assert_eq!(full_name, Some(name.to_ascii_lowercase()));
         }
@@ -356,10 +332,7 @@ mod tests {
             "client|id|x",
             "ping|x",
         ] {
-            assert!(
-                commands.find_by_full_name(name.as_bytes()).is_none(),
-                "{name}"
-            );
+            assert!(catalog.find(name.as_bytes()).is_none(), "{name}");
         }
     }
 }

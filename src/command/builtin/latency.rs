@@ -1,18 +1,17 @@
 //! `LATENCY`: how long commands take.
 
-use super::words::{NAMES_MAX, argument, help, is, too_many};
+use super::words::{NAMES_MAX, argument, is, too_many};
 use crate::client::session::Session;
-use crate::command::{Arity, Commands};
+use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
 use crate::state::ServerState;
 use crate::state::stats::{CommandTotals, Totals};
 
-pub(super) fn register(latency: &mut Commands) {
+pub(super) fn register(mut latency: Container<'_>) {
     latency.register_own("HISTOGRAM", Arity::AtLeast(2), histogram);
     latency.register_own("LATEST", Arity::Exactly(2), latest);
     latency.register_own("HISTORY", Arity::Exactly(3), history);
     latency.register_own("RESET", Arity::AtLeast(2), reset);
-    latency.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `LATENCY HISTOGRAM [command …]`: how many calls took up to so many microseconds. A container
@@ -114,18 +113,3 @@ fn reset(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
     }
     reply.integer(samples.reset(&meant) as i64)
 }
-
-const HELP: [&str; 12] = [
-    "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "HISTORY <event>",
-    "    Return time-latency samples for the <event> class.",
-    "LATEST",
-    "    Return the latest latency samples for all events.",
-    "RESET [<event> ...]",
-    "    Reset latency data of one or more <event> classes.",
-    "    (default: reset all data for all event classes)",
-    "HISTOGRAM [COMMAND ...]",
-    "    Return how many calls of the commands took up to so many microseconds.",
-    "HELP",
-    "    Prints this help.",
-];

@@ -5,6 +5,7 @@ mod client;
 mod client_admin;
 mod config;
 mod connection;
+pub(super) mod docs;
 mod info;
 mod introspection;
 mod keyspace;
@@ -14,14 +15,17 @@ mod pubsub;
 mod server;
 mod slowlog;
 mod tracking;
-pub(super) mod words;
+mod words;
 
-pub(super) use config::{is_public, is_secret};
-
-use super::Commands;
+use super::catalog::Arity;
+use super::entry::{Command, OwnHandler};
+use super::help::list_subcommands;
+use super::refusal::wrong_subcommand;
+use super::{Commands, Container};
 
 impl Commands {
-    /// The commands of respool itself: those about connections, which every Redis client may send.
+    /// Returns the commands of respool itself: those about connections, which every Redis client may
+    /// send.
     #[must_use]
     pub fn builtin() -> Self {
         let mut commands = Self::empty();
@@ -37,4 +41,42 @@ impl Commands {
         latency::register(commands.own_container("LATENCY"));
         commands
     }
+
+    /// Adds one of respool's own commands, with its documentation.
+    fn register_own(&mut self, name: &str, arity: Arity, handler: OwnHandler) -> &mut Command {
+        document(self.register(name, arity, handler))
+    }
+
+    /// Adds one of respool's own containers.
+    fn own_container(&mut self, name: &str) -> Container<'_> {
+        // The handler never runs: a request either names a subcommand, or has too few words.
+        self.own_container_and_command(name, Arity::AtLeast(2), wrong_subcommand)
+    }
+
+    /// As [`Self::own_container`], for a container that is a command too: `handler` runs for a
+    /// request that names no subcommand.
+    fn own_container_and_command(
+        &mut self,
+        name: &str,
+        arity: Arity,
+        handler: OwnHandler,
+    ) -> Container<'_> {
+        let mut container = Container(self.register_own(name, arity, handler));
+        container.register_own("HELP", Arity::Exactly(2), list_subcommands);
+        container
+    }
+}
+
+impl Container<'_> {
+    /// Adds one of respool's own subcommands, with its documentation.
+    fn register_own(&mut self, name: &str, arity: Arity, handler: OwnHandler) -> &mut Command {
+        document(self.register(name, arity, handler))
+    }
+}
+
+fn document(command: &mut Command) -> &mut Command {
+    if let Some(docs) = docs::find(&command.info.full_name) {
+        *command.info.docs = *docs;
+    }
+    command
 }

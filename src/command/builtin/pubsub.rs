@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::words::{help, pattern_too_long, wrong_arguments};
+use super::words::{pattern_too_long, wrong_arguments};
 use crate::client::session::{Session, restriction};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Commands};
@@ -26,11 +26,10 @@ pub(super) fn register(commands: &mut Commands) {
     commands
         .register_own("PUBLISH", Arity::Exactly(3), publish)
         .is_held_with(PausePolicy::WithWrites);
-    let pubsub = commands.own_container("PUBSUB");
+    let mut pubsub = commands.own_container("PUBSUB");
     pubsub.register_own("CHANNELS", Arity::AtLeast(2), channels);
     pubsub.register_own("NUMSUB", Arity::AtLeast(2), numsub);
     pubsub.register_own("NUMPAT", Arity::Exactly(2), numpat);
-    pubsub.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `SUBSCRIBE channel …`: a confirmation for each, and from now on what is published there.
@@ -193,16 +192,3 @@ fn numpat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (_, patterns) = session.server().channels.counts();
     reply.integer(patterns as i64)
 }
-
-const HELP: [&str; 10] = [
-    "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "CHANNELS [<pattern>]",
-    "    Return the currently active channels matching a <pattern> (default: '*').",
-    "NUMPAT",
-    "    Return number of subscriptions to patterns.",
-    "NUMSUB [<channel> ...]",
-    "    Return the number of subscribers for the specified channels, excluding",
-    "    pattern subscriptions(default: no channels).",
-    "HELP",
-    "    Prints this help.",
-];

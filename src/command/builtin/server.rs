@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use super::words::{argument, help, is, syntax_error, wrong_arguments};
+use super::words::{argument, is, syntax_error, wrong_arguments};
 use super::{info, lolwut};
 use crate::client::session::{Ending, Session};
+use crate::command::help::write_lines;
 use crate::command::{Arity, Commands};
 use crate::config::DebugAccess;
 use crate::resp::{Replied, Reply, Request};
@@ -91,7 +92,7 @@ fn debug(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
     }
     let subcommand = argument(request, 0);
     match request.word_count() {
-        2 if is(subcommand, "HELP") => help(&DEBUG_HELP, reply),
+        2 if is(subcommand, "HELP") => write_lines(&DEBUG_HELP, reply),
         3 if is(subcommand, "SLEEP") => {
             // What is no number of seconds is none, as for `strtod`.
             let seconds = str::from_utf8(argument(request, 1)).unwrap_or_default();

@@ -1,15 +1,14 @@
 //! `SLOWLOG`: requests whose handlers took long.
 
-use super::words::{argument, help, wrong_arguments};
+use super::words::{argument, wrong_arguments};
 use crate::client::session::Session;
-use crate::command::{Arity, Commands};
+use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request, parse_integer};
 
-pub(super) fn register(slowlog: &mut Commands) {
+pub(super) fn register(mut slowlog: Container<'_>) {
     slowlog.register_own("GET", Arity::AtLeast(2), get);
     slowlog.register_own("LEN", Arity::Exactly(2), len);
     slowlog.register_own("RESET", Arity::Exactly(2), reset);
-    slowlog.register_own("HELP", Arity::Exactly(2), |_, _, reply| help(&HELP, reply));
 }
 
 /// `SLOWLOG GET [count]`: the latest, 10 of them unless said otherwise; -1 means all.
@@ -58,18 +57,3 @@ fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     session.server().slowlog.reset();
     reply.simple("OK")
 }
-
-const HELP: [&str; 12] = [
-    "SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "GET [<count>]",
-    "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
-    "    Entries are made of:",
-    "    id, timestamp, time in microseconds, arguments array, client IP and port,",
-    "    client name",
-    "LEN",
-    "    Return the length of the slowlog.",
-    "RESET",
-    "    Reset the slowlog.",
-    "HELP",
-    "    Prints this help.",
-];

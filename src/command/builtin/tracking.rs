@@ -3,11 +3,11 @@
 
 use super::words::{NOT_AN_INTEGER, argument, is, syntax_error};
 use crate::client::session::{Session, Tracking};
-use crate::command::{Arity, Commands};
+use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::state::ServerState;
 
-pub(crate) fn register(client: &mut Commands) {
+pub(crate) fn register(client: &mut Container<'_>) {
     client.register_own("TRACKING", Arity::AtLeast(3), tracking);
     client.register_own("CACHING", Arity::Exactly(3), caching);
     client.register_own("TRACKINGINFO", Arity::Exactly(2), trackinginfo);

@@ -1,6 +1,5 @@
 //! What handlers have in common: how they look at a request's words, and what they often say.
 
-use crate::client::session::Session;
 use crate::command::refusal::{QUOTED_BYTES_MAX, c_string};
 use crate::glob;
 use crate::resp::{Replied, Reply, Request};
@@ -20,37 +19,6 @@ pub(crate) fn wrong_arguments(container: &str, request: &Request<'_>, reply: Rep
     text.extend_from_slice(c_string(argument(request, 0), QUOTED_BYTES_MAX));
     text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
     reply.error(text)
-}
-
-/// What a container's `HELP` answers: a line each.
-pub(crate) fn help(lines: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
-    reply.array(lines.len(), |items| {
-        for line in lines {
-            items.add(|item| item.simple(line.as_ref()));
-        }
-    })
-}
-
-/// What the container that the request names answers to `HELP`, as it was not written down: each
-/// subcommand, and what it says of itself.
-pub(crate) fn list_subcommands(
-    session: &mut Session,
-    request: &Request<'_>,
-    reply: Reply<'_>,
-) -> Replied {
-    let container = session.server().commands.find(request.name());
-    // It has been found once, or this would not run.
-    let subcommands = container.map(|container| container.subcommands.sorted());
-    let name = String::from_utf8_lossy(request.name()).to_ascii_uppercase();
-    let head = format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
-    let mut lines = vec![head];
-    for subcommand in subcommands.unwrap_or_default() {
-        lines.push(String::from_utf8_lossy(&subcommand.name).to_ascii_uppercase());
-        if !subcommand.docs.summary.is_empty() {
-            lines.push(format!("    {}.", subcommand.docs.summary));
-        }
-    }
-    help(&lines, reply)
 }
 
 /// Whether `word` is `name`, in any case.

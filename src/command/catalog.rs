@@ -1,0 +1,289 @@
+//! What there is to know of each command without running it: names, arity and documentation, by index.
+//!
+//! The statistics, CLIENT LIST, SLOWLOG and MONITOR name commands by it, and COMMAND answers from it.
+
+use std::borrow::Cow;
+
+/// How many words a command takes, its own name included, as Redis counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arity {
+    /// So many words and no others.
+    Exactly(usize),
+    /// So many words or more.
+    AtLeast(usize),
+}
+
+impl Arity {
+    pub(crate) fn admits(self, words: usize) -> bool {
+        match self {
+            Self::Exactly(count) => words == count,
+            Self::AtLeast(count) => words >= count,
+        }
+    }
+
+    /// Whether a request of at least so many words can meet it, and only such ones do.
+    pub(crate) fn admits_some_from(self, words: usize) -> bool {
+        let (Self::Exactly(count) | Self::AtLeast(count)) = self;
+        count >= words
+    }
+}
+
+/// Describes one command or subcommand.
+#[derive(Debug, Clone)]
+pub(crate) struct CommandInfo {
+    /// In lower case, as errors and statistics name it; a subcommand with its container: `client|id`.
+    pub(crate) full_name: Box<str>,
+    pub(crate) arity: Arity,
+    /// The index in the [`Catalog`] and in the statistics.
+    pub(crate) index: u16,
+    pub(crate) docs: Box<Docs>,
+}
+
+impl CommandInfo {
+    /// Returns the container's name and the subcommand's, which is empty for a command of its own.
+    fn names(&self) -> (&str, &str) {
+        self.full_name
+            .split_once('|')
+            .unwrap_or((&self.full_name, ""))
+    }
+
+    /// Returns the name of a subcommand without its container; `None` for a command of its own.
+    pub(crate) fn subcommand_name(&self) -> Option<&str> {
+        self.full_name.split_once('|').map(|(_, name)| name)
+    }
+
+    /// Whether monitors see its requests.
+    pub(crate) fn is_shown_to_monitors(&self) -> bool {
+        !self.docs.has_flag("admin") && !self.docs.has_flag("skip_monitor")
+    }
+
+    /// Whether SLOWLOG may keep its requests.
+    pub(crate) fn is_shown_in_slowlog(&self) -> bool {
+        !self.docs.has_flag("skip_slowlog")
+    }
+
+    /// Whether it takes constant time.
+    pub(crate) fn is_fast(&self) -> bool {
+        self.docs.has_flag("fast")
+    }
+
+    /// Whether it belongs to the ACL category `name`, in any case.
+    pub(crate) fn is_in_category(&self, name: &[u8]) -> bool {
+        self.docs
+            .categories()
+            .any(|category| category.as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+/// Every command of a server, in the order of the full names; the subcommands of a container follow
+/// it.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog(Vec<CommandInfo>);
+
+impl Catalog {
+    /// Sorts `infos` and numbers them.
+    pub(crate) fn new(mut infos: Vec<CommandInfo>) -> Self {
+        infos.sort_unstable_by(|one, other| one.names().cmp(&other.names()));
+        for (index, info) in infos.iter_mut().enumerate() {
+            // No program has more commands than a `u16` counts.
+            info.index = index as u16;
+        }
+        Self(infos)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the command with this index.
+    pub(crate) fn get(&self, index: usize) -> Option<&CommandInfo> {
+        self.0.get(index)
+    }
+
+    /// Returns the command or subcommand of this full name, in any case: `ping`, `client|id`.
+    pub(crate) fn find(&self, full_name: &[u8]) -> Option<&CommandInfo> {
+        let full_name = str::from_utf8(full_name).ok()?.to_ascii_lowercase();
+        let wanted = full_name.split_once('|').unwrap_or((&full_name, ""));
+        let index = self.0.binary_search_by(|info| info.names().cmp(&wanted));
+        // The name of a container followed by `|` is no name.
+        index
+            .ok()
+            .map(|index| &self.0[index])
+            .filter(|info| *info.full_name == *full_name)
+    }
+
+    /// Every command and subcommand.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &CommandInfo> {
+        self.0.iter()
+    }
+
+    /// The commands without subcommands.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &CommandInfo> + Clone {
+        self.0
+            .iter()
+            .filter(|info| info.subcommand_name().is_none())
+    }
+
+    /// The subcommands of a container; none for any other command.
+    pub(crate) fn subcommands(&self, container: &CommandInfo) -> &[CommandInfo] {
+        let first = usize::from(container.index) + 1;
+        let rest = &self.0[first.min(self.0.len())..];
+        let is_part = |info: &CommandInfo| {
+            container.subcommand_name().is_none() && info.names().0 == &*container.full_name
+        };
+        &rest[..rest.partition_point(is_part)]
+    }
+}
+
+/// What is documented of a command. Where a text or a list is empty, there is none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Docs {
+    /// In lower case; of a subcommand with its container: `client|id`.
+    pub(crate) name: &'static str,
+    /// The topic that it belongs to.
+    pub(crate) group: &'static str,
+    /// Redis's version that brought it.
+    pub(crate) since: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) complexity: &'static str,
+    /// How it behaves, in the order in which Redis lists them.
+    pub(crate) flags: &'static [&'static str],
+    /// What a program has declared of it besides.
+    pub(crate) declared: &'static [&'static str],
+    /// The ACL category that does not follow from its flags.
+    pub(crate) category: &'static str,
+    /// What a client or a proxy may make use of.
+    pub(crate) tips: &'static [&'static str],
+    /// How the documentation is to be taken: `syscmd` is no command for users.
+    pub(crate) doc_flags: &'static [&'static str],
+    /// Versions and what changed in them.
+    pub(crate) history: &'static [(&'static str, &'static str)],
+    pub(crate) arguments: &'static [Argument],
+}
+
+/// An argument of a command. Where a text or a list is empty, there is none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Argument {
+    /// Empty for a word that stands for itself, which goes by its token.
+    pub(crate) name: &'static str,
+    pub(crate) kind: &'static str,
+    /// The word in front of it.
+    pub(crate) token: &'static str,
+    pub(crate) since: &'static str,
+    pub(crate) deprecated_since: &'static str,
+    pub(crate) optional: bool,
+    pub(crate) multiple: bool,
+    /// If it stands there several times, so does its token.
+    pub(crate) multiple_token: bool,
+    /// The alternatives, or what follows one another.
+    pub(crate) arguments: &'static [Self],
+}
+
+impl Docs {
+    /// Those of a command that is not respool's own. Redis has such from its modules, and tells
+    /// their group; here is no module that could be named.
+    pub(crate) const UNDOCUMENTED: Self = Self {
+        name: "",
+        group: "module",
+        since: "",
+        summary: "",
+        complexity: "",
+        flags: &[],
+        declared: &[],
+        category: "",
+        tips: &[],
+        doc_flags: &[],
+        history: &[],
+        arguments: &[],
+    };
+
+    /// Whether it is flagged so.
+    pub(crate) fn has_flag(&self, flag: &str) -> bool {
+        self.flags.contains(&flag) || self.declared.contains(&flag)
+    }
+
+    /// How it behaves, and what a program has declared behind that.
+    pub(crate) fn all_flags(&self) -> Vec<&'static str> {
+        [self.flags, self.declared].concat()
+    }
+
+    /// Flags a command by a program's word, which knows of no other flags than these.
+    pub(crate) fn add_flag(&mut self, flag: &str) {
+        let has = |other| !self.flags.contains(&other) && (other == flag || self.has_flag(other));
+        self.declared = match (has("write"), has("fast")) {
+            (true, true) => &["write", "fast"],
+            (true, false) => &["write"],
+            (false, true) => &["fast"],
+            (false, false) => &[],
+        };
+    }
+
+    /// The ACL categories that it belongs to.
+    pub(crate) fn categories(&self) -> impl Iterator<Item = &'static str> {
+        CATEGORIES
+            .into_iter()
+            .filter(|category| self.is_in(category))
+    }
+
+    /// Whether it belongs to the ACL category of this name. Most follow from the flags
+    /// (`setImplicitACLCategories` in `src/server.c`).
+    fn is_in(&self, category: &str) -> bool {
+        let says = |flag: &str| self.has_flag(flag);
+        self.category == category
+            || match category {
+                "read" => says("readonly"),
+                "write" | "pubsub" | "admin" | "fast" | "blocking" => says(category),
+                "slow" => !says("fast"),
+                "dangerous" => says("admin") || self.category == "admin",
+                _ => false,
+            }
+    }
+}
+
+impl Argument {
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        if self.name.is_empty() {
+            self.token.to_ascii_lowercase().into()
+        } else {
+            self.name.into()
+        }
+    }
+
+    /// How often it may stand there, in the order in which Redis lists that.
+    pub(crate) fn flags(&self) -> impl Iterator<Item = &'static str> {
+        let flags = [
+            ("optional", self.optional),
+            ("multiple", self.multiple),
+            ("multiple_token", self.multiple_token),
+        ];
+        flags
+            .into_iter()
+            .filter_map(|(name, is_set)| is_set.then_some(name))
+    }
+}
+
+/// Every ACL category, in the order in which Redis lists them (`ACLCommandCategories` in
+/// `src/acl.c`).
+pub(crate) const CATEGORIES: [&str; 21] = [
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
+];
