@@ -91,6 +91,7 @@ mod client;
 mod command;
 pub mod config;
 mod dispatch;
+mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -101,12 +102,11 @@ mod pool;
 mod resp;
 mod server;
 mod state;
+mod time;
 
 pub use client::session::Session;
-pub use command::{Arity, Command, Commands};
+pub use command::{Arity, Command, Commands, Container};
 pub use config::Config;
+pub use error::{ReconfigureError, StartError};
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
-pub use server::{
-    Background, DisconnectReason, Drained, Host, ReconfigureError, Server, ServerHandle,
-    StartError, Stats,
-};
+pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, Stats};

@@ -10,7 +10,7 @@ use crate::client::states::States;
 use crate::resp::{Protocol, Replied, Reply};
 use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
-use crate::state::clients::{ClientIdentity, ClientInfo, flag};
+use crate::state::clients::{ClientIdentity, ClientInfo, NAME_BYTES_MAX, flag};
 
 /// One client's session, from its accept to its close: who it is, and what handlers remember of it.
 ///
@@ -117,9 +117,6 @@ pub(crate) enum InvalidName {
     /// It is longer than [`NAME_BYTES_MAX`].
     Length,
 }
-
-/// Bytes of a name. Each is kept as long as its client stays, and stands in every list.
-pub(crate) const NAME_BYTES_MAX: usize = 1024;
 
 impl Session {
     pub(crate) fn new(info: Arc<ClientInfo>, server: Arc<ServerState>) -> Self {
@@ -443,7 +440,8 @@ impl Session {
 
     /// Listens to nothing any more.
     pub(crate) fn stop_listening(&mut self) {
-        self.server.forget_listener(self);
+        self.server
+            .forget_listener(&self.info, self.subscriptions());
         self.subscriptions = None;
         self.info.set(flag::MONITOR, false);
         self.follow_subscriptions();

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::by_name::{ByName, Named};
-use super::catalog::{Arity, CommandInfo, Docs};
 use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
+use crate::state::catalog::{Arity, CommandInfo, Docs};
 use crate::state::pause;
 
 /// What runs for a command: it answers `Request` by its `Reply`, and may note things in the

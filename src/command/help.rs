@@ -1,8 +1,8 @@
 //! `HELP` of a container: its subcommands as the catalog describes them.
 
-use super::catalog::{Argument, CommandInfo};
 use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
+use crate::state::catalog::{Argument, CommandInfo};
 
 /// Answers `HELP` of the container that the request names: two lines for each subcommand, how it is
 /// called and what it does.

@@ -7,24 +7,20 @@
 //! | `mod.rs` | the table: register, resolve |
 //! | `entry.rs` | one command, and how its requests are treated |
 //! | `by_name.rs` | the look-up by name |
-//! | `catalog.rs` | names, arity and documentation by index, without the handlers |
-//! | `redact.rs` | which words of a request may be shown |
 //! | `refusal.rs` | replies to requests that are not run |
 //! | `builtin/` | respool's own commands, one file for each group |
 
 pub(crate) mod builtin;
 mod by_name;
-pub(crate) mod catalog;
 pub(crate) mod entry;
 mod help;
-mod redact;
 pub(crate) mod refusal;
 
 use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
+pub use crate::state::catalog::Arity;
+use crate::state::catalog::Catalog;
 use by_name::ByName;
-pub use catalog::Arity;
-use catalog::Catalog;
 pub use entry::Command;
 use entry::Handler;
 use refusal::{Refusal, wrong_subcommand};

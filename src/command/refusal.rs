@@ -17,8 +17,8 @@ pub(crate) enum Refusal<'a> {
 }
 
 impl<'a> Refusal<'a> {
-    /// For a command that is held up by one of these gates.
-    pub(crate) fn by_gates(restrictions: u8, command: &'a Command) -> Self {
+    /// Returns the refusal for one of these restrictions.
+    pub(crate) fn by_restrictions(restrictions: u8, command: &'a Command) -> Self {
         if restrictions & restriction::PASSWORD != 0 {
             Self::NoPassword(command)
         } else {
@@ -37,7 +37,7 @@ impl<'a> Refusal<'a> {
     }
 
     #[cold]
-    pub(crate) fn tell(
+    pub(crate) fn reply(
         self,
         session: &mut Session,
         request: &Request<'_>,

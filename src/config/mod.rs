@@ -17,6 +17,7 @@
 //! | `sources/advice.rs` | what a mistake in the flags says |
 //! | `sources/password.rs` | the sources of the password, and their order |
 
+mod check;
 pub(crate) mod directive;
 pub(crate) mod inert;
 mod keys;

@@ -1,3 +1,8 @@
-//! One batch of requests, from the bytes of a client to the bytes of its replies.
+//! One batch of requests, from the bytes of a client to the bytes of its replies. Nothing here knows a
+//! socket or a thread: [`ServerContext`](batch::ServerContext) stands for the server, and
+//! [`ReplySink`](output::ReplySink) for the connection.
 
 pub(crate) mod batch;
+pub(crate) mod budget;
+pub(crate) mod output;
+mod repeat;

@@ -7,16 +7,18 @@ use std::sync::{Arc, Weak};
 
 use super::Input;
 use super::replies::{Dialect, Replies};
-use crate::client::PendingInput;
+use crate::client::pending_input::PendingInput;
 use crate::client::session::Session;
 use crate::command::Commands;
-use crate::command::catalog::CommandInfo;
 use crate::config::Config;
-use crate::dispatch::batch::{Batch, Budget, Output, Pause, ReplySink, ServerContext};
+use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
+use crate::dispatch::budget::Budget;
+use crate::dispatch::output::{Output, ReplySink};
 use crate::net::pending_output::OutputBounds;
 use crate::resp::{HTTP_RESPONSE, Limits, Parser, ProtocolError, Reply, TLS_ALERT, naive};
 use crate::server::live_settings::LiveSettings;
 use crate::state::ServerState;
+use crate::state::catalog::CommandInfo;
 use crate::state::clients::ClientInfo;
 use crate::state::close_reason::CloseReason;
 use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
@@ -265,7 +267,7 @@ impl<'a> Peer<'a> {
         for _ in 0..=TURNS_MAX + waiting {
             let mut budget = Budget::default();
             let mut batch = Batch {
-                around: self.server,
+                context: self.server,
                 commands: &self.server.commands,
                 state: &self.server.state,
                 session: &mut self.session,
@@ -274,17 +276,17 @@ impl<'a> Peer<'a> {
                 budget: &mut budget,
                 stats: &self.stats,
             };
-            let pause = batch.serve_input(&mut self.pending_input, &mut self.parser, fresh)?;
+            let end = batch.serve_input(&mut self.pending_input, &mut self.parser, fresh)?;
             fresh = &[];
             // Who waits for a pause to end, or for room, has its replies so far.
             assert!(self.output.bytes.is_empty(), "replies are left behind");
-            match pause {
+            match end {
                 None => return Ok(()),
-                Some(Pause::Spent) => {}
-                Some(Pause::Blocked) => self.sink.has_pending_output = false,
+                Some(TurnEnd::BudgetSpent) => {}
+                Some(TurnEnd::WriteBlocked) => self.sink.has_pending_output = false,
                 // Whether it is over or ended makes no difference.
-                Some(Pause::Paused(_)) => _ = self.server.state.pause.end(),
-                Some(Pause::Quiet) => panic!("only a socket is quiet"),
+                Some(TurnEnd::ClientPaused(_)) => _ = self.server.state.pause.end(),
+                Some(TurnEnd::Idle) => panic!("only a socket is quiet"),
             }
         }
         panic!("{waiting} bytes are not served in as many turns");
@@ -301,8 +303,8 @@ impl<'a> Peer<'a> {
         assert!(!matches!(why, CloseReason::Io(_)), "memory does not fail");
         // Nobody wants to know whether it takes them.
         let _ = self.output.send(&mut self.sink, &self.stats);
-        if why.wants_farewell()
-            && let Some(words) = why.last_words()
+        if why.lingers()
+            && let Some(words) = why.error_line()
         {
             let _ = Reply::new(&mut self.sink.sent, self.session.protocol()).error(words);
         }

@@ -8,7 +8,7 @@ use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::Config;
-use crate::server::StartError;
+use crate::error::StartError;
 
 /// Listens on every address of `bind`. One with a leading `-` may be missing from this machine.
 pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
@@ -134,14 +134,4 @@ fn is_missing(error: &io::Error, address: IpAddr) -> bool {
         // EAFNOSUPPORT has no stable kind of its own; with IPv6 off, it comes from making the
         // socket.
         || (address.is_ipv6() && Socket::new(Domain::IPV6, Type::STREAM, None).is_err())
-}
-
-/// What an operator can do about it, to stand behind the system's words.
-pub(crate) fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::AddrInUse => "; another server has it: stop that one, or choose another `port`",
-        ErrorKind::AddrNotAvailable => "; this machine does not have the address: see `bind`",
-        ErrorKind::PermissionDenied => "; ports below 1024 want privileges: choose another `port`",
-        _ => "",
-    }
 }

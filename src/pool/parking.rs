@@ -160,7 +160,7 @@ impl Parking {
         }
         // Both under the slot's lock: `fetch` comes by after the reason to rest was taken away, so
         // either it finds the client here or we see that.
-        if (self.draining.load(Ordering::Relaxed) && client.is_quiet()) || !may_rest(&client) {
+        if (self.draining.load(Ordering::Relaxed) && client.is_idle()) || !may_rest(&client) {
             return Parked::Ready(client);
         }
         // Under the slot's lock too: the event may come at once, and waits for the lock.

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::shared::{Phase, Shared};
 use crate::client::Client;
 use crate::client::session::Session;
 use crate::net::connection::Connection;
 use crate::net::descriptors::REFUSALS_MAX;
 use crate::net::{descriptors, listen};
 use crate::resp::{Protocol, Reply};
-use crate::server::{Phase, Shared};
 use crate::state::clients::ClientInfo;
 use crate::state::close_reason::{CloseReason, Refused};
 
@@ -300,7 +300,7 @@ impl Acceptor {
             }
             Err(why) => {
                 self.shared.state.refused.count();
-                client.leave(CloseReason::Refused(why));
+                client.begin_close(CloseReason::Refused(why));
             }
         }
         self.shared.pool.submit(Box::new(client));

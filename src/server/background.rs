@@ -4,7 +4,11 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use crate::server::{self, Drained, Server, ServerHandle, StartError};
+use super::bind::Server;
+use super::drain::Drained;
+use super::handle::ServerHandle;
+use super::supervision::spawn;
+use crate::error::StartError;
 
 /// A server that serves on threads of its own. Dropping it drains the server and waits for that, up
 /// to `drain-timeout-ms` and a tenth of a second. A handler or a hook must not be the one who does
@@ -45,7 +49,7 @@ impl Server {
         let handle = self.handle();
         let local_addrs = self.local_addrs().to_vec();
         let (tell, told) = mpsc::sync_channel(1);
-        let thread = server::spawn("drain", move || match self.start() {
+        let thread = spawn("drain", move || match self.start() {
             Ok(started) => {
                 let _ = tell.send(Ok(()));
                 started.wait()

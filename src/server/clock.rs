@@ -4,46 +4,8 @@ use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
-use crate::server::Shared;
+use super::shared::Shared;
 use crate::state::stats::{Throughput, Turn};
-
-/// How others have the clock's thread look up, or end.
-#[derive(Debug, Default)]
-pub(crate) struct Clock {
-    word: Mutex<Word>,
-    given: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Word {
-    stop: bool,
-    look: bool,
-}
-
-impl Clock {
-    /// Has the thread look at the pause, whose end has changed, and at the memory.
-    pub(crate) fn look(&self) {
-        self.word.lock().look = true;
-        self.given.notify_one();
-    }
-
-    /// Has the thread end.
-    pub(crate) fn stop(&self) {
-        self.word.lock().stop = true;
-        self.given.notify_one();
-    }
-
-    /// Waits for a word, or until `deadline`. Gives whether the thread is to go on.
-    fn wait_until(&self, deadline: Instant) -> bool {
-        let mut word = self.word.lock();
-        let silent = |word: &mut Word| !word.stop && !word.look;
-        self.given.wait_while_until(&mut word, silent, deadline);
-        word.look = false;
-        !word.stop
-    }
-}
 
 /// Keeps the coarse clock, ends a pause in time, and sends those on their way who have rested for
 /// too long, until the clock is stopped. Can be called again after a panic.
@@ -88,12 +50,12 @@ fn expire_the_late(shared: &Shared) {
     let limits = shared.output_limits();
     shared.pool.fetch(
         |client| {
-            client.is_late_for(now, timeouts).is_some()
+            client.missed_deadline(now, timeouts).is_some()
                 || client.exceeds(now.s, limits)
                 || shared.can_unblock(client)
         },
         |mut client| {
-            client.suspect = true;
+            client.needs_check = true;
             shared.pool.submit(client);
         },
     );

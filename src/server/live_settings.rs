@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::client::timeouts::Timeouts;
 use crate::config::{Config, OutputLimit};
 use crate::resp::Limits;
 use crate::resp::limits::REQUEST_BYTES_MAX;
@@ -29,22 +30,6 @@ pub(crate) struct LiveSettings {
     output_soft_bytes: AtomicUsize,
     output_soft_s: AtomicU32,
     memory_bytes_max: AtomicU64,
-}
-
-/// Seconds that a client has for something; 0 means for ever.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "the unit stands last")]
-pub(crate) struct Timeouts {
-    /// To send another byte.
-    pub(crate) idle_s: u32,
-    /// To send its first byte.
-    pub(crate) first_byte_s: u32,
-    /// To send the rest of a request.
-    pub(crate) request_s: u32,
-    /// To take any of its pending output while it is write-blocked.
-    pub(crate) write_s: u32,
-    /// To take any of its pending output while its requests are still read.
-    pub(crate) pending_output_s: u32,
 }
 
 impl LiveSettings {

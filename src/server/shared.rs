@@ -3,24 +3,22 @@
 use std::cmp::Reverse;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use mio::Waker;
 use parking_lot::{Condvar, Mutex};
 
+use super::clock_signal::ClockSignal;
+use super::hooks::Hooks;
+use super::live_settings::LiveSettings;
 use crate::client::session::Session;
 use crate::client::{Client, Newcomer};
 use crate::command::Commands;
-use crate::config::{Config, OutputLimits};
+use crate::config::OutputLimits;
 use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
-use crate::server::clock::Clock;
-use crate::server::hooks::Hooks;
-use crate::server::host::Host;
-use crate::server::live_settings::LiveSettings;
-use crate::server::threads::WorkerThreads;
 use crate::state::ServerState;
 use crate::state::clients::{KillReason, flag};
 use crate::state::close_reason::{CloseReason, Refused};
@@ -29,21 +27,13 @@ use crate::state::close_reason::{CloseReason, Refused};
 pub(crate) struct Shared {
     pub(crate) pool: Pool,
     pub(crate) commands: Commands,
-    pub(crate) threads: WorkerThreads,
     pub(crate) settings: LiveSettings,
     pub(crate) state: Arc<ServerState>,
-    /// The program around the server, if it was given one.
-    pub(super) host: OnceLock<Box<dyn Host>>,
     pub(crate) hooks: Hooks,
-    /// Held while the configuration's file is rewritten.
-    pub(super) rewriting: Mutex<()>,
-    /// Clients for whom there are descriptors and places.
-    pub(super) clients_max: usize,
-    pub(super) maxclients_at_start: usize,
     acceptor_waker: Waker,
     /// A [`Phase`]. Written by the thread that drains.
     phase: AtomicU8,
-    pub(crate) clock: Clock,
+    pub(crate) clock: ClockSignal,
     /// Connections that have a place: clients, those on their way out, and those being refused.
     connections: AtomicUsize,
     /// Clients that have not had their first turn: one for each [`Newcomer`].
@@ -82,35 +72,27 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// `config.maxclients` is how many clients there is room for.
     pub(super) fn new(
         pool: Pool,
-        mut commands: Commands,
-        config: Config,
-        port: u16,
-        maxclients_at_start: usize,
+        commands: Commands,
+        state: Arc<ServerState>,
         acceptor_waker: Waker,
-    ) -> Arc<Self> {
-        let catalog = commands.catalog();
-        Arc::new_cyclic(|shared: &Weak<Self>| Self {
+    ) -> Self {
+        let settings = LiveSettings::new(&state.config.lock());
+        Self {
             pool,
             commands,
-            threads: WorkerThreads::default(),
-            settings: LiveSettings::new(&config),
-            host: OnceLock::new(),
+            settings,
+            state,
             hooks: Hooks::default(),
-            rewriting: Mutex::new(()),
-            clients_max: config.maxclients,
-            maxclients_at_start,
-            state: Arc::new(ServerState::new(catalog, shared.clone(), config, port)),
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
-            clock: Clock::default(),
+            clock: ClockSignal::default(),
             connections: AtomicUsize::new(0),
             newcomers: Arc::default(),
             life: Mutex::new(Life::default()),
             life_changed: Condvar::new(),
-        })
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -179,7 +161,7 @@ impl Shared {
 
     /// Whether a client is write-blocked, although the bounds have room for its output again.
     pub(crate) fn can_unblock(&self, client: &Client) -> bool {
-        client.lingering.is_none()
+        client.closing.is_none()
             && client.connection.pending().is_some_and(|pending| {
                 let unauthenticated = client.session.wants_password();
                 pending.is_blocked() && pending.has_room(&self.output_bounds(unauthenticated))
@@ -260,9 +242,9 @@ impl Shared {
         self.stop_listening(&mut client.session);
         let is_counted = client.is_counted();
         let Client {
-            session, lingering, ..
+            session, closing, ..
         } = &mut *client;
-        let why = lingering.as_ref().map_or(why, |lingering| &lingering.why);
+        let why = closing.as_ref().map_or(why, |closing| &closing.reason);
         if is_counted {
             self.count_out(session, why);
         }

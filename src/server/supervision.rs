@@ -1,9 +1,11 @@
 //! Threads that must not end while the server runs: a panic in one is logged, and the thread goes on.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::server::worker::panic_text;
+use crate::error::StartError;
 
 /// Runs `body` until it returns. After a panic it is run again, so that one request, connection or
 /// tick costs no more than itself. A thread that panics again and again will not recover: then
@@ -29,6 +31,24 @@ pub(crate) fn keep_running(name: &str, mut body: impl FnMut(), give_up: impl FnO
         );
     });
     give_up();
+}
+
+/// Returns the text of a panic.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}
+
+/// Starts a named thread.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<thread::JoinHandle<T>, StartError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(StartError::Thread)
 }
 
 /// Restarts of a thread, each within [`FORGOTTEN_AFTER`] of the one before.

@@ -1,4 +1,4 @@
-//! The workers' threads: hiring them, and letting them go.
+//! The worker threads: starts and ends them.
 
 use std::io;
 use std::mem;
@@ -8,120 +8,148 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::pool::Pool;
-use crate::server::worker::Worker;
-use crate::server::{Shared, keep_running};
+use super::shared::Shared;
+use super::supervision::keep_running;
+use super::worker::Worker;
 use crate::state::close_reason::CloseReason;
 
-/// The worker threads that there are. They end by the pool's word only, so a thread that is not
-/// joined is one whose handler does not return.
-#[derive(Debug, Default)]
+/// The worker threads. They end only when the pool says so; a thread whose handler does not return is
+/// not waited for.
+#[derive(Debug)]
 pub(crate) struct WorkerThreads {
-    members: Mutex<Members>,
-    /// A worker has left.
-    left: Condvar,
+    shared: Arc<Shared>,
+    roster: Arc<Roster>,
+}
+
+/// Counts the threads. Shared with each of them.
+#[derive(Debug, Default)]
+struct Roster {
+    counts: Mutex<Counts>,
+    /// Notified when a worker has ended.
+    ended: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Members {
-    /// Threads that run, those included that were told to end.
+struct Counts {
+    /// Threads that run, including those that were told to end.
     alive: usize,
     /// Threads that were not told to end.
     wanted: usize,
-    /// Threads ever started: the next one's number.
+    /// Threads ever started: the number of the next one.
     started: usize,
     /// Threads may be started: the server serves.
-    called: bool,
-    /// No thread is to be started any more.
+    serving: bool,
+    /// No more threads are started.
     shut_down: bool,
 }
 
 impl WorkerThreads {
-    /// Starts workers, or has some of them end once their turn is over, until there are `wanted`.
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            roster: Arc::default(),
+        }
+    }
+
+    /// Starts workers, or tells some to end after their turn, until there are `wanted`.
     ///
-    /// Before [`WorkerThreads::call`] there are none, whatever is wanted. If a thread cannot be started, those
-    /// before it stay.
-    pub(crate) fn resize(shared: &Arc<Shared>, wanted: usize) -> io::Result<()> {
-        let mut members = shared.threads.members.lock();
-        if members.shut_down || !members.called {
+    /// Starts none before [`Self::start`] or after [`Self::shutdown`]. If a thread cannot be started,
+    /// those before it stay.
+    pub(crate) fn resize(&self, wanted: usize) -> io::Result<()> {
+        let mut counts = self.roster.counts.lock();
+        if counts.shut_down || !counts.serving {
             return Ok(());
         }
-        if members.wanted > wanted {
-            shared.pool.retire(members.wanted - wanted);
-            members.wanted = wanted;
+        let pool = &self.shared.pool;
+        if counts.wanted > wanted {
+            pool.retire(counts.wanted - wanted);
+            counts.wanted = wanted;
         }
-        members.wanted += shared.pool.unretire(wanted - members.wanted);
-        while members.wanted < wanted {
-            start(shared, members.started)?;
-            members.started += 1;
-            members.alive += 1;
-            members.wanted += 1;
+        counts.wanted += pool.unretire(wanted - counts.wanted);
+        while counts.wanted < wanted {
+            self.start_one(counts.started)?;
+            counts.started += 1;
+            counts.alive += 1;
+            counts.wanted += 1;
         }
         Ok(())
     }
 
-    /// From now on there are workers.
-    pub(crate) fn call(&self) {
-        self.members.lock().called = true;
+    /// Allows [`Self::resize`] to start threads.
+    pub(crate) fn start(&self) {
+        self.roster.counts.lock().serving = true;
     }
 
-    /// Has every worker end once its turn is over, and lets none be started again.
-    pub(crate) fn shutdown(&self, pool: &Pool) {
-        let mut members = self.members.lock();
-        members.shut_down = true;
-        pool.retire(mem::take(&mut members.wanted));
+    /// Tells every worker to end after its turn. No more are started.
+    pub(crate) fn shutdown(&self) {
+        let mut counts = self.roster.counts.lock();
+        counts.shut_down = true;
+        self.shared.pool.retire(mem::take(&mut counts.wanted));
     }
 
-    /// How many threads there are.
+    /// Returns how many threads there are.
     pub(crate) fn size(&self) -> usize {
-        self.members.lock().alive
+        self.roster.counts.lock().alive
     }
 
-    /// Waits until every thread has ended, or until `deadline`. Gives how many have not.
-    pub(crate) fn wait_until_gone(&self, deadline: Instant) -> usize {
-        let mut members = self.members.lock();
-        self.left
-            .wait_while_until(&mut members, |members| members.alive > 0, deadline);
-        members.alive
+    /// Waits until every thread has ended, or until `deadline`.
+    pub(crate) fn wait_until_gone(&self, deadline: Instant) {
+        let mut counts = self.roster.counts.lock();
+        let some_are_alive = |counts: &mut Counts| counts.alive > 0;
+        self.roster
+            .ended
+            .wait_while_until(&mut counts, some_are_alive, deadline);
     }
-}
 
-fn start(shared: &Arc<Shared>, number: usize) -> io::Result<()> {
-    let shared = Arc::clone(shared);
-    thread::Builder::new()
-        .name(format!("worker-{number}"))
-        .spawn(move || {
-            let _leaving = Ending(Arc::clone(&shared), number);
-            log::trace!("worker-{number} started");
+    fn start_one(&self, number: usize) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let roster = Arc::clone(&self.roster);
+        let name = format!("worker-{number}");
+        thread::Builder::new().name(name.clone()).spawn(move || {
+            let _member = Member {
+                shared: Arc::clone(&shared),
+                roster,
+                number,
+            };
+            log::trace!("{name} started");
             let mut joined = false;
             let work = || {
-                // Replaces one that panicked, which has not left by itself.
+                // Takes the place of a worker that panicked and has not left by itself.
                 if mem::replace(&mut joined, true) {
                     shared.pool.leave();
                 }
                 Worker::new(Arc::clone(&shared), number).run();
             };
-            keep_running(&format!("worker-{number}"), work, || shared.fail());
+            keep_running(&name, work, || shared.fail());
         })?;
-    Ok(())
+        Ok(())
+    }
 }
 
-/// Counts a worker out when its thread ends, however it does.
-struct Ending(Arc<Shared>, usize);
+/// Counts a worker out when its thread ends, for whatever reason.
+struct Member {
+    shared: Arc<Shared>,
+    roster: Arc<Roster>,
+    number: usize,
+}
 
-impl Drop for Ending {
+impl Drop for Member {
     fn drop(&mut self) {
-        let Self(shared, number) = self;
+        let Self {
+            shared,
+            roster,
+            number,
+        } = self;
         log::trace!("worker-{number} ended");
-        let shut_down = shared.threads.members.lock().shut_down;
+        let shut_down = roster.counts.lock().shut_down;
         if shut_down {
-            // It may have ended so late that nobody else would close the client it served last.
+            // A late worker closes the client that it served last; nobody else would.
             shared
                 .pool
                 .empty(|client| shared.close(client, &CloseReason::Drained));
         }
-        // Behind that, so that who waits for this waits for those closes too.
-        shared.threads.members.lock().alive -= 1;
-        shared.threads.left.notify_all();
+        // Last, so that `wait_until_gone` waits for those closes too.
+        roster.counts.lock().alive -= 1;
+        roster.ended.notify_all();
     }
 }

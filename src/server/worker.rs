@@ -1,23 +1,23 @@
-//! A worker: takes a client, serves it, lets it rest. The only file that knows sockets *and*
+//! A worker: takes a client, serves a turn of it, and parks it. The only file that knows sockets *and*
 //! commands.
 
-use std::any::Any;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::client::session::Session;
-use crate::client::{Client, LingeringClose};
-use crate::dispatch::batch::{Batch, Budget, Output, Pause, ReplySink, ServerContext};
+use super::shared::{Phase, Shared};
+use super::supervision::panic_text;
+use crate::client::Client;
+use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
+use crate::dispatch::budget::Budget;
+use crate::dispatch::output::{Output, ReplySink};
 use crate::net::connection::Connection;
 use crate::net::pending_output::{Flushed, OutputBounds};
 use crate::pool::{Parked, WorkerLocal};
 use crate::resp::{Limits, Parser};
-use crate::server::{Phase, Shared};
 use crate::state::clients::{KillReason, flag};
 use crate::state::close_reason::CloseReason;
-use crate::state::pause;
 use crate::state::stats::WorkerStats;
 
 /// One thread of the pool. It serves one client at a time, a turn at a time.
@@ -26,10 +26,9 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     stats: Arc<WorkerStats>,
     local: WorkerLocal,
-    /// What a read brings is served out of here, so that a client needs no buffer of its own.
+    /// Receives the bytes of a read, so that a client needs no buffer of its own.
     input: Box<[u8]>,
-    /// Of the request at the front of `input`. One that is not whole takes it along with its
-    /// client.
+    /// The parser of the request at the front of `input`. An incomplete request takes it along.
     parser: Parser,
     output: Output,
 }
@@ -55,7 +54,7 @@ impl Worker {
         }
     }
 
-    /// Serves a client until it rests, waits in the queue again, or is closed.
+    /// Serves a client until it is parked, queued again, or closed.
     fn serve(&mut self, mut client: Box<Client>) {
         let mut budget = Budget::default();
         loop {
@@ -65,46 +64,124 @@ impl Worker {
             {
                 return self.shared.close(client, &kill_reason.into());
             }
-            let Client {
-                connection,
-                session,
-                lingering,
-                ..
-            } = &mut *client;
-            let outcome = match lingering {
-                Some(lingering) => self.farewell(connection, session, lingering, &mut budget),
-                None => self.turn(&mut client, &mut budget),
+            let end = if client.closing.is_some() {
+                self.linger(&mut client, &mut budget)
+            } else {
+                self.turn(&mut client, &mut budget)
             };
-            let outcome = match outcome {
-                Ok(pause) if client.has_concerns() => self.judge(&mut client, pause, &budget),
-                outcome => outcome,
+            let end = match end {
+                Ok(end) if client.has_to_be_checked() => self.check(&mut client, end, &budget),
+                end => end,
             };
-            match outcome {
-                Ok(Pause::Spent) => {
-                    client.publish(self.shared.state.now_s());
-                    return self.shared.pool.resubmit(client);
-                }
-                Ok(pause @ (Pause::Quiet | Pause::Blocked | Pause::Paused(_))) => {
-                    match self.rest(client, pause) {
-                        Some(ready) => client = ready,
-                        None => return,
-                    }
-                }
-                Err(why) if client.lingering.is_none() && why.wants_farewell() => client.leave(why),
-                Err(why) => return self.shared.close(client, &why),
+            let ready = match end {
+                Ok(TurnEnd::Idle) => self.park_idle(client),
+                Ok(TurnEnd::WriteBlocked) => self.park_write_blocked(client),
+                Ok(TurnEnd::ClientPaused(level)) => self.park_paused(client, level),
+                Ok(TurnEnd::BudgetSpent) => return self.requeue(client),
+                Err(reason) => self.begin_close(client, reason),
+            };
+            let Some(ready) = ready else { return };
+            client = ready;
+        }
+    }
+
+    /// Queues a client whose budget is spent.
+    fn requeue(&self, client: Box<Client>) {
+        client.publish(self.shared.state.now_s());
+        self.shared.pool.resubmit(client);
+    }
+
+    /// Parks a client that has nothing left to read. Returns it if it is ready again.
+    fn park_idle(&self, client: Box<Client>) -> Option<Box<Client>> {
+        client.publish(self.shared.state.now_s());
+        if client.connection.pending().is_some() {
+            self.report_memory(&client);
+        }
+        self.park_unpaused(client)
+    }
+
+    /// Parks a client until its peer reads replies. Returns it if it is ready again.
+    #[cold]
+    fn park_write_blocked(&self, mut client: Box<Client>) -> Option<Box<Client>> {
+        debug_assert!(client.connection.pending().is_some());
+        self.publish_unread(&mut client);
+        self.park_unpaused(client)
+    }
+
+    /// Parks a client until the pause ends, or holds up less than `level`. Returns it if it is ready
+    /// again.
+    #[cold]
+    fn park_paused(&self, mut client: Box<Client>, level: u8) -> Option<Box<Client>> {
+        self.publish_unread(&mut client);
+        client.session.info().set(flag::PAUSED, true);
+        let pause = &self.shared.state.pause;
+        self.park(client, |client| pause.held_of(client.session.id()) >= level)
+    }
+
+    fn park_unpaused(&self, client: Box<Client>) -> Option<Box<Client>> {
+        let info = client.session.info();
+        if info.has(flag::PAUSED) {
+            info.set(flag::PAUSED, false);
+        }
+        self.park(client, |_| true)
+    }
+
+    fn park(
+        &self,
+        client: Box<Client>,
+        may_rest: impl FnOnce(&Client) -> bool,
+    ) -> Option<Box<Client>> {
+        match self.shared.pool.park(client, may_rest) {
+            Parked::Resting => None,
+            Parked::Ready(client) => Some(client),
+            Parked::Failed(client, error) => {
+                self.shared.close(client, &CloseReason::Io(error));
+                None
             }
         }
     }
 
-    /// Closes a client after its turn if too much output is pending, or if it is late: the clock
-    /// suspected that, but cannot know what has arrived at the socket.
+    /// Publishes a client whose requests stay unread. Its peer cannot send the rest of a request in
+    /// the meantime, so the time for that starts again.
+    fn publish_unread(&self, client: &mut Client) {
+        let now_s = self.shared.state.now_s();
+        client.publish(now_s);
+        if let Some(input) = &mut client.pending_input {
+            input.restart(now_s);
+        }
+        self.report_memory(client);
+    }
+
+    /// Makes the clock check `maxmemory-clients` at once if the client holds much.
     #[cold]
-    fn judge(
+    fn report_memory(&self, client: &Client) {
+        let memory_bytes = client.session.info().memory_bytes();
+        if memory_bytes > MUCH_MEMORY_BYTES && self.shared.settings.memory_bytes_max().is_some() {
+            self.shared.clock.look();
+        }
+    }
+
+    /// Begins a lingering close if the peer may still be sending, and closes the client otherwise.
+    /// Returns the client if it lingers.
+    #[cold]
+    fn begin_close(&self, mut client: Box<Client>, reason: CloseReason) -> Option<Box<Client>> {
+        if client.closing.is_none() && reason.lingers() {
+            client.begin_close(reason);
+            return Some(client);
+        }
+        self.shared.close(client, &reason);
+        None
+    }
+
+    /// Closes a client after its turn if too much output is pending, or if it missed a deadline. The
+    /// clock cannot decide that, because it does not know what has arrived at the socket.
+    #[cold]
+    fn check(
         &self,
         client: &mut Client,
-        pause: Pause,
+        end: TurnEnd,
         budget: &Budget,
-    ) -> Result<Pause, CloseReason> {
+    ) -> Result<TurnEnd, CloseReason> {
         let (shared, now) = (&self.shared, self.shared.state.now());
         let limits = shared.output_limits();
         let limit = client.output_limit(limits);
@@ -118,172 +195,139 @@ impl Worker {
                 CloseReason::OutputLimit
             });
         }
-        if mem::take(&mut client.suspect) && pause != Pause::Spent {
+        if mem::take(&mut client.needs_check) && end != TurnEnd::BudgetSpent {
             if budget.has_read() {
                 client.publish(now.s);
             }
-            if let Some(deadline) = client.is_late_for(now, shared.settings.timeouts()) {
+            if let Some(deadline) = client.missed_deadline(now, shared.settings.timeouts()) {
                 shared.stop_listening(&mut client.session);
                 return Err(CloseReason::Late(deadline));
             }
         }
-        Ok(pause)
+        Ok(end)
     }
 
-    /// Parks the client. Gives it back if it has something to say already.
-    fn rest(&self, mut client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
-        debug_assert!(pause != Pause::Blocked || client.connection.pending().is_some());
-        let state = &self.shared.state;
-        let now_s = state.now_s();
-        client.publish(now_s);
-        if pause != Pause::Quiet || client.connection.pending().is_some() {
-            self.rest_unserved(&mut client, pause, now_s);
-        }
-        let pending_input = match pause {
-            Pause::Paused(pending_input) => pending_input,
-            _ => pause::NOTHING,
-        };
-        let info = client.session.info();
-        if info.has(flag::PAUSED) != (pending_input != pause::NOTHING) {
-            info.set(flag::PAUSED, pending_input != pause::NOTHING);
-        }
-        // Not if the pause is over, or one of writes alone now.
-        let may_rest = |client: &Client| {
-            pending_input == pause::NOTHING
-                || state.pause.held_of(client.session.id()) >= pending_input
-        };
-        match self.shared.pool.park(client, may_rest) {
-            Parked::Resting => None,
-            Parked::Ready(client) => Some(client),
-            Parked::Failed(client, error) => {
-                self.shared.close(client, &CloseReason::Io(error));
-                None
-            }
-        }
-    }
-
-    /// Notes what matters of a client that rests with requests unread or output pending.
-    #[cold]
-    fn rest_unserved(&self, client: &mut Client, pause: Pause, now_s: u32) {
-        // While it is not read, it cannot send the rest of its request.
-        if pause != Pause::Quiet
-            && let Some(pending_input) = &mut client.pending_input
-        {
-            pending_input.restart(now_s);
-        }
-        let memory_bytes = client.session.info().memory_bytes();
-        if memory_bytes > MUCH_WAITS_BYTES && self.shared.settings.memory_bytes_max().is_some() {
-            self.shared.clock.look();
-        }
-    }
-
-    /// One turn. A handler may panic in it: that costs its client the connection, and nobody else
-    /// anything.
-    fn turn(&mut self, client: &mut Client, budget: &mut Budget) -> Result<Pause, CloseReason> {
-        // A panic leaves `self` and `client` whole: the handler borrowed the session and the
-        // output, and the output is put right below.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
+    /// Runs one turn. If a handler panics, its client is closed; other clients are not affected.
+    fn turn(&mut self, client: &mut Client, budget: &mut Budget) -> Result<TurnEnd, CloseReason> {
+        // A panic leaves `self` and `client` consistent: the handler borrowed the session and the
+        // output, and the output is repaired below.
+        let end = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
             .unwrap_or_else(|panic| {
                 log::error!("a handler panicked: {}", panic_text(panic.as_ref()));
                 self.output.finish_panic(&mut client.session);
-                let _ = self
-                    .output
-                    .reply(client.session.protocol())
-                    .error("ERR internal error; the server's log tells");
+                let reply = self.output.reply(client.session.protocol());
+                let _ = reply.error("ERR internal error; the server's log tells");
                 Err(CloseReason::Panicked)
             });
-        if outcome.is_err() {
-            // Before it can know that it is on its way out.
+        if end.is_err() {
+            // Before the last output, so that no message follows it.
             self.shared.stop_listening(&mut client.session);
-            // The last words. What is not taken now is owed, and a socket that fails now fails
-            // again.
+            // What is not sent now is pending, and a socket that fails now fails again.
             let _ = self.output.send(&mut client.connection, &self.stats);
         }
-        outcome
+        end
     }
 
     fn read_and_serve(
         &mut self,
         client: &mut Client,
         budget: &mut Budget,
-    ) -> Result<Pause, CloseReason> {
+    ) -> Result<TurnEnd, CloseReason> {
         let phase = self.shared.phase();
         let is_first_turn = !client.session.has_arrived();
         if is_first_turn {
             self.shared.arrive(&mut client.session)?;
             client.newcomer = None;
         }
-        if client.connection.pending().is_some()
-            && let Some(pause) = self.flush(client, budget)?
-        {
-            return Ok(pause);
-        }
-        if client.session.info().has_unread() && self.deliver(client, budget)? {
-            return Ok(Pause::Blocked);
-        }
-        if client.pending_input.is_some()
-            && let Some(pause) = self.serve_input(client, 0, budget)?
-        {
-            return unless_gone(pause, client);
+        if let Some(end) = self.serve_pending(client, budget)? {
+            return unless_left(end, client);
         }
         while !client.connection.ended() {
             if phase == Phase::Closing {
                 return Err(CloseReason::Drained);
             }
             if budget.bytes == 0 {
-                return Ok(Pause::Spent);
+                return Ok(TurnEnd::BudgetSpent);
             }
             let Some(count) = client.connection.read(&mut self.input)? else {
-                return quiet(phase);
+                return idle(phase);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
-            self.stats.reads.add(1);
-            self.stats.bytes_read.add(count as u64);
-            let traffic = &client.session.info().traffic;
-            traffic.bytes_read.add(count as u64);
-            if let Some(pause) = self.serve_input(client, count, budget)? {
-                return unless_gone(pause, client);
+            self.count_read(client, count);
+            if let Some(end) = self.serve_input(client, count, budget)? {
+                return unless_left(end, client);
             }
-            // Before it is parked for the first time, no event tells of a peer that has left already.
+            // Before the first park, no event tells that the peer has left.
             if client.connection.is_drained(count, self.input.len()) && !is_first_turn {
-                return quiet(phase);
+                return idle(phase);
             }
         }
         if client.connection.pending().is_some() {
-            return Ok(Pause::Blocked);
+            return Ok(TurnEnd::WriteBlocked);
         }
         Err(CloseReason::PeerLeft)
     }
 
-    /// Sends pending output. Returns why the turn is over, if it is.
+    /// Sends pending output and messages, and serves pending input. Returns why the turn ended early.
+    #[inline]
+    fn serve_pending(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<Option<TurnEnd>, CloseReason> {
+        if client.connection.pending().is_some()
+            && let Some(end) = self.flush(client, budget)?
+        {
+            return Ok(Some(end));
+        }
+        if client.session.info().has_unread() && self.deliver(client, budget)? {
+            return Ok(Some(TurnEnd::WriteBlocked));
+        }
+        if client.pending_input.is_some() {
+            return self.serve_input(client, 0, budget);
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn count_read(&self, client: &Client, count: usize) {
+        self.stats.reads.add(1);
+        self.stats.bytes_read.add(count as u64);
+        let traffic = &client.session.info().traffic;
+        traffic.bytes_read.add(count as u64);
+    }
+
+    /// Sends pending output. Returns why the turn ended early.
     #[cold]
     fn flush(
         &self,
         client: &mut Client,
         budget: &mut Budget,
-    ) -> Result<Option<Pause>, CloseReason> {
+    ) -> Result<Option<TurnEnd>, CloseReason> {
         let now_s = self.shared.state.now_s();
         let was_blocked = client.is_write_blocked();
         match client.connection.flush(&mut budget.writes, now_s)? {
-            Flushed::CallsUsed => return Ok(Some(Pause::Spent)),
-            Flushed::SocketFull if self.update_block(client) => return Ok(Some(Pause::Blocked)),
+            Flushed::CallsUsed => return Ok(Some(TurnEnd::BudgetSpent)),
+            Flushed::SocketFull if self.update_block(client) => {
+                return Ok(Some(TurnEnd::WriteBlocked));
+            }
             Flushed::SocketFull | Flushed::Everything => {}
         }
-        // Nothing was read meanwhile, so it could not send the rest of its request.
-        if was_blocked && let Some(pending_input) = &mut client.pending_input {
-            pending_input.restart(now_s);
+        // Its requests were not read, so the time for the rest of one starts again.
+        if was_blocked && let Some(input) = &mut client.pending_input {
+            input.restart(now_s);
         }
         Ok(None)
     }
 
-    /// Returns whether the client is write-blocked.
+    /// Blocks or unblocks the client. Returns whether it is write-blocked.
     #[cold]
     fn update_block(&self, client: &mut Client) -> bool {
         let bounds = self.shared.output_bounds(client.session.wants_password());
         client.connection.update_block(&bounds)
     }
 
-    /// Sends what others have left for the client. Returns whether it is write-blocked.
+    /// Sends the messages in the client's inbox. Returns whether the client is write-blocked.
     #[cold]
     fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, CloseReason> {
         let messages = client.session.info().take_messages();
@@ -292,17 +336,17 @@ impl Worker {
         let traffic = &client.session.info().traffic;
         traffic.bytes_sent.add(messages.len() as u64);
         let is_sent = self.output.send(&mut client.connection, &self.stats)?;
-        // The next message is kept or not by what is pending.
+        // The limit on the inbox counts pending output, too.
         client.publish(self.shared.state.now_s());
         Ok(!is_sent && self.update_block(client))
     }
 
-    /// Serves what the client holds and, behind it, the `count` bytes just read, and sends the
-    /// replies. Gives why to pause, unless every whole request was served and every reply was
-    /// taken.
-    // Inlined, as is all between here and the system call that sends. A return behind a system call
-    // costs much, probably because the kernel's calls have displaced ours in what the processor
-    // remembers of where to return to: the two that this saves were 5 to 9 % of a PING.
+    /// Serves the client's pending input and then the `count` bytes just read, and sends the replies.
+    /// Returns why the turn ended early; `None` if every whole request was served and the client is
+    /// not write-blocked.
+    // Inlined, as is everything between here and the system call that sends. A return after a system
+    // call is slow, probably because the kernel's calls displace ours in the processor's prediction of
+    // return addresses: the two returns that this saves were 5 to 9 % of a PING.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
     fn serve_input(
@@ -310,9 +354,9 @@ impl Worker {
         client: &mut Client,
         count: usize,
         budget: &mut Budget,
-    ) -> Result<Option<Pause>, CloseReason> {
+    ) -> Result<Option<TurnEnd>, CloseReason> {
         let mut batch = Batch {
-            around: &*self.shared,
+            context: &*self.shared,
             commands: &self.shared.commands,
             state: &self.shared.state,
             session: &mut client.session,
@@ -325,40 +369,44 @@ impl Worker {
         batch.serve_input(&mut client.pending_input, &mut self.parser, fresh)
     }
 
-    /// A turn of a client on its way out: sends what is owed, then our end, then reads away what
-    /// still comes until the peer ends too. An error closes it.
-    fn farewell(
-        &mut self,
-        connection: &mut Connection,
-        session: &mut Session,
-        lingering: &mut LingeringClose,
-        budget: &mut Budget,
-    ) -> Result<Pause, CloseReason> {
-        match connection.flush(&mut budget.writes, self.shared.state.now_s())? {
+    /// A turn of a lingering close: sends pending output, then FIN, then discards input until the
+    /// peer's FIN. An error closes the client.
+    #[cold]
+    fn linger(&mut self, client: &mut Client, budget: &mut Budget) -> Result<TurnEnd, CloseReason> {
+        let now_s = self.shared.state.now_s();
+        match client.connection.flush(&mut budget.writes, now_s)? {
             Flushed::Everything => {}
-            Flushed::SocketFull => return Ok(Pause::Blocked),
-            Flushed::CallsUsed => return Ok(Pause::Spent),
+            Flushed::SocketFull => return Ok(TurnEnd::WriteBlocked),
+            Flushed::CallsUsed => return Ok(TurnEnd::BudgetSpent),
         }
-        if !lingering.sending_ended {
-            // First of all: who sees our end may come again at once, and must find room.
-            if lingering.is_counted() {
-                self.shared.count_out(session, &lingering.why);
+        let Client {
+            connection,
+            session,
+            closing: Some(closing),
+            ..
+        } = client
+        else {
+            return Err(CloseReason::PeerLeft);
+        };
+        if closing.fin_sent_at_s.is_none() {
+            // Before FIN: a peer that sees it may connect again at once, and must be admitted.
+            if closing.is_counted() {
+                self.shared.count_out(session, &closing.reason);
             }
-            lingering.sending_ended = true;
-            lingering.since_s = self.shared.state.now_s();
+            closing.fin_sent_at_s = Some(now_s);
             connection.end_sending()?;
         }
         while budget.bytes > 0 {
             let Some(count) = connection.read(&mut self.input)? else {
-                return Ok(Pause::Quiet);
+                return Ok(TurnEnd::Idle);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
-            lingering.discarded += count;
-            if connection.ended() || lingering.discarded > DISCARDED_BYTES_MAX {
+            closing.discarded += count;
+            if connection.ended() || closing.discarded > DISCARDED_BYTES_MAX {
                 return Err(CloseReason::PeerLeft);
             }
         }
-        Ok(Pause::Spent)
+        Ok(TurnEnd::BudgetSpent)
     }
 }
 
@@ -400,40 +448,32 @@ impl ReplySink for Connection {
     }
 }
 
-/// What follows a pause of a client whose held input was served. One that the server's pause holds
-/// is not read; if its peer has ended, nobody may be waiting for the replies any more, and such
-/// clients must not fill the places of those who are. So they are closed, as in Redis.
-fn unless_gone(pause: Pause, client: &Client) -> Result<Pause, CloseReason> {
-    match pause {
-        Pause::Paused(_) if client.connection.is_ending() => Err(CloseReason::PeerLeft),
-        pause => Ok(pause),
+/// Closes a paused client whose peer sent FIN, as Redis does. A paused client is not read, and must not
+/// keep the slot of a client that is still there.
+fn unless_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
+    match end {
+        TurnEnd::ClientPaused(_) if client.connection.is_ending() => Err(CloseReason::PeerLeft),
+        end => Ok(end),
     }
 }
 
-/// The socket has nothing left to read: a client rests, unless the server drains.
-fn quiet(phase: Phase) -> Result<Pause, CloseReason> {
+/// Ends the turn of a client that has nothing left to read: a drain closes it.
+fn idle(phase: Phase) -> Result<TurnEnd, CloseReason> {
     match phase {
-        Phase::Serving => Ok(Pause::Quiet),
+        Phase::Serving => Ok(TurnEnd::Idle),
         Phase::Draining | Phase::Closing => Err(CloseReason::Drained),
     }
 }
 
-/// The text that a panic was raised with.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text")
-}
-
-/// Bytes of one read. Larger reads save system calls of those who pipeline, and copies of those who
-/// send long messages: a message of 64 KiB comes whole, with what is around it. And this still fits
-/// in a core's own cache beside the replies.
+/// Bytes of one read. Larger reads save system calls for pipelines, and copies for long messages: a
+/// message of 64 KiB arrives whole, with what is around it. This still fits in a core's own cache
+/// beside the replies.
 const READ_BYTES_MAX: usize = 128 * 1024;
 
-/// Bytes that wait for or from one client: so many that memory is looked at before the next second.
-const MUCH_WAITS_BYTES: u64 = 1024 * 1024;
+/// Bytes that one client may hold before memory is checked earlier than at the next second.
+const MUCH_MEMORY_BYTES: u64 = 1024 * 1024;
 
-/// Bytes read away from a client on its way out: thousands of times what the buffers of two sockets
-/// hold, so that a peer which sends without pause has some tenths of a second to read what it is owed
-/// and see our end before it is reset.
+/// Maximum bytes discarded during a lingering close: thousands of times what the buffers of two
+/// sockets hold. A peer that sends without pause has some tenths of a second to read its last output
+/// before RST.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024 * 1024;

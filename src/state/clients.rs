@@ -203,6 +203,9 @@ pub(crate) enum KillReason {
     Evicted,
 }
 
+/// Maximum bytes of a client's name. Each name is kept as long as its client and shown in every list.
+pub(crate) const NAME_BYTES_MAX: usize = 1024;
+
 /// What the index of a client's last command is before it has sent one.
 pub(crate) const NO_COMMAND: u16 = u16::MAX;
 

@@ -50,7 +50,7 @@ pub(crate) enum Deadline {
     /// `pending-output-timeout`.
     PendingOutput,
     /// To end behind its farewell.
-    Farewell,
+    LingeringClose,
 }
 
 /// Why a connection is refused.
@@ -68,7 +68,7 @@ pub(crate) enum Refused {
 
 impl CloseReason {
     /// Whether the peer may still be sending and is owed an orderly end.
-    pub(crate) fn wants_farewell(&self) -> bool {
+    pub(crate) fn lingers(&self) -> bool {
         // To those who take nothing, nothing can be said.
         !matches!(
             self,
@@ -77,12 +77,12 @@ impl CloseReason {
                 | Self::Http { is_answered: false }
                 | Self::Killed(_)
                 | Self::OutputLimit
-                | Self::Late(Deadline::Write | Deadline::PendingOutput | Deadline::Farewell)
+                | Self::Late(Deadline::Write | Deadline::PendingOutput | Deadline::LingeringClose)
         )
     }
 
     /// The last words to a peer that could take a reply for another, or wait for one in vain.
-    pub(crate) fn last_words(&self) -> Option<&str> {
+    pub(crate) fn error_line(&self) -> Option<&str> {
         match self {
             Self::Refused(refused) => Some(refused.text()),
             Self::Late(Deadline::FirstByte) => Some("ERR no request came in time"),
@@ -98,7 +98,7 @@ impl CloseReason {
     pub(crate) fn index(&self) -> usize {
         match self {
             // Who is late for that was closed for another reason before.
-            Self::PeerLeft | Self::Late(Deadline::Farewell) => 0,
+            Self::PeerLeft | Self::Late(Deadline::LingeringClose) => 0,
             Self::Io(_) => 1,
             Self::Quit => 2,
             Self::Protocol(ProtocolError::TooBigRequest) => 19,
@@ -202,7 +202,7 @@ impl fmt::Display for CloseReason {
             Self::Late(Deadline::PendingOutput) => {
                 "it took none of its pending output within `pending-output-timeout`"
             }
-            Self::Late(Deadline::Farewell) => "it did not end behind its farewell",
+            Self::Late(Deadline::LingeringClose) => "it did not end behind its farewell",
             Self::Drained => "the server drains",
             Self::Panicked => "a handler panicked",
             Self::Refused(Refused::TooMany) => "`maxclients` was reached",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use parking_lot::Mutex;
 
-use super::now_since_1970;
+use crate::time::now_since_1970;
 
 /// What was noticed, by the event's name: `command`, or `fast-command` for those of constant time.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@
 //! | `slowlog.rs`, `samples.rs` | what took long |
 //! | `control.rs` | what the server does when a command asks for it |
 
+pub(crate) mod catalog;
 pub(crate) mod channels;
 pub(crate) mod clients;
 pub(crate) mod close_reason;
@@ -18,6 +19,7 @@ pub(crate) mod control;
 pub(crate) mod latency;
 pub(crate) mod pause;
 mod recipients;
+mod redact;
 mod slices;
 pub(crate) mod slowlog;
 pub(crate) mod stats;
@@ -29,17 +31,17 @@ use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use constant_time_eq::constant_time_eq_32;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use crate::client::session::Session;
-use crate::command::catalog::{Catalog, CommandInfo};
 use crate::config::{Config, OutputLimit, inert};
 use crate::resp::Request;
-use channels::Channels;
+use crate::time::now_since_1970;
+use catalog::{Catalog, CommandInfo};
+use channels::{Channels, Subscriptions};
 use clients::{ClientInfo, ClientRegistry};
 use close_reason::{CloseReason, Refused};
 use control::Control;
@@ -378,10 +380,9 @@ impl ServerState {
         }
     }
 
-    /// Has a client that goes be told of nothing any more.
-    pub(crate) fn forget_listener(&self, session: &Session) {
-        let info = session.info();
-        if let Some(subscriptions) = session.subscriptions() {
+    /// Stops sending messages of others to a client: those of its `subscriptions` and of MONITOR.
+    pub(crate) fn forget_listener(&self, info: &ClientInfo, subscriptions: Option<&Subscriptions>) {
+        if let Some(subscriptions) = subscriptions {
             self.channels.forget_all(info, subscriptions);
         }
         if info.has(clients::flag::MONITOR) {
@@ -509,14 +510,6 @@ const MONITOR_WORD_BYTES_MAX: usize = 4 * 1024;
 
 /// Seconds between two lines about HTTP.
 const HTTP_WARNING_S: u32 = 60;
-
-/// By the system's clock. One that stands before 1970 is set wrong, and 0 says so as well as
-/// anything.
-pub(crate) fn now_since_1970() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-}
 
 /// Microseconds: requests that are to be noted as slow although they took less than this have to be
 /// timed each, because a command that never blocks can take so long any time.

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::clients::ClientInfo;
-use super::now_since_1970;
-use crate::client::session::NAME_BYTES_MAX;
+use super::clients::{ClientInfo, NAME_BYTES_MAX};
+use crate::time::now_since_1970;
 
 /// The requests that are remembered.
 #[derive(Debug, Default)]

@@ -4,10 +4,10 @@ use sha2::{Digest, Sha256};
 
 use super::words::{argument, wrong_arguments};
 use crate::client::session::Session;
-use crate::command::catalog::CATEGORIES;
 use crate::command::refusal::{QUOTED_BYTES_MAX, c_string};
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
+use crate::state::catalog::CATEGORIES;
 
 pub(super) fn register(mut acl: Container<'_>) {
     acl.register_own("WHOAMI", Arity::Exactly(2), whoami);

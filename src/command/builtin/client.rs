@@ -3,13 +3,13 @@
 
 use super::tracking;
 use super::words::{argument, syntax_error};
-use crate::client::session::{InvalidName, NAME_BYTES_MAX, Session};
+use crate::client::session::{InvalidName, Session};
 use crate::command::builtin::client_admin;
 use crate::command::builtin::connection::invalid_client_name;
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
-use crate::state::clients::flag;
+use crate::state::clients::{NAME_BYTES_MAX, flag};
 
 pub(super) fn register(mut client: Container<'_>) {
     client.register_own("ID", Arity::Exactly(2), id);

@@ -1,11 +1,12 @@
 //! The commands about the connection itself.
 
 use super::words::{argument, syntax_error};
-use crate::client::session::{InvalidName, NAME_BYTES_MAX, Session, restriction};
+use crate::client::session::{InvalidName, Session, restriction};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::refusal::wrong_number_of_arguments;
 use crate::command::{Arity, Commands};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
+use crate::state::clients::NAME_BYTES_MAX;
 
 pub(crate) fn register(commands: &mut Commands) {
     let (password, both) = (

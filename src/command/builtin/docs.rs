@@ -4,7 +4,7 @@
 //! `CLIENT NO-TOUCH`, which it lacks, are 7.2.0's (`src/commands/*.json`). Arity is not among them:
 //! the table of commands has it, and what is not in that table is not told of.
 
-use crate::command::catalog::{Argument, Docs};
+use crate::state::catalog::{Argument, Docs};
 
 /// What is documented of respool's own command of this full name.
 pub(crate) fn find(full_name: &str) -> Option<&'static Docs> {

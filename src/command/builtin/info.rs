@@ -20,9 +20,10 @@ use crate::client::session::Session;
 use crate::command::builtin::connection::REDIS_VERSION;
 use crate::memory;
 use crate::resp::{Replied, Reply, Request};
+use crate::state::ServerState;
 use crate::state::clients::flag;
 use crate::state::stats::{CommandTotals, Totals};
-use crate::state::{ServerState, now_since_1970};
+use crate::time::now_since_1970;
 
 /// `INFO [section …]`: the sections that are named, or those that are short. An unknown one is
 /// empty.

@@ -5,10 +5,10 @@
 
 use super::words::{NAMES_MAX, argument, is, pattern_too_long, syntax_error, too_many};
 use crate::client::session::Session;
-use crate::command::catalog::{Argument, Catalog, CommandInfo};
 use crate::command::{Arity, Commands};
 use crate::glob;
 use crate::resp::{Replied, Reply, Request};
+use crate::state::catalog::{Argument, Catalog, CommandInfo};
 
 pub(super) fn register(commands: &mut Commands) {
     let mut command = commands.own_container_and_command("COMMAND", Arity::AtLeast(1), info_of_all);

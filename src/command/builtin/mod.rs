@@ -17,11 +17,11 @@ mod slowlog;
 mod tracking;
 mod words;
 
-use super::catalog::Arity;
 use super::entry::{Command, OwnHandler};
 use super::help::list_subcommands;
 use super::refusal::wrong_subcommand;
 use super::{Commands, Container};
+use crate::state::catalog::Arity;
 
 impl Commands {
     /// Returns the commands of respool itself: those about connections, which every Redis client may

@@ -11,7 +11,7 @@ use crate::command::{Arity, Commands};
 use crate::config::DebugAccess;
 use crate::resp::{Replied, Reply, Request};
 use crate::state::clients::flag;
-use crate::state::now_since_1970;
+use crate::time::now_since_1970;
 
 pub(super) fn register(commands: &mut Commands) {
     commands.register_own("INFO", Arity::AtLeast(1), info::info);

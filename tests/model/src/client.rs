@@ -52,7 +52,7 @@ impl Client {
     }
 
     /// As its namesake. Nobody in the model owes anything.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         true
     }
 }

@@ -1,0 +1,35 @@
+//! Checks and compares whole configurations.
+
+use std::borrow::Cow;
+
+use super::{Config, KEYS, Key};
+
+impl Config {
+    /// Checks each value as if CONFIG SET were to set it. Gives the first that it would not, and why.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, Cow<'static, str>)> {
+        let mut scratch = self.clone();
+        // A server on sockets that it was given needs no address.
+        let is_needless = |key: &Key| key.name == "bind" && self.bind.is_empty();
+        let mut keys = KEYS.iter().filter(|key| !is_needless(key));
+        keys.try_for_each(|key| {
+            let checked = key.set(&mut scratch, &key.text(self));
+            checked.map_err(|reason| (key.name, reason))
+        })?;
+        if self.requirepass_file.is_some() && self.requirepass.is_none() {
+            let reason = "the password in it is missing: the program has not read the file";
+            return Err(("requirepass-file", reason.into()));
+        }
+        Ok(())
+    }
+
+    /// A line for each key whose value in `new` is another: from what to what, but for secrets.
+    pub(crate) fn changes(&self, new: &Self) -> Vec<String> {
+        let changed = KEYS.iter().filter(|key| !key.is_same(self, new));
+        changed
+            .map(|key| {
+                let (old, new) = (key.shown(self), key.shown(new));
+                format!("`{}` changes from {old} to {new}", key.name)
+            })
+            .collect()
+    }
+}

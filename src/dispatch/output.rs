@@ -1,0 +1,137 @@
+//! The replies of a batch, and where they are sent.
+
+use std::io;
+
+use crate::client::session::Session;
+use crate::net::pending_output::OutputBounds;
+use crate::resp::{Protocol, Reply};
+use crate::state::close_reason::CloseReason;
+use crate::state::stats::WorkerStats;
+
+/// The destination of replies.
+pub(crate) trait ReplySink {
+    /// Sends `bytes` and empties it, also on an error. Keeps the rest as pending output if it cannot
+    /// be sent now.
+    ///
+    /// Returns whether nothing is pending.
+    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool>;
+
+    /// Blocks or unblocks the client by how much output is pending. Returns whether it is
+    /// write-blocked.
+    fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool;
+}
+
+/// Replies that are not sent yet: one write for a batch, or several if it has long replies.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the last reply begins.
+    reply_start: usize,
+}
+
+impl Output {
+    pub(crate) fn reply(&mut self, protocol: Protocol) -> Reply<'_> {
+        self.reply_start = self.bytes.len();
+        Reply::new(&mut self.bytes, protocol)
+    }
+
+    /// Returns how often the last reply may be copied before the next write: never if it was taken
+    /// back, or if it is an error, because errors are counted.
+    pub(super) fn repeats_max(&self) -> usize {
+        match self.bytes.get(self.reply_start) {
+            None | Some(b'-') => 0,
+            Some(_) => {
+                let length = self.bytes.len() - self.reply_start;
+                OUTPUT_BYTES.saturating_sub(self.bytes.len()) / length
+            }
+        }
+    }
+
+    /// Appends `count` copies of the last reply.
+    pub(super) fn repeat(&mut self, count: usize) {
+        let start = self.reply_start;
+        let mut missing = count * (self.bytes.len() - start);
+        self.bytes.reserve(missing);
+        while missing > 0 {
+            // Doubles what is there, so that few steps are needed.
+            let some = missing.min(self.bytes.len() - start);
+            self.bytes.extend_from_within(start..start + some);
+            missing -= some;
+        }
+    }
+
+    /// Removes the last reply.
+    pub(super) fn take_back(&mut self) {
+        self.bytes.truncate(self.reply_start);
+    }
+
+    /// Inserts the messages of the request that has just run before its reply. Removes the reply
+    /// unless it is sent.
+    #[cold]
+    pub(super) fn finish_reply(&mut self, session: &mut Session) {
+        let (messages, is_sent) = session.end_request();
+        if !is_sent {
+            self.take_back();
+        }
+        // The messages are not part of the reply: nothing takes them back.
+        let start = self.reply_start.min(self.bytes.len());
+        self.reply_start = start + messages.len();
+        self.bytes.splice(start..start, messages);
+    }
+
+    /// Removes the reply of a handler that panicked, and keeps the messages before it.
+    #[cold]
+    pub(crate) fn finish_panic(&mut self, session: &mut Session) {
+        self.take_back();
+        self.finish_reply(session);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() >= OUTPUT_BYTES
+    }
+
+    /// Sends everything. Returns whether the socket took all of it; if not, the rest is pending.
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
+    pub(crate) fn send(
+        &mut self,
+        sink: &mut impl ReplySink,
+        stats: &WorkerStats,
+    ) -> Result<bool, CloseReason> {
+        stats.writes.add((!self.bytes.is_empty()).into());
+        stats.bytes_sent.add(self.bytes.len() as u64);
+        let sent = sink.send(&mut self.bytes);
+        if self.bytes.capacity() > OUTPUT_CAPACITY_MAX {
+            self.bytes = Vec::new();
+        }
+        Ok(sent?)
+    }
+}
+
+/// Bytes of replies that are collected before they are sent in the middle of a batch. Pending output
+/// can exceed its bounds by this, and one reply.
+const OUTPUT_BYTES: usize = 64 * 1024;
+
+/// Maximum bytes of room that a worker keeps for replies from turn to turn. One huge reply does not
+/// keep its room.
+const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_outlive_the_reply_of_a_handler_that_panics() {
+        let mut session = Session::for_test(0, ([127, 0, 0, 1], 5000).into());
+        let mut output = Output::default();
+        let _ = output.reply(Protocol::Resp2).simple("before");
+        let reply = output.reply(Protocol::Resp2);
+        session.push(|message| message.simple("message"));
+        let _ = reply.simple("cut off");
+        output.finish_panic(&mut session);
+        assert_eq!(output.bytes, b"+before\r\n+message\r\n");
+        // Nor does a second end take them back.
+        output.finish_panic(&mut session);
+        assert_eq!(output.bytes, b"+before\r\n+message\r\n");
+    }
+}
