@@ -18,6 +18,7 @@ use crate::pool::{Parked, WorkerLocal};
 use crate::resp::{Limits, Parser};
 use crate::state::clients::{KillReason, flag};
 use crate::state::close_reason::CloseReason;
+use crate::state::pause;
 use crate::state::stats::WorkerStats;
 
 /// One thread of the pool. It serves one client at a time, a turn at a time.
@@ -73,15 +74,23 @@ impl Worker {
                 Ok(end) if client.has_to_be_checked() => self.check(&mut client, end, &budget),
                 end => end,
             };
-            let ready = match end {
-                Ok(TurnEnd::Idle) => self.park_idle(client),
-                Ok(TurnEnd::WriteBlocked) => self.park_write_blocked(client),
-                Ok(TurnEnd::ClientPaused(level)) => self.park_paused(client, level),
+            let pause_level = match end {
+                Ok(TurnEnd::Idle) => self.end_idle(&client),
+                Ok(TurnEnd::WriteBlocked) => self.end_unread(&mut client, pause::NOTHING),
+                Ok(TurnEnd::ClientPaused(level)) => self.end_unread(&mut client, level),
                 Ok(TurnEnd::BudgetSpent) => return self.requeue(client),
-                Err(reason) => self.begin_close(client, reason),
+                Err(reason) => match self.begin_close(client, reason) {
+                    Some(lingering) => {
+                        client = lingering;
+                        continue;
+                    }
+                    None => return,
+                },
             };
-            let Some(ready) = ready else { return };
-            client = ready;
+            match self.park(client, pause_level) {
+                Some(ready) => client = ready,
+                None => return,
+            }
         }
     }
 
@@ -91,46 +100,40 @@ impl Worker {
         self.shared.pool.resubmit(client);
     }
 
-    /// Parks a client that has nothing left to read. Returns it if it is ready again.
-    fn park_idle(&self, client: Box<Client>) -> Option<Box<Client>> {
+    /// Publishes a client that has nothing left to read.
+    fn end_idle(&self, client: &Client) -> u8 {
         client.publish(self.shared.state.now_s());
         if client.connection.pending().is_some() {
-            self.report_memory(&client);
+            self.report_memory(client);
         }
-        self.park_unpaused(client)
+        pause::NOTHING
     }
 
-    /// Parks a client until its peer reads replies. Returns it if it is ready again.
+    /// Publishes a client whose requests stay unread: it is write-blocked, or a pause holds it up. Its
+    /// peer cannot send the rest of a request in the meantime, so the time for that starts again.
     #[cold]
-    fn park_write_blocked(&self, mut client: Box<Client>) -> Option<Box<Client>> {
-        debug_assert!(client.connection.pending().is_some());
-        self.publish_unread(&mut client);
-        self.park_unpaused(client)
+    fn end_unread(&self, client: &mut Client, pause_level: u8) -> u8 {
+        debug_assert!(pause_level != pause::NOTHING || client.connection.pending().is_some());
+        let now_s = self.shared.state.now_s();
+        client.publish(now_s);
+        if let Some(input) = &mut client.pending_input {
+            input.restart(now_s);
+        }
+        self.report_memory(client);
+        pause_level
     }
 
-    /// Parks a client until the pause ends, or holds up less than `level`. Returns it if it is ready
-    /// again.
-    #[cold]
-    fn park_paused(&self, mut client: Box<Client>, level: u8) -> Option<Box<Client>> {
-        self.publish_unread(&mut client);
-        client.session.info().set(flag::PAUSED, true);
-        let pause = &self.shared.state.pause;
-        self.park(client, |client| pause.held_of(client.session.id()) >= level)
-    }
-
-    fn park_unpaused(&self, client: Box<Client>) -> Option<Box<Client>> {
+    /// Parks a client until its socket is ready, or until the pause ends or holds up less than
+    /// `pause_level`. Returns the client if it is ready again.
+    fn park(&self, client: Box<Client>, pause_level: u8) -> Option<Box<Client>> {
+        let is_paused = pause_level != pause::NOTHING;
         let info = client.session.info();
-        if info.has(flag::PAUSED) {
-            info.set(flag::PAUSED, false);
+        if info.has(flag::PAUSED) != is_paused {
+            info.set(flag::PAUSED, is_paused);
         }
-        self.park(client, |_| true)
-    }
-
-    fn park(
-        &self,
-        client: Box<Client>,
-        may_rest: impl FnOnce(&Client) -> bool,
-    ) -> Option<Box<Client>> {
+        let pause = &self.shared.state.pause;
+        let may_rest =
+            |client: &Client| !is_paused || pause.held_of(client.session.id()) >= pause_level;
         match self.shared.pool.park(client, may_rest) {
             Parked::Resting => None,
             Parked::Ready(client) => Some(client),
@@ -139,17 +142,6 @@ impl Worker {
                 None
             }
         }
-    }
-
-    /// Publishes a client whose requests stay unread. Its peer cannot send the rest of a request in
-    /// the meantime, so the time for that starts again.
-    fn publish_unread(&self, client: &mut Client) {
-        let now_s = self.shared.state.now_s();
-        client.publish(now_s);
-        if let Some(input) = &mut client.pending_input {
-            input.restart(now_s);
-        }
-        self.report_memory(client);
     }
 
     /// Makes the clock check `maxmemory-clients` at once if the client holds much.
