@@ -4,7 +4,8 @@
 //! knows the escapes `\n \r \t \b \a \xHH` and takes any other escaped byte as it is; `'…'` knows
 //! only `\'`; a quote may open in the middle of a word, but where it closes the word must end.
 
-use super::request::{ProtocolError, Span};
+use super::protocol_error::ProtocolError;
+use super::span::Span;
 
 /// Splits `line`, which holds no NUL, into words: their bytes are appended to `text`, unquoted
 /// and one behind the other, and each word's place in `text` is pushed to `words`.

@@ -13,8 +13,10 @@ mod integer;
 pub(crate) mod limits;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod naive;
+mod protocol_error;
 mod reply;
 mod request;
+mod span;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,7 @@ pub(crate) use foreign::{HTTP_RESPONSE, TLS_ALERT};
 pub(crate) use foreign::{is_http_request_line, is_http_version};
 pub(crate) use integer::parse as parse_integer;
 pub(crate) use limits::Limits;
+pub(crate) use protocol_error::ProtocolError;
 pub use reply::{BulkWriter, Items, Protocol, Replied, Reply};
+pub(crate) use request::Parser;
 pub use request::Request;
-pub(crate) use request::{Parser, ProtocolError};

@@ -4,7 +4,7 @@
 //! everything that a peer ever sends at once, copies every word, and knows no limit on memory.
 
 use super::limits::Limits;
-use super::request::ProtocolError;
+use super::protocol_error::ProtocolError;
 
 /// One request: its name and its arguments.
 pub(crate) type Words = Vec<Vec<u8>>;

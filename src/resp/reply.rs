@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::foreign;
 use super::integer;
-use super::request::ProtocolError;
+use super::protocol_error::ProtocolError;
 
 /// The version of RESP in which a client is answered. It begins with RESP2 and asks for the other
 /// by `HELLO`.

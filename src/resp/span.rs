@@ -1,0 +1,23 @@
+//! Where a word of a request lies.
+
+/// The range of a word in its bytes. 32 bits suffice: `REQUEST_BYTES_MAX` in `limits.rs`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        debug_assert!(start <= end);
+        debug_assert!(u32::try_from(end).is_ok());
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    pub(super) fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
