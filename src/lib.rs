@@ -1,6 +1,5 @@
-//! respool answers PING for every client that connects, over Redis's protocol, on a fixed pool of
-//! worker threads. This crate is the program's inside, and puts your own commands behind the same
-//! protocol:
+//! respool is a server for the Redis protocol on a fixed pool of worker threads. It answers `PING` and
+//! the connection commands, and serves your own commands over the same protocol:
 //!
 //! ```
 //! use respool::{Arity, Commands, Config, Server};
@@ -11,78 +10,85 @@
 //! });
 //! let server = Server::bind(Config { port: 0, ..Config::default() }, commands)?;
 //! println!("redis-cli -p {} HELLO-WORLD", server.local_addr().port());
-//! # server.handle().drain(); // Another thread, or a signal, would call this one day.
+//! # server.handle().drain(); // Usually another thread or a signal does this.
 //! server.serve()?;
 //! # Ok::<_, respool::StartError>(())
 //! ```
 //!
-//! | to | there is |
+//! | to | use |
 //! |---|---|
-//! | add, replace or leave out commands, and group them | [`Commands`], [`Command`], [`Arity`] |
-//! | read what a client has asked for | [`Request`], [`ArgumentError`] |
-//! | answer it, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
-//! | know who asks, and remember something of it | [`Session`], [`Protocol`] |
-//! | say who may come, and learn who has gone | [`Server::on_connect`], [`Server::on_disconnect`] |
+//! | add, replace or remove commands, and group them | [`Commands`], [`Container`], [`Command`], [`Arity`] |
+//! | read the request of a client | [`Request`], [`ArgumentError`] |
+//! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
+//! | identify a client, and keep state for it | [`Session`], [`Protocol`] |
+//! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`ServerHandle`], [`Background`], [`Drained`] |
-//! | make CONFIG REWRITE and `loglevel` yours | [`Host`] |
+//! | support CONFIG REWRITE and `loglevel` | [`Host`] |
 //!
-//! A handler runs on a worker thread and may block: while it does, the other workers serve the
-//! other clients. As many handlers as there are workers may run at a time, so let `workers` be more
-//! than those that block. What blocking and not blocking cost, [`Commands::register`] says.
+//! A handler runs on a worker thread and may block: other workers serve the other clients meanwhile.
+//! As many handlers as there are workers may run at once, so `workers` should exceed the number of
+//! handlers that block at once. [`Commands::register`] says what blocking costs.
 //!
-//! The server says what it does by the `log` crate, and prints nothing. With the feature `cli`, which
-//! is on by default, there are also `config::CommandLine` and what else the program needs.
+//! The library logs through the `log` crate and prints nothing. The feature `cli`, on by default, adds
+//! `config::CommandLine` and what else the program needs.
 //!
-//! # The way of a client
+//! # The life of a client
 //!
 //! ```text
-//!            accept                     take                     serve every request it has sent
-//!  acceptor ───────────► queue ─────────────────────► worker ────────────────────────────► closed
-//!            (channel)                                 ▲ │
-//!                             it has something to say  │ │  nothing left to read
-//!                                                      │ ▼
-//!                                                    parking
-//!                             (the worker that runs out of work watches for all the others)
+//!            accept             take               answer requests
+//!  acceptor ───────────► queue ─────────────► worker ────────────────► close
+//!            (channel)                         ▲ │
+//!                               input arrives  │ │  no input left
+//!                                              │ ▼
+//!                                            parking
+//!                         (an idle worker watches all parked clients)
 //! ```
 //!
 //! | step | file | what happens | bound |
 //! |---|---|---|---|
-//! | 1 accept | `acceptor.rs` | admit or refuse | `maxclients` |
-//! | 2 queue | `pool/queue.rs` | the channel | admission |
-//! | 3 take | `pool/mod.rs`, `worker.rs` | lead, follow or take; one `catch_unwind` a turn | `workers` |
-//! | 4 read | `connection.rs` | socket → input, without waiting | a turn's budget |
-//! | 5 parse | `batch.rs`, `resp/request.rs` | bytes → request: flat, borrowed, resumable | `resp/limits.rs` |
-//! | 6 dispatch | `batch.rs`, `command/mod.rs` | name → arity → handler | 250 µs of handlers a turn |
-//! | 7 reply | `resp/reply.rs` | reply → bytes | – |
-//! | 8 write | `connection.rs`, `pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
-//! | 9 close | `worker.rs`, `server/shared.rs` | one reason, a farewell, drop | 3 s after our FIN |
+//! | 1 accept | `server/acceptor.rs` | admit or refuse | `maxclients` |
+//! | 2 queue | `pool/queue.rs` | the channel of clients that wait for a worker | admission |
+//! | 3 take | `pool/mod.rs`, `server/worker.rs` | lead, follow or take; one `catch_unwind` for each turn | `workers` |
+//! | 4 read | `net/connection.rs` | socket to input, never blocking | the turn's budget |
+//! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to request: flat, borrowed, resumable | `resp/limits.rs` |
+//! | 6 dispatch | `dispatch/batch.rs`, `command/mod.rs` | name, arity, handler | 250 µs of handlers in a turn |
+//! | 7 reply | `resp/reply.rs`, `dispatch/output.rs` | reply to bytes | – |
+//! | 8 write | `net/connection.rs`, `net/pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
+//! | 9 park | `pool/parking.rs` | the client waits for input in its slot | `timeout` |
+//! | 10 close | `server/worker.rs`, `server/shared.rs` | one reason, FIN, lingering close | 3 s after FIN |
 //!
-//! Beside them: `client.rs` (what travels), `session.rs` (what commands see of it), `closed.rs`
-//! (why it ends), `states.rs` and `hooks.rs` (what a program keeps and is told of it), `threads.rs`
-//! (the threads), `background.rs` (all of them beside a program), `deadlines.rs` (the clock),
-//! `state/` (what commands may know of the server and of other clients; `slices.rs` and
-//! `recipients.rs` there keep locks short), `host.rs` (what the program around the server does),
-//! `listen.rs`, `open_files.rs`, `memory.rs` (how much memory there is), `server/` (wiring, start,
-//! stop, reconfiguration; `supervision.rs` restarts threads that panic), `settings.rs` (directives
-//! that are read while serving), `config/` (every key; `inert.rs` has the directives of Redis that
-//! change nothing), the files of `command/` (a group of commands each: `keyspace.rs`, `pubsub.rs`, …),
-//! `main.rs` and `main/` (the program).
+//! # The rooms
 //!
-//! # What holds throughout
+//! A folder uses only folders below it in this table; `tests/layers.rs` lists every arrow.
+//!
+//! | folder | job |
+//! |---|---|
+//! | `bin/respool/` | the program: signals, log, exit codes, CONFIG REWRITE |
+//! | `server/` | start, drain, reload; the threads and what they share |
+//! | `pool/` | queue, parking, leader and followers: `pool/README.md` |
+//! | `dispatch/` | one batch of requests through the table of commands |
+//! | `command/` | the table of commands; `command/builtin/` has respool's own |
+//! | `client/` | the value that travels: connection, session, timeouts, lingering close |
+//! | `state/` | what the server knows: clients, channels, statistics, slow log, pause |
+//! | `net/` | sockets: listening, connections, unsent bytes, descriptors |
+//! | `config/` | every key, its type, and its sources |
+//! | `resp/` | bytes to requests, replies to bytes; needs only std |
+//!
+//! # Invariants
 //!
 //! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
 //!   socket.
-//! - Locks, in the order in which they may be held together: rewriting → configuration → crew, life,
-//!   the password or the subscribers' limit; watch → slot → the pause's terms; the order of a channel's
-//!   messages → the list of channels, or subscribers; subscribers or monitors → a client's mail; what a
-//!   client says of itself → its mail; the workers' tallies → a worker's errors. Each other lock is
-//!   held alone. A lock is not held while all clients or all channels are looked at: only for a slice
-//!   of them, or for a copy.
-//! - `resp` needs only std and knows neither sockets nor commands; `command` and `batch` name no
-//!   socket; `connection` names no command. `tests/layers.rs` checks it.
-//! - On the way of a PING: no allocation, no lock but a slot's, the watch and the queue's, no log
-//!   line; the clock once in 64 at most.
-//! - Nothing is printed; the log goes through the `log` crate, and nothing is logged per request.
+//! - Locks, in the order in which they may be held together: rewriting → configuration → worker
+//!   threads, drain state, password, or the subscribers' limit; watch → slot → pause; the messages of a
+//!   channel → the list of channels, or its subscribers; subscribers or monitors → a client's inbox; a
+//!   client's identity → its inbox; the workers' statistics → a worker's errors. Each other lock is held
+//!   alone. No lock is held while all clients or all channels are visited: only for a slice of them, or
+//!   for a copy.
+//! - `resp` knows no socket and no command; `command` and `dispatch` know no socket; `net` knows no
+//!   command.
+//! - A PING takes no allocation, no lock except a slot's, the watch's and the queue's, and no log line.
+//!   It reads the clock at most once in 64 times.
+//! - Nothing is logged per request.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
