@@ -1,0 +1,306 @@
+//! The commands in README.md run, and print what it shows.
+//!
+//! `cargo test --test readme` runs this; plain `cargo test` does not, because it needs redis-cli and
+//! makes a release build.
+//!
+//! In a `console` block, `$ ` precedes each command, and its output follows; output that is not shown
+//! is not compared. Each command runs in a shell, in a copy of the repository: there,
+//! `./your_program.sh` listens on a free port, and `redis-cli` connects to that port.
+
+mod common;
+mod process;
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::PATIENCE;
+use process::Process;
+
+#[test]
+fn readme_commands_print_what_it_shows() {
+    let readme = repository_file("README.md");
+    let mut reader = Reader::new();
+    for step in steps(&readme).filter(|step| !is_exempt(&step.command)) {
+        if step.starts_server() {
+            reader.start_server(&step);
+        } else {
+            reader.run(&step);
+        }
+    }
+    let commands = reader.output("redis-cli COMMAND LIST");
+    for name in commands.lines().filter(|name| !name.contains('|')) {
+        let name = format!("`{}`", name.to_uppercase());
+        assert!(readme.contains(&name), "the table of commands lacks {name}");
+    }
+}
+
+#[test]
+fn other_commands_of_the_documents_are_exempt() {
+    for name in DOCUMENTS {
+        let text = repository_file(name);
+        let is_readme = *name == "README.md";
+        let blocks = steps(&text).filter(|_| !is_readme);
+        let shown = blocks
+            .map(|step| step.command)
+            .chain(inline_commands(&text));
+        for command in shown {
+            assert!(is_exempt(&command), "{name}: no test runs {command:?}");
+        }
+    }
+}
+
+#[test]
+fn links_of_the_documents_lead_to_files() {
+    for name in DOCUMENTS {
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let folder = document.parent().expect("a file is in a folder");
+        let text = repository_file(name);
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let file = link.split('#').next().unwrap_or_default();
+            assert!(folder.join(file).exists(), "{name}: {link}");
+        }
+    }
+}
+
+const DOCUMENTS: &[&str] = &[
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "fuzz/README.md",
+];
+
+/// Commands that run elsewhere, or take too long; a longer command may begin with one of them.
+const EXEMPT: &[&str] = &[
+    // They run this test.
+    "tests/run.sh",
+    ".ci/run",
+    "cargo test",
+    // tests/duel.rs tests the benchmark's parts.
+    "cargo bench",
+    // .ci/run checks that the fuzzers compile.
+    "cargo install cargo-fuzz",
+    "mkdir -p fuzz/corpus/connection",
+    "RUSTC_BOOTSTRAP=1 cargo fuzz run",
+    "RESPOOL_FUZZ_INPUTS=1000000 cargo test",
+];
+
+fn is_exempt(command: &str) -> bool {
+    EXEMPT.iter().any(|exempt| command.starts_with(exempt))
+}
+
+/// A command of a document, and the output that is shown below it.
+struct Step {
+    command: String,
+    shown: String,
+}
+
+impl Step {
+    fn starts_server(&self) -> bool {
+        let ends_by_itself = ["--help", "--check-config"];
+        self.command.starts_with("./your_program.sh")
+            && !ends_by_itself
+                .iter()
+                .any(|flag| self.command.contains(flag))
+    }
+}
+
+/// Returns the commands in the `console` blocks of `text`.
+fn steps(text: &str) -> impl Iterator<Item = Step> {
+    let blocks = text.split("\n```console\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default());
+    let blocks = blocks.map(|block| block.replace(" \\\n", ""));
+    let blocks: Vec<_> = blocks.map(|block| format!("\n{block}")).collect();
+    let step = |text: &str| {
+        let (command, shown) = text.split_once('\n').unwrap_or((text, ""));
+        Step {
+            command: command
+                .split(" #")
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+            shown: shown.trim_end().to_owned(),
+        }
+    };
+    blocks
+        .into_iter()
+        .flat_map(move |block| block.split("\n$ ").skip(1).map(step).collect::<Vec<_>>())
+}
+
+/// Returns the commands in the running text, in backticks.
+fn inline_commands(text: &str) -> impl Iterator<Item = String> {
+    let prose = text.split("```").step_by(2);
+    let code = prose.flat_map(|prose| prose.split('`').skip(1).step_by(2));
+    let is_command = |code: &&str| {
+        let programs = ["cargo ", "redis-cli ", "./your_program.sh", "kill "];
+        programs.iter().any(|program| code.starts_with(program))
+    };
+    code.filter(is_command).map(|code| code.replace('\n', " "))
+}
+
+/// Follows README.md in a copy of the repository.
+struct Reader {
+    /// Holds the home folder, the copy, and a crate beside it.
+    folder: PathBuf,
+    server: Option<Process>,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("an earlier run left it");
+        }
+        let reader = Self {
+            folder,
+            server: None,
+        };
+        reader.copy_repository();
+        let home = env::var("HOME").unwrap_or_default();
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("your_program.sh");
+        reader.write_program(
+            "respool/your_program.sh",
+            &format!(
+                "HOME='{home}' exec '{}' --default-file config/respool.toml \"$@\" --port 0",
+                program.display()
+            ),
+        );
+        let path = env::var("PATH").expect("there is a PATH");
+        let port = reader.folder.join("port");
+        reader.write_program(
+            "bin/redis-cli",
+            &format!(
+                "PATH='{path}' exec redis-cli -p \"$(cat '{}')\" \"$@\"",
+                port.display()
+            ),
+        );
+        reader.write_program(
+            "bin/cargo",
+            &format!(
+                "HOME='{home}' CARGO_NET_OFFLINE=true exec '{}' \"$@\"",
+                env!("CARGO")
+            ),
+        );
+        reader.write("home/.keep", "");
+        reader.write(
+            "program/Cargo.toml",
+            "[package]\nname = \"program\"\n[workspace]\n",
+        );
+        reader.write("program/src/main.rs", "fn main() {}\n");
+        reader
+    }
+
+    /// Copies the configuration, which the commands may change, and links to everything else.
+    fn copy_repository(&self) {
+        let copy = self.folder.join("respool");
+        fs::create_dir_all(copy.join("config")).expect("the target folder is writable");
+        let entries = fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the repository");
+        for entry in entries {
+            let entry = entry.expect("an entry");
+            let name = entry.file_name();
+            let own = ["config", "your_program.sh", "target", ".git"];
+            if !own.iter().any(|own| name == *own) {
+                symlink(entry.path(), copy.join(name)).expect("a link can be made");
+            }
+        }
+        let manual = repository_file("config/respool.toml");
+        self.write("respool/config/respool.toml", &manual);
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let file = self.folder.join(name);
+        let folder = file.parent().expect("it is in a folder");
+        fs::create_dir_all(folder).expect("the target folder is writable");
+        fs::write(file, text).expect("the target folder is writable");
+    }
+
+    fn write_program(&self, name: &str, script: &str) {
+        self.write(name, &format!("#!/bin/sh\n{script}\n"));
+        let file = self.folder.join(name);
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("it is our file");
+    }
+
+    /// Starts `command` in a shell, with the programs of this copy first in the PATH.
+    fn shell(&self, command: &str) -> Process {
+        let path = env::var("PATH").expect("there is a PATH");
+        let folder = if command.starts_with("cargo add") {
+            "program"
+        } else {
+            "respool"
+        };
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", command])
+            .current_dir(self.folder.join(folder))
+            .env("HOME", self.folder.join("home"))
+            .env("PATH", format!("{}/bin:{path}", self.folder.display()));
+        Process::start(&mut shell)
+    }
+
+    /// Starts a server in place of the one that runs, and compares the line of its log with the one
+    /// that is shown.
+    fn start_server(&mut self, step: &Step) {
+        if let Some(server) = self.server.take() {
+            server.signal("INT");
+            assert_eq!(server.ended(PATIENCE).status.code(), Some(0));
+        }
+        let mut server = self.shell(&format!("exec {}", step.command));
+        let answers = server.prints(" PING\n", Instant::now() + BUILD_PATIENCE);
+        assert!(answers, "{}", step.command);
+        let greeting = server.expect("; try: redis-cli -p ");
+        let port = server.expect(" PING\n");
+        if !step.shown.is_empty() {
+            let shown = step.shown.trim_end_matches("; try: redis-cli -p 6379 PING");
+            let greeting = greeting.replace(&format!(":{port}"), ":6379");
+            assert_eq!(of_any_machine(&greeting), of_any_machine(shown));
+        }
+        self.write("port", &port);
+        self.server = Some(server);
+    }
+
+    /// Runs a command to its end, and compares its output with the one that is shown.
+    fn run(&self, step: &Step) {
+        let home = self.folder.join("home");
+        let printed = self.output(&step.command);
+        let printed = printed.replace(&home.display().to_string(), "/home/you");
+        if !step.shown.is_empty() {
+            assert_eq!(printed.trim_end(), step.shown, "{}", step.command);
+        }
+    }
+
+    fn output(&self, command: &str) -> String {
+        let ended = self.shell(command).ended(PATIENCE);
+        assert_eq!(ended.status.code(), Some(0), "{command}: {}", ended.stderr);
+        // Cargo reports its progress there.
+        let uses_cargo = command.starts_with("cargo ") || command.starts_with("./your_program.sh");
+        assert!(
+            uses_cargo || ended.stderr.is_empty(),
+            "{command}: {}",
+            ended.stderr
+        );
+        ended.stdout
+    }
+}
+
+/// Returns a greeting without the time, the IPv6 address and the number of workers.
+fn of_any_machine(greeting: &str) -> String {
+    let (_, text) = greeting.split_once(' ').expect("a time and a text");
+    let (text, _) = text.rsplit_once(" with ").expect("a number of workers");
+    text.replace(" and [::1]:6379", "")
+}
+
+fn repository_file(name: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// A first release build on a slow machine, with all dependencies.
+const BUILD_PATIENCE: Duration = Duration::from_secs(900);
