@@ -10,29 +10,31 @@ use crate::config::table::Settings;
 use crate::config::values::Value;
 use crate::config::{Config, KEYS};
 
-/// What the operator typed. It is kept while the server runs, because a reload reads the file again
-/// and lays the command line over it again.
+/// The parsed arguments of the program. A reload needs them again: it reads the file anew, and the
+/// flags still win over it.
 ///
 /// Needs the feature `cli`, which is on by default.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "respool",
     version,
-    about = "Answers Redis's PING for every client, on a fixed pool of worker threads.",
+    about = "A server for the Redis protocol that answers PING on a fixed pool of threads.",
+    // Otherwise `--help` would begin with the comment above.
+    long_about = None,
     override_usage = "respool [FILE] [--key value ...]",
     after_help = EXAMPLES,
     args_override_self = true,
     max_term_width = 80
 )]
 pub struct CommandLine {
-    /// TOML file that sets the keys below
+    /// Configuration file in TOML, with the keys below
     pub file: Option<PathBuf>,
 
-    /// Say whether everything is right, and exit
+    /// Check the configuration, and exit
     #[arg(long)]
     pub check_config: bool,
 
-    /// The FILE if none is named, for `your_program.sh`
+    /// The FILE if none is given, for `your_program.sh`
     #[arg(long, hide = true, value_name = "FILE")]
     default_file: Option<PathBuf>,
 
@@ -235,19 +237,27 @@ fn join_values(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 }
 
 const EXAMPLES: &str = "\
-Examples:
-  respool --port 7000                     the defaults, but on port 7000
-  respool respool.toml --bind 10.0.0.7    the file, but on another address
-  respool respool.toml --check-config     is the file right?
-  redis-cli -p 7000 PING                  ask for an answer: PONG
+SECONDS are 0 to 2147483647 where no range is shown; 0 means no limit.
+BYTES may have a unit: k, kb, m, mb, g or gb. The file config/respool.toml is
+the manual of all keys. If a key is given twice, the last one wins. FILE goes
+before --bind and --latency-tracking-info-percentiles, which take several words.
 
-A key may be given again: the last one wins. FILE goes before IP and P.
-Password: --requirepass-file PATH, the environment variable RESPOOL_REQUIREPASS
-or the systemd credential \"requirepass\"; `ps` shows --requirepass to everyone.
-Signals: HUP reads FILE again, TERM and INT answer what was asked and stop.
-Exit codes: 0 all replies were sent, 1 a mistake or a failed start, or a second
-INT, 3 clients were cut when drain-timeout-ms ran out, 4 a thread of the server
-failed (the log says which).";
+Examples:
+  respool --port 7000                     listen on port 7000
+  respool respool.toml --bind 10.0.0.7    read a file; listen on this address
+  respool respool.toml --check-config     check a file
+  redis-cli -p 7000 PING                  send a request; prints PONG
+
+Password: use --requirepass-file, the environment variable RESPOOL_REQUIREPASS
+or the systemd credential \"requirepass\". `ps` shows --requirepass to every user.
+
+Signals: HUP reads FILE again. TERM and INT answer the requests received so far,
+then stop the server; a second INT stops it at once.
+
+Exit codes: 0 every reply was sent. 1 the configuration is wrong, the server
+could not start, or a second INT stopped it. 3 clients were closed before they
+had their replies, because drain-timeout-ms ran out. 4 a thread of the server
+kept panicking; the log names it.";
 
 #[cfg(test)]
 mod tests {
@@ -331,14 +341,10 @@ mod tests {
     }
 
     #[test]
-    fn the_help_has_a_line_of_at_most_80_columns_for_each_key_and_its_default() {
-        let help = CommandLine::command()
-            .term_width(80)
-            .render_help()
-            .to_string();
-        let manual: toml::Table = include_str!("../../../config/respool.toml")
-            .parse()
-            .unwrap();
+    fn help_has_a_line_for_each_key_with_its_default() {
+        let help = help();
+        let manual = include_str!("../../../config/respool.toml");
+        let manual: toml::Table = manual.parse().unwrap();
         for (key, value) in &manual {
             let word = |value: &toml::Value| value.to_string().replace('"', "");
             let default = match value {
@@ -347,13 +353,29 @@ mod tests {
                 toml::Value::String(text) if text.is_empty() => value.to_string(),
                 other => word(other),
             };
-            // The flag, and on the next line what it is.
-            let mut lines = help
-                .lines()
-                .skip_while(|line| !line.contains(&format!("--{key} ")));
-            let line = lines.nth(1).unwrap();
-            assert!(line.ends_with(&format!(" ({default})")), "{line}");
+            let mut lines = help.lines();
+            let flag = format!("--{key} ");
+            lines.find(|line| line.trim_start().starts_with(&flag));
+            let line = lines.next().unwrap();
+            assert!(line.ends_with(&format!(" [default: {default}]")), "{line}");
         }
+    }
+
+    #[test]
+    fn help_begins_with_the_purpose_and_fits_80_columns() {
+        let help = help();
+        assert!(help.starts_with("A server for the Redis protocol that "));
         assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+    }
+
+    /// The text of `--help`, which is also that of `-h`.
+    fn help() -> String {
+        let [long, short] = ["--help", "-h"].map(|flag| {
+            let command = CommandLine::command().term_width(80);
+            let shown = command.try_get_matches_from(["respool", flag]);
+            shown.unwrap_err().to_string()
+        });
+        assert_eq!(long, short);
+        long
     }
 }

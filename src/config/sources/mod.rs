@@ -31,7 +31,7 @@ macro_rules! settings {
         /// silent.
         #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, clap::Args)]
         #[serde(deny_unknown_fields)]
-        #[command(next_help_heading = "Keys of FILE, each with its (default)")]
+        #[command(next_help_heading = "Keys, as flags and in FILE")]
         pub(super) struct Settings {
             $(
                 $(#[$help])*
