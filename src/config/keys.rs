@@ -1,5 +1,5 @@
-//! What follows from the table of keys (in `settings.rs`): one [`Key`] for each row, by which
-//! CONFIG gets and sets a value. What a file and a command line need beside is in `sources/`.
+//! Derives a [`Key`] from each row of the table of keys (`table.rs`). CONFIG gets and sets values by
+//! it; the file and the command line need more, which is in `sources/`.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use super::Config;
 /// A key of the configuration.
 #[derive(Debug)]
 pub(crate) struct Key {
-    /// As the file, the command line and CONFIG name it.
+    /// Name in the file, on the command line and in CONFIG.
     pub(crate) name: &'static str,
     pub(crate) change: Change,
-    /// Whether its value must not come into a log.
+    /// Whether its value must not be logged.
     pub(crate) secret: bool,
     pub(crate) text: fn(&Config) -> String,
     pub(crate) set: fn(&mut Config, &str) -> Result<(), Cow<'static, str>>,
@@ -23,20 +23,20 @@ pub(crate) struct Key {
 pub(crate) enum Change {
     /// While the server runs.
     Anytime,
-    /// While the server runs, but by the whole configuration and not by CONFIG SET, as in Redis: a
-    /// client could have any file written.
+    /// While the server runs, but only by a reload. As in Redis, CONFIG SET cannot change it: a client
+    /// could make the server write to any file.
     OnReload,
     /// Not while the server runs.
     AtStart,
 }
 
 impl Key {
-    /// The value in `config`, as CONFIG GET shows it.
+    /// Returns the value in `config` as CONFIG GET shows it.
     pub(crate) fn text(&self, config: &Config) -> String {
         (self.text)(config)
     }
 
-    /// The value in `config` for a log: never empty, and not that of a secret.
+    /// Returns the value in `config` for a log: never empty, and redacted if it is a secret.
     pub(crate) fn shown(&self, config: &Config) -> String {
         match self.text(config) {
             empty if empty.is_empty() => "\"\"".into(),
@@ -45,22 +45,22 @@ impl Key {
         }
     }
 
-    /// Sets the value in `config` to an argument of CONFIG SET. The error is Redis's reason why it
-    /// cannot be.
+    /// Sets the value in `config` to an argument of CONFIG SET. The error is the reason that Redis
+    /// replies.
     pub(crate) fn set(&self, config: &mut Config, text: &str) -> Result<(), Cow<'static, str>> {
         (self.set)(config, text)
     }
 
-    /// Whether both configurations have the same value.
+    /// Returns whether both configurations have the same value.
     pub(crate) fn is_same(&self, one: &Config, other: &Config) -> bool {
         (self.same)(one, other)
     }
 }
 
-/// Makes of the table's rows
+/// Generates from the table's rows
 ///
 /// - `Settings`, for the file and the command line;
-/// - `KEYS`, for everybody else.
+/// - `KEYS`, for everything else.
 macro_rules! keys {
     ($(
         $(#[$help:meta])*
@@ -87,7 +87,7 @@ macro_rules! keys {
             },
         )*];
 
-        // Every field by name, so that one without a row does not compile.
+        // Names every field, so that a field without a row does not compile.
         const _: fn(Config) = |Config { $($field: _),* }| ();
     };
 }

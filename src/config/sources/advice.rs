@@ -1,7 +1,7 @@
-//! What a mistake in the flags is answered: the right flag, and never what may be a password.
+//! Errors about flags: they suggest the right flag, and never show what may be a password.
 //!
-//! clap quotes every word that it does not know. Here a word is quoted only if it is the value of a
-//! known key that is not secret, or looks like the name of such a key.
+//! clap quotes every word that it does not know. These errors quote a word only if it is the value of
+//! a known key that is not secret, or similar to the name of such a key.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::file::{may_show, nearest};
 use super::{CommandLine, Form, Key, forms};
 
-/// Turns an error of clap about `args`, the program's name first, into one that can be printed.
+/// Replaces clap's error about `args`, the program's name first, by one that is safe to print.
 pub(super) fn explain(error: clap::Error, args: &[OsString]) -> clap::Error {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
@@ -33,7 +33,7 @@ pub(super) fn explain(error: clap::Error, args: &[OsString]) -> clap::Error {
     }
 }
 
-/// For a value that a flag does not take; `None` if clap's own words will do.
+/// Returns the error about a value that a flag does not take; `None` if clap's own error is right.
 fn of_value(flag: &str, value: &str, reason: &str) -> Option<String> {
     let (key, form) = key_of(flag.split(' ').next()?)?;
     if key.secret {
@@ -43,23 +43,23 @@ fn of_value(flag: &str, value: &str, reason: &str) -> Option<String> {
     (form.is_list() && has_file).then(|| {
         format!(
             "invalid value '{value}' for '{flag}': {reason}\n\n  \
-             tip: every word up to the next flag belongs to '--{}', so FILE goes before it",
+             tip: every word up to the next flag belongs to '--{}', so put FILE before it",
             key.name
         )
     })
 }
 
-/// For a word that is neither a flag nor FILE.
+/// Returns the error about a word that is neither a flag nor FILE.
 fn of_unknown(wrong: &str, args: &[OsString]) -> String {
     let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-    // clap cuts a word at its `=`, and one with a single dash after its first letter.
+    // clap cuts a word at `=`, and after the first letter if it has a single dash.
     let index = args.iter().skip(1).position(|arg| arg.starts_with(wrong));
     let index = index.map_or(0, |index| index + 1);
     let before = &args[index.saturating_sub(1)];
     if let Some((key, _)) = key_of(before).filter(|(key, _)| key.secret) {
         let name = key.name;
         return format!(
-            "a value is required for '--{name}': one that begins with '--' is written \
+            "a value is required for '--{name}': write one that begins with '--' as \
              '--{name}=--...'"
         );
     }
@@ -78,13 +78,13 @@ fn of_unknown(wrong: &str, args: &[OsString]) -> String {
             )
         }
         Some(key) => format!("unexpected argument, did you mean '--{}'?", key.name),
-        // A letter and its value may be one word.
+        // A flag of one letter and its value may be one word.
         None => tip(wrong)
-            .unwrap_or_else(|| format!("argument {index} is no flag; `respool --help` lists them")),
+            .unwrap_or_else(|| format!("argument {index} is not a flag; `respool --help` lists all flags")),
     }
 }
 
-/// What a flag of other servers is here.
+/// Returns the error about a flag of other servers, with the one to use here.
 fn tip(flag: &str) -> Option<String> {
     let (_, tip) = TIPS.iter().find(|(names, _)| names.contains(&flag))?;
     Some(format!("unexpected argument '{flag}': {tip}"))
@@ -93,49 +93,48 @@ fn tip(flag: &str) -> Option<String> {
 fn of_unexpected_word(wrong: &str, index: usize, before: &str) -> String {
     if let Some((key, _)) = key_of(&format!("--{before}")) {
         return format!(
-            "argument {index} is one too many: did you mean '--{}'?",
+            "argument {index} is unexpected, did you mean '--{}'?",
             key.name
         );
     }
     if is_file(wrong) {
-        format!("unexpected argument '{wrong}': FILE is given once, and before IP and P")
+        format!("unexpected argument '{wrong}': give FILE once, and before a flag with a list")
     } else {
-        format!("argument {index} is one too many; a value with blanks stands in quotes")
+        format!("argument {index} is unexpected; put a value with spaces in quotes")
     }
 }
 
-/// Whether a word is meant as FILE.
+/// Returns whether a word is probably meant as FILE.
 fn is_file(word: &str) -> bool {
     [".toml", ".conf"].iter().any(|end| word.ends_with(end))
 }
 
-/// The key of the flag `--name`.
+/// Returns the key of the flag `--name`.
 fn key_of(flag: &str) -> Option<(&'static Key, Form)> {
     let name = flag.strip_prefix("--")?;
     forms().find(|(key, _)| key.name == name)
 }
 
-/// Flags of redis-server, redis-cli and other servers, and what they are here.
+/// Flags of redis-server, redis-cli and other servers, with the advice for each.
 const TIPS: &[(&[&str], &str)] = &[
-    (&["-p"], "the port is '--port N'"),
-    (&["-b", "-H", "--host"], "an address is '--bind IP'"),
+    (&["-p"], "use '--port N'"),
+    (&["-b", "-H", "--host"], "use '--bind IP'"),
     (
         &["-c", "-f", "--config", "--conf", "--file"],
-        "the file has no flag: 'respool FILE'",
+        "give the file without a flag, as in 'respool FILE'",
     ),
     (
         &["-a", "--password", "--pass", "--auth"],
-        "the password's file is '--requirepass-file PATH'",
+        "use '--requirepass-file PATH'",
     ),
     (
         &["-w", "-t", "--threads", "--io-threads"],
-        "the threads are '--workers N'",
+        "use '--workers N'",
     ),
-    (&["-v"], "'--version', or '--loglevel verbose'"),
+    (&["-v"], "use '--version' or '--loglevel verbose'"),
     (
         &["-d", "--daemonize", "--supervised", "--pidfile"],
-        "respool stays in the foreground; a service manager, or 'nohup respool ... &', keeps it \
-         running",
+        "respool runs in the foreground; use a service manager, or 'nohup respool ... &'",
     ),
     (
         &[
@@ -148,6 +147,6 @@ const TIPS: &[(&[&str], &str)] = &[
             "--maxmemory",
             "--maxmemory-policy",
         ],
-        "it means nothing here, because no data is kept: leave it out",
+        "leave it out, because respool stores no data",
     ),
 ];

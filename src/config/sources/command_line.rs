@@ -1,4 +1,4 @@
-//! The command line: `respool [FILE] [--key value …]`, as redis-server has it.
+//! The command line, like that of redis-server: `respool [FILE] [--key value …]`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -41,12 +41,12 @@ pub struct CommandLine {
     #[command(flatten)]
     settings: Settings,
 
-    /// Whether `file` may be the rest of a password with blanks, so that no error may show it.
+    /// Whether `file` may be a word of a password with spaces. Then no error shows it.
     #[arg(skip)]
     file_may_be_secret: bool,
 }
 
-/// A configuration, and what an operator should know about where it came from.
+/// A configuration, and notes on its sources for the operator.
 ///
 /// Needs the feature `cli`, which is on by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,22 +54,22 @@ pub struct CommandLine {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Whether the password came from anywhere but the file's `requirepass`. Then CONFIG REWRITE
-    /// must not write it into the file.
+    /// Whether the password has another source than the file's `requirepass`. Then CONFIG REWRITE must
+    /// not write it into the file.
     pub password_is_elsewhere: bool,
-    /// A line for each way in which others may read the password.
+    /// One line for each way in which other users may read the password.
     pub warnings: Vec<String>,
-    /// A line for each key that the file says in vain, because a flag or another source of the
-    /// password says otherwise.
+    /// One line for each key of the file that has no effect, because a flag or another source of the
+    /// password wins.
     pub overridden: Vec<String>,
 }
 
 impl CommandLine {
-    /// Understands the arguments of a process, the program's name first.
+    /// Parses the arguments of a process, the program's name first.
     ///
     /// # Errors
     ///
-    /// A text for the operator: about a mistake, or the help or the version that was asked for.
+    /// A text to print: what is wrong with the arguments, or the help or version if they ask for it.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<_> = args.into_iter().collect();
         let parsed = Self::try_parse_from(join_values(args.iter().cloned()));
@@ -80,7 +80,7 @@ impl CommandLine {
         Ok(parsed)
     }
 
-    /// As [`load`](Self::load), without the notes.
+    /// Returns the configuration that [`load`](Self::load) does, without the notes.
     ///
     /// # Errors
     ///
@@ -89,13 +89,12 @@ impl CommandLine {
         Ok(self.load()?.config)
     }
 
-    /// Reads the file, if one was named, and layers defaults < file < command line. Between the two
-    /// stand the sources of the password in the environment.
+    /// Reads the file, if there is one. The file wins over the defaults, and the command line over
+    /// the file. For the password, the environment wins over the file.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or says something that it must not; or a source of the password
-    /// holds none.
+    /// The file cannot be read or has a mistake, or a source of the password is empty.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let (settings, in_file) = match &self.file {
             None => (Settings::default(), None),
@@ -120,7 +119,7 @@ impl CommandLine {
                 None => "the environment",
             };
             let file = file.display();
-            overridden.push(format!("`requirepass`: {file} says one, but {winner} wins"));
+            overridden.push(format!("`requirepass` in {file} has no effect: {winner} sets it"));
         }
         let password = on_command_line.or(in_environment).or(in_file);
         let password_is_elsewhere = password.as_ref().is_some_and(|found| !found.is_in_file);
@@ -133,7 +132,7 @@ impl CommandLine {
         })
     }
 
-    /// The configuration that the flags alone say.
+    /// Returns the defaults with the flags, without the file.
     #[must_use]
     pub fn flags(&self) -> Config {
         let mut config = Config::default();
@@ -141,50 +140,50 @@ impl CommandLine {
         config
     }
 
-    /// A line for each way in which others may read the password.
+    /// Returns one line for each way in which other users may read the password.
     fn warnings(&self, settings: &Settings, config: &Config) -> Vec<String> {
-        let says_password = |settings: &Settings| {
+        let has_password = |settings: &Settings| {
             let password = settings.requirepass.clone();
             password.is_some_and(|password| password.plain().is_some())
         };
-        let in_arguments = says_password(&self.settings).then(|| {
-            "`ps` shows the value of `--requirepass` to every user of this machine: \
-             use `--requirepass-file` instead"
+        let in_arguments = has_password(&self.settings).then(|| {
+            "`--requirepass`: every user of this machine can see the password in `ps`; use \
+             `--requirepass-file` instead"
                 .to_owned()
         });
-        let file = self.file.as_ref().filter(|_| says_password(settings));
+        let file = self.file.as_ref().filter(|_| has_password(settings));
         let files = file.into_iter().chain(&config.requirepass_file);
         let in_files = files.filter_map(|file| password::exposure(file));
         in_arguments.into_iter().chain(in_files).collect()
     }
 
-    /// A line for each key but the password's that the file says, and a flag says otherwise.
+    /// Returns one line for each key of the file, except the password's, that a flag overrides.
     fn overridden(&self, settings: &Settings, of_file: &Config, config: &Config) -> Vec<String> {
         let Some(file) = &self.file else {
             return Vec::new();
         };
         let (in_file, flags) = (settings.given(), self.settings.given());
-        let is_said = |name| in_file.contains(&name) && flags.contains(&name);
+        let is_in_both = |name| in_file.contains(&name) && flags.contains(&name);
         KEYS.iter()
-            .filter(|key| is_said(key.name) && !key.is_same(of_file, config))
+            .filter(|key| is_in_both(key.name) && !key.is_same(of_file, config))
             .filter(|key| !file::is_about_secret(key))
             .map(|key| {
                 let (name, file) = (key.name, file.display());
-                let (file_value, flag) = (key.shown(of_file), key.shown(config));
-                format!("`{name}`: {file} says {file_value}, but the flag --{name} {flag} wins")
+                let (ignored, used) = (key.shown(of_file), key.shown(config));
+                format!("`{name} = {ignored}` in {file} has no effect: --{name} {used} overrides it")
             })
             .collect()
     }
 
-    /// Leaves out the name of a file that may be a part of the password.
+    /// Removes the name of the file from `error` if it may be a word of the password.
     fn without_secret(&self, error: ConfigError) -> ConfigError {
         match error {
             ConfigError::Unreadable { source, .. } if self.file_may_be_secret => {
                 ConfigError::Password {
                     origin: "the command line".into(),
                     problem: format!(
-                        "a word was taken for FILE, which cannot be read: {source}; a password is \
-                         given by `--requirepass-file PATH`, and its flag takes one word"
+                        "one word is not part of a flag, so it is FILE, which cannot be read: {source}; \
+                         put a password with spaces in quotes, or use `--requirepass-file PATH`"
                     ),
                 }
             }
@@ -193,8 +192,8 @@ impl CommandLine {
     }
 }
 
-/// Whether `file` may be a part of a password: it follows the flag and the first word of one, or
-/// begins like the key.
+/// Returns whether `file` may be a word of a password: it follows the flag or the password's first
+/// word, or begins like the key.
 fn may_be_secret(file: &Path, args: &[OsString]) -> bool {
     let is_secret_flag = |arg: &OsString| {
         let name = arg.to_str().and_then(|arg| arg.strip_prefix("--"));
@@ -209,10 +208,10 @@ fn may_be_secret(file: &Path, args: &[OsString]) -> bool {
         || file::nearest(name).is_some_and(file::is_about_secret)
 }
 
-/// Writes `--key value` as `--key=value`, and a key that takes a list with all of it as one value.
+/// Joins `--key value` to `--key=value`; the words of a list become one value.
 ///
-/// Whatever does not begin with `--` may be a value, as in redis-server. Left alone, clap would
-/// take the `-1` of `--port -1` and the `-::1` of `--bind 127.0.0.1 -::1` for flags.
+/// As in redis-server, every word that does not begin with `--` may be a value. clap would take the
+/// `-1` of `--port -1` and the `-::1` of `--bind 127.0.0.1 -::1` for flags.
 fn join_values(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args = args.into_iter().peekable();
     let mut joined = Vec::new();
@@ -278,12 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_one_that_clap_accepts() {
+    fn clap_accepts_the_definition_of_the_command_line() {
         CommandLine::command().debug_assert();
     }
 
     #[test]
-    fn a_key_takes_one_value_and_a_list_takes_all_up_to_the_next_flag() {
+    fn list_takes_all_words_up_to_the_next_flag() {
         assert_eq!(joined("--port -1 a.toml"), ["--port=-1", "a.toml"]);
         assert_eq!(
             joined("--bind * -::1 --port 7"),
@@ -303,12 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn no_argument_leaves_every_default() {
+    fn without_arguments_every_key_has_its_default() {
         assert_eq!(config(""), Config::default());
     }
 
     #[test]
-    fn both_ways_to_write_a_key_mean_the_same() {
+    fn key_and_value_may_be_one_word_or_two() {
         assert_eq!(
             config("--port 7000"),
             Config {
@@ -320,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_one_wins() {
+    fn last_of_equal_flags_wins() {
         assert_eq!(config("--port 1 --workers 2 --port=3").port, 3);
         assert_eq!(config("--bind * --bind ::1").bind, ["::1".parse().unwrap()]);
     }
@@ -335,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_logfile_means_standard_output() {
+    fn empty_logfile_means_standard_output() {
         assert_eq!(config("--logfile a.log").logfile, Some("a.log".into()));
         assert_eq!(config("--logfile a.log --logfile=").logfile, None);
     }

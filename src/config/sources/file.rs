@@ -1,8 +1,7 @@
-//! A configuration file: its text becomes [`Settings`], or an error that names the mistake.
+//! Reads a configuration file: its text becomes [`Settings`], or an error about the first mistake.
 //!
-//! No error shows a line of the file, because a mistake can be anywhere in the line of a password.
-//! It says where the mistake is and what would be right. A value is quoted only if its key is known
-//! and not secret.
+//! An error says where the mistake is and what would be right. It shows no line of the file, because
+//! the line may hold a password; it quotes a value only if its key is known and not secret.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -17,8 +16,8 @@ use super::{forms, password};
 use crate::config::table::Settings;
 use crate::config::{Config, KEYS, Key};
 
-/// Why there is no configuration. The operator is to blame; the text says what to change, and never
-/// holds a password.
+/// A mistake in the configuration. Its text is for the operator: it says what to change, and never
+/// contains a password.
 ///
 /// Needs the feature `cli`, which is on by default.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +26,15 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}", file.display())]
     Unreadable {
-        /// The file as it was named.
+        /// The file as the operator named it.
         file: PathBuf,
         /// The system's error.
         source: io::Error,
     },
-    /// The file says something that it must not.
+    /// The file has a mistake.
     #[error("{}:{line}:{column}: {problem}", file.display())]
     Mistake {
-        /// The file as it was named.
+        /// The file as the operator named it.
         file: PathBuf,
         /// The line of the mistake, from 1.
         line: usize,
@@ -44,7 +43,7 @@ pub enum ConfigError {
         /// The mistake, and what would be right.
         problem: String,
     },
-    /// A source of the password holds none, or two of its sources contradict each other.
+    /// A source of the password is empty, or two of them exclude each other.
     #[error("{origin}: {problem}")]
     Password {
         /// The source of the password: a flag, a file or an environment variable.
@@ -55,12 +54,12 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a file of the keys that `config/respool.toml` explains; a key that it leaves out has
-    /// its default, and `requirepass-file` is read as well. Needs the feature `cli`.
+    /// Reads a file in the format of `config/respool.toml`, and the `requirepass-file` that it names.
+    /// A key that is left out has its default. Needs the feature `cli`.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or says something that it must not.
+    /// The file cannot be read or has a mistake.
     pub fn from_file(file: &Path) -> Result<Self, ConfigError> {
         let settings = read(file)?;
         let password = password::of_file(&settings, file)?;
@@ -70,7 +69,7 @@ impl Config {
         Ok(config)
     }
 
-    /// As [`from_file`](Self::from_file), of a file with these bytes, and without reading its
+    /// Parses the bytes of a file like [`from_file`](Self::from_file), but does not read the
     /// `requirepass-file`.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn from_bytes(file: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
@@ -79,7 +78,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The keys whose values are not those of `other`, each with its value as a file writes it.
+    /// Returns the keys whose values differ from those of `other`, with the value in TOML.
     /// Needs the feature `cli`.
     pub fn differences(&self, other: &Self) -> impl Iterator<Item = (&'static str, String)> {
         forms()
@@ -88,7 +87,7 @@ impl Config {
     }
 }
 
-/// Writes the value that has this text as it stands after the `=` of its key.
+/// Returns the TOML for the value with this text.
 fn in_toml(form: Form, text: &str) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let array = |words: Vec<String>| format!("[{}]", words.join(", "));
@@ -114,15 +113,15 @@ fn settings(file: &Path, bytes: &[u8]) -> Result<Settings, ConfigError> {
     parse(bytes).map_err(|mistake| mistake.locate(file, bytes))
 }
 
-/// Reads a regular file of at most `bytes_max` bytes. A pipe or a device could keep the reader
-/// waiting without end, and a reload could not read it again.
+/// Reads a regular file of at most `bytes_max` bytes. A pipe or a device could block the reader for
+/// ever, and a reload could not read it again.
 pub(super) fn read_regular(file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(file)?.file_type();
     if kind.is_dir() {
         return Err(rustix::io::Errno::ISDIR.into());
     }
     if !kind.is_file() {
-        let problem = "not a regular file (a pipe, a socket or a device), expected one";
+        let problem = "not a regular file, but a pipe, a socket or a device";
         return Err(io::Error::new(ErrorKind::InvalidInput, problem));
     }
     let mut bytes = Vec::new();
@@ -130,14 +129,14 @@ pub(super) fn read_regular(file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         .take(bytes_max + 1)
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
-        let problem = format!("longer than {bytes_max} bytes, expected at most so many");
+        let problem = format!("longer than {bytes_max} bytes, the maximum");
         return Err(io::Error::new(ErrorKind::FileTooLarge, problem));
     }
     Ok(bytes)
 }
 
-/// Text to settings. Values are judged while they are deserialized, because only then are their
-/// places in the text known.
+/// Parses the text of a file. Values are checked while they are deserialized, because only then is
+/// their position in the text known.
 fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
     let text = str::from_utf8(bytes).map_err(|error| Mistake {
         offset: error.valid_up_to(),
@@ -153,17 +152,17 @@ fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
         .map_err(|error| wrong_value(text, &places, &error))
 }
 
-/// Explains why a text is not TOML: by the key of the line, if it is known, or by the parser, whose
-/// messages hold nothing of the text.
+/// Explains why a text is not TOML: by the key of the line if it is known, otherwise by the parser's
+/// message, which quotes nothing of the text.
 fn not_toml(text: &str, error: &de::Error) -> Mistake {
     let offset = start_of(error);
     let line = line_at(text, offset);
     let message = error.message();
     let problem = match (message, key_of(line)) {
         ("duplicate key", Some((key, _))) => {
-            format!("`{}` stands there twice, expected each key once", key.name)
+            format!("`{}` is set twice, expected each key once", key.name)
         }
-        ("duplicate key", None) => "a key stands there twice, expected each key once".into(),
+        ("duplicate key", None) => "a key is set twice, expected each key once".into(),
         _ if is_of_redis_conf(line) => of_redis_conf(text, "redis.conf"),
         _ if is_of_yaml(line) => of_redis_conf(text, "YAML"),
         (_, Some((key, form))) => format!("not TOML: {}", right_value(key, form)),
@@ -178,18 +177,18 @@ fn not_toml(text: &str, error: &de::Error) -> Mistake {
     Mistake { offset, problem }
 }
 
-/// Explains why a value is not one that its key takes; `places` are those of all values.
+/// Explains why a key does not take its value; `places` are the positions of all values.
 fn wrong_value(text: &str, places: &[((&Key, Form), Range<usize>)], error: &de::Error) -> Mistake {
     let offset = start_of(error);
     let place = places.iter().find(|(_, place)| place.contains(&offset));
     let problem = match place {
-        None => "not a value that the key takes, see config/respool.toml".into(),
-        // Its own messages quote nothing.
+        None => "the key does not take this value; config/respool.toml explains it".into(),
+        // The messages of a secret's type quote nothing.
         Some(((key, _), _)) if key.secret => format!("`{}`: {}", key.name, error.message()),
-        // Text over several lines may have run on from a quote that was left out.
+        // A text of several lines may be the result of a missing quote.
         Some(((key, form), place)) => match error.span().and_then(|span| text.get(span)) {
             None => right_value(key, *form),
-            // A table, whose place is that of the key itself: `port.x = 1`, `[port]`.
+            // A table: its position is that of the key, as in `port.x = 1` and `[port]`.
             Some(_) if !is_after_equals(text, place) => right_value(key, *form),
             Some(wrong) if wrong.contains('\n') => right_value(key, *form),
             Some(wrong) if place.len() == wrong.len() => {
@@ -197,20 +196,20 @@ fn wrong_value(text: &str, places: &[((&Key, Form), Range<usize>)], error: &de::
                 let right = expected_by(error, key, *form);
                 format!("`{} = {wrong}`: {right}", key.name)
             }
-            // One of a list.
+            // An item of a list.
             Some(_) => format!("`{}`: {}", key.name, without_type(error.message())),
         },
     };
     Mistake { offset, problem }
 }
 
-/// Whether the value at `place` stands after an equals sign.
+/// Returns whether the value at `place` follows an equals sign.
 fn is_after_equals(text: &str, place: &Range<usize>) -> bool {
     let before = text.get(..place.start).unwrap_or_default();
     before.trim_end().ends_with('=')
 }
 
-/// Returns what is right instead of a whole value.
+/// Returns what would be right in place of a whole value.
 fn expected_by(error: &de::Error, key: &Key, form: Form) -> String {
     match without_type(error.message()) {
         "expected a string" => right_value(key, form),
@@ -218,7 +217,7 @@ fn expected_by(error: &de::Error, key: &Key, form: Form) -> String {
     }
 }
 
-/// Returns a message without serde's name for the type of the wrong value.
+/// Removes serde's name for the type of the wrong value from a message.
 fn without_type(message: &str) -> &str {
     let expected = message.find(", expected ").map(|at| &message[at + 2..]);
     expected
@@ -226,7 +225,7 @@ fn without_type(message: &str) -> &str {
         .unwrap_or(message)
 }
 
-/// What a key takes, with its default as an example.
+/// Returns what a key takes, with its default as an example.
 fn right_value(key: &Key, form: Form) -> String {
     let takes = match form {
         Form::Number => "a number",
@@ -243,7 +242,7 @@ fn right_value(key: &Key, form: Form) -> String {
     format!("`{name}` takes {takes}, as in `{name} = {example}`")
 }
 
-/// Whether a line says `key value`, as redis.conf does.
+/// Returns whether a line has the form `key value`, as in redis.conf.
 fn is_of_redis_conf(line: &str) -> bool {
     after_name(line).is_some_and(|rest| {
         rest.starts_with([' ', '\t'])
@@ -252,12 +251,12 @@ fn is_of_redis_conf(line: &str) -> bool {
     })
 }
 
-/// Whether a line says `key: value`, as YAML does.
+/// Returns whether a line has the form `key: value`, as in YAML.
 fn is_of_yaml(line: &str) -> bool {
     after_name(line).is_some_and(|rest| rest.starts_with(':'))
 }
 
-/// Whether a line says `key = word`, where the word is no value of TOML.
+/// Returns whether a line has the form `key = word`, where the word is not a value in TOML.
 fn lacks_quotes(line: &str) -> bool {
     let value = after_name(line).and_then(|rest| rest.trim_start().strip_prefix('='));
     value.is_some_and(|value| {
@@ -274,8 +273,7 @@ fn after_name(line: &str) -> Option<&str> {
     (rest.len() < line.len()).then_some(rest)
 }
 
-/// Explains a line in the form of `format`, and shows the first lines of the file that mean something
-/// here, in TOML.
+/// Explains a line in another format, and shows the first lines of the file with known keys in TOML.
 fn of_redis_conf(text: &str, format: &str) -> String {
     let lines: Vec<_> = text.lines().filter_map(from_redis_conf).take(3).collect();
     let right = match lines.as_slice() {
@@ -283,12 +281,12 @@ fn of_redis_conf(text: &str, format: &str) -> String {
         lines => lines.join(", "),
     };
     format!(
-        "a line as in {format}, but this file is TOML (`key = value`, with texts in quotes): \
-         write {right}; config/respool.toml has every key"
+        "this line has the format of {format}, but the file must be TOML (`key = value`, with texts \
+         in quotes): write {right}; config/respool.toml has every key"
     )
 }
 
-/// A line of redis.conf or YAML in TOML, in backticks, if its key is known and not secret.
+/// Translates a line of redis.conf or YAML to TOML, in backticks, if its key is known and not secret.
 fn from_redis_conf(line: &str) -> Option<String> {
     let (name, value) = line.trim().split_once([' ', '\t', ':'])?;
     let (key, form) = known(&name.to_ascii_lowercase())?;
@@ -306,7 +304,7 @@ fn start_of(error: &de::Error) -> usize {
     error.span().map_or(0, |span| span.start)
 }
 
-/// The line of `text` that holds the byte at `offset`, trimmed.
+/// Returns the line of `text` with the byte at `offset`, trimmed.
 fn line_at(text: &str, offset: usize) -> &str {
     let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
     let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -314,19 +312,19 @@ fn line_at(text: &str, offset: usize) -> &str {
     text[start..end].trim()
 }
 
-/// The known key at the beginning of a line.
+/// Returns the key at the beginning of a line, if it is known.
 fn key_of(line: &str) -> Option<(&'static Key, Form)> {
     let ends = |c: char| c == '=' || c.is_whitespace();
     let name = line.split(ends).next()?;
     known(name.trim_matches(['"', '\'', '[', ']']))
 }
 
-/// The key of this name, and how a file writes its value.
+/// Returns the key of this name, and the form of its value in a file.
 fn known(name: &str) -> Option<(&'static Key, Form)> {
     forms().find(|(key, _)| key.name == name)
 }
 
-/// Finds the first unknown key before serde does, to name its nearest neighbour.
+/// Finds the first unknown key before serde does, to suggest the key with the most similar name.
 fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
     let unknown = table.keys().filter(|key| known(key.get_ref()).is_none());
     let Some(first) = unknown.min_by_key(|key| key.span().start) else {
@@ -338,10 +336,8 @@ fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
             format!("unknown key `{wrong}`, did you mean `{}`?", key.name)
         }
         Some(key) => format!("unknown key, did you mean `{}`?", key.name),
-        // Whatever it is, its place in the file shows it.
-        None => "unknown key, expected one of those in config/respool.toml, which is the manual; \
-                 `respool --help` lists them, too"
-            .into(),
+        // The position in the file identifies it.
+        None => "unknown key; config/respool.toml and `respool --help` list all keys".into(),
     };
     Err(Mistake {
         offset: first.span().start,
@@ -349,8 +345,8 @@ fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
     })
 }
 
-/// The key that looks most like `word`, if one does, by the measure with which clap finds the
-/// nearest flag.
+/// Returns the key whose name is most similar to `word`, by the measure that clap uses for flags;
+/// `None` if no name is similar.
 pub(super) fn nearest(word: &str) -> Option<&'static Key> {
     KEYS.iter()
         .map(|key| (strsim::jaro(word, key.name), key))
@@ -359,20 +355,20 @@ pub(super) fn nearest(word: &str) -> Option<&'static Key> {
         .map(|(_, key)| key)
 }
 
-/// Whether at most half of the characters differ. One shared letter makes a word of one letter look
-/// like a long name by the other measure.
+/// Returns whether at most half of the characters differ. The other measure finds a word of one letter
+/// similar to a long name that contains it.
 fn is_near(word: &str, name: &str) -> bool {
     let longer = word.chars().count().max(name.len());
     2 * strsim::osa_distance(word, name) <= longer
 }
 
-/// Whether an error may show a name that is unknown and looks like that of `key`. A longer name may
-/// have run together with a value, and a name like that of a secret with the secret.
+/// Returns whether an error may show an unknown name that is similar to that of `key`. A longer name
+/// may contain a value, and a name similar to that of a secret may contain the secret.
 pub(super) fn may_show(name: &str, key: &Key) -> bool {
     !is_about_secret(key) && name.len() <= key.name.len() + 2
 }
 
-/// Whether a key holds a secret, or its name begins like that of one which does.
+/// Returns whether a key is secret, or its name begins with that of a secret key.
 pub(super) fn is_about_secret(key: &Key) -> bool {
     let mut secrets = KEYS.iter().filter(|key| key.secret);
     secrets.any(|secret| key.name.starts_with(secret.name))
@@ -400,7 +396,7 @@ impl Mistake {
     }
 }
 
-/// A piece of a file as an error can show it: of bounded length and without control characters.
+/// Returns a part of a file for an error: of limited length and without control characters.
 fn excerpt(text: &str) -> String {
     let mut chars = text.trim().chars().map(visible);
     let mut shown: String = chars.by_ref().take(EXCERPT_CHARS_MAX).collect();
@@ -410,8 +406,8 @@ fn excerpt(text: &str) -> String {
     shown
 }
 
-/// A problem likewise, however long the words of the file are that it quotes. They stand in its
-/// middle; the end says what would be right.
+/// Shortens a problem that quotes long words of the file. Cuts its middle, because its end says what
+/// would be right.
 fn in_few_words(problem: &str) -> String {
     let mut chars: Vec<_> = problem.chars().map(visible).collect();
     let cut = chars.len().saturating_sub(PROBLEM_CHARS_MAX);
@@ -428,19 +424,19 @@ fn visible(c: char) -> char {
     if c.is_control() { '\u{fffd}' } else { c }
 }
 
-/// How much a word must look like a key, from 0 to 1, to be taken for it: clap's bound for flags.
+/// Minimum similarity of a word to a key, from 0 to 1, to suggest the key: clap's limit for flags.
 const LIKENESS_MIN: f64 = 0.7;
 
-/// The longest file that is read, hundreds of times the manual; a longer one was named by mistake.
+/// Maximum bytes of a file. It is about a hundred times the manual; a longer file is not a configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The longest piece of a file that an error shows.
+/// Maximum characters of the file that an error shows.
 const EXCERPT_CHARS_MAX: usize = 80;
 
-/// The longest problem that an error shows.
+/// Maximum characters of a problem.
 const PROBLEM_CHARS_MAX: usize = 500;
 
-/// How much of it stands before what is left out.
+/// Characters of a problem before the part that is cut.
 const PROBLEM_CHARS_BEFORE_CUT: usize = 200;
 
 #[cfg(test)]
@@ -457,7 +453,7 @@ mod tests {
         config
     }
 
-    /// What the operator reads about the mistake in a file `my.toml`.
+    /// Returns the error about the mistake in a file `my.toml`.
     fn mistake(text: impl AsRef<[u8]>) -> String {
         let text = text.as_ref();
         let mistake = parse(text).expect_err("a file with a mistake");
@@ -465,12 +461,12 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_loads_to_exactly_the_defaults() {
+    fn manual_has_the_default_of_each_key() {
         assert_eq!(config(MANUAL), Config::default());
     }
 
     #[test]
-    fn the_manual_has_every_key_and_no_other() {
+    fn manual_has_every_key_and_no_other() {
         let table: toml::Table = MANUAL.parse().unwrap();
         let mut keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
         keys.sort_unstable();
@@ -479,11 +475,11 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_leaves_every_default() {
+    fn empty_file_leaves_every_default() {
         assert_eq!(config(""), Config::default());
     }
 
-    /// The defaults with another value for `key`.
+    /// Returns the defaults with another value for `key`.
     fn changed(key: &Key) -> Config {
         let values = [
             "1",
@@ -517,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_written_as_in_the_manual() {
+    fn values_are_written_as_in_the_manual() {
         let manual: toml::Table = MANUAL.parse().unwrap();
         for (key, form) in forms() {
             let line = format!("key = {}", in_toml(form, &key.text(&Config::default())));
@@ -536,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn any_text_is_read_as_it_is_written() {
+    fn any_password_is_read_as_it_is_written() {
         for password in [
             "\"", "\\", "'''", "\"\"\"", "a\nb", "\0", "ä€", " # ", "true", "1",
         ] {
@@ -563,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_has_a_length_and_is_none_when_empty() {
+    fn empty_password_is_none_and_a_long_one_refused() {
         assert_eq!(config("requirepass = \"\"").requirepass, None);
         let longest = "x".repeat(512);
         let password = config(&format!("requirepass = \"{longest}\"")).requirepass;
@@ -576,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_a_string_or_an_array_and_bytes_a_string_or_an_integer() {
+    fn addresses_and_bytes_have_two_notations() {
         assert_eq!(
             config(r#"bind = "::1 *""#),
             config(r#"bind = ["::1", "*"]"#)
@@ -587,7 +583,7 @@ mod tests {
         );
     }
 
-    /// What one below and one above the range of a key are told, and that its ends are taken.
+    /// Checks that a key takes both ends of its range, and refuses one below and one above.
     fn assert_range(key: &str, ends: [i64; 2], expected: &str) {
         for end in ends {
             config(&format!("{key} = {end}"));
@@ -841,8 +837,8 @@ mod tests {
     fn redis_conf_is_recognised_and_its_first_lines_translated() {
         let text = "# Redis configuration file example\n\nbind 127.0.0.1 -::1\n\
                     requirepass hunter2\nprotected-mode yes\nlogfile \"\"\nport 7000\n";
-        let problem = "a line as in redis.conf, but this file is TOML (`key = value`, with texts \
-                       in quotes): write";
+        let problem = "this line has the format of redis.conf, but the file must be TOML \
+                       (`key = value`, with texts in quotes): write";
         let end = "config/respool.toml has every key";
         let right = "`bind = [\"127.0.0.1\", \"-::1\"]`, `protected-mode = true`, `logfile = \"\"`";
         assert_eq!(
@@ -863,8 +859,8 @@ mod tests {
 
     #[test]
     fn line_of_yaml_is_translated_and_word_without_quotes_gets_them() {
-        let problem = "a line as in YAML, but this file is TOML (`key = value`, with \
-                       texts in quotes): write";
+        let problem = "this line has the format of YAML, but the file must be TOML \
+                       (`key = value`, with texts in quotes): write";
         let end = "config/respool.toml has every key";
         for (text, right) in [
             ("port: 7000", "`port = 7000`"),
@@ -968,22 +964,22 @@ mod tests {
     }
 
     #[test]
-    fn a_column_counts_characters_not_bytes() {
+    fn columns_count_characters_not_bytes() {
         assert!(mistake("logfile = \"ä\" x").starts_with("my.toml:1:15: "));
     }
 
     #[test]
-    fn a_long_line_is_cut_and_control_characters_are_hidden() {
+    fn excerpt_is_cut_and_has_no_control_characters() {
         let fits = "x".repeat(EXCERPT_CHARS_MAX);
         assert_eq!(excerpt(&fits), fits);
         assert_eq!(excerpt(&format!("{fits}x")), format!("{fits}…"));
         assert_eq!(excerpt("a\x1b[31mb\r"), "a\u{fffd}[31mb");
     }
 
-    /// Foreseen while the fuzzer was written: an unknown key was shown as it is, whatever it did to
-    /// the operator's terminal, up to the whole file.
+    /// Regression, found while the fuzzer was written: an error showed an unknown key as it was, with
+    /// control characters, and up to the whole file.
     #[test]
-    fn what_a_problem_quotes_is_cut_and_has_no_control_characters() {
+    fn quotes_in_errors_are_cut_and_have_no_control_characters() {
         let hidden = "my.toml:1:1: unknown key `p\u{fffd}t`, did you mean `port`?";
         assert_eq!(mistake("\"p\\u001bt\" = 1"), hidden);
         let long = "x".repeat(100_000);

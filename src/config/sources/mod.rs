@@ -1,5 +1,5 @@
-//! Where the program has its configuration from, a file and the command line, and how a file says
-//! it: what only the program needs, and with it serde, toml, strsim and clap.
+//! The sources of the program's configuration: a file, the command line and the environment. The
+//! library does not need them, nor serde, toml, strsim and clap.
 
 mod advice;
 mod command_line;
@@ -15,20 +15,19 @@ use super::table::Settings;
 use super::{KEYS, Key};
 pub(super) use notation::{Form, Notation};
 
-/// Every key, with how a file writes its value.
+/// Returns every key with the form of its value in a file.
 fn forms() -> impl Iterator<Item = (&'static Key, Form)> {
     KEYS.iter().zip(Settings::FORMS.iter().copied())
 }
 
-/// Makes of the table's rows `Settings`, whose derived readers know the file's and the command
-/// line's names, values and help.
+/// Generates `Settings` from the table's rows. serde reads it from a file, clap from the command
+/// line.
 macro_rules! settings {
     ($(
         $(#[$help:meta])*
         $name:literal sets $field:ident: $value:ty, shown as $shown:literal;
     )*) => {
-        /// What one source, the file or the command line, says about each key; `None` where it is
-        /// silent.
+        /// The keys that one source, the file or the command line, sets; the others are `None`.
         #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, clap::Args)]
         #[serde(deny_unknown_fields)]
         #[command(next_help_heading = "Keys, as flags and in FILE")]
@@ -42,17 +41,17 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// How a file writes each key, in the order of the table.
+            /// Form of each key's value in a file, in the order of the table.
             pub(super) const FORMS: &'static [$crate::config::sources::Form] =
                 &[$(<$value as $crate::config::sources::Notation>::FORM),*];
 
-            /// The keys that are said.
+            /// Returns the names of the keys that are set.
             pub(super) fn given(&self) -> Vec<&'static str> {
                 let names = [$(self.$field.is_some().then_some($name)),*];
                 names.into_iter().flatten().collect()
             }
 
-            /// Lays these settings over `config`: what they say wins, the rest stays.
+            /// Copies the keys that are set to `config`.
             pub(super) fn apply_to(self, config: &mut Config) {
                 $(
                     if let Some(value) = self.$field {

@@ -1,7 +1,7 @@
-//! How each value stands in a file: all that serde is needed for.
+//! How each value is written in a file. Only this module uses serde.
 //!
-//! A value is judged while it is read, because only then is its place in the text known. So each
-//! has its own reader, and what a mistake is told comes from the value's own module.
+//! A value is checked while it is read, because only then is its position in the text known. So each
+//! type has its own reader; the errors are those of the value's own module.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -19,13 +19,13 @@ use crate::config::values::output_limits::OutputLimits;
 use crate::config::values::percentile::{Percentile, Percentiles};
 use crate::config::values::text::{OptionalPath, Password};
 
-/// A value that a file can say.
+/// A value that can be read from a file.
 pub(in crate::config) trait Notation {
-    /// How a file writes it.
+    /// Its form in a file.
     const FORM: Form;
 }
 
-/// How a file writes a value whose text is known.
+/// The form of a value in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::config) enum Form {
     /// `6379`
@@ -41,13 +41,13 @@ pub(in crate::config) enum Form {
 }
 
 impl Form {
-    /// Whether the value is as many words as there are.
+    /// Returns whether the value is a list of words.
     pub(super) fn is_list(self) -> bool {
         matches!(self, Self::Texts | Self::Numbers)
     }
 }
 
-/// Values that a file says as the command line does, but in quotes.
+/// Implements values that a file writes like the command line, but in quotes.
 macro_rules! texts {
     ($($value:ty),*) => {$(
         impl Notation for $value {
@@ -70,14 +70,14 @@ impl Notation for OutputLimits {
 }
 
 impl<'de> Deserialize<'de> for OutputLimits {
-    /// Reads a string that names no class twice. CONFIG SET takes the last, as Redis does.
+    /// Reads a string that names no class twice. CONFIG SET uses the last one, as Redis does.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let limits = text.parse().map_err(D::Error::custom)?;
         match Self::repeated_class(&text) {
             None => Ok(limits),
             Some(class) => Err(D::Error::custom(format!(
-                "the class `{class}` stands twice, expected each class once"
+                "class `{class}` is set twice, expected each class once"
             ))),
         }
     }
@@ -88,7 +88,7 @@ impl Notation for Password {
 }
 
 impl<'de> Deserialize<'de> for Password {
-    /// Reads a string. Unlike serde's own errors, those from here quote nothing.
+    /// Reads a string. Unlike serde's errors, this one does not quote the value.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match toml::Value::deserialize(deserializer) {
             Ok(toml::Value::String(text)) => text.parse().map_err(D::Error::custom),
@@ -174,7 +174,7 @@ impl<'de> Deserialize<'de> for Percentiles {
 
 /// Reads a list from a string of words or from an array of items.
 struct ListVisitor<List, Item> {
-    /// What a value of another type is told.
+    /// What the error about a value of another type says.
     expected: &'static str,
     list: PhantomData<(List, Item)>,
 }
@@ -218,7 +218,7 @@ impl<'de> Deserialize<'de> for BindAddress {
     }
 }
 
-/// A visitor, although a `String` would do, so that a mistake is found at its element of the array.
+/// A visitor instead of a `String`, so that the position of a mistake is that of the array's element.
 struct AddressVisitor;
 
 impl Visitor<'_> for AddressVisitor {

@@ -1,5 +1,5 @@
-//! The sources of the password. Each that is there must hold one, and the first in this order wins:
-//! the command line, [`VARIABLE`], a credential of systemd, the configuration file.
+//! The sources of the password. The first one that is present wins, in this order: the command line,
+//! [`VARIABLE`], a systemd credential, the configuration file. A source without a password is an error.
 
 use std::env;
 use std::fs;
@@ -16,20 +16,20 @@ use crate::config::values::text::{PASSWORD_BYTES_MAX, Password};
 
 /// A password and its source.
 pub(super) struct Found {
-    /// `None` if the source says that no password is asked for.
+    /// `None` if the source sets no password.
     password: Option<String>,
-    /// The `requirepass-file` that holds it.
+    /// The `requirepass-file` that contains it.
     file: Option<PathBuf>,
-    /// Whether it stands in FILE itself. Otherwise CONFIG REWRITE must not write it.
+    /// Whether FILE itself contains it. Otherwise CONFIG REWRITE must not write it.
     pub(super) is_in_file: bool,
 }
 
-/// The password that the command line says.
+/// Returns the password of the flags.
 pub(super) fn of_command_line(settings: &Settings) -> Result<Option<Found>, ConfigError> {
     of_settings(settings, "the command line")
 }
 
-/// The password that the file's keys say.
+/// Returns the password of the file's keys.
 pub(super) fn of_file(settings: &Settings, file: &Path) -> Result<Option<Found>, ConfigError> {
     let found = of_settings(settings, &file.display().to_string())?;
     Ok(found.map(|found| Found {
@@ -38,8 +38,7 @@ pub(super) fn of_file(settings: &Settings, file: &Path) -> Result<Option<Found>,
     }))
 }
 
-/// The password that the program was started with, besides its arguments: in the environment, or as
-/// a credential of systemd.
+/// Returns the password of the environment variable or of the systemd credential.
 pub(super) fn of_environment() -> Result<Option<Found>, ConfigError> {
     if let Some(password) = env::var_os(VARIABLE) {
         let bytes = password.as_encoded_bytes();
@@ -69,14 +68,14 @@ impl Found {
     }
 }
 
-/// The password of one source, `origin`; `None` if it says nothing.
+/// Returns the password of one source, `origin`; `None` if neither key is set.
 fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, ConfigError> {
     let given = settings.requirepass.clone().map(Value::plain);
     let file = settings.requirepass_file.clone().and_then(Value::plain);
     match (given, file) {
         (Some(Some(_)), Some(_)) => Err(ConfigError::Password {
             origin: origin.to_owned(),
-            problem: "`requirepass` and `requirepass-file` contradict each other: keep one".into(),
+            problem: "`requirepass` and `requirepass-file` are both set: keep one".into(),
         }),
         (_, Some(file)) => Ok(Some(Found::elsewhere(read_named(&file)?, Some(file)))),
         (None, None) if settings.requirepass_file.is_none() => Ok(None),
@@ -90,7 +89,7 @@ fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, Confi
 
 /// Reads the password in the `requirepass-file`.
 fn read_named(file: &Path) -> Result<String, ConfigError> {
-    // A word alone may be the password itself, given to the wrong key.
+    // A single word may be the password itself, set for the wrong key.
     let is_path = file.components().count() > 1;
     let origin = if is_path {
         format!("`requirepass-file`: {}", file.display())
@@ -101,8 +100,8 @@ fn read_named(file: &Path) -> Result<String, ConfigError> {
     read(file, &origin, expected)
 }
 
-/// Reads the password in `file`; one newline at its end does not belong to it. An error blames
-/// `origin` and, if the file cannot be read, says what is `expected`.
+/// Reads the password in `file`, without one newline at its end. An error names `origin` and, if the
+/// file cannot be read, what is `expected`.
 fn read(file: &Path, origin: &str, expected: &str) -> Result<String, ConfigError> {
     let bytes = read_regular(file, FILE_BYTES_MAX).map_err(|error| ConfigError::Password {
         origin: origin.to_owned(),
@@ -112,8 +111,8 @@ fn read(file: &Path, origin: &str, expected: &str) -> Result<String, ConfigError
     check(origin, line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Checks that `bytes` are a password. An empty one is refused: a source that was meant to hold a
-/// password and holds none would leave the server open.
+/// Checks that `bytes` are a password. An empty one is an error, because the server would be open
+/// although a password was intended.
 fn check(origin: &str, bytes: &[u8]) -> Result<String, ConfigError> {
     let mistake = |problem: String| ConfigError::Password {
         origin: origin.to_owned(),
@@ -130,7 +129,7 @@ fn check(origin: &str, bytes: &[u8]) -> Result<String, ConfigError> {
     Ok(text.to_owned())
 }
 
-/// Puts a password that was found into `config`.
+/// Copies a password to `config`.
 pub(super) fn apply(found: Option<Found>, config: &mut Config) {
     if let Some(found) = found {
         config.requirepass = found.password;
@@ -138,7 +137,7 @@ pub(super) fn apply(found: Option<Found>, config: &mut Config) {
     }
 }
 
-/// Warns of a file with a password that every user of the machine can read.
+/// Returns a warning if every user of the machine can read `file`, which contains a password.
 #[must_use]
 pub fn exposure(file: &Path) -> Option<String> {
     let mode = fs::metadata(file).ok()?.mode() & 0o777;
@@ -146,16 +145,16 @@ pub fn exposure(file: &Path) -> Option<String> {
         let file = file.display();
         format!(
             "{file} holds a password, and every user of this machine can read it (mode {mode:o}): \
-             `chmod o-r {file}`"
+             run `chmod o-r {file}`"
         )
     })
 }
 
-/// The environment variable that may hold the password.
+/// Environment variable for the password.
 pub(super) const VARIABLE: &str = "RESPOOL_REQUIREPASS";
 
-/// The environment variable by which systemd names the folder of credentials.
+/// Environment variable with which systemd names the folder of credentials.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// The longest file of a password: one of any length is read whole before it is judged.
+/// Maximum bytes of a password's file. The whole file is read before it is checked.
 const FILE_BYTES_MAX: u64 = 4096;

@@ -8,21 +8,21 @@ use std::str::FromStr;
 
 use crate::config::values::Value;
 
-/// One address to listen on, written as in redis.conf: `127.0.0.1`, `::1`, `*` for every IPv4
+/// An address to listen on, written as in redis.conf: `127.0.0.1`, `::1`, `*` for every IPv4
 /// address, `::*` for every IPv6 address, and a `-` before any of these if the machine may lack it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BindAddress {
     /// The address itself.
     pub address: IpAddr,
-    /// Whether the server starts without this address when the machine does not have it.
+    /// Whether the server also starts if the machine lacks this address.
     pub optional: bool,
 }
 
-/// The text is no address.
+/// The text is not an address.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{0}` is not an IP address, expected one such as 127.0.0.1, ::1, * or ::*, \
-     or -::1 if it may be missing"
+     or -::1 for one that the machine may lack"
 )]
 pub struct AddressError(String);
 
@@ -50,20 +50,20 @@ impl fmt::Display for BindAddress {
     }
 }
 
-/// The value of the key: 1 to [`ADDRESSES_MAX`] addresses, none of them twice.
+/// The value of the key: 1 to [`ADDRESSES_MAX`] different addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BindAddresses(Vec<BindAddress>);
 
-/// What is wrong with a list of addresses.
+/// A mistake in a list of addresses.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error("{0} addresses, expected 1 to {ADDRESSES_MAX}")]
     LocalCounter(usize),
-    #[error("{0} stands there twice, expected each address once")]
+    #[error("{0} is given twice, expected each address once")]
     Twice(IpAddr),
-    #[error("{every} is every address of its kind, {one} included, expected one of the two")]
+    #[error("{every} includes {one}, expected only one of the two")]
     Covered { every: IpAddr, one: IpAddr },
 }
 
@@ -92,7 +92,7 @@ impl TryFrom<Vec<BindAddress>> for BindAddresses {
 impl FromStr for BindAddresses {
     type Err = BindError;
 
-    /// Reads addresses with spaces between them.
+    /// Parses addresses separated by spaces.
     fn from_str(text: &str) -> Result<Self, BindError> {
         let list: Result<Vec<_>, _> = text.split_whitespace().map(BindAddress::from_str).collect();
         list?.try_into()
@@ -117,7 +117,7 @@ impl Value for BindAddresses {
     }
 }
 
-/// As many as Redis takes (`CONFIG_BINDADDR_MAX`, `server.h`).
+/// Maximum number of addresses, as in Redis (`CONFIG_BINDADDR_MAX`, `server.h`).
 const ADDRESSES_MAX: usize = 16;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `enable-debug-command`: Redis's three words.
+//! `enable-debug-command`: which clients may use DEBUG.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::str::FromStr;
 
 use crate::config::values::{Kept, none_of};
 
-/// Who may use DEBUG.
+/// The clients that may use DEBUG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DebugAccess {
-    /// Nobody.
+    /// No client.
     No,
-    /// Clients on this machine, as far as the loopback interface tells.
+    /// Clients that connect over the loopback interface.
     Local,
     /// Every client.
     Yes,
 }
 
-/// The word is none of Redis's three.
+/// The word is not `no`, `local` or `yes`.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` does not say who may use DEBUG, expected no, local or yes")]
+#[error("`{0}` is not a value of enable-debug-command, expected no, local or yes")]
 pub struct DebugAccessError(String);
 
 impl FromStr for DebugAccess {
     type Err = DebugAccessError;
 
-    /// Reads a word of any case, as Redis does.
+    /// Parses a word in any case, as Redis does.
     fn from_str(text: &str) -> Result<Self, DebugAccessError> {
         match text.to_ascii_lowercase().as_str() {
             "no" => Ok(Self::No),

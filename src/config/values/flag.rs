@@ -1,4 +1,4 @@
-//! Yes or no.
+//! The values yes and no.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::config::values::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flag(pub(crate) bool);
 
-/// The word is neither.
+/// The word is neither yes nor no.
 #[derive(Debug, thiserror::Error)]
 #[error("expected yes or no")]
 pub(crate) struct FlagError;

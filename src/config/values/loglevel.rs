@@ -1,4 +1,4 @@
-//! `loglevel`: Redis's five words.
+//! `loglevel`: Redis's five levels.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,23 +8,22 @@ use log::LevelFilter;
 
 use crate::config::values::{Kept, none_of};
 
-/// How much is logged, in Redis's words, from everything to nothing.
+/// The least important lines to log, with Redis's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Everything there is: also each change by CONFIG SET, and each worker that starts or ends. Even
-    /// so, no line is written per request.
+    /// Also changes by CONFIG SET, and workers that start and end. No level logs single requests.
     Debug,
-    /// Also a line for each client that comes, and one for each that is closed.
+    /// Also clients that connect and disconnect.
     Verbose,
-    /// What an operator wants to know: start, drain, stop.
+    /// Start, reload, drain and stop.
     Notice,
     /// Only what an operator should change.
     Warning,
-    /// Nothing at all.
+    /// Nothing.
     Nothing,
 }
 
-/// The word is none of Redis's levels.
+/// The word is not a level.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a level, expected debug, verbose, notice, warning or nothing")]
 pub struct LogLevelError(String);
@@ -32,7 +31,7 @@ pub struct LogLevelError(String);
 impl FromStr for LogLevel {
     type Err = LogLevelError;
 
-    /// Reads a word of any case, as Redis does.
+    /// Parses a word in any case, as Redis does.
     fn from_str(text: &str) -> Result<Self, LogLevelError> {
         match text.to_ascii_lowercase().as_str() {
             "debug" => Ok(Self::Debug),

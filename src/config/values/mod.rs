@@ -1,5 +1,4 @@
-//! What the type of a key's value must know, so that every source of a configuration can be read
-//! and every view of it written.
+//! The types of the keys' values. Each type reads its value from every source, and writes it.
 
 pub(crate) mod bind;
 pub(crate) mod debug_access;
@@ -14,28 +13,28 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// The value of a key: its range and its notations. The command line reads it by `FromStr`, the
-/// file by `sources/notation.rs`; the errors of both address the operator. CONFIG reads and writes it
-/// by what is here, and speaks as Redis does.
+/// The value of a key: its range and its notations. The command line reads it by `FromStr`, the file
+/// by `sources/notation.rs`; their errors are for the operator. CONFIG uses this trait, whose errors
+/// are those of Redis.
 pub(crate) trait Value: Sized {
-    /// What a [`Config`](super::Config) keeps of it.
+    /// The type of the field of [`Config`](super::Config).
     type Plain;
 
-    /// Whether only who asks for it by CONFIG GET may see it.
+    /// Whether only CONFIG GET may show it.
     const SECRET: bool = false;
 
     fn plain(self) -> Self::Plain;
 
-    /// Reads an argument of CONFIG SET. The error is Redis's reason why it cannot be.
+    /// Parses an argument of CONFIG SET. The error is the reason that Redis replies.
     fn from_argument(text: &str) -> Result<Self, Cow<'static, str>>;
 
-    /// As CONFIG GET shows it, and CONFIG SET takes it back.
+    /// Returns the text that CONFIG GET shows and CONFIG SET accepts.
     fn text(plain: &Self::Plain) -> String;
 }
 
-/// A value that a [`Config`](super::Config) keeps as it is, and that has one notation everywhere.
+/// A value that is itself a field of [`Config`](super::Config), with the same notation everywhere.
 pub(crate) trait Kept: FromStr + Display {
-    /// Redis's reason why an argument of CONFIG SET cannot be the value.
+    /// Returns the reason that Redis replies for a wrong argument of CONFIG SET.
     fn reason() -> Cow<'static, str>;
 }
 
@@ -55,7 +54,7 @@ impl<T: Kept> Value for T {
     }
 }
 
-/// Redis's reason where a value is one of a few words.
+/// Returns the reason that Redis replies if the value must be one of `words`.
 pub(crate) fn none_of(words: &[&str]) -> Cow<'static, str> {
     let words = words.join(", ");
     format!("argument(s) must be one of the following: {words}").into()

@@ -1,5 +1,5 @@
-//! Whole numbers whose type says their range and unit: the type of a key in the table of keys is
-//! all it takes to read its value and to say what is wrong with it.
+//! Whole numbers whose type has the range and the unit, so that the type is enough to parse a value
+//! and to explain a mistake.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -15,16 +15,16 @@ pub(crate) struct Number<T, const MIN: i64, const MAX: i64, U = Plain> {
     unit: PhantomData<U>,
 }
 
-/// What a number counts.
+/// The unit of a number.
 pub(crate) trait Unit {
-    /// What follows "a whole number".
+    /// The words after "a whole number" in an error.
     const OF: &'static str;
 
-    /// What may stand behind the digits, and by how much it multiplies them.
+    /// Suffixes of the digits, each with its factor.
     const SUFFIXES: &'static [(&'static str, i64)] = &[];
 }
 
-/// A mere number, or a number of what the key names.
+/// A number without a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plain;
 
@@ -56,7 +56,7 @@ impl Unit for Microseconds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bytes;
 
-/// With Redis's units of memory, as the head of redis.conf explains them.
+/// Has Redis's units of memory, which the head of redis.conf explains.
 impl Unit for Bytes {
     const OF: &'static str = " of bytes";
     const SUFFIXES: &'static [(&'static str, i64)] = &[
@@ -70,7 +70,7 @@ impl Unit for Bytes {
 }
 
 impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> Number<T, MIN, MAX, U> {
-    /// The number, unless it is out of range.
+    /// Returns the number, unless it is out of range.
     pub(crate) fn new(number: i64) -> Option<Self> {
         let value = T::try_from(number).ok()?;
         (MIN..=MAX).contains(&number).then_some(Self {
@@ -90,7 +90,7 @@ impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> Number<T, MIN, MA
     }
 }
 
-/// The value is no such number; says what one looks like.
+/// The value is not a number in the range.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a whole number{unit} from {min} to {max}{suffixes}")]
 pub(crate) struct NumberError {

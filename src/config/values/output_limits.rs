@@ -1,4 +1,4 @@
-//! `client-output-buffer-limit`: how much may wait for a client that does not read.
+//! `client-output-buffer-limit`: pending output above which a client is closed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,26 +7,25 @@ use std::str::FromStr;
 use crate::config::values::number::{Bytes, Number};
 use crate::config::values::{Kept, Value};
 
-/// Bytes that may wait for a client of each class. The class of Redis's replicas is read and
-/// forgotten: there are none.
+/// Limits of the pending output of a client, for each class. Redis's class for replicas is accepted and
+/// ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimits {
-    /// Clients that wait for replies. What is pending for them is bounded anyway by
-    /// [`pending_output_per_client`](super::Config::pending_output_per_client), beyond which the
-    /// server stops reading their requests. By default there is no limit.
+    /// Clients that wait for replies. By default there is no limit, because the server stops reading
+    /// their requests at [`pending_output_per_client`](super::Config::pending_output_per_client).
     pub normal: OutputLimit,
-    /// Clients that are subscribed, or monitor; by default 32 MiB, or 8 MiB for 60 seconds.
+    /// Clients that are subscribed or use MONITOR; by default 32 MiB, or 8 MiB for 60 seconds.
     pub pubsub: OutputLimit,
 }
 
-/// How many bytes may wait for a client; it is closed if more do.
+/// Bytes of pending output above which a client is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimit {
-    /// Never more than this; 0 means any number.
+    /// Bytes above which the client is closed at once; 0 means no limit.
     pub hard_bytes: usize,
-    /// No more than this for longer than [`soft_s`](Self::soft_s); 0 means any number.
+    /// Bytes above which the client is closed after [`soft_s`](Self::soft_s); 0 means no limit.
     pub soft_bytes: usize,
-    /// Seconds.
+    /// Seconds for which the soft limit may be exceeded.
     pub soft_s: u32,
 }
 
@@ -47,15 +46,15 @@ impl Default for OutputLimits {
     }
 }
 
-/// The text is no list of limits.
+/// The text is not a list of limits.
 #[derive(Debug, thiserror::Error)]
-#[error("expected a class (normal, pubsub), a hard limit, a soft limit and its seconds, and so on")]
+#[error("expected CLASS HARD SOFT SECONDS for each class, as in `normal 0 0 0 pubsub 32mb 8mb 60`")]
 pub struct OutputLimitsError;
 
 impl FromStr for OutputLimits {
     type Err = OutputLimitsError;
 
-    /// A class that is not named has its default.
+    /// Parses the limits; a class that is left out has its default.
     fn from_str(text: &str) -> Result<Self, OutputLimitsError> {
         let mut limits = Self::default();
         let words: Vec<_> = text.split_whitespace().collect();

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::config::values::Value;
 
-/// A number from 0 to 100, rounded to six digits behind the point: Redis shows no more.
+/// A number from 0 to 100, rounded to six decimal places, which is what Redis shows.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Percentile(
     // Invariant: 0 to 100, so it equals itself.
@@ -15,14 +15,14 @@ pub struct Percentile(
 
 impl Eq for Percentile {}
 
-/// The text is no percentile.
+/// The text is not a percentile.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PercentileError {
-    /// It is no number.
+    /// The text is not a number.
     #[error("`{0}` is not a number, expected one from 0 to 100")]
     NotANumber(String),
-    /// It is a number that no percentile has.
+    /// The number is out of range.
     #[error("`{0}` is not a percentile, expected a number from 0 to 100")]
     OutOfRange(f64),
 }
@@ -47,7 +47,7 @@ impl TryFrom<f64> for Percentile {
     }
 }
 
-/// How many parts of 1 are told apart.
+/// Parts of 1 that are distinguished.
 const PRECISION: f64 = 1e6;
 
 impl FromStr for Percentile {

@@ -1,4 +1,4 @@
-//! Values that are any text, where the empty one means that there is none.
+//! Values that may be any text, where an empty text means that there is no value.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use crate::config::values::Value;
 
-/// A path, or nothing: for `logfile` that means standard output, as in redis.conf, and for
-/// `requirepass-file` that there is no such file.
+/// A path, or none: standard output for `logfile`, as in redis.conf, and no file for
+/// `requirepass-file`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OptionalPath(String);
 
@@ -39,11 +39,11 @@ impl Value for OptionalPath {
     }
 }
 
-/// `requirepass`: up to [`PASSWORD_BYTES_MAX`] bytes. Nothing means that none is asked for.
+/// `requirepass`: up to [`PASSWORD_BYTES_MAX`] bytes; an empty text means no password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Password(String);
 
-/// The password is longer than any.
+/// The password is too long.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} bytes, expected at most {PASSWORD_BYTES_MAX}")]
 pub(crate) struct PasswordError(usize);
