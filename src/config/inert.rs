@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn each_default_is_a_value_and_each_name_is_once() {
+    fn defaults_are_valid_and_names_unique() {
         let mut names: Vec<&str> = Vec::new();
         for row in TABLE {
             assert_eq!(row.parse(row.default).as_deref(), Ok(row.default));

@@ -79,8 +79,9 @@ fn of_unknown(wrong: &str, args: &[OsString]) -> String {
         }
         Some(key) => format!("unexpected argument, did you mean '--{}'?", key.name),
         // A flag of one letter and its value may be one word.
-        None => tip(wrong)
-            .unwrap_or_else(|| format!("argument {index} is not a flag; `respool --help` lists all flags")),
+        None => tip(wrong).unwrap_or_else(|| {
+            format!("argument {index} is not a flag; `respool --help` lists all flags")
+        }),
     }
 }
 

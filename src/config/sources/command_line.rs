@@ -119,7 +119,9 @@ impl CommandLine {
                 None => "the environment",
             };
             let file = file.display();
-            overridden.push(format!("`requirepass` in {file} has no effect: {winner} sets it"));
+            overridden.push(format!(
+                "`requirepass` in {file} has no effect: {winner} sets it"
+            ));
         }
         let password = on_command_line.or(in_environment).or(in_file);
         let password_is_elsewhere = password.as_ref().is_some_and(|found| !found.is_in_file);
@@ -170,7 +172,9 @@ impl CommandLine {
             .map(|key| {
                 let (name, file) = (key.name, file.display());
                 let (ignored, used) = (key.shown(of_file), key.shown(config));
-                format!("`{name} = {ignored}` in {file} has no effect: --{name} {used} overrides it")
+                format!(
+                    "`{name} = {ignored}` in {file} has no effect: --{name} {used} overrides it"
+                )
             })
             .collect()
     }

@@ -640,7 +640,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_type_is_told_the_right_one() {
+    fn value_of_wrong_type_names_the_right_one() {
         for value in [
             "\"6379\"",
             "[6379]",
@@ -697,19 +697,19 @@ mod tests {
     }
 
     #[test]
-    fn class_of_output_limits_stands_once() {
+    fn class_of_output_limits_set_twice_is_refused() {
         let once = "client-output-buffer-limit = \"normal 0 0 0 pubsub 0 0 0 replica 0 0 0\"";
         config(once);
         for (first, second) in [("normal", "Normal"), ("replica", "slave")] {
             let line = format!("client-output-buffer-limit = \"{first} 0 0 0 {second} 0 0 0\"");
             let mistake = mistake(&line);
-            let problem = format!("the class `{first}` stands twice, expected each class once");
+            let problem = format!("class `{first}` is set twice, expected each class once");
             assert!(mistake.ends_with(&problem), "{mistake}");
         }
     }
 
     #[test]
-    fn a_mistake_in_an_array_is_found_in_its_line() {
+    fn mistake_in_an_array_is_found_in_its_line() {
         let beginning = "my.toml:3:3: `bind`: `localhost` is not an IP address, expected";
         let text = "bind = [\n  \"127.0.0.1\",\n  \"localhost\",\n]";
         assert!(mistake(text).starts_with(beginning), "{}", mistake(text));
@@ -723,7 +723,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_64_bits_are_the_ends_of_a_range_too() {
+    fn ranges_may_end_at_the_limits_of_64_bits() {
         let threshold = |text: &str| config(text).slowlog_log_slower_than_us;
         assert_eq!(threshold("slowlog-log-slower-than = -1"), -1);
         let largest = "slowlog-log-slower-than = 9223372036854775807";
@@ -745,7 +745,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_near_a_known_one_gets_a_suggestion() {
+    fn unknown_key_similar_to_a_key_gets_a_suggestion() {
         for (key, right) in [
             ("prot", "port"),
             ("Port", "port"),
@@ -761,7 +761,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_key_far_from_all_points_to_the_manual() {
+    fn unknown_key_unlike_any_points_to_the_manual() {
         for text in [
             "[server]",
             "hunter2 = 1",
@@ -770,27 +770,27 @@ mod tests {
             "b = 1",
         ] {
             let mistake = mistake(text);
-            let problem = "unknown key, expected one of those in config/respool.toml";
+            let problem = "unknown key; config/respool.toml and `respool --help` list all keys";
             assert!(mistake.contains(problem), "{mistake}");
             assert!(mistake.len() < 200 && !mistake.contains("hunter2"));
         }
     }
 
     #[test]
-    fn of_two_unknown_keys_the_first_in_the_file_is_named() {
+    fn first_of_two_unknown_keys_is_named() {
         assert!(mistake("zzz = 1\naaa = 2").starts_with("my.toml:1:1: "));
     }
 
     #[test]
-    fn a_key_that_stands_there_twice_is_shown_the_second_time() {
+    fn key_set_twice_is_reported_at_the_second_place() {
         assert_eq!(
             mistake("port = 1\nport = 2"),
-            "my.toml:2:1: `port` stands there twice, expected each key once"
+            "my.toml:2:1: `port` is set twice, expected each key once"
         );
     }
 
     #[test]
-    fn value_that_is_not_toml_is_told_what_its_key_takes() {
+    fn value_that_is_not_toml_names_what_the_key_takes() {
         for (text, place, right) in [
             (
                 "loglevel = notice",
@@ -834,7 +834,7 @@ mod tests {
     }
 
     #[test]
-    fn redis_conf_is_recognised_and_its_first_lines_translated() {
+    fn redis_conf_is_recognised_and_translated() {
         let text = "# Redis configuration file example\n\nbind 127.0.0.1 -::1\n\
                     requirepass hunter2\nprotected-mode yes\nlogfile \"\"\nport 7000\n";
         let problem = "this line has the format of redis.conf, but the file must be TOML \
@@ -858,7 +858,7 @@ mod tests {
     }
 
     #[test]
-    fn line_of_yaml_is_translated_and_word_without_quotes_gets_them() {
+    fn yaml_is_translated_and_words_get_quotes() {
         let problem = "this line has the format of YAML, but the file must be TOML \
                        (`key = value`, with texts in quotes): write";
         let end = "config/respool.toml has every key";

@@ -58,14 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_written_as_it_is_read_and_another_is_named_beside_the_right_ones() {
+    fn words_are_written_as_read_and_others_refused() {
         for word in ["no", "local", "yes"] {
             assert_eq!(word.parse::<DebugAccess>().unwrap().to_string(), word);
         }
         assert_eq!("LOCAL".parse::<DebugAccess>().unwrap(), DebugAccess::Local);
         assert_eq!(
             "true".parse::<DebugAccess>().unwrap_err().to_string(),
-            "`true` does not say who may use DEBUG, expected no, local or yes"
+            "`true` is not a value of enable-debug-command, expected no, local or yes"
         );
     }
 }

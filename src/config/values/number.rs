@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_the_range_belong_to_it() {
+    fn range_includes_both_ends() {
         assert_eq!(percent("0"), None);
         assert_eq!(percent("1"), Some(1));
         assert_eq!(percent("100"), Some(100));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_number_is_refused() {
+    fn text_that_is_not_a_whole_number_is_refused() {
         for text in [
             "", " ", "-", "1.5", "1e1", "0x10", "7%", "seven", "1k", "-1",
         ] {
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_number_too_long_for_any_integer_is_refused() {
+    fn number_too_long_for_an_integer_is_refused() {
         assert_eq!(percent("99999999999999999999"), None);
         assert_eq!(memory("9223372036854775807gb"), None);
     }
 
     #[test]
-    fn bytes_take_the_units_of_redis_in_any_case() {
+    fn bytes_take_redis_units_in_any_case() {
         for (text, bytes) in [
             ("2048", 2_048),
             ("2k", 2_000),
@@ -236,21 +236,21 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_after_their_unit_is_applied() {
+    fn range_of_bytes_applies_after_the_unit() {
         for text in ["1023", "1k", "0gb", "1025mb", "2g"] {
             assert_eq!(memory(text), None, "{text}");
         }
     }
 
     #[test]
-    fn an_unknown_unit_is_refused() {
+    fn unknown_unit_is_refused() {
         for text in ["2kib", "2t", "2 kb", "kb"] {
             assert_eq!(memory(text), None, "{text}");
         }
     }
 
     #[test]
-    fn a_mistake_says_the_range_the_unit_and_the_suffixes() {
+    fn error_has_the_range_the_unit_and_the_suffixes() {
         let mistake = "0".parse::<Percent>().unwrap_err();
         assert_eq!(mistake.to_string(), "expected a whole number from 1 to 100");
 
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_of_config_set_is_read_as_redis_reads_it() {
+    fn config_set_reads_numbers_as_redis_does() {
         let percent = |text| Percent::from_argument(text).map(Value::plain);
         assert_eq!(percent("7"), Ok(7));
         for text in [
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_value_of_config_set_is_read_as_redis_reads_it() {
+    fn config_set_reads_memory_values_as_redis_does() {
         let memory = |text| Memory::from_argument(text).map(Value::plain);
         for (text, bytes) in [
             ("2048", 2_048),

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_that_is_not_named_has_its_default() {
+    fn class_that_is_left_out_has_its_default() {
         let limits: OutputLimits = "normal 1mb 64k 10".parse().expect("a row");
         assert_eq!(limits.normal.hard_bytes, 1 << 20);
         assert_eq!(limits.normal.soft_bytes, 64_000);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_read_back() {
+    fn shown_limits_are_read_back() {
         for text in [
             "",
             "slave 256mb 64mb 60",
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_limits_is_refused() {
+    fn text_that_is_not_limits_is_refused() {
         for text in [
             "normal",
             "normal 1 2",

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_percentile_is_shown_to_six_digits_and_without_zeros_at_its_end() {
+    fn percentiles_are_shown_to_six_digits() {
         for (text, shown) in [
             ("50", "50"),
             ("50.0", "50"),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_the_range_belong_to_it_and_what_is_beyond_is_named() {
+    fn percentile_range_includes_both_ends() {
         for text in ["0", "100"] {
             assert!(text.parse::<Percentile>().is_ok());
         }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_percentiles_are_taken_and_one_more_is_not() {
+    fn at_most_100_percentiles_are_taken() {
         let list = |count| vec!["5"; count].join(" ").parse::<Percentiles>();
         assert_eq!(list(0).unwrap().0, []);
         assert_eq!(list(PERCENTILES_MAX).unwrap().0.len(), PERCENTILES_MAX);
