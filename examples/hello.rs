@@ -1,4 +1,4 @@
-//! One command of your own beside those that every server has.
+//! A server with one command of its own and all built-in commands.
 //!
 //! ```console
 //! $ cargo run --release --example hello

@@ -7,9 +7,9 @@
 //! "report: done"
 //! ```
 //!
-//! A handler may block: its worker waits with it, and the others serve the other clients. As many
-//! clients as there are workers could wait at the same time, and then nobody would be served; so
-//! there is one job fewer at a time than workers, and whoever comes then is told to come again.
+//! A handler may block its worker, because the other workers serve the other clients. If every worker
+//! were blocked, no client would be served. So one job fewer than there are workers may run at once;
+//! further requests receive an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ fn main() -> Result<(), StartError> {
         workers: WORKERS,
         ..Config::default()
     };
-    // It stands for what takes its time: a disk, a database, another machine.
+    // Stands for a slow disk, database or server.
     let work = |name: &str| {
         thread::sleep(Duration::from_secs(1));
         format!("{name}: done")
@@ -37,7 +37,7 @@ fn main() -> Result<(), StartError> {
     Ok(())
 }
 
-/// `JOB RUN name` and `JOB COUNT`, with at most so many jobs at a time.
+/// Returns the commands `JOB RUN name` and `JOB COUNT`; at most `jobs_max` jobs run at once.
 pub(crate) fn commands(
     jobs_max: usize,
     work: impl Fn(&str) -> String + Send + Sync + 'static,
@@ -52,33 +52,33 @@ pub(crate) fn commands(
     jobs.register("COUNT", Arity::Exactly(2), move |_, _, reply| {
         reply.integer(counted.taken.load(Ordering::Relaxed) as i64)
     })
-    .describe("Says how many jobs run")
+    .describe("Returns the number of running jobs")
     .never_blocks();
     jobs.register("RUN", Arity::Exactly(3), move |_, request, reply| {
-        // Argument 0 is the subcommand's name.
+        // Argument 0 is the subcommand.
         let name = match request.text(1) {
             Ok(name) => name,
             Err(error) => return reply.error(error.to_string()),
         };
         let Some(_slot) = slots.take() else {
-            return reply.error("BUSY every job that may run does; try again later");
+            return reply.error("BUSY the maximum number of jobs is running; try again later");
         };
         reply.bulk(work(name))
     })
-    .describe("Runs a job and gives its result");
+    .describe("Runs a job and returns its result");
     if let Some(jobs) = commands.get_mut("JOB") {
         jobs.describe("A container for jobs");
     }
     commands
 }
 
-/// How many jobs run, and how many may.
+/// The number of running jobs, and the maximum.
 struct Slots {
     taken: AtomicUsize,
     max: usize,
 }
 
-/// One of them, until it is dropped: also when the job panics.
+/// A running job. Dropped when the job ends, even by a panic.
 struct Slot<'a>(&'a Slots);
 
 impl Slots {

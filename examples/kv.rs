@@ -1,13 +1,13 @@
-//! A key-value store: SET, GET, DEL, EXISTS, INCR, EXPIRE, TTL and DBSIZE, as Redis has them.
+//! A key-value store with Redis's SET, GET, DEL, EXISTS, INCR, EXPIRE, TTL and DBSIZE.
 //!
 //! ```console
 //! $ cargo run --release --example kv [PORT [WORKERS]]
 //! $ redis-benchmark -p 6380 -t set,get,incr -P 16
 //! ```
 //!
-//! The keys are spread over shards with a lock each, so that workers seldom wait for one another,
-//! and never for long: handlers that touch one key count as ones that never block. A key whose time
-//! is over is gone for whoever asks for it, and a thread of the store's own frees it.
+//! The keys are spread over shards with a lock each, so workers rarely wait for each other, and only
+//! for a short time. So handlers of a single key are declared to never block. Commands do not find an
+//! expired key; a thread of the store frees its memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut numbers = env::args().skip(1).map(|number| number.parse());
     let config = Config {
         port: numbers.next().unwrap_or(Ok(6380))?,
-        // One per CPU, if nothing is said.
+        // 0 means one per CPU.
         workers: numbers.next().unwrap_or(Ok(0))?.into(),
         ..Config::default()
     };
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The built-in commands and those of a new store.
+/// Returns the built-in commands and those of a new store.
 pub(crate) fn commands() -> Commands {
     let store = Arc::new(Store::default());
     let swept = Arc::downgrade(&store);
@@ -45,7 +45,7 @@ pub(crate) fn commands() -> Commands {
     };
     commands
         .register("GET", Arity::Exactly(2), on_store(get))
-        .describe("Gives the value of a key")
+        .describe("Returns the value of a key")
         .never_blocks();
     commands
         .register("SET", Arity::AtLeast(3), on_store(set))
@@ -59,28 +59,28 @@ pub(crate) fn commands() -> Commands {
         .never_blocks();
     commands
         .register("EXPIRE", Arity::Exactly(3), on_store(expire))
-        .describe("Ends the life of a key in so many seconds")
+        .describe("Sets the seconds after which a key expires")
         .writes()
         .never_blocks();
     commands
         .register("TTL", Arity::Exactly(2), on_store(ttl))
-        .describe("Gives the seconds that a key has left")
+        .describe("Returns the seconds until a key expires")
         .never_blocks();
-    // These may take a while, for thousands of keys, and let others watch the clients meanwhile.
+    // With thousands of keys, these may take a while, so they do not declare that they never block.
     commands
         .register("DEL", Arity::AtLeast(2), on_store(del))
         .describe("Deletes keys")
         .writes();
     commands
         .register("EXISTS", Arity::AtLeast(2), on_store(exists))
-        .describe("Counts those of the keys that there are");
+        .describe("Counts the keys that exist");
     commands
         .register("DBSIZE", Arity::Exactly(1), on_store(dbsize))
         .describe("Counts all keys");
     commands
 }
 
-/// What runs for a command.
+/// The function that handles a command.
 type Run = fn(&Store, &Request<'_>, Reply<'_>) -> Replied;
 
 /// `GET key`
@@ -110,7 +110,7 @@ fn set(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.simple("OK")
 }
 
-/// `DEL key [key …]`: how many there were.
+/// `DEL key [key …]`: replies how many keys existed.
 fn del(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let deleted = request
         .arguments()
@@ -118,7 +118,7 @@ fn del(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(deleted.count() as i64)
 }
 
-/// `EXISTS key [key …]`: how many there are; one that is named twice counts twice.
+/// `EXISTS key [key …]`: replies how many of the keys exist; a key that is named twice counts twice.
 fn exists(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let existing = request
         .arguments()
@@ -126,7 +126,7 @@ fn exists(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(existing.count() as i64)
 }
 
-/// `INCR key`: a key that is not there counts from 0.
+/// `INCR key`: replies the new value; a missing key counts as 0.
 fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let key = key(request);
     let mut shard = store.shard(key);
@@ -145,13 +145,13 @@ fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(after)
 }
 
-/// `DBSIZE`: how many keys take room, those included that are over and not freed yet.
+/// `DBSIZE`: replies the number of keys, including expired ones that are not freed yet.
 fn dbsize(store: &Store, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let counts = store.shards.iter().map(|shard| shard.lock().entries.len());
     reply.integer(counts.sum::<usize>() as i64)
 }
 
-/// `EXPIRE key seconds`: whether there is such a key. A time that is over deletes it.
+/// `EXPIRE key seconds`: replies whether the key exists. A time in the past deletes it.
 fn expire(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let seconds = match request.integer(1) {
         Ok(seconds) => seconds,
@@ -172,7 +172,7 @@ fn expire(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(1)
 }
 
-/// `TTL key`: seconds; -1 if it lives for ever, -2 if it does not.
+/// `TTL key`: replies the seconds until the key expires, -1 if it never does, -2 if there is no key.
 fn ttl(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let key = key(request);
     reply.integer(match store.shard(key).get(key) {
@@ -188,12 +188,12 @@ fn ttl(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// The first argument, which the arity says is there.
+/// Returns the first argument. The arity guarantees that there is one.
 fn key<'a>(request: &Request<'a>) -> &'a [u8] {
     request.argument(0).unwrap_or_default()
 }
 
-/// What may stand behind a value.
+/// The options of SET, after the value.
 #[derive(Default)]
 struct SetOptions {
     /// `Some(false)` for NX and `Some(true)` for XX.
@@ -226,24 +226,24 @@ impl SetOptions {
 
 const MS_PER_S: u64 = 1000;
 
-/// So many units from now; `None` if that is not ahead, or further than the clock goes.
+/// Returns the instant in `count` units; `None` if that is not in the future or too far for the clock.
 fn after(count: i64, unit_ms: u64) -> Option<Instant> {
     let count = u64::try_from(count).ok().filter(|&count| count > 0)?;
     Instant::now().checked_add(Duration::from_millis(count.checked_mul(unit_ms)?))
 }
 
-/// The keys, each in the shard that its bytes say.
+/// The keys; the bytes of a key determine its shard.
 struct Store {
     shards: [Mutex<Shard>; SHARDS],
 }
 
-/// Many times the workers of any machine, so that two of them seldom want the same.
+/// Many more than a machine has workers, so that two workers rarely need the same shard.
 const SHARDS: usize = 256;
 
 #[derive(Default)]
 struct Shard {
     entries: HashMap<Box<[u8]>, Entry>,
-    /// The keys that do not live for ever, by the end of their time.
+    /// The keys that expire, ordered by time.
     expiring: BTreeSet<(Instant, Box<[u8]>)>,
 }
 
@@ -262,8 +262,8 @@ impl Default for Store {
 
 impl Store {
     fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
-        // Keys mostly differ in their last bytes. Whoever fills one shard on purpose gains nothing
-        // but that its lock is wanted more often: within it, a hash that cannot be foreseen decides.
+        // Most keys differ in their last bytes. A client that fills one shard on purpose only makes its
+        // lock more contended: the map inside uses a hash with a random key.
         let mut last = [0; 8];
         let count = key.len().min(last.len());
         last[..count].copy_from_slice(&key[key.len() - count..]);
@@ -274,11 +274,11 @@ impl Store {
 
 impl Shard {
     fn get(&self, key: &[u8]) -> Option<&Entry> {
-        self.entries.get(key).filter(|entry| !entry.is_over())
+        self.entries.get(key).filter(|entry| !entry.has_expired())
     }
 
     fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        self.entries.get_mut(key).filter(|entry| !entry.is_over())
+        self.entries.get_mut(key).filter(|entry| !entry.has_expired())
     }
 
     fn set(&mut self, key: &[u8], value: &[u8], expires: Option<Instant>) {
@@ -292,7 +292,7 @@ impl Shard {
         self.follow(key, before, expires);
     }
 
-    /// Has a key live until then, or for ever.
+    /// Sets when a key expires; `None` means never.
     fn expire(&mut self, key: &[u8], expires: Option<Instant>) {
         if let Some(entry) = self.entries.get_mut(key) {
             let before = mem::replace(&mut entry.expires, expires);
@@ -300,7 +300,7 @@ impl Shard {
         }
     }
 
-    /// Notes another end of a key's time.
+    /// Updates `expiring` after the expiry of a key has changed.
     fn follow(&mut self, key: &[u8], before: Option<Instant>, expires: Option<Instant>) {
         if let Some(before) = before {
             self.expiring.remove(&(before, key.into()));
@@ -310,7 +310,7 @@ impl Shard {
         }
     }
 
-    /// Gives whether it was there.
+    /// Removes a key; returns whether it existed.
     fn remove(&mut self, key: &[u8]) -> bool {
         let was_there = self.get(key).is_some();
         self.expire(key, None);
@@ -318,7 +318,7 @@ impl Shard {
         was_there
     }
 
-    /// Frees the keys whose time was over then.
+    /// Frees the keys that have expired at `now`.
     fn free_until(&mut self, now: Instant) {
         while let Some((at, _)) = self.expiring.first()
             && *at <= now
@@ -330,12 +330,12 @@ impl Shard {
 }
 
 impl Entry {
-    fn is_over(&self) -> bool {
+    fn has_expired(&self) -> bool {
         self.expires.is_some_and(|at| at <= Instant::now())
     }
 }
 
-/// Frees what is over, ten times a second, as long as there is a store.
+/// Frees expired keys ten times a second, until the store is dropped.
 fn sweep(store: &Weak<Store>) {
     while let Some(store) = store.upgrade() {
         let now = Instant::now();
