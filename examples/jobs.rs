@@ -7,9 +7,9 @@
 //! "report: done"
 //! ```
 //!
-//! A handler may block its worker, because the other workers serve the other clients. If every worker
-//! were blocked, no client would be served. So one job fewer than there are workers may run at once;
-//! further requests receive an error.
+//! A handler may block its worker, because the other workers serve the other clients. If every
+//! worker were blocked, no client would be served. So one job fewer than there are workers may run
+//! at once; further requests receive an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -5,9 +5,9 @@
 //! $ redis-benchmark -p 6380 -t set,get,incr -P 16
 //! ```
 //!
-//! The keys are spread over shards with a lock each, so workers rarely wait for each other, and only
-//! for a short time. So handlers of a single key are declared to never block. Commands do not find an
-//! expired key; a thread of the store frees its memory.
+//! The keys are spread over shards with a lock each, so workers rarely wait for each other, and
+//! only for a short time. So handlers of a single key are declared to never block. Commands do not
+//! find an expired key; a thread of the store frees its memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
@@ -118,7 +118,8 @@ fn del(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(deleted.count() as i64)
 }
 
-/// `EXISTS key [key …]`: replies how many of the keys exist; a key that is named twice counts twice.
+/// `EXISTS key [key …]`: replies how many of the keys exist; a key that is named twice counts
+/// twice.
 fn exists(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let existing = request
         .arguments()
@@ -172,7 +173,8 @@ fn expire(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(1)
 }
 
-/// `TTL key`: replies the seconds until the key expires, -1 if it never does, -2 if there is no key.
+/// `TTL key`: replies the seconds until the key expires, -1 if it never does, -2 if there is no
+/// key.
 fn ttl(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let key = key(request);
     reply.integer(match store.shard(key).get(key) {
@@ -226,7 +228,8 @@ impl SetOptions {
 
 const MS_PER_S: u64 = 1000;
 
-/// Returns the instant in `count` units; `None` if that is not in the future or too far for the clock.
+/// Returns the instant in `count` units; `None` if that is not in the future or too far for the
+/// clock.
 fn after(count: i64, unit_ms: u64) -> Option<Instant> {
     let count = u64::try_from(count).ok().filter(|&count| count > 0)?;
     Instant::now().checked_add(Duration::from_millis(count.checked_mul(unit_ms)?))
@@ -262,8 +265,8 @@ impl Default for Store {
 
 impl Store {
     fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
-        // Most keys differ in their last bytes. A client that fills one shard on purpose only makes its
-        // lock more contended: the map inside uses a hash with a random key.
+        // Most keys differ in their last bytes. A client that fills one shard on purpose only makes
+        // its lock more contended: the map inside uses a hash with a random key.
         let mut last = [0; 8];
         let count = key.len().min(last.len());
         last[..count].copy_from_slice(&key[key.len() - count..]);
@@ -278,7 +281,9 @@ impl Shard {
     }
 
     fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        self.entries.get_mut(key).filter(|entry| !entry.has_expired())
+        self.entries
+            .get_mut(key)
+            .filter(|entry| !entry.has_expired())
     }
 
     fn set(&mut self, key: &[u8], value: &[u8], expires: Option<Instant>) {

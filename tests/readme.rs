@@ -1,10 +1,10 @@
 //! The commands in README.md run, and print what it shows.
 //!
-//! `cargo test --test readme` runs this; plain `cargo test` does not, because it needs redis-cli and
-//! makes a release build.
+//! `cargo test --test readme` runs this; plain `cargo test` does not, because it needs redis-cli
+//! and makes a release build.
 //!
-//! In a `console` block, `$ ` precedes each command, and its output follows; output that is not shown
-//! is not compared. Each command runs in a shell, in a copy of the repository: there,
+//! In a `console` block, `$ ` precedes each command, and its output follows; output that is not
+//! shown is not compared. Each command runs in a shell, in a copy of the repository: there,
 //! `./your_program.sh` listens on a free port, and `redis-cli` connects to that port.
 
 mod common;

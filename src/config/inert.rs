@@ -1,9 +1,9 @@
-//! Directives of Redis that change nothing here: those about keys, files, replicas, clusters and
-//! scripts, of which there are none. Clients and operators set them when they start. The value is
-//! checked as Redis 7.0.15 checks it, and is what CONFIG GET returns from then on.
+//! Directives of Redis without an effect here: those about keys, files, replicas, clusters and
+//! scripts. Clients and operators set them when they start. A value is checked like in Redis
+//! 7.0.15, and returned by CONFIG GET.
 //!
-//! The values belong to the running server: neither is there a key for them in the file, nor does
-//! CONFIG REWRITE write them, and SIGHUP leaves them as they are.
+//! The values belong to the running server. They are not keys of the file, CONFIG REWRITE does not
+//! write them, and a reload does not change them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use std::fmt::Display;
 
 use parking_lot::Mutex;
 
-/// A directive that changes nothing, under one of its names.
+/// A directive without an effect.
 #[derive(Debug)]
 pub(crate) struct Inert {
     pub(crate) name: &'static str,
-    /// Its older name; empty if it has none.
+    /// The older name; empty if there is none.
     pub(crate) alias: &'static str,
     default: &'static str,
     kind: Kind,
@@ -27,11 +27,11 @@ enum Kind {
     /// `yes` or `no`.
     Flag,
     OneOf(&'static [&'static str]),
-    /// A whole number from the first to the second.
+    /// A whole number in this range.
     Number(i64, i64),
-    /// A whole number of at least 0. One out of the range becomes the nearest within it.
+    /// A whole number of at least 0; one out of this range is set to the nearest end.
     Clamped(i64, i64),
-    /// A number of bytes, with units, from `min` to `max`. Fewer than `floor` become that many.
+    /// Bytes, with a unit, from `min` to `max`; fewer than `floor` are set to `floor`.
     Memory {
         min: u64,
         max: u64,
@@ -49,7 +49,8 @@ const INT_MAX: i64 = i32::MAX as i64;
 const MEMORY_MAX: u64 = i64::MAX as u64;
 const INT_MIN: i64 = i32::MIN as i64;
 
-/// The defaults and ranges are those of redis-server 7.0.15, but for `save`: nothing is saved.
+/// The directives, with the defaults and ranges of redis-server 7.0.15, except that `save` is
+/// empty.
 #[rustfmt::skip]
 pub(crate) const TABLE: &[Inert] = &[
     row("active-defrag-cycle-max", "", "25", Number(1, 99)),
@@ -132,7 +133,7 @@ pub(crate) const TABLE: &[Inert] = &[
     row("zset-max-listpack-value", "zset-max-ziplist-value", "64", memory_from(0)),
 ];
 
-/// Returns the kind of a number of bytes from `min` on that Redis keeps with a sign.
+/// Returns the kind of a number of bytes from `min` that is signed in Redis.
 const fn memory_from(min: u64) -> Kind {
     Memory {
         min,
@@ -162,7 +163,7 @@ const POLICIES: &[&str] = &[
 ];
 
 impl Inert {
-    /// Returns the value as CONFIG GET writes it, or why it is none, in Redis's words.
+    /// Returns the value as CONFIG GET shows it, or the reason that Redis replies.
     pub(crate) fn parse(&self, value: &str) -> Result<String, Cow<'static, str>> {
         match self.kind {
             Flag => {
@@ -192,13 +193,13 @@ fn one_of(words: &[&str], value: &str) -> Option<String> {
 
 fn integer(value: &str, min: i64, max: i64) -> Result<i64, Cow<'static, str>> {
     let number = value.parse::<i64>().ok();
-    // Redis takes a number only as it would write it.
+    // Redis accepts a number only in the form in which it writes it.
     let number = number.filter(|number| number.to_string() == value);
     let number = number.ok_or("argument couldn't be parsed into an integer")?;
     in_range(number, min, max)
 }
 
-/// Returns `number` if it is within the range, or Redis's text about the range.
+/// Returns `number` if it is in the range, or the reason that Redis replies.
 fn in_range<N: Copy + PartialOrd + Display>(
     number: N,
     min: N,
@@ -211,7 +212,7 @@ fn in_range<N: Copy + PartialOrd + Display>(
     }
 }
 
-/// Redis's `memtoull`: no digits are 0, and too many bytes are as many as can be counted.
+/// Parses bytes like Redis's `memtoull`: no digits mean 0, and too many bytes the maximum.
 fn memory(value: &str) -> Option<u64> {
     let end = value.find(|char: char| !char.is_ascii_digit());
     let (digits, unit) = value.split_at(end.unwrap_or(value.len()));
@@ -246,7 +247,7 @@ fn save_points(value: &str) -> Option<String> {
     })
 }
 
-/// Redis's `keyspaceEventsFlagsToString`: `A` stands for all classes, and then `n` is left out.
+/// Normalizes classes like Redis's `keyspaceEventsFlagsToString`: `A` means all, and excludes `n`.
 fn events(value: &str) -> Option<String> {
     const ALL: &str = "g$lshzxetd";
     const OTHERS: &str = "KEm";
@@ -267,12 +268,12 @@ fn events(value: &str) -> Option<String> {
     )
 }
 
-/// The values that were set. A directive that is not among them has its default.
+/// The values that were set. All other directives have their defaults.
 #[derive(Debug, Default)]
 pub(crate) struct Values(Mutex<BTreeMap<&'static str, String>>);
 
 impl Values {
-    /// Sets a value that [`Inert::parse`] has returned. Logs the first for each directive.
+    /// Sets a value from [`Inert::parse`]. Logs the first change of each directive.
     pub(crate) fn set(&self, inert: &'static Inert, value: String) {
         let before = self.0.lock().insert(inert.name, value);
         if before.is_none() {
@@ -289,7 +290,7 @@ impl Values {
         value.unwrap_or(inert.default).to_owned()
     }
 
-    /// Returns the value of the directive of this name, which the table has.
+    /// Returns the value of the directive of this name; empty if the table has none.
     pub(crate) fn named(&self, name: &str) -> String {
         let inert = TABLE.iter().find(|inert| inert.name == name);
         inert.map(|inert| self.get(inert)).unwrap_or_default()

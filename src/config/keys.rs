@@ -1,5 +1,5 @@
-//! Derives a [`Key`] from each row of the table of keys (`table.rs`). CONFIG gets and sets values by
-//! it; the file and the command line need more, which is in `sources/`.
+//! Derives a [`Key`] from each row of the table of keys (`table.rs`). CONFIG gets and sets values
+//! by it; the file and the command line need more, which is in `sources/`.
 
 use std::borrow::Cow;
 
@@ -23,8 +23,8 @@ pub(crate) struct Key {
 pub(crate) enum Change {
     /// While the server runs.
     Anytime,
-    /// While the server runs, but only by a reload. As in Redis, CONFIG SET cannot change it: a client
-    /// could make the server write to any file.
+    /// While the server runs, but only by a reload. As in Redis, CONFIG SET cannot change it: a
+    /// client could make the server write to any file.
     OnReload,
     /// Not while the server runs.
     AtStart,

@@ -1,8 +1,8 @@
 //! The configuration: what each key means, and how it is read.
 //!
 //! [`Config`] is plain data. A program that embeds the server starts from [`Config::default`]. The
-//! program `respool` gets it from `CommandLine`, where the file wins over the defaults and the command
-//! line over the file. `CommandLine` and the file need the feature `cli`.
+//! program `respool` gets it from `CommandLine`, where the file wins over the defaults and the
+//! command line over the file. `CommandLine` and the file need the feature `cli`.
 //!
 //! | file | contents |
 //! |---|---|
@@ -48,46 +48,47 @@ pub struct Config {
     /// Worker threads, 0 to 1,024. 0, the default, means one per CPU; see
     /// [`worker_count`](Self::worker_count).
     pub workers: usize,
-    /// IP addresses to listen on, 1 to 16, each on [`port`](Self::port). Default: `127.0.0.1` and, if the
-    /// machine has it, `::1`. Redis's `bind`.
+    /// IP addresses to listen on, 1 to 16, each on [`port`](Self::port). Default: `127.0.0.1` and,
+    /// if the machine has it, `::1`. Redis's `bind`.
     pub bind: Vec<BindAddress>,
     /// TCP port, the same on every address. 6379 by default; 0 means any free port. Redis's `port`.
     pub port: u16,
-    /// Clients that may be connected at once, 1 to 1,000,000; further clients are refused. 10,000 by
-    /// default. Redis's `maxclients`.
+    /// Clients that may be connected at once, 1 to 1,000,000; further clients are refused. 10,000
+    /// by default. Redis's `maxclients`.
     pub maxclients: usize,
-    /// Clients from one IP address that may be connected at once, up to 1,000,000; further clients are
-    /// refused. 0, the default, means no limit except [`maxclients`](Self::maxclients). All clients
-    /// behind the same proxy or NAT have the same address.
+    /// Clients from one IP address that may be connected at once, up to 1,000,000; further clients
+    /// are refused. 0, the default, means no limit except [`maxclients`](Self::maxclients). All
+    /// clients behind the same proxy or NAT have the same address.
     pub maxclients_per_address: usize,
-    /// Whether clients from other machines are refused while [`requirepass`](Self::requirepass) is not
-    /// set. True by default. Redis's `protected-mode`.
+    /// Whether clients from other machines are refused while [`requirepass`](Self::requirepass) is
+    /// not set. True by default. Redis's `protected-mode`.
     pub protected_mode: bool,
-    /// Seconds without a byte from a client after which it is closed, up to 2,147,483,647, unless it is
-    /// subscribed or paused. 0, the default, means no limit. Redis's `timeout`.
+    /// Seconds without a byte from a client after which it is closed, up to 2,147,483,647, unless
+    /// it is subscribed or paused. 0, the default, means no limit. Redis's `timeout`.
     pub timeout_s: u32,
-    /// Seconds after which a new client is closed if it has sent nothing, up to 2,147,483,647. 0, the
-    /// default, means no limit, because connection pools often open connections in advance.
+    /// Seconds after which a new client is closed if it has sent nothing, up to 2,147,483,647. 0,
+    /// the default, means no limit, because connection pools often open connections in advance.
     pub first_byte_timeout_s: u32,
     /// Seconds without new bytes of an incomplete request after which the client is closed, up to
     /// 2,147,483,647. 30 by default; 0 means no limit. A whole request may take this long plus one
     /// second for each byte received; after 600 such seconds, one second for each 1,024 bytes.
     pub request_timeout_s: u32,
-    /// Seconds without progress on its pending output after which a write-blocked client is closed, up
-    /// to 2,147,483,647. 60 by default; 0 means no limit. A client is write-blocked, and its requests
-    /// are not read, while more output is pending than
+    /// Seconds without progress on its pending output after which a write-blocked client is closed,
+    /// up to 2,147,483,647. 60 by default; 0 means no limit. A client is write-blocked, and its
+    /// requests are not read, while more output is pending than
     /// [`pending_output_per_client`](Self::pending_output_per_client) or
     /// [`pending_output_total`](Self::pending_output_total) allows.
     pub write_timeout_s: u32,
-    /// Seconds without progress on its pending output after which a client that is not write-blocked is
-    /// closed, up to 2,147,483,647. 600 by default; 0 means no limit.
+    /// Seconds without progress on its pending output after which a client that is not
+    /// write-blocked is closed, up to 2,147,483,647. 600 by default; 0 means no limit.
     pub pending_output_timeout_s: u32,
     /// Length of the kernel's queue of connections that are not accepted yet, 1 to 65,535; 511 by
-    /// default. The kernel may use a lower value (Linux: `net.core.somaxconn`). Redis's `tcp-backlog`.
+    /// default. The kernel may use a lower value (Linux: `net.core.somaxconn`). Redis's
+    /// `tcp-backlog`.
     pub tcp_backlog: u32,
-    /// Seconds without traffic after which the kernel checks that the peer still exists, up to 32,767,
-    /// the kernel's limit for `TCP_KEEPIDLE` (`tcp(7)`). 300 by default; 0 means never. Redis's
-    /// `tcp-keepalive`.
+    /// Seconds without traffic after which the kernel checks that the peer still exists, up to
+    /// 32,767, the kernel's limit for `TCP_KEEPIDLE` (`tcp(7)`). 300 by default; 0 means never.
+    /// Redis's `tcp-keepalive`.
     pub tcp_keepalive_s: u32,
     /// Bytes of the longest argument that a request may have, 1 KiB to 1 GiB; 512 MiB by default. A
     /// longer one is a protocol error. Redis's `proto-max-bulk-len`.
@@ -95,49 +96,49 @@ pub struct Config {
     /// Bytes of memory that one request may occupy, including the table of its arguments, 1 MiB to
     /// 1 GiB; 1 GiB by default. More is a protocol error. Redis's `client-query-buffer-limit`.
     pub client_query_buffer_limit: usize,
-    /// Bytes of pending output above which a client is write-blocked: its requests are not read until
-    /// half of the output is sent. 256 MiB by default. Each client has a reserve of 64 KiB; a client
-    /// that has not authenticated has only that.
+    /// Bytes of pending output above which a client is write-blocked: its requests are not read
+    /// until half of the output is sent. 256 MiB by default. Each client has a reserve of 64 KiB; a
+    /// client that has not authenticated has only that.
     pub pending_output_per_client: usize,
-    /// Bytes of pending output of all clients, without their reserves, above which clients with more
-    /// than their reserve are write-blocked. 0, the default, means a quarter of the memory that the
-    /// machine has or the process may use.
+    /// Bytes of pending output of all clients, without their reserves, above which clients with
+    /// more than their reserve are write-blocked. 0, the default, means a quarter of the memory
+    /// that the machine has or the process may use.
     pub pending_output_total: usize,
     /// Bytes of pending output above which a client is closed, for each class of clients. Redis's
     /// `client-output-buffer-limit`.
     pub client_output_buffer_limit: OutputLimits,
-    /// Bytes of memory that all clients may hold beyond that of idle ones, up to [`i64::MAX`]. Above
-    /// that, the largest clients are closed first. 0, the default, means no limit. Redis's
+    /// Bytes of memory that all clients may hold beyond that of idle ones, up to [`i64::MAX`].
+    /// Above that, the largest clients are closed first. 0, the default, means no limit. Redis's
     /// `maxmemory-clients`.
     pub maxmemory_clients: u64,
-    /// Milliseconds that a drain may take before the remaining clients are closed, up to 3,600,000 (an
-    /// hour). 1,000 by default; 0 closes all clients at once.
+    /// Milliseconds that a drain may take before the remaining clients are closed, up to 3,600,000
+    /// (an hour). 1,000 by default; 0 closes all clients at once.
     pub drain_timeout_ms: u32,
     /// Least important level of the lines that are logged; [`LogLevel::Notice`] by default. Redis's
     /// `loglevel`.
     pub loglevel: LogLevel,
     /// File to append the log to. `None`, the default, means standard output. Redis's `logfile`.
     pub logfile: Option<PathBuf>,
-    /// Password that a client must send with AUTH or HELLO before it may do anything else, up to 512
-    /// bytes. `None`, the default, means no password. Redis's `requirepass`.
+    /// Password that a client must send with AUTH or HELLO before it may do anything else, up to
+    /// 512 bytes. `None`, the default, means no password. Redis's `requirepass`.
     pub requirepass: Option<String>,
-    /// File that [`requirepass`](Self::requirepass) was read from, or `None` if it has another source.
-    /// `Config::from_file` and `CommandLine` read the file, without one newline at its end. The server
-    /// does not read it, and refuses a file without a password.
+    /// File that [`requirepass`](Self::requirepass) was read from, or `None` if it has another
+    /// source. `Config::from_file` and `CommandLine` read the file, without one newline at its end.
+    /// The server does not read it, and refuses a file without a password.
     pub requirepass_file: Option<PathBuf>,
     /// Microseconds that a command must take for SLOWLOG to record it. 10,000 by default; 0 records
     /// every command, and a negative number, which a file writes as -1, none. Redis's
     /// `slowlog-log-slower-than`.
     pub slowlog_log_slower_than_us: i64,
-    /// Commands that SLOWLOG keeps, the latest ones, up to 1,000,000; 128 by default. Redis has no upper
-    /// limit; here, one prevents a typing error from using all memory, because an entry may take 4 KiB.
-    /// Redis's `slowlog-max-len`.
+    /// Commands that SLOWLOG keeps, the latest ones, up to 1,000,000; 128 by default. Redis has no
+    /// upper limit; here, one prevents a typing error from using all memory, because an entry may
+    /// take 4 KiB. Redis's `slowlog-max-len`.
     pub slowlog_max_len: usize,
-    /// Whether the latency of each command is recorded, for INFO and LATENCY HISTOGRAM. True by default.
-    /// Redis's `latency-tracking`.
+    /// Whether the latency of each command is recorded, for INFO and LATENCY HISTOGRAM. True by
+    /// default. Redis's `latency-tracking`.
     pub latency_tracking: bool,
-    /// Percentiles of each command's latency that INFO shows, up to 100; 50, 99 and 99.9 by default.
-    /// Redis's `latency-tracking-info-percentiles`.
+    /// Percentiles of each command's latency that INFO shows, up to 100; 50, 99 and 99.9 by
+    /// default. Redis's `latency-tracking-info-percentiles`.
     pub latency_tracking_info_percentiles: Vec<Percentile>,
     /// Milliseconds that an event must take for LATENCY to record it, up to [`i64::MAX`]. 0, the
     /// default, records none. Redis's `latency-monitor-threshold`.
@@ -150,8 +151,8 @@ impl Config {
     /// Maximum number of worker threads, far above what any machine can use.
     pub const WORKERS_MAX: usize = 1_024;
 
-    /// Returns the number of worker threads to run, at least 1: [`workers`](Self::workers), or one per
-    /// CPU if that is 0.
+    /// Returns the number of worker threads to run, at least 1: [`workers`](Self::workers), or one
+    /// per CPU if that is 0.
     #[must_use]
     pub fn worker_count(&self) -> usize {
         match self.workers {
@@ -160,8 +161,8 @@ impl Config {
         }
     }
 
-    /// Returns the limit of all clients' pending output: [`pending_output_total`], or a quarter of the
-    /// memory if that is 0.
+    /// Returns the limit of all clients' pending output: [`pending_output_total`], or a quarter of
+    /// the memory if that is 0.
     ///
     /// [`pending_output_total`]: Self::pending_output_total
     pub(crate) fn pending_output_total_bytes(&self) -> usize {

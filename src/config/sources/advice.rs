@@ -1,7 +1,7 @@
 //! Errors about flags: they suggest the right flag, and never show what may be a password.
 //!
-//! clap quotes every word that it does not know. These errors quote a word only if it is the value of
-//! a known key that is not secret, or similar to the name of such a key.
+//! clap quotes every word that it does not know. These errors quote a word only if it is the value
+//! of a known key that is not secret, or similar to the name of such a key.
 
 use std::error::Error;
 use std::ffi::OsString;

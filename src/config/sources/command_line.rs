@@ -54,13 +54,13 @@ pub struct CommandLine {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Whether the password has another source than the file's `requirepass`. Then CONFIG REWRITE must
-    /// not write it into the file.
+    /// Whether the password has another source than the file's `requirepass`. Then CONFIG REWRITE
+    /// must not write it into the file.
     pub password_is_elsewhere: bool,
     /// One line for each way in which other users may read the password.
     pub warnings: Vec<String>,
-    /// One line for each key of the file that has no effect, because a flag or another source of the
-    /// password wins.
+    /// One line for each key of the file that has no effect, because a flag or another source of
+    /// the password wins.
     pub overridden: Vec<String>,
 }
 
@@ -69,7 +69,8 @@ impl CommandLine {
     ///
     /// # Errors
     ///
-    /// A text to print: what is wrong with the arguments, or the help or version if they ask for it.
+    /// A text to print: what is wrong with the arguments, or the help or version if they ask for
+    /// it.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<_> = args.into_iter().collect();
         let parsed = Self::try_parse_from(join_values(args.iter().cloned()));

@@ -1,7 +1,7 @@
 //! Reads a configuration file: its text becomes [`Settings`], or an error about the first mistake.
 //!
-//! An error says where the mistake is and what would be right. It shows no line of the file, because
-//! the line may hold a password; it quotes a value only if its key is known and not secret.
+//! An error says where the mistake is and what would be right. It shows no line of the file,
+//! because the line may hold a password; it quotes a value only if its key is known and not secret.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -54,8 +54,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a file in the format of `config/respool.toml`, and the `requirepass-file` that it names.
-    /// A key that is left out has its default. Needs the feature `cli`.
+    /// Reads a file in the format of `config/respool.toml`, and the `requirepass-file` that it
+    /// names. A key that is left out has its default. Needs the feature `cli`.
     ///
     /// # Errors
     ///
@@ -152,8 +152,8 @@ fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
         .map_err(|error| wrong_value(text, &places, &error))
 }
 
-/// Explains why a text is not TOML: by the key of the line if it is known, otherwise by the parser's
-/// message, which quotes nothing of the text.
+/// Explains why a text is not TOML: by the key of the line if it is known, otherwise by the
+/// parser's message, which quotes nothing of the text.
 fn not_toml(text: &str, error: &de::Error) -> Mistake {
     let offset = start_of(error);
     let line = line_at(text, offset);
@@ -273,7 +273,8 @@ fn after_name(line: &str) -> Option<&str> {
     (rest.len() < line.len()).then_some(rest)
 }
 
-/// Explains a line in another format, and shows the first lines of the file with known keys in TOML.
+/// Explains a line in another format, and shows the first lines of the file with known keys in
+/// TOML.
 fn of_redis_conf(text: &str, format: &str) -> String {
     let lines: Vec<_> = text.lines().filter_map(from_redis_conf).take(3).collect();
     let right = match lines.as_slice() {
@@ -286,7 +287,8 @@ fn of_redis_conf(text: &str, format: &str) -> String {
     )
 }
 
-/// Translates a line of redis.conf or YAML to TOML, in backticks, if its key is known and not secret.
+/// Translates a line of redis.conf or YAML to TOML, in backticks, if its key is known and not
+/// secret.
 fn from_redis_conf(line: &str) -> Option<String> {
     let (name, value) = line.trim().split_once([' ', '\t', ':'])?;
     let (key, form) = known(&name.to_ascii_lowercase())?;
@@ -355,15 +357,15 @@ pub(super) fn nearest(word: &str) -> Option<&'static Key> {
         .map(|(_, key)| key)
 }
 
-/// Returns whether at most half of the characters differ. The other measure finds a word of one letter
-/// similar to a long name that contains it.
+/// Returns whether at most half of the characters differ. The other measure finds a word of one
+/// letter similar to a long name that contains it.
 fn is_near(word: &str, name: &str) -> bool {
     let longer = word.chars().count().max(name.len());
     2 * strsim::osa_distance(word, name) <= longer
 }
 
-/// Returns whether an error may show an unknown name that is similar to that of `key`. A longer name
-/// may contain a value, and a name similar to that of a secret may contain the secret.
+/// Returns whether an error may show an unknown name that is similar to that of `key`. A longer
+/// name may contain a value, and a name similar to that of a secret may contain the secret.
 pub(super) fn may_show(name: &str, key: &Key) -> bool {
     !is_about_secret(key) && name.len() <= key.name.len() + 2
 }
@@ -406,8 +408,8 @@ fn excerpt(text: &str) -> String {
     shown
 }
 
-/// Shortens a problem that quotes long words of the file. Cuts its middle, because its end says what
-/// would be right.
+/// Shortens a problem that quotes long words of the file. Cuts its middle, because its end says
+/// what would be right.
 fn in_few_words(problem: &str) -> String {
     let mut chars: Vec<_> = problem.chars().map(visible).collect();
     let cut = chars.len().saturating_sub(PROBLEM_CHARS_MAX);
@@ -427,7 +429,8 @@ fn visible(c: char) -> char {
 /// Minimum similarity of a word to a key, from 0 to 1, to suggest the key: clap's limit for flags.
 const LIKENESS_MIN: f64 = 0.7;
 
-/// Maximum bytes of a file. It is about a hundred times the manual; a longer file is not a configuration.
+/// Maximum bytes of a file. It is about a hundred times the manual; a longer file is not a
+/// configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Maximum characters of the file that an error shows.
@@ -976,8 +979,8 @@ mod tests {
         assert_eq!(excerpt("a\x1b[31mb\r"), "a\u{fffd}[31mb");
     }
 
-    /// Regression, found while the fuzzer was written: an error showed an unknown key as it was, with
-    /// control characters, and up to the whole file.
+    /// Regression, found while the fuzzer was written: an error showed an unknown key as it was,
+    /// with control characters, and up to the whole file.
     #[test]
     fn quotes_in_errors_are_cut_and_have_no_control_characters() {
         let hidden = "my.toml:1:1: unknown key `p\u{fffd}t`, did you mean `port`?";

@@ -1,7 +1,7 @@
 //! How each value is written in a file. Only this module uses serde.
 //!
-//! A value is checked while it is read, because only then is its position in the text known. So each
-//! type has its own reader; the errors are those of the value's own module.
+//! A value is checked while it is read, because only then is its position in the text known. So
+//! each type has its own reader; the errors are those of the value's own module.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -218,7 +218,8 @@ impl<'de> Deserialize<'de> for BindAddress {
     }
 }
 
-/// A visitor instead of a `String`, so that the position of a mistake is that of the array's element.
+/// A visitor instead of a `String`, so that the position of a mistake is that of the array's
+/// element.
 struct AddressVisitor;
 
 impl Visitor<'_> for AddressVisitor {

@@ -1,5 +1,6 @@
-//! The sources of the password. The first one that is present wins, in this order: the command line,
-//! [`VARIABLE`], a systemd credential, the configuration file. A source without a password is an error.
+//! The sources of the password. The first one that is present wins, in this order: the command
+//! line, [`VARIABLE`], a systemd credential, the configuration file. A source without a password is
+//! an error.
 
 use std::env;
 use std::fs;
@@ -100,8 +101,8 @@ fn read_named(file: &Path) -> Result<String, ConfigError> {
     read(file, &origin, expected)
 }
 
-/// Reads the password in `file`, without one newline at its end. An error names `origin` and, if the
-/// file cannot be read, what is `expected`.
+/// Reads the password in `file`, without one newline at its end. An error names `origin` and, if
+/// the file cannot be read, what is `expected`.
 fn read(file: &Path, origin: &str, expected: &str) -> Result<String, ConfigError> {
     let bytes = read_regular(file, FILE_BYTES_MAX).map_err(|error| ConfigError::Password {
         origin: origin.to_owned(),

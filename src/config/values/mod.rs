@@ -13,9 +13,9 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// The value of a key: its range and its notations. The command line reads it by `FromStr`, the file
-/// by `sources/notation.rs`; their errors are for the operator. CONFIG uses this trait, whose errors
-/// are those of Redis.
+/// The value of a key: its range and its notations. The command line reads it by `FromStr`, the
+/// file by `sources/notation.rs`; their errors are for the operator. CONFIG uses this trait, whose
+/// errors are those of Redis.
 pub(crate) trait Value: Sized {
     /// The type of the field of [`Config`](super::Config).
     type Plain;

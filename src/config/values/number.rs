@@ -79,7 +79,7 @@ impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> Number<T, MIN, MA
         })
     }
 
-    /// The number that `text` writes, unless it writes none or one out of range.
+    /// Parses `text`; returns `None` if it is not a number or out of range.
     fn parse(text: &str) -> Option<Self> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let factor = match &text[digits.len()..] {
@@ -135,9 +135,8 @@ where
         self.value
     }
 
-    /// Reads a plain number or, if the unit has suffixes, a memory value. That is read apart from
-    /// the file's, because Redis lets more pass here, and tells a mistake from a number out of
-    /// range.
+    /// Reads a plain number or, if the unit has suffixes, a memory value. Redis accepts more here
+    /// than the file does, and distinguishes a mistake from a number out of range.
     fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
         let number = if U::SUFFIXES.is_empty() {
             integer(text).ok_or("argument couldn't be parsed into an integer")
@@ -153,14 +152,14 @@ where
     }
 }
 
-/// The integer that `text` writes as Redis would (`string2ll`): without plus, blank or leading zero.
+/// Parses an integer like Redis's `string2ll`: without plus, space or leading zero.
 fn integer(text: &str) -> Option<i64> {
     let number: i64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-/// The bytes that `text` writes in a unit, as `memtoull` reads them: without digits it is 0, and a
-/// number beyond 64 bits is the largest.
+/// Parses bytes with a unit like Redis's `memtoull`: no digits mean 0, and a number beyond 64 bits
+/// the maximum.
 fn memory<U: Unit>(text: &str) -> Option<i64> {
     let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = &text[..text.len() - suffix.len()];
@@ -174,7 +173,7 @@ fn memory<U: Unit>(text: &str) -> Option<i64> {
     Some(number.saturating_mul(factor))
 }
 
-/// By how much a suffix multiplies, if the unit has it.
+/// Returns the factor of a suffix, if the unit has it.
 fn suffix_factor<U: Unit>(suffix: &str) -> Option<i64> {
     U::SUFFIXES
         .iter()

@@ -7,12 +7,13 @@ use std::str::FromStr;
 use crate::config::values::number::{Bytes, Number};
 use crate::config::values::{Kept, Value};
 
-/// Limits of the pending output of a client, for each class. Redis's class for replicas is accepted and
-/// ignored.
+/// Limits of the pending output of a client, for each class. Redis's class for replicas is accepted
+/// and ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimits {
-    /// Clients that wait for replies. By default there is no limit, because the server stops reading
-    /// their requests at [`pending_output_per_client`](super::Config::pending_output_per_client).
+    /// Clients that wait for replies. By default there is no limit, because the server stops
+    /// reading their requests at
+    /// [`pending_output_per_client`](crate::Config::pending_output_per_client).
     pub normal: OutputLimit,
     /// Clients that are subscribed or use MONITOR; by default 32 MiB, or 8 MiB for 60 seconds.
     pub pubsub: OutputLimit,

@@ -72,7 +72,7 @@ impl fmt::Display for Percentile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Percentiles(Vec<Percentile>);
 
-/// What is wrong with a list of percentiles.
+/// A mistake in a list of percentiles.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PercentilesError {
     #[error(transparent)]
