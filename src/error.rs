@@ -26,7 +26,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// Every address of `bind` may be missing, and is.
-    #[error("none of the addresses in `bind` is on this machine")]
+    #[error("this machine has none of the addresses in `bind`")]
     NoAddress,
     /// The limit on open files leaves no room for a single client.
     #[error("the limit on open files is too low: {0}")]
@@ -61,7 +61,7 @@ pub enum ReconfigureError {
     #[error("`{0}` cannot change while the server runs; restart it")]
     Fixed(&'static str),
     /// The directive is bounded by what it was at the start.
-    #[error("`maxclients` cannot go beyond {0} while the server runs; restart it")]
+    #[error("`maxclients` cannot exceed {0} while the server runs; restart it")]
     MaxclientsBeyond(usize),
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}; fewer `workers` may help")]
@@ -71,9 +71,11 @@ pub enum ReconfigureError {
 /// What an operator can do about it, to stand behind the system's words.
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
-        ErrorKind::AddrInUse => "; another server has it: stop that one, or choose another `port`",
-        ErrorKind::AddrNotAvailable => "; this machine does not have the address: see `bind`",
-        ErrorKind::PermissionDenied => "; ports below 1024 want privileges: choose another `port`",
+        ErrorKind::AddrInUse => {
+            " (another server uses it; stop that one, or choose another `port`)"
+        }
+        ErrorKind::AddrNotAvailable => " (this machine lacks the address; see `bind`)",
+        ErrorKind::PermissionDenied => " (ports below 1024 need privileges; choose another `port`)",
         _ => "",
     }
 }

@@ -28,7 +28,7 @@ impl Config {
         changed
             .map(|key| {
                 let (old, new) = (key.shown(self), key.shown(new));
-                format!("`{}` changes from {old} to {new}", key.name)
+                format!("`{}` changed from {old} to {new}", key.name)
             })
             .collect()
     }

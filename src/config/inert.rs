@@ -278,7 +278,7 @@ impl Values {
         let before = self.0.lock().insert(inert.name, value);
         if before.is_none() {
             log::info!(
-                "CONFIG SET {}: the value is kept for CONFIG GET and changes nothing else",
+                "CONFIG SET {}: the directive has no effect here; CONFIG GET returns the value",
                 inert.name
             );
         }

@@ -32,8 +32,8 @@ pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize
         )));
     }
     log::warn!(
-        "`maxclients` is lowered from {maxclients} to {room}: only {limit} files may be open at once; \
-         raise `ulimit -n` to {wanted}"
+        "`maxclients` lowered from {maxclients} to {room}: only {limit} files may be open at once \
+         (raise `ulimit -n` to {wanted})"
     );
     Ok(room)
 }

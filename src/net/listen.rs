@@ -26,7 +26,7 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError
                 listeners.push(listener);
             }
             Err(error) if bind.optional && is_missing(&error, bind.address) => {
-                log::trace!("{address} is not on this machine: passed over");
+                log::trace!("not listening on {address}: this machine lacks it");
             }
             Err(error) => return Err(StartError::Listen { address, error }),
         }

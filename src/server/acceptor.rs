@@ -304,7 +304,7 @@ impl Acceptor {
             }
         }
         self.shared.pool.submit(Box::new(client));
-        log::debug!("client {id} came from {peer_addr}");
+        log::debug!("client {id} connected from {peer_addr}");
         true
     }
 
@@ -467,7 +467,7 @@ impl Complaint {
         }
         self.made = Some(Instant::now());
         log::warn!(
-            "cannot accept connections: {error}; they wait until there is room (raise `ulimit -n`, or \
+            "cannot accept connections, so they wait: {error} (raise `ulimit -n`, or \
              lower `maxclients`)"
         );
     }

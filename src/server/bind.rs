@@ -191,13 +191,13 @@ fn warn_about_wildcard_bind(config: &Config, local_addrs: &[SocketAddr]) {
     }
     if config.protected_mode {
         log::warn!(
-            "`bind` has every address of this machine, but no other machine is let in without a \
-             password (`protected-mode`); set `requirepass`"
+            "listening on every address without a password: clients from other machines are \
+             refused, because of `protected-mode` (set `requirepass`)"
         );
     } else {
         log::warn!(
-            "`bind` has every address of this machine: whoever reaches it can do everything; set \
-             `requirepass`, or bind fewer addresses"
+            "listening on every address without a password: every client may run every \
+             command (set `requirepass`, or bind fewer addresses)"
         );
     }
 }

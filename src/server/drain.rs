@@ -47,7 +47,7 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let deadline = Instant::now() + LAST_TURN;
     inner.threads.wait_until_gone(deadline);
     if !accepted_all && !acceptor.has_ended_by(deadline) {
-        log::warn!("the acceptor is still busy: connections that it has not come to are reset");
+        log::warn!("drain: the acceptor is still busy, so connections in the backlog are reset");
     }
     shared
         .pool

@@ -60,7 +60,7 @@ impl Hooks {
         }));
         let dropped = catch_unwind(AssertUnwindSafe(|| session.forget_states()));
         if told.and(dropped).is_err() {
-            log::error!("the program's code for a client that has gone panicked");
+            log::error!("the hook for disconnected clients panicked");
         }
     }
 }

@@ -23,12 +23,10 @@ pub(crate) fn keep_running(name: &str, mut body: impl FnMut(), give_up: impl FnO
         panics += 1;
         let text = panic_text(panic.as_ref());
         // The logger may be what panics.
-        let _ = catch_unwind(|| log::error!("thread {name} panicked, and goes on: {text}"));
+        let _ = catch_unwind(|| log::error!("thread {name} panicked and continues: {text}"));
     }
     let _ = catch_unwind(|| {
-        log::error!(
-            "thread {name} panicked {panics} times: the server drains, and has to be restarted"
-        );
+        log::error!("thread {name} panicked {panics} times: draining (restart the server)");
     });
     give_up();
 }

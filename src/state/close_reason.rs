@@ -186,31 +186,33 @@ const PROTECTED: &str = "DENIED Redis is running in protected mode because prote
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Self::Protocol(ProtocolError::Tls) => "it spoke TLS",
+            Self::Protocol(ProtocolError::Tls) => "it sent a TLS handshake",
             Self::Protocol(error) => return write!(f, "protocol error: {error}"),
             Self::Io(error) => return write!(f, "{error}"),
-            Self::RefusedByHook(words) => return write!(f, "the program refused it: {words}"),
-            Self::PeerLeft => "the peer left",
+            Self::RefusedByHook(words) => return write!(f, "a hook refused it: {words}"),
+            Self::PeerLeft => "the peer closed the connection",
             Self::Quit => "it asked to be closed",
-            Self::Http { .. } => "it spoke HTTP",
+            Self::Http { .. } => "it sent an HTTP request",
             Self::Late(Deadline::Idle) => "it was idle for longer than `timeout`",
-            Self::Late(Deadline::FirstByte) => "no byte came within `first-byte-timeout`",
-            Self::Late(Deadline::Request) => "a request was not whole within `request-timeout`",
+            Self::Late(Deadline::FirstByte) => "it sent nothing within `first-byte-timeout`",
+            Self::Late(Deadline::Request) => "a request was incomplete after `request-timeout`",
             Self::Late(Deadline::Write) => {
-                "it was write-blocked and took none of its pending output within `write-timeout`"
+                "it was write-blocked and read none of its pending output within `write-timeout`"
             }
             Self::Late(Deadline::PendingOutput) => {
-                "it took none of its pending output within `pending-output-timeout`"
+                "it read none of its pending output within `pending-output-timeout`"
             }
-            Self::Late(Deadline::LingeringClose) => "it did not end behind its farewell",
+            Self::Late(Deadline::LingeringClose) => "it did not close after the server's FIN",
             Self::Drained => "the server drains",
             Self::Panicked => "a handler panicked",
             Self::Refused(Refused::TooMany) => "`maxclients` was reached",
             Self::Refused(Refused::TooManyFromAddress) => "`maxclients-per-address` was reached",
-            Self::Refused(Refused::Protected) => "it came from another machine in `protected-mode`",
-            Self::Refused(Refused::NoDescriptor) => "no descriptor was left for it",
+            Self::Refused(Refused::Protected) => {
+                "it is on another machine, and `protected-mode` is on"
+            }
+            Self::Refused(Refused::NoDescriptor) => "no descriptor was free",
             Self::Killed(KillReason::ClientKill) => "CLIENT KILL",
-            Self::Killed(KillReason::SlowReader) => "it did not read what it had subscribed to",
+            Self::Killed(KillReason::SlowReader) => "it did not read its messages",
             Self::Killed(KillReason::Evicted) => "`maxmemory-clients` was reached",
             Self::OutputLimit => "it did not read its replies (`client-output-buffer-limit`)",
         };

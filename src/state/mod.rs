@@ -419,8 +419,8 @@ impl ServerState {
             .is_ok()
         {
             log::warn!(
-                "client {} ({}) closed: it spoke HTTP; a web page may be made to attack this port \
-                 (INFO counts such clients as closed_http)",
+                "client {} ({}) closed: it sent an HTTP request, perhaps from a web page that attacks \
+                 this port (INFO counts these as closed_http)",
                 info.id,
                 info.peer_addr
             );

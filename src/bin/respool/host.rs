@@ -72,9 +72,11 @@ impl Host for Program {
         let file = path.display();
         match rewrite(path, config, is_secret) {
             Ok(warning) => {
-                info!("CONFIG REWRITE: {file} says what is in force");
+                info!("CONFIG REWRITE: {file} has the current configuration");
                 if is_secret {
-                    info!("CONFIG REWRITE: the password was not written: it is kept elsewhere");
+                    info!(
+                        "CONFIG REWRITE: the password was not written, because it has another source"
+                    );
                 }
                 if let Some(warning) = warning {
                     warn!("CONFIG REWRITE: {warning}");
@@ -82,7 +84,7 @@ impl Host for Program {
                 Ok(())
             }
             Err(error) => {
-                warn!("CONFIG REWRITE: {file} stays as it is: {error}");
+                warn!("CONFIG REWRITE: {file} was not changed: {error}");
                 Err(error.into())
             }
         }

@@ -127,10 +127,10 @@ fn serve(command_line: CommandLine, loaded: Loaded, log: Log) -> Result<Drained,
         .iter()
         .any(|end| end.recv_timeout(LAST_SIGNAL) == Err(RecvTimeoutError::Disconnected));
     match drained {
-        Drained { failed: true, .. } => error!("stopped: a thread of the server failed"),
+        Drained { failed: true, .. } => error!("stopped: a thread of the server kept panicking"),
         Drained { aborted: 0, .. } => info!("stopped: every reply was sent"),
         Drained { aborted, .. } => {
-            warn!("stopped: drain-timeout-ms ran out; clients cut: {aborted}");
+            warn!("stopped: drain-timeout-ms ran out; clients aborted: {aborted}");
         }
     }
     Ok(drained)
@@ -199,7 +199,7 @@ impl Operator {
                 // If one waits already, it is for this one too.
                 SIGHUP => _ = self.reload.try_send(()),
                 SIGINT if self.draining => {
-                    warn!("SIGINT while draining: ends at once");
+                    warn!("SIGINT while draining: stopping at once");
                     logging::flush();
                     process::exit(1);
                 }
@@ -254,11 +254,10 @@ impl Reloader {
             info!("SIGHUP: {key}");
         }
         match (&self.command_line.file, &loaded.config.requirepass_file) {
-            (Some(_), _) => info!("SIGHUP: {} is in force", source(&self.command_line)),
-            (None, None) => warn!("SIGHUP: no FILE was given, so only the log was opened again"),
+            (Some(_), _) => info!("SIGHUP: applied {}", source(&self.command_line)),
+            (None, None) => warn!("SIGHUP: the log was opened again; there is no FILE to read"),
             (None, Some(_)) => warn!(
-                "SIGHUP: no FILE was given, so only requirepass-file was read and the log opened \
-                 again"
+                "SIGHUP: requirepass-file was read and the log opened again; there is no FILE to read"
             ),
         }
     }

@@ -22,7 +22,7 @@ pub(super) enum RewriteError {
     #[error(transparent)]
     Mistake(#[from] ConfigError),
     /// It was TOML when it was read just before. The parser's text would show a line of it.
-    #[error("{} was changed meanwhile and is not TOML any more", .0.display())]
+    #[error("{} was changed at the same time and is not TOML", .0.display())]
     NotToml(PathBuf),
     #[error("cannot read {}: {source}", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
@@ -32,7 +32,7 @@ pub(super) enum RewriteError {
     #[error("cannot write {}: {source}", file.display())]
     Unwritable { file: PathBuf, source: io::Error },
     /// Someone else has changed the file at the same time.
-    #[error("the new file would not say what is in force")]
+    #[error("the new file would not have the current configuration")]
     Wrong,
 }
 
