@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use super::{Config, KEYS, Key};
 
 impl Config {
-    /// Checks each value as if CONFIG SET were to set it. Gives the first that it would not, and why.
+    /// Checks each value as CONFIG SET does. The error is the first wrong key and the reason.
     pub(crate) fn check(&self) -> Result<(), (&'static str, Cow<'static, str>)> {
         let mut scratch = self.clone();
-        // A server on sockets that it was given needs no address.
+        // A server with listening sockets of its caller needs no address.
         let is_needless = |key: &Key| key.name == "bind" && self.bind.is_empty();
         let mut keys = KEYS.iter().filter(|key| !is_needless(key));
         keys.try_for_each(|key| {
@@ -22,7 +22,7 @@ impl Config {
         Ok(())
     }
 
-    /// A line for each key whose value in `new` is another: from what to what, but for secrets.
+    /// Returns a line for each key whose value in `new` differs; it redacts secrets.
     pub(crate) fn changes(&self, new: &Self) -> Vec<String> {
         let changed = KEYS.iter().filter(|key| !key.is_same(self, new));
         changed

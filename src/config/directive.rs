@@ -1,22 +1,22 @@
-//! The names that CONFIG GET and CONFIG SET know: the keys of the configuration, and directives of
-//! Redis that change nothing here.
+//! The directives of CONFIG GET and CONFIG SET: the keys of the configuration, and directives of
+//! Redis without an effect here.
 
 use std::borrow::Cow;
 
 use super::inert::{self, Inert};
 use super::{Change, Config, KEYS, Key};
 
-/// One name that CONFIG knows.
+/// A directive of CONFIG.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Directive {
     Key(&'static Key),
-    /// A directive that nothing changes, and its value.
+    /// A directive that cannot be changed, with its value.
     Constant(&'static str, &'static str),
-    /// A directive that changes nothing, under this name.
+    /// A directive without an effect, with the name that the client used.
     Inert(&'static Inert, &'static str),
 }
 
-/// Directives that clients ask for and that Redis does not change either.
+/// Directives that clients read and that Redis cannot change either.
 const CONSTANTS: [Directive; 2] = [
     Directive::Constant("databases", "16"),
     Directive::Constant("cluster-enabled", "no"),

@@ -9,7 +9,9 @@
 //! | `table.rs` | the table of keys, for the file, the command line and CONFIG |
 //! | `keys.rs` | what is derived from a row of the table |
 //! | `values/` | the type of each value: its range, its notation, its errors |
+//! | `check.rs` | checks and compares whole configurations |
 //! | `inert.rs` | directives of Redis without an effect here, for CONFIG only |
+//! | `directive.rs` | finds a key or an inert directive by its name, for CONFIG |
 //! | `sources/notation.rs` | how each value is written in a file |
 //! | `sources/file.rs` | reads a file; finds the line and column of a mistake |
 //! | `sources/command_line.rs` | flags, help, and which source wins |
