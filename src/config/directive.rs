@@ -33,7 +33,7 @@ impl Directive {
         KEYS.iter().map(Self::Key).chain(CONSTANTS).chain(inert)
     }
 
-    /// The directive of this name, in any case.
+    /// Returns the directive of this name, in any case.
     pub(crate) fn find(name: &[u8]) -> Option<Self> {
         Self::all().find(|directive| directive.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -61,7 +61,7 @@ impl Directive {
         }
     }
 
-    /// Sets it in `config`; adds what changes nothing to `inert_values`.
+    /// Sets the value in `config`, or adds it to `inert_values` if it has no effect.
     pub(crate) fn set(
         self,
         config: &mut Config,
@@ -69,7 +69,7 @@ impl Directive {
         value: &[u8],
     ) -> Result<(), Cow<'static, str>> {
         match (self, str::from_utf8(value)) {
-            // A file could not say it.
+            // A file could not contain this value.
             (_, Err(_)) => Err("argument must be UTF-8".into()),
             (Self::Key(key), Ok(value)) => key.set(config, value),
             (Self::Constant(..), Ok(_)) => Err("can't set immutable config".into()),
@@ -86,7 +86,7 @@ impl PartialEq for Directive {
     }
 }
 
-/// Whether `name` is a directive whose value is not secret.
+/// Returns whether `name` is a directive whose value is not secret.
 pub(crate) fn is_public(name: &[u8]) -> bool {
     match Directive::find(name) {
         Some(Directive::Key(key)) => !key.secret,
@@ -95,7 +95,7 @@ pub(crate) fn is_public(name: &[u8]) -> bool {
     }
 }
 
-/// Whether `name` is a directive whose value is secret.
+/// Returns whether `name` is a directive whose value is secret.
 pub(crate) fn is_secret(name: &[u8]) -> bool {
     matches!(Directive::find(name), Some(Directive::Key(key)) if key.secret)
 }
