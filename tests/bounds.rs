@@ -375,7 +375,7 @@ fn protected_mode_lets_nobody_in_from_outside_until_there_is_a_password() {
     stranger.expect_end();
     let (addr, why) = (
         local_addr(&stranger),
-        "it came from another machine in `protected-mode`",
+        "it is on another machine, and `protected-mode` is on",
     );
     watched.closes(addr, "refused_protected_mode", 1, why);
     watched.counts("rejected_connections", 1);
@@ -578,7 +578,7 @@ fn channel_and_message(bytes: usize) -> String {
     format!("$1\r\nb\r\n${bytes}\r\n{}\r\n", "x".repeat(bytes))
 }
 
-const NOT_HEARD: &str = "it did not read what it had subscribed to";
+const NOT_HEARD: &str = "it did not read its messages";
 
 #[test]
 fn so_many_bytes_of_messages_may_wait_and_not_one_more() {
@@ -862,7 +862,7 @@ fn a_silent_client_is_told_when_its_first_byte_does_not_come() {
     let (mut begins, mut empty) = (watched.connect(), watched.connect());
     begins.send("P");
     empty.send("\r\n");
-    let why = "no byte came within `first-byte-timeout`";
+    let why = "it sent nothing within `first-byte-timeout`";
     let begun = Instant::now();
     watched.closes_after_words(&mut silent, "first_byte_timeout", why);
     assert!(begun.elapsed() > Duration::from_millis(900));
@@ -895,7 +895,7 @@ impl Watched {
 }
 
 const REST_TOO_LATE: &str = "-ERR the rest of the request did not come in time\r\n";
-const NOT_WHOLE: &str = "a request was not whole within `request-timeout`";
+const NOT_WHOLE: &str = "a request was incomplete after `request-timeout`";
 
 #[test]
 fn a_request_that_does_not_become_whole_is_told_so() {
@@ -1036,7 +1036,7 @@ fn write_blocked_client_without_progress_is_closed() {
         request_timeout_s: 1,
         ..config(2)
     };
-    let why = "it was write-blocked and took none of its pending output within `write-timeout`";
+    let why = "it was write-blocked and read none of its pending output within `write-timeout`";
     only_a_client_without_progress_is_closed(config, "write_timeout", why);
 }
 
@@ -1048,7 +1048,7 @@ fn pending_output_without_progress_closes_a_client() {
         request_timeout_s: 1,
         ..config(2)
     };
-    let why = "it took none of its pending output within `pending-output-timeout`";
+    let why = "it read none of its pending output within `pending-output-timeout`";
     only_a_client_without_progress_is_closed(config, "pending_output_timeout", why);
 }
 
@@ -1124,7 +1124,12 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
 
     let mut peer = watched.connect();
     peer.ping();
-    closed(&mut watched, peer, "peer_left", "the peer left");
+    closed(
+        &mut watched,
+        peer,
+        "peer_left",
+        "the peer closed the connection",
+    );
 
     let mut peer = watched.connect();
     peer.ping();
@@ -1149,12 +1154,12 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
     let mut peer = watched.connect();
     peer.send("POST / HTTP/1.1\r\nHost: here\r\n\r\n");
     let _ = peer.socket.read(&mut [0; 100]);
-    closed(&mut watched, peer, "http", "it spoke HTTP");
+    closed(&mut watched, peer, "http", "it sent an HTTP request");
 
     let mut peer = watched.connect();
     peer.ask("\x16\x03\x01\x02\0", "\x15\x03\x01\0\x02\x02\x28");
     peer.expect_end();
-    closed(&mut watched, peer, "tls", "it spoke TLS");
+    closed(&mut watched, peer, "tls", "it sent a TLS handshake");
 
     let mut peer = watched.connect();
     peer.ask(
@@ -1231,7 +1236,7 @@ fn the_exit_code_and_the_last_line_say_whether_everybody_had_what_it_was_owed() 
         (
             false,
             3,
-            "[warning] stopped: drain-timeout-ms ran out; clients cut: 1",
+            "[warning] stopped: drain-timeout-ms ran out; clients aborted: 1",
         ),
     ] {
         let server = respool(&["--drain-timeout-ms", if reads { "30000" } else { "300" }]);

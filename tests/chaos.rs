@@ -252,7 +252,7 @@ fn ends_in_order(world: World, mut control: Peer, seed: u64) {
     // It counts the deaf client that was cut.
     let is_trouble = |line: &&str| {
         let is_bad = line.contains("[warning]") || line.contains("[error]");
-        is_bad && !(code == 3 && line.contains("clients cut: 1"))
+        is_bad && !(code == 3 && line.contains("clients aborted: 1"))
     };
     let trouble: Vec<_> = ended.stdout.lines().filter(is_trouble).collect();
     assert!(

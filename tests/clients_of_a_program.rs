@@ -421,7 +421,7 @@ fn each_departure_is_told_once_with_its_reason_and_what_was_kept() {
             peer.ask("QUIT\r\n", OK);
             peer.expect_end();
         }),
-        ("peer_left", "the peer left", &|peer, _| {
+        ("peer_left", "the peer closed the connection", &|peer, _| {
             peer.end_sending();
             peer.expect_end();
         }),
@@ -444,7 +444,7 @@ fn each_departure_is_told_once_with_its_reason_and_what_was_kept() {
             peer.ask("PANIC\r\n", INTERNAL);
             peer.expect_end();
         }),
-        ("http", "it spoke HTTP", &|peer, _| {
+        ("http", "it sent an HTTP request", &|peer, _| {
             peer.send("Host: here\r\n");
             peer.expect_end();
         }),

@@ -208,7 +208,7 @@ fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
         (
             ["--timeout", "soon"],
             [
-                "'soon' for '--timeout <N>'",
+                "'soon' for '--timeout <SECONDS>'",
                 "of seconds from 0 to 2147483647",
             ],
         ),
@@ -227,12 +227,12 @@ fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
         (["a.toml", "b.toml"], ["'b.toml'", "Usage: respool [FILE]"]),
         (
             ["-p", "6380"],
-            ["unexpected argument '-p'", "the port is '--port N'"],
+            ["unexpected argument '-p'", "use '--port N'"],
         ),
         (["-port", "6380"], ["'-port'", "did you mean '--port'?"]),
         (
             ["-p6380", "--workers=2"],
-            ["unexpected argument '-p'", "the port is '--port N'"],
+            ["unexpected argument '-p'", "use '--port N'"],
         ),
         (["port", "6380"], ["argument 2", "did you mean '--port'?"]),
         (
@@ -253,11 +253,14 @@ fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
         ),
         (
             ["--frobnicate", "7"],
-            ["argument 1 is no flag", "`respool --help` lists them"],
+            [
+                "argument 1 is not a flag",
+                "`respool --help` lists all flags",
+            ],
         ),
         (
             ["a.toml", "7000"],
-            ["argument 2 is one too many", "Usage: respool [FILE]"],
+            ["argument 2 is unexpected", "Usage: respool [FILE]"],
         ),
     ] {
         Finished::of(&args).assert_mistake(&parts);
@@ -268,7 +271,7 @@ fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
 fn file_after_a_list_is_told_to_go_before_it() {
     Finished::of(&["--bind", "127.0.0.1", "respool.toml"]).assert_mistake(&[
         "`respool.toml` is not an IP address",
-        "tip: every word up to the next flag belongs to '--bind', so FILE goes before it",
+        "tip: every word up to the next flag belongs to '--bind', so put FILE before it",
     ]);
 }
 
@@ -287,7 +290,7 @@ fn file_after_a_flag_takes_the_place_of_the_default_file() {
 
 #[test]
 fn wildcard_beside_an_address_that_it_covers_is_refused() {
-    let problem = "0.0.0.0 is every address of its kind, 127.0.0.1 included";
+    let problem = "0.0.0.0 includes 127.0.0.1";
     Finished::of(&["--port", "0", "--bind", "0.0.0.0", "127.0.0.1"]).assert_mistake(&[problem]);
     let file = Scratch::file("bind = [\"127.0.0.1\", \"*\"]\n");
     Finished::of(&[file.path()]).assert_mistake(&[":1:8: ", problem]);
@@ -347,9 +350,9 @@ fn the_first_line_says_where_the_server_answers_and_what_to_type() {
 fn each_line_has_a_time_of_one_width_and_a_level_by_name() {
     let mut server = Server::start(&["--loglevel", "debug"]);
     assert_eq!(config(&server, "SET timeout 5"), "+OK");
-    server.wait_for("closed after 0 s: the peer left");
+    server.wait_for("closed after 0 s: the peer closed the connection");
     server.signal("HUP");
-    server.wait_for("no FILE was given");
+    server.wait_for("there is no FILE to read");
     server.signal("TERM");
     assert_eq!(server.exit().code(), Some(0));
     let log = server.log();
@@ -363,10 +366,10 @@ fn each_line_has_a_time_of_one_width_and_a_level_by_name() {
     for line in [
         "[notice] respool ",
         "[debug] worker-0 started\n",
-        "[verbose] client 1 came from 127.0.0.1:",
-        "[debug] CONFIG SET: `timeout` changes from 0 to 5\n",
+        "[verbose] client 1 connected from 127.0.0.1:",
+        "[debug] CONFIG SET: `timeout` changed from 0 to 5\n",
         "[verbose] client 1 (127.0.0.1:",
-        "[warning] SIGHUP: no FILE was given",
+        "[warning] SIGHUP: the log was opened again; there is no FILE",
     ] {
         assert!(log.contains(line), "{line}: {log}");
     }
@@ -431,7 +434,7 @@ fn a_client_that_does_not_read_is_cut_when_the_drain_runs_out_of_time() {
     let _client = client_that_does_not_read(server.port());
     server.signal("TERM");
     assert_eq!(server.exit().code(), Some(3));
-    server.wait_for("stopped: drain-timeout-ms ran out; clients cut: 1\n");
+    server.wait_for("stopped: drain-timeout-ms ran out; clients aborted: 1\n");
 }
 
 #[test]
@@ -450,7 +453,7 @@ fn while_draining_a_second_sigterm_changes_nothing_and_sigint_ends_at_once() {
     server.signal("TERM");
     server.signal("INT");
     assert_eq!(server.exit().code(), Some(1));
-    server.wait_for("SIGINT while draining: ends at once\n");
+    server.wait_for("SIGINT while draining: stopping at once\n");
     assert_eq!(
         server.log().matches("SIGTERM").count(),
         1,
@@ -490,20 +493,20 @@ fn sighup_logs_each_key_that_changes_and_no_password() {
     let set = "SET timeout 5 latency-tracking no requirepass other";
     assert_eq!(config(&server, set), "+OK");
     server.signal("HUP");
-    server.wait_for("is in force\n");
+    server.wait_for("SIGHUP: applied ");
     for change in [
-        "`timeout` changes from 5 to 0\n",
-        "`latency-tracking` changes from no to yes\n",
-        "`requirepass` changes from (redacted) to (redacted)\n",
+        "`timeout` changed from 5 to 0\n",
+        "`latency-tracking` changed from no to yes\n",
+        "`requirepass` changed from (redacted) to (redacted)\n",
     ] {
         assert!(server.log().contains(change), "{}", server.log());
     }
-    assert_eq!(server.log().matches(" changes from ").count(), 3);
+    assert_eq!(server.log().matches(" changed from ").count(), 3);
 
     file.write("bind = \"127.0.0.1\"\nlogfile = \"\"\nslowlog-max-len = 7\n");
     server.signal("HUP");
-    server.wait_for("`slowlog-max-len` changes from 128 to 7\n");
-    server.wait_for("`requirepass` changes from (redacted) to \"\"\n");
+    server.wait_for("`slowlog-max-len` changed from 128 to 7\n");
+    server.wait_for("`requirepass` changed from (redacted) to \"\"\n");
 }
 
 #[test]
@@ -513,16 +516,16 @@ fn sighup_names_the_keys_that_a_flag_overrides() {
     let server = Server::start(&[&[file.path()], &flags[..]].concat());
     file.write("timeout = 7\nmaxclients = 50\nport = 7777\nworkers = 1\nrequirepass = \"y\"\n");
     server.signal("HUP");
-    server.wait_for("is in force\n");
+    server.wait_for("SIGHUP: applied ");
     let path = file.path();
     for line in [
-        format!("`timeout`: {path} says 7, but the flag --timeout 6 wins\n"),
-        format!("`port`: {path} says 7777, but the flag --port 0 wins\n"),
-        format!("`requirepass`: {path} says one, but the command line wins\n"),
+        format!("`timeout = 7` in {path} has no effect: --timeout 6 overrides it\n"),
+        format!("`port = 7777` in {path} has no effect: --port 0 overrides it\n"),
+        format!("`requirepass` in {path} has no effect: the command line sets it\n"),
     ] {
         assert!(server.log().contains(&line), "{}", server.log());
     }
-    assert_eq!(server.log().matches(" wins\n").count(), 3);
+    assert_eq!(server.log().matches(" has no effect: ").count(), 3);
 }
 
 #[test]
@@ -531,7 +534,7 @@ fn sighup_leaves_the_flags_on_top_of_the_file() {
     let server = Server::start(&[file.path(), "--loglevel", "notice"]);
     file.write("loglevel = \"nothing\"\n");
     server.signal("HUP");
-    server.wait_for(&format!("SIGHUP: {} is in force\n", file.path()));
+    server.wait_for(&format!("SIGHUP: applied {}\n", file.path()));
 }
 
 #[test]
@@ -579,7 +582,8 @@ fn sighup_without_a_file_opens_the_log_again_as_logrotate_needs_it() {
     );
     assert!(!rotated.read().contains("SIGTERM"));
     assert!(
-        log.read().contains("[warning] SIGHUP: no FILE was given"),
+        log.read()
+            .contains("[warning] SIGHUP: the log was opened again; there is no FILE"),
         "{}",
         log.read()
     );
@@ -623,7 +627,10 @@ fn rewrite_writes_what_is_in_force_into_the_file_and_keeps_all_else() {
     let added = "# Generated by CONFIG REWRITE\nworkers = 2\nbind = [\"127.0.0.1\"]\nport = 0\n\
                  requirepass = 'a \"b\"'\nlatency-tracking = false\n";
     assert_eq!(file.read(), format!("{mine}{added}"));
-    let line = format!("CONFIG REWRITE: {} says what is in force\n", file.path());
+    let line = format!(
+        "CONFIG REWRITE: {} has the current configuration\n",
+        file.path()
+    );
     server.wait_for(&line);
 
     // Whoever starts with the file alone has the same, and a second time changes nothing.
@@ -667,7 +674,10 @@ fn rewrite_in_a_folder_that_takes_no_file_leaves_the_old_one_and_says_why() {
     );
     assert!(reply.starts_with(&beginning), "{reply}");
     assert_eq!(file.read(), "timeout = 1\n");
-    let line = format!("[warning] CONFIG REWRITE: {} stays as it is: ", file.path());
+    let line = format!(
+        "[warning] CONFIG REWRITE: {} was not changed: ",
+        file.path()
+    );
     server.wait_for(&line);
     assert_eq!(config(&server, "REWRITE"), "+OK");
     assert!(file.read().starts_with("timeout = 2\n"), "{}", file.read());
@@ -700,11 +710,11 @@ fn a_loglevel_that_is_set_holds_at_once_and_until_sighup_reads_the_file_again() 
     let server = Server::start(&[file.path()]);
     // The connection that sets it is the first one whose end is logged.
     assert_eq!(config(&server, "SET loglevel verbose timeout 5"), "+OK");
-    server.wait_for("closed after 0 s: the peer left");
+    server.wait_for("closed after 0 s: the peer closed the connection");
     assert_eq!(value(&server, "loglevel"), "verbose");
 
     server.signal("HUP");
-    server.wait_for("is in force\n");
+    server.wait_for("SIGHUP: applied ");
     assert_eq!(value(&server, "loglevel"), "notice");
     assert_eq!(value(&server, "timeout"), "0");
     assert_eq!(config(&server, "SET loglevel nothing"), "+OK");
@@ -712,7 +722,7 @@ fn a_loglevel_that_is_set_holds_at_once_and_until_sighup_reads_the_file_again() 
     eventually("the level of the file", || {
         value(&server, "loglevel") == "notice"
     });
-    let ends = server.log().matches(" closed").count();
+    let ends = server.log().matches(" closed after ").count();
     assert!(ends <= 2, "of the first two at most: {}", server.log());
 }
 
@@ -721,7 +731,7 @@ fn sighup_without_a_file_leaves_what_was_set() {
     let server = Server::start(&["--timeout", "3"]);
     assert_eq!(config(&server, "SET timeout 5 maxclients 50"), "+OK");
     server.signal("HUP");
-    server.wait_for("[warning] SIGHUP: no FILE was given");
+    server.wait_for("[warning] SIGHUP: the log was opened again; there is no FILE");
     assert_eq!(value(&server, "timeout"), "5");
     assert_eq!(value(&server, "maxclients"), "50");
 }

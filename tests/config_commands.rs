@@ -355,8 +355,7 @@ fn configuration_that_no_server_can_have_is_refused_at_start() {
         ),
         (
             covered,
-            "`bind`: 0.0.0.0 is every address of its kind, 127.0.0.1 included, expected one of \
-             the two",
+            "`bind`: 0.0.0.0 includes 127.0.0.1, expected only one of the two",
         ),
     ] {
         let error = Server::check(&config).expect_err("it is checked");

@@ -157,7 +157,7 @@ fn a_job_that_waits_keeps_nobody_else_waiting() {
     other.ask("JOB COUNT\r\n", ":1\r\n");
     other.ask(
         "JOB RUN another\r\n",
-        "-BUSY every job that may run does; try again later\r\n",
+        "-BUSY the maximum number of jobs is running; try again later\r\n",
     );
     end.send(()).expect("the job waits");
     one.expect("$12\r\nreport: done\r\n");

@@ -88,7 +88,7 @@ fn maxclients_changes_while_the_server_runs() {
         .expect_err("there is no place for a third");
     assert_eq!(
         error.to_string(),
-        "`maxclients` cannot go beyond 2 while the server runs; restart it"
+        "`maxclients` cannot exceed 2 while the server runs; restart it"
     );
 }
 

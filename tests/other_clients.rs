@@ -96,7 +96,7 @@ impl log::Log for &'static Arrivals {
 
     fn log(&self, record: &log::Record<'_>) {
         let line = record.args().to_string();
-        if let Some((_, addr)) = line.split_once(" came from ") {
+        if let Some((_, addr)) = line.split_once(" connected from ") {
             self.0.lock().insert(addr.to_owned(), Instant::now());
         }
     }

@@ -72,7 +72,7 @@ impl Panics {
 
 #[test]
 fn server_accepts_after_a_panic_of_the_acceptor() {
-    let _alone = Panics::at("acceptor", "came from", 3);
+    let _alone = Panics::at("acceptor", "connected from", 3);
     let server = TestServer::start(1);
     let mut peers: Vec<Peer> = (0..6).map(|_| server.connect()).collect();
     for peer in &mut peers {
@@ -86,7 +86,7 @@ fn server_accepts_after_a_panic_of_the_acceptor() {
 
 #[test]
 fn server_with_a_hopeless_acceptor_drains() {
-    let _alone = Panics::at("acceptor", "came from", usize::MAX);
+    let _alone = Panics::at("acceptor", "connected from", usize::MAX);
     let server = TestServer::start(1);
     let mut first = server.connect();
     first.ping();

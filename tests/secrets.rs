@@ -130,7 +130,7 @@ fn password_file_is_read_at_the_start_and_on_sighup() {
             server.signal("HUP");
             eventually("the new password", || ask(&server, "AUTH another") == "+OK");
             eventually("the change in the log", || {
-                let change = "`requirepass` changes from (redacted) to (redacted)";
+                let change = "`requirepass` changed from (redacted) to (redacted)";
                 server.log().contains(change)
             });
             assert!(!server.log().contains("hunter2"), "{}", server.log());
@@ -225,7 +225,7 @@ fn source_without_a_usable_password_is_a_mistake() {
         run(command.env("RESPOOL_REQUIREPASS", value))
             .assert_mistake("respool: RESPOOL_REQUIREPASS: ");
     }
-    let both = "`requirepass` and `requirepass-file` contradict each other: keep one";
+    let both = "`requirepass` and `requirepass-file` are both set: keep one";
     let path = long.to_str().unwrap();
     let flags = ["--requirepass", SECRET, "--requirepass-file", path];
     run(&mut respool(&flags)).assert_mistake(&format!("respool: the command line: {both}"));
@@ -333,7 +333,7 @@ fn sighup_without_a_file_keeps_a_password_that_was_set() {
         "*2\r\n$7\r\ntimeout\r\n$2\r\n77\r\n",
     );
     peer.ask("CONFIG SET requirepass third\r\n", "+OK\r\n");
-    let reloads = || server.log().matches("no FILE was given").count();
+    let reloads = || server.log().matches("there is no FILE to read").count();
     eventually("the first reload", || reloads() == 1);
     server.signal("HUP");
     eventually("the second reload", || reloads() == 2);
@@ -397,8 +397,7 @@ fn password_that_others_can_read_is_warned_of() {
 
 #[test]
 fn password_in_the_arguments_is_warned_of() {
-    let warning = "`ps` shows the value of `--requirepass` to every user of this machine: use \
-                   `--requirepass-file` instead";
+    let warning = "`--requirepass`: every user of this machine can see the password in `ps`; use `--requirepass-file` instead";
     let server = Respool::run(&mut respool(&["--requirepass", SECRET]), PATIENCE);
     assert!(server.log().contains(warning), "{}", server.log());
     assert!(!server.log().contains(SECRET), "{}", server.log());

@@ -184,7 +184,10 @@ fn reader_that_comes_late_has_the_first_lines_of_a_pipe() {
     let first = lines.next().expect("a line").expect("text");
     assert!(first.contains(" answers on "), "{first}");
     server.serves(1);
-    let found = lines.any(|line| line.expect("text").contains("the peer left"));
+    let found = lines.any(|line| {
+        line.expect("text")
+            .contains("the peer closed the connection")
+    });
     assert!(found);
 }
 
@@ -204,7 +207,9 @@ fn lines_beyond_the_file_size_limit_are_counted_and_told() {
     let (mut server, _) = Server::start(Some(&file.0), &[]);
     let log = || fs::read_to_string(&file.0).expect("a log file");
     server.serves(1);
-    eventually("the lines of a client", || log().contains("the peer left"));
+    eventually("the lines of a client", || {
+        log().contains("the peer closed the connection")
+    });
     let limit = log().len() as u64 + 100;
     server.bound_files(Some(limit));
     server.serves(50);
@@ -243,7 +248,7 @@ fn reload_replaces_standard_output_that_nobody_reads() {
     server.signal("HUP");
     eventually("the new file has lines", || {
         server.serves(1);
-        fs::read_to_string(&log.0).is_ok_and(|log| log.contains("the peer left"))
+        fs::read_to_string(&log.0).is_ok_and(|log| log.contains("the peer closed the connection"))
     });
     server.signal("TERM");
     server.ends_in_order();

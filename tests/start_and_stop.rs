@@ -95,7 +95,7 @@ fn what_keeps_a_server_from_starting_is_said() {
         error.starts_with(&format!("cannot listen on {addr}: ")),
         "{error}"
     );
-    let advice = "; another server has it: stop that one, or choose another `port`";
+    let advice = " (another server uses it; stop that one, or choose another `port`)";
     assert!(error.ends_with(advice), "{error}");
 
     // An address for documents, which no machine has.
@@ -108,12 +108,12 @@ fn what_keeps_a_server_from_starting_is_said() {
     };
     let error = error_of(Server::bind(missing(false), Commands::builtin()));
     assert!(
-        error.ends_with("; this machine does not have the address: see `bind`"),
+        error.ends_with(" (this machine lacks the address; see `bind`)"),
         "{error}"
     );
     assert_eq!(
         error_of(Server::bind(missing(true), Commands::builtin())),
-        "none of the addresses in `bind` is on this machine"
+        "this machine has none of the addresses in `bind`"
     );
 }
 

@@ -233,7 +233,7 @@ fn printed_for(server: &Respool, args: &[&str], input: &str) -> String {
 
 /// Clients that a stopped server's log tells of, without the one that made sure of it at the end.
 fn clients_before_the_control(log: &str) -> usize {
-    log.matches(" came from ").count() - 1
+    log.matches(" connected from ").count() - 1
 }
 
 /// Two million requests on a machine that has better things to do.
