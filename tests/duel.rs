@@ -2,35 +2,35 @@
 
 #![allow(dead_code, reason = "the bench uses all of it")]
 
-#[path = "../benches/duel/accounting.rs"]
-mod accounting;
-#[path = "../benches/duel/bare.rs"]
+#[path = "../benches/duel/src/bare.rs"]
 mod bare;
-#[path = "../benches/duel/crowd.rs"]
+#[path = "../benches/duel/src/cores.rs"]
+mod cores;
+#[path = "../benches/duel/src/crowd.rs"]
 mod crowd;
-#[path = "../benches/duel/descriptors.rs"]
+#[path = "../benches/duel/src/descriptors.rs"]
 mod descriptors;
-#[path = "../benches/duel/histogram.rs"]
+#[path = "../benches/duel/src/histogram.rs"]
 mod histogram;
-#[path = "../benches/duel/loads.rs"]
+#[path = "../benches/duel/src/loads.rs"]
 mod loads;
-#[path = "../benches/duel/marks.rs"]
+#[path = "../benches/duel/src/marks.rs"]
 mod marks;
-#[path = "../benches/duel/options.rs"]
+#[path = "../benches/duel/src/options.rs"]
 mod options;
-#[path = "../benches/duel/pings.rs"]
+#[path = "../benches/duel/src/pings.rs"]
 mod pings;
-#[path = "../benches/duel/place.rs"]
-mod place;
-#[path = "../benches/duel/plot.rs"]
+#[path = "../benches/duel/src/plot.rs"]
 mod plot;
+#[path = "../benches/duel/src/products.rs"]
+mod products;
 #[path = "process/reaper.rs"]
 mod reaper;
-#[path = "../benches/duel/report.rs"]
+#[path = "../benches/duel/src/report.rs"]
 mod report;
-#[path = "../benches/duel/results.rs"]
+#[path = "../benches/duel/src/results.rs"]
 mod results;
-#[path = "../benches/duel/rivals.rs"]
-mod rivals;
-#[path = "../benches/duel/server.rs"]
+#[path = "../benches/duel/src/server.rs"]
 mod server;
+#[path = "../benches/duel/src/usage.rs"]
+mod usage;

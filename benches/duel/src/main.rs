@@ -1,8 +1,8 @@
 //! respool against its rivals: `cargo bench --bench duel`. benches/README.md says how it is measured
 //! and what each figure means; `-- --help` lists the options.
 
-mod accounting;
 mod bare;
+mod cores;
 mod crowd;
 mod descriptors;
 mod document;
@@ -14,15 +14,15 @@ mod marks;
 mod options;
 mod output;
 mod pings;
-mod place;
 mod plot;
+mod products;
 mod race;
-#[path = "../../tests/process/reaper.rs"]
+#[path = "../../../tests/process/reaper.rs"]
 mod reaper;
 mod report;
 mod results;
-mod rivals;
 mod server;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -31,22 +31,22 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use cores::{Cores, LEASH_ARGUMENT};
 use field::Field;
 use loads::Load;
 use marks::{Judged, MARKS, Verdict};
 use options::Options;
 use output::Bench;
 use pings::Ping;
-use place::{Cores, LEASH_ARGUMENT};
+use products::{BARE_ARGUMENT, RESPOOL, Rival};
 use results::Measured;
-use rivals::{BARE_ARGUMENT, RESPOOL, Rival};
 use server::Recipe;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let first = arguments.first().and_then(|argument| argument.to_str());
     let result = match first {
-        Some(LEASH_ARGUMENT) => Err(place::become_program(&arguments[1..])),
+        Some(LEASH_ARGUMENT) => Err(cores::become_program(&arguments[1..])),
         Some(BARE_ARGUMENT) => serve_bare(&arguments[1..]).map(|()| ExitCode::SUCCESS),
         _ => run(&Options::parse()),
     };

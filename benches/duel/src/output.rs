@@ -5,14 +5,14 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use crate::cores::Cores;
 use crate::document::Document;
 use crate::machine::Machine;
 use crate::marks::Judged;
 use crate::options::Pace;
-use crate::place::Cores;
 use crate::plot;
+use crate::products::{BARE, REDIS};
 use crate::results::Measured;
-use crate::rivals::{BARE, REDIS};
 
 /// What the results are written with.
 pub(crate) struct Bench {

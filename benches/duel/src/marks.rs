@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::loads::{IDLE, MARKED};
+use crate::products::{BARE, REDIS, RESPOOL};
 use crate::results::{Figure, Measured};
-use crate::rivals::{BARE, REDIS, RESPOOL};
 
 /// A bound on what respool needs or does.
 #[derive(Debug, Clone, Copy, PartialEq)]

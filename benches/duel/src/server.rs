@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::cores::{self, Cores};
 use crate::pings::{Dialect, Exchange, Ping};
-use crate::place::{self, Cores};
+use crate::products::{Program, Rival};
 use crate::reaper;
-use crate::rivals::{Program, Rival};
 
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ struct Guard(Child);
 
 impl Recipe {
     pub(crate) fn start(&self, ping: Ping, cores: &Cores) -> io::Result<Server> {
-        let command = place::on_a_leash(&self.program)?;
+        let command = cores::on_a_leash(&self.program)?;
         Ok(self.run(command, ping, cores)?.0)
     }
 

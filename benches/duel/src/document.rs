@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::cores::Cores;
 use crate::machine::Machine;
 use crate::marks::Judged;
 use crate::options::Pace;
-use crate::place::Cores;
 use crate::results::{Figure, Measured, Spread};
 
 /// All that is known when the bench ends. A value that could not be measured is null.

@@ -2,14 +2,14 @@
 
 use std::io;
 
+use crate::cores::Cores;
 use crate::descriptors;
 use crate::loads::{Kind, Load, Talk};
 use crate::options::Pace;
 use crate::pings::Ping;
-use crate::place::Cores;
+use crate::products::{CLIENTS_MAX, Rival};
 use crate::race::{idle_bytes, race};
 use crate::results::{Figure, Measured, Samples};
-use crate::rivals::{CLIENTS_MAX, Rival};
 use crate::server::{Recipe, Server};
 
 /// The servers of a pass. They stay for all loads, but for the bare one, which is started anew for

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::accounting::{self, Cpu};
 use crate::crowd::{Crowd, Slice};
 use crate::histogram::Histogram;
 use crate::loads::{Manner, Talk};
@@ -15,6 +14,7 @@ use crate::options::Pace;
 use crate::pings::Exchange;
 use crate::results::{Figure, Samples};
 use crate::server::{Server, UNACCEPTED_MAX, ask, hear};
+use crate::usage::{self, Cpu};
 
 /// A server and those who talk to it.
 struct Runner<'a> {
@@ -145,7 +145,7 @@ pub(crate) fn idle_bytes(
     exchange: &Exchange,
     connections: usize,
 ) -> io::Result<f64> {
-    let before = accounting::resident_bytes(server.id())?;
+    let before = usage::resident_bytes(server.id())?;
     let mut idle = Vec::with_capacity(connections);
     while idle.len() < connections {
         let more = UNACCEPTED_MAX.min(connections - idle.len());
@@ -160,7 +160,7 @@ pub(crate) fn idle_bytes(
         }
     }
     thread::sleep(SETTLING);
-    let grown = accounting::resident_bytes(server.id())?.saturating_sub(before);
+    let grown = usage::resident_bytes(server.id())?.saturating_sub(before);
     // All of them are still there.
     for socket in &mut idle {
         socket.write_all(&exchange.request)?;

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use crate::loads::MARKED;
+use crate::products::{BARE, MEMCACHED, REDIS, RESPOOL, VALKEY};
 use crate::report::number;
 use crate::results::{Figure, Measured, Spread};
-use crate::rivals::{BARE, MEMCACHED, REDIS, RESPOOL, VALKEY};
 
 /// Bars of the loads with marks: a panel for each of throughput, CPU and p99, relative to `base`.
 /// `None` if none of these loads was measured with it.

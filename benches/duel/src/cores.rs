@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::rivals::Program;
+use crate::products::Program;
 
 /// The CPUs of the servers and those of the load.
 #[derive(Debug, Clone)]
