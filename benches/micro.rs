@@ -1,13 +1,12 @@
-//! What parsing a request and writing a reply cost, without sockets and threads.
+//! Measures parsing a request and writing a reply, without sockets and threads.
 //!
 //! ```console
 //! $ cargo bench --bench micro             # some seconds
-//! $ cargo bench --bench micro -- parse    # what has this word in its name
+//! $ cargo bench --bench micro -- parse    # cases with this word in their name
 //! ```
-//!
-//! `resp` is private, but needs nothing but std: so it is compiled into this once more, and nothing
-//! is made public for a bench.
 
+// `resp` is private, but needs only std, so this bench compiles it again. Exporting it for the bench
+// would take a public feature, and wrappers in `src` for its `pub(crate)` items.
 #[allow(
     dead_code,
     unfulfilled_lint_expectations,
@@ -24,16 +23,27 @@ use std::time::{Duration, Instant};
 
 use resp::{Limits, Parser, Protocol, Replied, Reply};
 
+const ROUNDS: usize = 41;
+
+/// The time of a case in a round: long compared with reading the clock, short compared with a time
+/// slice of the scheduler.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// The program's defaults.
+const LIMITS: Limits = Limits {
+    request_bytes_max: 1024 * 1024 * 1024,
+    bulk_bytes_max: 512 * 1024 * 1024,
+    unauthenticated: false,
+};
+
 fn main() {
     let mut cases = parsing();
     cases.extend(replying());
-    // Flags are cargo's.
-    let words: Vec<String> = env::args().skip(1).collect();
-    let mut words = words.iter().filter(|word| !word.starts_with('-'));
-    if let Some(word) = words.next() {
-        cases.retain(|case| case.name.contains(word.as_str()));
+    // cargo adds flags.
+    if let Some(word) = env::args().skip(1).find(|word| !word.starts_with('-')) {
+        cases.retain(|case| case.name.contains(&word));
     }
-    // Each in turn in each round, so that what disturbs the machine disturbs all.
+    // The cases take turns, so that a disturbance hits all of them.
     for _ in 0..ROUNDS {
         cases.iter_mut().for_each(Case::time);
     }
@@ -41,13 +51,13 @@ fn main() {
     cases.iter_mut().for_each(Case::report);
 }
 
-/// Something to be timed. Whoever makes one has asserted that it does what it is to do.
+/// Code to be timed. Its maker has asserted that it works.
 struct Case {
     name: String,
     /// Items in a pass.
     items: usize,
     pass: Box<dyn FnMut()>,
-    /// Passes that take about [`SLICE`]; 0 before the first.
+    /// Passes that take about [`SLICE`]; 0 until the first round has counted them.
     passes: u32,
     ns_per_item: Vec<f64>,
 }
@@ -70,9 +80,9 @@ impl Case {
                 self.passes *= 2;
             }
         }
-        let took = self.run();
         let items = f64::from(self.passes) * self.items as f64;
-        self.ns_per_item.push(took.as_nanos() as f64 / items);
+        let ns = self.run().as_nanos() as f64;
+        self.ns_per_item.push(ns / items);
     }
 
     fn run(&mut self) -> Duration {
@@ -93,24 +103,23 @@ impl Case {
 fn parsing() -> Vec<Case> {
     let ping = b"*1\r\n$4\r\nPING\r\n";
     let long = [b"*2\r\n$4\r\nPING\r\n$1024\r\n", &[b'x'; 1024][..], b"\r\n"].concat();
-    let inputs = [
+    [
         ("parse: array", ping.to_vec(), 1, 1),
         ("parse: inline", b"PING\r\n".to_vec(), 1, 1),
         ("parse: array with 1 KiB", long, 1, 2),
         ("parse: pipeline of 100 arrays", ping.repeat(100), 100, 100),
-    ];
-    inputs
-        .map(|(name, bytes, requests, words)| {
-            let mut parser = Parser::default();
-            assert_eq!(parse_all(&mut parser, &bytes), (requests, words), "{name}");
-            Case::new(name.to_owned(), requests, move || {
-                black_box(parse_all(&mut parser, black_box(&bytes)));
-            })
+    ]
+    .map(|(name, bytes, requests, words)| {
+        let mut parser = Parser::default();
+        assert_eq!(parse_all(&mut parser, &bytes), (requests, words), "{name}");
+        Case::new(name.to_owned(), requests, move || {
+            black_box(parse_all(&mut parser, black_box(&bytes)));
         })
-        .into()
+    })
+    .into()
 }
 
-/// Parses every request in `bytes`. Gives how many there are, and how many words they have.
+/// Parses all requests in `bytes`. Returns the number of requests and of their words.
 fn parse_all(parser: &mut Parser, mut bytes: &[u8]) -> (usize, usize) {
     let (mut requests, mut words) = (0, 0);
     while !bytes.is_empty() {
@@ -124,26 +133,22 @@ fn parse_all(parser: &mut Parser, mut bytes: &[u8]) -> (usize, usize) {
     (requests, words)
 }
 
-fn replying() -> Vec<Case> {
-    let text = "hello, world";
-    let items = "$12\r\nhello, world\r\n".repeat(10);
-    vec![
+fn replying() -> [Case; 4] {
+    let text = || black_box("hello, world");
+    let bulk = "$12\r\nhello, world\r\n";
+    [
         reply("simple", "+PONG\r\n", |reply| reply.simple("PONG")),
-        reply(
-            "bulk of 12 bytes",
-            "$12\r\nhello, world\r\n",
-            move |reply| reply.bulk(black_box(text)),
-        ),
+        reply("bulk of 12 bytes", bulk, move |reply| reply.bulk(text())),
         reply("integer", ":1234567890\r\n", |reply| {
             reply.integer(black_box(1_234_567_890))
         }),
         reply(
             "array of 10 bulks",
-            &format!("*10\r\n{items}"),
+            &format!("*10\r\n{}", bulk.repeat(10)),
             move |reply| {
                 reply.array(10, |items| {
                     for _ in 0..10 {
-                        items.add(|item| item.bulk(black_box(text)));
+                        items.add(|item| item.bulk(text()));
                     }
                 })
             },
@@ -151,7 +156,7 @@ fn replying() -> Vec<Case> {
     ]
 }
 
-/// A hundred replies behind each other, as to a pipeline.
+/// Returns a case of a hundred replies in a row, as to a pipeline.
 fn reply(name: &str, wire: &str, write: impl Fn(Reply<'_>) -> Replied + 'static) -> Case {
     let write_all = move |out: &mut Vec<u8>| {
         out.clear();
@@ -166,16 +171,3 @@ fn reply(name: &str, wire: &str, write: impl Fn(Reply<'_>) -> Replied + 'static)
         write_all(black_box(&mut out));
     })
 }
-
-/// As the program's own defaults.
-const LIMITS: Limits = Limits {
-    request_bytes_max: 1024 * 1024 * 1024,
-    bulk_bytes_max: 512 * 1024 * 1024,
-    unauthenticated: false,
-};
-
-const ROUNDS: usize = 41;
-
-/// How long a case is timed in a round: long beside what it takes to look at the clock, short beside
-/// the quantum of a scheduler.
-const SLICE: Duration = Duration::from_millis(2);

@@ -1,6 +1,7 @@
-//! The bare server: polls, reads, counts bytes and writes. It does not look at what it reads, has one
-//! thread, and makes its system calls as respool does, so nothing that answers through the same ones
-//! can be faster.
+//! The bare server: polls, reads, counts bytes and writes.
+//!
+//! It looks at no byte, has one thread, and makes the same system calls as respool. So no server that
+//! uses these calls can be faster.
 
 use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
@@ -10,13 +11,11 @@ use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use crate::pings::{Dialect, Ping};
+use crate::pings::{Exchange, Ping};
 
-/// Serves until the process is killed.
+/// Answers this PING until the process is killed.
 pub(crate) fn serve(port: u16, ping: Ping) -> io::Result<()> {
-    let exchange = ping.exchange(&Dialect::Resp);
-    let exchange = exchange.ok_or_else(|| io::Error::other("RESP can say every PING"))?;
-    let mut bare = Bare::listen(port, exchange.request.len(), &exchange.reply)?;
+    let mut bare = Bare::listen(port, &ping.exchange())?;
     let mut events = Events::with_capacity(256);
     loop {
         bare.poll.poll(&mut events, None)?;
@@ -29,10 +28,10 @@ pub(crate) fn serve(port: u16, ping: Ping) -> io::Result<()> {
     }
 }
 
-/// No connection's index is as high.
+/// More than the index of any connection.
 const LISTENER: Token = Token(usize::MAX);
 
-/// Replies are repeated to so many bytes, for one write.
+/// Minimum length of the repeated replies, which one write may send.
 const REPLIES_BYTES: usize = 256 * 1024;
 
 struct Bare {
@@ -41,43 +40,46 @@ struct Bare {
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     buffer: Vec<u8>,
-    terms: Terms,
+    protocol: Protocol,
 }
 
-/// All that it knows about the protocol.
-struct Terms {
+/// All that this server knows about the protocol.
+struct Protocol {
     request_bytes: usize,
     reply_bytes: usize,
-    /// The reply over and over.
+    /// The reply, repeated.
     replies: Vec<u8>,
 }
 
 struct Connection {
     socket: TcpStream,
-    /// Bytes of a request that is not whole yet.
-    begun: usize,
-    /// Bytes to write.
-    owed: usize,
-    /// Bytes of a reply that are written already: where the next one goes on.
-    written: usize,
+    /// Bytes received of an incomplete request.
+    received: usize,
+    /// Bytes to send.
+    pending: usize,
+    /// Bytes sent of the current reply.
+    sent: usize,
 }
 
 impl Bare {
-    fn listen(port: u16, request_bytes: usize, reply: &[u8]) -> io::Result<Self> {
+    fn listen(port: u16, exchange: &Exchange) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port).into())?;
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;
+        let reply_bytes = exchange.reply.len();
         Ok(Self {
             poll,
             listener,
             connections: Vec::new(),
             free: Vec::new(),
             buffer: vec![0; 128 * 1024],
-            terms: Terms {
-                request_bytes,
-                reply_bytes: reply.len(),
-                replies: reply.repeat(REPLIES_BYTES.div_ceil(reply.len()) + 1),
+            protocol: Protocol {
+                request_bytes: exchange.request.len(),
+                reply_bytes,
+                replies: exchange
+                    .reply
+                    .repeat(REPLIES_BYTES.div_ceil(reply_bytes) + 1),
             },
         })
     }
@@ -100,22 +102,22 @@ impl Bare {
                 .register(&mut socket, Token(index), both)?;
             self.connections[index] = Some(Connection {
                 socket,
-                begun: 0,
-                owed: 0,
-                written: 0,
+                received: 0,
+                pending: 0,
+                sent: 0,
             });
         }
     }
 
-    /// Closes the connection at its end, and at any error.
-    // Inlined, as is all below: no function returns behind a system call, as in respool.
+    /// Serves a connection, and closes it after its end or an error.
+    // Inlined, as are all functions below: as in respool, no function returns after a system call.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    fn serve(&mut self, index: usize, ends: bool) {
+    fn serve(&mut self, index: usize, is_closed: bool) {
         let slot = &mut self.connections[index];
         let Some(connection) = slot else { return };
         if connection
-            .serve(&mut self.buffer, &self.terms, ends)
+            .serve(&mut self.buffer, &self.protocol, is_closed)
             .is_err()
         {
             *slot = None;
@@ -125,39 +127,39 @@ impl Bare {
 }
 
 impl Connection {
-    /// Reads and writes until there is nothing to read, or no room to write.
+    /// Reads and writes until there is nothing to read or no room to write.
     #[expect(clippy::inline_always, reason = "see Bare::serve")]
     #[inline(always)]
-    fn serve(&mut self, buffer: &mut [u8], terms: &Terms, ends: bool) -> io::Result<()> {
-        while self.flush(terms)? {
+    fn serve(&mut self, buffer: &mut [u8], protocol: &Protocol, is_closed: bool) -> io::Result<()> {
+        while self.flush(protocol)? {
             let count = match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
                 Ok((0, _)) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok((count, _)) => count,
                 Err(Errno::WOULDBLOCK) => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
-            let bytes = self.begun + count;
-            self.begun = bytes % terms.request_bytes;
-            self.owed += bytes / terms.request_bytes * terms.reply_bytes;
-            // The poll tells of what comes behind a short read, but not again of an end.
-            if count < buffer.len() && !ends {
-                return self.flush(terms).map(drop);
+            let bytes = self.received + count;
+            self.received = bytes % protocol.request_bytes;
+            self.pending += bytes / protocol.request_bytes * protocol.reply_bytes;
+            // After a short read the poll reports new bytes, but a FIN only once.
+            if count < buffer.len() && !is_closed {
+                return self.flush(protocol).map(drop);
             }
         }
         Ok(())
     }
 
-    /// Gives whether nothing is owed any more.
+    /// Returns whether everything was sent.
     #[expect(clippy::inline_always, reason = "see Bare::serve")]
     #[inline(always)]
-    fn flush(&mut self, terms: &Terms) -> io::Result<bool> {
-        while self.owed > 0 {
-            let rest = &terms.replies[self.written..];
-            let some = &rest[..rest.len().min(self.owed)];
-            match send(&self.socket, some, SendFlags::NOSIGNAL) {
+    fn flush(&mut self, protocol: &Protocol) -> io::Result<bool> {
+        while self.pending > 0 {
+            let rest = &protocol.replies[self.sent..];
+            let chunk = &rest[..rest.len().min(self.pending)];
+            match send(&self.socket, chunk, SendFlags::NOSIGNAL) {
                 Ok(count) => {
-                    self.owed -= count;
-                    self.written = (self.written + count) % terms.reply_bytes;
+                    self.pending -= count;
+                    self.sent = (self.sent + count) % protocol.reply_bytes;
                 }
                 Err(Errno::WOULDBLOCK) => return Ok(false),
                 Err(error) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! Clients that talk to one server from one thread, and check every byte that they hear.
+//! The clients of one server. They share one thread and check every byte that they receive.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-use crate::histogram::Histogram;
+use crate::latencies::Latencies;
 use crate::loads::{Manner, Talk};
 use crate::pings::Exchange;
-use crate::server::{PATIENCE, UNACCEPTED_MAX, ask, check};
+use crate::wire::{PATIENCE, UNACCEPTED_MAX, ask, check, connect};
 
-/// The clients of one server under one load. Their connections stay from slice to slice.
+/// The clients of one server under one load. Steady connections stay from slice to slice.
 pub(crate) struct Crowd {
     addr: SocketAddr,
     talk: Talk,
-    /// All that a client says at once, and all that it is owed.
+    /// What a client sends at once, and the replies.
     pipeline: Exchange,
     clients: Vec<Client>,
     poll: Poll,
@@ -25,29 +25,28 @@ pub(crate) struct Crowd {
 
 /// What happened in a slice.
 pub(crate) struct Slice {
-    /// Requests that were answered from the first to the last moment.
+    /// Requests that were answered.
     pub(crate) requests: usize,
-    /// Of them, those in the window, which excludes how the slice begins and ends.
+    /// The rate in the window, which excludes the beginning and the end of the slice.
     pub(crate) requests_per_s: f64,
-    /// From the first to the last moment.
     pub(crate) time: Duration,
     /// How long each pipeline took that was answered in the window.
-    pub(crate) latencies: Histogram,
+    pub(crate) latencies: Latencies,
 }
 
-/// A client that is between connections has no socket.
-#[derive(Default)]
 struct Client {
+    /// `None` between connections.
     socket: Option<TcpStream>,
-    // Invariant: sent <= pipeline.request.len(), heard <= pipeline.reply.len().
+    asked_at: Instant,
+    // Invariant: sent <= pipeline.request.len(), received <= pipeline.reply.len().
     sent: usize,
-    heard: usize,
+    received: usize,
 }
 
-/// The part of a slice before its window: by then all are talking.
+/// The part of a slice before its window. After it, all clients are talking.
 const WARM_UP: f64 = 0.1;
 
-/// As many as a poll tells at once.
+/// Events that one poll returns at most.
 const EVENTS_MAX: usize = 1024;
 
 impl Crowd {
@@ -60,73 +59,60 @@ impl Crowd {
             poll: Poll::new()?,
             buffer: vec![0; 256 * 1024],
         };
-        crowd.clients.resize_with(talk.clients, Client::default);
-        if talk.manner != Manner::Connecting {
-            for (index, client) in crowd.clients.iter_mut().enumerate() {
-                let mut socket = std::net::TcpStream::connect(addr)?;
-                // On the loopback there is no congestion to control: the simplest way to do it
-                // costs the load's core least. The machine's own may be BBR, with its clock.
-                #[cfg(target_os = "linux")]
-                socket2::SockRef::from(&socket).set_tcp_congestion(b"reno")?;
-                if (index + 1) % UNACCEPTED_MAX == 0 {
-                    // Who is answered was accepted, and so were all before.
-                    ask(&mut socket, exchange)?;
-                }
-                client.take(socket, crowd.poll.registry(), Token(index))?;
+        crowd.clients.resize_with(talk.clients, Client::new);
+        if talk.manner == Manner::Connecting {
+            return Ok(crowd);
+        }
+        for (index, client) in crowd.clients.iter_mut().enumerate() {
+            let mut socket = connect(addr)?;
+            // Reno costs the load's CPU least, and there is no congestion on the loopback. The
+            // default may be BBR, which reads the clock.
+            socket2::SockRef::from(&socket).set_tcp_congestion(b"reno")?;
+            if (index + 1) % UNACCEPTED_MAX == 0 {
+                // When this client is answered, all before it have been accepted.
+                ask(&mut socket, exchange)?;
             }
+            client.connect(socket, crowd.poll.registry(), Token(index))?;
         }
         Ok(crowd)
     }
 
-    /// Talks for so long, and then waits until all are answered.
+    /// Talks for this time, and then waits until all requests are answered.
     pub(crate) fn talk_for(&mut self, time: Duration) -> io::Result<Slice> {
+        let mut latencies = Latencies::new();
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut pipelines = 0;
+        let mut talking = self.clients.len();
+        // Clients that ask next. They wait until all events are handled: doing one thing many times
+        // is faster than alternating, and the load must not be slower than the servers.
+        let mut next: Vec<_> = (0..talking).collect();
         let start = Instant::now();
         let window = start + time.mul_f64(WARM_UP)..start + time;
-        let mut asked_at = vec![start; self.clients.len()];
-        let mut latencies = Histogram::new();
-        let (mut pipelines, mut pipelines_in_window) = (0, 0);
-        let mut talking = self.clients.len();
-        let mut events = Events::with_capacity(EVENTS_MAX);
-        // Those who ask again when all who were answered have heard their replies: to do one thing
-        // several times over is faster than to do two in turn, and the load must not be what limits
-        // the servers.
-        let mut again = Vec::with_capacity(self.clients.len());
-        for (index, at) in asked_at.iter_mut().enumerate() {
-            *at = Instant::now();
-            self.begin(index)?;
-        }
         while talking > 0 {
-            self.poll.poll(&mut events, Some(PATIENCE))?;
-            if events.is_empty() {
-                let text = format!("{talking} clients wait for replies that do not come");
-                return Err(io::Error::new(ErrorKind::TimedOut, text));
+            for index in next.drain(..) {
+                self.begin(index)?;
             }
+            self.wait(&mut events, talking)?;
             for event in &events {
                 let index = event.token().0;
                 let client = &mut self.clients[index];
-                let ends = event.is_read_closed();
-                if !client.proceed(&self.pipeline, &mut self.buffer, ends)? {
+                if !client.proceed(&self.pipeline, &mut self.buffer, event.is_read_closed())? {
                     continue;
                 }
                 let now = Instant::now();
                 pipelines += 1;
                 if window.contains(&now) {
-                    pipelines_in_window += 1;
-                    latencies.record(now - asked_at[index]);
+                    latencies.record(now - client.asked_at);
                 }
                 self.end(index);
                 if now < window.end {
-                    again.push(index);
+                    next.push(index);
                 } else {
                     talking -= 1;
                 }
             }
-            for index in again.drain(..) {
-                asked_at[index] = Instant::now();
-                self.begin(index)?;
-            }
         }
-        let in_window = pipelines_in_window * self.talk.pipeline;
+        let in_window = latencies.count() * self.talk.pipeline;
         Ok(Slice {
             requests: pipelines * self.talk.pipeline,
             requests_per_s: in_window as f64 / (window.end - window.start).as_secs_f64(),
@@ -137,18 +123,28 @@ impl Crowd {
 
     fn begin(&mut self, index: usize) -> io::Result<()> {
         let client = &mut self.clients[index];
+        client.asked_at = Instant::now();
         if self.talk.manner == Manner::Connecting {
-            // On the loopback the kernel answers at once, without the server.
+            // On the loopback the kernel completes this without the server.
             let socket = std::net::TcpStream::connect(self.addr)?;
-            client.take(socket, self.poll.registry(), Token(index))?;
+            client.connect(socket, self.poll.registry(), Token(index))?;
         }
         client.send(&self.pipeline.request)
     }
 
-    /// The client has heard all that it is owed.
+    fn wait(&mut self, events: &mut Events, talking: usize) -> io::Result<()> {
+        self.poll.poll(events, Some(PATIENCE))?;
+        if events.is_empty() {
+            let text = format!("{talking} clients wait for replies that do not come");
+            return Err(io::Error::new(ErrorKind::TimedOut, text));
+        }
+        Ok(())
+    }
+
+    /// Ends the exchange of a client that has received all its replies.
     fn end(&mut self, index: usize) {
         let client = &mut self.clients[index];
-        (client.sent, client.heard) = (0, 0);
+        (client.sent, client.received) = (0, 0);
         if self.talk.manner == Manner::Connecting {
             client.socket = None;
         }
@@ -156,7 +152,16 @@ impl Crowd {
 }
 
 impl Client {
-    fn take(
+    fn new() -> Self {
+        Self {
+            socket: None,
+            asked_at: Instant::now(),
+            sent: 0,
+            received: 0,
+        }
+    }
+
+    fn connect(
         &mut self,
         socket: std::net::TcpStream,
         registry: &Registry,
@@ -170,7 +175,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends as much of its pipeline as there is room for.
+    /// Sends as much of the pipeline as the socket takes.
     fn send(&mut self, request: &[u8]) -> io::Result<()> {
         let Some(socket) = &mut self.socket else {
             return Ok(());
@@ -185,12 +190,16 @@ impl Client {
         Ok(())
     }
 
-    /// Sends what is left and reads what has come. Gives whether it has heard the whole of its
-    /// replies now.
-    fn proceed(&mut self, pipeline: &Exchange, buffer: &mut [u8], ends: bool) -> io::Result<bool> {
-        // The poll may tell of a client that has nothing in flight, or is between connections.
+    /// Sends the rest of the pipeline and reads replies. Returns whether all replies have come.
+    fn proceed(
+        &mut self,
+        pipeline: &Exchange,
+        buffer: &mut [u8],
+        is_closed: bool,
+    ) -> io::Result<bool> {
+        // An event may concern a client that has nothing in flight.
         let has_asked = self.sent > 0;
-        if self.sent < pipeline.request.len() && has_asked {
+        if has_asked && self.sent < pipeline.request.len() {
             self.send(&pipeline.request)?;
         }
         let Some(socket) = &mut self.socket else {
@@ -199,10 +208,10 @@ impl Client {
         loop {
             match socket.read(buffer) {
                 Ok(count) => {
-                    check(&buffer[..count], &pipeline.reply[self.heard..])?;
-                    self.heard += count;
-                    // The poll tells of what comes behind a short read, but not again of an end.
-                    if count < buffer.len() && !ends {
+                    check(&buffer[..count], &pipeline.reply[self.received..])?;
+                    self.received += count;
+                    // After a short read the poll reports new bytes, but a FIN only once.
+                    if count < buffer.len() && !is_closed {
                         break;
                     }
                 }
@@ -210,23 +219,18 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
-        Ok(has_asked && self.heard == pipeline.reply.len())
+        Ok(has_asked && self.received == pipeline.reply.len())
     }
 }
 
 #[cfg(test)]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "cargo sets `test` for a bench, without tests"
-)]
 mod tests {
     use std::net::{Ipv4Addr, Shutdown, TcpListener};
     use std::thread;
 
     use super::*;
     use crate::bare;
-    use crate::pings::{Dialect, Ping};
+    use crate::pings::Ping;
 
     fn talk(clients: usize, pipeline: usize, ping: Ping, manner: Manner) -> Talk {
         Talk {
@@ -238,14 +242,12 @@ mod tests {
     }
 
     fn crowd(addr: SocketAddr, talk: Talk) -> Crowd {
-        let exchange = talk.ping.exchange(&Dialect::Resp).expect("RESP has it");
-        Crowd::new(addr, talk, &exchange).expect("somebody listens")
+        Crowd::new(addr, talk, &talk.ping.exchange()).expect("the peer listens")
     }
 
     const A_WHILE: Duration = Duration::from_millis(50);
 
-    /// What comes of one client and a peer that has sent `reply` and its end, both at once, before
-    /// it is asked.
+    /// Returns the error of a client whose peer has sent `reply` and FIN before the request.
     fn error_of(reply: &'static [u8]) -> Option<ErrorKind> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let addr = listener.local_addr().expect("it listens");
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_byte_and_one_too_many_and_an_early_end_are_errors() {
+    fn wrong_surplus_and_missing_bytes_are_errors() {
         use ErrorKind::{InvalidData, UnexpectedEof};
         assert_eq!(error_of(b"+PANG\r\n"), Some(InvalidData));
         assert_eq!(error_of(b"+PONG\r\n+"), Some(InvalidData));
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bare_server_owes_nobody_anything_however_much_is_under_way() {
+    fn the_bare_server_answers_everything() {
         let talks = [
             talk(3, 1, Ping::Inline, Manner::Steady),
             talk(3, 100, Ping::Array, Manner::Steady),

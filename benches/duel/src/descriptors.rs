@@ -1,24 +1,24 @@
-//! The limit on open files.
+//! The limit on open files. Servers inherit it.
 
 use std::io;
 
 use rlimit::Resource;
 
-/// Descriptors beside the connections, of the load and of any server.
+/// Descriptors that the load or a server needs besides its connections.
 const OTHERS: u64 = 64;
 
-/// How many connections there is room for now.
-pub(crate) fn room() -> io::Result<usize> {
+/// Returns how many connections the limit allows.
+pub(crate) fn connections_max() -> io::Result<usize> {
     Ok(Resource::NOFILE.get_soft()?.saturating_sub(OTHERS) as usize)
 }
 
-/// Raises the limit to what so many connections need, beyond the hard limit if we may. Gives how
-/// many there is room for then.
+/// Raises the limit for this many connections, and the hard limit too if that is permitted.
+/// Returns how many connections the limit then allows.
 pub(crate) fn make_room(connections: usize) -> io::Result<usize> {
     let wanted = connections as u64 + OTHERS;
     let (soft, hard) = Resource::NOFILE.get()?;
     if soft < wanted && (hard >= wanted || Resource::NOFILE.set(wanted, wanted).is_err()) {
         rlimit::increase_nofile_limit(wanted)?;
     }
-    room()
+    connections_max()
 }

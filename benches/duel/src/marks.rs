@@ -1,4 +1,4 @@
-//! The marks to reach, set by what was measured on a first prototype.
+//! The bounds that respool should keep. They come from measurements of a first prototype.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use crate::loads::{IDLE, MARKED};
 use crate::products::{BARE, REDIS, RESPOOL};
 use crate::results::{Figure, Measured};
 
-/// A bound on what respool needs or does.
+/// A bound on a figure of respool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mark {
     pub(crate) load: &'static str,
     pub(crate) figure: Figure,
-    /// The bound is on the ratio to this server, or on the value itself.
+    /// The bound is on the ratio to this server; without one, on the value itself.
     pub(crate) against: Option<&'static str>,
     pub(crate) bound: Bound,
 }
@@ -32,7 +32,7 @@ pub(crate) enum Verdict {
     NotMeasured,
 }
 
-/// A mark beside what was measured.
+/// A mark and the measurement.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Judged {
     pub(crate) load: &'static str,
@@ -41,11 +41,10 @@ pub(crate) struct Judged {
     /// The median.
     pub(crate) measured: Option<f64>,
     pub(crate) verdict: Verdict,
-    /// Why the measurement says less than it seems, or that nobody could have reached the bound.
+    /// Why the measurement says less than it seems, or that no server could have kept the bound.
     pub(crate) remark: Option<String>,
 }
 
-/// The marks by load and figure.
 pub(crate) const MARKS: [Mark; 14] = {
     use Bound::{AtLeast, AtMost};
     use Figure::{CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection};
@@ -73,7 +72,7 @@ pub(crate) const MARKS: [Mark; 14] = {
     ]
 };
 
-/// A server that is busy for less of the time waits for the load, or for other programs.
+/// A server that is busy for less of the time waits for the load or for other programs.
 const BUSY_PERCENT_MIN: f64 = 95.0;
 
 const fn mark(load: &'static str, figure: Figure, against: &'static str, bound: Bound) -> Mark {
@@ -86,7 +85,7 @@ const fn mark(load: &'static str, figure: Figure, against: &'static str, bound: 
 }
 
 impl Mark {
-    /// What `all` says about it.
+    /// Compares the mark with what was measured.
     pub(crate) fn judge(&self, all: &[Measured]) -> Judged {
         let measured = all.iter().find(|measured| measured.load == self.load);
         let spread = measured.and_then(|measured| match self.against {
@@ -97,8 +96,8 @@ impl Mark {
         let against = self.against.map(|rival| format!(" / {rival}"));
         let verdict = median.map_or(Verdict::NotMeasured, |value| self.bound.verdict(value));
         let remark = measured.and_then(|measured| match verdict {
-            Verdict::Misses => self.limit(measured).or_else(|| self.leisure(measured)),
-            Verdict::Holds | Verdict::NotMeasured => self.leisure(measured),
+            Verdict::Misses => self.limit(measured).or_else(|| self.idleness(measured)),
+            Verdict::Holds | Verdict::NotMeasured => self.idleness(measured),
         });
         Judged {
             load: self.load,
@@ -110,15 +109,15 @@ impl Mark {
         }
     }
 
-    /// What the bare loop misses, a server that does more cannot be expected to reach.
+    /// Says so if the bare server misses the bound too: a server that does more cannot keep it.
     fn limit(&self, measured: &Measured) -> Option<String> {
         let rival = self.against.filter(|&rival| rival != BARE)?;
         let bare = measured.ratio(BARE, rival, self.figure)?.median;
         (self.bound.verdict(bare) == Verdict::Misses).then(|| format!("so does bare, {bare:.3}"))
     }
 
-    /// The throughput of a rival with time to spare is not the most that it can do.
-    fn leisure(&self, measured: &Measured) -> Option<String> {
+    /// Says so if the rival was not busy all the time: then its throughput is not its maximum.
+    fn idleness(&self, measured: &Measured) -> Option<String> {
         let rival = self
             .against
             .filter(|_| self.figure == Figure::RequestsPerS)?;
@@ -162,18 +161,13 @@ impl fmt::Display for Verdict {
 }
 
 #[cfg(test)]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "cargo sets `test` for a bench, without tests"
-)]
 mod tests {
     use super::*;
     use crate::loads;
-    use crate::results::Samples;
+    use crate::results::measured;
 
     #[test]
-    fn a_bound_holds_up_to_itself() {
+    fn a_bound_includes_its_value() {
         let verdicts = |bound: Bound| [0.9, 1.0, 1.1].map(|value| bound.verdict(value));
         let (holds, misses) = (Verdict::Holds, Verdict::Misses);
         assert_eq!(verdicts(Bound::AtLeast(1.0)), [misses, holds, holds]);
@@ -181,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_is_about_a_load_that_is_run() {
+    fn every_mark_has_a_load() {
         let loads = loads::all();
         for mark in MARKS {
             assert!(loads.iter().any(|load| load.name == mark.load), "{mark:?}");
@@ -189,36 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn a_rival_that_could_have_done_more_is_told() {
-        let remark = |busy| {
-            let mut samples = Samples::of(BARE);
-            samples.add(&[(Figure::BusyPercent, busy)]);
-            let measured = Measured {
-                load: String::new(),
-                servers: vec![samples],
-            };
-            MARKS[3].leisure(&measured)
-        };
+    fn a_rival_with_time_to_spare_is_reported() {
+        let remark =
+            |busy: f64| MARKS[3].idleness(&measured("", Figure::BusyPercent, &[(BARE, &[busy])]));
         assert_eq!(remark(95.0), None);
         assert!(remark(80.0).is_some_and(|text| text.starts_with("bare was busy for only 80 %")));
     }
 
     #[test]
-    fn a_mark_that_the_limit_misses_too_is_told() {
-        let remark = |bare, respool| {
-            let samples = |server, value| {
-                let mut samples = Samples::of(server);
-                samples.add(&[(Figure::RequestsPerS, value)]);
-                samples
-            };
-            let measured = Measured {
-                load: MARKED[1].to_owned(),
-                servers: vec![
-                    samples(RESPOOL, respool),
-                    samples(REDIS, 1.0),
-                    samples(BARE, bare),
-                ],
-            };
+    fn a_mark_that_bare_misses_too_is_reported() {
+        let remark = |bare: f64, respool: f64| {
+            let servers: [(_, &[f64]); 3] =
+                [(RESPOOL, &[respool]), (REDIS, &[1.0]), (BARE, &[bare])];
+            let measured = measured(MARKED[1], Figure::RequestsPerS, &servers);
             MARKS[4].judge(&[measured]).remark
         };
         assert_eq!(remark(1.59, 1.57).as_deref(), Some("so does bare, 1.590"));
@@ -227,28 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_judged_by_the_median_of_its_own_load_and_rival() {
-        let samples = |server, values: [f64; 3]| {
-            let mut samples = Samples::of(server);
-            for value in values {
-                samples.add(&[(Figure::RequestsPerS, value)]);
-            }
-            samples
-        };
-        let measured = [Measured {
-            load: MARKED[0].to_owned(),
-            servers: vec![
-                samples(RESPOOL, [10.0, 11.0, 99.0]),
-                samples(REDIS, [10.0, 10.0, 10.0]),
-                samples(BARE, [20.0, 20.0, 20.0]),
-            ],
-        }];
+    fn the_median_of_load_and_rival_decides() {
+        let servers: [(_, &[f64]); 3] = [
+            (RESPOOL, &[10.0, 11.0, 99.0]),
+            (REDIS, &[10.0, 10.0, 10.0]),
+            (BARE, &[20.0, 20.0, 20.0]),
+        ];
+        let measured = [measured(MARKED[0], Figure::RequestsPerS, &servers)];
         let judged = MARKS.map(|mark| mark.judge(&measured));
         assert_eq!(judged[0].measured, Some(1.1));
         assert_eq!(judged[0].verdict, Verdict::Holds);
         assert_eq!(judged[3].measured, Some(0.55));
         assert_eq!(judged[3].verdict, Verdict::Misses);
-        // No CPU was measured, and no other load.
+        // No CPU time was measured, and no other load.
         assert_eq!(judged[1].verdict, Verdict::NotMeasured);
         assert_eq!(judged[13].verdict, Verdict::NotMeasured);
     }

@@ -1,20 +1,21 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, value_parser};
 
-/// Measures respool against other servers, which it starts and stops itself. benches/README.md says
-/// what each figure means.
+use crate::pings::Ping;
+
+/// Measures respool against other servers, which it starts and stops. benches/README.md explains
+/// each figure.
 #[derive(Debug, Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "flags are just that")]
-#[command(name = "duel", bin_name = "cargo bench --bench duel --", version)]
+#[command(bin_name = "cargo run --release -p respool-duel --", version)]
 pub(crate) struct Options {
-    /// Few and short slices: all within a minute
+    /// Measure for less than a minute, and roughly
     #[arg(long)]
     quick: bool,
-    /// Only the loads whose name contains TEXT
+    /// Run only the loads whose name contains TEXT
     #[arg(
         long,
         value_name = "TEXT",
@@ -22,37 +23,40 @@ pub(crate) struct Options {
         hide_default_value = true
     )]
     pub(crate) only: String,
-    /// How often all loads are gone through, with fresh servers (5; with --quick 1)
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1000))]
-    passes: Option<u64>,
-    /// Slices of each server for each load in a pass (9; with --quick 5)
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=10_000))]
-    rounds: Option<u64>,
-    /// Milliseconds that a slice takes (100; with --quick 40)
+    /// Number of times that all loads are run, with fresh servers [default: 5, quick: 1]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1000))]
+    passes: Option<u16>,
+    /// Slices of each server for each load in a pass [default: 9, quick: 5]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=10_000))]
+    rounds: Option<u16>,
+    /// Length of a slice in milliseconds [default: 100, quick: 40]
     #[arg(long, value_name = "MS", value_parser = value_parser!(u64).range(10..=60_000))]
     slice: Option<u64>,
-    /// The CPU of the servers and that of the load (the first two)
+    /// CPU of the servers and CPU of the load [default: the first two]
     #[arg(long, value_name = "A,B", value_parser = two_cpus)]
     pub(crate) cpus: Option<(usize, usize)>,
-    /// Where the JSON and the plot go (duel in the build directory)
+    /// Directory of the JSON and the plot [default: duel in the target directory]
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Fail if a mark is missed, or none could be looked at
+    pub(crate) out: Option<PathBuf>,
+    /// Exit with code 1 if a mark is missed or none was measured
     #[arg(long, conflicts_with = "scaling")]
     pub(crate) check: bool,
-    /// respool alone instead, with 1 to 64 workers on all CPUs
+    /// Measure respool alone, with 1 to 64 workers on all CPUs
     #[arg(long)]
     pub(crate) scaling: bool,
-    /// cargo says this to every bench.
+    /// Run as the bare server on this port.
     #[arg(long, hide = true)]
-    bench: bool,
+    pub(crate) bare_port: Option<u16>,
+    /// The PING that the bare server will be asked.
+    #[arg(long, hide = true, default_value_t = Ping::Array)]
+    pub(crate) bare_ping: Ping,
 }
 
-/// How long, and how often.
+/// How often and how long each server is measured under each load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) passes: usize,
-    /// In each pass.
+    /// Slices in each pass.
     pub(crate) rounds: usize,
     pub(crate) slice: Duration,
 }
@@ -61,73 +65,59 @@ impl Options {
     pub(crate) fn pace(&self) -> Pace {
         let (passes, rounds, slice_ms) = if self.quick { (1, 5, 40) } else { (5, 9, 100) };
         Pace {
-            // At most 1,000 and 10,000, so they fit.
-            passes: self.passes.unwrap_or(passes) as usize,
-            rounds: self.rounds.unwrap_or(rounds) as usize,
+            passes: self.passes.unwrap_or(passes).into(),
+            rounds: self.rounds.unwrap_or(rounds).into(),
             slice: Duration::from_millis(self.slice.unwrap_or(slice_ms)),
         }
     }
-
-    pub(crate) fn out(&self) -> PathBuf {
-        let program = Path::new(env!("CARGO_BIN_EXE_respool"));
-        let target = program.ancestors().nth(2).unwrap_or(Path::new("target"));
-        self.out.clone().unwrap_or_else(|| target.join("duel"))
-    }
 }
 
-/// Two different ones that a set of CPUs can hold.
+/// Parses two different CPUs that a set of CPUs can hold.
 fn two_cpus(text: &str) -> Result<(usize, usize), String> {
     const CPU_MAX: usize = 1023;
     let cpu = |word: &str| word.parse().ok().filter(|&cpu: &usize| cpu <= CPU_MAX);
     let pair = text.split_once(',');
     let cpus = pair.and_then(|(server, load)| Some((cpu(server)?, cpu(load)?)));
-    match cpus {
-        Some((server, load)) if server != load => Ok((server, load)),
-        _ => Err("two different numbers of CPUs are needed, such as 0,1".to_owned()),
-    }
+    cpus.filter(|(server, load)| server != load)
+        .ok_or_else(|| "two different CPUs are needed, such as 0,1".to_owned())
 }
 
 #[cfg(test)]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "cargo sets `test` for a bench, without tests"
-)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
 
-    fn parsed(words: &[&str]) -> Result<Options, String> {
+    fn parse(words: &[&str]) -> Result<Options, String> {
         let words = [&["duel"], words].concat();
         Options::try_parse_from(words).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn the_flags_are_well_formed() {
+    fn flags_are_well_formed() {
         Options::command().debug_assert();
     }
 
     #[test]
-    fn what_is_said_outweighs_quick() {
-        let options = parsed(&["--bench", "--quick", "--rounds", "7"]).expect("it is right");
+    fn explicit_values_override_quick() {
+        let options = parse(&["--quick", "--rounds", "7"]).expect("it is valid");
         let pace = options.pace();
         assert_eq!((pace.passes, pace.rounds), (1, 7));
         assert_eq!(pace.slice, Duration::from_millis(40));
     }
 
     #[test]
-    fn a_mistake_is_told() {
-        for (words, told) in [
+    fn invalid_flags_are_reported() {
+        for (words, text) in [
             (["--rounds", "0"], "0 is not in 1..=10000"),
             (["--passes", "1001"], "1001 is not in 1..=1000"),
             (["--slice", "soon"], "invalid digit"),
-            (["--cpus", "1,1"], "two different numbers"),
-            (["--cpus", "1"], "two different numbers"),
+            (["--cpus", "1,1"], "two different CPUs"),
+            (["--cpus", "1"], "two different CPUs"),
             (["--fast", ""], "unexpected argument '--fast'"),
         ] {
-            let error = parsed(&words).expect_err("it is wrong");
-            assert!(error.contains(told), "{error}");
+            let error = parse(&words).expect_err("it is invalid");
+            assert!(error.contains(text), "{error}");
         }
     }
 }

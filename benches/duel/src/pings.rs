@@ -1,30 +1,21 @@
-//! What is asked, and which reply is right.
+//! The requests that the load sends, and the exact replies.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 /// A kind of PING.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ping {
     /// `PING\r\n`, as a person types it.
     Inline,
-    /// An array of one, as libraries send it.
+    /// An array with one element, as client libraries send it.
     Array,
-    /// An array of two, the second a message of so many bytes that comes back.
+    /// An array with a message of this many bytes as second element. The message is the reply.
     Message(usize),
 }
 
-/// The protocol of a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    Resp,
-    /// The text protocol of memcached. `version` is what its clients ping with, and the nearest to
-    /// PING: `mn`, the meta no-op, is there to flush replies, so that each costs a write.
-    Memcached {
-        version: String,
-    },
-}
-
-/// A request and the reply that it is owed, to the byte.
+/// A request and its exact reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Exchange {
     pub(crate) request: Vec<u8>,
@@ -32,42 +23,52 @@ pub(crate) struct Exchange {
 }
 
 impl Ping {
-    /// How it is said in `dialect`; `None` if that cannot be said.
-    pub(crate) fn exchange(self, dialect: &Dialect) -> Option<Exchange> {
-        match (dialect, self) {
-            (Dialect::Resp, Self::Inline) => Some(Exchange::new("PING\r\n", "+PONG\r\n")),
-            (Dialect::Resp, Self::Array) => {
-                Some(Exchange::new("*1\r\n$4\r\nPING\r\n", "+PONG\r\n"))
-            }
-            (Dialect::Resp, Self::Message(bytes)) => {
+    /// Returns the request and the reply in RESP.
+    pub(crate) fn exchange(self) -> Exchange {
+        match self {
+            Self::Inline => Exchange::new("PING\r\n", "+PONG\r\n"),
+            Self::Array => Exchange::new("*1\r\n$4\r\nPING\r\n", "+PONG\r\n"),
+            Self::Message(bytes) => {
                 let bulk = format!("${bytes}\r\n{}\r\n", "x".repeat(bytes));
-                Some(Exchange::new(&format!("*2\r\n$4\r\nPING\r\n{bulk}"), &bulk))
-            }
-            (Dialect::Memcached { .. }, Self::Message(_)) => None,
-            (Dialect::Memcached { version }, Self::Inline | Self::Array) => {
-                let reply = format!("VERSION {version}\r\n");
-                Some(Exchange::new("version\r\n", &reply))
+                Exchange::new(&format!("*2\r\n$4\r\nPING\r\n{bulk}"), &bulk)
             }
         }
     }
 
-    /// The reverse of its `Display`.
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "inline" => Some(Self::Inline),
-            "array" => Some(Self::Array),
-            bytes => bytes.parse().ok().map(Self::Message),
+    /// Returns the nearest to this PING in memcached's text protocol; `None` for a message.
+    ///
+    /// memcached's clients ping with `version`. The meta no-op `mn` is not used: it flushes the
+    /// replies, so that each costs a write.
+    pub(crate) fn memcached_exchange(self, version: &str) -> Option<Exchange> {
+        match self {
+            Self::Message(_) => None,
+            Self::Inline | Self::Array => Some(Exchange::new(
+                "version\r\n",
+                &format!("VERSION {version}\r\n"),
+            )),
         }
     }
 }
 
-/// As one word of a command line.
+/// Formats a PING as one word of a command line, which [`FromStr`] reads.
 impl fmt::Display for Ping {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inline => formatter.write_str("inline"),
             Self::Array => formatter.write_str("array"),
             Self::Message(bytes) => write!(formatter, "{bytes}"),
+        }
+    }
+}
+
+impl FromStr for Ping {
+    type Err = ParseIntError;
+
+    fn from_str(word: &str) -> Result<Self, ParseIntError> {
+        match word {
+            "inline" => Ok(Self::Inline),
+            "array" => Ok(Self::Array),
+            bytes => bytes.parse().map(Self::Message),
         }
     }
 }
@@ -80,7 +81,7 @@ impl Exchange {
         }
     }
 
-    /// So many of it at once.
+    /// Repeats the request and the reply, for a pipeline.
     pub(crate) fn times(&self, count: usize) -> Self {
         Self {
             request: self.request.repeat(count),
@@ -90,45 +91,26 @@ impl Exchange {
 }
 
 #[cfg(test)]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "cargo sets `test` for a bench, without tests"
-)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_ping_is_said_as_the_protocols_have_it() {
-        let said = |ping: Ping, dialect: &Dialect| {
-            let exchange = ping.exchange(dialect)?;
-            let text = |bytes| String::from_utf8(bytes).expect("it is ASCII");
-            Some((text(exchange.request), text(exchange.reply)))
-        };
-        let memcached = Dialect::Memcached {
-            version: "1.6.18".to_owned(),
-        };
-        let pair = |request: &str, reply: &str| Some((request.to_owned(), reply.to_owned()));
-        assert_eq!(
-            said(Ping::Message(3), &Dialect::Resp),
-            pair("*2\r\n$4\r\nPING\r\n$3\r\nxxx\r\n", "$3\r\nxxx\r\n")
-        );
-        assert_eq!(
-            said(Ping::Array, &Dialect::Resp),
-            pair("*1\r\n$4\r\nPING\r\n", "+PONG\r\n")
-        );
-        assert_eq!(
-            said(Ping::Inline, &memcached),
-            pair("version\r\n", "VERSION 1.6.18\r\n")
-        );
-        assert_eq!(said(Ping::Message(3), &memcached), None);
+    fn pings_follow_the_protocols() {
+        let array = Exchange::new("*1\r\n$4\r\nPING\r\n", "+PONG\r\n");
+        assert_eq!(Ping::Array.exchange(), array);
+        let message = Exchange::new("*2\r\n$4\r\nPING\r\n$3\r\nxxx\r\n", "$3\r\nxxx\r\n");
+        assert_eq!(Ping::Message(3).exchange(), message);
+        let memcached = |ping: Ping| ping.memcached_exchange("1.6.18");
+        let version = Exchange::new("version\r\n", "VERSION 1.6.18\r\n");
+        assert_eq!(memcached(Ping::Inline), Some(version));
+        assert_eq!(memcached(Ping::Message(3)), None);
     }
 
     #[test]
     fn a_ping_survives_the_command_line() {
         for ping in [Ping::Inline, Ping::Array, Ping::Message(65_536)] {
-            assert_eq!(Ping::from_word(&ping.to_string()), Some(ping));
+            assert_eq!(ping.to_string().parse(), Ok(ping));
         }
-        assert_eq!(Ping::from_word("none"), None);
+        assert!("none".parse::<Ping>().is_err());
     }
 }

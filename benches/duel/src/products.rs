@@ -1,12 +1,14 @@
-//! Who is measured, and how each is called.
+//! The servers that are measured: where their programs are, and how they are started.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::descriptors;
-use crate::pings::{Dialect, Ping};
+use crate::pings::Ping;
+use crate::server::Recipe;
 
 pub(crate) const RESPOOL: &str = "respool";
 pub(crate) const BARE: &str = "bare";
@@ -14,28 +16,18 @@ pub(crate) const REDIS: &str = "redis-server";
 pub(crate) const VALKEY: &str = "valkey-server";
 pub(crate) const MEMCACHED: &str = "memcached";
 
-/// The argument by which this program becomes the bare server.
-pub(crate) const BARE_ARGUMENT: &str = "--bare-server";
-
-/// respool and those that it is compared with. If not all have room, the first have it.
+/// A product. If there are too few descriptors for all, the first ones are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rival {
+pub(crate) enum Product {
     Respool,
     Redis,
-    /// Polls, reads and writes, and does not look at what it reads: the limit of what can be done.
+    /// The bare server, which is the limit of what can be done.
     Bare,
     Valkey,
     Memcached,
 }
 
-/// A program, and the name by which it is called.
-#[derive(Debug, Clone)]
-pub(crate) struct Program {
-    pub(crate) path: OsString,
-    pub(crate) name: &'static str,
-}
-
-impl Rival {
+impl Product {
     pub(crate) const ALL: [Self; 5] = [
         Self::Respool,
         Self::Redis,
@@ -54,31 +46,20 @@ impl Rival {
         }
     }
 
-    pub(crate) fn dialect(self, version: &str) -> Dialect {
-        match self {
-            Self::Memcached => Dialect::Memcached {
-                version: version.to_owned(),
-            },
-            Self::Respool | Self::Redis | Self::Bare | Self::Valkey => Dialect::Resp,
-        }
-    }
-
-    /// The program and its version; `None` if it is not installed.
-    pub(crate) fn find(self) -> io::Result<Option<(Program, String)>> {
-        if self == Self::Bare {
-            let path = std::env::current_exe()?.into();
-            let name = BARE;
-            return Ok(Some((Program { path, name }, "of this bench".to_owned())));
-        }
-        for path in self.paths() {
-            let program = Program {
-                path: path.into(),
-                name: self.name(),
-            };
-            match program.command().arg("--version").output() {
+    /// Finds the program and its version; `None` if it is not installed.
+    pub(crate) fn find(self) -> io::Result<Option<Recipe>> {
+        for program in self.programs()? {
+            let mut command = Command::new(&program);
+            command.arg0(self.name()).arg("--version");
+            match command.stdin(Stdio::null()).output() {
                 Ok(output) => {
-                    let version = version(&String::from_utf8_lossy(&output.stdout));
-                    return Ok(Some((program, version)));
+                    return Ok(Some(Recipe {
+                        name: self.name().to_owned(),
+                        product: self,
+                        program,
+                        version: version(&String::from_utf8_lossy(&output.stdout)),
+                        more_arguments: Vec::new(),
+                    }));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -87,90 +68,81 @@ impl Rival {
         Ok(None)
     }
 
-    /// Where it may be. In Debian's package redis-tools a `redis-check-rdb` that is called by the
-    /// name `redis-server` is one.
-    fn paths(self) -> &'static [&'static str] {
-        match self {
-            Self::Respool => &[env!("CARGO_BIN_EXE_respool")],
-            Self::Redis => &["redis-server", "redis-check-rdb"],
-            Self::Bare => &[],
-            Self::Valkey => &["valkey-server", "valkey-check-rdb"],
-            Self::Memcached => &["memcached"],
-        }
+    /// Returns the places to look at. In Debian's package redis-tools, `redis-check-rdb` is a
+    /// redis-server if its name is `redis-server`.
+    fn programs(self) -> io::Result<Vec<OsString>> {
+        Ok(match self {
+            Self::Respool => vec![build_respool()?.into()],
+            Self::Redis => vec![REDIS.into(), "redis-check-rdb".into()],
+            Self::Bare => vec![std::env::current_exe()?.into()],
+            Self::Valkey => vec![VALKEY.into(), "valkey-check-rdb".into()],
+            Self::Memcached => vec![MEMCACHED.into()],
+        })
     }
 
-    /// Its arguments: one thread that serves, no file, no log, and room for the most clients of any
-    /// load. `ping` is all that the bare one will ever be asked.
+    /// Returns the arguments for one serving thread, no file, no log, and enough clients for every
+    /// load. The bare server is asked nothing but `ping`.
     pub(crate) fn arguments(self, port: u16, ping: Ping) -> Vec<String> {
-        let port = port.to_string();
-        // memcached does not start if it cannot have what it is told to.
-        let clients = descriptors::room().map_or(CLIENTS_MAX, |room| room.min(CLIENTS_MAX));
-        let clients = clients.to_string();
-        let ping = ping.to_string();
-        let arguments: &[&str] = match self {
-            Self::Respool => &[
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &port,
-                "--workers",
-                "1",
-                "--maxclients",
-                &clients,
-            ],
-            Self::Bare => &[BARE_ARGUMENT, &port, &ping],
-            // The empty directory is there, and nothing is read from it or written to it.
-            Self::Redis | Self::Valkey => &[
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &port,
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--io-threads",
-                "1",
-                "--maxclients",
-                &clients,
-                "--daemonize",
-                "no",
-            ],
-            // It refuses to run as root unless it is told to.
-            Self::Memcached => &[
-                "-l",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-U",
-                "0",
-                "-t",
-                "1",
-                "-c",
-                &clients,
-                "-u",
-                "root",
-            ],
+        // memcached does not start if the limit on descriptors is lower.
+        let clients =
+            descriptors::connections_max().map_or(CLIENTS_MAX, |max| max.min(CLIENTS_MAX));
+        let arguments = match self {
+            Self::Respool => {
+                format!("--bind 127.0.0.1 --port {port} --workers 1 --maxclients {clients}")
+            }
+            Self::Bare => format!("--bare-port {port} --bare-ping {ping}"),
+            Self::Redis | Self::Valkey => format!(
+                "--bind 127.0.0.1 --port {port} --save '' --appendonly no --io-threads 1 \
+                 --maxclients {clients} --daemonize no"
+            ),
+            // It runs as root only if it is told to.
+            Self::Memcached => format!("-l 127.0.0.1 -p {port} -U 0 -t 1 -c {clients} -u root"),
         };
-        arguments
-            .iter()
-            .map(|&argument| argument.to_owned())
+        let words = arguments.split(' ');
+        words
+            .map(|word| word.trim_matches('\'').to_owned())
             .collect()
     }
 }
 
-/// More than any load has.
+/// More clients than any load has.
 pub(crate) const CLIENTS_MAX: usize = 12_000;
 
-impl Program {
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
-        command.arg0(self.name).stdin(Stdio::null());
-        command
+/// Builds respool in the target directory of this program, unless it is up to date there.
+fn build_respool() -> io::Result<PathBuf> {
+    let target = target_dir()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--quiet",
+            "--bin",
+            RESPOOL,
+        ])
+        .arg("--manifest-path")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status()?;
+    if !status.success() {
+        return Err(io::Error::other("respool cannot be built"));
     }
+    Ok(target.join("release").join(RESPOOL))
 }
 
-/// The first number in what a program says of its version.
+/// Returns the directory `target` of `target/release/respool-duel`.
+pub(crate) fn target_dir() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("target"))
+        .to_owned())
+}
+
+/// Returns the first number in a program's output.
 fn version(text: &str) -> String {
     let mut words = text
         .split_whitespace()
@@ -180,16 +152,11 @@ fn version(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "cargo sets `test` for a bench, without tests"
-)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_found_in_what_a_program_says() {
+    fn versions_are_found_in_the_output() {
         let redis = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64\n";
         assert_eq!(version(redis), "7.0.15");
         assert_eq!(version("memcached 1.6.18\n"), "1.6.18");
@@ -198,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn respool_itself_is_there() {
-        let found = Rival::Respool.find().expect("it runs");
-        assert_eq!(found.expect("it is built").1, env!("CARGO_PKG_VERSION"));
+    fn an_argument_may_be_empty() {
+        let arguments = Product::Redis.arguments(1, Ping::Array);
+        assert_eq!(arguments[4..6], ["--save", ""]);
     }
 }

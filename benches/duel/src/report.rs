@@ -1,35 +1,49 @@
-//! The results as tables to read.
+//! The results as text.
 
 use std::fmt::Write;
 
 use crate::marks::{Judged, Verdict};
 use crate::results::{Figure, Measured, Spread};
 
-/// A table of one load: what `subject` did, and the ratio of each of `pairs` to each other.
-pub(crate) fn table(measured: &Measured, subject: &str, pairs: &[(&str, &str)]) -> String {
+/// Which way the ratios of a table go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ratios {
+    /// The first server to each other.
+    OfFirst,
+    /// Each other server to the first.
+    ToFirst,
+}
+
+/// Returns the table of one load: the values of the first server, and its ratios with the others.
+pub(crate) fn table(measured: &Measured, ratios: Ratios) -> String {
     let mut table = format!("\n{}\n", measured.load);
-    line(&mut table, "", &heads(subject, pairs));
-    for figure in measured.figures() {
-        let value = cell(measured.value(subject, figure));
-        let against = |(ours, theirs): (&str, &str)| {
-            if !figure.is_share() {
-                return cell(measured.ratio(ours, theirs, figure));
-            }
-            // The one of the two that is not known yet.
-            let other = if theirs == subject { ours } else { theirs };
-            let value = measured.value(other, figure);
-            let value = value.map(|value| number(value.median));
-            value.map_or("-".to_owned(), |value| format!("{other}: {value}"))
-        };
-        let ratios = pairs.iter().map(|&pair| against(pair));
-        let cells: Vec<_> = [value].into_iter().chain(ratios).collect();
-        line(&mut table, figure.title(), &cells);
+    let Some((first, others)) = measured.servers.split_first() else {
+        return table + "  not measured\n";
+    };
+    let first_name = &first.server;
+    let head = |other: &str| match ratios {
+        Ratios::OfFirst => format!("/ {other}"),
+        Ratios::ToFirst => format!("{other} / {first_name}"),
+    };
+    let heads = others.iter().map(|other| head(&other.server));
+    line(
+        &mut table,
+        "",
+        [first_name.clone()].into_iter().chain(heads),
+    );
+    for &figure in first.rounds.keys() {
+        let cells = others.iter().map(|other| match ratios {
+            _ if figure.is_share() => share(measured.value(&other.server, figure), &other.server),
+            Ratios::OfFirst => cell(measured.ratio(first_name, &other.server, figure)),
+            Ratios::ToFirst => cell(measured.ratio(&other.server, first_name, figure)),
+        });
+        let value = cell(measured.value(first_name, figure));
+        line(&mut table, figure.title(), [value].into_iter().chain(cells));
     }
     table
 }
 
-/// Columns are as wide as most of what stands in them.
-fn line(table: &mut String, title: &str, cells: &[String]) {
+fn line(table: &mut String, title: &str, cells: impl Iterator<Item = String>) {
     let mut line = format!("  {title:<16}");
     for cell in cells {
         let _ = write!(line, "  {cell:<26}");
@@ -38,18 +52,7 @@ fn line(table: &mut String, title: &str, cells: &[String]) {
     table.push('\n');
 }
 
-fn heads(subject: &str, pairs: &[(&str, &str)]) -> Vec<String> {
-    let ratios = pairs.iter().map(|(ours, theirs)| {
-        if *ours == subject {
-            format!("/ {theirs}")
-        } else {
-            format!("{ours} / {theirs}")
-        }
-    });
-    [subject.to_owned()].into_iter().chain(ratios).collect()
-}
-
-/// The median, and the quartiles behind it.
+/// Formats the median and the quartiles.
 fn cell(spread: Option<Spread>) -> String {
     let Some(spread) = spread else {
         return "-".to_owned();
@@ -58,7 +61,14 @@ fn cell(spread: Option<Spread>) -> String {
     format!("{median} ({low} to {high})")
 }
 
-/// A number with three digits that count, in thousands or millions where it is high.
+/// Formats the share of the time of another server.
+fn share(spread: Option<Spread>, server: &str) -> String {
+    spread.map_or("-".to_owned(), |spread| {
+        format!("{server}: {}", number(spread.median))
+    })
+}
+
+/// Formats a number with three significant digits, in thousands or millions if it is large.
 pub(crate) fn number(value: f64) -> String {
     match value {
         value if value >= 999_500.0 => format!("{} M", number(value / 1e6)),
@@ -70,15 +80,20 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// All marks, each beside what was measured.
+/// Returns the table of the marks.
 pub(crate) fn marks(judged: &[Judged]) -> String {
     let mut table = "\nMarks\n".to_owned();
     for mark in judged {
+        let Judged {
+            load,
+            what,
+            bound,
+            verdict,
+            ..
+        } = mark;
         let measured = mark
             .measured
             .map_or("-".to_owned(), |value| format!("{value:.3}"));
-        let (load, what, bound) = (mark.load, &mark.what, &mark.bound);
-        let verdict = mark.verdict;
         let remark = mark.remark.as_deref().map(|text| format!(": {text}"));
         let remark = remark.unwrap_or_default();
         let _ = writeln!(
@@ -97,15 +112,14 @@ pub(crate) fn marks(judged: &[Judged]) -> String {
     table
 }
 
-/// A warning if something else ran where the servers were to run alone.
+/// Returns a warning if other programs used the CPUs of the servers or of the load.
 pub(crate) fn disturbance(all: &[Measured]) -> Option<String> {
     const PERCENT_MAX: f64 = 3.0;
     let shares = all.iter().flat_map(|measured| {
-        let figure = Figure::WaitingPercent;
         let servers = measured.servers.iter();
-        servers.filter_map(move |samples| measured.value(&samples.server, figure))
+        servers.filter_map(|samples| measured.value(&samples.server, Figure::WaitingPercent))
     });
-    // A quarter of the loads is enough to spoil a table.
+    // The upper quartile: a quarter of the values is enough to spoil a table.
     let percent = Spread::of(shares.map(|share| share.median))?.high;
     (percent > PERCENT_MAX).then(|| {
         format!(
@@ -116,75 +130,61 @@ pub(crate) fn disturbance(all: &[Measured]) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "cargo sets `test` for a bench, without tests"
-)]
 mod tests {
     use super::*;
-    use crate::results::Samples;
+    use crate::results::measured;
 
     #[test]
-    fn numbers_have_three_digits_that_count() {
-        let numbers = [
-            0.01234,
-            0.0996,
-            0.5,
-            9.99,
-            9.996,
-            99.94,
-            99.96,
-            9_994.0,
-            9_996.0,
-            1_234_567.8,
-        ]
-        .map(number);
-        let texts = [
-            "0.012", "0.10", "0.50", "9.99", "10.0", "99.9", "100", "9994", "10.0 k", "1.23 M",
-        ];
-        assert_eq!(numbers, texts);
+    fn numbers_have_three_significant_digits() {
+        for (value, text) in [
+            (0.01234, "0.012"),
+            (0.0996, "0.10"),
+            (0.5, "0.50"),
+            (9.99, "9.99"),
+            (9.996, "10.0"),
+            (99.94, "99.9"),
+            (99.96, "100"),
+            (9_994.0, "9994"),
+            (9_996.0, "10.0 k"),
+            (1_234_567.8, "1.23 M"),
+        ] {
+            assert_eq!(number(value), text);
+        }
     }
 
     #[test]
-    fn a_machine_that_is_not_quiet_is_told() {
-        let told = |percent| {
-            let mut samples = Samples::of("a");
-            samples.add(&[(Figure::WaitingPercent, percent)]);
-            disturbance(&[Measured {
-                load: String::new(),
-                servers: vec![samples],
-            }])
-        };
-        assert_eq!(told(2.9), None);
-        assert!(told(12.3).is_some_and(|text| text.contains("12 %")));
+    fn a_busy_machine_is_reported() {
+        let warning =
+            |percent| disturbance(&[measured("", Figure::WaitingPercent, &[("a", &[percent])])]);
+        assert_eq!(warning(2.9), None);
+        assert!(warning(12.3).is_some_and(|text| text.contains("12 %")));
         assert_eq!(disturbance(&[]), None);
     }
 
     #[test]
-    fn a_table_has_a_line_for_each_figure_and_a_column_for_each_pair() {
-        let samples = |server, value| {
-            let mut samples = Samples::of(server);
-            samples.add(&[(Figure::RequestsPerS, value), (Figure::BusyPercent, 50.0)]);
-            samples
+    fn a_table_has_a_line_a_figure_and_a_column_a_server() {
+        let servers: [(_, &[f64]); 3] = [("a", &[3000.0]), ("b", &[2000.0]), ("c", &[f64::NAN])];
+        let mut measured = measured("a load", Figure::RequestsPerS, &servers);
+        for samples in &mut measured.servers {
+            samples.add(&[(Figure::BusyPercent, 50.0)]);
+        }
+        let lines = |ratios| -> Vec<String> {
+            let table = table(&measured, ratios);
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            table.lines().skip(1).map(words).collect()
         };
-        let measured = Measured {
-            load: "a load".to_owned(),
-            servers: vec![samples("a", 3000.0), samples("b", 2000.0)],
-        };
-        let table = table(&measured, "a", &[("a", "b"), ("b", "a"), ("a", "c")]);
-        let words: Vec<Vec<_>> = table
-            .lines()
-            .map(|line| line.split_whitespace().collect())
-            .collect();
-        let heads = ["a", "/", "b", "b", "/", "a", "/", "c"];
-        assert_eq!(words[1..3], [vec!["a", "load"], heads.to_vec()]);
-        let throughput = "requests/s 3000 (3000 to 3000) 1.50 (1.50 to 1.50) 0.67 (0.67 to 0.67) -";
-        assert_eq!(words[3].join(" "), throughput);
+        let of_first = [
+            "a load",
+            "a / b / c",
+            "requests/s 3000 (3000 to 3000) 1.50 (1.50 to 1.50) -",
+            "busy % 50.0 (50.0 to 50.0) b: 50.0 c: 50.0",
+        ];
+        assert_eq!(lines(Ratios::OfFirst), of_first);
+        let to_first = lines(Ratios::ToFirst);
+        assert_eq!(to_first[1], "a b / a c / a");
         assert_eq!(
-            words[4].join(" "),
-            "busy % 50.0 (50.0 to 50.0) b: 50.0 b: 50.0 -"
+            to_first[2],
+            "requests/s 3000 (3000 to 3000) 0.67 (0.67 to 0.67) -"
         );
-        assert_eq!(words.len(), 5);
     }
 }

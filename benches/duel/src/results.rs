@@ -1,18 +1,18 @@
-//! What was measured, and how two servers compare.
+//! The measured values, and how two servers compare.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What is measured of a server under a load.
+/// A figure that is measured of a server under a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Figure {
     RequestsPerS,
     CpuNsPerRequest,
-    /// Of the time of a slice.
+    /// Percent of the slice in which the server used a CPU.
     BusyPercent,
-    /// Of the time of a slice: the server or the load could run, and something else had the CPU.
+    /// Percent of the slice in which the server or the load could run, but something else ran.
     WaitingPercent,
     P50Us,
     P99Us,
@@ -22,7 +22,6 @@ pub(crate) enum Figure {
 }
 
 impl Figure {
-    /// As a table names it.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::RequestsPerS => "requests/s",
@@ -37,28 +36,29 @@ impl Figure {
         }
     }
 
-    /// Shares of the time say how far the others are to be trusted; their ratios say nothing.
+    /// Returns whether this is a share of the time. Such a share says how reliable the other
+    /// figures are; ratios of shares say nothing.
     pub(crate) fn is_share(self) -> bool {
         matches!(self, Self::BusyPercent | Self::WaitingPercent)
     }
 }
 
-/// What one server did under one load: a value of each figure for each round.
+/// The values of one server under one load: for each figure, one value a round.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Samples {
     pub(crate) server: String,
     pub(crate) rounds: BTreeMap<Figure, Vec<f64>>,
 }
 
-/// What all of them did under one load.
+/// The values of all servers under one load.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
     pub(crate) load: String,
     pub(crate) servers: Vec<Samples>,
 }
 
-/// The median of some values and the quartiles around it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+/// The median of some values, and the quartiles.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
     pub(crate) median: f64,
@@ -73,8 +73,7 @@ impl Samples {
         }
     }
 
-    /// Adds the values of a round. One that is missing is NaN, so that rounds stay beside each
-    /// other.
+    /// Adds the values of a round. NaN stands for a missing one, so that the rounds stay aligned.
     pub(crate) fn add(&mut self, values: &[(Figure, f64)]) {
         for &(figure, value) in values {
             self.rounds.entry(figure).or_default().push(value);
@@ -84,9 +83,8 @@ impl Samples {
 
 impl Measured {
     /// Adds the rounds of another pass.
-    pub(crate) fn extend(&mut self, pass: Self) {
-        debug_assert_eq!(self.load, pass.load);
-        for more in pass.servers {
+    pub(crate) fn extend(&mut self, pass: Vec<Samples>) {
+        for more in pass {
             let mut servers = self.servers.iter_mut();
             match servers.find(|samples| samples.server == more.server) {
                 None => self.servers.push(more),
@@ -99,20 +97,15 @@ impl Measured {
         }
     }
 
-    pub(crate) fn figures(&self) -> Vec<Figure> {
-        let figures = |samples: &Samples| samples.rounds.keys().copied().collect();
-        self.servers.first().map(figures).unwrap_or_default()
-    }
-
     pub(crate) fn value(&self, server: &str, figure: Figure) -> Option<Spread> {
         Spread::of(self.rounds(server, figure)?.iter().copied())
     }
 
-    /// How many times as much `server` has as `rival`, compared round by round: what disturbs the
-    /// machine for longer than a round disturbs both.
-    pub(crate) fn ratio(&self, server: &str, rival: &str, figure: Figure) -> Option<Spread> {
-        let (ours, theirs) = (self.rounds(server, figure)?, self.rounds(rival, figure)?);
-        Spread::of(ours.iter().zip(theirs).map(|(our, their)| our / their))
+    /// Returns the ratio of one server to another, computed round by round. So a disturbance that
+    /// lasts longer than a round cancels out.
+    pub(crate) fn ratio(&self, of: &str, to: &str, figure: Figure) -> Option<Spread> {
+        let (of, to) = (self.rounds(of, figure)?, self.rounds(to, figure)?);
+        Spread::of(of.iter().zip(to).map(|(of, to)| of / to))
     }
 
     fn rounds(&self, server: &str, figure: Figure) -> Option<&[f64]> {
@@ -123,12 +116,12 @@ impl Measured {
 }
 
 impl Spread {
-    /// Of those values that are numbers; `None` if there is none.
+    /// Returns the spread of the finite values; `None` if there is none.
     pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
-        // Between two values it is as far as the quantile is.
+        // Interpolates between the two nearest values.
         let quantile = |part: f64| {
             let place = part * last as f64;
             let (below, above) = (sorted[place as usize], sorted[place.ceil() as usize]);
@@ -142,12 +135,20 @@ impl Spread {
     }
 }
 
+/// Values for the tests of this crate.
 #[cfg(test)]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "cargo sets `test` for a bench, without tests"
-)]
+pub(crate) fn measured(load: &str, figure: Figure, servers: &[(&str, &[f64])]) -> Measured {
+    let samples = |&(server, values): &(&str, &[f64])| Samples {
+        server: server.to_owned(),
+        rounds: BTreeMap::from([(figure, values.to_vec())]),
+    };
+    Measured {
+        load: load.to_owned(),
+        servers: servers.iter().map(samples).collect(),
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn quartiles_lie_between_the_values_where_they_must() {
+    fn quartiles_are_interpolated() {
         assert_eq!(spread(&[]), None);
         assert_eq!(spread(&[7.0]), Some((7.0, 7.0, 7.0)));
         assert_eq!(spread(&[4.0, 2.0]), Some((2.5, 3.0, 3.5)));
@@ -165,62 +166,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_does_not_count() {
+    fn values_that_are_not_finite_do_not_count() {
         let values = [f64::NAN, 1.0, f64::INFINITY, 3.0];
         assert_eq!(spread(&values), Some((1.5, 2.0, 2.5)));
         assert_eq!(spread(&[f64::NAN]), None);
     }
 
     #[test]
-    fn another_pass_is_more_rounds_of_the_same() {
-        let pass = |values: [f64; 2]| Measured {
-            load: "a load".to_owned(),
-            servers: ["a", "b"]
-                .into_iter()
-                .zip(values)
-                .map(|(server, value)| {
-                    let mut samples = Samples::of(server);
-                    samples.add(&[(Figure::P50Us, value)]);
-                    samples
-                })
-                .collect(),
-        };
-        let mut measured = pass([1.0, 2.0]);
-        measured.extend(pass([3.0, 4.0]));
+    fn another_pass_adds_rounds() {
+        let pass = |a, b| measured("a load", Figure::P50Us, &[("a", &[a]), ("b", &[b])]);
+        let mut measured = pass(1.0, 2.0);
+        measured.extend(pass(3.0, 4.0).servers);
         let rounds = |server| measured.rounds(server, Figure::P50Us);
         assert_eq!(rounds("a"), Some([1.0, 3.0].as_slice()));
         assert_eq!(rounds("b"), Some([2.0, 4.0].as_slice()));
     }
 
     #[test]
-    fn a_ratio_is_of_the_values_of_the_same_round() {
-        let samples = |server, values: [f64; 3]| {
-            let mut samples = Samples::of(server);
-            for value in values {
-                samples.add(&[(Figure::P50Us, value)]);
-            }
-            samples
+    fn ratios_compare_values_of_the_same_round() {
+        // The machine was half as fast in the last round.
+        let (a, b, c) = ([1.0, 1.0, 2.0], [2.0, 2.0, 4.0], [0.0, 1.0, f64::NAN]);
+        let measured = measured("", Figure::P50Us, &[("a", &a), ("b", &b), ("c", &c)]);
+        let ratio = |of, to| {
+            let spread = measured.ratio(of, to, Figure::P50Us)?;
+            Some((spread.low, spread.median, spread.high))
         };
-        // The machine was twice as slow in the last round; the servers are as one to two all the
-        // same.
-        let measured = Measured {
-            load: String::new(),
-            servers: vec![
-                samples("a", [1.0, 1.0, 2.0]),
-                samples("b", [2.0, 2.0, 4.0]),
-                samples("c", [0.0, 1.0, f64::NAN]),
-            ],
-        };
-        let even = |value| Spread {
-            low: value,
-            median: value,
-            high: value,
-        };
-        let ratio = |ours, theirs| measured.ratio(ours, theirs, Figure::P50Us);
-        assert_eq!(ratio("a", "b"), Some(even(0.5)));
-        assert_eq!(ratio("b", "a"), Some(even(2.0)));
-        assert_eq!(ratio("a", "c"), Some(even(1.0)));
-        assert_eq!(ratio("a", "nobody"), None);
+        assert_eq!(ratio("a", "b"), Some((0.5, 0.5, 0.5)));
+        assert_eq!(ratio("b", "a"), Some((2.0, 2.0, 2.0)));
+        assert_eq!(ratio("a", "c"), Some((1.0, 1.0, 1.0)));
+        assert_eq!(ratio("a", "d"), None);
         assert_eq!(measured.ratio("a", "b", Figure::P99Us), None);
     }
 }

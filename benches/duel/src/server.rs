@@ -1,172 +1,144 @@
-//! A server as a process of its own, which is killed when it is dropped.
+//! A server as a child process.
 
-use std::io::{self, Read, Write};
+use std::ffi::OsString;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cores::{self, Cores};
-use crate::pings::{Dialect, Exchange, Ping};
-use crate::products::{Program, Rival};
-use crate::reaper;
-
-/// Longer than anything takes that works.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::cores::Cores;
+use crate::pings::{Exchange, Ping};
+use crate::products::Product;
+use crate::wire::{PATIENCE, ask};
 
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
-    /// As the results call it.
+    /// Its name in the results.
     pub(crate) name: String,
-    pub(crate) rival: Rival,
-    pub(crate) program: Program,
+    pub(crate) product: Product,
+    pub(crate) program: OsString,
     pub(crate) version: String,
-    /// Behind those that all of its kind have; the last word wins.
+    /// Follow the product's own arguments and override them.
     pub(crate) more_arguments: Vec<String>,
 }
 
-/// A server that answers.
+/// A server that answers. It is killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) addr: SocketAddr,
-    pub(crate) dialect: Dialect,
-    child: Guard,
+    child: Child,
+    watchdog: Option<Child>,
 }
 
-/// A child of ours, and of nobody else.
-#[derive(Debug)]
-struct Guard(Child);
-
 impl Recipe {
-    pub(crate) fn start(&self, ping: Ping, cores: &Cores) -> io::Result<Server> {
-        let command = cores::on_a_leash(&self.program)?;
-        Ok(self.run(command, ping, cores)?.0)
+    /// Starts a server. Returns the time from the start of its process to its first PONG, too.
+    pub(crate) fn start(&self, ping: Ping, cores: &Cores) -> io::Result<(Server, Duration)> {
+        self.try_start(ping, cores)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.name)))
     }
 
-    /// How long it takes from the start of the process to the first PONG. Without a leash, because
-    /// that takes its time too.
-    pub(crate) fn time_to_start(&self, ping: Ping, cores: &Cores) -> io::Result<Duration> {
-        let mut command = Command::new(&self.program.path);
-        command.arg0(self.program.name);
-        Ok(self.run(command, ping, cores)?.1)
-    }
-
-    fn run(
-        &self,
-        mut command: Command,
-        ping: Ping,
-        cores: &Cores,
-    ) -> io::Result<(Server, Duration)> {
+    fn try_start(&self, ping: Ping, cores: &Cores) -> io::Result<(Server, Duration)> {
         let addr = free_addr()?;
-        command.args(self.rival.arguments(addr.port(), ping));
-        command.args(&self.more_arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let exchange = self.exchange(ping);
+        let exchange = exchange.ok_or_else(|| io::Error::other("has no such request"))?;
+        let mut command = Command::new(&self.program);
+        command
+            .arg0(self.product.name())
+            .args(self.product.arguments(addr.port(), ping))
+            .args(&self.more_arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         let start = Instant::now();
-        // A group of its own, for the reaper: it is of use where there is no leash.
-        command.process_group(0);
-        let child = cores.among_servers(|| command.spawn());
+        let child = cores.spawn_server(|| command.spawn())?;
         let mut server = Server {
             name: self.name.clone(),
             addr,
-            dialect: self.rival.dialect(&self.version),
-            child: Guard::of(child.map_err(|error| self.error(&error))?),
+            child,
+            watchdog: None,
         };
-        let exchange = ping.exchange(&server.dialect);
-        let exchange = exchange.ok_or_else(|| io::Error::other("it cannot be asked this"))?;
-        let answered = server.answers(&exchange, start + PATIENCE);
-        answered.map_err(|error| self.error(&error))?;
-        Ok((server, start.elapsed()))
+        server.wait_until_it_answers(&exchange, start + PATIENCE)?;
+        let time = start.elapsed();
+        server.watchdog = Some(watchdog(server.id())?);
+        Ok((server, time))
     }
 
-    fn error(&self, error: &io::Error) -> io::Error {
-        io::Error::new(error.kind(), format!("{}: {error}", self.name))
+    /// Returns how this server is asked; `None` if it has no such request.
+    pub(crate) fn exchange(&self, ping: Ping) -> Option<Exchange> {
+        match self.product {
+            Product::Memcached => ping.memcached_exchange(&self.version),
+            _ => Some(ping.exchange()),
+        }
     }
 }
 
 impl Server {
     pub(crate) fn id(&self) -> u32 {
-        self.child.0.id()
+        self.child.id()
     }
 
-    /// Waits until it answers, and right.
-    fn answers(&mut self, exchange: &Exchange, deadline: Instant) -> io::Result<()> {
+    fn wait_until_it_answers(&mut self, exchange: &Exchange, deadline: Instant) -> io::Result<()> {
         loop {
             if let Ok(mut socket) = TcpStream::connect(self.addr) {
+                socket.set_read_timeout(Some(PATIENCE))?;
                 return ask(&mut socket, exchange);
             }
-            if let Some(status) = self.child.0.try_wait()? {
-                let text = format!("it has ended with {status} instead of answering");
-                return Err(io::Error::other(text));
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "it ended before it answered: {status}"
+                )));
             }
             if Instant::now() > deadline {
                 return Err(io::Error::other("it does not listen"));
             }
-            // Short beside the time that it takes to start.
+            // Short in comparison with the time that a server takes to start.
             thread::sleep(Duration::from_micros(50));
         }
     }
 }
 
-impl Guard {
-    fn of(child: Child) -> Self {
-        reaper::watch(child.id());
-        Self(child)
-    }
-}
-
-impl Drop for Guard {
+impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        reaper::forget(self.0.id());
-        let _ = self.0.wait();
+        // The watchdog ends first. After `wait` another process may have the server's id.
+        for child in self.watchdog.iter_mut().chain([&mut self.child]) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
-/// Connections that may be waiting for the server to accept them. If its queue of them is full, the
-/// kernel forgets the next one for a second.
-pub(crate) const UNACCEPTED_MAX: usize = 100;
-
-/// One request, and its reply to the byte.
-pub(crate) fn ask(socket: &mut TcpStream, exchange: &Exchange) -> io::Result<()> {
-    socket.write_all(&exchange.request)?;
-    hear(socket, exchange)
+/// Starts a shell that kills the server if this process ends without dropping it: then the shell's
+/// input ends.
+fn watchdog(server: u32) -> io::Result<Child> {
+    Command::new("sh")
+        .args(["-c", "read -r _; kill -s KILL \"$0\"", &server.to_string()])
+        // Ctrl-C reaches the servers, but not the watchdog.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .spawn()
 }
 
-/// The reply to a request, to the byte.
-pub(crate) fn hear(socket: &mut TcpStream, exchange: &Exchange) -> io::Result<()> {
-    socket.set_read_timeout(Some(PATIENCE))?;
-    let mut reply = vec![0; exchange.reply.len()];
-    let mut heard = 0;
-    while heard < reply.len() {
-        let count = socket.read(&mut reply[heard..])?;
-        let (new, owed) = (&reply[heard..heard + count], &exchange.reply[heard..]);
-        check(new, owed)?;
-        heard += count;
-    }
-    Ok(())
-}
-
-/// Whether `heard` is the beginning of what is `owed`, and not the end of the connection.
-pub(crate) fn check(heard: &[u8], owed: &[u8]) -> io::Result<()> {
-    if heard.is_empty() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    if owed.starts_with(heard) {
-        return Ok(());
-    }
-    let shown = heard[..heard.len().min(80)].escape_ascii();
-    let expected = owed[..owed.len().min(80)].escape_ascii();
-    Err(io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("a wrong reply: \"{shown}\" where \"{expected}\" was expected"),
-    ))
-}
-
-/// A port that was free a moment ago. Should another program take it meanwhile, the server cannot
-/// start and the bench says so.
+/// Returns a port that was free a moment ago. If another program takes it, the server cannot start.
 fn free_addr() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn the_watchdog_kills_when_its_input_ends() {
+        let mut server = Command::new("sleep").arg("30").spawn().expect("it runs");
+        let mut watchdog = watchdog(server.id()).expect("it runs");
+        drop(watchdog.stdin.take());
+        let status = server.wait().expect("it is a child");
+        assert_eq!(status.signal(), Some(9));
+        watchdog.wait().expect("it is a child");
+    }
 }

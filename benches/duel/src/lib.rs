@@ -1,0 +1,163 @@
+//! Measures respool against other servers: `cargo run --release -p respool-duel`.
+//!
+//! benches/README.md explains the method and each figure.
+
+#![cfg(target_os = "linux")]
+
+mod bare;
+mod cores;
+mod crowd;
+mod descriptors;
+mod field;
+mod idle;
+mod latencies;
+mod loads;
+mod marks;
+mod options;
+mod output;
+mod pings;
+mod plot;
+mod products;
+mod race;
+mod report;
+mod results;
+mod server;
+mod usage;
+mod wire;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cores::Cores;
+use field::Field;
+use loads::Load;
+use marks::{Judged, MARKS, Verdict};
+use options::Options;
+use output::Setup;
+use products::{Product, target_dir};
+use report::Ratios;
+use results::Measured;
+use server::Recipe;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let options = Options::parse();
+    let result = match options.bare_port {
+        Some(port) => bare::serve(port, options.bare_ping).map(|()| ExitCode::SUCCESS),
+        None if options.scaling => scale(&options),
+        None => duel(&options),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("duel: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// Measures all servers that are installed.
+fn duel(options: &Options) -> io::Result<ExitCode> {
+    let mut recipes = Vec::new();
+    for product in Product::ALL {
+        match product.find()? {
+            Some(recipe) => recipes.push(recipe),
+            None => eprintln!("left out: {}; it is not installed", product.name()),
+        }
+    }
+    let setup = setup(options, Cores::divide(options.cpus)?, &recipes)?;
+    let all = measure_all(
+        &recipes,
+        &setup,
+        &options.only,
+        loads::all(),
+        Ratios::OfFirst,
+    )?;
+    let judged = MARKS.map(|mark| mark.judge(&all));
+    print!("{}", report::marks(&judged));
+    print!("{}", report::disturbance(&all).unwrap_or_default());
+    setup.write("duel.json", &all, &judged)?;
+    setup.draw(&all)?;
+    Ok(exit_code(options, &judged))
+}
+
+/// Measures respool with different numbers of workers.
+fn scale(options: &Options) -> io::Result<ExitCode> {
+    let respool = Product::Respool.find()?;
+    let respool = respool.ok_or_else(|| io::Error::other("respool was not built"))?;
+    let recipes = [1, 2, 4, 8, 64].map(|workers| Recipe {
+        name: format!("{workers} workers").replace("1 workers", "1 worker"),
+        more_arguments: vec!["--workers".to_owned(), workers.to_string()],
+        ..respool.clone()
+    });
+    let setup = setup(options, Cores::share(options.cpus)?, &[respool])?;
+    let loads = loads::for_scaling();
+    let all = measure_all(&recipes, &setup, &options.only, loads, Ratios::ToFirst)?;
+    setup.write("scaling.json", &all, &[])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn setup(options: &Options, cores: Cores, recipes: &[Recipe]) -> io::Result<Setup> {
+    for recipe in recipes {
+        eprintln!("{} {}", recipe.name, recipe.version);
+    }
+    let versions = recipes
+        .iter()
+        .map(|recipe| (recipe.name.clone(), recipe.version.clone()));
+    Ok(Setup {
+        versions: versions.collect(),
+        cores,
+        pace: options.pace(),
+        out: match &options.out {
+            Some(out) => out.clone(),
+            None => target_dir()?.join("duel"),
+        },
+    })
+}
+
+/// Runs all loads in every pass, and prints the table of each load in the last pass.
+///
+/// Each pass has fresh servers, so that no single start decides. A disturbance that lasts a minute
+/// touches one pass of several loads, and not all passes of one load.
+fn measure_all(
+    recipes: &[Recipe],
+    setup: &Setup,
+    only: &str,
+    mut loads: Vec<Load>,
+    ratios: Ratios,
+) -> io::Result<Vec<Measured>> {
+    loads.retain(|load| load.name.contains(only));
+    if loads.is_empty() {
+        return Err(io::Error::other(format!(
+            "no load's name contains {only:?}"
+        )));
+    }
+    let empty = |load: &Load| Measured {
+        load: load.name.clone(),
+        servers: Vec::new(),
+    };
+    let mut all: Vec<_> = loads.iter().map(empty).collect();
+    let (passes, count) = (setup.pace.passes, loads.len());
+    for pass in 1..=passes {
+        let field = Field::start(recipes, &setup.cores, setup.pace)?;
+        for (index, (load, measured)) in loads.iter().zip(&mut all).enumerate() {
+            let name = &load.name;
+            eprintln!("[pass {pass}/{passes}, {}/{count}] {name}", index + 1);
+            let samples = field
+                .measure(load)
+                .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+            measured.extend(samples);
+            if pass == passes {
+                print!("{}", report::table(measured, ratios));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn exit_code(options: &Options, judged: &[Judged]) -> ExitCode {
+    let is = |verdict| move |mark: &Judged| mark.verdict == verdict;
+    let fails =
+        judged.iter().any(is(Verdict::Misses)) || judged.iter().all(is(Verdict::NotMeasured));
+    ExitCode::from(u8::from(options.check && fails))
+}
