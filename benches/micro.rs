@@ -57,29 +57,27 @@ struct Case {
     /// Items in a pass.
     items: usize,
     pass: Box<dyn FnMut()>,
-    /// Passes that take about [`SLICE`]; 0 until the first round has counted them.
+    /// Passes that take about [`SLICE`].
     passes: u32,
     ns_per_item: Vec<f64>,
 }
 
 impl Case {
     fn new(name: String, items: usize, pass: impl FnMut() + 'static) -> Self {
-        Self {
+        let mut case = Self {
             name,
             items,
             pass: Box::new(pass),
-            passes: 0,
-            ns_per_item: Vec::with_capacity(ROUNDS),
+            passes: 1,
+            ns_per_item: Vec::new(),
+        };
+        while case.run() < SLICE {
+            case.passes *= 2;
         }
+        case
     }
 
     fn time(&mut self) {
-        if self.passes == 0 {
-            self.passes = 1;
-            while self.run() < SLICE {
-                self.passes *= 2;
-            }
-        }
         let items = f64::from(self.passes) * self.items as f64;
         let ns = self.run().as_nanos() as f64;
         self.ns_per_item.push(ns / items);

@@ -87,6 +87,8 @@ say "checks the pool over many interleavings: a minute"
 cargo test --locked --profile model -p respool-model
 say "runs what needs a redis-server, redis-cli and redis-benchmark, and what needs its own build"
 cargo test --locked --test redis_server --test tools --test your_program --test readme --test stranger
+say "runs the tests of the benchmark, which needs a release build too"
+cargo test --locked -p respool-duel
 say "counts the instructions of a PING"
 cargo test --locked --test instructions
 say "runs real clients, and says what it installs for them"

@@ -7,11 +7,6 @@ use rlimit::Resource;
 /// Descriptors that the load or a server needs besides its connections.
 const OTHERS: u64 = 64;
 
-/// Returns how many connections the limit allows.
-pub(crate) fn connections_max() -> io::Result<usize> {
-    Ok(Resource::NOFILE.get_soft()?.saturating_sub(OTHERS) as usize)
-}
-
 /// Raises the limit for this many connections, and the hard limit too if that is permitted.
 /// Returns how many connections the limit then allows.
 pub(crate) fn make_room(connections: usize) -> io::Result<usize> {
@@ -20,5 +15,5 @@ pub(crate) fn make_room(connections: usize) -> io::Result<usize> {
     if soft < wanted && (hard >= wanted || Resource::NOFILE.set(wanted, wanted).is_err()) {
         rlimit::increase_nofile_limit(wanted)?;
     }
-    connections_max()
+    Ok(Resource::NOFILE.get_soft()?.saturating_sub(OTHERS) as usize)
 }

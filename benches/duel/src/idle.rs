@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use crate::pings::Exchange;
 use crate::server::Server;
 use crate::usage::resident_bytes;
 use crate::wire::{UNACCEPTED_MAX, connect, read_reply};
@@ -14,11 +13,8 @@ const SETTLING: Duration = Duration::from_millis(1200);
 
 /// Opens connections, each of which has one PONG and then stays idle. Returns by how much the
 /// server's resident memory grows for each.
-pub(crate) fn idle_bytes(
-    server: &Server,
-    exchange: &Exchange,
-    connections: usize,
-) -> io::Result<f64> {
+pub(crate) fn idle_bytes(server: &Server, connections: usize) -> io::Result<f64> {
+    let exchange = &server.exchange;
     let before = resident_bytes(server.id())?;
     let mut idle = Vec::with_capacity(connections);
     while idle.len() < connections {

@@ -5,23 +5,24 @@
 #![cfg(target_os = "linux")]
 
 mod bare;
+mod clients;
 mod cores;
-mod crowd;
 mod descriptors;
-mod field;
 mod idle;
 mod latencies;
 mod loads;
 mod marks;
+mod measurement;
 mod options;
 mod output;
 mod pings;
 mod plot;
 mod products;
-mod race;
 mod report;
 mod results;
+mod rounds;
 mod server;
+mod setup;
 mod usage;
 mod wire;
 
@@ -31,15 +32,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cores::Cores;
-use field::Field;
 use loads::Load;
 use marks::{Judged, MARKS, Verdict};
+use measurement::measure;
 use options::Options;
-use output::Setup;
+
 use products::{Product, target_dir};
 use report::Ratios;
 use results::Measured;
-use server::Recipe;
+use server::ServerSpec;
+use setup::Setup;
 
 /// Runs the program.
 #[must_use]
@@ -58,21 +60,15 @@ pub fn main() -> ExitCode {
 
 /// Measures all servers that are installed.
 fn duel(options: &Options) -> io::Result<ExitCode> {
-    let mut recipes = Vec::new();
+    let mut specs = Vec::new();
     for product in Product::ALL {
         match product.find()? {
-            Some(recipe) => recipes.push(recipe),
+            Some(spec) => specs.push(spec),
             None => eprintln!("left out: {}; it is not installed", product.name()),
         }
     }
-    let setup = setup(options, Cores::divide(options.cpus)?, &recipes)?;
-    let all = measure_all(
-        &recipes,
-        &setup,
-        &options.only,
-        loads::all(),
-        Ratios::OfFirst,
-    )?;
+    let setup = setup(options, Cores::divide(options.cpus)?, specs)?;
+    let all = measure_all(&setup, &options.only, loads::all(), Ratios::OfFirst)?;
     let judged = MARKS.map(|mark| mark.judge(&all));
     print!("{}", report::marks(&judged));
     print!("{}", report::disturbance(&all).unwrap_or_default());
@@ -85,27 +81,24 @@ fn duel(options: &Options) -> io::Result<ExitCode> {
 fn scale(options: &Options) -> io::Result<ExitCode> {
     let respool = Product::Respool.find()?;
     let respool = respool.ok_or_else(|| io::Error::other("respool was not built"))?;
-    let recipes = [1, 2, 4, 8, 64].map(|workers| Recipe {
+    let specs = [1, 2, 4, 8, 64].map(|workers| ServerSpec {
         name: format!("{workers} workers").replace("1 workers", "1 worker"),
         more_arguments: vec!["--workers".to_owned(), workers.to_string()],
         ..respool.clone()
     });
-    let setup = setup(options, Cores::share(options.cpus)?, &[respool])?;
+    let setup = setup(options, Cores::share(options.cpus)?, specs.into())?;
     let loads = loads::for_scaling();
-    let all = measure_all(&recipes, &setup, &options.only, loads, Ratios::ToFirst)?;
+    let all = measure_all(&setup, &options.only, loads, Ratios::ToFirst)?;
     setup.write("scaling.json", &all, &[])?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn setup(options: &Options, cores: Cores, recipes: &[Recipe]) -> io::Result<Setup> {
-    for recipe in recipes {
-        eprintln!("{} {}", recipe.name, recipe.version);
+fn setup(options: &Options, cores: Cores, specs: Vec<ServerSpec>) -> io::Result<Setup> {
+    for spec in &specs {
+        eprintln!("{} {}", spec.name, spec.version);
     }
-    let versions = recipes
-        .iter()
-        .map(|recipe| (recipe.name.clone(), recipe.version.clone()));
     Ok(Setup {
-        versions: versions.collect(),
+        specs,
         cores,
         pace: options.pace(),
         out: match &options.out {
@@ -118,9 +111,8 @@ fn setup(options: &Options, cores: Cores, recipes: &[Recipe]) -> io::Result<Setu
 /// Runs all loads in every pass, and prints the table of each load in the last pass.
 ///
 /// Each pass has fresh servers, so that no single start decides. A disturbance that lasts a minute
-/// touches one pass of several loads, and not all passes of one load.
+/// affects one pass of several loads, and not all passes of one load.
 fn measure_all(
-    recipes: &[Recipe],
     setup: &Setup,
     only: &str,
     mut loads: Vec<Load>,
@@ -128,31 +120,26 @@ fn measure_all(
 ) -> io::Result<Vec<Measured>> {
     loads.retain(|load| load.name.contains(only));
     if loads.is_empty() {
-        return Err(io::Error::other(format!(
-            "no load's name contains {only:?}"
-        )));
+        return Err(io::Error::other("no load has such a name"));
     }
-    let empty = |load: &Load| Measured {
-        load: load.name.clone(),
-        servers: Vec::new(),
-    };
-    let mut all: Vec<_> = loads.iter().map(empty).collect();
+    let mut all: Vec<_> = loads.iter().map(|load| Measured::of(&load.name)).collect();
     let (passes, count) = (setup.pace.passes, loads.len());
     for pass in 1..=passes {
-        let field = Field::start(recipes, &setup.cores, setup.pace)?;
         for (index, (load, measured)) in loads.iter().zip(&mut all).enumerate() {
             let name = &load.name;
             eprintln!("[pass {pass}/{passes}, {}/{count}] {name}", index + 1);
-            let samples = field
-                .measure(load)
-                .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-            measured.extend(samples);
+            measured.extend(measure(load, setup).map_err(context(name))?);
             if pass == passes {
                 print!("{}", report::table(measured, ratios));
             }
         }
     }
     Ok(all)
+}
+
+/// Returns a function that puts `what` before the text of an error.
+fn context(what: &str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 fn exit_code(options: &Options, judged: &[Judged]) -> ExitCode {

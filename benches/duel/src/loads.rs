@@ -76,19 +76,16 @@ pub(crate) fn all() -> Vec<Load> {
     let others = [
         (
             "50 clients, connect, PING, close",
-            talk(50, 1, Manner::Connecting),
+            talk(50, 1, Ping::Array, Manner::Connecting),
         ),
         (
             "1 PING beside 50 hogs, P=100",
-            talk(50, 100, Manner::Hogging),
+            talk(50, 100, Ping::Array, Manner::Hogging),
         ),
         (IDLE, Kind::Idle(10_000)),
         ("start to the first PONG", Kind::Start),
     ];
-    loads.extend(others.map(|(name, kind)| Load {
-        name: name.to_owned(),
-        kind,
-    }));
+    loads.extend(others.map(|(name, kind)| Load::new(name, kind)));
     loads
 }
 
@@ -99,15 +96,6 @@ pub(crate) fn for_scaling() -> Vec<Load> {
         .into()
 }
 
-fn talk(clients: usize, pipeline: usize, manner: Manner) -> Kind {
-    Kind::Talk(Talk {
-        clients,
-        pipeline,
-        ping: Ping::Array,
-        manner,
-    })
-}
-
 fn steady(clients: usize, pipeline: usize, ping: Ping) -> Load {
     let what = match ping {
         Ping::Array => String::new(),
@@ -115,14 +103,23 @@ fn steady(clients: usize, pipeline: usize, ping: Ping) -> Load {
         Ping::Message(bytes) if bytes >= 1024 => format!(", {} KiB", bytes / 1024),
         Ping::Message(bytes) => format!(", {bytes} bytes"),
     };
-    Load {
-        name: format!("{clients} clients, P={pipeline}{what}").replace("1 clients", "1 client"),
-        kind: Kind::Talk(Talk {
-            clients,
-            pipeline,
-            ping,
-            manner: Manner::Steady,
-        }),
+    let name = format!("{clients} clients, P={pipeline}{what}").replace("1 clients", "1 client");
+    Load::new(&name, talk(clients, pipeline, ping, Manner::Steady))
+}
+
+fn talk(clients: usize, pipeline: usize, ping: Ping, manner: Manner) -> Kind {
+    Kind::Talk(Talk {
+        clients,
+        pipeline,
+        ping,
+        manner,
+    })
+}
+
+impl Load {
+    fn new(name: &str, kind: Kind) -> Self {
+        let name = name.to_owned();
+        Self { name, kind }
     }
 }
 

@@ -6,30 +6,17 @@ use serde::Serialize;
 
 use crate::loads::{IDLE, MARKED};
 use crate::products::{BARE, REDIS, RESPOOL};
-use crate::results::{Figure, Measured};
+use crate::results::Figure::{self, CpuNsPerRequest, P99Us, RequestsPerS};
+use crate::results::Measured;
 
-/// A bound on a figure of respool.
+/// A bound on a figure of respool: a minimum of the requests, a maximum of everything else.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mark {
-    pub(crate) load: &'static str,
-    pub(crate) figure: Figure,
+    load: &'static str,
+    figure: Figure,
     /// The bound is on the ratio to this server; without one, on the value itself.
-    pub(crate) against: Option<&'static str>,
-    pub(crate) bound: Bound,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Verdict {
-    Holds,
-    Misses,
-    NotMeasured,
+    rival: Option<&'static str>,
+    bound: f64,
 }
 
 /// A mark and the measurement.
@@ -45,29 +32,35 @@ pub(crate) struct Judged {
     pub(crate) remark: Option<String>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    Holds,
+    Misses,
+    NotMeasured,
+}
+
 pub(crate) const MARKS: [Mark; 14] = {
-    use Bound::{AtLeast, AtMost};
-    use Figure::{CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection};
     let [p1, p16, p100, many] = MARKED;
     [
-        mark(p1, RequestsPerS, REDIS, AtLeast(1.05)),
-        mark(p1, CpuNsPerRequest, REDIS, AtMost(0.93)),
-        mark(p1, P99Us, REDIS, AtMost(0.9)),
-        mark(p1, RequestsPerS, BARE, AtLeast(0.97)),
-        mark(p16, RequestsPerS, REDIS, AtLeast(1.6)),
-        mark(p16, CpuNsPerRequest, REDIS, AtMost(0.58)),
-        mark(p16, RequestsPerS, BARE, AtLeast(0.95)),
-        mark(p100, RequestsPerS, REDIS, AtLeast(4.0)),
-        mark(p100, CpuNsPerRequest, REDIS, AtMost(0.25)),
-        mark(p100, RequestsPerS, BARE, AtLeast(0.90)),
-        mark(many, RequestsPerS, REDIS, AtLeast(1.15)),
-        mark(many, CpuNsPerRequest, REDIS, AtMost(0.85)),
-        mark(many, RequestsPerS, BARE, AtLeast(0.97)),
+        mark(p1, RequestsPerS, REDIS, 1.05),
+        mark(p1, CpuNsPerRequest, REDIS, 0.93),
+        mark(p1, P99Us, REDIS, 0.9),
+        mark(p1, RequestsPerS, BARE, 0.97),
+        mark(p16, RequestsPerS, REDIS, 1.6),
+        mark(p16, CpuNsPerRequest, REDIS, 0.58),
+        mark(p16, RequestsPerS, BARE, 0.95),
+        mark(p100, RequestsPerS, REDIS, 4.0),
+        mark(p100, CpuNsPerRequest, REDIS, 0.25),
+        mark(p100, RequestsPerS, BARE, 0.90),
+        mark(many, RequestsPerS, REDIS, 1.15),
+        mark(many, CpuNsPerRequest, REDIS, 0.85),
+        mark(many, RequestsPerS, BARE, 0.97),
         Mark {
             load: IDLE,
-            figure: ResidentBytesPerConnection,
-            against: None,
-            bound: AtMost(400.0),
+            figure: Figure::ResidentBytesPerConnection,
+            rival: None,
+            bound: 400.0,
         },
     ]
 };
@@ -75,11 +68,11 @@ pub(crate) const MARKS: [Mark; 14] = {
 /// A server that is busy for less of the time waits for the load or for other programs.
 const BUSY_PERCENT_MIN: f64 = 95.0;
 
-const fn mark(load: &'static str, figure: Figure, against: &'static str, bound: Bound) -> Mark {
+const fn mark(load: &'static str, figure: Figure, rival: &'static str, bound: f64) -> Mark {
     Mark {
         load,
         figure,
-        against: Some(against),
+        rival: Some(rival),
         bound,
     }
 }
@@ -88,65 +81,57 @@ impl Mark {
     /// Compares the mark with what was measured.
     pub(crate) fn judge(&self, all: &[Measured]) -> Judged {
         let measured = all.iter().find(|measured| measured.load == self.load);
-        let spread = measured.and_then(|measured| match self.against {
+        let spread = measured.and_then(|measured| match self.rival {
             Some(rival) => measured.ratio(RESPOOL, rival, self.figure),
             None => measured.value(RESPOOL, self.figure),
         });
         let median = spread.map(|spread| spread.median);
-        let against = self.against.map(|rival| format!(" / {rival}"));
-        let verdict = median.map_or(Verdict::NotMeasured, |value| self.bound.verdict(value));
+        let verdict = match median {
+            None => Verdict::NotMeasured,
+            Some(value) if self.holds(value) => Verdict::Holds,
+            Some(_) => Verdict::Misses,
+        };
         let remark = measured.and_then(|measured| match verdict {
             Verdict::Misses => self.limit(measured).or_else(|| self.idleness(measured)),
             Verdict::Holds | Verdict::NotMeasured => self.idleness(measured),
         });
+        let rival = self.rival.map(|rival| format!(" / {rival}"));
+        let sign = if self.is_minimum() { '≥' } else { '≤' };
         Judged {
             load: self.load,
-            what: format!("{}{}", self.figure.title(), against.unwrap_or_default()),
-            bound: self.bound.to_string(),
+            what: format!("{}{}", self.figure.title(), rival.unwrap_or_default()),
+            bound: format!("{sign} {}", self.bound),
             measured: median,
             verdict,
             remark,
         }
     }
 
+    fn is_minimum(&self) -> bool {
+        self.figure == RequestsPerS
+    }
+
+    fn holds(&self, value: f64) -> bool {
+        if self.is_minimum() {
+            value >= self.bound
+        } else {
+            value <= self.bound
+        }
+    }
+
     /// Says so if the bare server misses the bound too: a server that does more cannot keep it.
     fn limit(&self, measured: &Measured) -> Option<String> {
-        let rival = self.against.filter(|&rival| rival != BARE)?;
+        let rival = self.rival.filter(|&rival| rival != BARE)?;
         let bare = measured.ratio(BARE, rival, self.figure)?.median;
-        (self.bound.verdict(bare) == Verdict::Misses).then(|| format!("so does bare, {bare:.3}"))
+        (!self.holds(bare)).then(|| format!("so does bare, {bare:.3}"))
     }
 
     /// Says so if the rival was not busy all the time: then its throughput is not its maximum.
     fn idleness(&self, measured: &Measured) -> Option<String> {
-        let rival = self
-            .against
-            .filter(|_| self.figure == Figure::RequestsPerS)?;
+        let rival = self.rival.filter(|_| self.is_minimum())?;
         let busy = measured.value(rival, Figure::BusyPercent)?.median;
         (busy < BUSY_PERCENT_MIN)
             .then(|| format!("{rival} was busy for only {busy:.0} % of the time"))
-    }
-}
-
-impl Bound {
-    fn verdict(self, value: f64) -> Verdict {
-        let holds = match self {
-            Self::AtLeast(bound) => value >= bound,
-            Self::AtMost(bound) => value <= bound,
-        };
-        if holds {
-            Verdict::Holds
-        } else {
-            Verdict::Misses
-        }
-    }
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtLeast(bound) => write!(formatter, "≥ {bound}"),
-            Self::AtMost(bound) => write!(formatter, "≤ {bound}"),
-        }
     }
 }
 
@@ -168,10 +153,9 @@ mod tests {
 
     #[test]
     fn a_bound_includes_its_value() {
-        let verdicts = |bound: Bound| [0.9, 1.0, 1.1].map(|value| bound.verdict(value));
-        let (holds, misses) = (Verdict::Holds, Verdict::Misses);
-        assert_eq!(verdicts(Bound::AtLeast(1.0)), [misses, holds, holds]);
-        assert_eq!(verdicts(Bound::AtMost(1.0)), [holds, holds, misses]);
+        let holds = |figure| [0.9, 1.0, 1.1].map(|value| mark("", figure, "", 1.0).holds(value));
+        assert_eq!(holds(RequestsPerS), [false, true, true]);
+        assert_eq!(holds(P99Us), [true, true, false]);
     }
 
     #[test]
@@ -195,7 +179,7 @@ mod tests {
         let remark = |bare: f64, respool: f64| {
             let servers: [(_, &[f64]); 3] =
                 [(RESPOOL, &[respool]), (REDIS, &[1.0]), (BARE, &[bare])];
-            let measured = measured(MARKED[1], Figure::RequestsPerS, &servers);
+            let measured = measured(MARKED[1], RequestsPerS, &servers);
             MARKS[4].judge(&[measured]).remark
         };
         assert_eq!(remark(1.59, 1.57).as_deref(), Some("so does bare, 1.590"));
@@ -210,7 +194,7 @@ mod tests {
             (REDIS, &[10.0, 10.0, 10.0]),
             (BARE, &[20.0, 20.0, 20.0]),
         ];
-        let measured = [measured(MARKED[0], Figure::RequestsPerS, &servers)];
+        let measured = [measured(MARKED[0], RequestsPerS, &servers)];
         let judged = MARKS.map(|mark| mark.judge(&measured));
         assert_eq!(judged[0].measured, Some(1.1));
         assert_eq!(judged[0].verdict, Verdict::Holds);

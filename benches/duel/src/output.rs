@@ -3,44 +3,26 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::process::Command;
 
 use procfs::{CpuInfo, Current};
-use serde::Serialize;
 use serde_json::json;
 
-use crate::cores::Cores;
+use crate::context;
 use crate::marks::Judged;
-use crate::options::Pace;
 use crate::plot;
-use crate::products::{BARE, REDIS};
+use crate::products::{BARE, Product, REDIS};
 use crate::results::Measured;
-
-/// What a reader needs to know about a run.
-pub(crate) struct Setup {
-    pub(crate) versions: BTreeMap<String, String>,
-    pub(crate) cores: Cores,
-    pub(crate) pace: Pace,
-    pub(crate) out: PathBuf,
-}
-
-/// Where and when a run was made.
-#[derive(Debug, Serialize)]
-struct Machine {
-    /// In UTC, as 2026-01-31.
-    date: String,
-    cpu: String,
-    cores: usize,
-    kernel: String,
-}
+use crate::setup::Setup;
 
 impl Setup {
     /// Writes all rounds of all loads as JSON. A value that could not be measured is null.
     pub(crate) fn write(&self, name: &str, all: &[Measured], judged: &[Judged]) -> io::Result<()> {
+        let specs = self.specs.iter();
+        let versions: BTreeMap<_, _> = specs.map(|spec| (&spec.name, &spec.version)).collect();
         let document = json!({
-            "machine": Machine::here(),
-            "versions": self.versions,
+            "machine": machine(),
+            "versions": versions,
             "passes": self.pace.passes,
             "rounds_per_pass": self.pace.rounds,
             "slice_ms": self.pace.slice.as_millis() as u64,
@@ -54,7 +36,7 @@ impl Setup {
 
     /// Draws the loads of the plot, if any was measured.
     pub(crate) fn draw(&self, all: &[Measured]) -> io::Result<()> {
-        let has_redis = self.versions.contains_key(REDIS);
+        let has_redis = self.specs.iter().any(|spec| spec.product == Product::Redis);
         let base = if has_redis { REDIS } else { BARE };
         match plot::plot(all, base, &self.caption()) {
             Some(svg) => self.save("duel.svg", &svg),
@@ -63,16 +45,12 @@ impl Setup {
     }
 
     fn caption(&self) -> [String; 3] {
-        let Machine {
-            date,
-            cpu,
-            cores,
-            kernel,
-        } = Machine::here();
-        let versions = self.versions.iter().filter(|(name, _)| *name != BARE);
-        let versions: Vec<_> = versions
-            .map(|(name, version)| format!("{name} {version}"))
-            .collect();
+        let versions = self
+            .specs
+            .iter()
+            .filter(|spec| spec.product != Product::Bare)
+            .map(|spec| format!("{} {}", spec.name, spec.version));
+        let versions: Vec<_> = versions.collect();
         let place = if self.cores.servers == self.cores.load {
             "server and load on the same cores"
         } else {
@@ -81,10 +59,7 @@ impl Setup {
         let rounds = self.pace.passes * self.pace.rounds;
         let slice_ms = self.pace.slice.as_millis();
         [
-            format!(
-                "{date}; {cpu}, {cores} cores, {kernel}; {}.",
-                versions.join(", ")
-            ),
+            format!("{}; {}.", machine(), versions.join(", ")),
             format!(
                 "One worker; {place}; {rounds} rounds of slices of {slice_ms} ms that take turns: \
                  medians of ratios; lines are quartiles."
@@ -98,27 +73,21 @@ impl Setup {
     fn save(&self, name: &str, text: &str) -> io::Result<()> {
         let path = self.out.join(name);
         let saved = fs::create_dir_all(&self.out).and_then(|()| fs::write(&path, text));
-        saved.map_err(|error| {
-            let text = format!("cannot write {}: {error}", path.display());
-            io::Error::new(error.kind(), text)
-        })?;
+        saved.map_err(context(&format!("cannot write {}", path.display())))?;
         eprintln!("written: {}", path.display());
         Ok(())
     }
 }
 
-impl Machine {
-    fn here() -> Self {
-        let date = Command::new("date").args(["-u", "+%F"]).output();
-        let date = date.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        let cpus = CpuInfo::current().ok();
-        let cpu = cpus.as_ref().and_then(|cpus| cpus.model_name(0));
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Self {
-            date: date.unwrap_or_else(|_| "unknown date".to_owned()),
-            cpu: cpu.unwrap_or("unknown CPU").to_owned(),
-            cores: cpus.as_ref().map_or(0, CpuInfo::num_cores),
-            kernel: format!("Linux {}", kernel.trim()),
-        }
-    }
+/// Returns the date, the CPU and the kernel of this run.
+fn machine() -> String {
+    let date = Command::new("date").args(["-u", "+%F"]).output();
+    let date = date.map_or_else(|_| "unknown date".into(), |output| output.stdout);
+    let date = String::from_utf8_lossy(date.trim_ascii());
+    let cpus = CpuInfo::current().ok();
+    let cores = cpus.as_ref().map_or(0, CpuInfo::num_cores);
+    let cpu = cpus.as_ref().and_then(|cpus| cpus.model_name(0));
+    let cpu = cpu.unwrap_or("unknown CPU");
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{date}; {cpu}, {cores} cores, Linux {}", kernel.trim())
 }

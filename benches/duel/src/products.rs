@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::descriptors;
 use crate::pings::Ping;
-use crate::server::Recipe;
+use crate::server::ServerSpec;
 
 pub(crate) const RESPOOL: &str = "respool";
 pub(crate) const BARE: &str = "bare";
@@ -47,13 +47,13 @@ impl Product {
     }
 
     /// Finds the program and its version; `None` if it is not installed.
-    pub(crate) fn find(self) -> io::Result<Option<Recipe>> {
+    pub(crate) fn find(self) -> io::Result<Option<ServerSpec>> {
         for program in self.programs()? {
             let mut command = Command::new(&program);
             command.arg0(self.name()).arg("--version");
             match command.stdin(Stdio::null()).output() {
                 Ok(output) => {
-                    return Ok(Some(Recipe {
+                    return Ok(Some(ServerSpec {
                         name: self.name().to_owned(),
                         product: self,
                         program,
@@ -84,8 +84,8 @@ impl Product {
     /// load. The bare server is asked nothing but `ping`.
     pub(crate) fn arguments(self, port: u16, ping: Ping) -> Vec<String> {
         // memcached does not start if the limit on descriptors is lower.
-        let clients =
-            descriptors::connections_max().map_or(CLIENTS_MAX, |max| max.min(CLIENTS_MAX));
+        let room = descriptors::make_room(CLIENTS_MAX).unwrap_or(CLIENTS_MAX);
+        let clients = room.min(CLIENTS_MAX);
         let arguments = match self {
             Self::Respool => {
                 format!("--bind 127.0.0.1 --port {port} --workers 1 --maxclients {clients}")
@@ -106,21 +106,14 @@ impl Product {
 }
 
 /// More clients than any load has.
-pub(crate) const CLIENTS_MAX: usize = 12_000;
+const CLIENTS_MAX: usize = 12_000;
 
 /// Builds respool in the target directory of this program, unless it is up to date there.
 fn build_respool() -> io::Result<PathBuf> {
     let target = target_dir()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--quiet",
-            "--bin",
-            RESPOOL,
-        ])
+        .args("build --release --locked --bin respool".split(' '))
         .arg("--manifest-path")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"))
         .arg("--target-dir")

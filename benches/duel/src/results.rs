@@ -82,6 +82,13 @@ impl Samples {
 }
 
 impl Measured {
+    pub(crate) fn of(load: &str) -> Self {
+        Self {
+            load: load.to_owned(),
+            servers: Vec::new(),
+        }
+    }
+
     /// Adds the rounds of another pass.
     pub(crate) fn extend(&mut self, pass: Vec<Samples>) {
         for more in pass {

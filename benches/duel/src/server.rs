@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::context;
 use crate::cores::Cores;
 use crate::pings::{Exchange, Ping};
 use crate::products::Product;
@@ -15,7 +16,7 @@ use crate::wire::{PATIENCE, ask};
 
 /// How to start a server.
 #[derive(Debug, Clone)]
-pub(crate) struct Recipe {
+pub(crate) struct ServerSpec {
     /// Its name in the results.
     pub(crate) name: String,
     pub(crate) product: Product,
@@ -30,21 +31,22 @@ pub(crate) struct Recipe {
 pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) addr: SocketAddr,
+    /// The PING that it was started for.
+    pub(crate) exchange: Exchange,
     child: Child,
     watchdog: Option<Child>,
 }
 
-impl Recipe {
+impl ServerSpec {
     /// Starts a server. Returns the time from the start of its process to its first PONG, too.
     pub(crate) fn start(&self, ping: Ping, cores: &Cores) -> io::Result<(Server, Duration)> {
-        self.try_start(ping, cores)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.name)))
+        self.try_start(ping, cores).map_err(context(&self.name))
     }
 
     fn try_start(&self, ping: Ping, cores: &Cores) -> io::Result<(Server, Duration)> {
         let addr = free_addr()?;
         let exchange = self.exchange(ping);
-        let exchange = exchange.ok_or_else(|| io::Error::other("has no such request"))?;
+        let exchange = exchange.ok_or_else(|| io::Error::other("it has no such request"))?;
         let mut command = Command::new(&self.program);
         command
             .arg0(self.product.name())
@@ -57,10 +59,11 @@ impl Recipe {
         let mut server = Server {
             name: self.name.clone(),
             addr,
+            exchange,
             child,
             watchdog: None,
         };
-        server.wait_until_it_answers(&exchange, start + PATIENCE)?;
+        server.wait_until_it_answers(start + PATIENCE)?;
         let time = start.elapsed();
         server.watchdog = Some(watchdog(server.id())?);
         Ok((server, time))
@@ -80,11 +83,11 @@ impl Server {
         self.child.id()
     }
 
-    fn wait_until_it_answers(&mut self, exchange: &Exchange, deadline: Instant) -> io::Result<()> {
+    fn wait_until_it_answers(&mut self, deadline: Instant) -> io::Result<()> {
         loop {
             if let Ok(mut socket) = TcpStream::connect(self.addr) {
                 socket.set_read_timeout(Some(PATIENCE))?;
-                return ask(&mut socket, exchange);
+                return ask(&mut socket, &self.exchange);
             }
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!(
@@ -122,7 +125,7 @@ fn watchdog(server: u32) -> io::Result<Child> {
 }
 
 /// Returns a port that was free a moment ago. If another program takes it, the server cannot start.
-fn free_addr() -> io::Result<SocketAddr> {
+pub(crate) fn free_addr() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

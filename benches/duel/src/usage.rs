@@ -25,13 +25,6 @@ impl CpuTime {
         }
         Ok(sum)
     }
-
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            used_ns: self.used_ns.saturating_sub(before.used_ns),
-            waited_ns: self.waited_ns.saturating_sub(before.waited_ns),
-        }
-    }
 }
 
 /// Returns the nanoseconds for which this process's main thread, the load, waited for a CPU.

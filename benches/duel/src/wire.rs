@@ -45,13 +45,8 @@ pub(crate) fn check(received: &[u8], expected: &[u8]) -> io::Result<()> {
     if expected.starts_with(received) {
         return Ok(());
     }
-    let shown = |bytes: &[u8]| bytes[..bytes.len().min(80)].escape_ascii().to_string();
-    Err(io::Error::new(
-        ErrorKind::InvalidData,
-        format!(
-            "a wrong reply: \"{}\" where \"{}\" was expected",
-            shown(received),
-            shown(expected)
-        ),
-    ))
+    let [received, expected] =
+        [received, expected].map(|bytes| bytes[..bytes.len().min(80)].escape_ascii());
+    let text = format!("a wrong reply: \"{received}\" where \"{expected}\" was expected");
+    Err(io::Error::new(ErrorKind::InvalidData, text))
 }

@@ -13,7 +13,7 @@ use crate::pings::Exchange;
 use crate::wire::{PATIENCE, UNACCEPTED_MAX, ask, check, connect};
 
 /// The clients of one server under one load. Steady connections stay from slice to slice.
-pub(crate) struct Crowd {
+pub(crate) struct ClientGroup {
     addr: SocketAddr,
     talk: Talk,
     /// What a client sends at once, and the replies.
@@ -49,9 +49,9 @@ const WARM_UP: f64 = 0.1;
 /// Events that one poll returns at most.
 const EVENTS_MAX: usize = 1024;
 
-impl Crowd {
+impl ClientGroup {
     pub(crate) fn new(addr: SocketAddr, talk: Talk, exchange: &Exchange) -> io::Result<Self> {
-        let mut crowd = Self {
+        let mut group = Self {
             addr,
             talk,
             pipeline: exchange.times(talk.pipeline),
@@ -59,11 +59,16 @@ impl Crowd {
             poll: Poll::new()?,
             buffer: vec![0; 256 * 1024],
         };
-        crowd.clients.resize_with(talk.clients, Client::new);
+        group.clients.resize_with(talk.clients, || Client {
+            socket: None,
+            asked_at: Instant::now(),
+            sent: 0,
+            received: 0,
+        });
         if talk.manner == Manner::Connecting {
-            return Ok(crowd);
+            return Ok(group);
         }
-        for (index, client) in crowd.clients.iter_mut().enumerate() {
+        for (index, client) in group.clients.iter_mut().enumerate() {
             let mut socket = connect(addr)?;
             // Reno costs the load's CPU least, and there is no congestion on the loopback. The
             // default may be BBR, which reads the clock.
@@ -72,9 +77,9 @@ impl Crowd {
                 // When this client is answered, all before it have been accepted.
                 ask(&mut socket, exchange)?;
             }
-            client.connect(socket, crowd.poll.registry(), Token(index))?;
+            client.connect(socket, group.poll.registry(), Token(index))?;
         }
-        Ok(crowd)
+        Ok(group)
     }
 
     /// Talks for this time, and then waits until all requests are answered.
@@ -83,7 +88,7 @@ impl Crowd {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut pipelines = 0;
         let mut talking = self.clients.len();
-        // Clients that ask next. They wait until all events are handled: doing one thing many times
+        // ClientGroup that ask next. They wait until all events are handled: doing one thing many times
         // is faster than alternating, and the load must not be slower than the servers.
         let mut next: Vec<_> = (0..talking).collect();
         let start = Instant::now();
@@ -152,15 +157,6 @@ impl Crowd {
 }
 
 impl Client {
-    fn new() -> Self {
-        Self {
-            socket: None,
-            asked_at: Instant::now(),
-            sent: 0,
-            received: 0,
-        }
-    }
-
     fn connect(
         &mut self,
         socket: std::net::TcpStream,
@@ -231,6 +227,7 @@ mod tests {
     use super::*;
     use crate::bare;
     use crate::pings::Ping;
+    use crate::server::free_addr;
 
     fn talk(clients: usize, pipeline: usize, ping: Ping, manner: Manner) -> Talk {
         Talk {
@@ -241,8 +238,8 @@ mod tests {
         }
     }
 
-    fn crowd(addr: SocketAddr, talk: Talk) -> Crowd {
-        Crowd::new(addr, talk, &talk.ping.exchange()).expect("the peer listens")
+    fn group(addr: SocketAddr, talk: Talk) -> ClientGroup {
+        ClientGroup::new(addr, talk, &talk.ping.exchange()).expect("the peer listens")
     }
 
     const A_WHILE: Duration = Duration::from_millis(50);
@@ -251,11 +248,11 @@ mod tests {
     fn error_of(reply: &'static [u8]) -> Option<ErrorKind> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let addr = listener.local_addr().expect("it listens");
-        let mut crowd = crowd(addr, talk(1, 1, Ping::Array, Manner::Steady));
+        let mut group = group(addr, talk(1, 1, Ping::Array, Manner::Steady));
         let (mut peer, _) = listener.accept().expect("there is a client");
         peer.write_all(reply).expect("there is room");
         peer.shutdown(Shutdown::Write).expect("it is open");
-        crowd.talk_for(A_WHILE).err().map(|error| error.kind())
+        group.talk_for(A_WHILE).err().map(|error| error.kind())
     }
 
     #[test]
@@ -276,14 +273,12 @@ mod tests {
             talk(3, 1, Ping::Message(3), Manner::Connecting),
         ];
         for talk in talks {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-            let addr = listener.local_addr().expect("it listens");
-            drop(listener);
+            let addr = free_addr().expect("a port is free");
             thread::spawn(move || bare::serve(addr.port(), talk.ping));
             while std::net::TcpStream::connect(addr).is_err() {
                 thread::sleep(Duration::from_millis(1));
             }
-            let slice = crowd(addr, talk).talk_for(A_WHILE);
+            let slice = group(addr, talk).talk_for(A_WHILE);
             let slice = slice.expect("every reply is right");
             assert!(slice.requests >= talk.clients * talk.pipeline, "{talk:?}");
             assert_eq!(slice.requests % talk.pipeline, 0);

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::crowd::{Crowd, Slice};
+use crate::clients::{ClientGroup, Slice};
+use crate::context;
 use crate::latencies::Latencies;
 use crate::loads::{Manner, Talk};
 use crate::options::Pace;
@@ -17,11 +18,10 @@ use crate::server::Server;
 use crate::usage::{CpuTime, load_waited_ns};
 use crate::wire::{ask, connect};
 
-/// A server and its clients.
-struct Runner<'a> {
+/// A server under load, and its clients.
+struct Subject<'a> {
     server: &'a Server,
-    crowd: Crowd,
-    exchange: Exchange,
+    clients: ClientGroup,
     /// The client beside the hogs.
     pinger: Option<TcpStream>,
     samples: Samples,
@@ -36,59 +36,57 @@ const REST: Duration = Duration::from_millis(5);
 /// Gives each server a slice in every round. The first round does not count.
 ///
 /// The order is random. Otherwise a disturbance that recurs would always hit the same server.
-pub(crate) fn race<'a>(
-    talk: Talk,
-    servers: impl Iterator<Item = (&'a Server, Exchange)>,
-    pace: Pace,
-) -> io::Result<Vec<Samples>> {
-    let runners = servers.map(|(server, exchange)| Runner::new(server, talk, exchange));
-    let mut runners: Vec<_> = runners.collect::<io::Result<_>>()?;
+pub(crate) fn run_rounds(talk: Talk, servers: &[Server], pace: Pace) -> io::Result<Vec<Samples>> {
+    let subjects = servers.iter().map(|server| Subject::new(server, talk));
+    let mut subjects: Vec<_> = subjects.collect::<io::Result<_>>()?;
     let time = pace.slice.max(SLICE_PER_CLIENT * talk.clients as u32);
     for round in 0..=pace.rounds {
-        let mut order: Vec<_> = runners.iter_mut().collect();
+        let mut order: Vec<_> = subjects.iter_mut().collect();
         fastrand::shuffle(&mut order);
-        for runner in order {
-            let name = &runner.server.name;
-            let values = runner
-                .slice(time)
-                .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+        for subject in order {
+            let values = subject.slice(time).map_err(context(&subject.server.name))?;
             if round > 0 {
-                runner.samples.add(&values);
+                subject.samples.add(&values);
             }
         }
     }
-    Ok(runners.into_iter().map(|runner| runner.samples).collect())
+    Ok(subjects
+        .into_iter()
+        .map(|subject| subject.samples)
+        .collect())
 }
 
-impl<'a> Runner<'a> {
-    fn new(server: &'a Server, talk: Talk, exchange: Exchange) -> io::Result<Self> {
+impl<'a> Subject<'a> {
+    fn new(server: &'a Server, talk: Talk) -> io::Result<Self> {
         let pinger = (talk.manner == Manner::Hogging).then(|| connect(server.addr));
         Ok(Self {
             server,
-            crowd: Crowd::new(server.addr, talk, &exchange)?,
-            exchange,
+            clients: ClientGroup::new(server.addr, talk, &server.exchange)?,
             pinger: pinger.transpose()?,
             samples: Samples::of(&server.name),
         })
     }
 
     fn slice(&mut self, time: Duration) -> io::Result<[(Figure, f64); 7]> {
-        let server_before = CpuTime::of(self.server.id())?;
+        let before = CpuTime::of(self.server.id())?;
         let load_waited_before_ns = load_waited_ns()?;
         let slice = match &mut self.pinger {
-            None => self.crowd.talk_for(time)?,
-            Some(pinger) => talk_beside(pinger, &self.exchange, || self.crowd.talk_for(time))?,
+            None => self.clients.talk_for(time)?,
+            Some(pinger) => talk_beside(pinger, &self.server.exchange, || {
+                self.clients.talk_for(time)
+            })?,
         };
         thread::sleep(REST);
         let load_waited_ns = load_waited_ns()? - load_waited_before_ns;
-        let server = CpuTime::of(self.server.id())?.since(server_before);
+        let after = CpuTime::of(self.server.id())?;
+        let used_ns = after.used_ns - before.used_ns;
+        let waited_ns = after.waited_ns - before.waited_ns + load_waited_ns;
         let percent = |ns: u64| 100.0 * ns as f64 / slice.time.as_nanos() as f64;
-        let cpu_ns_per_request = server.used_ns as f64 / slice.requests as f64;
-        let waited_ns = server.waited_ns + load_waited_ns;
+        let cpu_ns_per_request = used_ns as f64 / slice.requests as f64;
         Ok([
             (Figure::RequestsPerS, slice.requests_per_s),
             (Figure::CpuNsPerRequest, cpu_ns_per_request),
-            (Figure::BusyPercent, percent(server.used_ns)),
+            (Figure::BusyPercent, percent(used_ns)),
             (Figure::WaitingPercent, percent(waited_ns)),
             (Figure::P50Us, slice.latencies.percentile_us(50.0)),
             (Figure::P99Us, slice.latencies.percentile_us(99.0)),
