@@ -3,12 +3,10 @@
 //! A test of its own, because it counts what the whole process allocates: the server's threads, and
 //! a client that allocates nothing while it is counted.
 
-mod common;
-
 use std::alloc::System;
 use std::io::{Read, Write};
 
-use common::{Peer, TestServer};
+use respool_testing::{Peer, TestServer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

@@ -6,9 +6,6 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-mod process;
-
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
@@ -17,11 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
 use parking_lot::Mutex;
-use process::Respool;
 use respool::config::{OutputLimit, OutputLimits};
 use respool::{Arity, Commands, Config};
+use respool_testing::process::Respool;
+use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
 
 /// A server, and a client that asks it what it has counted.
 struct Watched {
@@ -814,7 +811,7 @@ fn subscriptions_count_for_maxmemory_clients() {
     let names: Vec<_> = (0..CHANNELS).map(|number| number.to_string()).collect();
     let mut words = vec![&b"SUBSCRIBE"[..]];
     words.extend(names.iter().map(String::as_bytes));
-    subscriber.send(common::request(&words));
+    subscriber.send(respool_testing::request(&words));
     for _ in 0..CHANNELS {
         subscriber.leaves();
     }

@@ -12,12 +12,10 @@
 //! A failure prints the seed, the client, and the last bytes that it sent and received. What each
 //! client sends follows from the seed; the order of the clients is that of their threads.
 
-mod common;
 #[path = "chaos/deeds.rs"]
 mod deeds;
 #[path = "chaos/operator.rs"]
 mod operator;
-mod process;
 #[path = "chaos/session.rs"]
 mod session;
 #[path = "chaos/wire.rs"]
@@ -30,10 +28,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use common::{PATIENCE, Peer, eventually};
 use fastrand::Rng;
 use parking_lot::RwLock;
-use process::Respool;
+use respool_testing::process::Respool;
+use respool_testing::{PATIENCE, Peer, eventually};
 
 /// What every thread of the run shares.
 pub(crate) struct World {

@@ -1,13 +1,11 @@
 //! A real client: the `redis` crate, which pipelines its own handshake in front of the first
 //! request.
 
-mod common;
-
 use std::thread;
 use std::time::Duration;
 
-use common::TestServer;
 use redis::{Client, Connection, Value, cmd, pipe};
+use respool_testing::TestServer;
 
 fn connect(server: &TestServer) -> Connection {
     connect_with(server, "")

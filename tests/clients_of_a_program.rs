@@ -1,17 +1,15 @@
 //! What a program keeps of its clients, and what it is told when they come and go.
 
-mod common;
-
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use common::{
-    Gate, PATIENCE, Peer, TestServer, builtin_and, commands_with_gate, config, eventually,
-};
 use parking_lot::Mutex;
 use respool::{Arity, Commands, Config, Server, Session};
+use respool_testing::{
+    Gate, PATIENCE, Peer, TestServer, builtin_and, commands_with_gate, config, eventually,
+};
 use socket2::SockRef;
 
 const OK: &str = "+OK\r\n";

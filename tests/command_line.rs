@@ -1,9 +1,5 @@
 //! What an operator sees of the program: its texts, its exit codes, and what signals do.
 
-mod common;
-#[path = "process/reaper.rs"]
-mod reaper;
-
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::symlink;
@@ -12,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Peer, eventually};
+use respool_testing::{Peer, eventually, reaper};
 
 #[test]
 fn help_tells_how_to_use_the_program_and_every_key() {

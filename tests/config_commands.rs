@@ -2,16 +2,14 @@
 //!
 //! What is replied was compared with redis-server 7.0.15, but for our own keys and ranges.
 
-mod common;
-
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::Mutex;
 
-use common::{Peer, TestServer, config};
 use respool::{Arity, Commands, Config, Host, Server, ServerHandle};
+use respool_testing::{Peer, TestServer, config};
 
 const OK: &str = "+OK\r\n";
 
@@ -290,9 +288,9 @@ fn what_is_set_takes_effect() {
     let mut peer = server.connect();
 
     assert_set(&mut peer, "workers 3", OK);
-    common::eventually("three workers", || server.handle.workers() == 3);
+    respool_testing::eventually("three workers", || server.handle.workers() == 3);
     assert_set(&mut peer, "workers 1", OK);
-    common::eventually("one worker", || server.handle.workers() == 1);
+    respool_testing::eventually("one worker", || server.handle.workers() == 1);
 
     assert_set(&mut peer, "maxclients 1", OK);
     server
@@ -427,7 +425,7 @@ fn resetstat_has_the_counts_begin_again() {
         ("total_net_output_bytes", 70_000),
     ];
     for (name, least) in counts {
-        common::eventually(name, || stat(&mut peer, name) >= least);
+        respool_testing::eventually(name, || stat(&mut peer, name) >= least);
     }
     peer.ask("CONFIG RESETSTAT\r\n", OK);
     for (name, least) in counts {
@@ -435,7 +433,7 @@ fn resetstat_has_the_counts_begin_again() {
         assert!(count < least, "{name}: {count}");
     }
     server.connect().expect(refusal);
-    common::eventually("one more was refused", || {
+    respool_testing::eventually("one more was refused", || {
         stat(&mut peer, "rejected_connections") == 1
     });
     assert_eq!(stat(&mut peer, "total_connections_received"), 1);
@@ -449,7 +447,7 @@ fn resetstat_leaves_the_rate_a_rate() {
     let mut peer = server.connect();
     let mut rate = || {
         let mut rate = 0;
-        common::eventually("the clock has told a rate", || {
+        respool_testing::eventually("the clock has told a rate", || {
             peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
             rate = stat(&mut peer, "instantaneous_ops_per_sec");
             rate > 0
@@ -544,7 +542,7 @@ impl Host for SlowProgram {
 
     fn rewrite(&self, _: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.begins.send(())?;
-        Ok(self.disk.lock().recv_timeout(common::PATIENCE)?)
+        Ok(self.disk.lock().recv_timeout(respool_testing::PATIENCE)?)
     }
 }
 
@@ -560,7 +558,9 @@ fn while_a_disk_is_slow_everybody_else_goes_on() {
     let server = TestServer::serve(server.with_host(program));
     let (mut peer, mut other) = (server.connect(), server.connect());
     peer.send("CONFIG REWRITE\r\n");
-    begun.recv_timeout(common::PATIENCE).expect("it begins");
+    begun
+        .recv_timeout(respool_testing::PATIENCE)
+        .expect("it begins");
     for _ in 0..100 {
         assert_set(&mut other, "timeout 5", OK);
         assert_value(&mut other, "timeout", "5");
@@ -583,7 +583,9 @@ fn rewrites_that_wait_for_a_disk_leave_workers_to_others() {
     let server = TestServer::serve(server.with_host(program));
     let (mut first, mut second) = (server.connect(), server.connect());
     first.send("CONFIG REWRITE\r\n");
-    begun.recv_timeout(common::PATIENCE).expect("it begins");
+    begun
+        .recv_timeout(respool_testing::PATIENCE)
+        .expect("it begins");
     second.ask(
         "CONFIG REWRITE\r\n",
         "-ERR Rewriting config file: another CONFIG REWRITE has not ended yet\r\n",
@@ -643,7 +645,7 @@ fn config_get_takes_patterns_up_to_a_bound() {
     let words = |count: usize| {
         let mut words = vec![&b"CONFIG"[..], b"GET"];
         words.extend(vec![&b"p[o]rt"[..]; count]);
-        common::request(&words)
+        respool_testing::request(&words)
     };
     peer.send(words(1024));
     assert_eq!(peer.leaves().len(), 2);
@@ -658,7 +660,7 @@ fn config_set_refuses_long_values_before_it_judges_them() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let limits = "normal 0 0 0 ".repeat(10_000);
-    let request = common::request(&[
+    let request = respool_testing::request(&[
         b"CONFIG",
         b"SET",
         b"client-output-buffer-limit",

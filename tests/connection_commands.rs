@@ -3,9 +3,7 @@
 //! Each row is a whole conversation on a connection of its own, inline requests one by one; what is
 //! replied was compared with redis-server 7.0.15, but for what that version lacks.
 
-mod common;
-
-use common::TestServer;
+use respool_testing::TestServer;
 
 const OK: &str = "+OK\r\n";
 const SYNTAX: &str = "-ERR syntax error\r\n";
@@ -263,7 +261,7 @@ fn time_is_two_numbers_and_cluster_is_off() {
 }
 
 /// The text of an INFO reply in RESP2.
-fn info(peer: &mut common::Peer, sections: &str) -> String {
+fn info(peer: &mut respool_testing::Peer, sections: &str) -> String {
     peer.send(format!("INFO {sections}\r\n"));
     let header = peer.line();
     let length: usize = header[1..].parse().expect(&header);
@@ -350,7 +348,7 @@ fn info_counts_what_has_happened() {
     let server = TestServer::with(
         respool::Config {
             maxclients: 2,
-            ..common::config(2)
+            ..respool_testing::config(2)
         },
         respool::Commands::builtin(),
     );
@@ -359,7 +357,7 @@ fn info_counts_what_has_happened() {
     server
         .connect()
         .expect("-ERR max number of clients reached\r\n");
-    common::eventually("the counts are in", || {
+    respool_testing::eventually("the counts are in", || {
         let info = info(&mut peer, "clients stats");
         field(&info, "connected_clients") == 2
             && field(&info, "maxclients") == 2
@@ -370,7 +368,7 @@ fn info_counts_what_has_happened() {
             && field(&info, "total_net_output_bytes") >= 700
     });
     // Within the next two seconds, the last one is over that has seen some of this.
-    common::eventually("the rate is in", || {
+    respool_testing::eventually("the rate is in", || {
         other.ping();
         field(&info(&mut peer, "stats"), "instantaneous_ops_per_sec") > 0
     });

@@ -1,12 +1,10 @@
 //! Out of file descriptors. A test of its own, because it uses up those of the whole process.
 
-mod common;
-
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use common::TestServer;
+use respool_testing::TestServer;
 use socket2::{Domain, Socket, Type};
 
 /// Seconds of processor time that this process has used, all its threads together.
@@ -51,11 +49,11 @@ fn a_server_without_descriptors_tells_everybody_does_not_spin_and_serves_again_w
         socket
             .connect(&server.addr.into())
             .expect("there is room in the backlog");
-        let mut peer = common::Peer {
+        let mut peer = respool_testing::Peer {
             socket: socket.into(),
         };
         peer.socket
-            .set_read_timeout(Some(common::PATIENCE))
+            .set_read_timeout(Some(respool_testing::PATIENCE))
             .expect("a TCP socket");
         peer.send("PING\r\n");
         peer.expect("-ERR max number of clients reached: no descriptor is left\r\n");

@@ -1,13 +1,11 @@
 //! What a drain owes to those who were quiet when it began.
 
-mod common;
-
 use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Peer, TestServer, commands_with_gate, config};
 use respool::{Commands, Config};
+use respool_testing::{Peer, TestServer, commands_with_gate, config};
 
 /// A drain used to close a quiet client outright. Whatever the client sent next was answered by a
 /// reset, which took with it the replies that the kernel had not delivered yet.

@@ -2,13 +2,11 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::fs::File;
 use std::thread;
 
-use common::{Peer, TestServer, config};
 use respool::{Commands, Config};
+use respool_testing::{Peer, TestServer, config};
 use socket2::{Domain, Socket, Type};
 
 /// The acceptor used to wait 10 ms for each peer that it refused, and the drain for the acceptor: its

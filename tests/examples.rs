@@ -10,12 +10,10 @@ mod jobs;
 #[expect(dead_code, reason = "its main is for people")]
 mod kv;
 
-mod common;
-
 use std::sync::mpsc::channel;
 
-use common::{PATIENCE, Peer, TestServer, config, eventually, request};
 use parking_lot::Mutex;
+use respool_testing::{PATIENCE, Peer, TestServer, config, eventually, request};
 
 #[test]
 fn hello_greets() {

@@ -12,16 +12,8 @@
 //! `tests/turns.rs` checks the same in CI by counting instead of timing, and that each command has a
 //! row here.
 
-#[allow(dead_code, reason = "tests/turns.rs uses the rest")]
-#[path = "hogs/commands.rs"]
-mod commands;
-mod common;
 #[path = "hogs/load.rs"]
 mod load;
-mod process;
-#[allow(dead_code, reason = "the comparison uses the rest")]
-#[path = "compare/servers.rs"]
-mod servers;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,11 +22,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs, process as own};
 
-use commands::Row;
-use common::{Peer, percentile};
 use load::Hogs;
-use process::Respool;
-use servers::{Redis, Setting};
+use respool_testing::hogs::{self, Row};
+use respool_testing::process::Respool;
+use respool_testing::redis_server::{Redis, Setting};
+use respool_testing::{Peer, percentile};
 
 const HOGS: usize = 200;
 const IDLE: usize = 1_000;
@@ -61,7 +53,7 @@ fn main() -> ExitCode {
     ));
     let (mut count, mut failures) = (0, 0);
     let is_wanted = |requests: &str| words.iter().all(|word| requests.contains(word.as_str()));
-    let rows = commands::ROWS.iter().filter(|row| is_wanted(row.requests));
+    let rows = hogs::ROWS.iter().filter(|row| is_wanted(row.requests));
     for row in rows {
         count += 1;
         let mut own = on_respool(row.requests, time);

@@ -9,18 +9,14 @@
 
 #![cfg(target_os = "linux")]
 
-mod attacks;
-mod common;
-mod process;
-
 use std::env;
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use attacks::{Attack, Deed};
-use common::{PATIENCE, Peer, eventually, percentile};
-use process::Respool;
+use respool_testing::attacks::{self, Attack, Deed};
+use respool_testing::process::Respool;
+use respool_testing::{PATIENCE, Peer, eventually, percentile};
 
 /// No limit on speed, which would fail on a slow machine that the attackers leave nothing of, but on
 /// being forgotten.

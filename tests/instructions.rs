@@ -9,16 +9,13 @@
 //! where the ceilings mean nothing. The kernel's part is not counted. The exit code is 1 if a PING
 //! costs more than a ceiling says.
 
-mod common;
-mod process;
-
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use common::PATIENCE;
-use process::Respool;
+use respool_testing::PATIENCE;
+use respool_testing::process::Respool;
 
 /// A load of one client, and what a PING of it may cost.
 struct Load {

@@ -11,12 +11,10 @@
 
 #[path = "interop/case.rs"]
 mod case;
-mod common;
 #[path = "interop/infrastructure.rs"]
 mod infrastructure;
 #[path = "interop/languages.rs"]
 mod languages;
-mod process;
 #[path = "interop/readme.rs"]
 mod readme;
 #[path = "interop/redis_tools.rs"]

@@ -2,10 +2,8 @@
 //!
 //! What is replied was compared with redis-server 7.0.15, for every command that both have.
 
-mod common;
-
-use common::{Peer, TestServer};
 use respool::{Arity, Commands};
+use respool_testing::{Peer, TestServer};
 
 const SYNTAX: &str = "-ERR syntax error\r\n";
 const INVALID: &str = "-ERR Invalid command specified\r\n";
@@ -14,7 +12,7 @@ const TOO_MANY: &str = "-ERR too many command names, at most 1024 at once\r\n";
 
 /// Plays the conversation on a new connection that speaks RESP3, or RESP2.
 fn play(resp3: bool, commands: Commands, conversation: &[(&str, &str)]) {
-    let server = TestServer::with(common::config(2), commands);
+    let server = TestServer::with(respool_testing::config(2), commands);
     let mut peer = server.connect();
     if resp3 {
         speak_resp3(&mut peer);
@@ -274,7 +272,7 @@ fn a_command_that_a_program_adds_is_told_of_too() {
 
 #[test]
 fn all_commands_are_told_of_in_the_order_of_their_names() {
-    let server = TestServer::with(common::config(1), with_one_of_its_own());
+    let server = TestServer::with(respool_testing::config(1), with_one_of_its_own());
     let mut redis = redis::Client::open(format!("redis://{}/", server.addr))
         .and_then(|client| client.get_connection())
         .expect("the server answers");

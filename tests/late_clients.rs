@@ -4,15 +4,12 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-mod process;
-
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Peer, eventually};
-use process::Respool;
+use respool_testing::process::Respool;
+use respool_testing::{Peer, eventually};
 use socket2::SockRef;
 
 /// The program with so many workers and these settings. DEBUG SLEEP keeps a worker busy.
@@ -98,18 +95,6 @@ fn all_are_answered(peers: &mut [Peer], reply: &str) {
     }
     for peer in peers {
         peer.ping();
-    }
-}
-
-impl Peer {
-    /// The next `count` bytes, or all that come before the server's close.
-    fn rest_or(&mut self, count: usize) -> String {
-        use std::io::Read;
-        let mut text = String::new();
-        let socket = &mut self.socket;
-        // A reset shows as a reply that is too short.
-        let _ = socket.take(count as u64).read_to_string(&mut text);
-        text
     }
 }
 

@@ -1,14 +1,12 @@
 //! A program's own commands, beside respool's and in their place: how they are called, and what the
 //! server tells of them.
 
-mod common;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Peer, TestServer, builtin_and, config, eventually, request};
 use respool::{Arity, Commands, Config, Items, Replied, Reply, Request, Session};
+use respool_testing::{Peer, TestServer, builtin_and, config, eventually, request};
 
 const OK: &str = "+OK\r\n";
 

@@ -1,15 +1,13 @@
 //! Life and death of clients and of the server.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Peer, TestServer, config, eventually};
 use respool::{Arity, Commands, Config, Server};
+use respool_testing::{PATIENCE, Peer, TestServer, config, eventually};
 
 /// The default of `drain-timeout-ms` is 1 s; the rest is for a busy machine.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);

@@ -2,11 +2,9 @@
 //!
 //! A test of its own, because it counts what the whole process has allocated.
 
-mod common;
-
 use std::alloc::System;
 
-use common::{Peer, TestServer, eventually};
+use respool_testing::{Peer, TestServer, eventually};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

@@ -1,14 +1,11 @@
 //! Memory that clients needed goes back to the system when they do not need it any more, although
 //! another client stays.
 
-mod common;
-mod process;
-
 use std::fmt::Write as _;
 use std::process::Command;
 
-use common::{Peer, eventually};
-use process::Respool;
+use respool_testing::process::Respool;
+use respool_testing::{Peer, eventually};
 
 const MIB: u64 = 1024 * 1024;
 

@@ -1,16 +1,14 @@
 //! What clients see of each other and do to each other: CLIENT LIST, KILL and PAUSE.
 
-mod common;
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use common::{Peer, TestServer, commands_with_gate, config, eventually, request};
 use parking_lot::Mutex;
 use respool::config::BindAddress;
 use respool::{Commands, Config};
+use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually, request};
 
 const OK: &str = "+OK\r\n";
 const SYNTAX: &str = "-ERR syntax error\r\n";

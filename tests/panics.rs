@@ -1,14 +1,12 @@
 //! Panics in the threads that serve everybody. The logger of this process panics when a test wants it
 //! to, on the thread that logs.
 
-mod common;
-
 use std::thread;
 
-use common::{PATIENCE, Peer, TestServer, commands_with_gate, config};
 use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::{Mutex, MutexGuard};
 use respool::{Commands, Config};
+use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config};
 
 /// A logger that panics.
 struct Panics(Mutex<Wanted>);
@@ -114,7 +112,7 @@ fn clock_goes_on_after_a_panic() {
     let mut busy = server.connect();
     busy.send("GATE\r\n");
     gate.wait_for_start();
-    common::eventually("the clock has panicked", || Panics::left() == 0);
+    respool_testing::eventually("the clock has panicked", || Panics::left() == 0);
     let mut idle = server.connect();
     idle.ping();
     idle.expect_end();
@@ -127,7 +125,7 @@ fn only_worker_goes_on_after_a_panic() {
     let _alone = Panics::at("worker-0", "closed after", 1);
     let server = TestServer::start(1);
     drop(server.connect());
-    common::eventually("the worker has panicked", || Panics::left() == 0);
+    respool_testing::eventually("the worker has panicked", || Panics::left() == 0);
     let mut next = server.connect();
     next.socket
         .set_read_timeout(Some(PATIENCE))

@@ -1,11 +1,9 @@
 //! `requirepass`: what a client may say before it has said the password, and when it has to.
 
-mod common;
-
 use std::io::ErrorKind;
 
-use common::{TestServer, config, request};
 use respool::{Arity, Commands, Config};
+use respool_testing::{TestServer, config, request};
 
 const OK: &str = "+OK\r\n";
 const NOAUTH: &str = "-NOAUTH Authentication required.\r\n";

@@ -6,17 +6,14 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-mod process;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Peer, eventually, request};
-use process::Respool;
+use respool_testing::process::Respool;
+use respool_testing::{PATIENCE, Peer, eventually, request};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

@@ -3,8 +3,6 @@
 //! The first rule, that a queue which never runs empty must not hide the parked clients, is tested
 //! step by step in `src/pool/tests.rs`; the seventh, on memory, in `tests/memory.rs`.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -13,9 +11,9 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use common::{TestServer, commands_with_gate, config, eventually, percentile};
 use parking_lot::Mutex;
 use respool::{Arity, Commands, Config};
+use respool_testing::{TestServer, commands_with_gate, config, eventually, percentile};
 
 /// A peer that sends PINGs without end and reads every PONG, until it is dropped.
 struct Hog {
@@ -70,7 +68,7 @@ fn rule_2_a_handler_that_blocks_delays_nobody_while_another_worker_is_free() {
         other.ping();
         blocked.send("GATE\r\n");
         gate.starts
-            .recv_timeout(common::PATIENCE)
+            .recv_timeout(respool_testing::PATIENCE)
             .expect("the handler begins");
         // The worker that ran the handler was the leader: nobody else watches unless it was told
         // to.
@@ -92,7 +90,7 @@ fn rule_2_what_waits_in_the_queue_behind_a_handler_that_blocks_is_taken_by_anoth
         blocked.send("PING\r\nGATE\r\n");
         other.ping();
         gate.starts
-            .recv_timeout(common::PATIENCE)
+            .recv_timeout(respool_testing::PATIENCE)
             .expect("the handler begins");
         gate.open.send(()).expect("the handler waits");
         blocked.expect("+PONG\r\n+OPEN\r\n");
@@ -145,7 +143,7 @@ fn rule_5_a_client_that_pipelines_leaves_turns_to_the_others() {
     let mut busy = server.connect();
     busy.send("GATE\r\n");
     gate.starts
-        .recv_timeout(common::PATIENCE)
+        .recv_timeout(respool_testing::PATIENCE)
         .expect("the handler begins");
     hog.send("MARK hog\r\n".repeat(10_000));
     other.send("MARK other\r\n");

@@ -1,16 +1,13 @@
 //! The tests' own processes: none outlives its test, however that ends.
 
-mod common;
-mod process;
-
 use std::env;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{PATIENCE, eventually};
-use process::{Process, with_default_signals};
+use respool_testing::process::{Process, with_default_signals};
+use respool_testing::{PATIENCE, eventually};
 
 /// What the child of a test looks at, to be the one that is killed.
 const CHILD: &str = "RESPOOL_TEST_IS_KILLED";

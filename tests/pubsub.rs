@@ -1,13 +1,11 @@
 //! SUBSCRIBE, PUBLISH and PUBSUB, and what becomes of those who listen.
 
-mod common;
-
 use std::io::Read;
 use std::thread;
 use std::time::Duration;
 
-use common::{Peer, TestServer, commands_with_gate, config, eventually, request};
 use respool::{Commands, Config};
+use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually, request};
 
 /// Bytes that may wait for a subscriber; with one more it is closed.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;

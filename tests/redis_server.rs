@@ -3,16 +3,14 @@
 //! `cargo test --test redis_server` runs it; plain `cargo test` does not, because it needs Redis.
 //! Without one it says that nothing was compared.
 
-mod common;
 mod compare;
-mod process;
 
 use compare::conversations::conversations;
 use compare::coverage::{self, Asked, UNHEARD, error_texts, lacks, was_heard};
 use compare::differences;
 use compare::normal::{Common, normal, say_the_same};
-use compare::servers::{Redis, Setting, respool};
 use compare::talk::{Names, answer, play};
+use respool_testing::redis_server::{Redis, Setting, respool};
 
 #[test]
 fn every_reply_is_that_of_redis_in_resp2_and_in_resp3() {

@@ -1,9 +1,7 @@
 //! Bugs that there were, each with its story.
 
-mod common;
-
-use common::{Peer, TestServer, config, eventually};
 use respool::{Commands, Config};
+use respool_testing::{Peer, TestServer, config, eventually};
 
 /// Messages are read at the beginning of a turn. Those that came later in it stood behind the
 /// confirmation of UNSUBSCRIBE, where a client in RESP2 took them for the reply to its next request.

@@ -1,8 +1,6 @@
 //! The same request again and again in one pipeline: answered at once, and yet each for itself.
 
-mod common;
-
-use common::{Peer, TestServer};
+use respool_testing::{Peer, TestServer};
 
 fn server() -> (TestServer, Peer) {
     let server = TestServer::start(1);

@@ -1,12 +1,10 @@
 //! What a program's own commands reply, byte by byte, and how they read their arguments.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 
-use common::{Peer, TestServer, builtin_and, config, request};
 use respool::{ArgumentError, Arity, Commands, Items, Protocol, Replied, Reply, Request};
+use respool_testing::{Peer, TestServer, builtin_and, config, request};
 
 const INTERNAL: &str = "-ERR internal error; the server's log tells\r\n";
 

@@ -1,17 +1,14 @@
 //! The password: where the program has it from, and that neither a mistake, the log, a reply nor
 //! CONFIG REWRITE shows it.
 
-mod common;
-mod process;
-
 use std::env;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{PATIENCE, Peer, eventually, make_fifo};
-use process::{Ended, Process, Respool};
+use respool_testing::process::{Ended, Process, Respool};
+use respool_testing::{PATIENCE, Peer, eventually, make_fifo};
 
 /// A password, and all longer ones that a test makes of it.
 const SECRET: &str = "hunter2";

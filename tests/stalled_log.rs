@@ -3,10 +3,6 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-#[path = "process/reaper.rs"]
-mod reaper;
-
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -15,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Peer, eventually, free_port, make_fifo};
+use respool_testing::{Peer, eventually, free_port, make_fifo, reaper};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 /// The program, with a line in its log for each connection. Killed when dropped.

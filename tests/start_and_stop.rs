@@ -1,16 +1,14 @@
 //! How a program starts a server and stops it.
 
-mod common;
-
 use std::env;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use common::{PATIENCE, Peer, commands_with_gate, config, eventually};
 use respool::config::BindAddress;
 use respool::{Commands, Config, Server, StartError};
+use respool_testing::{PATIENCE, Peer, commands_with_gate, config, eventually};
 
 const OK: &str = "+OK\r\n";
 

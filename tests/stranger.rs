@@ -4,16 +4,13 @@
 //! `cargo test --test stranger` runs it; plain `cargo test` does not, because it builds all of that
 //! anew, and needs redis-cli. Without that it fails.
 
-mod common;
-mod process;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::PATIENCE;
-use process::Process;
+use respool_testing::PATIENCE;
+use respool_testing::process::Process;
 
 /// The README's program builds without a warning, and the command that it prints answers.
 #[test]

@@ -4,15 +4,11 @@
 //! `cargo test --test tools` runs it; plain `cargo test` does not, because it needs both tools.
 //! Without them it fails.
 
-mod common;
-mod load;
-mod process;
-
 use std::process::Command;
 use std::time::Duration;
 
-use common::{PATIENCE, Peer};
-use process::{Process, Respool};
+use respool_testing::process::{Process, Respool};
+use respool_testing::{PATIENCE, Peer};
 
 #[test]
 fn two_redis_cli_at_once_both_print_pong() {
@@ -174,7 +170,7 @@ fn a_thousand_connections_that_idle_keep_nobody_from_a_pong() {
 
 #[test]
 fn sigterm_under_load_ends_within_two_seconds_and_cuts_no_reply_short() {
-    load::end_by_sigterm(20);
+    respool_testing::load::end_by_sigterm(20);
 }
 
 /// Runs `test` on a server with one worker and on one with two, and sees to it that both outlive

@@ -2,12 +2,10 @@
 //! place, and pipelined. The replies are those of redis-server 7.0; where a comment names Redis, it
 //! says what that does instead.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::iter;
 
-use common::{Peer, TestServer};
+use respool_testing::{Peer, TestServer};
 
 /// One conversation: the peer's bytes, then the server's, and what becomes of the connection.
 struct Transcript {

@@ -14,11 +14,6 @@
 //! Each prints what it has measured, and panics if the promise is not kept. The crowd needs `ulimit
 //! -n` to be 19,600.
 
-mod attacks;
-mod common;
-mod load;
-mod process;
-
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -27,13 +22,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, mem};
 
-use attacks::{Attack, Deed};
-use common::{PATIENCE, Peer, TestServer, config, eventually, percentile};
-use load::Load;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use process::Respool;
 use respool::{Arity, Commands};
+use respool_testing::attacks::{self, Attack, Deed};
+use respool_testing::load::{self, Load};
+use respool_testing::process::Respool;
+use respool_testing::{PATIENCE, Peer, TestServer, config, eventually, percentile};
 
 fn main() {
     // Flags are for the test harness that this is not.

@@ -4,14 +4,9 @@
 //! No time is measured here: the one request is INFO, which tells how many of the others' requests
 //! were served before it. `tests/hogs.rs` measures times.
 
-#[allow(dead_code, reason = "tests/hogs.rs uses the rest")]
-#[path = "hogs/commands.rs"]
-mod commands;
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{TestServer, commands_with_gate, config, eventually};
+use respool_testing::{TestServer, commands_with_gate, config, eventually, hogs};
 
 /// Clients that pipeline, all on the one worker.
 const HOGS: usize = 20;
@@ -101,8 +96,8 @@ fn every_command_is_tried_beside_hogs_or_cannot_be() {
     let server = TestServer::start(1);
     let listed = server.connect().answers("COMMAND LIST");
     let listed: BTreeSet<_> = listed.iter().map(String::as_str).collect();
-    let rows = commands::ROWS.iter().map(|row| row.command);
-    let known: BTreeSet<_> = rows.chain(commands::NOT_TRIED).collect();
+    let rows = hogs::ROWS.iter().map(|row| row.command);
+    let known: BTreeSet<_> = rows.chain(hogs::NOT_TRIED).collect();
     let missing: Vec<_> = listed.difference(&known).collect();
     assert!(
         missing.is_empty(),

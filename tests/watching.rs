@@ -1,12 +1,10 @@
 //! What the server tells of its work: MONITOR, SLOWLOG, LATENCY and the statistics of INFO.
 
-mod common;
-
 use std::io::Read;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::{Gate, Peer, TestServer, commands_with_gate, config, eventually, request};
 use respool::{Arity, Commands, Config};
+use respool_testing::{Gate, Peer, TestServer, commands_with_gate, config, eventually, request};
 
 const OK: &str = "+OK\r\n";
 

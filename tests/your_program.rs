@@ -3,9 +3,6 @@
 //! `cargo test --test your_program` runs it; plain `cargo test` does not, because it makes a
 //! release build.
 
-mod common;
-mod process;
-
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
@@ -14,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::PATIENCE;
-use process::{Ended, Process, Respool};
+use respool_testing::PATIENCE;
+use respool_testing::process::{Ended, Process, Respool};
 
 #[test]
 fn it_runs_from_any_directory_and_ends_in_order() {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use crate::World;
-use crate::common::{Peer, request};
 use crate::wire::Wire;
+use respool_testing::{Peer, request};
 
 /// No message is lost while its subscriber is connected, and their order is kept, whatever the
 /// subscriber says of its protocol and its replies.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::World;
-use crate::common::eventually;
 use crate::wire::Wire;
+use respool_testing::eventually;
 
 pub(crate) fn episode(world: &World, rng: &mut Rng) {
     match rng.u8(..16) {

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use fastrand::Rng;
 
 use crate::World;
-use crate::common::request;
 use crate::wire::Wire;
+use respool_testing::request;
 
 /// What redis-server remembers of a client, as far as it matters here.
 #[expect(

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use socket2::SockRef;
 
 use crate::World;
-use crate::common::{PATIENCE, Peer};
+use respool_testing::{PATIENCE, Peer};
 
 pub(crate) struct Wire {
     peer: Peer,

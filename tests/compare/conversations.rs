@@ -1,7 +1,7 @@
 //! What is said. `talk.rs` tells how a step is written; each row is a conversation on connections
 //! of its own.
 
-use super::servers::{PASSWORD, Setting};
+use respool_testing::redis_server::{PASSWORD, Setting};
 
 /// A conversation of one setting, in one version of the protocol.
 pub(crate) struct Conversation {

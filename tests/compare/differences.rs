@@ -3,8 +3,8 @@
 //! Each row must still be a difference, wherever its request stands in the conversations of its
 //! setting: a request that is answered alike in another state is written in other letters there.
 
-use super::servers::Setting;
 use super::value::latin1;
+use respool_testing::redis_server::Setting;
 
 /// Requests that are answered otherwise for one reason.
 pub(crate) struct Difference {

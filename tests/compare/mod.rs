@@ -14,6 +14,5 @@ pub(crate) mod conversations;
 pub(crate) mod coverage;
 pub(crate) mod differences;
 pub(crate) mod normal;
-pub(crate) mod servers;
 pub(crate) mod talk;
 pub(crate) mod value;

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::differences::differences;
-use super::servers::Setting;
 use super::talk::Names;
 use super::value::Value;
+use respool_testing::redis_server::Setting;
 
 /// What both servers have.
 pub(crate) struct Common {

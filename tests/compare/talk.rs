@@ -23,9 +23,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
-use super::servers::{PASSWORD, Setting};
 use super::value::{Value, bytes, latin1};
-use crate::common::{Peer, eventually};
+use respool_testing::redis_server::{PASSWORD, Setting};
+use respool_testing::{Peer, eventually};
 
 /// What was heard in one step.
 pub(crate) struct Heard {

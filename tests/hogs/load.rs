@@ -10,7 +10,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::common::Peer;
+use respool_testing::Peer;
 
 /// Hogs at work, on one thread.
 pub(crate) struct Hogs {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::process::Respool;
+use respool_testing::process::Respool;
 
 pub(crate) struct Case {
     pub(crate) client: &'static str,

@@ -13,9 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::case::{Case, NotRun, Outcome};
-use crate::common::{PATIENCE, Peer, eventually};
-use crate::process::{Process, Respool};
 use crate::setup::{installed, version};
+use respool_testing::process::{Process, Respool};
+use respool_testing::{PATIENCE, Peer, eventually};
 
 pub(crate) fn cases() -> Vec<Case> {
     let haproxy = version("haproxy", "-v");

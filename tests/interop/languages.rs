@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::case::{Case, NotRun, Outcome};
-use crate::process::{Process, Respool};
 use crate::setup;
+use respool_testing::process::{Process, Respool};
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();

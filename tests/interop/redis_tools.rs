@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::case::{Case, NotRun, Outcome};
-use crate::common::{PATIENCE, eventually};
-use crate::process::{Process, Respool, with_default_signals};
 use crate::setup::{installed, version};
+use respool_testing::process::{Process, Respool, with_default_signals};
+use respool_testing::{PATIENCE, eventually};
 
 pub(crate) fn cases() -> Vec<Case> {
     let cli = version("redis-cli", "--version");

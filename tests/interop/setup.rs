@@ -20,8 +20,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::case::{NotRun, print};
-use crate::common::PATIENCE;
-use crate::process::Process;
+use respool_testing::PATIENCE;
+use respool_testing::process::Process;
 
 /// Where the PATH has a program, or the folder for those of root's.
 pub(crate) fn installed(program: &str) -> Result<PathBuf, NotRun> {

@@ -1,8 +1,22 @@
-//! A server in this process and peers that speak to it in bytes.
+//! What the tests share: servers in this process and as processes of their own, and peers that speak
+//! to them in bytes.
 //!
-//! Every wait has a deadline; a test that meets it fails and says what it was waiting for.
+//! Every wait has a deadline. A test that reaches it fails and names the condition it waited for.
 
-#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    missing_debug_implementations,
+    missing_docs,
+    reason = "only tests use it"
+)]
+
+pub mod attacks;
+pub mod hogs;
+pub mod load;
+pub mod process;
+pub mod reaper;
+pub mod redis_server;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -290,6 +304,15 @@ impl Peer {
             .read_to_end(&mut bytes)
             .expect("the server closes in order");
         bytes
+    }
+
+    /// Returns the next `count` bytes, or fewer if the server closes before.
+    pub fn rest_or(&mut self, count: usize) -> String {
+        let mut text = String::new();
+        let socket = &mut self.socket;
+        // A reset shows as a reply that is too short.
+        let _ = socket.take(count as u64).read_to_string(&mut text);
+        text
     }
 
     /// Sends `request` again and again without reading a reply, until the server takes no more

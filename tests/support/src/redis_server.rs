@@ -9,12 +9,12 @@ use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::common::{PATIENCE, free_port};
-use crate::process::{Process, Respool};
+use crate::process::{Process, Respool, program};
+use crate::{PATIENCE, free_port};
 
 /// How both servers are set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Setting {
+pub enum Setting {
     /// As they come.
     Plain,
     /// With the password [`PASSWORD`].
@@ -29,10 +29,10 @@ pub(crate) enum Setting {
     Stopped,
 }
 
-pub(crate) const PASSWORD: &str = "secret";
+pub const PASSWORD: &str = "secret";
 
 impl Setting {
-    pub(crate) const ALL: [Self; 6] = [
+    pub const ALL: [Self; 6] = [
         Self::Plain,
         Self::Password,
         Self::Debug,
@@ -56,10 +56,10 @@ impl Setting {
 }
 
 /// A folder of its own, which is removed with it.
-pub(crate) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("respool-redis-server-{}-{number}", process::id());
@@ -93,9 +93,9 @@ impl Drop for Folder {
 }
 
 /// respool in this setting. There is one at a time.
-pub(crate) fn respool(setting: Setting) -> (Respool, Folder) {
+pub fn respool(setting: Setting) -> (Respool, Folder) {
     let folder = Folder::new();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let mut command = Command::new(program());
     command.args(folder.file(setting)).args(setting.flags());
     // The conversations have two parties, and a third worker costs nothing.
     command.args(["--workers", "3"]);
@@ -105,17 +105,17 @@ pub(crate) fn respool(setting: Setting) -> (Respool, Folder) {
 }
 
 /// A redis-server that was started here, and that is killed when it is dropped.
-pub(crate) struct Redis {
-    pub(crate) process: Process,
-    pub(crate) addr: SocketAddr,
+pub struct Redis {
+    pub process: Process,
+    pub addr: SocketAddr,
     // Dropped last, when the process has ended.
     folder: Folder,
 }
 
 impl Redis {
     /// One in this setting; `None`, and a word about it, where there is none of the right version.
-    pub(crate) fn start(setting: Setting) -> Option<Self> {
-        let program = program()?;
+    pub fn start(setting: Setting) -> Option<Self> {
+        let program = installed()?;
         // Another program may take the port between the look and the start.
         let mut ports = (0..PORTS_TRIED_MAX).map(|_| free_port());
         let redis = ports.find_map(|port| Self::start_on(program, port, setting));
@@ -153,7 +153,7 @@ const PORTS_TRIED_MAX: usize = 20;
 /// The name under which Redis's server is installed. In Debian's packages `redis-server` is a link
 /// to `redis-check-rdb`, which is in redis-tools: one program, which goes by the name that it is
 /// called by. So nothing has to be installed that would start a service.
-fn program() -> Option<&'static str> {
+fn installed() -> Option<&'static str> {
     let found = ["redis-server", "redis-check-rdb"]
         .into_iter()
         .find_map(|program| {

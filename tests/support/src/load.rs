@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::common::{PATIENCE, Peer};
 use crate::process::Respool;
+use crate::{PATIENCE, Peer};
 
 /// Clients that talk to a server until it closes them.
-pub(crate) struct Load {
+pub struct Load {
     clients: Vec<JoinHandle<Heard>>,
     /// Ends when each client has had its first reply.
     first_replies: Receiver<()>,
@@ -22,19 +22,19 @@ pub(crate) struct Load {
 
 /// What a client has heard up to the end.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Heard {
-    pub(crate) bytes: usize,
+pub struct Heard {
+    pub bytes: usize,
     /// The end came in the middle of a reply.
-    pub(crate) cut_short: bool,
+    pub cut_short: bool,
     /// The end was a reset, and not the server's orderly end.
-    pub(crate) reset: bool,
+    pub reset: bool,
 }
 
 impl Load {
     /// Clients that send without end and read what comes, each by so many bytes at a time, and
     /// clients that wait for each reply before they send the next request. Every one of them is
     /// under way when this returns.
-    pub(crate) fn start(addr: SocketAddr) -> Self {
+    pub fn start(addr: SocketAddr) -> Self {
         let script = Arc::new(Script::new());
         let (replied, first_replies) = bounded(FLOODS.len() + ASKERS.len());
         let client = |read_bytes, talk: fn(&mut Listener)| {
@@ -65,7 +65,7 @@ impl Load {
 
     /// Waits until the server has closed every client. A wrong reply, and one out of order, is a
     /// panic.
-    pub(crate) fn ended(self) -> Vec<Heard> {
+    pub fn ended(self) -> Vec<Heard> {
         let joined = self.clients.into_iter().map(JoinHandle::join);
         joined
             .map(|heard| heard.expect("the client's own panic says what is wrong"))
@@ -75,7 +75,7 @@ impl Load {
 
 /// Ends so many servers by SIGTERM, each at a random moment of a load. A reply that a client sees cut
 /// short is a lie; the end behind a whole one is the truth about a server that stops.
-pub(crate) fn end_by_sigterm(rounds: usize) {
+pub fn end_by_sigterm(rounds: usize) {
     let (mut clients, mut resets, mut longest) = (0, 0, Duration::ZERO);
     for round in 0..rounds {
         let server = Respool::start(2);

@@ -11,13 +11,13 @@ use std::process::{ChildStdin, Command, Stdio};
 use parking_lot::Mutex;
 
 /// Has the process group of this number killed when this process ends, until [`forget`].
-pub(crate) fn watch(group: u32) {
+pub fn watch(group: u32) {
     tell('+', group);
 }
 
 /// Forgets a group. Call it before the group's leader is waited for: the number may be given to
 /// another group after that.
-pub(crate) fn forget(group: u32) {
+pub fn forget(group: u32) {
     tell('-', group);
 }
 

@@ -1,16 +1,16 @@
 //! What the hogs send: each built-in command, with arguments that make it work for its reply.
 
 /// One measurement.
-pub(crate) struct Row {
+pub struct Row {
     /// The command's full name in COMMAND LIST.
-    pub(crate) command: &'static str,
+    pub command: &'static str,
     /// What each hog repeats.
-    pub(crate) requests: &'static str,
+    pub requests: &'static str,
 }
 
 impl Row {
     /// The requests on one line, cut to a column's width.
-    pub(crate) fn title(&self) -> String {
+    pub fn title(&self) -> String {
         let line = self.requests.trim_end().replace("\r\n", " + ");
         match line.char_indices().nth(50) {
             Some((at, _)) => format!("{}…", &line[..at]),
@@ -24,9 +24,9 @@ const fn row(command: &'static str, requests: &'static str) -> Row {
 }
 
 /// The commands after which a client cannot go on, or nobody can.
-pub(crate) const NOT_TRIED: [&str; 2] = ["quit", "shutdown"];
+pub const NOT_TRIED: [&str; 2] = ["quit", "shutdown"];
 
-pub(crate) const ROWS: &[Row] = &[
+pub const ROWS: &[Row] = &[
     row("ping", "PING\r\n"),
     row(
         "ping",

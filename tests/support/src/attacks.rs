@@ -2,8 +2,6 @@
 //!
 //! Nothing that the server does to them is an error here: what matters is how the others fare.
 
-#![allow(dead_code, reason = "no test uses all of it")]
-
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,29 +13,29 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::common::Peer;
+use crate::Peer;
 
 /// An attack under way.
-pub(crate) struct Attack {
+pub struct Attack {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// What each thread of an attack does until it is to stop. It ends soon after that.
-pub(crate) type Deed = fn(&Target, &Stop);
+pub type Deed = fn(&Target, &Stop);
 
 /// Whom the attack is for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Target(pub(crate) SocketAddr);
+pub struct Target(pub SocketAddr);
 
 /// Whether to stop, and how hard to strike until then.
-pub(crate) struct Stop {
+pub struct Stop {
     wanted: Arc<AtomicBool>,
     breath: Duration,
 }
 
 impl Stop {
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
     }
 
@@ -52,7 +50,7 @@ impl Stop {
 impl Attack {
     /// One thread for each deed. Those that come again and again rest for a `breath` between two
     /// times.
-    pub(crate) fn start(addr: SocketAddr, deeds: &[Deed], breath: Duration) -> Self {
+    pub fn start(addr: SocketAddr, deeds: &[Deed], breath: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = |&deed: &Deed| {
             let stop = Stop {
@@ -66,7 +64,7 @@ impl Attack {
     }
 
     /// Waits for the end of every thread; then none of its sockets is open.
-    pub(crate) fn stop(self) {
+    pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.join().expect("an attacker does not panic");
@@ -160,7 +158,7 @@ fn crowd(
 }
 
 /// 200 clients that send a byte each 100 ms: whole requests, if one waits long enough.
-pub(crate) fn slow_clients(target: &Target, stop: &Stop) {
+pub fn slow_clients(target: &Target, stop: &Stop) {
     let request = b"*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n";
     let period = Duration::from_millis(100);
     crowd(target, stop, 200, period, |mut socket, round| {
@@ -170,7 +168,7 @@ pub(crate) fn slow_clients(target: &Target, stop: &Stop) {
 }
 
 /// 50 clients that send requests for as long as somebody takes them, and read nothing.
-pub(crate) fn deaf_clients(target: &Target, stop: &Stop) {
+pub fn deaf_clients(target: &Target, stop: &Stop) {
     let requests = format!("*2\r\n$4\r\nECHO\r\n$10000\r\n{}\r\n", "x".repeat(10_000)).repeat(10);
     let sent = std::cell::RefCell::new(std::collections::HashMap::new());
     crowd(
@@ -191,7 +189,7 @@ pub(crate) fn deaf_clients(target: &Target, stop: &Stop) {
 }
 
 /// 200 clients, each with one request that never ends.
-pub(crate) fn slowloris(target: &Target, stop: &Stop) {
+pub fn slowloris(target: &Target, stop: &Stop) {
     let period = Duration::from_millis(50);
     crowd(target, stop, 200, period, |mut socket, round| {
         let bytes: &[u8] = match round {
@@ -203,14 +201,14 @@ pub(crate) fn slowloris(target: &Target, stop: &Stop) {
 }
 
 /// 500 connections without a byte.
-pub(crate) fn silent_clients(target: &Target, stop: &Stop) {
+pub fn silent_clients(target: &Target, stop: &Stop) {
     crowd(target, stop, 500, Duration::from_millis(50), |socket, _| {
         read_away(socket)
     });
 }
 
 /// A pipeline without an end, all of whose replies are read.
-pub(crate) fn endless_pipeline(target: &Target, stop: &Stop) {
+pub fn endless_pipeline(target: &Target, stop: &Stop) {
     while !stop.is_wanted() {
         let Ok(socket) = target.connect() else {
             continue;
@@ -237,7 +235,7 @@ pub(crate) fn endless_pipeline(target: &Target, stop: &Stop) {
 }
 
 /// Clients that read for a while and then do not, with much on its way to them.
-pub(crate) fn readers_that_stop(target: &Target, stop: &Stop) {
+pub fn readers_that_stop(target: &Target, stop: &Stop) {
     let requests = format!("*2\r\n$4\r\nECHO\r\n$50000\r\n{}\r\n", "x".repeat(50_000));
     crowd(
         target,
@@ -255,7 +253,7 @@ pub(crate) fn readers_that_stop(target: &Target, stop: &Stop) {
 }
 
 /// Connections that are reset: at once, in the middle of a request, with replies on their way.
-pub(crate) fn resets(target: &Target, stop: &Stop) {
+pub fn resets(target: &Target, stop: &Stop) {
     let deeds: [&[u8]; 5] = [
         b"",
         b"PING\r\n",
@@ -276,14 +274,14 @@ pub(crate) fn resets(target: &Target, stop: &Stop) {
 }
 
 /// Connections as fast as they come, each closed in order at once.
-pub(crate) fn connect_storm(target: &Target, stop: &Stop) {
+pub fn connect_storm(target: &Target, stop: &Stop) {
     while stop.goes_on() {
         let _ = target.connect_hasty();
     }
 }
 
 /// Clients that end their side and go on to read, or do not.
-pub(crate) fn half_closes(target: &Target, stop: &Stop) {
+pub fn half_closes(target: &Target, stop: &Stop) {
     let mut kept = Vec::new();
     for round in 0.. {
         if !stop.goes_on() {
@@ -305,7 +303,7 @@ pub(crate) fn half_closes(target: &Target, stop: &Stop) {
 }
 
 /// What is not RESP, or only just.
-pub(crate) fn garbage(target: &Target, stop: &Stop) {
+pub fn garbage(target: &Target, stop: &Stop) {
     let noise: Vec<u8> = (0..100_000).map(|_| random(256) as u8).collect();
     let long_line = b"x".repeat(200_000);
     let deeds: [&[u8]; 14] = [
@@ -344,7 +342,7 @@ pub(crate) fn garbage(target: &Target, stop: &Stop) {
 }
 
 /// 100 subscribers, of whom each second one does not read.
-pub(crate) fn subscribers(target: &Target, stop: &Stop) {
+pub fn subscribers(target: &Target, stop: &Stop) {
     let reads = |socket: &TcpStream| socket.local_addr().is_ok_and(|addr| addr.port() % 2 == 0);
     crowd(
         target,
@@ -361,7 +359,7 @@ pub(crate) fn subscribers(target: &Target, stop: &Stop) {
 }
 
 /// Messages as fast as the server takes them.
-pub(crate) fn publisher(target: &Target, stop: &Stop) {
+pub fn publisher(target: &Target, stop: &Stop) {
     let publication = format!("PUBLISH flood {}\r\n", "x".repeat(4_000));
     while !stop.is_wanted() {
         let Ok(mut socket) = target.connect() else {
@@ -376,7 +374,7 @@ pub(crate) fn publisher(target: &Target, stop: &Stop) {
 }
 
 /// Pings one after the other for so long, and gives how long each took.
-pub(crate) fn ping_for(peer: &mut Peer, time: Duration) -> Vec<Duration> {
+pub fn ping_for(peer: &mut Peer, time: Duration) -> Vec<Duration> {
     let start = Instant::now();
     let mut times = Vec::new();
     while start.elapsed() < time {

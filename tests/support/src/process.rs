@@ -1,14 +1,11 @@
 //! Processes: the program itself, and the tools that talk to it. Each is killed when it is dropped
 //! or when the test is killed, with all that it has started, and every wait for one has a deadline.
 
-#![allow(dead_code, reason = "no test uses all of it")]
-
-pub(crate) mod reaper;
-
+use std::env;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -17,10 +14,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use crate::common::{PATIENCE, Peer};
+use crate::{PATIENCE, Peer, reaper};
 
 /// A running process, both of whose outputs are read as they come, so that it never waits for us.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     // `None` once there is nothing more for it to read.
     stdin: Option<ChildStdin>,
@@ -32,20 +29,20 @@ pub(crate) struct Process {
 }
 
 /// What a process has left behind.
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Process {
     /// Starts `command` with an empty standard input.
-    pub(crate) fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         Self::start_with_input(command, "")
     }
 
     /// Starts `command`, which is to read `input`. Short inputs only: a pipe holds them.
-    pub(crate) fn start_with_input(command: &mut Command, input: &str) -> Self {
+    pub fn start_with_input(command: &mut Command, input: &str) -> Self {
         let mut process = Self::start_dialogue(command);
         process.say(input);
         process.stdin = None;
@@ -53,7 +50,7 @@ impl Process {
     }
 
     /// Starts `command`, which is to read what [`Self::say`] tells it.
-    pub(crate) fn start_dialogue(command: &mut Command) -> Self {
+    pub fn start_dialogue(command: &mut Command) -> Self {
         let spawned = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -81,7 +78,7 @@ impl Process {
     }
 
     /// Writes `text` to the process's standard input.
-    pub(crate) fn say(&mut self, text: &str) {
+    pub fn say(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("its input is still open");
         // A process that has ended without reading its input says by its status what that means.
         let _ = stdin.write_all(text.as_bytes());
@@ -90,7 +87,7 @@ impl Process {
     /// Waits until the process prints `text`, behind all that earlier calls have waited for. Gives
     /// what stands before it.
     #[track_caller]
-    pub(crate) fn expect(&mut self, text: &str) -> String {
+    pub fn expect(&mut self, text: &str) -> String {
         let find = |bytes: &[u8]| {
             let rest = &bytes[self.passed..];
             rest.windows(text.len())
@@ -110,17 +107,17 @@ impl Process {
     }
 
     /// Waits until it has printed `text`. Gives false if it ends, or `deadline` comes, before.
-    pub(crate) fn prints(&self, text: &str, deadline: Instant) -> bool {
+    pub fn prints(&self, text: &str, deadline: Instant) -> bool {
         self.stdout.wait(deadline, |bytes| has(bytes, text));
         has(&self.stdout.0.0.lock().bytes, text)
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends the signal `name`, such as `TERM`.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         // The shell's own `kill`, because the program of that name is not on every machine.
         let kill = format!("kill -s {name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status();
@@ -129,7 +126,7 @@ impl Process {
 
     /// Waits for the process to end by itself.
     #[track_caller]
-    pub(crate) fn ended(self, within: Duration) -> Ended {
+    pub fn ended(self, within: Duration) -> Ended {
         match self.ended_or_stuck(within) {
             Ok(ended) => ended,
             Err(stuck) => panic!("{stuck}"),
@@ -137,7 +134,7 @@ impl Process {
     }
 
     /// As [`Self::ended`], for what may take for ever through no fault of the program's.
-    pub(crate) fn ended_or_stuck(mut self, within: Duration) -> Result<Ended, String> {
+    pub fn ended_or_stuck(mut self, within: Duration) -> Result<Ended, String> {
         let deadline = Instant::now() + within;
         // The outputs end with the process.
         let ended = self.stdout.ends_by(deadline) && self.stderr.ends_by(deadline);
@@ -186,7 +183,7 @@ impl Drop for Process {
 /// does not end them, nor the end of their terminal.
 ///
 /// Where `env` is older than that of coreutils 8.31, the command is `program` alone.
-pub(crate) fn with_default_signals(program: &Path) -> Command {
+pub fn with_default_signals(program: &Path) -> Command {
     static IS_POSSIBLE: OnceLock<bool> = OnceLock::new();
     let is_possible = || {
         let mut env = Command::new("env");
@@ -206,7 +203,7 @@ const DEFAULT_SIGNALS: &str = "--default-signal";
 impl Ended {
     /// Has printed nothing on standard error and ended with success. Gives what it has printed.
     #[track_caller]
-    pub(crate) fn without_complaint(self) -> String {
+    pub fn without_complaint(self) -> String {
         assert_eq!((self.status.code(), self.stderr.as_str()), (Some(0), ""));
         self.stdout
     }
@@ -215,9 +212,9 @@ impl Ended {
 /// respool as a process of its own, on a free port of the loopback. There is one at a time, unless
 /// it is started beside others: the limits of time in most of these tests are for a server that has
 /// the machine to itself.
-pub(crate) struct Respool {
+pub struct Respool {
     process: Process,
-    pub(crate) addr: SocketAddr,
+    pub addr: SocketAddr,
     // Dropped last, when the process has ended.
     _alone: Option<MutexGuard<'static, ()>>,
 }
@@ -226,23 +223,23 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 impl Respool {
     /// The program with so many workers, and one line in its log for each client that comes.
-    pub(crate) fn start(workers: usize) -> Self {
+    pub fn start(workers: usize) -> Self {
         Self::run(&mut respool(workers), PATIENCE)
     }
 
     /// As [`Self::start`], but others may run at the same time.
-    pub(crate) fn start_beside_others(workers: usize) -> Self {
+    pub fn start_beside_others(workers: usize) -> Self {
         Self::listen(&mut respool(workers), PATIENCE, None)
     }
 
     /// `command`, which is to run respool with the arguments that are added to it. It is listening
     /// when this returns.
-    pub(crate) fn run(command: &mut Command, patience: Duration) -> Self {
+    pub fn run(command: &mut Command, patience: Duration) -> Self {
         Self::listen(command, patience, Some(ALONE.lock()))
     }
 
     /// As [`Self::run`], but others may run at the same time.
-    pub(crate) fn run_beside_others(command: &mut Command) -> Self {
+    pub fn run_beside_others(command: &mut Command) -> Self {
         Self::listen(command, PATIENCE, None)
     }
 
@@ -264,37 +261,49 @@ impl Respool {
         }
     }
 
-    pub(crate) fn connect(&self) -> Peer {
+    pub fn connect(&self) -> Peer {
         Peer::connect(self.addr)
     }
 
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         self.process.signal(name);
     }
 
     /// What it has logged so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.process.stdout.text()
     }
 
     /// Waits for the end of the process.
     #[track_caller]
-    pub(crate) fn ended(self, within: Duration) -> Ended {
+    pub fn ended(self, within: Duration) -> Ended {
         self.process.ended(within)
     }
 
     /// The server is as it was before the test: it answers, has complained of nothing, and ends in
     /// order when it is told to. Gives its log.
     #[track_caller]
-    pub(crate) fn stop(self) -> String {
+    pub fn stop(self) -> String {
         self.connect().ping();
         self.signal("TERM");
         self.ended(PATIENCE).without_complaint()
     }
 }
 
+/// Returns the path of the program, which cargo builds before it runs a test that needs the feature
+/// `cli`: the test's own file is in `deps`, and the program beside that folder.
+pub fn program() -> PathBuf {
+    let test = env::current_exe().expect("the test is a file");
+    let folder = test.parent().and_then(Path::parent);
+    let program = folder
+        .expect("cargo puts tests into `deps`")
+        .join("respool");
+    assert!(program.is_file(), "{} is missing", program.display());
+    program
+}
+
 fn respool(workers: usize) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let mut command = Command::new(program());
     command.args(["--loglevel", "verbose", "--workers", &workers.to_string()]);
     command
 }
