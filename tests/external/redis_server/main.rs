@@ -3,14 +3,19 @@
 //! `cargo test --test redis_server` runs it; plain `cargo test` does not, because it needs Redis.
 //! Without one it says that nothing was compared.
 
-mod compare;
+mod conversations;
+mod coverage;
+mod differences;
+mod normal;
+mod talk;
+mod value;
 
-use compare::conversations::conversations;
-use compare::coverage::{self, Asked, UNHEARD, error_texts, lacks, was_heard};
-use compare::differences;
-use compare::normal::{Common, normal, say_the_same};
-use compare::talk::{Names, answer, play};
+use conversations::conversations;
+use coverage::{self, Asked, UNHEARD, error_texts, lacks, was_heard};
+use differences;
+use normal::{Common, normal, say_the_same};
 use respool_testing::redis_server::{Redis, Setting, respool};
+use talk::{Names, answer, play};
 
 #[test]
 fn every_reply_is_that_of_redis_in_resp2_and_in_resp3() {

@@ -2,7 +2,7 @@
 
     python.py CLIENT VERSION WAY PORT
 
-tests/interop/languages.rs runs it with what VERSION of the CLIENT needs on PYTHONPATH. What does
+tests/external/interop/languages.rs runs it with what VERSION of the CLIENT needs on PYTHONPATH. What does
 not hold is an exception: its traceback on standard error and an exit code that is not 0.
 """
 

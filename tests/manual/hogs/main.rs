@@ -9,10 +9,9 @@
 //! ```
 //!
 //! It prints a row for each command, and the exit code is 1 if one is beyond the mark.
-//! `tests/turns.rs` checks the same in CI by counting instead of timing, and that each command has a
+//! `tests/pool/turns.rs` checks the same in CI by counting instead of timing, and that each command has a
 //! row here.
 
-#[path = "hogs/load.rs"]
 mod load;
 
 use std::net::SocketAddr;

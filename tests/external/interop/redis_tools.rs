@@ -1,4 +1,4 @@
-//! redis-cli and redis-benchmark, beyond what `tests/tools.rs` makes them do.
+//! redis-cli and redis-benchmark, beyond what `tests/external/tools.rs` makes them do.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -209,7 +209,7 @@ fn prints_help(server: &Respool) -> Outcome {
     Ok(())
 }
 
-/// With `-k 0` and on two threads it is in `tests/tools.rs`.
+/// With `-k 0` and on two threads it is in `tests/external/tools.rs`.
 const BENCHMARKS: [&[&str]; 4] = [
     &["-P", "16"],
     &["-3"],

@@ -7,9 +7,6 @@
 //! shown is not compared. Each command runs in a shell, in a copy of the repository: there,
 //! `./your_program.sh` listens on a free port, and `redis-cli` connects to that port.
 
-mod common;
-mod process;
-
 use std::env;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -17,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::PATIENCE;
-use process::Process;
+use respool_testing::PATIENCE;
+use respool_testing::process::Process;
 
 #[test]
 fn readme_commands_print_what_it_shows() {

@@ -4,7 +4,7 @@
 //! Each attack lasts for a second or two here. By hand, for longer, with what the good client saw:
 //!
 //! ```console
-//! $ RESPOOL_HOSTILE_S=60 cargo test --release --test hostile -- --nocapture
+//! $ RESPOOL_HOSTILE_S=60 cargo test --release --test limits -- --nocapture hostile
 //! ```
 
 #![cfg(target_os = "linux")]

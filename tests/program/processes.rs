@@ -26,7 +26,7 @@ fn killed_test_leaves_no_process() {
         drop(shell.ended(PATIENCE));
         return;
     }
-    let name = "killed_test_leaves_no_process";
+    let name = "processes::killed_test_leaves_no_process";
     let mut child = Command::new(env::current_exe().expect("this program is a file"));
     child.args(["--exact", name, "--nocapture"]).env(CHILD, "1");
     let mut child = Process::start_dialogue(&mut child);

@@ -1,6 +1,6 @@
 //! Everything at once, for minutes, by hand: checked sessions, messages, kills, pauses, workers from
 //! 1 to 64, SIGHUP, storms of connects, clients that never read. Every reply is compared with a
-//! model of the session (`chaos/session.rs`), which follows redis-server.
+//! model of the session (`session.rs`), which follows redis-server.
 //!
 //! ```console
 //! $ cargo test --release --test chaos                # 600 s, a new seed
@@ -12,13 +12,9 @@
 //! A failure prints the seed, the client, and the last bytes that it sent and received. What each
 //! client sends follows from the seed; the order of the clients is that of their threads.
 
-#[path = "chaos/deeds.rs"]
 mod deeds;
-#[path = "chaos/operator.rs"]
 mod operator;
-#[path = "chaos/session.rs"]
 mod session;
-#[path = "chaos/wire.rs"]
 mod wire;
 
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //! requests that others have pipelined are all served.
 //!
 //! No time is measured here: the one request is INFO, which tells how many of the others' requests
-//! were served before it. `tests/hogs.rs` measures times.
+//! were served before it. `tests/manual/hogs` measures times.
 
 use std::collections::BTreeSet;
 
@@ -101,7 +101,7 @@ fn every_command_is_tried_beside_hogs_or_cannot_be() {
     let missing: Vec<_> = listed.difference(&known).collect();
     assert!(
         missing.is_empty(),
-        "add to tests/hogs/commands.rs: {missing:?}"
+        "add to tests/support/src/hogs.rs: {missing:?}"
     );
     let gone: Vec<_> = known.difference(&listed).collect();
     assert!(gone.is_empty(), "no longer a command: {gone:?}");

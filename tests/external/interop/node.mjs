@@ -4,7 +4,7 @@
 //
 // NAME is a dependency of pins/package.json. WAY is `plain`, which leaves by QUIT where the client has
 // a word for it, `identity`, which leaves by closing, or `pipelines`.
-// tests/interop/languages.rs runs it in the folder where those are installed. What does not hold is
+// tests/external/interop/languages.rs runs it in the folder where those are installed. What does not hold is
 // on standard error, and the exit code is not 0; it is 77 where this Node is too old for the client.
 
 import assert from "node:assert/strict";

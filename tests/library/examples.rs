@@ -1,12 +1,12 @@
 //! The examples, over the wire.
 
-#[path = "../examples/hello.rs"]
+#[path = "../../examples/hello.rs"]
 #[expect(dead_code, reason = "its main is for people")]
 mod hello;
-#[path = "../examples/jobs.rs"]
+#[path = "../../examples/jobs.rs"]
 #[expect(dead_code, reason = "its main is for people")]
 mod jobs;
-#[path = "../examples/kv.rs"]
+#[path = "../../examples/kv.rs"]
 #[expect(dead_code, reason = "its main is for people")]
 mod kv;
 

@@ -1,7 +1,7 @@
 //! The rules of the pool, over sockets. Each of these tests fails when its rule is broken.
 //!
 //! The first rule, that a queue which never runs empty must not hide the parked clients, is tested
-//! step by step in `src/pool/tests.rs`; the seventh, on memory, in `tests/memory.rs`.
+//! step by step in `src/pool/tests.rs`; the seventh, on memory, in `tests/isolated/memory.rs`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -173,7 +173,7 @@ fn read(file: &Path) -> Result<Vec<u8>, NotRun> {
 
 /// The folder of this test's scripts and pins.
 pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/external/interop")
 }
 
 fn pins() -> PathBuf {

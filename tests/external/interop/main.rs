@@ -9,17 +9,11 @@
 //! It prints a line for each case. A client that cannot be installed here is `not run`, and never
 //! `ok`. The exit code is 1 if a case failed. What it installs is under `~/.cache/respool/interop`.
 
-#[path = "interop/case.rs"]
 mod case;
-#[path = "interop/infrastructure.rs"]
 mod infrastructure;
-#[path = "interop/languages.rs"]
 mod languages;
-#[path = "interop/readme.rs"]
 mod readme;
-#[path = "interop/redis_tools.rs"]
 mod redis_tools;
-#[path = "interop/setup.rs"]
 mod setup;
 
 use std::env;

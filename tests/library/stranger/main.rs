@@ -36,17 +36,17 @@ fn the_example_of_the_readme_serves_its_command() {
     assert_eq!(client.ended(PATIENCE).without_complaint(), "hello, world\n");
 }
 
-/// Each file in `tests/stranger/wrong` has the one error that is marked in it, as in rustc's own
+/// Each file in `tests/library/stranger/wrong` has the one error that is marked in it, as in rustc's own
 /// tests: `//~ E0382` stands on the line of the error, and `//~^ E0382` on the line below it.
 #[test]
 fn a_handler_that_breaks_a_promise_does_not_compile() {
     let stranger = Stranger::new("mistakes");
-    let good = repository_file("tests/stranger/good.rs");
+    let good = repository_file("tests/library/stranger/good.rs");
     stranger.write("src/bin/good.rs", &good);
     let mut expected = Vec::new();
     for name in mistakes() {
         assert!(good.contains(&format!("// {name}\n")), "{name} has no twin");
-        let code = repository_file(&format!("tests/stranger/wrong/{name}.rs"));
+        let code = repository_file(&format!("tests/library/stranger/wrong/{name}.rs"));
         let file = format!("src/bin/{name}.rs");
         stranger.write(&file, &code);
         let marks = marks(&file, &code);
@@ -145,9 +145,9 @@ fn on_any_port(program: &str) -> String {
     program.replace(port, "port: 0")
 }
 
-/// The names of the files in `tests/stranger/wrong`.
+/// The names of the files in `tests/library/stranger/wrong`.
 fn mistakes() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stranger/wrong");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/library/stranger/wrong");
     let entries = fs::read_dir(folder).expect("a folder");
     let files = entries.map(|entry| entry.expect("an entry").path());
     let names: Vec<_> = files

@@ -75,7 +75,7 @@ fn has_a_difference(command: &str) -> bool {
 }
 
 fn is_in_the_manual(directive: &str) -> bool {
-    let manual = include_str!("../../config/respool.toml");
+    let manual = include_str!("../../../config/respool.toml");
     let mut keys = manual.lines().filter_map(|line| line.split_once(" = "));
     keys.any(|(key, _)| key == directive)
 }

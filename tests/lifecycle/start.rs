@@ -162,7 +162,7 @@ fn who_waits_for_a_server_in_the_background_does_not_stop_it() {
 #[test]
 fn a_server_for_which_there_is_no_thread_says_so_and_leaves_its_port() {
     const CHILD: &str = "RESPOOL_TEST_WITHOUT_THREADS";
-    const NAME: &str = "a_server_for_which_there_is_no_thread_says_so_and_leaves_its_port";
+    const NAME: &str = "start::a_server_for_which_there_is_no_thread_says_so_and_leaves_its_port";
     if env::var_os(CHILD).is_some() {
         let server = bind(1, Commands::builtin());
         let addr = server.local_addr();

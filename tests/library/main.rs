@@ -1,0 +1,5 @@
+//! The crate as a dependency of another program.
+
+mod clients;
+mod commands;
+mod examples;

@@ -1,0 +1,5 @@
+//! How a server starts, accepts, drains and ends.
+
+mod drain;
+mod life;
+mod start;

@@ -1,0 +1,4 @@
+//! The rules of the pool, over sockets.
+
+mod rules;
+mod turns;

@@ -1,0 +1,6 @@
+//! Bytes in, bytes out: transcripts, replies, repeated requests.
+
+mod redis_crate;
+mod repeats;
+mod replies;
+mod transcripts;
