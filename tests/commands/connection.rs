@@ -405,3 +405,50 @@ fn config_get_tells_the_directives_that_match() {
         )],
     ]);
 }
+
+#[test]
+fn nobody_waits_in_a_command_that_could_be_unblocked() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    for (words, reply) in [
+        ("1", ":0\r\n"),
+        ("1 TIMEOUT", ":0\r\n"),
+        ("99 error", ":0\r\n"),
+        ("x", "-ERR value is not an integer or out of range\r\n"),
+        (
+            "1 x",
+            "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n",
+        ),
+    ] {
+        peer.ask(format!("CLIENT UNBLOCK {words}\r\n"), reply);
+    }
+}
+
+/// A name, a prefix or a pattern had no bound but that of a request, and was kept, and compared.
+#[test]
+fn what_is_kept_of_a_client_is_bounded() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    let fits = "x".repeat(1024);
+    peer.ask(format!("CLIENT SETNAME {fits}\r\n"), "+OK\r\n");
+    let too_long = "-ERR Client names cannot be longer than 1024 bytes.\r\n";
+    peer.ask(format!("CLIENT SETNAME {fits}x\r\n"), too_long);
+    peer.ask(format!("HELLO 2 SETNAME {fits}x\r\n"), too_long);
+    let too_long = "-ERR LIB-VER cannot be longer than 1024 bytes.\r\n";
+    peer.ask(format!("CLIENT SETINFO LIB-VER {fits}x\r\n"), too_long);
+
+    let prefixes: Vec<_> = (100..357)
+        .map(|number| format!("PREFIX {number}"))
+        .collect();
+    let prefixes = prefixes.join(" ");
+    peer.ask(
+        format!("CLIENT TRACKING ON BCAST {prefixes}\r\n"),
+        "-ERR too many prefixes\r\n",
+    );
+
+    let too_long = "-ERR a channel's name has at most 1024 bytes, and a pattern 256\r\n";
+    peer.ask(format!("PUBLISH {fits} x\r\n"), ":0\r\n");
+    peer.ask(format!("PUBLISH {fits}x x\r\n"), too_long);
+    peer.ask(format!("PSUBSCRIBE {}x\r\n", "*".repeat(256)), too_long);
+    peer.ask(format!("SUBSCRIBE {fits}x\r\n"), too_long);
+}

@@ -388,3 +388,28 @@ fn a_refusal_for_want_of_the_password_is_counted() {
         Some(1)
     );
 }
+
+/// When the password was taken away, HELLO still wanted it, and a large request was still refused.
+#[test]
+fn who_came_while_there_was_a_password_needs_none_when_it_is_taken_away() {
+    let server = TestServer::with(
+        Config {
+            requirepass: Some("secret".into()),
+            ..config(2)
+        },
+        Commands::builtin(),
+    );
+    let mut known = server.connect();
+    known.ask("AUTH secret\r\n", "+OK\r\n");
+    let (mut first, mut second) = (server.connect(), server.connect());
+    first.ask("PING\r\n", "-NOAUTH Authentication required.\r\n");
+    second.ask("PING\r\n", "-NOAUTH Authentication required.\r\n");
+    known.ask("CONFIG SET requirepass \"\"\r\n", "+OK\r\n");
+    first.send("HELLO 3\r\n");
+    assert_eq!(first.line(), "%7");
+    let long = "x".repeat(20_000);
+    second.ask(
+        format!("*2\r\n$4\r\nECHO\r\n$20000\r\n{long}\r\n"),
+        format!("$20000\r\n{long}\r\n"),
+    );
+}

@@ -803,3 +803,70 @@ fn a_drain_delivers_what_was_published_and_ends_subscribers_in_order() {
         subscriber.expect_end();
     }
 }
+
+/// Messages are read at the beginning of a turn. Those that came later in it stood behind the
+/// confirmation of UNSUBSCRIBE, where a client in RESP2 took them for the reply to its next request.
+#[test]
+fn no_message_comes_behind_the_end_of_a_subscription() {
+    let server = TestServer::start(2);
+    let mut peer = server.connect();
+    // Without an answer to PUBLISH, the message stays in the mail.
+    peer.send("SUBSCRIBE b\r\n");
+    peer.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n");
+    let mut publisher = server.connect();
+    let message = "*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$1\r\nx\r\n";
+    for _ in 0..200 {
+        publisher.send("PUBLISH b x\r\n");
+        peer.send("UNSUBSCRIBE b\r\nPING\r\n");
+        let confirmation = "*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n";
+        let mut seen = String::new();
+        while !seen.ends_with("+PONG\r\n") {
+            seen.push_str(&peer.line());
+            seen.push_str("\r\n");
+        }
+        let expected = format!("{confirmation}+PONG\r\n");
+        assert!(
+            seen == expected || seen == format!("{message}{expected}"),
+            "{seen:?}"
+        );
+        publisher.line();
+        peer.ask(
+            "SUBSCRIBE b\r\n",
+            "*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n",
+        );
+    }
+}
+
+/// As above, on one connection: the message to oneself that is not answered stays in the mail, and
+/// stood behind the confirmation, or behind the end of a monitor.
+#[test]
+fn what_was_left_for_a_client_stands_in_front_of_the_end_of_its_listening() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    peer.send("HELLO 3\r\nECHO begin\r\n");
+    while peer.line() != "begin" {}
+    peer.send(
+        "CLIENT REPLY OFF\r\nSUBSCRIBE b\r\nPUBLISH b x\r\nUNSUBSCRIBE b\r\nCLIENT REPLY ON\r\n",
+    );
+    peer.expect(">3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n");
+    peer.expect(">3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$1\r\nx\r\n");
+    peer.expect(">3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n+OK\r\n");
+
+    let mut monitor = server.connect();
+    monitor.send("MONITOR\r\nECHO shown\r\nRESET\r\nECHO hidden\r\n");
+    monitor.expect("+OK\r\n$5\r\nshown\r\n");
+    let line = monitor.line();
+    assert!(line.ends_with(r#""ECHO" "shown""#), "{line}");
+    monitor.expect("+RESET\r\n$6\r\nhidden\r\n");
+}
+
+/// A client on its way out went on to be counted as a listener, until it was closed.
+#[test]
+fn who_has_quit_listens_no_more() {
+    let server = TestServer::start(2);
+    let mut gone = server.connect();
+    gone.send("SUBSCRIBE b\r\nQUIT\r\n");
+    gone.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n+OK\r\n");
+    // It has not ended its side.
+    server.connect().ask("PUBLISH b x\r\n", ":0\r\n");
+}

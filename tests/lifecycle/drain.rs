@@ -1,11 +1,208 @@
-//! What a drain owes to those who were quiet when it began.
+//! How a server drains: what is answered, what is closed, and how long it takes.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use respool::{Commands, Config};
-use respool_testing::{Peer, TestServer, commands_with_gate, config};
+use respool::{Arity, Commands, Config, Server};
+use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
+
+/// The default of `drain-timeout-ms` is 1 s; the rest is for a busy machine.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_drain_closes_quiet_clients_and_accepts_no_more() {
+    let server = TestServer::start(2);
+    let addr = server.addr;
+    let mut quiet: Vec<_> = (0..100).map(|_| server.connect()).collect();
+    for peer in &mut quiet[..50] {
+        peer.ping();
+    }
+    let start = Instant::now();
+    assert_eq!(server.drain().aborted, 0);
+    assert!(start.elapsed() < DRAIN_PATIENCE);
+    quiet.iter_mut().for_each(Peer::expect_end);
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn a_drain_answers_what_was_received_whole() {
+    for workers in [1, 2] {
+        for pipelined in [1, 100, 20_000] {
+            let patient = Config {
+                drain_timeout_ms: 30_000,
+                ..config(workers)
+            };
+            let server = TestServer::with(patient, Commands::builtin());
+            let mut peers: Vec<_> = (0..10).map(|_| server.connect()).collect();
+            for peer in &mut peers {
+                peer.send("PING\r\n".repeat(pipelined) + "*1\r\n$4\r\nPI");
+            }
+            server.handle.drain();
+            for peer in &mut peers {
+                let replies = peer.rest();
+                assert_eq!(replies.len(), 7 * pipelined, "{pipelined} requests");
+                assert!(replies.chunks(7).all(|reply| reply == b"+PONG\r\n"));
+            }
+            drop(peers);
+            assert_eq!(server.drain().aborted, 0);
+        }
+    }
+}
+
+#[test]
+fn a_drain_answers_everybody_who_had_connected_before_it_began() {
+    rlimit::increase_nofile_limit(8192).expect("the limit on open files can be raised");
+    let patient = Config {
+        drain_timeout_ms: 30_000,
+        tcp_backlog: 4096,
+        ..config(2)
+    };
+    // Nobody accepts before the server serves, so all of them wait in the backlog.
+    let server = Server::bind(patient, Commands::builtin()).expect("the server starts");
+    let (addr, handle) = (server.local_addrs()[0], server.handle());
+    let mut peers: Vec<_> = (0..1500).map(|_| Peer::connect(addr)).collect();
+    for peer in &mut peers {
+        peer.send("PING\r\n");
+    }
+    handle.drain();
+    let serving = thread::spawn(move || server.serve().expect("the server serves"));
+    for peer in &mut peers {
+        peer.expect("+PONG\r\n");
+        peer.expect_end();
+    }
+    drop(peers);
+    assert_eq!(serving.join().expect("it does not panic").aborted, 0);
+}
+
+#[test]
+fn a_drain_does_not_wait_for_those_who_never_read_and_says_how_many_it_cut() {
+    let config = Config {
+        pending_output_per_client: 0,
+        ..config(1)
+    };
+    let server = TestServer::with(config, Commands::builtin());
+    let (mut deaf, mut other) = (server.connect(), server.connect());
+    deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
+    let start = Instant::now();
+    assert_eq!(server.drain().aborted, 1);
+    assert!(start.elapsed() < DRAIN_PATIENCE);
+}
+
+#[test]
+fn a_drain_does_not_wait_for_a_handler_that_does_not_return() {
+    let (started, starts) = channel();
+    let mut commands = Commands::builtin();
+    let started = parking_lot::Mutex::new(started);
+    commands.register("HANG", Arity::Exactly(1), move |_, _, reply| {
+        started.lock().send(()).expect("the test waits for it");
+        thread::park_timeout(PATIENCE);
+        reply.simple("LATE")
+    });
+    let server = TestServer::with(config(1), commands);
+    let mut peer = server.connect();
+    peer.send("HANG\r\n");
+    starts.recv_timeout(PATIENCE).expect("the handler begins");
+    let start = Instant::now();
+    assert_eq!(server.drain().aborted, 1);
+    assert!(start.elapsed() < DRAIN_PATIENCE);
+}
+
+#[test]
+fn a_handler_that_returns_behind_the_drain_leaves_its_client_closed() {
+    let (started, starts) = channel();
+    let (open, opens) = channel::<()>();
+    let ends = parking_lot::Mutex::new((started, opens));
+    let mut commands = Commands::builtin();
+    commands.register("LATE", Arity::Exactly(1), move |_, _, reply| {
+        let ends = ends.lock();
+        ends.0.send(()).expect("the test waits for it");
+        ends.1
+            .recv_timeout(PATIENCE)
+            .expect("the test lets it go on");
+        reply.simple("LATE")
+    });
+    let hasty = Config {
+        drain_timeout_ms: 100,
+        ..config(1)
+    };
+    let server = TestServer::with(hasty, commands);
+    let handle = server.handle.clone();
+    let mut peer = server.connect();
+    peer.send("LATE\r\n");
+    starts.recv_timeout(PATIENCE).expect("the handler begins");
+    assert_eq!(server.drain().aborted, 1);
+    open.send(()).expect("the handler waits");
+    eventually("the worker has ended", || handle.workers() == 0);
+    eventually("the connection is closed", || {
+        peer.socket.write_all(b"PING\r\n").is_err()
+    });
+}
+
+#[test]
+fn a_drain_ends_a_client_that_never_pauses_between_two_replies() {
+    let server = TestServer::start(2);
+    let peer = server.connect();
+    let (mut writer, mut reader) = (
+        peer.socket.try_clone().expect("a descriptor is left"),
+        peer.socket,
+    );
+    let writing =
+        thread::spawn(move || while writer.write_all(&b"PING\r\n".repeat(4096)).is_ok() {});
+    let mut start = vec![0; 7 * 4096];
+    reader.read_exact(&mut start).expect("it is served");
+    let reading = thread::spawn(move || {
+        let mut replies = Vec::new();
+        // A reset behind the last reply is no fault: the peer goes on sending for as long as it
+        // can.
+        let _ = reader.read_to_end(&mut replies);
+        replies
+    });
+    server.drain();
+    let replies = reading.join().expect("it does not panic");
+    writing.join().expect("it does not panic");
+    assert_eq!(replies.len() % 7, 0, "the last reply is whole");
+    assert!(replies.chunks(7).all(|reply| reply == b"+PONG\r\n"));
+}
+
+#[test]
+fn a_drain_that_runs_out_of_time_leaves_no_connection_open() {
+    let server = TestServer::with(
+        Config {
+            drain_timeout_ms: 100,
+            pending_output_per_client: 0,
+            ..config(1)
+        },
+        Commands::builtin(),
+    );
+    // As long as a program keeps it, what the server shares is there.
+    let handle = server.handle.clone();
+    let (mut deaf, mut other) = (server.connect(), server.connect());
+    deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
+    assert_eq!(server.drain().aborted, 1);
+    // Replies that the kernel has taken, and then the end or a reset.
+    let mut replies = Vec::new();
+    if let Err(error) = deaf.socket.read_to_end(&mut replies) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+    eventually("the workers have ended", || handle.workers() == 0);
+}
+
+#[test]
+fn shutdown_drains_and_answers_only_what_stands_before_it() {
+    let server = TestServer::start(2);
+    let mut peer = server.connect();
+    peer.ask("SHUTDOWN SAVE NOSAVE\r\n", "-ERR syntax error\r\n");
+    peer.ask("SHUTDOWN NOW ABORT\r\n", "-ERR syntax error\r\n");
+    peer.ask("SHUTDOWN later\r\n", "-ERR syntax error\r\n");
+    peer.ask("SHUTDOWN ABORT\r\n", "-ERR No shutdown in progress.\r\n");
+    peer.send("PING\r\nSHUTDOWN nosave now\r\nPING\r\n");
+    peer.expect("+PONG\r\n");
+    peer.expect_end();
+    assert_eq!(server.wait().aborted, 0);
+}
 
 /// A drain used to close a quiet client outright. Whatever the client sent next was answered by a
 /// reset, which took with it the replies that the kernel had not delivered yet.

@@ -1,5 +1,5 @@
-//! How a server starts, accepts, drains and ends.
+//! How a server starts, takes another configuration, and drains.
 
 mod drain;
-mod life;
+mod reload;
 mod start;

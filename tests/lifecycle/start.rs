@@ -1,14 +1,14 @@
 //! How a program starts a server and stops it.
 
-use std::env;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::time::Duration;
+use std::{env, thread};
 
 use respool::config::BindAddress;
 use respool::{Commands, Config, Server, StartError};
-use respool_testing::{PATIENCE, Peer, commands_with_gate, config, eventually};
+use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
 
 const OK: &str = "+OK\r\n";
 
@@ -330,4 +330,18 @@ fn a_drain_that_was_wanted_before_the_start_is_one() {
     early.expect_end();
     drop(early);
     assert_eq!(serving.join().expect("it does not panic").aborted, 0);
+}
+
+#[test]
+fn the_first_address_chooses_the_port_for_all() {
+    let mut config = config(1);
+    config.bind = Config::default().bind;
+    let server = TestServer::with(config, Commands::builtin());
+    server.connect().ping();
+    let v6 = (std::net::Ipv6Addr::LOCALHOST, server.addr.port());
+    match TcpStream::connect(v6) {
+        Ok(_) => Peer::connect(v6.into()).ping(),
+        // This machine has no IPv6: the address may be missing.
+        Err(_) => Duration::ZERO,
+    };
 }

@@ -7,8 +7,6 @@
 //! $ RESPOOL_HOSTILE_S=60 cargo test --release --test limits -- --nocapture hostile
 //! ```
 
-#![cfg(target_os = "linux")]
-
 use std::env;
 use std::fs;
 use std::process::Command;

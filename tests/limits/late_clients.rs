@@ -2,8 +2,6 @@
 //! busy, not after the process was stopped, and not while its bytes still come. And a byte of TCP
 //! urgent data hides none of the bytes around it.
 
-#![cfg(target_os = "linux")]
-
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};

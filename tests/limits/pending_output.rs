@@ -4,8 +4,6 @@
 //! Sizes are those of client libraries that write a whole pipeline first: redis-py, redis-rb,
 //! phpredis, redigo, the redis crate.
 
-#![cfg(target_os = "linux")]
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::process::Command;

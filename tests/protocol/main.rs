@@ -1,5 +1,6 @@
 //! Bytes in, bytes out: transcripts, replies, repeated requests.
 
+mod half_close;
 mod redis_crate;
 mod repeats;
 mod replies;

@@ -1,0 +1,228 @@
+//! CLIENT KILL.
+
+use std::time::{Duration, Instant};
+
+use respool::{Commands, Config};
+use respool_testing::{TestServer, commands_with_gate, config, eventually, request};
+
+use crate::{
+    OK, SYNTAX, blocks_early, connect_to_busy, expect_closed, field, line, list, number,
+    wait_until_gone,
+};
+
+#[test]
+fn kill_by_address_closes_that_client() {
+    let server = TestServer::start(2);
+    let (mut killer, mut victim, mut other) =
+        (server.connect(), server.connect(), server.connect());
+    let addr = victim.socket.local_addr().expect("it is connected");
+    victim.ping();
+    other.ping();
+    killer.ask(format!("CLIENT KILL {addr}\r\n"), OK);
+    victim.expect_end();
+    other.ping();
+    wait_until_gone(&mut killer, 2);
+    let again = "-ERR No such client\r\n";
+    killer.ask(format!("CLIENT KILL {addr}\r\n"), again);
+    killer.ask("CLIENT KILL nonsense\r\n", again);
+}
+
+/// Which of three clients a KILL closes: a killer, an idle one and a subscriber. `{1}` stands for
+/// the number of the idle one, `{addr}` for its address, `{laddr}` for that of the server.
+#[track_caller]
+fn assert_kills(options: &str, expected: [bool; 3]) {
+    let server = TestServer::start(1);
+    let (mut killer, mut idle, mut subscriber) =
+        (server.connect(), server.connect(), server.connect());
+    assert_eq!((killer.id(), idle.id()), (1, 2));
+    subscriber.answers("SUBSCRIBE a");
+    let addr = idle.socket.local_addr().expect("it is connected");
+    let options = options
+        .replace("{laddr}", &server.addr.to_string())
+        .replace("{addr}", &addr.to_string());
+    let count = expected.iter().filter(|&&killed| killed).count();
+    killer.ask(
+        format!("CLIENT KILL {options}\r\n"),
+        format!(":{count}\r\n"),
+    );
+    for (peer, killed) in [&mut killer, &mut idle, &mut subscriber]
+        .into_iter()
+        .zip(expected)
+    {
+        if killed {
+            expect_closed(peer);
+        } else {
+            // In either mode.
+            peer.send("PING\r\n");
+            assert!(
+                peer.leaves()
+                    .iter()
+                    .any(|leaf| leaf.eq_ignore_ascii_case("pong"))
+            );
+        }
+    }
+    let left = expected.iter().filter(|&&killed| !killed).count() + 1;
+    let mut watcher = server.connect();
+    eventually("their places are free", || {
+        list(&mut watcher, "").len() == left
+    });
+}
+
+#[test]
+fn each_filter_of_kill_closes_whom_it_means() {
+    assert_kills("ID 2", [false, true, false]);
+    assert_kills("id 2", [false, true, false]);
+    assert_kills("ID 99", [false, false, false]);
+    assert_kills("ADDR {addr}", [false, true, false]);
+    assert_kills("ADDR 127.0.0.1:1", [false, false, false]);
+    assert_kills("LADDR {laddr}", [false, true, true]);
+    assert_kills("LADDR {addr}", [false, false, false]);
+    assert_kills("TYPE normal", [false, true, false]);
+    assert_kills("TYPE pubsub", [false, false, true]);
+    assert_kills("TYPE replica", [false, false, false]);
+    assert_kills("USER default", [false, true, true]);
+    assert_kills("SKIPME yes", [false, true, true]);
+    assert_kills("SKIPME no", [true, true, true]);
+    assert_kills("ID 1", [false, false, false]);
+    assert_kills("ID 1 SKIPME no", [true, false, false]);
+    assert_kills("MAXAGE 3600", [false, false, false]);
+}
+
+#[test]
+fn who_is_killed_has_to_pass_all_filters() {
+    assert_kills("ID 2 TYPE normal", [false, true, false]);
+    assert_kills("ID 2 TYPE pubsub", [false, false, false]);
+    assert_kills(
+        "ADDR {addr} LADDR {laddr} USER default",
+        [false, true, false],
+    );
+    assert_kills("ADDR {addr} ID 3", [false, false, false]);
+    assert_kills("TYPE normal SKIPME no", [true, true, false]);
+    // The last one of a kind holds.
+    assert_kills("SKIPME no SKIPME yes", [false, true, true]);
+}
+
+#[test]
+fn kill_with_what_is_no_filter_closes_nobody() {
+    let server = TestServer::start(1);
+    let (mut killer, mut other) = (server.connect(), server.connect());
+    for (options, reply) in [
+        ("ID 2 TYPE", SYNTAX),
+        ("ID 0", "-ERR client-id should be greater than 0\r\n"),
+        ("ID x", "-ERR client-id should be greater than 0\r\n"),
+        ("MAXAGE 0", "-ERR maxage should be greater than 0\r\n"),
+        ("TYPE x", "-ERR Unknown client type 'x'\r\n"),
+        ("USER x", "-ERR No such user 'x'\r\n"),
+        ("SKIPME maybe", SYNTAX),
+        ("NONSENSE 1", SYNTAX),
+        ("ID 2 NONSENSE 1", SYNTAX),
+    ] {
+        killer.ask(format!("CLIENT KILL {options}\r\n"), reply);
+    }
+    killer.ask(
+        "CLIENT KILL\r\n",
+        "-ERR wrong number of arguments for 'client|kill' command\r\n",
+    );
+    other.ping();
+}
+
+#[test]
+fn who_kills_itself_is_answered_first_and_nothing_behind_that_is_run() {
+    let server = TestServer::start(1);
+    let mut other = server.connect();
+    for (request, reply) in [
+        ("CLIENT KILL {addr}", OK),
+        ("CLIENT KILL ADDR {addr} SKIPME no", ":1\r\n"),
+    ] {
+        let mut peer = server.connect();
+        let addr = peer.socket.local_addr().expect("it is connected");
+        let request = request.replace("{addr}", &addr.to_string());
+        peer.send(format!("{request}\r\nPING\r\n"));
+        peer.expect(reply);
+        peer.expect_end();
+        assert_eq!(list(&mut other, "").len(), 1);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_take_its_replies_is_killed() {
+    let server = TestServer::with(blocks_early(), Commands::builtin());
+    let (mut deaf, mut killer) = (server.connect(), server.connect());
+    deaf.ping();
+    deaf.send_until_stuck(&request(&[b"ECHO", &[b'x'; 10_000]]), &mut killer);
+    killer.ask("CLIENT KILL ID 1\r\n", ":1\r\n");
+    wait_until_gone(&mut killer, 1);
+}
+
+#[test]
+fn a_client_that_waits_for_a_worker_is_killed_and_its_request_is_not_run() {
+    let (commands, gate) = commands_with_gate();
+    let server = TestServer::with(config(1), commands);
+    let mut busy = server.connect();
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    let (mut killer, mut queued) = (connect_to_busy(&server), connect_to_busy(&server));
+    killer.send("CLIENT KILL ID 4\r\n");
+    queued.send("PING\r\n");
+    gate.let_one_through();
+    busy.expect("+OPEN\r\n");
+    killer.expect(":1\r\n");
+    expect_closed(&mut queued);
+}
+
+#[test]
+fn a_client_whose_handler_blocks_is_killed_when_that_ends() {
+    let (commands, gate) = commands_with_gate();
+    let server = TestServer::with(config(2), commands);
+    let (mut busy, mut killer) = (server.connect(), server.connect());
+    busy.ping();
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    killer.ask("CLIENT KILL ID 1\r\n", ":1\r\n");
+    // It is still there: its worker is in the handler.
+    assert_eq!(field(&line(&mut killer, 1), "cmd"), "gate");
+    gate.let_one_through();
+    wait_until_gone(&mut killer, 1);
+    busy.expect("+OPEN\r\n");
+    busy.expect_end();
+}
+
+#[test]
+fn who_is_killed_makes_room_for_another() {
+    let limited = Config {
+        maxclients: 2,
+        ..config(1)
+    };
+    let server = TestServer::with(limited, Commands::builtin());
+    let mut killer = server.connect();
+    for round in 2..20 {
+        let mut victim = server.connect();
+        victim.ping();
+        killer.ask(format!("CLIENT KILL ID {round}\r\n"), ":1\r\n");
+        victim.expect_end();
+        // What it kept is given back before its socket is closed.
+        assert_eq!(killer.info("clients", "connected_clients", ""), Some(1));
+    }
+}
+
+#[test]
+fn kill_maxage_spares_who_came_lately() {
+    let server = TestServer::start(1);
+    let (mut old, mut killer) = (server.connect(), server.connect());
+    old.ping();
+    eventually("it is two seconds old", || {
+        number(&line(&mut killer, 1), "age") >= 2
+    });
+    let start = Instant::now();
+    let mut new = server.connect();
+    new.ping();
+    let age = number(&line(&mut killer, 1), "age");
+    assert!(number(&line(&mut killer, 3), "age") < age);
+    let count = killer.answer(&format!("CLIENT KILL MAXAGE {age}"));
+    old.expect_end();
+    // Within a second, the coarse clock moves on by one at most.
+    if start.elapsed() < Duration::from_secs(1) {
+        assert_eq!(count, "1");
+        new.ping();
+    }
+}

@@ -1,0 +1,349 @@
+//! CLIENT PAUSE and UNPAUSE.
+
+use std::time::{Duration, Instant};
+
+use respool::{Commands, Config};
+use respool_testing::{Peer, TestServer, config, eventually};
+
+use crate::{AN_HOUR, OK, expect_closed, field, line, number, wait_for, wait_until_gone};
+
+/// A server with one worker, a client that has paused the others for an hour, and one of those,
+/// number 2.
+fn paused(mode: &str) -> (TestServer, Peer, Peer) {
+    let server = TestServer::start(1);
+    let (mut pauser, mut other) = (server.connect(), server.connect());
+    pauser.ping();
+    other.ping();
+    pauser.ask(format!("CLIENT PAUSE {AN_HOUR} {mode}\r\n"), OK);
+    (server, pauser, other)
+}
+
+/// Waits until the client rests because of a pause.
+#[track_caller]
+fn wait_until_paused(watcher: &mut Peer, id: u64) {
+    wait_for(watcher, id, &[("flags", "b")]);
+}
+
+#[test]
+fn a_ping_of_another_waits_until_the_time_is_over() {
+    let server = TestServer::start(2);
+    let (mut pauser, mut other) = (server.connect(), server.connect());
+    other.ping();
+    let start = Instant::now();
+    pauser.ask("CLIENT PAUSE 300\r\n", OK);
+    other.ping();
+    let waited = start.elapsed();
+    assert!(waited >= Duration::from_millis(300), "{waited:?}");
+    // And behind it, nobody waits.
+    wait_for(&mut pauser, 2, &[("flags", "N")]);
+    other.ping();
+}
+
+#[test]
+fn a_pause_ends_promptly_and_not_when_the_clock_is_looked_at_anyway() {
+    const ROUNDS: u32 = 10;
+    let server = TestServer::start(1);
+    let (mut pauser, mut other) = (server.connect(), server.connect());
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        pauser.ask("CLIENT PAUSE 10\r\n", OK);
+        other.ping();
+    }
+    // That is once in a second.
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(1) * ROUNDS / 2, "{took:?}");
+}
+
+#[test]
+fn unpause_ends_the_pause_whoever_says_it() {
+    for paused_itself in [false, true] {
+        let (server, mut pauser, mut other) = paused("");
+        other.send("PING\r\n");
+        wait_until_paused(&mut pauser, 2);
+        assert_eq!(pauser.info("clients", "blocked_clients", ""), Some(1));
+        let mut third = server.connect();
+        let word = if paused_itself {
+            &mut pauser
+        } else {
+            &mut third
+        };
+        word.ask("CLIENT UNPAUSE\r\n", OK);
+        other.expect("+PONG\r\n");
+        wait_for(&mut pauser, 2, &[("flags", "N")]);
+        third.ping();
+    }
+}
+
+#[test]
+fn requests_of_who_has_paused_the_others_do_not_wait() {
+    let (server, mut pauser, mut other) = paused("");
+    pauser.ping();
+    pauser.ask("PUBLISH a b\r\nECHO x\r\n", ":0\r\n$1\r\nx\r\n");
+    other.send("PING\r\n");
+    wait_until_paused(&mut pauser, 2);
+    drop(server);
+}
+
+#[test]
+fn everything_that_a_client_had_sent_is_answered_in_order_behind_the_pause() {
+    let (_server, mut pauser, mut other) = paused("");
+    other.send("ECHO 1\r\nECHO 2\r\n");
+    wait_until_paused(&mut pauser, 2);
+    // A request in two pieces, the first of them while it rests.
+    other.send("ECHO 3\r\nEC");
+    other.send("HO 4\r\nPING\r\n");
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    other.expect("$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n+PONG\r\n");
+}
+
+#[test]
+fn a_pause_of_writes_holds_publish_up_and_nothing_else() {
+    let (server, mut pauser, mut other) = paused("WRITE");
+    let mut subscriber = server.connect();
+    subscriber.answers("SUBSCRIBE a");
+    other.ping();
+    other.send("PING\r\nPUBLISH a b\r\nPING\r\n");
+    other.expect("+PONG\r\n");
+    wait_until_paused(&mut pauser, 2);
+    // Only what stands behind the PUBLISH waits with it.
+    server.connect().ping();
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    other.expect(":1\r\n+PONG\r\n");
+    assert_eq!(subscriber.leaves(), ["message", "a", "b"]);
+}
+
+#[test]
+fn a_pause_of_all_is_not_weakened_by_one_of_writes() {
+    let (_server, mut pauser, mut other) = paused("ALL");
+    pauser.ask("CLIENT PAUSE 1 WRITE\r\n", OK);
+    other.send("PING\r\n");
+    wait_until_paused(&mut pauser, 2);
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    other.expect("+PONG\r\n");
+}
+
+#[test]
+fn a_pause_of_writes_becomes_one_of_all() {
+    let (_server, mut pauser, mut other) = paused("WRITE");
+    other.ping();
+    pauser.ask("CLIENT PAUSE 1\r\n", OK);
+    other.send("PING\r\n");
+    wait_until_paused(&mut pauser, 2);
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    other.expect("+PONG\r\n");
+}
+
+#[test]
+fn of_two_pauses_the_longer_holds_whichever_came_first() {
+    for first_is_longer in [true, false] {
+        let server = TestServer::start(1);
+        let (mut pauser, mut other) = (server.connect(), server.connect());
+        other.ping();
+        let mut lengths = [400, 1];
+        if !first_is_longer {
+            lengths.reverse();
+        }
+        let start = Instant::now();
+        for length in lengths {
+            pauser.ask(format!("CLIENT PAUSE {length}\r\n"), OK);
+        }
+        other.ping();
+        let waited = start.elapsed();
+        assert!(waited >= Duration::from_millis(400), "{waited:?}");
+    }
+}
+
+#[test]
+fn errors_that_need_no_command_are_answered_during_a_pause() {
+    let (_server, mut pauser, mut other) = paused("");
+    other.ask(
+        "NONSENSE\r\n",
+        "-ERR unknown command 'NONSENSE', with args beginning with: \r\n",
+    );
+    other.ask(
+        "ECHO\r\n",
+        "-ERR wrong number of arguments for 'echo' command\r\n",
+    );
+    other.send("PING\r\nNONSENSE\r\n");
+    wait_until_paused(&mut pauser, 2);
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    other.expect("+PONG\r\n-ERR unknown command 'NONSENSE', with args beginning with: \r\n");
+}
+
+#[test]
+fn the_input_of_a_paused_client_stays_in_its_socket() {
+    let (_server, mut pauser, mut other) = paused("");
+    let ping = b"*1\r\n$4\r\nPING\r\n";
+    let sent = other.send_until_stuck(&ping.repeat(1000), &mut pauser);
+    let seen = line(&mut pauser, 2);
+    // What one read brought.
+    let held = number(&seen, "qbuf");
+    assert!(0 < held && held <= 128 * 1024, "{seen}");
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    other.expect("+PONG\r\n".repeat(sent / ping.len()));
+    other.ask(&ping[sent % ping.len()..], "+PONG\r\n");
+    other.ping();
+}
+
+#[test]
+fn messages_reach_subscribers_during_a_pause() {
+    let server = TestServer::start(1);
+    let (mut pauser, mut subscriber) = (server.connect(), server.connect());
+    subscriber.answers("SUBSCRIBE a");
+    pauser.ask(format!("CLIENT PAUSE {AN_HOUR}\r\n"), OK);
+    pauser.ask("PUBLISH a one\r\n", ":1\r\n");
+    assert_eq!(subscriber.leaves(), ["message", "a", "one"]);
+    subscriber.send("PING\r\n");
+    eventually("its PING waits", || {
+        field(&line(&mut pauser, 2), "flags") == "Pb"
+    });
+    pauser.ask("PUBLISH a two\r\n", ":1\r\n");
+    assert_eq!(subscriber.leaves(), ["message", "a", "two"]);
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    assert_eq!(subscriber.leaves(), ["pong", ""]);
+}
+
+#[test]
+fn a_drain_answers_what_a_pause_held_up_and_ends_in_time() {
+    let (server, mut pauser, mut other) = paused("");
+    let mut quiet = server.connect();
+    other.send("PING\r\nPING\r\n");
+    wait_until_paused(&mut pauser, 2);
+    let start = Instant::now();
+    assert_eq!(server.drain().aborted, 0);
+    // The default of `drain-timeout-ms` is 1 s; the rest is for a busy machine.
+    assert!(start.elapsed() < Duration::from_secs(10));
+    other.expect("+PONG\r\n+PONG\r\n");
+    other.expect_end();
+    quiet.expect_end();
+    pauser.expect_end();
+}
+
+#[test]
+fn a_paused_client_is_killed() {
+    let (_server, mut pauser, mut other) = paused("");
+    other.send("PING\r\n");
+    wait_until_paused(&mut pauser, 2);
+    pauser.ask("CLIENT KILL ID 2\r\n", ":1\r\n");
+    other.expect_end();
+    wait_until_gone(&mut pauser, 2);
+    assert_eq!(pauser.info("clients", "blocked_clients", ""), Some(0));
+}
+
+#[test]
+fn who_leaves_during_a_pause_is_gone_at_once_with_a_request_or_without() {
+    for request in ["", "PING\r\n"] {
+        let (_server, mut pauser, mut other) = paused("");
+        other.send(request);
+        if !request.is_empty() {
+            wait_until_paused(&mut pauser, 2);
+        }
+        drop(other);
+        wait_until_gone(&mut pauser, 2);
+        assert_eq!(pauser.info("clients", "blocked_clients", ""), Some(0));
+    }
+}
+
+#[test]
+fn who_half_closes_during_a_pause_is_gone_at_once_as_if_it_had_left() {
+    let (_server, mut pauser, mut other) = paused("");
+    other.send("PING\r\n");
+    other.end_sending();
+    expect_closed(&mut other);
+    wait_until_gone(&mut pauser, 2);
+}
+
+#[test]
+fn timeout_does_not_close_who_waits_because_of_a_pause() {
+    let limited = Config {
+        timeout_s: 1,
+        ..config(1)
+    };
+    let server = TestServer::with(limited, Commands::builtin());
+    let (mut waiting, mut pauser) = (server.connect(), server.connect());
+    waiting.ping();
+    pauser.ask(format!("CLIENT PAUSE {AN_HOUR}\r\n"), OK);
+    waiting.send("PING\r\n");
+    wait_until_paused(&mut pauser, 1);
+    // It rests for longer than the one that is closed meanwhile, and comes first where the clock
+    // looks.
+    let mut idle = server.connect();
+    idle.socket.set_nonblocking(true).expect("a TCP socket");
+    eventually("another one is closed", || {
+        pauser.ping();
+        std::io::Read::read(&mut idle.socket, &mut [0]).is_ok_and(|count| count == 0)
+    });
+    assert_eq!(field(&line(&mut pauser, 1), "flags"), "b");
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    waiting.expect("+PONG\r\n");
+}
+
+#[test]
+fn pause_says_what_is_wrong_with_its_words() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    for (words, reply) in [
+        ("x", "-ERR timeout is not an integer or out of range\r\n"),
+        ("-1", "-ERR timeout is negative\r\n"),
+        ("1 READ", "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n"),
+        (
+            "1 ALL x",
+            "-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.\r\n",
+        ),
+    ] {
+        peer.ask(format!("CLIENT PAUSE {words}\r\n"), reply);
+    }
+    peer.ask("CLIENT UNPAUSE\r\n", OK);
+    server.connect().ping();
+}
+
+/// AUTH was held up by the pause that the client had come to end.
+#[test]
+fn who_comes_to_end_a_pause_can_say_the_password() {
+    let server = TestServer::with(
+        Config {
+            requirepass: Some("secret".into()),
+            ..config(1)
+        },
+        Commands::builtin(),
+    );
+    let mut pauser = server.connect();
+    pauser.ask("AUTH secret\r\n", "+OK\r\n");
+    pauser.ask("CLIENT PAUSE 3600000\r\n", "+OK\r\n");
+    let mut other = server.connect();
+    other.ask("HELLO 2 AUTH default wrong\r\n", WRONGPASS);
+    other.ask("AUTH secret\r\n", "+OK\r\n");
+    other.ask("CLIENT SETINFO LIB-NAME any\r\n", "+OK\r\n");
+    other.send("PING\r\n");
+    let mut third = server.connect();
+    third.ask("AUTH secret\r\n", "+OK\r\n");
+    third.ask("CLIENT UNPAUSE\r\n", "+OK\r\n");
+    other.expect("+PONG\r\n");
+}
+
+const WRONGPASS: &str = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+
+/// Clients that had left in the middle of a pause kept their places until its end.
+#[test]
+fn a_pause_does_not_keep_the_places_of_those_who_have_left() {
+    let server = TestServer::with(
+        Config {
+            maxclients: 3,
+            ..config(2)
+        },
+        Commands::builtin(),
+    );
+    let mut pauser = server.connect();
+    pauser.ask("CLIENT PAUSE 3600000\r\n", "+OK\r\n");
+    for _ in 0..10 {
+        let mut left = server.connect();
+        left.send("PING\r\n");
+        drop(left);
+        eventually("it is gone", || {
+            pauser.send("CLIENT LIST\r\n");
+            let length: usize = pauser.line()[1..].parse().expect("a length");
+            let list = String::from_utf8(pauser.bytes(length + 2)).expect("text");
+            list.lines().filter(|line| line.contains("id=")).count() == 1
+        });
+    }
+}

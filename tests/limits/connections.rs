@@ -1,0 +1,337 @@
+//! How many clients are admitted, and from where.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use respool::{Commands, Config};
+use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually};
+
+use crate::{Lines, Watched, local_addr};
+
+#[track_caller]
+fn ping_all(peers: &mut [Peer]) {
+    for peer in peers {
+        peer.ping();
+    }
+}
+
+const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
+const TOO_MANY_FROM_ADDRESS: &str = "-ERR max number of clients from this address reached\r\n";
+
+#[test]
+fn maxclients_is_reached_and_not_passed() {
+    let mut watched = Watched::start(Config {
+        maxclients: 3,
+        ..config(2)
+    });
+    let (mut second, mut third) = (watched.connect(), watched.connect());
+    second.ping();
+    third.ping();
+    let mut fourth = watched.connect();
+    fourth.expect(TOO_MANY);
+    fourth.expect_end();
+    let addr = local_addr(&fourth);
+    drop(fourth);
+    watched.closes(addr, "refused_maxclients", 1, "`maxclients` was reached");
+    watched.counts("rejected_connections", 1);
+    watched.counts("connected_clients", 3);
+    second.ping();
+    third.ping();
+}
+
+#[test]
+fn an_address_may_have_so_many_clients_and_another_address_as_many() {
+    let mut watched = Watched::start(Config {
+        maxclients_per_address: 2,
+        ..config(2)
+    });
+    let mut let_in: Vec<Peer> = [2, 2, 3, 3, 4, 1]
+        .iter()
+        .map(|&address| watched.connect_from(address))
+        .collect();
+    ping_all(&mut let_in);
+    for (count, address) in (1..).zip([2, 3, 1]) {
+        let mut refused = watched.connect_from(address);
+        refused.expect(TOO_MANY_FROM_ADDRESS);
+        refused.expect_end();
+        let addr = local_addr(&refused);
+        let why = "`maxclients-per-address` was reached";
+        drop(refused);
+        watched.closes(addr, "refused_maxclients_per_address", count, why);
+        watched.counts("rejected_connections", count);
+    }
+    watched.connect_from(4).ping();
+    ping_all(&mut let_in);
+
+    // Who leaves makes room for one more from there, and for nobody else.
+    drop(let_in.remove(0));
+    eventually("there is room again", || {
+        let mut peer = watched.connect_from(2);
+        peer.send("PING\r\n");
+        peer.end_sending();
+        peer.rest() == b"+PONG\r\n"
+    });
+    watched.connect_from(3).expect(TOO_MANY_FROM_ADDRESS);
+}
+
+/// Connections that fit into the pool wait for a worker; the others get the error at once.
+#[test]
+fn refusal_reaches_its_peer_while_every_worker_is_busy() {
+    let (commands, gate) = commands_with_gate();
+    let few = Config {
+        maxclients: 1,
+        ..config(1)
+    };
+    let server = TestServer::with(few, commands);
+    let mut busy = server.connect();
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    let mut peers: Vec<Peer> = (0..100)
+        .map(|_| {
+            let mut peer = server.connect();
+            peer.send("PING\r\n");
+            peer
+        })
+        .collect();
+    let (first, rest) = peers.split_at_mut(16);
+    for peer in rest {
+        peer.expect(TOO_MANY);
+        peer.expect_end();
+    }
+    gate.let_one_through();
+    for peer in first {
+        peer.expect(TOO_MANY);
+        peer.expect_end();
+    }
+}
+
+/// Connects and leaves at once, again and again, until `stop` is set.
+fn leave_at_once(addr: SocketAddr, kind: usize, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let mut peer = Peer::connect_from([127, 0, 0, 2], addr);
+        match kind {
+            0 => drop(peer),
+            1 => peer.reset(),
+            2 => peer.send("PING\r\n"),
+            _ => peer.end_sending(),
+        }
+    }
+}
+
+/// How many of 300 clients are served that come one after the other, while others come and leave at
+/// once.
+fn served_in_a_storm(config: Config) -> usize {
+    let server = TestServer::with(config, Commands::builtin());
+    let stop = AtomicBool::new(false);
+    let mut count = 0;
+    thread::scope(|scope| {
+        for kind in 0..4 {
+            let stop = &stop;
+            scope.spawn(move || leave_at_once(server.addr, kind, stop));
+        }
+        for _ in 0..300 {
+            let mut peer = Peer::connect_from([127, 0, 0, 2], server.addr);
+            // A refusal may come as a reset.
+            let _ = peer.socket.write_all(b"PING\r\n");
+            let mut reply = [0; 7];
+            let _ = peer.socket.read(&mut reply);
+            count += usize::from(reply == *b"+PONG\r\n");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    count
+}
+
+/// Connections that their peers had closed already used to fill the limits until a worker came to
+/// them, and clients that stayed were refused. On a machine that is busy otherwise some may be.
+#[test]
+fn connections_that_leave_at_once_do_not_fill_the_limits() {
+    let few = Config {
+        maxclients: 5,
+        ..config(2)
+    };
+    let few_per_address = Config {
+        maxclients_per_address: 5,
+        ..config(2)
+    };
+    for config in [few, few_per_address] {
+        let served = served_in_a_storm(config);
+        assert!(served >= 295, "{served} of 300");
+    }
+}
+
+#[test]
+fn maxclients_per_address_changes_while_the_server_runs() {
+    let mut watched = Watched::start(config(2));
+    let mut let_in: Vec<Peer> = (0..3).map(|_| watched.connect_from(2)).collect();
+    ping_all(&mut let_in);
+    // There are more than may be, and they stay.
+    watched.set("maxclients-per-address", "2");
+    watched.connect_from(2).expect(TOO_MANY_FROM_ADDRESS);
+    ping_all(&mut let_in);
+    watched.set("maxclients-per-address", "4");
+    let mut fourth = watched.connect_from(2);
+    fourth.ping();
+    watched.connect_from(2).expect(TOO_MANY_FROM_ADDRESS);
+    watched.set("maxclients-per-address", "0");
+    watched.connect_from(2).ping();
+}
+
+/// Sockets of IPv6 are bound to it alone, so that an IPv4 address never comes as an IPv6 one; and the
+/// two loopbacks are two addresses.
+#[test]
+fn the_addresses_of_ipv4_and_of_ipv6_are_counted_apart() {
+    let mut config = Config {
+        maxclients_per_address: 2,
+        ..config(1)
+    };
+    config.bind = Config::default().bind;
+    let mut watched = Watched::start(config);
+    let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), watched.server.addr.port());
+    if TcpStream::connect(v6).is_err() {
+        return skip("this machine has no IPv6");
+    }
+    watched.counts("closed_peer_left", 1);
+    let (mut first, mut second) = (Peer::connect(v6), Peer::connect(v6));
+    first.ping();
+    second.ping();
+    Peer::connect(v6).expect(TOO_MANY_FROM_ADDRESS);
+    let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+    let mapped = SocketAddr::new(mapped.into(), watched.server.addr.port());
+    let mut fourth = Peer::connect(mapped);
+    fourth.ping();
+    Peer::connect(mapped).expect(TOO_MANY_FROM_ADDRESS);
+}
+
+/// An address of this machine that is not the loopback, if it has one. No packet is sent to find it.
+fn address_of_an_interface() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Of the addresses that are for documentation only.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+#[test]
+fn protected_mode_lets_nobody_in_from_outside_until_there_is_a_password() {
+    let Some(address) = address_of_an_interface() else {
+        return skip("this machine has no address but the loopback's");
+    };
+    let mut everywhere = config(2);
+    everywhere.bind[0].address = Ipv4Addr::UNSPECIFIED.into();
+    let server = TestServer::with(everywhere, Commands::builtin());
+    let loopback = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), server.addr.port());
+    let outside = SocketAddr::new(address, server.addr.port());
+    Lines::collect();
+    let control = Peer::connect(loopback);
+    let mut watched = Watched { server, control };
+
+    let mut stranger = Peer::connect(outside);
+    stranger.send("PING\r\n".repeat(100));
+    let line = stranger.line();
+    assert!(
+        line.starts_with("-DENIED Redis is running in protected mode"),
+        "{line}"
+    );
+    stranger.end_sending();
+    stranger.expect_end();
+    let (addr, why) = (
+        local_addr(&stranger),
+        "it is on another machine, and `protected-mode` is on",
+    );
+    watched.closes(addr, "refused_protected_mode", 1, why);
+    watched.counts("rejected_connections", 1);
+
+    watched.set("protected-mode", "no");
+    let mut stranger = Peer::connect(outside);
+    stranger.ping();
+    watched.set("protected-mode", "yes");
+    // Who is in stays, as in Redis.
+    stranger.ping();
+    assert!(Peer::connect(outside).line().starts_with("-DENIED "));
+    watched.set("requirepass", "secret");
+    let mut stranger = Peer::connect(outside);
+    stranger.ask("PING\r\n", "-NOAUTH Authentication required.\r\n");
+    stranger.ask("AUTH secret\r\n", "+OK\r\n");
+    stranger.ping();
+}
+
+fn with_maxclients(maxclients: usize) -> TestServer {
+    TestServer::with(
+        Config {
+            maxclients,
+            ..config(2)
+        },
+        Commands::builtin(),
+    )
+}
+
+#[test]
+fn who_comes_over_maxclients_is_told_and_closed() {
+    let server = with_maxclients(2);
+    let (mut first, mut second) = (server.connect(), server.connect());
+    first.ping();
+    second.ping();
+    for _ in 0..100 {
+        let mut third = server.connect();
+        third.expect(TOO_MANY);
+        third.expect_end();
+    }
+    first.ping();
+    drop(second);
+    eventually("there is room again", || {
+        let mut peer = server.connect();
+        peer.send("PING\r\n");
+        peer.end_sending();
+        peer.rest() == b"+PONG\r\n"
+    });
+}
+
+#[test]
+fn a_refusal_arrives_although_requests_were_sent_before_it() {
+    let server = with_maxclients(1);
+    let mut first = server.connect();
+    first.ping();
+    for _ in 0..100 {
+        let mut refused = server.connect();
+        refused.send("PING\r\n".repeat(1000));
+        refused.expect(TOO_MANY);
+        refused.end_sending();
+        refused.expect_end();
+    }
+}
+
+#[test]
+fn who_does_not_leave_after_a_farewell_is_closed_all_the_same() {
+    let server = with_maxclients(1);
+    let mut stubborn = server.connect();
+    stubborn.send("QUIT\r\n");
+    stubborn.expect("+OK\r\n");
+    stubborn.expect_end();
+    // It keeps its side open, and may send for a while; then the server closes for good, and what
+    // is sent after that is answered by a reset.
+    eventually("the connection is reset", || {
+        stubborn.socket.write_all(b"PING\r\n").is_err()
+    });
+}
+
+#[test]
+fn those_who_linger_behind_their_farewell_keep_nobody_out() {
+    let server = with_maxclients(1);
+    let lingering: Vec<_> = (0..100)
+        .map(|_| {
+            let mut peer = server.connect();
+            peer.ask("QUIT\r\n", "+OK\r\n");
+            peer.expect_end();
+            peer
+        })
+        .collect();
+    server.connect().ping();
+    drop(lingering);
+}

@@ -1,0 +1,210 @@
+//! `client-output-buffer-limit`: how much may be pending for a client that does not read.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use respool::Config;
+use respool::config::{OutputLimit, OutputLimits};
+use respool_testing::{Peer, config, eventually};
+
+use crate::{Watched, deaf, echo, local_addr};
+
+fn normal(hard: u64, soft: u64, seconds: u32) -> String {
+    format!("normal {hard} {soft} {seconds}")
+}
+
+fn pubsub(hard: u64, soft: u64, seconds: u32) -> String {
+    format!("pubsub {hard} {soft} {seconds}")
+}
+
+const OUTPUT: &str = "client-output-buffer-limit";
+
+const NOT_READ: &str = "it did not read its replies (`client-output-buffer-limit`)";
+
+#[test]
+fn client_beyond_its_hard_limit_is_closed() {
+    let mut watched = Watched::start(config(2));
+    let (deaf, bytes) = deaf(&mut watched);
+    watched.set(OUTPUT, &normal(bytes, 0, 0));
+    watched.pass(3);
+    watched.counts("connected_clients", 2);
+    // The kernel may take a little more when the server tries again.
+    watched.set(OUTPUT, &normal(bytes / 2, 0, 0));
+    watched.closes(local_addr(&deaf), "output_limit", 1, NOT_READ);
+    watched.counts("client_output_buffer_limit_disconnections", 1);
+    watched.counts("connected_clients", 1);
+}
+
+#[test]
+fn client_beyond_its_soft_limit_is_closed_after_some_seconds() {
+    let mut watched = Watched::start(config(2));
+    let (deaf, bytes) = deaf(&mut watched);
+    watched.set(OUTPUT, &normal(0, bytes, 1));
+    watched.pass(3);
+    watched.set(OUTPUT, &normal(0, bytes / 2, 1000));
+    watched.pass(3);
+    watched.counts("connected_clients", 2);
+    watched.set(OUTPUT, &normal(0, bytes / 2, 1));
+    watched.closes(local_addr(&deaf), "output_limit", 1, NOT_READ);
+    watched.counts("client_output_buffer_limit_disconnections", 1);
+}
+
+/// The replies to a pipeline wait each time, and are read each time.
+#[test]
+fn client_that_catches_up_again_and_again_stays() {
+    let mut watched = Watched::start(config(2));
+    watched.set(OUTPUT, &normal(0, 1, 2));
+    let (request, reply) = echo(&"x".repeat(1 << 20));
+    let mut peer = Peer::connect_with_small_buffer(watched.server.addr);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(6) {
+        peer.send(request.repeat(4));
+        eventually("replies wait", || {
+            watched.control.count("client_recent_max_output_buffer") > 0
+        });
+        peer.expect(reply.repeat(4));
+    }
+    watched.counts("closed_output_limit", 0);
+}
+
+#[test]
+fn monitor_that_does_not_read_its_replies_is_closed() {
+    let mut watched = Watched::start(config(2));
+    let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
+    deaf.ask("MONITOR\r\n", "+OK\r\n");
+    watched.set(OUTPUT, &pubsub(1 << 20, 0, 0));
+    deaf.send(echo(&"x".repeat(8 << 20)).0);
+    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
+}
+
+#[test]
+fn resp3_subscriber_that_does_not_read_its_replies_is_closed() {
+    let mut watched = Watched::start(config(2));
+    watched.set(OUTPUT, &pubsub(1 << 20, 0, 0));
+    let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
+    deaf.send("HELLO 3\r\nSUBSCRIBE b\r\n");
+    deaf.send(echo(&"x".repeat(8 << 20)).0);
+    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
+}
+
+/// A subscriber that does not read, and how many bytes wait for it.
+fn deaf_subscriber(watched: &mut Watched) -> (Peer, u64) {
+    let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
+    deaf.send("SUBSCRIBE b\r\n");
+    deaf.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n");
+    publish(watched, 8 << 20);
+    let bytes = watched.bytes_that_wait();
+    (deaf, bytes)
+}
+
+fn publish(watched: &mut Watched, bytes: usize) {
+    let publication = format!("*3\r\n$7\r\nPUBLISH\r\n{}", channel_and_message(bytes));
+    watched.control.ask(publication, ":1\r\n");
+}
+
+/// What a message of so many bytes makes for a subscriber.
+fn message_bytes(bytes: usize) -> u64 {
+    ("*3\r\n$7\r\nmessage\r\n".len() + channel_and_message(bytes).len()) as u64
+}
+
+fn channel_and_message(bytes: usize) -> String {
+    format!("$1\r\nb\r\n${bytes}\r\n{}\r\n", "x".repeat(bytes))
+}
+
+const NOT_HEARD: &str = "it did not read its messages";
+
+#[test]
+fn so_many_bytes_of_messages_may_wait_and_not_one_more() {
+    let mut watched = Watched::start(config(2));
+    watched.set(OUTPUT, &pubsub(0, 0, 0));
+    let (deaf, bytes) = deaf_subscriber(&mut watched);
+    let message = message_bytes(100);
+    watched.set(OUTPUT, &pubsub(bytes + 2 * message, 0, 0));
+    publish(&mut watched, 100);
+    publish(&mut watched, 100);
+    watched.pass(2);
+    let bytes = watched.bytes_that_wait();
+    watched.set(OUTPUT, &pubsub(bytes + message, 0, 0));
+    publish(&mut watched, 100);
+    watched.counts("pubsub_clients", 1);
+    // If the kernel has taken some after all, one of the next is too many.
+    eventually("one message is too many", || {
+        watched.control.send("PUBLISH b x\r\n");
+        watched.control.line() == ":0"
+    });
+    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
+    watched.counts("client_output_buffer_limit_disconnections", 1);
+    watched.counts("pubsub_clients", 0);
+}
+
+#[test]
+fn more_bytes_of_messages_may_wait_for_so_many_seconds() {
+    let mut watched = Watched::start(config(2));
+    watched.set(OUTPUT, &pubsub(0, 0, 0));
+    let (deaf, bytes) = deaf_subscriber(&mut watched);
+    watched.set(OUTPUT, &pubsub(0, bytes + 10_000, 1));
+    publish(&mut watched, 100);
+    watched.pass(3);
+    publish(&mut watched, 100);
+    watched.counts("pubsub_clients", 1);
+    publish(&mut watched, 4 << 20);
+    eventually("the time for more is over", || {
+        watched.control.send("PUBLISH b x\r\n");
+        watched.control.line() == ":0"
+    });
+    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
+    watched.counts("client_output_buffer_limit_disconnections", 1);
+}
+
+/// The seconds began anew with each lot of messages that was handed to the socket, even if that lot
+/// alone was more than may wait. Who was always behind by less than two of them stayed for ever.
+#[test]
+fn who_never_catches_up_with_its_messages_uses_up_its_seconds() {
+    let mut watched = Watched::start(config(2));
+    let (mut behind, _) = deaf_subscriber(&mut watched);
+    let addr = local_addr(&behind);
+    watched.set(OUTPUT, &pubsub(64 << 20, 1000, 2));
+    let lot = message_bytes(8 << 20);
+    let (mut bytes, mut heard) = (vec![0; 64 * 1024], 0);
+    let mut read_up_to = |wanted: u64| {
+        while heard < wanted {
+            match behind.socket.read(&mut bytes) {
+                Ok(0) | Err(_) => return false,
+                Ok(count) => heard += count as u64,
+            }
+        }
+        true
+    };
+    // One more lot waits before the one in front of it is read.
+    let mut lots = 1;
+    eventually("its time is over", || {
+        let publication = format!("*3\r\n$7\r\nPUBLISH\r\n{}", channel_and_message(8 << 20));
+        watched.control.send(publication);
+        let gone = watched.control.line() == ":0";
+        let gone = gone || !read_up_to(lots * lot);
+        lots += 1;
+        gone
+    });
+    watched.closes(addr, "slow_subscriber", 1, NOT_HEARD);
+}
+
+/// Without a limit on what waits for who waits for replies, a subscriber has its own all the same.
+#[test]
+fn a_client_that_only_waits_for_replies_has_no_limit_of_subscribers() {
+    let limits = OutputLimits {
+        pubsub: OutputLimit {
+            hard_bytes: 1,
+            soft_bytes: 1,
+            soft_s: 0,
+        },
+        ..OutputLimits::default()
+    };
+    let mut watched = Watched::start(Config {
+        client_output_buffer_limit: limits,
+        ..config(2)
+    });
+    let (mut deaf, _) = deaf(&mut watched);
+    watched.pass(2);
+    deaf.expect(echo(&"x".repeat(8 << 20)).1);
+    deaf.ping();
+}

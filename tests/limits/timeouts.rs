@@ -1,0 +1,291 @@
+//! How long a client may take: for its first byte, for a request, to read, and to be idle.
+
+use std::io::{Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use respool::{Commands, Config};
+use respool_testing::{PATIENCE, Peer, TestServer, config, eventually};
+
+use crate::{Watched, echo, local_addr};
+
+#[test]
+fn a_silent_client_is_told_when_its_first_byte_does_not_come() {
+    let mut watched = Watched::start(Config {
+        first_byte_timeout_s: 1,
+        ..config(2)
+    });
+    let (mut silent, mut talks) = (watched.connect(), watched.connect());
+    talks.ping();
+    // One byte is a byte, and so is an empty line.
+    let (mut begins, mut empty) = (watched.connect(), watched.connect());
+    begins.send("P");
+    empty.send("\r\n");
+    let why = "it sent nothing within `first-byte-timeout`";
+    let begun = Instant::now();
+    watched.closes_after_words(&mut silent, "first_byte_timeout", why);
+    assert!(begun.elapsed() > Duration::from_millis(900));
+    silent.expect("-ERR no request came in time\r\n");
+    silent.expect_end();
+    watched.pass(3);
+    begins.ask("ING\r\n", "+PONG\r\n");
+    empty.ping();
+    talks.ping();
+    watched.counts("closed_first_byte_timeout", 1);
+}
+
+impl Watched {
+    /// As [`Self::closes`] for the first of its reason, and the peer ends when it has seen our end.
+    #[track_caller]
+    fn closes_after_words(&mut self, peer: &mut Peer, field: &str, why: &str) {
+        eventually("it is told", || {
+            self.control.ping();
+            let mut byte = [0];
+            let waited = Some(Duration::from_millis(10));
+            peer.socket.set_read_timeout(waited).expect("a socket");
+            peer.socket.peek(&mut byte).is_ok()
+        });
+        peer.socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a socket");
+        peer.end_sending();
+        self.closes(local_addr(peer), field, 1, why);
+    }
+}
+
+const REST_TOO_LATE: &str = "-ERR the rest of the request did not come in time\r\n";
+const NOT_WHOLE: &str = "a request was incomplete after `request-timeout`";
+
+#[test]
+fn a_request_that_does_not_become_whole_is_told_so() {
+    let mut watched = Watched::start(Config {
+        request_timeout_s: 1,
+        ..config(2)
+    });
+    let (mut half, mut idle) = (watched.connect(), watched.connect());
+    idle.ping();
+    half.send("PING\r\n*1\r\n$4\r\nPI");
+    half.expect("+PONG\r\n");
+    watched.closes_after_words(&mut half, "request_timeout", NOT_WHOLE);
+    half.expect(REST_TOO_LATE);
+    half.expect_end();
+    // Who has not begun one has all the time.
+    watched.pass(2);
+    idle.ping();
+}
+
+#[test]
+fn request_that_comes_too_slowly_is_told_so() {
+    let mut watched = Watched::start(Config {
+        request_timeout_s: 3,
+        timeout_s: 3600,
+        ..config(2)
+    });
+    let mut slow = watched.connect();
+    slow.send("PI");
+    let mut told = [0];
+    // Less than a byte a second, and never nothing for three seconds.
+    let wait = Some(Duration::from_secs(2));
+    slow.socket.set_read_timeout(wait).expect("a TCP socket");
+    eventually("it is told that it takes too long", || {
+        let _ = slow.socket.write(b"x");
+        slow.socket.peek(&mut told).is_ok()
+    });
+    slow.socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a socket");
+    slow.expect(REST_TOO_LATE);
+    slow.end_sending();
+    slow.expect_end();
+    watched.closes(local_addr(&slow), "request_timeout", 1, NOT_WHOLE);
+}
+
+#[test]
+fn request_of_two_bytes_a_second_is_answered() {
+    let mut watched = Watched::start(Config {
+        request_timeout_s: 1,
+        ..config(2)
+    });
+    let mut slow = watched.connect();
+    for piece in b"PING abcd\r\n".chunks(1) {
+        slow.send(piece);
+        let sent = Instant::now();
+        while sent.elapsed() < Duration::from_millis(500) {
+            watched.control.ping();
+        }
+    }
+    slow.expect("$4\r\nabcd\r\n");
+}
+
+#[test]
+fn whole_requests_one_after_the_other_may_come_slowly_for_ever() {
+    let mut watched = Watched::start(Config {
+        request_timeout_s: 2,
+        ..config(2)
+    });
+    let mut slow = watched.connect();
+    slow.send("PI");
+    // Never without a request that has begun, and none of them takes long.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        slow.ask("NG\r\nPI", "+PONG\r\n");
+        watched.control.ping();
+    }
+    slow.ask("NG\r\n", "+PONG\r\n");
+    watched.counts("closed_request_timeout", 0);
+}
+
+#[test]
+fn while_clients_are_paused_the_time_for_a_request_stands_still() {
+    let mut watched = Watched::start(Config {
+        request_timeout_s: 1,
+        ..config(2)
+    });
+    let mut paused = watched.connect();
+    paused.ping();
+    watched.control.ask("CLIENT PAUSE 4000\r\n", "+OK\r\n");
+    paused.send("PING\r\nPI");
+    watched.pass(3);
+    watched.counts("blocked_clients", 1);
+    watched.counts("closed_request_timeout", 0);
+    paused.expect("+PONG\r\n");
+    paused.ask("NG\r\n", "+PONG\r\n");
+}
+
+/// The time was counted from when the server stopped reading because the client did not take its
+/// replies. Who began to read again could be closed before it had a chance to send the rest.
+#[test]
+fn while_the_server_does_not_read_the_time_for_a_request_stands_still() {
+    let mut watched = Watched::start(Config {
+        request_timeout_s: 4,
+        pending_output_per_client: 0,
+        ..config(2)
+    });
+    let (request, reply) = echo(&"x".repeat(50_000));
+    let mut blocked = watched.connect();
+    blocked.send("PI");
+    // The last of them leaves more than the reserve pending, and the beginning of a request.
+    let mut count = 0;
+    eventually("it is write-blocked", || {
+        blocked.send(format!("NG\r\n{request}PI"));
+        count += 1;
+        eventually("it was served", || {
+            let served = watched
+                .control
+                .info("commandstats", "cmdstat_echo", "calls=");
+            served == Some(count)
+        });
+        watched.control.count("client_recent_max_output_buffer") > 64 * 1024
+    });
+    watched.pass(6);
+    for _ in 0..count {
+        blocked.expect("+PONG\r\n");
+        blocked.expect(&reply);
+    }
+    watched.pass(1);
+    blocked.ask("NG\r\n", "+PONG\r\n");
+    watched.counts("closed_request_timeout", 0);
+}
+
+#[test]
+fn write_blocked_client_without_progress_is_closed() {
+    let config = Config {
+        write_timeout_s: 1,
+        pending_output_per_client: 0,
+        request_timeout_s: 1,
+        ..config(2)
+    };
+    let why = "it was write-blocked and read none of its pending output within `write-timeout`";
+    only_a_client_without_progress_is_closed(config, "write_timeout", why);
+}
+
+#[test]
+fn pending_output_without_progress_closes_a_client() {
+    let config = Config {
+        write_timeout_s: 3600,
+        pending_output_timeout_s: 1,
+        request_timeout_s: 1,
+        ..config(2)
+    };
+    let why = "it read none of its pending output within `pending-output-timeout`";
+    only_a_client_without_progress_is_closed(config, "pending_output_timeout", why);
+}
+
+#[track_caller]
+fn only_a_client_without_progress_is_closed(config: Config, field: &str, why: &str) {
+    let mut watched = Watched::start(config);
+    let (request, reply) = echo(&"x".repeat(4 << 20));
+    let mut slow = Peer::connect_with_small_buffer(watched.server.addr);
+    let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
+    let mut idle = watched.connect();
+    idle.ping();
+    deaf.send(&request);
+    slow.send(&request);
+    // So much at a time that each makes room for the server, and so slowly that it takes a while.
+    let start = Instant::now();
+    for piece in reply.as_bytes().chunks(100_000) {
+        slow.expect(piece);
+        let pause = start.elapsed() + Duration::from_millis(100);
+        while start.elapsed() < pause {
+            watched.control.ping();
+        }
+    }
+    slow.ping();
+    idle.ping();
+    watched.closes(local_addr(&deaf), field, 1, why);
+    let mut heard = Vec::new();
+    let _ = deaf.socket.read_to_end(&mut heard);
+    assert!(!heard.is_empty() && reply.as_bytes().starts_with(&heard));
+    assert!(heard.len() < reply.len());
+}
+
+#[test]
+fn an_idle_client_is_closed_after_timeout_but_neither_a_subscriber_nor_a_paused_one() {
+    let mut watched = Watched::start(Config {
+        timeout_s: 1,
+        ..config(2)
+    });
+    let mut idle = watched.connect();
+    idle.ping();
+    let mut subscriber = watched.connect();
+    subscriber.send("SUBSCRIBE b\r\n");
+    subscriber.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n");
+    let addr = local_addr(&idle);
+    let idler = thread::spawn(move || {
+        idle.expect_end();
+    });
+    let why = "it was idle for longer than `timeout`";
+    watched.closes(addr, "timeout", 1, why);
+    idler.join().expect("it reads the end and nothing else");
+    let mut paused = watched.connect();
+    paused.ping();
+    watched.control.ask("CLIENT PAUSE 4000\r\n", "+OK\r\n");
+    paused.send("PING\r\n");
+    watched.pass(3);
+    paused.expect("+PONG\r\n");
+    watched.counts("closed_timeout", 1);
+    watched.control.send("PUBLISH b x\r\n");
+    subscriber.expect("*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$1\r\nx\r\n");
+}
+
+#[test]
+fn an_idle_client_is_closed_after_timeout_and_a_busy_one_is_not() {
+    let server = TestServer::with(
+        Config {
+            timeout_s: 3,
+            ..config(1)
+        },
+        Commands::builtin(),
+    );
+    let (mut idle, mut busy) = (server.connect(), server.connect());
+    idle.ping();
+    let mut end = [0];
+    idle.socket
+        .set_read_timeout(Some(Duration::from_millis(10)))
+        .expect("a TCP socket");
+    eventually("the idle client is closed", || {
+        busy.ping();
+        idle.socket.read(&mut end).is_ok_and(|count| count == 0)
+    });
+    busy.ping();
+}
