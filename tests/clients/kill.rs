@@ -15,7 +15,7 @@ fn kill_by_address_closes_that_client() {
     let server = TestServer::start(2);
     let (mut killer, mut victim, mut other) =
         (server.connect(), server.connect(), server.connect());
-    let addr = victim.socket.local_addr().expect("it is connected");
+    let addr = victim.local_addr();
     victim.ping();
     other.ping();
     killer.ask(format!("CLIENT KILL {addr}\r\n"), OK);
@@ -36,7 +36,7 @@ fn assert_kills(options: &str, expected: [bool; 3]) {
         (server.connect(), server.connect(), server.connect());
     assert_eq!((killer.id(), idle.id()), (1, 2));
     subscriber.answers("SUBSCRIBE a");
-    let addr = idle.socket.local_addr().expect("it is connected");
+    let addr = idle.local_addr();
     let options = options
         .replace("{laddr}", &server.addr.to_string())
         .replace("{addr}", &addr.to_string());
@@ -135,7 +135,7 @@ fn who_kills_itself_is_answered_first_and_nothing_behind_that_is_run() {
         ("CLIENT KILL ADDR {addr} SKIPME no", ":1\r\n"),
     ] {
         let mut peer = server.connect();
-        let addr = peer.socket.local_addr().expect("it is connected");
+        let addr = peer.local_addr();
         let request = request.replace("{addr}", &addr.to_string());
         peer.send(format!("{request}\r\nPING\r\n"));
         peer.expect(reply);

@@ -58,7 +58,7 @@ fn a_client_is_listed_while_it_waits_for_a_worker() {
     gate.let_one_through();
     busy.expect("+OPEN\r\n");
     let seen = watcher.leaves().remove(0);
-    let addr = queued.socket.local_addr().expect("it is connected");
+    let addr = queued.local_addr();
     assert_eq!(field(&seen, "addr"), addr.to_string());
     assert_eq!(field(&seen, "cmd"), "NULL");
     queued.expect("+PONG\r\n");
@@ -245,7 +245,7 @@ fn both_addresses_are_those_of_the_socket_also_where_all_are_listened_on() {
         let mut peer = Peer::connect(addr);
         let id = peer.id();
         let seen = line(&mut peer, id);
-        let own = peer.socket.local_addr().expect("it is connected");
+        let own = peer.local_addr();
         assert_eq!(field(&seen, "addr"), own.to_string());
         assert_eq!(field(&seen, "laddr"), addr.to_string());
         drop(server.connect());

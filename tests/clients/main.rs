@@ -4,13 +4,10 @@ mod kill;
 mod list;
 mod pause;
 
-use std::collections::HashMap;
-use std::sync::Once;
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use respool::Config;
-use respool_testing::{Peer, TestServer, config, eventually};
+use respool_testing::{Peer, TestServer, config, eventually, log};
 
 const OK: &str = "+OK\r\n";
 const SYNTAX: &str = "-ERR syntax error\r\n";
@@ -81,46 +78,16 @@ fn expect_closed(peer: &mut Peer) {
     assert_eq!(bytes.escape_ascii().to_string(), "");
 }
 
-/// When clients came, by their addresses, as the log tells it. A client is in the server's hands
-/// once the next one has come: there is one acceptor.
-struct Arrivals(Mutex<HashMap<String, Instant>>);
-
-static ARRIVALS: std::sync::LazyLock<Arrivals> =
-    std::sync::LazyLock::new(|| Arrivals(Mutex::default()));
-
-impl log::Log for &'static Arrivals {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        let line = record.args().to_string();
-        if let Some((_, addr)) = line.split_once(" connected from ") {
-            self.0.lock().insert(addr.to_owned(), Instant::now());
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-/// A client that waits in the queue: connected while the only worker is busy. Gives it as soon as
-/// the server has it.
+/// Connects a client that waits in the queue because the only worker is busy. Returns when the server
+/// has accepted it: there is one acceptor, so that is when the next client has come.
 #[track_caller]
 fn connect_to_busy(server: &TestServer) -> Peer {
-    static START: Once = Once::new();
-    START.call_once(|| {
-        log::set_boxed_logger(Box::new(&*ARRIVALS)).expect("there is no other logger");
-        log::set_max_level(log::LevelFilter::Debug);
-    });
-    // Somebody else's client may have had the same address before.
+    log::collect();
     let start = Instant::now();
     let (queued, next) = (server.connect(), server.connect());
-    let addr = next.socket.local_addr().expect("it is connected");
+    let end = format!(" connected from {}", next.local_addr());
     eventually("the next client has come", || {
-        let arrivals = ARRIVALS.0.lock();
-        arrivals
-            .get(&addr.to_string())
-            .is_some_and(|&at| at > start)
+        log::find(start, |line| line.ends_with(&end)).is_some()
     });
     queued
 }

@@ -28,7 +28,7 @@ fn monitor_and_other(server: &TestServer) -> (Peer, Peer, String) {
     let (mut monitor, mut other) = (server.connect(), server.connect());
     other.ping();
     monitor.ask("MONITOR\r\n", OK);
-    let addr = other.socket.local_addr().expect("it is connected");
+    let addr = other.local_addr();
     (monitor, other, addr.to_string())
 }
 

@@ -265,7 +265,7 @@ fn the_hook_sees_who_comes_before_its_first_request_and_once() {
     let mut peer = Peer::connect_from(ELSEWHERE, server.addr);
     assert_eq!(next(&arrivals), 2);
     for _ in 0..10 {
-        let addr = peer.socket.local_addr().expect("it is connected");
+        let addr = peer.local_addr();
         assert_eq!(peer.answer("WHENCE"), addr.to_string());
         peer.ping();
     }

@@ -8,7 +8,9 @@ use respool::{Arity, Commands};
 use respool_testing::process::Respool;
 use respool_testing::{PATIENCE, Peer, config, eventually};
 
-use crate::{Lines, Watched, echo, local_addr};
+use respool_testing::{echo, log};
+
+use crate::Watched;
 
 #[test]
 fn each_way_to_leave_is_counted_as_what_it_is() {
@@ -16,7 +18,7 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
     commands.register("PANIC", Arity::Exactly(1), |_, _, _| panic!("on purpose"));
     let mut watched = Watched::with(config(2), commands);
     let closed = |watched: &mut Watched, peer: Peer, field, why| {
-        let addr = local_addr(&peer);
+        let addr = peer.local_addr();
         drop(peer);
         watched.closes(addr, field, 1, why);
     };
@@ -32,7 +34,7 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
 
     let mut peer = watched.connect();
     peer.ping();
-    let addr = local_addr(&peer);
+    let addr = peer.local_addr();
     peer.reset();
     let why = "Connection reset by peer (os error 104)";
     watched.closes(addr, "connection_failed", 1, why);
@@ -77,13 +79,15 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
 
     watched.counts("connected_clients", 1);
     watched.counts("closed_peer_left", 1);
-    let Watched { server, control } = watched;
-    let addr = local_addr(&control);
+    let Watched {
+        server,
+        control,
+        start,
+    } = watched;
+    let close = format!("({}) closed after ", control.local_addr());
     assert_eq!(server.drain().aborted, 0);
-    let lines = Lines::collect().lock();
-    let told = format!("({addr}) closed after ");
-    let line = lines.iter().find(|line| line.contains(&told));
-    let line = line.expect("the log tells of the end of each client");
+    let line = log::find(start, |line| line.contains(&close));
+    let line = line.expect("the log has the close of each client");
     assert!(line.ends_with("the server drains"), "{line}");
 }
 
@@ -96,11 +100,11 @@ fn who_stays_behind_its_farewell_is_counted_once() {
     stubborn.ask("QUIT\r\n", "+OK\r\n");
     stubborn.expect_end();
     let why = "it asked to be closed";
-    watched.closes(local_addr(&stubborn), "quit", 1, why);
+    watched.closes(stubborn.local_addr(), "quit", 1, why);
 }
 
 fn respool(args: &[&str]) -> Respool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let mut command = Command::new(respool_testing::target::program());
     command.args(["--workers", "2"]).args(args);
     Respool::run(&mut command, PATIENCE)
 }
@@ -113,7 +117,7 @@ fn a_worker_that_is_busy_for_over_a_second_is_named_once_with_its_client_and_com
     peer.ask("DEBUG SLEEP 0\r\n", "+OK\r\n");
     // Long enough that three looks of the clock see it.
     peer.ask("DEBUG SLEEP 4\r\n", "+OK\r\n");
-    let addr = local_addr(&peer);
+    let addr = peer.local_addr();
     let log = server.stop();
     let lines: Vec<_> = log
         .lines()

@@ -8,7 +8,7 @@ use std::thread;
 use respool::{Commands, Config};
 use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually};
 
-use crate::{Lines, Watched, local_addr};
+use crate::Watched;
 
 #[track_caller]
 fn ping_all(peers: &mut [Peer]) {
@@ -32,7 +32,7 @@ fn maxclients_is_reached_and_not_passed() {
     let mut fourth = watched.connect();
     fourth.expect(TOO_MANY);
     fourth.expect_end();
-    let addr = local_addr(&fourth);
+    let addr = fourth.local_addr();
     drop(fourth);
     watched.closes(addr, "refused_maxclients", 1, "`maxclients` was reached");
     watched.counts("rejected_connections", 1);
@@ -56,7 +56,7 @@ fn an_address_may_have_so_many_clients_and_another_address_as_many() {
         let mut refused = watched.connect_from(address);
         refused.expect(TOO_MANY_FROM_ADDRESS);
         refused.expect_end();
-        let addr = local_addr(&refused);
+        let addr = refused.local_addr();
         let why = "`maxclients-per-address` was reached";
         drop(refused);
         watched.closes(addr, "refused_maxclients_per_address", count, why);
@@ -228,9 +228,7 @@ fn protected_mode_lets_nobody_in_from_outside_until_there_is_a_password() {
     let server = TestServer::with(everywhere, Commands::builtin());
     let loopback = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), server.addr.port());
     let outside = SocketAddr::new(address, server.addr.port());
-    Lines::collect();
-    let control = Peer::connect(loopback);
-    let mut watched = Watched { server, control };
+    let mut watched = Watched::over(server, Peer::connect(loopback));
 
     let mut stranger = Peer::connect(outside);
     stranger.send("PING\r\n".repeat(100));
@@ -242,7 +240,7 @@ fn protected_mode_lets_nobody_in_from_outside_until_there_is_a_password() {
     stranger.end_sending();
     stranger.expect_end();
     let (addr, why) = (
-        local_addr(&stranger),
+        stranger.local_addr(),
         "it is on another machine, and `protected-mode` is on",
     );
     watched.closes(addr, "refused_protected_mode", 1, why);

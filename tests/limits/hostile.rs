@@ -38,7 +38,7 @@ fn vigour() -> (Duration, Duration) {
 
 /// A server with two workers and every bound set so low that it is met within the time.
 fn guarded() -> Respool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let mut command = Command::new(respool_testing::target::program());
     command.args(["--workers", "2", "--loglevel", "notice"]);
     command.args(["--request-timeout", "1", "--write-timeout", "1"]);
     command.args(["--first-byte-timeout", "1", "--maxclients", "1000"]);

@@ -12,7 +12,7 @@ use socket2::SockRef;
 
 /// The program with so many workers and these settings. DEBUG SLEEP keeps a worker busy.
 fn respool(workers: usize, flags: &[&str]) -> Respool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let mut command = Command::new(respool_testing::target::program());
     command.args(["--workers", &workers.to_string()]);
     command.args(["--enable-debug-command", "yes", "--loglevel", "debug"]);
     Respool::run_beside_others(command.args(flags))

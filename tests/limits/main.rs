@@ -17,17 +17,16 @@ mod requests;
 mod timeouts;
 
 use std::net::SocketAddr;
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use respool::{Commands, Config};
-use respool_testing::{Peer, TestServer, eventually};
+use respool_testing::{Peer, TestServer, echo, eventually, log};
 
-/// A server, and a client that asks it what it has counted.
+/// A server and a client that reads its statistics. What the server logs is kept.
 struct Watched {
     server: TestServer,
     control: Peer,
+    start: Instant,
 }
 
 impl Watched {
@@ -36,10 +35,19 @@ impl Watched {
     }
 
     fn with(config: Config, commands: Commands) -> Self {
-        Lines::collect();
+        log::collect();
         let server = TestServer::with(config, commands);
         let control = server.connect();
-        Self { server, control }
+        Self::over(server, control)
+    }
+
+    fn over(server: TestServer, control: Peer) -> Self {
+        log::collect();
+        Self {
+            server,
+            control,
+            start: Instant::now(),
+        }
     }
 
     fn connect(&self) -> Peer {
@@ -56,7 +64,7 @@ impl Watched {
             .ask(format!("CONFIG SET {key} \"{value}\"\r\n"), "+OK\r\n");
     }
 
-    /// Waits until INFO says so. Asking often keeps the control from being idle.
+    /// Waits until INFO has this count. Asking often keeps the control client from being idle.
     #[track_caller]
     fn counts(&mut self, field: &str, count: u64) {
         eventually(&format!("{field} is {count}"), || {
@@ -64,34 +72,34 @@ impl Watched {
         });
     }
 
-    /// As [`Self::counts`] for a field `closed_*`, and the log says of the peer why.
+    /// Waits until INFO has this count in `closed_FIELD` and the log says why the peer was closed.
     #[track_caller]
     fn closes(&mut self, peer_addr: SocketAddr, field: &str, count: u64, why: &str) {
         self.counts(&format!("closed_{field}"), count);
-        let begins = format!("({peer_addr}) closed after ");
-        let told = |line: &String| line.contains(&begins) && line.ends_with(why);
+        let close = format!("({peer_addr}) closed after ");
         eventually(&format!("the log says {why:?}"), || {
-            Lines::collect().lock().iter().any(told)
+            let is_wanted = |line: &str| line.contains(&close) && line.ends_with(why);
+            log::find(self.start, is_wanted).is_some()
         });
     }
 
-    /// Lets so many seconds of the server's clock pass.
+    /// Lets this time pass on the server's clock.
     #[track_caller]
     fn pass(&mut self, seconds: u64) {
         let start = Instant::now();
-        eventually("the clock moves on", || {
+        eventually("the time has passed", || {
             self.control.ping();
             start.elapsed() > Duration::from_secs(seconds)
         });
     }
 
-    /// Waits until bytes wait for a client, and the kernel has taken no more of them for a while.
-    /// Gives how many.
+    /// Waits until output is pending and the kernel has taken no more of it for a while. Returns how
+    /// many bytes are pending.
     #[track_caller]
-    fn bytes_that_wait(&mut self) -> u64 {
+    fn pending_bytes(&mut self) -> u64 {
         const FIELD: &str = "client_recent_max_output_buffer";
         let mut last = (0, Instant::now());
-        eventually("something waits, and stays", || {
+        eventually("pending output stays the same", || {
             let bytes = self.control.count(FIELD);
             if bytes != last.0 {
                 last = (bytes, Instant::now());
@@ -102,52 +110,13 @@ impl Watched {
     }
 }
 
-/// What this process has logged: all of its servers.
-struct Lines(Mutex<Vec<String>>);
-
-static LINES: Lines = Lines(Mutex::new(Vec::new()));
-
-impl Lines {
-    fn collect() -> &'static Mutex<Vec<String>> {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            log::set_logger(&LINES).expect("it is the only one");
-            log::set_max_level(log::LevelFilter::Debug);
-        });
-        &LINES.0
-    }
-}
-
-impl log::Log for Lines {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.target().starts_with("respool")
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            self.0.lock().push(record.args().to_string());
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-fn local_addr(peer: &Peer) -> SocketAddr {
-    peer.socket.local_addr().expect("a connected socket")
-}
-
-fn echo(message: &str) -> (String, String) {
-    let bulk = format!("${}\r\n{message}\r\n", message.len());
-    (format!("*2\r\n$4\r\nECHO\r\n{bulk}"), bulk)
-}
-
-/// What the parser keeps of a word beside its bytes.
+/// Bytes that the parser keeps per argument, besides the argument itself.
 const WORD_BYTES: usize = 8;
 
-/// A client for whom replies wait that it does not read, and how many bytes.
+/// Returns a client that does not read its reply, and how many bytes of it are pending.
 fn deaf(watched: &mut Watched) -> (Peer, u64) {
     let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
     deaf.send(echo(&"x".repeat(8 << 20)).0);
-    let bytes = watched.bytes_that_wait();
+    let bytes = watched.pending_bytes();
     (deaf, bytes)
 }

@@ -2,7 +2,9 @@
 
 use respool_testing::{Peer, config, eventually};
 
-use crate::{WORD_BYTES, Watched, deaf, echo, local_addr};
+use respool_testing::echo;
+
+use crate::{WORD_BYTES, Watched, deaf};
 
 /// A client that has sent the beginning of a request.
 fn holding(watched: &mut Watched, bytes: usize) -> Peer {
@@ -12,7 +14,7 @@ fn holding(watched: &mut Watched, bytes: usize) -> Peer {
     peer.send(&request.as_bytes()[..bytes]);
     eventually("it is held", || {
         let list = watched.control.answer("CLIENT LIST");
-        let port = local_addr(&peer).port();
+        let port = peer.local_addr().port();
         let begins = format!(" addr=127.0.0.1:{port} ");
         let held = format!(" qbuf={bytes} ");
         list.lines()
@@ -60,11 +62,11 @@ fn the_largest_goes_when_all_together_hold_too_much_but_not_who_said_no_evict() 
     watched.pass(3);
     watched.counts("evicted_clients", 0);
     watched.set("maxmemory-clients", &(held - 1).to_string());
-    watched.closes(local_addr(&large), "evicted", 1, EVICTED);
+    watched.closes(large.local_addr(), "evicted", 1, EVICTED);
     watched.pass(2);
     watched.counts("evicted_clients", 1);
     watched.set("maxmemory-clients", "400000");
-    watched.closes(local_addr(&small), "evicted", 2, EVICTED);
+    watched.closes(small.local_addr(), "evicted", 2, EVICTED);
     watched.set("maxmemory-clients", "1");
     watched.pass(2);
     watched.counts("evicted_clients", 2);
@@ -81,10 +83,10 @@ fn who_does_not_read_is_evicted_for_what_waits_for_it() {
     watched.set("maxmemory-clients", &held.to_string());
     watched.pass(3);
     watched.counts("evicted_clients", 0);
-    watched.bytes_that_wait();
+    watched.pending_bytes();
     let held = held_for_all(&mut watched);
     watched.set("maxmemory-clients", &(held - 1).to_string());
-    watched.closes(local_addr(&deaf), "evicted", 1, EVICTED);
+    watched.closes(deaf.local_addr(), "evicted", 1, EVICTED);
     watched.counts("connected_clients", 2);
     drop(holding);
 }
@@ -147,7 +149,7 @@ fn subscriptions_count_for_maxmemory_clients() {
     let held = held_for_all(&mut watched);
     assert!(held as usize > CHANNELS * 100, "{held}");
     watched.set("maxmemory-clients", &(held - 1).to_string());
-    watched.closes(local_addr(&subscriber), "evicted", 1, EVICTED);
+    watched.closes(subscriber.local_addr(), "evicted", 1, EVICTED);
     watched.counts("pubsub_channels", 0);
     watched.counts("connected_clients", 1);
 }
@@ -171,5 +173,5 @@ fn table_of_arguments_counts_before_the_request_is_whole() {
     let held = held_for_all(&mut watched) as usize;
     assert!(held >= WORDS * (WORD_BYTES + "$0\r\n\r\n".len()), "{held}");
     watched.set("maxmemory-clients", &(held - 1).to_string());
-    watched.closes(local_addr(&peer), "evicted", 1, EVICTED);
+    watched.closes(peer.local_addr(), "evicted", 1, EVICTED);
 }

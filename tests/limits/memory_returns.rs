@@ -10,7 +10,7 @@ use respool_testing::{Peer, eventually};
 const MIB: u64 = 1024 * 1024;
 
 fn respool() -> Respool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let mut command = Command::new(respool_testing::target::program());
     command.args(["--workers", "2"]);
     Respool::run_beside_others(&mut command)
 }

@@ -7,7 +7,9 @@ use respool::Config;
 use respool::config::{OutputLimit, OutputLimits};
 use respool_testing::{Peer, config, eventually};
 
-use crate::{Watched, deaf, echo, local_addr};
+use respool_testing::echo;
+
+use crate::{Watched, deaf};
 
 fn normal(hard: u64, soft: u64, seconds: u32) -> String {
     format!("normal {hard} {soft} {seconds}")
@@ -30,7 +32,7 @@ fn client_beyond_its_hard_limit_is_closed() {
     watched.counts("connected_clients", 2);
     // The kernel may take a little more when the server tries again.
     watched.set(OUTPUT, &normal(bytes / 2, 0, 0));
-    watched.closes(local_addr(&deaf), "output_limit", 1, NOT_READ);
+    watched.closes(deaf.local_addr(), "output_limit", 1, NOT_READ);
     watched.counts("client_output_buffer_limit_disconnections", 1);
     watched.counts("connected_clients", 1);
 }
@@ -45,7 +47,7 @@ fn client_beyond_its_soft_limit_is_closed_after_some_seconds() {
     watched.pass(3);
     watched.counts("connected_clients", 2);
     watched.set(OUTPUT, &normal(0, bytes / 2, 1));
-    watched.closes(local_addr(&deaf), "output_limit", 1, NOT_READ);
+    watched.closes(deaf.local_addr(), "output_limit", 1, NOT_READ);
     watched.counts("client_output_buffer_limit_disconnections", 1);
 }
 
@@ -74,7 +76,7 @@ fn monitor_that_does_not_read_its_replies_is_closed() {
     deaf.ask("MONITOR\r\n", "+OK\r\n");
     watched.set(OUTPUT, &pubsub(1 << 20, 0, 0));
     deaf.send(echo(&"x".repeat(8 << 20)).0);
-    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(deaf.local_addr(), "slow_subscriber", 1, NOT_HEARD);
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn resp3_subscriber_that_does_not_read_its_replies_is_closed() {
     let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
     deaf.send("HELLO 3\r\nSUBSCRIBE b\r\n");
     deaf.send(echo(&"x".repeat(8 << 20)).0);
-    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(deaf.local_addr(), "slow_subscriber", 1, NOT_HEARD);
 }
 
 /// A subscriber that does not read, and how many bytes wait for it.
@@ -93,7 +95,7 @@ fn deaf_subscriber(watched: &mut Watched) -> (Peer, u64) {
     deaf.send("SUBSCRIBE b\r\n");
     deaf.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n");
     publish(watched, 8 << 20);
-    let bytes = watched.bytes_that_wait();
+    let bytes = watched.pending_bytes();
     (deaf, bytes)
 }
 
@@ -123,7 +125,7 @@ fn so_many_bytes_of_messages_may_wait_and_not_one_more() {
     publish(&mut watched, 100);
     publish(&mut watched, 100);
     watched.pass(2);
-    let bytes = watched.bytes_that_wait();
+    let bytes = watched.pending_bytes();
     watched.set(OUTPUT, &pubsub(bytes + message, 0, 0));
     publish(&mut watched, 100);
     watched.counts("pubsub_clients", 1);
@@ -132,7 +134,7 @@ fn so_many_bytes_of_messages_may_wait_and_not_one_more() {
         watched.control.send("PUBLISH b x\r\n");
         watched.control.line() == ":0"
     });
-    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(deaf.local_addr(), "slow_subscriber", 1, NOT_HEARD);
     watched.counts("client_output_buffer_limit_disconnections", 1);
     watched.counts("pubsub_clients", 0);
 }
@@ -152,7 +154,7 @@ fn more_bytes_of_messages_may_wait_for_so_many_seconds() {
         watched.control.send("PUBLISH b x\r\n");
         watched.control.line() == ":0"
     });
-    watched.closes(local_addr(&deaf), "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(deaf.local_addr(), "slow_subscriber", 1, NOT_HEARD);
     watched.counts("client_output_buffer_limit_disconnections", 1);
 }
 
@@ -162,7 +164,7 @@ fn more_bytes_of_messages_may_wait_for_so_many_seconds() {
 fn who_never_catches_up_with_its_messages_uses_up_its_seconds() {
     let mut watched = Watched::start(config(2));
     let (mut behind, _) = deaf_subscriber(&mut watched);
-    let addr = local_addr(&behind);
+    let addr = behind.local_addr();
     watched.set(OUTPUT, &pubsub(64 << 20, 1000, 2));
     let lot = message_bytes(8 << 20);
     let (mut bytes, mut heard) = (vec![0; 64 * 1024], 0);

@@ -24,7 +24,7 @@ const TURN_BYTES: usize = 512 * KIB;
 
 /// The program with two workers and these settings.
 fn respool(flags: &[&str]) -> Respool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let mut command = Command::new(respool_testing::target::program());
     command.args(["--loglevel", "debug", "--workers", "2"]);
     Respool::run_beside_others(command.args(flags))
 }
@@ -432,7 +432,7 @@ fn unauthenticated_client_has_only_the_reserve() {
     let mut control = server.connect();
     control.ask("AUTH secret\r\n", "+OK\r\n");
     let mut peer = Peer::connect_with_small_buffer(server.addr);
-    let addr = peer.socket.local_addr().expect("a connected socket");
+    let addr = peer.local_addr();
     let pings = b"PING\r\n".repeat(10_000);
     let written = write_until_stuck(&mut peer, &pings, 64 * MIB, STUCK_AFTER);
     assert!(written < 64 * MIB, "the server takes {written} bytes");
@@ -466,7 +466,7 @@ fn client_below_the_bounds_has_more_time_than_write_timeout() {
 
 /// Waits until the log has a line about the close of `peer`. Returns it.
 fn line_of_close(server: &Respool, peer: &Peer) -> String {
-    let addr = peer.socket.local_addr().expect("a connected socket");
+    let addr = peer.local_addr();
     let begins = format!("({addr}) closed after ");
     let mut line = None;
     eventually("the log tells of the close", || {

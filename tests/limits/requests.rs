@@ -3,7 +3,9 @@
 use respool::Config;
 use respool_testing::config;
 
-use crate::{WORD_BYTES, Watched, echo, local_addr};
+use respool_testing::echo;
+
+use crate::{WORD_BYTES, Watched};
 
 #[test]
 fn a_request_may_take_so_many_bytes_and_not_one_more() {
@@ -37,7 +39,7 @@ fn a_request_may_take_so_many_bytes_and_not_one_more() {
         peer.expect("-ERR Protocol error: too big request\r\n");
         peer.end_sending();
         peer.expect_end();
-        let (addr, count) = (local_addr(&peer), cut as u64 + 1);
+        let (addr, count) = (peer.local_addr(), cut as u64 + 1);
         let why = "protocol error: too big request";
         watched.closes(addr, "query_buffer_limit", count, why);
         watched.counts("client_query_buffer_limit_disconnections", count);

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use respool::{Commands, Config};
 use respool_testing::{PATIENCE, Peer, TestServer, config, eventually};
 
-use crate::{Watched, echo, local_addr};
+use respool_testing::echo;
+
+use crate::Watched;
 
 #[test]
 fn a_silent_client_is_told_when_its_first_byte_does_not_come() {
@@ -49,7 +51,7 @@ impl Watched {
             .set_read_timeout(Some(PATIENCE))
             .expect("a socket");
         peer.end_sending();
-        self.closes(local_addr(peer), field, 1, why);
+        self.closes(peer.local_addr(), field, 1, why);
     }
 }
 
@@ -97,7 +99,7 @@ fn request_that_comes_too_slowly_is_told_so() {
     slow.expect(REST_TOO_LATE);
     slow.end_sending();
     slow.expect_end();
-    watched.closes(local_addr(&slow), "request_timeout", 1, NOT_WHOLE);
+    watched.closes(slow.local_addr(), "request_timeout", 1, NOT_WHOLE);
 }
 
 #[test]
@@ -232,7 +234,7 @@ fn only_a_client_without_progress_is_closed(config: Config, field: &str, why: &s
     }
     slow.ping();
     idle.ping();
-    watched.closes(local_addr(&deaf), field, 1, why);
+    watched.closes(deaf.local_addr(), field, 1, why);
     let mut heard = Vec::new();
     let _ = deaf.socket.read_to_end(&mut heard);
     assert!(!heard.is_empty() && reply.as_bytes().starts_with(&heard));
@@ -250,7 +252,7 @@ fn an_idle_client_is_closed_after_timeout_but_neither_a_subscriber_nor_a_paused_
     let mut subscriber = watched.connect();
     subscriber.send("SUBSCRIBE b\r\n");
     subscriber.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n");
-    let addr = local_addr(&idle);
+    let addr = idle.local_addr();
     let idler = thread::spawn(move || {
         idle.expect_end();
     });

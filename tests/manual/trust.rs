@@ -70,7 +70,7 @@ fn report(text: &str) {
 }
 
 fn respool(args: &[&str]) -> Respool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let mut command = Command::new(respool_testing::target::program());
     command.args(["--workers", "2"]).args(args);
     Respool::run(&mut command, PATIENCE)
 }
@@ -339,7 +339,7 @@ fn descriptors() {
         command.args(["-c", limited]);
     }
     command
-        .arg(env!("CARGO_BIN_EXE_respool"))
+        .arg(respool_testing::target::program())
         .args(["--workers", "2"]);
     let server = Respool::run(&mut command, PATIENCE);
     let mut control = server.connect();

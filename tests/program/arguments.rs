@@ -6,28 +6,29 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::{Finished, Scratch, Server, respool, value};
+use respool_testing::Scratch;
+
+use crate::{respool, run, start, value};
 
 #[test]
 fn help_tells_how_to_use_the_program_and_every_key() {
-    let help = Finished::of(&["--help"]);
-    help.assert_success();
+    let help = run(&["--help"]);
+    let help = help.without_complaint();
     for part in [
         "Usage: respool [FILE] [--key value ...]",
         "--workers <N>",
         "--check-config",
         "Examples:",
     ] {
-        assert!(help.stdout.contains(part), "{part}: {}", help.stdout);
+        assert!(help.contains(part), "{part}: {help}");
     }
 }
 
 #[test]
 fn version_is_one_line() {
-    let version = Finished::of(&["--version"]);
-    version.assert_success();
+    let version = run(&["--version"]);
     assert_eq!(
-        version.stdout,
+        version.without_complaint(),
         format!("respool {}\n", env!("CARGO_PKG_VERSION"))
     );
 }
@@ -35,14 +36,16 @@ fn version_is_one_line() {
 #[test]
 fn check_config_says_that_a_file_is_fine_and_serves_nobody() {
     let file = Scratch::file("port = 7000\n");
-    let check = Finished::of(&[file.path(), "--workers", "3", "--check-config"]);
-    check.assert_success();
-    assert_eq!(check.stdout, format!("respool: {} is fine\n", file.path()));
+    let check = run(&[file.arg(), "--workers", "3", "--check-config"]);
+    assert_eq!(
+        check.without_complaint(),
+        format!("respool: {} is fine\n", file.arg())
+    );
 }
 
 #[test]
 fn check_config_without_a_file_judges_the_flags() {
-    let check = Finished::of(&[
+    let check = run(&[
         "--check-config",
         "--bind",
         "127.0.0.1",
@@ -50,100 +53,85 @@ fn check_config_without_a_file_judges_the_flags() {
         "--port",
         "7000",
     ]);
-    check.assert_success();
-    assert_eq!(check.stdout, "respool: the command line is fine\n");
+    assert_eq!(
+        check.without_complaint(),
+        "respool: the command line is fine\n"
+    );
 }
 
 #[test]
 fn check_config_finds_a_log_file_that_cannot_be_written() {
-    let folder = Scratch::file("");
-    folder.remove();
-    fs::create_dir(folder.path()).unwrap();
-    let inside = format!("{}/a.log", folder.path());
-    let check = |logfile: &str| Finished::of(&["--check-config", "--logfile", logfile]);
-    check(&inside).assert_success();
+    let folder = Scratch::folder();
+    let inside = format!("{}/a.log", folder.arg());
+    let check = |logfile: &str| run(&["--check-config", "--logfile", logfile]);
+    check(&inside).without_complaint();
     assert!(!Path::new(&inside).exists(), "nothing is left behind");
-    check(folder.path()).assert_mistake(&["cannot open the log file", "Is a directory"]);
+    check(folder.arg()).assert_mistake(&["cannot open the log file", "Is a directory"]);
     check("/no-such-folder/a.log")
         .assert_mistake(&["cannot open the log file /no-such-folder/a.log: No such file"]);
     check("/proc/a.log").assert_mistake(&["cannot open the log file /proc/a.log: "]);
-    let link = format!("{}/link", folder.path());
+    let link = format!("{}/link", folder.arg());
     symlink("a.log", &link).unwrap();
-    check(&link).assert_success();
+    check(&link).without_complaint();
     assert!(!Path::new(&inside).exists(), "nor behind a link");
     fs::write(&inside, "old\n").unwrap();
-    check(&inside).assert_success();
+    check(&inside).without_complaint();
     assert_eq!(fs::read_to_string(&inside).unwrap(), "old\n");
-    fs::remove_dir_all(folder.path()).unwrap();
 }
 
 #[test]
 fn check_config_finds_an_address_that_the_machine_lacks() {
     // For documentation only, by RFC 5737 and RFC 3849.
     for address in ["192.0.2.1", "2001:db8::1"] {
-        let run = respool(&["--check-config", "--bind", address])
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8(run.stderr).unwrap();
-        assert_eq!(run.status.code(), Some(1), "{stderr}");
-        assert!(stderr.contains("cannot listen on "), "{stderr}");
+        run(&["--check-config", "--bind", address]).assert_mistake(&["cannot listen on "]);
         let optional = format!("-{address}");
-        let run = respool(&["--check-config", "--bind", "127.0.0.1", &optional]);
-        assert!({ run }.output().unwrap().status.success());
-        let run = respool(&["--check-config", "--bind", &optional])
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8(run.stderr).unwrap();
-        assert!(
-            stderr.contains("none of the addresses in `bind`"),
-            "{stderr}"
-        );
+        let check = run(&["--check-config", "--bind", "127.0.0.1", &optional]);
+        assert!(check.status.success(), "{}", check.stderr);
+        run(&["--check-config", "--bind", &optional])
+            .assert_mistake(&["none of the addresses in `bind`"]);
     }
 }
 
 #[test]
 fn check_config_beside_a_running_server_finds_its_port_fine() {
-    let server = Server::start(&[]);
-    let port = server.port().to_string();
+    let server = start(&[]);
+    let port = server.addr.port().to_string();
     let check = ["--check-config", "--bind", "127.0.0.1", "--port", &port];
-    assert!(respool(&check).output().unwrap().status.success());
+    assert!(run(&check).status.success());
 }
 
 #[test]
 fn a_mistake_in_the_file_is_shown_with_its_place_and_what_is_right() {
     let file = Scratch::file("# mine\nport = 70000\n");
-    let place = format!("respool: {}:2:8: `port = 70000`: ", file.path());
-    Finished::of(&[file.path()])
-        .assert_mistake(&[&place, "expected a whole number from 0 to 65535"]);
+    let place = format!("respool: {}:2:8: `port = 70000`: ", file.arg());
+    run(&[file.arg()]).assert_mistake(&[&place, "expected a whole number from 0 to 65535"]);
 }
 
 #[test]
 fn check_config_finds_the_same_mistakes() {
     let file = Scratch::file("prot = 7000\n");
-    let place = format!("respool: {}:1:1: unknown key `prot`, ", file.path());
-    Finished::of(&["--check-config", file.path()])
-        .assert_mistake(&[&place, "did you mean `port`?"]);
+    let place = format!("respool: {}:1:1: unknown key `prot`, ", file.arg());
+    run(&["--check-config", file.arg()]).assert_mistake(&[&place, "did you mean `port`?"]);
 }
 
 #[test]
 fn a_flag_does_not_hide_a_mistake_in_the_file() {
     let file = Scratch::file("port = 70000\n");
-    Finished::of(&[file.path(), "--port", "7000"]).assert_mistake(&[":1:8: `port = 70000`"]);
+    run(&[file.arg(), "--port", "7000"]).assert_mistake(&[":1:8: `port = 70000`"]);
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_named_with_the_reason() {
-    Finished::of(&["no-such.toml"])
-        .assert_mistake(&["respool: cannot read no-such.toml: No such file"]);
-    Finished::of(&["/"]).assert_mistake(&["respool: cannot read /: Is a directory"]);
+    run(&["no-such.toml"]).assert_mistake(&["respool: cannot read no-such.toml: No such file"]);
+    run(&["/"]).assert_mistake(&["respool: cannot read /: Is a directory"]);
 }
 
 #[test]
 fn a_file_too_long_to_be_a_configuration_is_refused() {
     let longest = Scratch::file(&"#".repeat(1 << 20));
-    Finished::of(&[longest.path(), "--check-config"]).assert_success();
+    run(&[longest.arg(), "--check-config"]).without_complaint();
     let longer = Scratch::file(&"#".repeat((1 << 20) + 1));
-    Finished::of(&[longer.path(), "--check-config"]).assert_mistake(&["longer than 1048576 bytes"]);
+    run(&[longer.arg(), "--check-config"]).assert_mistake(&["longer than 1048576 bytes"]);
 }
 
 #[test]
@@ -228,13 +216,13 @@ fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
             ["argument 2 is unexpected", "Usage: respool [FILE]"],
         ),
     ] {
-        Finished::of(&args).assert_mistake(&parts);
+        run(&args).assert_mistake(&parts);
     }
 }
 
 #[test]
 fn file_after_a_list_is_told_to_go_before_it() {
-    Finished::of(&["--bind", "127.0.0.1", "respool.toml"]).assert_mistake(&[
+    run(&["--bind", "127.0.0.1", "respool.toml"]).assert_mistake(&[
         "`respool.toml` is not an IP address",
         "tip: every word up to the next flag belongs to '--bind', so put FILE before it",
     ]);
@@ -244,34 +232,33 @@ fn file_after_a_list_is_told_to_go_before_it() {
 fn file_after_a_flag_takes_the_place_of_the_default_file() {
     let file = Scratch::file("workers = 3\n");
     let default = Scratch::file("workers = 2\n");
-    let default_file = ["--default-file", default.path()];
-    for args in [&["--timeout=5", file.path()][..], &[file.path()]] {
-        let server = Server::start(&[&default_file[..], args].concat());
+    let default_file = ["--default-file", default.arg()];
+    for args in [&["--timeout=5", file.arg()][..], &[file.arg()]] {
+        let server = start(&[&default_file[..], args].concat());
         assert_eq!(value(&server, "workers"), "3");
     }
-    let server = Server::start(&[&default_file[..], &["--timeout", "5"]].concat());
+    let server = start(&[&default_file[..], &["--timeout", "5"]].concat());
     assert_eq!(value(&server, "workers"), "2");
 }
 
 #[test]
 fn wildcard_beside_an_address_that_it_covers_is_refused() {
     let problem = "0.0.0.0 includes 127.0.0.1";
-    Finished::of(&["--port", "0", "--bind", "0.0.0.0", "127.0.0.1"]).assert_mistake(&[problem]);
+    run(&["--port", "0", "--bind", "0.0.0.0", "127.0.0.1"]).assert_mistake(&[problem]);
     let file = Scratch::file("bind = [\"127.0.0.1\", \"*\"]\n");
-    Finished::of(&[file.path()]).assert_mistake(&[":1:8: ", problem]);
+    run(&[file.arg()]).assert_mistake(&[":1:8: ", problem]);
 }
 
 #[test]
 fn a_flag_without_its_value_is_named() {
-    Finished::of(&["--port", "--workers", "2"])
-        .assert_mistake(&["a value is required for '--port <N>'"]);
+    run(&["--port", "--workers", "2"]).assert_mistake(&["a value is required for '--port <N>'"]);
 }
 
 #[test]
 fn a_port_that_is_taken_is_named_with_its_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let start = Finished::of(&["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
+    let start = run(&["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
     start.assert_mistake(&["respool: ", &address.to_string()]);
 }
 
@@ -294,7 +281,7 @@ fn an_output_that_cannot_be_written_changes_no_exit_code() {
 
 #[test]
 fn the_last_flag_wins() {
-    let server = Server::start(&["--workers", "2", "--workers=1"]);
+    let server = start(&["--workers", "2", "--workers=1"]);
     assert!(
         server.log().contains(" with 1 worker; "),
         "{}",

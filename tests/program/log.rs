@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::{Finished, Scratch, Server, config, respool};
+use respool_testing::{PATIENCE, Scratch};
+
+use crate::{config, run, start};
 
 #[test]
 fn failed_start_is_in_the_log_file_too() {
@@ -15,35 +17,33 @@ fn failed_start_is_in_the_log_file_too() {
         "--port",
         &port,
         "--logfile",
-        log.path(),
+        log.arg(),
     ];
-    let run = respool(&args).output().unwrap();
-    assert_eq!(run.status.code(), Some(1));
+    let ended = run(&args);
+    assert_eq!(ended.status.code(), Some(1));
     let problem = format!("cannot listen on 127.0.0.1:{port}: ");
-    assert!(String::from_utf8_lossy(&run.stderr).contains(&problem));
+    assert!(ended.stderr.contains(&problem));
     let line = format!("[warning] cannot start: {problem}");
     assert!(log.read().contains(&line), "{}", log.read());
 
     let file = Scratch::file("port = 70000\n");
-    let run = respool(&[file.path(), "--logfile", log.path()])
-        .output()
-        .unwrap();
-    assert_eq!(run.status.code(), Some(1));
-    let line = format!("[warning] cannot start: {}:1:8: ", file.path());
+    let ended = run(&[file.arg(), "--logfile", log.arg()]);
+    assert_eq!(ended.status.code(), Some(1));
+    let line = format!("[warning] cannot start: {}:1:8: ", file.arg());
     assert!(log.read().contains(&line), "{}", log.read());
 }
 
 #[test]
 fn a_log_file_that_cannot_be_opened_is_named_with_the_reason() {
-    let start = Finished::of(&["--port", "0", "--logfile", "/no-such-folder/a.log"]);
+    let start = run(&["--port", "0", "--logfile", "/no-such-folder/a.log"]);
     start
         .assert_mistake(&["respool: cannot open the log file /no-such-folder/a.log: No such file"]);
 }
 
 #[test]
 fn the_first_line_says_where_the_server_answers_and_what_to_type() {
-    let server = Server::start(&["--workers", "2"]);
-    let port = server.port();
+    let server = start(&["--workers", "2"]);
+    let port = server.addr.port();
     let version = env!("CARGO_PKG_VERSION");
     let line = format!(
         "respool {version} answers on 127.0.0.1:{port} with 2 workers; \
@@ -54,14 +54,15 @@ fn the_first_line_says_where_the_server_answers_and_what_to_type() {
 
 #[test]
 fn each_line_has_a_time_of_one_width_and_a_level_by_name() {
-    let mut server = Server::start(&["--loglevel", "debug"]);
+    let server = start(&["--loglevel", "debug"]);
     assert_eq!(config(&server, "SET timeout 5"), "+OK");
-    server.wait_for("closed after 0 s: the peer closed the connection");
+    server.wait_for_log("closed after 0 s: the peer closed the connection");
     server.signal("HUP");
-    server.wait_for("there is no FILE to read");
+    server.wait_for_log("there is no FILE to read");
     server.signal("TERM");
-    assert_eq!(server.exit().code(), Some(0));
-    let log = server.log();
+    let ended = server.ended(PATIENCE);
+    assert_eq!(ended.status.code(), Some(0));
+    let log = ended.stdout;
     for line in log.lines() {
         let (time, rest) = line.split_once(" [").expect(line);
         let shape = time.replace(|c: char| c.is_ascii_digit(), "0");
@@ -83,13 +84,14 @@ fn each_line_has_a_time_of_one_width_and_a_level_by_name() {
 
 #[test]
 fn verbose_has_two_lines_for_each_client_and_nothing_of_debug() {
-    let mut server = Server::start(&["--loglevel", "verbose"]);
+    let server = start(&["--loglevel", "verbose"]);
     for _ in 0..3 {
         assert_eq!(config(&server, "SET timeout 5"), "+OK");
     }
     server.signal("TERM");
-    assert_eq!(server.exit().code(), Some(0));
-    let log = server.log();
+    let ended = server.ended(PATIENCE);
+    assert_eq!(ended.status.code(), Some(0));
+    let log = ended.stdout;
     assert_eq!(log.matches(" [verbose] ").count(), 6, "{log}");
     assert_eq!(log.matches(" [debug] ").count(), 0, "{log}");
 }

@@ -3,27 +3,28 @@
 use std::fs;
 use std::path::Path;
 
-use respool_testing::eventually;
+use respool_testing::process::Process;
+use respool_testing::{PATIENCE, Scratch, eventually};
 
-use crate::{Scratch, Server, config, value};
+use crate::{config, respool, start, value};
 
 #[test]
 fn sighup_applies_the_changed_file() {
     let file = Scratch::file("");
-    let mut server = Server::start(&[file.path()]);
-    let quiet_log = Scratch::file("");
-    quiet_log.remove();
+    let server = start(&[file.arg()]);
+    let quiet_log = Scratch::unused();
 
     file.write(&format!(
         "loglevel = \"warning\"\nlogfile = \"{}\"\n",
-        quiet_log.path()
+        quiet_log.arg()
     ));
     server.signal("HUP");
-    eventually("the new log file", || Path::new(quiet_log.path()).exists());
+    eventually("the new log file", || Path::new(quiet_log.arg()).exists());
 
     server.signal("TERM");
-    assert_eq!(server.exit().code(), Some(0));
-    assert!(!server.log().contains("SIGTERM"), "{}", server.log());
+    let ended = server.ended(PATIENCE);
+    assert_eq!(ended.status.code(), Some(0));
+    assert!(!ended.stdout.contains("SIGTERM"), "{}", ended.stdout);
     assert_eq!(
         quiet_log.read(),
         "",
@@ -34,11 +35,11 @@ fn sighup_applies_the_changed_file() {
 #[test]
 fn sighup_logs_each_key_that_changes_and_no_password() {
     let file = Scratch::file("requirepass = 'a \"b\"'\n");
-    let server = Server::start(&[file.path()]);
+    let server = start(&[file.arg()]);
     let set = "SET timeout 5 latency-tracking no requirepass other";
     assert_eq!(config(&server, set), "+OK");
     server.signal("HUP");
-    server.wait_for("SIGHUP: applied ");
+    server.wait_for_log("SIGHUP: applied ");
     for change in [
         "`timeout` changed from 5 to 0\n",
         "`latency-tracking` changed from no to yes\n",
@@ -50,19 +51,19 @@ fn sighup_logs_each_key_that_changes_and_no_password() {
 
     file.write("bind = \"127.0.0.1\"\nlogfile = \"\"\nslowlog-max-len = 7\n");
     server.signal("HUP");
-    server.wait_for("`slowlog-max-len` changed from 128 to 7\n");
-    server.wait_for("`requirepass` changed from (redacted) to \"\"\n");
+    server.wait_for_log("`slowlog-max-len` changed from 128 to 7\n");
+    server.wait_for_log("`requirepass` changed from (redacted) to \"\"\n");
 }
 
 #[test]
 fn sighup_names_the_keys_that_a_flag_overrides() {
     let file = Scratch::file("timeout = 5\nmaxclients = 50\nworkers = 1\n");
     let flags = ["--timeout", "6", "--workers", "1", "--requirepass", "x"];
-    let server = Server::start(&[&[file.path()], &flags[..]].concat());
+    let server = start(&[&[file.arg()], &flags[..]].concat());
     file.write("timeout = 7\nmaxclients = 50\nport = 7777\nworkers = 1\nrequirepass = \"y\"\n");
     server.signal("HUP");
-    server.wait_for("SIGHUP: applied ");
-    let path = file.path();
+    server.wait_for_log("SIGHUP: applied ");
+    let path = file.arg();
     for line in [
         format!("`timeout = 7` in {path} has no effect: --timeout 6 overrides it\n"),
         format!("`port = 7777` in {path} has no effect: --port 0 overrides it\n"),
@@ -76,50 +77,54 @@ fn sighup_names_the_keys_that_a_flag_overrides() {
 #[test]
 fn sighup_leaves_the_flags_on_top_of_the_file() {
     let file = Scratch::file("");
-    let server = Server::start(&[file.path(), "--loglevel", "notice"]);
+    let server = start(&[file.arg(), "--loglevel", "notice"]);
     file.write("loglevel = \"nothing\"\n");
     server.signal("HUP");
-    server.wait_for(&format!("SIGHUP: applied {}\n", file.path()));
+    server.wait_for_log(&format!("SIGHUP: applied {}\n", file.arg()));
 }
 
 #[test]
 fn sighup_with_a_mistake_in_the_file_changes_nothing_and_shows_it() {
     let file = Scratch::file("");
-    let mut server = Server::start(&[file.path()]);
+    let server = start(&[file.arg()]);
     file.write("loglevel = \"nothing\"\nport = 70000\n");
     server.signal("HUP");
     let place = format!(
         "{}:2:8: `port = 70000`: expected a whole number",
-        file.path()
+        file.arg()
     );
-    server.wait_for(&format!("[warning] SIGHUP: nothing changed: {place}"));
+    server.wait_for_log(&format!("[warning] SIGHUP: nothing changed: {place}"));
 
     server.signal("TERM");
-    assert_eq!(server.exit().code(), Some(0));
-    server.wait_for("stopped");
+    let ended = server.ended(PATIENCE);
+    assert_eq!(ended.status.code(), Some(0));
+    ended.assert_prints("stopped");
 }
 
 #[test]
 fn sighup_with_a_log_file_that_cannot_be_opened_changes_nothing() {
     let file = Scratch::file("");
-    let server = Server::start(&[file.path()]);
+    let server = start(&[file.arg()]);
     file.write("logfile = \"/no-such-folder/a.log\"\n");
     server.signal("HUP");
-    server.wait_for("SIGHUP: nothing changed: cannot open the log file /no-such-folder/a.log: ");
+    server
+        .wait_for_log("SIGHUP: nothing changed: cannot open the log file /no-such-folder/a.log: ");
 }
 
 #[test]
 fn sighup_without_a_file_opens_the_log_again_as_logrotate_needs_it() {
     let log = Scratch::file("older\n");
-    let rotated = Scratch::file("");
-    let mut server = Server::spawn(&["--logfile", log.path()]);
+    let rotated = Scratch::unused();
+    let args = ["--logfile", log.arg(), "--bind", "127.0.0.1", "--port", "0"];
+    let server = Process::start(&mut respool(&args));
     eventually("the first line", || log.read().contains("answers on"));
 
-    fs::rename(log.path(), rotated.path()).unwrap();
+    fs::rename(log.arg(), rotated.arg()).unwrap();
     server.signal("HUP");
-    eventually("the new log file", || Path::new(log.path()).exists());
+    eventually("the new log file", || Path::new(log.arg()).exists());
     server.signal("TERM");
-    assert_eq!(server.exit().code(), Some(0));
+    let ended = server.ended(PATIENCE);
+    assert_eq!(ended.status.code(), Some(0));
 
     assert!(
         rotated.read().starts_with("older\n"),
@@ -133,20 +138,20 @@ fn sighup_without_a_file_opens_the_log_again_as_logrotate_needs_it() {
         log.read()
     );
     assert!(log.read().contains("SIGTERM: draining\n"), "{}", log.read());
-    assert_eq!(server.log(), "", "nothing on standard output");
+    assert_eq!(ended.stdout, "", "nothing on standard output");
 }
 
 #[test]
 fn a_loglevel_that_is_set_holds_at_once_and_until_sighup_reads_the_file_again() {
     let file = Scratch::file("");
-    let server = Server::start(&[file.path()]);
+    let server = start(&[file.arg()]);
     // The connection that sets it is the first one whose end is logged.
     assert_eq!(config(&server, "SET loglevel verbose timeout 5"), "+OK");
-    server.wait_for("closed after 0 s: the peer closed the connection");
+    server.wait_for_log("closed after 0 s: the peer closed the connection");
     assert_eq!(value(&server, "loglevel"), "verbose");
 
     server.signal("HUP");
-    server.wait_for("SIGHUP: applied ");
+    server.wait_for_log("SIGHUP: applied ");
     assert_eq!(value(&server, "loglevel"), "notice");
     assert_eq!(value(&server, "timeout"), "0");
     assert_eq!(config(&server, "SET loglevel nothing"), "+OK");
@@ -160,10 +165,10 @@ fn a_loglevel_that_is_set_holds_at_once_and_until_sighup_reads_the_file_again() 
 
 #[test]
 fn sighup_without_a_file_leaves_what_was_set() {
-    let server = Server::start(&["--timeout", "3"]);
+    let server = start(&["--timeout", "3"]);
     assert_eq!(config(&server, "SET timeout 5 maxclients 50"), "+OK");
     server.signal("HUP");
-    server.wait_for("[warning] SIGHUP: the log was opened again; there is no FILE");
+    server.wait_for_log("[warning] SIGHUP: the log was opened again; there is no FILE");
     assert_eq!(value(&server, "timeout"), "5");
     assert_eq!(value(&server, "maxclients"), "50");
 }

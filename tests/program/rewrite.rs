@@ -4,13 +4,15 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::{PASSWORD, Scratch, Server, config, value};
+use respool_testing::Scratch;
+
+use crate::{PASSWORD, config, start, value};
 
 #[test]
 fn rewrite_writes_what_is_in_force_into_the_file_and_keeps_all_else() {
     let mine = "# My server.\n\ntimeout = 1   # seconds\n  # and so on\n\"maxclients\" = 50\n";
     let file = Scratch::file(mine);
-    let server = Server::start(&[file.path(), "--workers", "2"]);
+    let server = start(&[file.arg(), "--workers", "2"]);
     let set = format!("SET timeout 60 requirepass {PASSWORD} latency-tracking no loglevel notice");
     assert_eq!(config(&server, &set), "+OK");
     assert_eq!(config(&server, "REWRITE"), "+OK");
@@ -20,13 +22,13 @@ fn rewrite_writes_what_is_in_force_into_the_file_and_keeps_all_else() {
     assert_eq!(file.read(), format!("{mine}{added}"));
     let line = format!(
         "CONFIG REWRITE: {} has the current configuration\n",
-        file.path()
+        file.arg()
     );
-    server.wait_for(&line);
+    server.wait_for_log(&line);
 
     // Whoever starts with the file alone has the same, and a second time changes nothing.
     drop(server);
-    let again = Server::start(&[file.path()]);
+    let again = start(&[file.arg()]);
     assert_eq!(value(&again, "requirepass"), "a \"b\"");
     assert_eq!(value(&again, "timeout"), "60");
     assert_eq!(value(&again, "workers"), "2");
@@ -37,24 +39,23 @@ fn rewrite_writes_what_is_in_force_into_the_file_and_keeps_all_else() {
 #[test]
 fn rewrite_writes_the_file_that_a_link_points_to() {
     let file = Scratch::file("timeout = 1\n");
-    let link = Scratch::file("");
-    link.remove();
-    symlink(file.path(), link.path()).unwrap();
-    let server = Server::start(&[link.path()]);
+    let link = Scratch::unused();
+    symlink(file.arg(), link.arg()).unwrap();
+    let server = start(&[link.arg()]);
     assert_eq!(config(&server, "SET timeout 2"), "+OK");
     assert_eq!(config(&server, "REWRITE"), "+OK");
-    assert!(fs::symlink_metadata(link.path()).unwrap().is_symlink());
+    assert!(fs::symlink_metadata(link.arg()).unwrap().is_symlink());
     assert!(file.read().starts_with("timeout = 2\n"), "{}", file.read());
 }
 
 #[test]
 fn rewrite_in_a_folder_that_takes_no_file_leaves_the_old_one_and_says_why() {
     let file = Scratch::file("timeout = 1\n");
-    let server = Server::start(&[file.path()]);
+    let server = start(&[file.arg()]);
     // A folder that may not be written would not stop root; one in the place of the new file does.
-    let path = Path::new(file.path());
+    let path = Path::new(file.arg());
     let name = path.file_name().unwrap().to_str().unwrap();
-    let in_its_place = path.with_file_name(format!(".{name}.{}.tmp", server.child.id()));
+    let in_its_place = path.with_file_name(format!(".{name}.{}.tmp", server.id()));
     fs::create_dir(&in_its_place).unwrap();
     assert_eq!(config(&server, "SET timeout 2"), "+OK");
     let reply = config(&server, "REWRITE");
@@ -65,11 +66,8 @@ fn rewrite_in_a_folder_that_takes_no_file_leaves_the_old_one_and_says_why() {
     );
     assert!(reply.starts_with(&beginning), "{reply}");
     assert_eq!(file.read(), "timeout = 1\n");
-    let line = format!(
-        "[warning] CONFIG REWRITE: {} was not changed: ",
-        file.path()
-    );
-    server.wait_for(&line);
+    let line = format!("[warning] CONFIG REWRITE: {} was not changed: ", file.arg());
+    server.wait_for_log(&line);
     assert_eq!(config(&server, "REWRITE"), "+OK");
     assert!(file.read().starts_with("timeout = 2\n"), "{}", file.read());
 }
@@ -77,10 +75,10 @@ fn rewrite_in_a_folder_that_takes_no_file_leaves_the_old_one_and_says_why() {
 #[test]
 fn rewrite_leaves_a_file_alone_that_has_become_wrong() {
     let file = Scratch::file("");
-    let server = Server::start(&[file.path()]);
+    let server = start(&[file.arg()]);
     file.write("prot = 1\n");
     let reply = config(&server, "REWRITE");
-    let reason = format!("{}:1:1: unknown key `prot`", file.path());
+    let reason = format!("{}:1:1: unknown key `prot`", file.arg());
     let beginning = format!("-ERR Rewriting config file: {reason}");
     assert!(reply.starts_with(&beginning), "{reply}");
     assert_eq!(file.read(), "prot = 1\n");
@@ -88,7 +86,7 @@ fn rewrite_leaves_a_file_alone_that_has_become_wrong() {
 
 #[test]
 fn rewrite_without_a_file_says_so() {
-    let server = Server::start(&[]);
+    let server = start(&[]);
     assert_eq!(
         config(&server, "REWRITE"),
         "-ERR The server is running without a config file"

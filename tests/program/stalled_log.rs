@@ -7,11 +7,12 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{self, Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
-use respool_testing::{Peer, eventually, free_port, make_fifo, reaper};
+use respool_testing::scratch::make_fifo;
+use respool_testing::target::program;
+use respool_testing::{Peer, Scratch, eventually, free_port, reaper};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 /// The program, with a line in its log for each connection. Killed when dropped.
@@ -24,7 +25,7 @@ impl Server {
     /// Starts it with the log at `logfile`, or at a pipe of which only the first line is read, and
     /// which is returned.
     fn start(logfile: Option<&Path>, args: &[&str]) -> (Self, Option<BufReader<ChildStdout>>) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+        let mut command = Command::new(program());
         command.args(["--workers", "2", "--bind", "127.0.0.1"]);
         command.args(["--loglevel", "debug"]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -104,30 +105,6 @@ impl Drop for Server {
     }
 }
 
-/// A name for a file that is removed when dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("stalled-log-{}-{number}", process::id());
-        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
-    }
-
-    fn fifo() -> Self {
-        let fifo = Self::new();
-        make_fifo(&fifo.0);
-        fifo
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 /// Clients that fill a pipe of 4 KiB many times over.
 const MANY: usize = 500;
 
@@ -164,7 +141,7 @@ fn shutdown_ends_a_server_whose_log_is_stalled() {
 #[test]
 fn pipe_as_log_file_stops_nothing_without_a_reader() {
     let fifo = Scratch::fifo();
-    let (mut server, _) = Server::start(Some(&fifo.0), &[]);
+    let (mut server, _) = Server::start(Some(fifo.path()), &[]);
     server.serves(MANY);
     server.signal("HUP");
     server.serves(MANY);
@@ -175,8 +152,8 @@ fn pipe_as_log_file_stops_nothing_without_a_reader() {
 #[test]
 fn reader_that_comes_late_has_the_first_lines_of_a_pipe() {
     let fifo = Scratch::fifo();
-    let (server, _) = Server::start(Some(&fifo.0), &[]);
-    let mut lines = BufReader::new(File::open(&fifo.0).expect("a pipe")).lines();
+    let (server, _) = Server::start(Some(fifo.path()), &[]);
+    let mut lines = BufReader::new(File::open(fifo.path()).expect("a pipe")).lines();
     let first = lines.next().expect("a line").expect("text");
     assert!(first.contains(" answers on "), "{first}");
     server.serves(1);
@@ -199,9 +176,9 @@ fn full_disk_stops_nothing() {
 
 #[test]
 fn lines_beyond_the_file_size_limit_are_counted_and_told() {
-    let file = Scratch::new();
-    let (mut server, _) = Server::start(Some(&file.0), &[]);
-    let log = || fs::read_to_string(&file.0).expect("a log file");
+    let file = Scratch::unused();
+    let (mut server, _) = Server::start(Some(file.path()), &[]);
+    let log = || file.read();
     server.serves(1);
     eventually("the lines of a client", || {
         log().contains("the peer closed the connection")
@@ -234,21 +211,21 @@ fn lines_beyond_the_file_size_limit_are_counted_and_told() {
 /// The thread `log` must not block in a write: it would never see the new file.
 #[test]
 fn reload_replaces_standard_output_that_nobody_reads() {
-    let file = Scratch::new();
-    let log = Scratch::new();
-    fs::write(&file.0, "").expect("a file");
-    let path = file.0.to_str().expect("text");
+    let file = Scratch::file("");
+    let log = Scratch::unused();
+    let path = file.arg();
     let (mut server, _unread) = Server::start(None, &[path]);
     server.serves(MANY);
-    fs::write(&file.0, format!("logfile = {:?}\n", log.0)).expect("a file");
+    file.write(&format!("logfile = {:?}\n", log.path()));
     server.signal("HUP");
     eventually("the new file has lines", || {
         server.serves(1);
-        fs::read_to_string(&log.0).is_ok_and(|log| log.contains("the peer closed the connection"))
+        fs::read_to_string(log.path())
+            .is_ok_and(|log| log.contains("the peer closed the connection"))
     });
     server.signal("TERM");
     server.ends_in_order();
-    let log = fs::read_to_string(&log.0).expect("a log file");
+    let log = log.read();
     assert!(
         log.contains("[warning] lines of the log were dropped: "),
         "{log}"
@@ -259,12 +236,11 @@ fn reload_replaces_standard_output_that_nobody_reads() {
 /// The thread that obeys signals used to read the file itself.
 #[test]
 fn signals_are_obeyed_while_a_reload_waits_for_its_file() {
-    let file = Scratch::new();
-    fs::write(&file.0, "").expect("a file");
-    let path = file.0.to_str().expect("text");
+    let file = Scratch::file("");
+    let path = file.arg();
     let (mut server, _unread) = Server::start(None, &[path]);
-    fs::remove_file(&file.0).expect("it is there");
-    make_fifo(&file.0);
+    fs::remove_file(file.path()).expect("it is there");
+    make_fifo(file.path());
     server.signal("HUP");
     server.serves(1);
     server.signal("TERM");

@@ -85,7 +85,7 @@ impl Talk {
             .map(|number| format!("PREFIX {number}"))
             .collect();
         self.names.push(("{257 prefixes}", prefixes.join(" ")));
-        let addr = self.a.peer.socket.local_addr().expect("it is connected");
+        let addr = self.a.peer.local_addr();
         self.names.push(("{addr}", addr.to_string()));
         self.names.push(("{laddr}", self.addr.to_string()));
         if setting == Setting::Password {
@@ -164,7 +164,7 @@ impl Talk {
         let mut b = Party::connect(self.addr);
         // Before the password it is an error, and no conversation names it.
         let id = b.ask("CLIENT ID\r\n").text;
-        let addr = b.peer.socket.local_addr().expect("it is connected");
+        let addr = b.peer.local_addr();
         self.names.push(("{B.id}", id));
         self.names.push(("{B.addr}", addr.to_string()));
         self.b = Some(b);

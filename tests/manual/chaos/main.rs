@@ -32,7 +32,7 @@ use respool_testing::{PATIENCE, Peer, eventually};
 /// What every thread of the run shares.
 pub(crate) struct World {
     pub(crate) server: Respool,
-    pub(crate) file: PathBuf,
+    pub(crate) file: Scratch,
     deadline: Instant,
     has_failed: AtomicBool,
     /// Held by each episode; exclusively by one that concerns all clients.
@@ -94,11 +94,10 @@ fn main() {
         .unwrap_or_else(|| Rng::new().u64(..));
     report(&format!("chaos: {seconds} s, seed {seed}"));
 
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.toml"));
-    fs::write(&file, "workers = 4\n").expect("the folder of the build can be written to");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
+    let file = Scratch::file("workers = 4\n");
+    let mut command = Command::new(respool_testing::target::program());
     command
-        .arg(&file)
+        .arg(file.path())
         .args(["--maxclients", "1500", "--drain-timeout-ms", "5000"]);
     let world = World {
         server: Respool::run_beside_others(&mut command),
@@ -234,13 +233,12 @@ fn ends_in_order(world: World, mut control: Peer, seed: u64) {
         });
         deaf
     });
-    let World { server, file, .. } = world;
+    let World { server, .. } = world;
     server.signal("TERM");
     idle.expect_end();
     control.expect_end();
     let ended = server.ended(PATIENCE);
     drop(deaf);
-    let _ = fs::remove_file(file);
     let code = if seed % 2 == 1 { 3 } else { 0 };
     assert_eq!(ended.status.code(), Some(code), "{}", ended.stdout);
     // It counts the deaf client that was cut.

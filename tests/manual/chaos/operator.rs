@@ -43,7 +43,7 @@ fn file(world: &World, rng: &mut Rng) {
     let count = rng.u8(1..=64).to_string();
     wire.ask(&format!("CONFIG SET workers {count}"), "+OK\r\n");
     wire.ask("CONFIG REWRITE", "+OK\r\n");
-    let text = fs::read_to_string(&world.file).expect("the file is there");
+    let text = world.file.read();
     if !text
         .lines()
         .any(|line| line == format!("workers = {count}"))
@@ -52,7 +52,7 @@ fn file(world: &World, rng: &mut Rng) {
     }
     let next = rng.u8(1..=64).to_string();
     let changed = text.replace(&format!("workers = {count}"), &format!("workers = {next}"));
-    fs::write(&world.file, changed).expect("it can be written to");
+    world.file.write(&changed);
     world.server.signal("HUP");
     eventually("SIGHUP has applied the file", || {
         wire.send("CONFIG GET workers\r\n");

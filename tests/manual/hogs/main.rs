@@ -25,7 +25,7 @@ use load::Hogs;
 use respool_testing::hogs::{self, Row};
 use respool_testing::process::Respool;
 use respool_testing::redis_server::{Redis, Setting};
-use respool_testing::{Peer, percentile};
+use respool_testing::{Peer, Scratch, percentile};
 
 const HOGS: usize = 200;
 const IDLE: usize = 1_000;
@@ -97,16 +97,12 @@ struct Measured {
 }
 
 fn on_respool(requests: &str, time: Duration) -> Measured {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hogs-{}", own::id()));
-    fs::write(&file, "").expect("the folder of the build can be written to");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_respool"));
-    command.arg(&file).args(["--workers", "2"]);
+    let file = Scratch::file("");
+    let mut command = Command::new(respool_testing::target::program());
+    command.arg(file.path()).args(["--workers", "2"]);
     command.args(["--enable-debug-command", "yes"]);
     let server = Respool::run_beside_others(&mut command);
-    let measured = measure(server.addr, requests, time);
-    drop(server);
-    let _ = fs::remove_file(file);
-    measured
+    measure(server.addr, requests, time)
 }
 
 /// `None` where there is no redis-server, or it lacks the command.

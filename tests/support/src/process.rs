@@ -1,11 +1,10 @@
 //! Processes: the program itself, and the tools that talk to it. Each is killed when it is dropped
 //! or when the test is killed, with all that it has started, and every wait for one has a deadline.
 
-use std::env;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use crate::target::program;
 use crate::{PATIENCE, Peer, reaper};
 
 /// A running process, both of whose outputs are read as they come, so that it never waits for us.
@@ -207,6 +207,21 @@ impl Ended {
         assert_eq!((self.status.code(), self.stderr.as_str()), (Some(0), ""));
         self.stdout
     }
+
+    #[track_caller]
+    pub fn assert_prints(&self, text: &str) {
+        assert!(self.stdout.contains(text), "{text:?} in {:?}", self.stdout);
+    }
+
+    /// The exit code is 1, standard output is empty, and standard error has all of `parts`.
+    #[track_caller]
+    pub fn assert_mistake(&self, parts: &[&str]) {
+        let (code, stdout) = (self.status.code(), self.stdout.as_str());
+        assert_eq!((code, stdout), (Some(1), ""), "{}", self.stderr);
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} in {:?}", self.stderr);
+        }
+    }
 }
 
 /// respool as a process of its own, on a free port of the loopback. There is one at a time, unless
@@ -274,6 +289,17 @@ impl Respool {
         self.process.stdout.text()
     }
 
+    /// Waits until the log has `text`.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        let has_it = self.process.prints(text, Instant::now() + PATIENCE);
+        assert!(has_it, "timed out waiting for {text:?} in {}", self.log());
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits for the end of the process.
     #[track_caller]
     pub fn ended(self, within: Duration) -> Ended {
@@ -288,18 +314,6 @@ impl Respool {
         self.signal("TERM");
         self.ended(PATIENCE).without_complaint()
     }
-}
-
-/// Returns the path of the program, which cargo builds before it runs a test that needs the feature
-/// `cli`: the test's own file is in `deps`, and the program beside that folder.
-pub fn program() -> PathBuf {
-    let test = env::current_exe().expect("the test is a file");
-    let folder = test.parent().and_then(Path::parent);
-    let program = folder
-        .expect("cargo puts tests into `deps`")
-        .join("respool");
-    assert!(program.is_file(), "{} is missing", program.display());
-    program
 }
 
 fn respool(workers: usize) -> Command {

@@ -5,12 +5,12 @@ use std::io::{ErrorKind, Write, stderr};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{self, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::process::{Process, Respool, program};
-use crate::{PATIENCE, free_port};
+use crate::process::{Process, Respool};
+use crate::target::program;
+use crate::{PATIENCE, Scratch, free_port};
 
 /// How both servers are set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,52 +55,29 @@ impl Setting {
     }
 }
 
-/// A folder of its own, which is removed with it.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    pub fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("respool-redis-server-{}-{number}", process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a folder can be made");
-        Self(path)
-    }
-
-    /// An empty file in it, in a folder of its own if `setting` wants one.
-    fn file(&self, setting: Setting) -> Option<PathBuf> {
-        let folder = self.0.join("configuration");
-        let file = folder.join("file");
-        setting.has_file().then(|| {
-            fs::create_dir(&folder).expect("a folder can be made");
-            fs::write(&file, "").expect("a file can be written");
-            file
-        })
-    }
-
-    fn lose(&self, setting: Setting) {
-        if setting == Setting::LostFile {
-            fs::remove_dir_all(self.0.join("configuration")).expect("it is ours");
-        }
-    }
+/// Makes an empty file if `setting` wants one, in a folder of its own below `folder`.
+fn file(folder: &Scratch, setting: Setting) -> Option<PathBuf> {
+    setting
+        .has_file()
+        .then(|| folder.file_in("configuration/file", ""))
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+/// Removes the file and its folder if `setting` wants that.
+fn lose_file(folder: &Scratch, setting: Setting) {
+    if setting == Setting::LostFile {
+        fs::remove_dir_all(folder.path().join("configuration")).expect("it is ours");
     }
 }
 
 /// respool in this setting. There is one at a time.
-pub fn respool(setting: Setting) -> (Respool, Folder) {
-    let folder = Folder::new();
+pub fn respool(setting: Setting) -> (Respool, Scratch) {
+    let folder = Scratch::folder();
     let mut command = Command::new(program());
-    command.args(folder.file(setting)).args(setting.flags());
+    command.args(file(&folder, setting)).args(setting.flags());
     // The conversations have two parties, and a third worker costs nothing.
     command.args(["--workers", "3"]);
     let server = Respool::run(&mut command, PATIENCE);
-    folder.lose(setting);
+    lose_file(&folder, setting);
     (server, folder)
 }
 
@@ -109,7 +86,7 @@ pub struct Redis {
     pub process: Process,
     pub addr: SocketAddr,
     // Dropped last, when the process has ended.
-    folder: Folder,
+    folder: Scratch,
 }
 
 impl Redis {
@@ -124,12 +101,12 @@ impl Redis {
 
     /// Starts `program` on `port`; `None` if it ends because it cannot listen there.
     fn start_on(program: &str, port: u16, setting: Setting) -> Option<Self> {
-        let folder = Folder::new();
+        let folder = Scratch::folder();
         let mut command = redis_server(program);
-        command.args(folder.file(setting));
+        command.args(file(&folder, setting));
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
         command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
-        command.arg("--dir").arg(&folder.0);
+        command.arg("--dir").arg(folder.path());
         command.args(setting.flags());
         let redis = Self {
             process: Process::start(&mut command),
@@ -141,7 +118,7 @@ impl Redis {
             .process
             .prints("Ready to accept connections", deadline);
         if is_up {
-            redis.folder.lose(setting);
+            lose_file(&redis.folder, setting);
         }
         is_up.then_some(redis)
     }
