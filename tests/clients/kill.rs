@@ -69,7 +69,7 @@ fn assert_kills(options: &str, expected: [bool; 3]) {
 }
 
 #[test]
-fn each_filter_of_kill_closes_whom_it_means() {
+fn each_kill_filter_closes_only_matching_clients() {
     assert_kills("ID 2", [false, true, false]);
     assert_kills("id 2", [false, true, false]);
     assert_kills("ID 99", [false, false, false]);
@@ -89,7 +89,7 @@ fn each_filter_of_kill_closes_whom_it_means() {
 }
 
 #[test]
-fn who_is_killed_has_to_pass_all_filters() {
+fn kill_needs_all_filters_to_match() {
     assert_kills("ID 2 TYPE normal", [false, true, false]);
     assert_kills("ID 2 TYPE pubsub", [false, false, false]);
     assert_kills(
@@ -103,7 +103,7 @@ fn who_is_killed_has_to_pass_all_filters() {
 }
 
 #[test]
-fn kill_with_what_is_no_filter_closes_nobody() {
+fn invalid_kill_filter_closes_no_client() {
     let server = TestServer::start(1);
     let (mut killer, mut other) = (server.connect(), server.connect());
     for (options, reply) in [
@@ -127,7 +127,7 @@ fn kill_with_what_is_no_filter_closes_nobody() {
 }
 
 #[test]
-fn who_kills_itself_is_answered_first_and_nothing_behind_that_is_run() {
+fn self_kill_is_answered_and_ends_the_batch() {
     let server = TestServer::start(1);
     let mut other = server.connect();
     for (request, reply) in [
@@ -145,7 +145,7 @@ fn who_kills_itself_is_answered_first_and_nothing_behind_that_is_run() {
 }
 
 #[test]
-fn a_client_that_does_not_take_its_replies_is_killed() {
+fn write_blocked_client_is_killed() {
     let server = TestServer::with(blocks_early(), Commands::builtin());
     let (mut deaf, mut killer) = (server.connect(), server.connect());
     deaf.ping();
@@ -155,7 +155,7 @@ fn a_client_that_does_not_take_its_replies_is_killed() {
 }
 
 #[test]
-fn a_client_that_waits_for_a_worker_is_killed_and_its_request_is_not_run() {
+fn killed_queued_client_has_no_request_run() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut busy = server.connect();
@@ -171,7 +171,7 @@ fn a_client_that_waits_for_a_worker_is_killed_and_its_request_is_not_run() {
 }
 
 #[test]
-fn a_client_whose_handler_blocks_is_killed_when_that_ends() {
+fn client_in_a_handler_is_killed_when_the_handler_returns() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(2), commands);
     let (mut busy, mut killer) = (server.connect(), server.connect());
@@ -188,7 +188,7 @@ fn a_client_whose_handler_blocks_is_killed_when_that_ends() {
 }
 
 #[test]
-fn who_is_killed_makes_room_for_another() {
+fn killed_client_frees_its_slot() {
     let limited = Config {
         maxclients: 2,
         ..config(1)
@@ -206,7 +206,7 @@ fn who_is_killed_makes_room_for_another() {
 }
 
 #[test]
-fn kill_maxage_spares_who_came_lately() {
+fn kill_maxage_spares_younger_clients() {
     let server = TestServer::start(1);
     let (mut old, mut killer) = (server.connect(), server.connect());
     old.ping();

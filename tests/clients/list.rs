@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[test]
-fn clients_are_listed_in_the_order_in_which_they_came() {
+fn clients_are_listed_in_order_of_arrival() {
     let server = TestServer::start(2);
     let mut peers: Vec<_> = (0..12).map(|_| server.connect()).collect();
     for peer in peers.iter_mut().rev() {
@@ -23,7 +23,7 @@ fn clients_are_listed_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_client_is_listed_before_it_has_said_anything() {
+fn silent_client_is_listed() {
     let server = TestServer::start(1);
     let silent = server.connect();
     let mut watcher = server.connect();
@@ -32,7 +32,7 @@ fn a_client_is_listed_before_it_has_said_anything() {
 }
 
 #[test]
-fn a_client_is_listed_while_its_handler_blocks() {
+fn client_in_a_blocking_handler_is_listed() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(2), commands);
     let (mut busy, mut watcher) = (server.connect(), server.connect());
@@ -46,7 +46,7 @@ fn a_client_is_listed_while_its_handler_blocks() {
 }
 
 #[test]
-fn a_client_is_listed_while_it_waits_for_a_worker() {
+fn queued_client_is_listed() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut busy = server.connect();
@@ -82,7 +82,7 @@ fn write_blocked_client_is_listed_with_its_pending_output() {
 }
 
 #[test]
-fn bytes_that_are_no_request_yet_are_listed() {
+fn incomplete_request_is_listed() {
     let server = TestServer::start(1);
     let (mut slow, mut watcher) = (server.connect(), server.connect());
     let id = slow.id();
@@ -117,7 +117,7 @@ fn monitors_and_subscribers_have_their_flags() {
 }
 
 #[test]
-fn behind_reset_a_client_is_listed_as_it_came() {
+fn reset_client_is_listed_like_a_new_one() {
     let server = TestServer::start(1);
     let (mut peer, mut watcher) = (server.connect(), server.connect());
     let id = peer.id();
@@ -153,7 +153,7 @@ fn behind_reset_a_client_is_listed_as_it_came() {
 }
 
 #[test]
-fn what_a_client_has_said_of_itself_is_listed() {
+fn client_identity_is_listed() {
     let server = TestServer::start(2);
     let (mut peer, mut watcher) = (server.connect(), server.connect());
     let id = peer.id();
@@ -185,7 +185,7 @@ fn what_a_client_has_said_of_itself_is_listed() {
 }
 
 #[test]
-fn client_info_is_the_own_line_of_the_list() {
+fn client_info_is_the_clients_line_of_client_list() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     assert_eq!(peer.answer("CLIENT SETNAME me"), "OK");
@@ -202,7 +202,7 @@ fn client_info_is_the_own_line_of_the_list() {
 }
 
 #[test]
-fn age_grows_and_idle_grows_until_a_client_is_served() {
+fn age_and_idle_grow_and_a_request_resets_idle() {
     let server = TestServer::start(1);
     let (mut peer, mut watcher) = (server.connect(), server.connect());
     let id = peer.id();
@@ -232,7 +232,7 @@ fn on_all_addresses() -> TestServer {
 }
 
 #[test]
-fn both_addresses_are_those_of_the_socket_also_where_all_are_listened_on() {
+fn listed_addresses_are_the_sockets_even_on_a_wildcard() {
     let everywhere = on_all_addresses();
     let server = TestServer::start(1);
     let port = everywhere.addr.port();
@@ -253,7 +253,7 @@ fn both_addresses_are_those_of_the_socket_also_where_all_are_listened_on() {
 }
 
 #[test]
-fn list_takes_a_type_or_numbers() {
+fn client_list_filters_by_type_or_id() {
     let server = TestServer::start(1);
     let (mut peer, mut subscriber) = (server.connect(), server.connect());
     let (id, other) = (peer.id(), subscriber.id());
@@ -275,7 +275,7 @@ fn list_takes_a_type_or_numbers() {
 }
 
 #[test]
-fn in_resp3_the_list_is_a_verbatim_string() {
+fn client_list_is_a_verbatim_string_in_resp3() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.send("HELLO 3\r\n");
@@ -287,7 +287,7 @@ fn in_resp3_the_list_is_a_verbatim_string() {
 }
 
 #[test]
-fn who_has_left_is_listed_no_more() {
+fn closed_client_is_not_listed() {
     let server = TestServer::start(2);
     let mut watcher = server.connect();
     for farewell in ["", "QUIT\r\n", "\r\n*x\r\n"] {
@@ -307,7 +307,7 @@ fn who_has_left_is_listed_no_more() {
 }
 
 #[test]
-fn who_is_refused_is_never_listed() {
+fn refused_client_is_not_listed() {
     let limited = Config {
         maxclients: 1,
         ..config(1)
@@ -322,7 +322,7 @@ fn who_is_refused_is_never_listed() {
 }
 
 #[test]
-fn client_list_counts_what_a_client_sent_and_was_sent() {
+fn client_list_counts_bytes_in_both_directions() {
     let server = TestServer::start(2);
     let (mut peer, mut other) = (server.connect(), server.connect());
     let id = peer.id();
@@ -358,7 +358,7 @@ fn client_list_counts_requests_of_a_turn_that_ends_early() {
 
 /// RESET left the counts of subscriptions where they were.
 #[test]
-fn reset_takes_the_subscriptions_out_of_the_list() {
+fn reset_clears_the_listed_subscriptions() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.ask(
@@ -374,7 +374,7 @@ fn reset_takes_the_subscriptions_out_of_the_list() {
 
 /// The lists that one short request asked for had no end.
 #[test]
-fn a_client_is_listed_once_however_often_it_is_named() {
+fn repeated_id_lists_a_client_once() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.send(format!("CLIENT LIST ID{}\r\n", " 1".repeat(1000)));

@@ -25,7 +25,7 @@ fn wait_until_paused(watcher: &mut Peer, id: u64) {
 }
 
 #[test]
-fn a_ping_of_another_waits_until_the_time_is_over() {
+fn ping_of_another_client_waits_until_the_pause_ends() {
     let server = TestServer::start(2);
     let (mut pauser, mut other) = (server.connect(), server.connect());
     other.ping();
@@ -40,7 +40,7 @@ fn a_ping_of_another_waits_until_the_time_is_over() {
 }
 
 #[test]
-fn a_pause_ends_promptly_and_not_when_the_clock_is_looked_at_anyway() {
+fn pause_ends_promptly() {
     const ROUNDS: u32 = 10;
     let server = TestServer::start(1);
     let (mut pauser, mut other) = (server.connect(), server.connect());
@@ -55,7 +55,7 @@ fn a_pause_ends_promptly_and_not_when_the_clock_is_looked_at_anyway() {
 }
 
 #[test]
-fn unpause_ends_the_pause_whoever_says_it() {
+fn any_client_can_unpause() {
     for paused_itself in [false, true] {
         let (server, mut pauser, mut other) = paused("");
         other.send("PING\r\n");
@@ -75,7 +75,7 @@ fn unpause_ends_the_pause_whoever_says_it() {
 }
 
 #[test]
-fn requests_of_who_has_paused_the_others_do_not_wait() {
+fn pausing_client_is_not_paused() {
     let (server, mut pauser, mut other) = paused("");
     pauser.ping();
     pauser.ask("PUBLISH a b\r\nECHO x\r\n", ":0\r\n$1\r\nx\r\n");
@@ -85,7 +85,7 @@ fn requests_of_who_has_paused_the_others_do_not_wait() {
 }
 
 #[test]
-fn everything_that_a_client_had_sent_is_answered_in_order_behind_the_pause() {
+fn paused_requests_are_answered_in_order() {
     let (_server, mut pauser, mut other) = paused("");
     other.send("ECHO 1\r\nECHO 2\r\n");
     wait_until_paused(&mut pauser, 2);
@@ -97,7 +97,7 @@ fn everything_that_a_client_had_sent_is_answered_in_order_behind_the_pause() {
 }
 
 #[test]
-fn a_pause_of_writes_holds_publish_up_and_nothing_else() {
+fn write_pause_holds_only_publish() {
     let (server, mut pauser, mut other) = paused("WRITE");
     let mut subscriber = server.connect();
     subscriber.answers("SUBSCRIBE a");
@@ -113,7 +113,7 @@ fn a_pause_of_writes_holds_publish_up_and_nothing_else() {
 }
 
 #[test]
-fn a_pause_of_all_is_not_weakened_by_one_of_writes() {
+fn pause_of_all_is_not_weakened_by_a_write_pause() {
     let (_server, mut pauser, mut other) = paused("ALL");
     pauser.ask("CLIENT PAUSE 1 WRITE\r\n", OK);
     other.send("PING\r\n");
@@ -123,7 +123,7 @@ fn a_pause_of_all_is_not_weakened_by_one_of_writes() {
 }
 
 #[test]
-fn a_pause_of_writes_becomes_one_of_all() {
+fn write_pause_becomes_a_pause_of_all() {
     let (_server, mut pauser, mut other) = paused("WRITE");
     other.ping();
     pauser.ask("CLIENT PAUSE 1\r\n", OK);
@@ -134,7 +134,7 @@ fn a_pause_of_writes_becomes_one_of_all() {
 }
 
 #[test]
-fn of_two_pauses_the_longer_holds_whichever_came_first() {
+fn longer_of_two_pauses_holds() {
     for first_is_longer in [true, false] {
         let server = TestServer::start(1);
         let (mut pauser, mut other) = (server.connect(), server.connect());
@@ -154,7 +154,7 @@ fn of_two_pauses_the_longer_holds_whichever_came_first() {
 }
 
 #[test]
-fn errors_that_need_no_command_are_answered_during_a_pause() {
+fn dispatch_errors_are_answered_during_a_pause() {
     let (_server, mut pauser, mut other) = paused("");
     other.ask(
         "NONSENSE\r\n",
@@ -171,7 +171,7 @@ fn errors_that_need_no_command_are_answered_during_a_pause() {
 }
 
 #[test]
-fn the_input_of_a_paused_client_stays_in_its_socket() {
+fn input_of_a_paused_client_stays_in_its_socket() {
     let (_server, mut pauser, mut other) = paused("");
     let ping = b"*1\r\n$4\r\nPING\r\n";
     let sent = other.send_until_stuck(&ping.repeat(1000), &mut pauser);
@@ -204,7 +204,7 @@ fn messages_reach_subscribers_during_a_pause() {
 }
 
 #[test]
-fn a_drain_answers_what_a_pause_held_up_and_ends_in_time() {
+fn drain_answers_paused_requests_in_time() {
     let (server, mut pauser, mut other) = paused("");
     let mut quiet = server.connect();
     other.send("PING\r\nPING\r\n");
@@ -220,7 +220,7 @@ fn a_drain_answers_what_a_pause_held_up_and_ends_in_time() {
 }
 
 #[test]
-fn a_paused_client_is_killed() {
+fn paused_client_is_killed() {
     let (_server, mut pauser, mut other) = paused("");
     other.send("PING\r\n");
     wait_until_paused(&mut pauser, 2);
@@ -231,7 +231,7 @@ fn a_paused_client_is_killed() {
 }
 
 #[test]
-fn who_leaves_during_a_pause_is_gone_at_once_with_a_request_or_without() {
+fn disconnected_client_is_removed_during_a_pause() {
     for request in ["", "PING\r\n"] {
         let (_server, mut pauser, mut other) = paused("");
         other.send(request);
@@ -245,7 +245,7 @@ fn who_leaves_during_a_pause_is_gone_at_once_with_a_request_or_without() {
 }
 
 #[test]
-fn who_half_closes_during_a_pause_is_gone_at_once_as_if_it_had_left() {
+fn half_closed_client_is_closed_during_a_pause() {
     let (_server, mut pauser, mut other) = paused("");
     other.send("PING\r\n");
     other.end_sending();
@@ -254,7 +254,7 @@ fn who_half_closes_during_a_pause_is_gone_at_once_as_if_it_had_left() {
 }
 
 #[test]
-fn timeout_does_not_close_who_waits_because_of_a_pause() {
+fn timeout_does_not_close_a_paused_client() {
     let limited = Config {
         timeout_s: 1,
         ..config(1)
@@ -279,7 +279,7 @@ fn timeout_does_not_close_who_waits_because_of_a_pause() {
 }
 
 #[test]
-fn pause_says_what_is_wrong_with_its_words() {
+fn invalid_pause_arguments_are_errors() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     for (words, reply) in [
@@ -299,7 +299,7 @@ fn pause_says_what_is_wrong_with_its_words() {
 
 /// AUTH was held up by the pause that the client had come to end.
 #[test]
-fn who_comes_to_end_a_pause_can_say_the_password() {
+fn auth_is_not_paused() {
     let server = TestServer::with(
         Config {
             requirepass: Some("secret".into()),
@@ -325,7 +325,7 @@ const WRONGPASS: &str = "-WRONGPASS invalid username-password pair or user is di
 
 /// Clients that had left in the middle of a pause kept their places until its end.
 #[test]
-fn a_pause_does_not_keep_the_places_of_those_who_have_left() {
+fn pause_keeps_no_slots_of_closed_clients() {
     let server = TestServer::with(
         Config {
             maxclients: 3,

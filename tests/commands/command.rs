@@ -40,7 +40,7 @@ fn with_one_of_its_own() -> Commands {
 }
 
 #[test]
-fn info_tells_how_a_command_is_called() {
+fn command_info_has_arity_and_flags() {
     play(
         false,
         Commands::builtin(),
@@ -81,7 +81,7 @@ fn info_tells_how_a_command_is_called() {
 }
 
 #[test]
-fn docs_tell_what_a_command_does_and_leave_out_what_there_is_not() {
+fn docs_describe_commands_and_skip_unknown_names() {
     play(
         false,
         Commands::builtin(),
@@ -135,7 +135,7 @@ fn docs_tell_what_a_command_does_and_leave_out_what_there_is_not() {
 }
 
 #[test]
-fn so_many_names_may_be_asked_about_at_once_and_no_more() {
+fn number_of_names_asked_about_at_once_is_bounded() {
     let many = |count: usize| " no".repeat(count);
     play(
         false,
@@ -153,7 +153,7 @@ fn so_many_names_may_be_asked_about_at_once_and_no_more() {
 }
 
 #[test]
-fn list_names_those_that_pass_the_filter_by_name_and_subcommands_behind_their_container() {
+fn command_list_applies_its_filter() {
     play(
         false,
         Commands::builtin(),
@@ -203,7 +203,7 @@ fn no_command_has_keys() {
 }
 
 #[test]
-fn what_command_does_not_know_is_an_error() {
+fn unknown_command_subcommand_is_an_error() {
     play(
         false,
         Commands::builtin(),
@@ -229,7 +229,7 @@ fn what_command_does_not_know_is_an_error() {
 }
 
 #[test]
-fn a_command_that_a_program_adds_is_told_of_too() {
+fn added_command_is_described() {
     let other =
         "$8\r\nmy.other\r\n:1\r\n*0\r\n:0\r\n:0\r\n:0\r\n*1\r\n+@slow\r\n*0\r\n*0\r\n*0\r\n";
     let sum = "$6\r\nmy.sum\r\n:-3\r\n*0\r\n:0\r\n:0\r\n:0\r\n*1\r\n+@slow\r\n*0\r\n*0\r\n*0\r\n";
@@ -271,7 +271,7 @@ fn a_command_that_a_program_adds_is_told_of_too() {
 }
 
 #[test]
-fn all_commands_are_told_of_in_the_order_of_their_names() {
+fn commands_are_described_in_alphabetical_order() {
     let server = TestServer::with(respool_testing::config(1), with_one_of_its_own());
     let mut redis = redis::Client::open(format!("redis://{}/", server.addr))
         .and_then(|client| client.get_connection())
@@ -317,7 +317,7 @@ fn all_commands_are_told_of_in_the_order_of_their_names() {
 }
 
 #[test]
-fn pattern_of_a_list_has_a_bound() {
+fn command_list_pattern_is_bounded() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let list = |length: usize| {

@@ -40,7 +40,7 @@ fn assert_set(peer: &mut Peer, words: &str, reply: impl AsRef<[u8]>) {
 }
 
 #[test]
-fn what_is_set_is_shown() {
+fn config_get_shows_a_changed_value() {
     let server = TestServer::start(2);
     let mut peer = server.connect();
     for (name, argument, shown) in [
@@ -70,7 +70,7 @@ fn what_is_set_is_shown() {
 }
 
 #[test]
-fn every_default_can_be_set_again_or_is_immutable() {
+fn every_default_can_be_set_or_is_immutable() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     for (name, default) in [
@@ -149,7 +149,7 @@ fn directives_without_effect_are_kept_for_config_get() {
 }
 
 #[test]
-fn several_directives_are_set_or_none_is() {
+fn config_set_changes_all_directives_or_none() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     assert_set(&mut peer, "timeout 5 TCP-KEEPALIVE 6 save \"\"", OK);
@@ -185,7 +185,7 @@ fn several_directives_are_set_or_none_is() {
 }
 
 #[test]
-fn names_are_judged_before_values_and_the_first_mistake_is_told() {
+fn names_are_checked_before_values_and_first_error_wins() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let integer = "argument couldn't be parsed into an integer";
@@ -214,7 +214,7 @@ fn names_are_judged_before_values_and_the_first_mistake_is_told() {
 }
 
 #[test]
-fn each_kind_of_value_has_its_reason() {
+fn each_kind_of_invalid_value_has_its_error() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let percentiles = "latency-tracking-info-percentiles";
@@ -273,7 +273,7 @@ fn each_kind_of_value_has_its_reason() {
 }
 
 #[test]
-fn an_unknown_name_is_quoted_to_a_nul_however_long_it_is() {
+fn unknown_name_is_quoted_up_to_a_nul() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let long = "x".repeat(129);
@@ -283,7 +283,7 @@ fn an_unknown_name_is_quoted_to_a_nul_however_long_it_is() {
 }
 
 #[test]
-fn what_is_set_takes_effect() {
+fn config_set_takes_effect() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
 
@@ -303,7 +303,7 @@ fn what_is_set_takes_effect() {
 }
 
 #[test]
-fn a_change_by_the_handle_and_one_by_config_follow_each_other() {
+fn handle_and_config_set_change_the_same_config() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     assert_set(&mut peer, "timeout 5 maxclients 50", OK);
@@ -320,7 +320,7 @@ fn a_change_by_the_handle_and_one_by_config_follow_each_other() {
 }
 
 #[test]
-fn enable_debug_command_is_fixed_for_the_handle_and_the_log_file_is_not() {
+fn handle_can_change_logfile_but_not_enable_debug_command() {
     let server = TestServer::start(1);
     let logfile = Config {
         logfile: Some("other.log".into()),
@@ -337,7 +337,7 @@ fn enable_debug_command_is_fixed_for_the_handle_and_the_log_file_is_not() {
 }
 
 #[test]
-fn configuration_that_no_server_can_have_is_refused_at_start() {
+fn unusable_configuration_is_refused_at_start() {
     let unread = Config {
         requirepass_file: Some("secret".into()),
         ..config(1)
@@ -364,7 +364,7 @@ fn configuration_that_no_server_can_have_is_refused_at_start() {
 }
 
 #[test]
-fn handle_knows_the_configuration_in_force() {
+fn handle_returns_the_configuration_in_force() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     assert_set(&mut peer, "timeout 5 requirepass secret", OK);
@@ -374,7 +374,7 @@ fn handle_knows_the_configuration_in_force() {
 }
 
 #[test]
-fn a_server_that_drains_changes_nothing() {
+fn draining_server_refuses_config_set() {
     let handle = Arc::new(OnceLock::<ServerHandle>::new());
     let of_command = Arc::clone(&handle);
     let mut commands = Commands::builtin();
@@ -405,7 +405,7 @@ fn stat(peer: &mut Peer, name: &str) -> u64 {
 }
 
 #[test]
-fn resetstat_has_the_counts_begin_again() {
+fn resetstat_zeroes_the_counts() {
     let server = TestServer::with(
         Config {
             maxclients: 1,
@@ -442,7 +442,7 @@ fn resetstat_has_the_counts_begin_again() {
 /// The rate is the difference between two readings of the counts, of which the first may be from
 /// before the reset.
 #[test]
-fn resetstat_leaves_the_rate_a_rate() {
+fn resetstat_keeps_the_rate_correct() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let mut rate = || {
@@ -461,7 +461,7 @@ fn resetstat_leaves_the_rate_a_rate() {
 }
 
 #[test]
-fn resetstat_lets_ids_go_on() {
+fn resetstat_keeps_client_ids() {
     let server = TestServer::start(1);
     for id in 1..4 {
         let mut peer = server.connect();
@@ -504,7 +504,7 @@ fn server_of(program: &Program) -> TestServer {
 }
 
 #[test]
-fn the_host_is_told_of_every_change_and_rewrites_what_is_in_force() {
+fn host_sees_every_change_and_rewrites_the_current_config() {
     let program = Program {
         file: Some("a.toml".into()),
         ..Program::default()
@@ -547,7 +547,7 @@ impl Host for SlowProgram {
 }
 
 #[test]
-fn while_a_disk_is_slow_everybody_else_goes_on() {
+fn slow_rewrite_does_not_block_other_clients() {
     let (ready, disk) = mpsc::channel();
     let (begins, begun) = mpsc::channel();
     let program = SlowProgram {
@@ -572,7 +572,7 @@ fn while_a_disk_is_slow_everybody_else_goes_on() {
 /// Each CONFIG REWRITE used to wait for the one before it, and one client for each worker could stop
 /// the server while a disk hung.
 #[test]
-fn rewrites_that_wait_for_a_disk_leave_workers_to_others() {
+fn rewrites_waiting_for_a_disk_leave_workers_free() {
     let (ready, disk) = mpsc::channel();
     let (begins, begun) = mpsc::channel();
     let program = SlowProgram {
@@ -596,7 +596,7 @@ fn rewrites_that_wait_for_a_disk_leave_workers_to_others() {
 }
 
 #[test]
-fn without_a_file_nothing_is_rewritten() {
+fn rewrite_without_a_host_file_is_an_error() {
     let none = "-ERR The server is running without a config file\r\n";
     let without_host = TestServer::start(1);
     without_host.connect().ask("CONFIG REWRITE\r\n", none);
@@ -611,7 +611,7 @@ fn without_a_file_nothing_is_rewritten() {
 }
 
 #[test]
-fn help_is_a_list_of_lines() {
+fn config_help_is_a_list_of_lines() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let help = "+CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n\
@@ -634,7 +634,7 @@ fn help_is_a_list_of_lines() {
 
 // Of 8 MiB, such a pattern kept the configuration's lock for 20 seconds.
 #[test]
-fn config_get_takes_patterns_up_to_a_bound() {
+fn config_get_bounds_its_patterns() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     // No name ends with such a letter.
@@ -656,7 +656,7 @@ fn config_get_takes_patterns_up_to_a_bound() {
 }
 
 #[test]
-fn config_set_refuses_long_values_before_it_judges_them() {
+fn config_set_refuses_long_values_unread() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let limits = "normal 0 0 0 ".repeat(10_000);

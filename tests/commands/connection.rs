@@ -35,7 +35,7 @@ fn introduction(resp3: bool, id: u64) -> String {
 }
 
 #[test]
-fn hello_introduces_the_server_in_the_version_that_is_asked_for_and_holds_from_then_on() {
+fn hello_switches_the_protocol_and_introduces_the_server() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.ask("CLIENT GETNAME\r\n", "$-1\r\n");
@@ -57,7 +57,7 @@ fn hello_introduces_the_server_in_the_version_that_is_asked_for_and_holds_from_t
 }
 
 #[test]
-fn a_hello_that_is_refused_changes_nothing() {
+fn refused_hello_changes_nothing() {
     play(&[
         &[("HELLO 1", "-NOPROTO unsupported protocol version\r\n")],
         &[("HELLO 4", "-NOPROTO unsupported protocol version\r\n")],
@@ -89,7 +89,7 @@ fn a_hello_that_is_refused_changes_nothing() {
 }
 
 #[test]
-fn auth_knows_the_default_user_who_needs_no_password() {
+fn auth_of_the_default_user_needs_no_password() {
     let without = "-ERR AUTH <password> called without any password configured for the default \
                    user. Are you sure your configuration is correct?\r\n";
     play(&[
@@ -105,7 +105,7 @@ fn auth_knows_the_default_user_who_needs_no_password() {
 }
 
 #[test]
-fn select_knows_sixteen_databases() {
+fn select_accepts_sixteen_databases() {
     let out_of_range = "-ERR DB index is out of range\r\n";
     let far_out = "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n";
     play(&[
@@ -125,7 +125,7 @@ fn select_knows_sixteen_databases() {
 }
 
 #[test]
-fn client_keeps_what_a_client_says_of_itself() {
+fn client_setname_and_setinfo_are_kept() {
     play(&[
         &[
             ("CLIENT SETNAME me", OK),
@@ -166,7 +166,7 @@ fn client_keeps_what_a_client_says_of_itself() {
 }
 
 #[test]
-fn client_accepts_what_has_no_effect_where_there_are_no_keys() {
+fn client_subcommands_about_keys_are_accepted() {
     play(&[
         &[
             ("CLIENT TRACKING ON OPTIN", OK),
@@ -183,7 +183,7 @@ fn client_accepts_what_has_no_effect_where_there_are_no_keys() {
 }
 
 #[test]
-fn client_ids_count_from_1_and_are_never_used_twice() {
+fn client_ids_start_at_1_and_are_not_reused() {
     let server = TestServer::start(2);
     for id in 1..=20 {
         server.connect().ask("CLIENT ID\r\n", format!(":{id}\r\n"));
@@ -191,7 +191,7 @@ fn client_ids_count_from_1_and_are_never_used_twice() {
 }
 
 #[test]
-fn client_reply_decides_who_is_answered() {
+fn client_reply_turns_replies_off_and_on() {
     play(&[
         // Only what stands behind an arrow is answered.
         &[
@@ -223,7 +223,7 @@ fn client_reply_decides_who_is_answered() {
 }
 
 #[test]
-fn reset_makes_a_session_as_it_was() {
+fn reset_restores_a_new_session() {
     play(&[
         &[
             ("CLIENT SETNAME me", OK),
@@ -243,7 +243,7 @@ fn reset_makes_a_session_as_it_was() {
 }
 
 #[test]
-fn time_is_two_numbers_and_cluster_is_off() {
+fn time_returns_two_numbers_and_cluster_is_disabled() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.ask("TIME\r\n", "*2\r\n$10\r\n");
@@ -278,7 +278,7 @@ fn field(info: &str, name: &str) -> u64 {
 }
 
 #[test]
-fn info_has_sections_and_the_lines_that_clients_look_for() {
+fn info_has_the_fields_that_clients_read() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let all = info(&mut peer, "");
@@ -344,7 +344,7 @@ fn info_has_sections_and_the_lines_that_clients_look_for() {
 }
 
 #[test]
-fn info_counts_what_has_happened() {
+fn info_counts_connections_and_commands() {
     let server = TestServer::with(
         respool::Config {
             maxclients: 2,
@@ -375,7 +375,7 @@ fn info_counts_what_has_happened() {
 }
 
 #[test]
-fn config_get_tells_the_directives_that_match() {
+fn config_get_returns_matching_directives() {
     let timeout = "*2\r\n$7\r\ntimeout\r\n$1\r\n0\r\n";
     play(&[
         &[
@@ -407,7 +407,7 @@ fn config_get_tells_the_directives_that_match() {
 }
 
 #[test]
-fn nobody_waits_in_a_command_that_could_be_unblocked() {
+fn client_unblock_finds_no_blocked_client() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     for (words, reply) in [
@@ -426,7 +426,7 @@ fn nobody_waits_in_a_command_that_could_be_unblocked() {
 
 /// A name, a prefix or a pattern had no bound but that of a request, and was kept, and compared.
 #[test]
-fn what_is_kept_of_a_client_is_bounded() {
+fn texts_kept_for_a_client_are_bounded() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let fits = "x".repeat(1024);

@@ -8,7 +8,7 @@ use respool_testing::{Peer, TestServer, commands_with_gate, config, request};
 use crate::{SLOW, pass_slowly};
 
 #[test]
-fn latency_tells_of_slow_handlers_once_they_are_watched() {
+fn latency_records_slow_handlers_above_the_threshold() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
@@ -48,7 +48,7 @@ fn latency_tells_of_slow_handlers_once_they_are_watched() {
 }
 
 #[test]
-fn the_histogram_counts_each_call_of_a_handler_and_where_its_duration_lies() {
+fn histogram_counts_each_call_by_duration() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
@@ -85,7 +85,7 @@ fn the_histogram_counts_each_call_of_a_handler_and_where_its_duration_lies() {
 }
 
 #[test]
-fn without_latency_tracking_no_duration_is_kept() {
+fn latency_tracking_off_keeps_no_durations() {
     let untracked = Config {
         latency_tracking: false,
         ..config(1)
@@ -114,7 +114,7 @@ fn without_latency_tracking_no_duration_is_kept() {
 }
 
 #[test]
-fn percentiles_are_those_that_are_wanted() {
+fn info_shows_the_configured_percentiles() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.ping();
@@ -137,7 +137,7 @@ fn percentiles_are_those_that_are_wanted() {
 }
 
 #[test]
-fn histograms_of_many_names_at_once_are_refused() {
+fn histogram_bounds_its_names() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let words = |count: usize| {

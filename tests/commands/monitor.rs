@@ -33,7 +33,7 @@ fn monitor_and_other(server: &TestServer) -> (Peer, Peer, String) {
 }
 
 #[test]
-fn a_monitor_sees_what_others_send_quoted_and_in_order() {
+fn monitor_shows_requests_quoted_and_in_order() {
     let server = TestServer::start(2);
     let (mut monitor, mut other, addr) = monitor_and_other(&server);
     other.send(request(&[b"ping"]));
@@ -56,7 +56,7 @@ fn a_monitor_sees_what_others_send_quoted_and_in_order() {
 }
 
 #[test]
-fn a_monitor_sees_its_own_requests_and_those_of_another_monitor() {
+fn monitor_shows_requests_of_monitors_too() {
     let server = TestServer::start(1);
     let (mut monitor, mut other, addr) = monitor_and_other(&server);
     other.ask("MONITOR\r\n", OK);
@@ -68,7 +68,7 @@ fn a_monitor_sees_its_own_requests_and_those_of_another_monitor() {
 }
 
 #[test]
-fn who_says_monitor_twice_sees_each_request_once() {
+fn second_monitor_request_shows_nothing_twice() {
     let server = TestServer::start(1);
     let (mut monitor, mut other, addr) = monitor_and_other(&server);
     monitor.ask("MONITOR\r\n", OK);
@@ -80,7 +80,7 @@ fn who_says_monitor_twice_sees_each_request_once() {
 }
 
 #[test]
-fn a_monitor_sees_no_password() {
+fn monitor_shows_no_password() {
     let server = TestServer::start(1);
     let (mut monitor, mut other, addr) = monitor_and_other(&server);
     for (request, shown) in [
@@ -129,7 +129,7 @@ fn a_monitor_sees_no_password() {
 }
 
 #[test]
-fn a_monitor_sees_nothing_of_the_administration() {
+fn monitor_shows_no_admin_commands() {
     let server = TestServer::start(1);
     let (mut monitor, mut other, addr) = monitor_and_other(&server);
     for request in [
@@ -165,7 +165,7 @@ fn a_monitor_sees_nothing_of_the_administration() {
 }
 
 #[test]
-fn requests_are_looked_at_closely_while_somebody_monitors_and_no_longer() {
+fn every_call_is_observed_only_while_a_monitor_exists() {
     let server = TestServer::start(1);
     let mut other = server.connect();
     other.ping();
@@ -192,7 +192,7 @@ fn requests_are_looked_at_closely_while_somebody_monitors_and_no_longer() {
 }
 
 #[test]
-fn behind_reset_a_monitor_is_told_nothing() {
+fn reset_ends_monitoring() {
     let server = TestServer::start(1);
     let (mut monitor, mut other, _) = monitor_and_other(&server);
     monitor.ask("RESET\r\n", "+RESET\r\n");
@@ -202,7 +202,7 @@ fn behind_reset_a_monitor_is_told_nothing() {
 }
 
 #[test]
-fn what_a_monitor_was_told_before_it_says_reset_stands_before_the_reply() {
+fn monitored_requests_precede_the_reply_to_reset() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(2), commands);
     let (mut monitor, mut other, addr) = monitor_and_other(&server);
@@ -217,7 +217,7 @@ fn what_a_monitor_was_told_before_it_says_reset_stands_before_the_reply() {
 }
 
 #[test]
-fn a_monitor_that_does_not_read_is_closed_by_the_limit() {
+fn monitor_that_does_not_read_is_closed_by_the_limit() {
     // A monitor is shown the front of a long word, but all of so many.
     let mut commands = Commands::builtin();
     commands.register("SINK", Arity::AtLeast(1), |_, _, reply| reply.simple("OK"));
@@ -240,7 +240,7 @@ fn a_monitor_that_does_not_read_is_closed_by_the_limit() {
 }
 
 #[test]
-fn a_monitor_in_a_handler_that_blocks_sees_everything_behind_it() {
+fn monitor_in_a_handler_gets_the_requests_afterwards() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(2), commands);
     let (mut monitor, mut other, _) = monitor_and_other(&server);
@@ -258,7 +258,7 @@ fn a_monitor_in_a_handler_that_blocks_sees_everything_behind_it() {
 
 /// A monitor that had nothing to read was closed by `timeout`.
 #[test]
-fn a_monitor_is_not_idle() {
+fn monitor_is_not_closed_by_timeout() {
     let server = TestServer::with(
         Config {
             timeout_s: 1,
@@ -276,7 +276,7 @@ fn a_monitor_is_not_idle() {
 
 /// A huge request had every monitor closed for being slow.
 #[test]
-fn a_monitor_is_shown_the_front_of_what_is_long() {
+fn monitor_truncates_long_arguments() {
     let server = TestServer::start(2);
     let mut monitor = server.connect();
     monitor.ask("MONITOR\r\n", "+OK\r\n");

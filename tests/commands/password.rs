@@ -37,7 +37,7 @@ fn play(conversations: &[&[(&str, &str)]]) {
 }
 
 #[test]
-fn before_the_password_nothing_is_run_but_what_says_it_or_leaves() {
+fn unauthenticated_client_can_only_authenticate_or_quit() {
     let server = with_password("secret");
     let mut peer = server.connect();
     for request in [
@@ -82,7 +82,7 @@ fn before_the_password_nothing_is_run_but_what_says_it_or_leaves() {
 }
 
 #[test]
-fn every_command_but_four_wants_the_password_first() {
+fn every_command_but_four_needs_authentication() {
     let server = with_password("secret");
     let (mut known, mut unknown) = (server.connect(), server.connect());
     known.ask("AUTH secret\r\n", OK);
@@ -111,7 +111,7 @@ fn every_command_but_four_wants_the_password_first() {
 }
 
 #[test]
-fn a_request_is_judged_by_its_name_then_its_words_then_the_password() {
+fn name_then_arity_then_password_is_checked() {
     play(&[&[
         (
             "NONSENSE",
@@ -136,7 +136,7 @@ fn a_request_is_judged_by_its_name_then_its_words_then_the_password() {
 }
 
 #[test]
-fn auth_takes_the_password_alone_or_with_the_user() {
+fn auth_accepts_the_password_with_or_without_the_user() {
     play(&[
         &[("AUTH secret", OK), ("PING", "+PONG\r\n")],
         &[("AUTH default secret", OK), ("PING", "+PONG\r\n")],
@@ -159,7 +159,7 @@ fn auth_takes_the_password_alone_or_with_the_user() {
 }
 
 #[test]
-fn hello_takes_the_password_and_says_nothing_without_it() {
+fn hello_authenticates_and_reveals_nothing_before() {
     play(&[
         &[("HELLO", NOAUTH_HELLO), ("PING", NOAUTH)],
         &[("HELLO 3", NOAUTH_HELLO), ("PING", NOAUTH)],
@@ -193,7 +193,7 @@ fn hello_takes_the_password_and_says_nothing_without_it() {
 }
 
 #[test]
-fn quit_and_reset_need_no_password_and_reset_asks_for_it_again() {
+fn quit_and_reset_need_no_auth_and_reset_revokes_it() {
     let server = with_password("secret");
     let mut peer = server.connect();
     peer.ask("RESET\r\n", "+RESET\r\n");
@@ -205,7 +205,7 @@ fn quit_and_reset_need_no_password_and_reset_asks_for_it_again() {
 }
 
 #[test]
-fn what_stands_behind_auth_in_the_same_bytes_is_run() {
+fn requests_pipelined_after_auth_are_run() {
     let server = with_password("secret");
     let mut peer = server.connect();
     peer.ask(
@@ -225,7 +225,7 @@ fn what_stands_behind_auth_in_the_same_bytes_is_run() {
 }
 
 #[test]
-fn a_password_that_is_set_is_asked_of_those_who_come_and_not_of_those_who_are_there() {
+fn new_password_applies_to_new_clients_only() {
     let server = TestServer::start(2);
     let (mut old, mut other) = (server.connect(), server.connect());
     other.ping();
@@ -245,7 +245,7 @@ fn a_password_that_is_set_is_asked_of_those_who_come_and_not_of_those_who_are_th
 }
 
 #[test]
-fn a_password_that_is_taken_away_is_asked_of_nobody() {
+fn removed_password_is_not_required() {
     let server = with_password("secret");
     let (mut known, mut unknown) = (server.connect(), server.connect());
     let mut silent = server.connect();
@@ -267,7 +267,7 @@ fn a_password_that_is_taken_away_is_asked_of_nobody() {
 }
 
 #[test]
-fn a_password_that_is_taken_away_takes_its_limits_along() {
+fn removed_password_removes_its_limits() {
     let server = with_password("secret");
     let (mut known, mut silent) = (server.connect(), server.connect());
     silent.ask("PING\r\n", NOAUTH);
@@ -279,7 +279,7 @@ fn a_password_that_is_taken_away_takes_its_limits_along() {
 }
 
 #[test]
-fn before_the_password_requests_are_short() {
+fn unauthenticated_client_sends_only_short_requests() {
     const BULK_BYTES_MAX: usize = 16 * 1024;
     const WORDS_MAX: usize = 10;
     let server = with_password("secret");
@@ -305,7 +305,7 @@ fn before_the_password_requests_are_short() {
 }
 
 #[test]
-fn before_the_password_no_bytes_are_held_that_no_request_may_have() {
+fn unauthenticated_client_holds_few_input_bytes() {
     let server = with_password("secret");
     for promise in ["*11\r\n", "*2\r\n$4\r\nPING\r\n$16385\r\n"] {
         let mut peer = server.connect();
@@ -349,7 +349,7 @@ fn unauthenticated_client_has_only_a_reserve_of_output() {
 }
 
 #[test]
-fn acl_shows_the_password_as_its_digest_only() {
+fn acl_shows_only_the_digest_of_the_password() {
     let server = with_password("secret");
     let mut peer = server.connect();
     peer.ask("AUTH secret\r\n", OK);
@@ -366,7 +366,7 @@ fn acl_shows_the_password_as_its_digest_only() {
 }
 
 #[test]
-fn a_refusal_for_want_of_the_password_is_counted() {
+fn noauth_error_is_counted() {
     let server = with_password("secret");
     let (mut known, mut unknown) = (server.connect(), server.connect());
     known.ask("AUTH secret\r\n", OK);
@@ -391,7 +391,7 @@ fn a_refusal_for_want_of_the_password_is_counted() {
 
 /// When the password was taken away, HELLO still wanted it, and a large request was still refused.
 #[test]
-fn who_came_while_there_was_a_password_needs_none_when_it_is_taken_away() {
+fn removed_password_frees_unauthenticated_clients() {
     let server = TestServer::with(
         Config {
             requirepass: Some("secret".into()),

@@ -49,7 +49,7 @@ fn wait_until_nobody_listens(peer: &mut Peer) {
 // Messages.
 
 #[test]
-fn a_message_is_an_array_in_resp2_and_a_push_in_resp3() {
+fn message_is_an_array_in_resp2_and_a_push_in_resp3() {
     let server = TestServer::start(2);
     let (mut two, mut three, mut publisher) =
         (server.connect(), server.connect(), server.connect());
@@ -79,7 +79,7 @@ fn a_message_is_an_array_in_resp2_and_a_push_in_resp3() {
 }
 
 #[test]
-fn a_message_comes_as_often_as_a_subscription_matches() {
+fn message_is_delivered_once_per_matching_subscription() {
     let server = TestServer::start(2);
     let (mut subscriber, mut publisher) = (server.connect(), server.connect());
     subscribe(&mut subscriber, &["news", "other", "news"]);
@@ -97,7 +97,7 @@ fn a_message_comes_as_often_as_a_subscription_matches() {
 }
 
 #[test]
-fn names_and_messages_are_any_bytes() {
+fn names_and_messages_may_be_any_bytes() {
     let server = TestServer::start(1);
     let (mut subscriber, mut publisher) = (server.connect(), server.connect());
     let (all, pattern): (Vec<u8>, &[u8]) = ((0..=255).collect(), b"\0\r\n*");
@@ -117,7 +117,7 @@ fn names_and_messages_are_any_bytes() {
 }
 
 #[test]
-fn all_subscribers_see_all_messages_in_one_order_that_is_each_publishers_own() {
+fn subscribers_see_messages_in_the_same_order() {
     const PUBLISHERS: usize = 4;
     const SUBSCRIBERS: usize = 4;
     const MESSAGES: usize = 500;
@@ -171,7 +171,7 @@ fn all_subscribers_see_all_messages_in_one_order_that_is_each_publishers_own() {
 }
 
 #[test]
-fn who_publishes_to_itself_gets_the_message_before_the_reply() {
+fn own_message_precedes_the_reply_to_publish() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     speak_resp3(&mut peer);
@@ -183,7 +183,7 @@ fn who_publishes_to_itself_gets_the_message_before_the_reply() {
 }
 
 #[test]
-fn messages_come_although_client_reply_is_off() {
+fn messages_arrive_with_client_reply_off() {
     let server = TestServer::start(1);
     let (mut subscriber, mut publisher) = (server.connect(), server.connect());
     subscriber.send("CLIENT REPLY OFF\r\nECHO x\r\nSUBSCRIBE a\r\nPING\r\n");
@@ -196,7 +196,7 @@ fn messages_come_although_client_reply_is_off() {
 }
 
 #[test]
-fn who_publishes_to_itself_and_is_not_answered_gets_the_message() {
+fn own_message_arrives_with_replies_off() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     speak_resp3(&mut peer);
@@ -259,7 +259,7 @@ fn messages_before_an_unsent_reply_are_sent() {
 }
 
 #[test]
-fn own_messages_are_sent_in_order_without_replies() {
+fn own_messages_keep_their_order_with_replies_off() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     speak_resp3(&mut peer);
@@ -280,7 +280,7 @@ fn own_messages_are_sent_in_order_without_replies() {
 }
 
 #[test]
-fn a_message_waits_for_a_subscriber_whose_handler_blocks() {
+fn message_waits_for_a_subscriber_in_a_handler() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(2), commands);
     let (mut subscriber, mut publisher) = (server.connect(), server.connect());
@@ -296,7 +296,7 @@ fn a_message_waits_for_a_subscriber_whose_handler_blocks() {
 }
 
 #[test]
-fn a_subscriber_that_ends_its_sending_gets_what_was_published_and_then_the_end() {
+fn half_closed_subscriber_gets_its_messages_then_the_end() {
     let server = TestServer::start(1);
     let (mut subscriber, mut publisher) = subscriber_and_other(&server);
     publisher.ask("PUBLISH a x\r\n", ":1\r\n");
@@ -309,7 +309,7 @@ fn a_subscriber_that_ends_its_sending_gets_what_was_published_and_then_the_end()
 // The end of a subscription.
 
 #[test]
-fn unsubscribe_ends_what_is_named_or_everything() {
+fn unsubscribe_ends_named_or_all_subscriptions() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     subscribe(&mut peer, &["a", "b", "c"]);
@@ -331,7 +331,7 @@ fn unsubscribe_ends_what_is_named_or_everything() {
 }
 
 #[test]
-fn pubsub_tells_who_listens() {
+fn pubsub_counts_channels_and_subscribers() {
     let server = TestServer::start(1);
     let (mut one, mut other, mut peer) = (server.connect(), server.connect(), server.connect());
     subscribe(&mut one, &["ab", "ac"]);
@@ -353,7 +353,7 @@ fn pubsub_tells_who_listens() {
 }
 
 #[test]
-fn who_resets_quits_leaves_or_is_killed_listens_no_more() {
+fn subscription_ends_by_reset_quit_disconnect_or_kill() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     for word in ["RESET", "QUIT", "leave", "kill"] {
@@ -377,7 +377,7 @@ fn who_resets_quits_leaves_or_is_killed_listens_no_more() {
 }
 
 #[test]
-fn who_quits_is_counted_as_a_listener_no_more_although_it_lingers() {
+fn lingering_client_is_not_counted_as_subscriber() {
     let server = TestServer::start(1);
     let (mut subscriber, mut other) = subscriber_and_other(&server);
     subscriber.ask("QUIT\r\n", "+OK\r\n");
@@ -409,7 +409,7 @@ fn message_comes_before(request: &str) -> Peer {
 }
 
 #[test]
-fn no_message_comes_behind_the_end_of_its_subscription() {
+fn no_message_follows_unsubscribe() {
     let mut peer = message_comes_before("UNSUBSCRIBE a");
     assert_eq!(peer.leaves(), ["unsubscribe", "a", "0"]);
     peer.expect("+PONG\r\n");
@@ -419,14 +419,14 @@ fn no_message_comes_behind_the_end_of_its_subscription() {
 }
 
 #[test]
-fn no_message_comes_behind_reset() {
+fn no_message_follows_reset() {
     message_comes_before("RESET").expect("+RESET\r\n+PONG\r\n");
 }
 
 // The mode of RESP2.
 
 #[test]
-fn who_is_subscribed_in_resp2_may_only_say_what_concerns_that() {
+fn resp2_subscriber_may_only_use_pubsub_commands() {
     let server = TestServer::start(1);
     let (mut peer, _other) = subscriber_and_other(&server);
     for (request, name) in [
@@ -470,7 +470,7 @@ fn who_is_subscribed_in_resp2_may_only_say_what_concerns_that() {
 }
 
 #[test]
-fn who_is_subscribed_in_resp3_may_say_everything() {
+fn resp3_subscriber_may_use_every_command() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     speak_resp3(&mut peer);
@@ -486,7 +486,7 @@ fn who_is_subscribed_in_resp3_may_say_everything() {
 // Bounds.
 
 #[test]
-fn a_subscriber_that_does_not_read_is_closed_when_32_mib_wait_and_keeps_nobody_up() {
+fn subscriber_that_does_not_read_is_closed_at_32_mib() {
     let server = TestServer::start(1);
     let (mut deaf, mut publisher) = subscriber_and_other(&server);
     let mut good = server.connect();
@@ -533,7 +533,7 @@ fn a_subscriber_that_does_not_read_is_closed_when_32_mib_wait_and_keeps_nobody_u
 }
 
 #[test]
-fn who_is_served_meanwhile_is_closed_for_what_waits_too() {
+fn subscriber_being_served_is_closed_for_its_backlog() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(2), commands);
     let (mut busy, mut publisher) = (server.connect(), server.connect());
@@ -563,7 +563,7 @@ fn who_is_served_meanwhile_is_closed_for_what_waits_too() {
 }
 
 #[test]
-fn who_publishes_too_much_to_itself_is_closed_as_anybody_else() {
+fn publishing_too_much_to_itself_closes_the_client() {
     let server = TestServer::start(1);
     let (mut peer, mut other) = (server.connect(), server.connect());
     speak_resp3(&mut peer);
@@ -583,7 +583,7 @@ fn confirmation(word: &[u8], name: &[u8], count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_may_subscribe_to_so_much_and_no_more() {
+fn number_of_subscriptions_is_bounded() {
     // Of names of 1024 bytes, each of which counts 160 more, so many fit into 32 MiB.
     const FIT: usize = 32 * 1024 * 1024 / (1024 + 160);
     const AT_ONCE: usize = 500;
@@ -616,7 +616,7 @@ fn a_client_may_subscribe_to_so_much_and_no_more() {
 }
 
 #[test]
-fn a_client_may_subscribe_to_1024_patterns() {
+fn number_of_patterns_is_bounded_to_1024() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let names: Vec<_> = (0..1024).map(|number| format!("{number}*")).collect();
@@ -703,7 +703,7 @@ fn channels_are_listed_by_pattern_over_many_slices() {
 
 // The last subscriber of a channel removes it, while others subscribe to it anew.
 #[test]
-fn messages_reach_who_subscribes_while_others_leave() {
+fn messages_reach_subscribers_while_others_leave() {
     let server = TestServer::start(4);
     let rounds = 500;
     let clients: Vec<_> = (0..4)
@@ -742,7 +742,7 @@ fn messages_reach_who_subscribes_while_others_leave() {
 }
 
 #[test]
-fn message_reaches_more_subscribers_than_a_slice() {
+fn message_reaches_more_subscribers_than_one_slice() {
     const SUBSCRIBERS: usize = 600;
     let server = TestServer::start(2);
     let mut subscribers: Vec<_> = (0..SUBSCRIBERS).map(|_| server.connect()).collect();
@@ -764,7 +764,7 @@ fn message_reaches_more_subscribers_than_a_slice() {
 // Time.
 
 #[test]
-fn timeout_does_not_close_who_listens() {
+fn timeout_does_not_close_a_subscriber() {
     let limited = Config {
         timeout_s: 1,
         ..config(1)
@@ -790,7 +790,7 @@ fn timeout_does_not_close_who_listens() {
 }
 
 #[test]
-fn a_drain_delivers_what_was_published_and_ends_subscribers_in_order() {
+fn drain_delivers_messages_and_closes_subscribers() {
     let server = TestServer::start(2);
     let mut subscribers: Vec<_> = (0..10).map(|_| subscriber_and_other(&server).0).collect();
     let mut publisher = server.connect();
@@ -807,7 +807,7 @@ fn a_drain_delivers_what_was_published_and_ends_subscribers_in_order() {
 /// Messages are read at the beginning of a turn. Those that came later in it stood behind the
 /// confirmation of UNSUBSCRIBE, where a client in RESP2 took them for the reply to its next request.
 #[test]
-fn no_message_comes_behind_the_end_of_a_subscription() {
+fn no_message_follows_unsubscribe_in_one_batch() {
     let server = TestServer::start(2);
     let mut peer = server.connect();
     // Without an answer to PUBLISH, the message stays in the mail.
@@ -840,7 +840,7 @@ fn no_message_comes_behind_the_end_of_a_subscription() {
 /// As above, on one connection: the message to oneself that is not answered stays in the mail, and
 /// stood behind the confirmation, or behind the end of a monitor.
 #[test]
-fn what_was_left_for_a_client_stands_in_front_of_the_end_of_its_listening() {
+fn queued_messages_precede_unsubscribe_and_reset() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.send("HELLO 3\r\nECHO begin\r\n");
@@ -862,7 +862,7 @@ fn what_was_left_for_a_client_stands_in_front_of_the_end_of_its_listening() {
 
 /// A client on its way out went on to be counted as a listener, until it was closed.
 #[test]
-fn who_has_quit_listens_no_more() {
+fn quit_in_a_batch_ends_the_subscription() {
     let server = TestServer::start(2);
     let mut gone = server.connect();
     gone.send("SUBSCRIBE b\r\nQUIT\r\n");

@@ -7,7 +7,7 @@ use respool_testing::{Peer, TestServer, commands_with_gate, config};
 use crate::{SLOW, is_attentive, pass_slowly};
 
 #[test]
-fn a_slow_log_of_everything_looks_at_every_request_closely() {
+fn slowlog_threshold_below_1_ms_observes_every_call() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.ping();
@@ -41,7 +41,7 @@ fn slowlog(peer: &mut Peer) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_handler_that_takes_10_ms_is_in_the_slow_log_by_default_with_who_and_what_and_when() {
+fn handler_of_10_ms_is_logged_by_default() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
@@ -68,7 +68,7 @@ fn a_handler_that_takes_10_ms_is_in_the_slow_log_by_default_with_who_and_what_an
 }
 
 #[test]
-fn with_0_every_request_is_in_the_slow_log_at_once_and_with_minus_1_none() {
+fn threshold_0_logs_every_request_and_minus_1_none() {
     let server = TestServer::start(2);
     let (mut peer, mut other) = (server.connect(), server.connect());
     other.ask("PING\r\n".repeat(200), "+PONG\r\n".repeat(200));
@@ -94,7 +94,7 @@ fn with_0_every_request_is_in_the_slow_log_at_once_and_with_minus_1_none() {
 }
 
 #[test]
-fn with_minus_1_a_slow_handler_is_not_in_the_slow_log() {
+fn threshold_minus_1_logs_no_slow_handler() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
@@ -110,7 +110,7 @@ fn with_minus_1_a_slow_handler_is_not_in_the_slow_log() {
 }
 
 #[test]
-fn the_slow_log_keeps_the_latest_and_so_many() {
+fn slowlog_keeps_the_latest_entries() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     assert_eq!(
@@ -127,7 +127,7 @@ fn the_slow_log_keeps_the_latest_and_so_many() {
 }
 
 #[test]
-fn the_slow_log_shows_no_password() {
+fn slowlog_shows_no_password() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     assert_eq!(peer.answer("CONFIG SET slowlog-log-slower-than 0"), "OK");
@@ -165,7 +165,7 @@ fn the_slow_log_shows_no_password() {
 }
 
 #[test]
-fn slowlog_says_what_is_wrong_with_its_words() {
+fn invalid_slowlog_arguments_are_errors() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let count = "-ERR count should be greater than or equal to -1\r\n";

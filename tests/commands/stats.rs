@@ -3,7 +3,7 @@
 use respool_testing::{TestServer, eventually};
 
 #[test]
-fn calls_are_counted_exactly_over_several_workers_by_what_became_of_them() {
+fn calls_are_counted_exactly_by_outcome() {
     const CLIENTS: u64 = 8;
     const ROUNDS: u64 = 50;
 
@@ -55,7 +55,7 @@ fn calls_are_counted_exactly_over_several_workers_by_what_became_of_them() {
 }
 
 #[test]
-fn an_error_is_counted_although_it_is_not_sent() {
+fn unsent_error_is_counted() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.ask("CLIENT REPLY SKIP\r\nSELECT 77\r\nPING\r\n", "+PONG\r\n");
@@ -68,7 +68,7 @@ fn an_error_is_counted_although_it_is_not_sent() {
 }
 
 #[test]
-fn what_workers_have_counted_outlives_them() {
+fn counts_outlive_their_workers() {
     let server = TestServer::start(4);
     let mut peers: Vec<_> = (0..8).map(|_| server.connect()).collect();
     for workers in [1, 4, 2, 3, 1] {
@@ -84,7 +84,7 @@ fn what_workers_have_counted_outlives_them() {
 }
 
 #[test]
-fn resetstat_forgets_calls_errors_and_durations_and_counts_on() {
+fn resetstat_zeroes_calls_errors_and_durations() {
     let server = TestServer::start(2);
     let mut peer = server.connect();
     peer.ping();

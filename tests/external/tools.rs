@@ -11,7 +11,7 @@ use respool_testing::process::{Process, Respool};
 use respool_testing::{PATIENCE, Peer};
 
 #[test]
-fn two_redis_cli_at_once_both_print_pong() {
+fn two_redis_cli_at_once_print_pong() {
     with_one_worker_and_with_two(|server| {
         let both = [(); 2].map(|()| Process::start(&mut redis_cli(server, &["PING"])));
         for one in both {
@@ -32,7 +32,7 @@ fn redis_cli_prints_pong_or_the_message() {
 }
 
 #[test]
-fn redis_cli_gets_back_what_it_reads_from_its_input_whatever_bytes_that_has() {
+fn redis_cli_echoes_any_bytes_from_its_input() {
     with_one_worker_and_with_two(|server| {
         let bytes = "a\r\n\0\u{7f}ü";
         assert_eq!(
@@ -44,7 +44,7 @@ fn redis_cli_gets_back_what_it_reads_from_its_input_whatever_bytes_that_has() {
 }
 
 #[test]
-fn redis_cli_without_a_command_runs_those_that_it_reads() {
+fn redis_cli_runs_commands_from_its_input() {
     with_one_worker_and_with_two(|server| {
         let session = "PING\nping hi\nECHO \"a b\"\nPING a b\nPING\nquit\n";
         let replies = [
@@ -69,7 +69,7 @@ fn redis_cli_repeats_a_ping_on_one_connection() {
 }
 
 #[test]
-fn an_unknown_command_is_an_error_that_leaves_the_connection_open() {
+fn unknown_command_leaves_the_connection_open() {
     for workers in [1, 2] {
         let server = Respool::start(workers);
         let error = "ERR unknown command 'FOO', with args beginning with: 'bar' \n\n";
@@ -82,7 +82,7 @@ fn an_unknown_command_is_an_error_that_leaves_the_connection_open() {
 }
 
 #[test]
-fn quit_is_answered_by_ok() {
+fn quit_is_answered_with_ok() {
     with_one_worker_and_with_two(|server| assert_eq!(printed(server, &["QUIT"]), "OK\n"));
 }
 
@@ -138,7 +138,7 @@ fn redis_benchmark_finishes_on_two_threads() {
 
 /// The trap of every pool whose workers own their connections.
 #[test]
-fn a_thousand_connections_that_idle_keep_nobody_from_a_pong() {
+fn thousand_idle_connections_do_not_delay_ping() {
     // Each of the thousand is a descriptor of this process too.
     rlimit::increase_nofile_limit(4096).expect("the limit on open files can be raised");
     with_one_worker_and_with_two(|server| {
@@ -169,7 +169,7 @@ fn a_thousand_connections_that_idle_keep_nobody_from_a_pong() {
 }
 
 #[test]
-fn sigterm_under_load_ends_within_two_seconds_and_cuts_no_reply_short() {
+fn sigterm_under_load_cuts_no_reply_short() {
     respool_testing::load::end_by_sigterm(20);
 }
 

@@ -23,7 +23,7 @@ const PINGS: usize = 10_000;
 const COUNTS: usize = 8;
 
 #[test]
-fn a_ping_allocates_nothing() {
+fn ping_allocates_nothing() {
     let one_array = b"*1\r\n$4\r\nPING\r\n".as_slice();
     let with_three_bytes = b"*2\r\n$4\r\nPING\r\n$3\r\nabc\r\n".as_slice();
     let loads = [

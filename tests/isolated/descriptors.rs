@@ -25,7 +25,7 @@ fn processor_time_s(stat: &File) -> f64 {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_without_descriptors_tells_everybody_does_not_spin_and_serves_again_when_it_has_some() {
+fn server_without_descriptors_refuses_then_recovers() {
     let server = TestServer::start(2);
     let mut old = server.connect();
     old.ping();

@@ -27,7 +27,7 @@ fn held(region: &Region<'_, System>) -> usize {
 }
 
 #[test]
-fn rule_7_a_quiet_client_keeps_no_buffers_and_a_closed_one_keeps_nothing() {
+fn rule_7_quiet_client_keeps_no_buffers() {
     // One worker: what it keeps for itself is there once it has served, and no other's can come
     // later.
     let server = TestServer::start(1);

@@ -83,7 +83,7 @@ fn server_accepts_after_a_panic_of_the_acceptor() {
 }
 
 #[test]
-fn server_with_a_hopeless_acceptor_drains() {
+fn server_drains_when_its_acceptor_keeps_panicking() {
     let _alone = Panics::at("acceptor", "connected from", usize::MAX);
     let server = TestServer::start(1);
     let mut first = server.connect();
@@ -101,7 +101,7 @@ fn server_with_a_hopeless_acceptor_drains() {
 }
 
 #[test]
-fn clock_goes_on_after_a_panic() {
+fn clock_continues_after_a_panic() {
     let _alone = Panics::at("clock", "has been busy", 1);
     let (commands, gate) = commands_with_gate();
     let impatient = Config {
@@ -121,7 +121,7 @@ fn clock_goes_on_after_a_panic() {
 }
 
 #[test]
-fn only_worker_goes_on_after_a_panic() {
+fn only_worker_continues_after_a_panic() {
     let _alone = Panics::at("worker-0", "closed after", 1);
     let server = TestServer::start(1);
     drop(server.connect());
@@ -137,7 +137,7 @@ fn only_worker_goes_on_after_a_panic() {
 /// A program's code for a client that has gone may block. It used to run on the clock's thread for
 /// clients that did not take their replies.
 #[test]
-fn clock_does_not_wait_for_the_hook_of_a_departed_client() {
+fn clock_does_not_wait_for_a_disconnect_hook() {
     let _alone = Panics::at("", "", 0);
     let (enter, entered) = std::sync::mpsc::channel();
     let (leave, left) = std::sync::mpsc::channel::<()>();

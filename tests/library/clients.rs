@@ -66,7 +66,7 @@ fn commands_that_keep() -> (Commands, Receiver<u64>, Gate) {
 }
 
 #[test]
-fn each_client_has_its_own_state_until_it_says_reset() {
+fn client_state_is_separate_and_ends_with_reset() {
     let (commands, ..) = commands_that_keep();
     let server = TestServer::with(config(2), commands);
     let (mut one, mut two) = (server.connect(), server.connect());
@@ -83,7 +83,7 @@ fn each_client_has_its_own_state_until_it_says_reset() {
 }
 
 #[test]
-fn set_state_gives_the_former_value_of_that_type_alone() {
+fn set_state_returns_the_previous_value_of_its_type() {
     let commands = builtin_and(|commands| {
         commands.register("SWAP", Arity::Exactly(2), |session, request, reply| {
             let Count(former) = match request.integer(0) {
@@ -115,7 +115,7 @@ fn set_state_gives_the_former_value_of_that_type_alone() {
 }
 
 #[test]
-fn what_is_kept_of_a_client_is_dropped_once_however_it_leaves() {
+fn client_state_is_dropped_once() {
     let (commands, dropped, _gate) = commands_that_keep();
     let server = TestServer::with(config(2), commands);
     let mut other = server.connect();
@@ -149,7 +149,7 @@ fn what_is_kept_of_a_client_is_dropped_once_however_it_leaves() {
 }
 
 #[test]
-fn a_drain_drops_what_is_kept_before_it_is_over() {
+fn drain_drops_client_state_before_it_ends() {
     let (commands, dropped, gate) = commands_that_keep();
     let server = TestServer::with(patient(2), commands);
     let mut peers: Vec<_> = (0..20).map(|_| server.connect()).collect();
@@ -199,7 +199,7 @@ fn reset_when_dropped(peer: &mut Peer) {
 // Clients that come.
 
 #[test]
-fn who_is_turned_away_hears_why_and_is_no_client_any_more() {
+fn client_refused_by_the_hook_gets_the_reason() {
     let (depart, departures) = channel();
     let (run, runs) = channel();
     let commands = builtin_and(|commands| {
@@ -242,7 +242,7 @@ fn who_is_turned_away_hears_why_and_is_no_client_any_more() {
 }
 
 #[test]
-fn the_hook_sees_who_comes_before_its_first_request_and_once() {
+fn connect_hook_runs_once_before_the_first_request() {
     let (arrive, arrivals) = channel();
     let commands = builtin_and(|commands| {
         commands.register("WHENCE", Arity::Exactly(1), |session, _, reply| {
@@ -283,7 +283,7 @@ fn the_hook_sees_who_comes_before_its_first_request_and_once() {
 }
 
 #[test]
-fn a_hook_that_panics_costs_its_client_the_connection_and_nobody_else_anything() {
+fn panicking_hook_closes_only_its_client() {
     let (depart, departures) = channel();
     let (keep, dropped) = channel();
     let server = bind(1, Commands::builtin())
@@ -315,7 +315,7 @@ fn a_hook_that_panics_costs_its_client_the_connection_and_nobody_else_anything()
 }
 
 #[test]
-fn a_hook_that_blocks_keeps_its_client_waiting_and_nobody_else() {
+fn blocking_hook_delays_only_its_client() {
     let (start, starts) = channel();
     let (open, opens) = channel();
     let opens = Mutex::new(opens);
@@ -350,7 +350,7 @@ fn a_hook_that_blocks_keeps_its_client_waiting_and_nobody_else() {
 }
 
 #[test]
-fn a_drain_waits_for_a_hook_and_answers_what_was_received_behind_it() {
+fn drain_waits_for_a_hook_and_answers_requests_after_it() {
     let (start, starts) = channel();
     let (open, opens) = channel::<Result<(), String>>();
     let opens = Mutex::new(opens);
@@ -410,7 +410,7 @@ fn telling(config: Config) -> (TestServer, Receiver<Departed>, Gate) {
 }
 
 #[test]
-fn each_departure_is_told_once_with_its_reason_and_what_was_kept() {
+fn disconnect_hook_runs_once_with_reason_and_state() {
     let (server, departures, _gate) = telling(config(2));
     let mut other = server.connect();
     other.ping();
@@ -476,7 +476,7 @@ fn each_departure_is_told_once_with_its_reason_and_what_was_kept() {
 }
 
 #[test]
-fn who_is_idle_for_too_long_departs_by_timeout() {
+fn idle_client_disconnects_by_timeout() {
     let short = Config {
         timeout_s: 1,
         ..config(1)
@@ -492,7 +492,7 @@ fn who_is_idle_for_too_long_departs_by_timeout() {
 }
 
 #[test]
-fn where_the_server_closes_first_the_end_waits_for_the_hook() {
+fn close_waits_for_the_disconnect_hook() {
     let (start, starts) = channel();
     let (open, opens) = channel();
     let opens = Mutex::new(opens);
@@ -537,7 +537,7 @@ fn where_the_server_closes_first_the_end_waits_for_the_hook() {
 }
 
 #[test]
-fn a_panic_in_the_hook_for_departures_hurts_nobody() {
+fn panicking_disconnect_hook_affects_no_other_client() {
     let (keep, dropped) = channel();
     let server = bind(1, commands_that_keep().0)
         .on_connect(move |session| {
@@ -576,7 +576,7 @@ impl Drop for Grenade {
 }
 
 #[test]
-fn a_panic_where_kept_values_are_dropped_hurts_nobody() {
+fn panic_in_drop_of_client_state_is_contained() {
     let server = bind(1, Commands::builtin()).on_connect(|session| {
         if is_from_elsewhere(session) {
             session.set_state(Grenade);
@@ -598,7 +598,7 @@ fn a_panic_where_kept_values_are_dropped_hurts_nobody() {
 }
 
 #[test]
-fn who_is_cut_off_by_a_drain_departs_when_its_handler_returns() {
+fn aborted_client_disconnects_when_its_handler_returns() {
     let short = Config {
         drain_timeout_ms: 50,
         ..config(1)
@@ -617,7 +617,7 @@ fn who_is_cut_off_by_a_drain_departs_when_its_handler_returns() {
 
 // It was all that the server knows, the bytes of other clients' requests among it.
 #[test]
-fn what_is_printed_of_a_session_or_a_server_has_nothing_of_other_clients() {
+fn debug_output_shows_no_other_client() {
     let server = bind(
         2,
         builtin_and(|commands| {

@@ -34,7 +34,7 @@ fn assert_info(peer: &mut Peer, name: &str, arity: i64, flags: &[&str], categori
 }
 
 #[test]
-fn a_command_is_called_in_any_case_by_as_many_words_as_its_arity_says() {
+fn command_is_case_insensitive_and_checks_its_arity() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         commands.register("My-Sum.2", Arity::Exactly(3), |_, request, reply| {
             reply.integer(request.integer(0).unwrap_or(0) + request.integer(1).unwrap_or(0))
@@ -60,7 +60,7 @@ fn a_command_is_called_in_any_case_by_as_many_words_as_its_arity_says() {
 }
 
 #[test]
-fn command_info_tells_arity_and_what_was_declared() {
+fn command_info_has_arity_and_declared_flags() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         let handler = |_: &mut Session, _: &Request<'_>, reply: Reply<'_>| reply.null();
         commands.register("PLAIN", Arity::Exactly(3), handler);
@@ -85,7 +85,7 @@ fn command_info_tells_arity_and_what_was_declared() {
 }
 
 #[test]
-fn command_docs_count_and_list_have_it() {
+fn command_docs_count_and_list_include_it() {
     let count = |commands| -> i64 {
         let (_server, mut peer) = serve(commands);
         peer.answer("COMMAND COUNT").parse().expect("a number")
@@ -147,7 +147,7 @@ fn fails(request: &Request<'_>, reply: Reply<'_>) -> Replied {
 }
 
 #[test]
-fn info_counts_calls_and_those_that_failed_by_the_error_s_code() {
+fn info_counts_calls_and_failures_by_error_code() {
     for resp3 in [false, true] {
         let (server, mut other) = serve(builtin_and(|commands| {
             let fail = commands.register("FAIL", Arity::Exactly(2), |_, request, reply| {
@@ -193,7 +193,7 @@ fn info_counts_calls_and_those_that_failed_by_the_error_s_code() {
 }
 
 #[test]
-fn slowlog_and_monitor_show_it_with_its_words() {
+fn slowlog_and_monitor_show_it_with_arguments() {
     let all = Config {
         slowlog_log_slower_than_us: 0,
         ..config(1)
@@ -219,7 +219,7 @@ fn slowlog_and_monitor_show_it_with_its_words() {
 }
 
 #[test]
-fn a_pause_of_writes_holds_up_what_writes_and_nothing_else() {
+fn write_pause_holds_only_commands_declared_as_writes() {
     let ran = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&ran);
     let (server, mut pauser) = serve(builtin_and(move |commands| {
@@ -276,7 +276,7 @@ fn with_jobs() -> Commands {
 }
 
 #[test]
-fn a_subcommand_is_called_behind_its_container() {
+fn subcommand_is_called_after_its_container() {
     let (_server, mut peer) = serve(with_jobs());
     for (request, reply) in [
         ("JOB STATE 7", "$1\r\n7\r\n"),
@@ -322,7 +322,7 @@ fn a_subcommand_is_called_behind_its_container() {
 }
 
 #[test]
-fn what_is_there_can_be_described_later() {
+fn command_can_be_described_after_registration() {
     let mut commands = with_jobs();
     let jobs = commands.get_mut("job").expect("it was registered");
     jobs.describe("Jobs");
@@ -335,7 +335,7 @@ fn what_is_there_can_be_described_later() {
 // A command of respool's own that was declared to write was one of an administrator no more, and
 // monitors were shown its requests.
 #[test]
-fn what_is_declared_of_an_own_command_is_added_to_what_is_known_of_it() {
+fn declarations_extend_a_builtin_name() {
     let (server, mut peer) = serve(builtin_and(|commands| {
         let mut config = commands.container("CONFIG");
         let set = config.get_mut("SET");
@@ -365,7 +365,7 @@ fn what_is_declared_of_an_own_command_is_added_to_what_is_known_of_it() {
 }
 
 #[test]
-fn a_container_is_told_of_with_its_subcommands() {
+fn container_is_described_with_its_subcommands() {
     let (_server, mut peer) = serve(with_jobs());
     let module = "$5\r\ngroup\r\n$6\r\nmodule\r\n";
     let summary = "$7\r\nsummary\r\n";
@@ -408,7 +408,7 @@ fn a_container_is_told_of_with_its_subcommands() {
 }
 
 #[test]
-fn info_counts_each_subcommand_for_itself() {
+fn info_counts_each_subcommand_separately() {
     let (_server, mut peer) = serve(with_jobs());
     peer.send("JOB STATE 1\r\nJOB STATE 2\r\nJOB STATE\r\nJOB START\r\nJOB\r\nJOB STOP\r\n");
     peer.send("PING\r\nCLIENT ID\r\n");
@@ -438,7 +438,7 @@ fn info_counts_each_subcommand_for_itself() {
 }
 
 #[test]
-fn an_auth_of_your_own_is_run_for_those_who_have_not_said_the_password() {
+fn custom_auth_runs_for_unauthenticated_clients() {
     let mut commands = Commands::builtin();
     commands.register("AUTH", Arity::Exactly(2), |session, request, reply| {
         if request.argument(0) == Some(b"sesame") {
@@ -460,7 +460,7 @@ fn an_auth_of_your_own_is_run_for_those_who_have_not_said_the_password() {
 }
 
 #[test]
-fn a_ping_of_your_own_is_run_for_subscribers_too() {
+fn custom_ping_runs_for_subscribers() {
     let mut commands = Commands::builtin();
     commands.register("PING", Arity::Exactly(1), |_, _, reply| reply.simple("OWN"));
     let (_server, mut peer) = serve(commands);
@@ -475,7 +475,7 @@ fn simple(text: &'static str) -> impl Fn(&mut Session, &Request<'_>, Reply<'_>) 
 }
 
 #[test]
-fn a_container_is_found_again_and_a_command_of_its_name_is_replaced() {
+fn container_is_reused_and_replaces_a_command() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         commands.register("JOB", Arity::Exactly(1), |_, _, reply| reply.simple("old"));
         let arity = Arity::AtLeast(2);
@@ -499,7 +499,7 @@ fn a_container_is_found_again_and_a_command_of_its_name_is_replaced() {
 }
 
 #[test]
-fn the_own_containers_take_further_subcommands() {
+fn builtin_containers_accept_subcommands() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         let mut client = commands.container("CLIENT");
         client.register("WHO", Arity::AtLeast(2), |session, request, reply| {
@@ -524,7 +524,7 @@ fn the_own_containers_take_further_subcommands() {
 }
 
 #[test]
-fn what_is_left_out_is_unknown() {
+fn removed_command_is_unknown() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         assert!(commands.remove("echo"));
         assert!(!commands.remove("ECHO"));
@@ -557,7 +557,7 @@ fn what_is_left_out_is_unknown() {
 }
 
 #[test]
-fn an_empty_container_is_one_still() {
+fn empty_container_stays_a_container() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         assert!(commands.container("JOB").remove("HELP"));
     }));
@@ -569,7 +569,7 @@ fn an_empty_container_is_one_still() {
 }
 
 #[test]
-fn ping_can_be_another() {
+fn ping_can_be_replaced() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         commands.register("ping", Arity::Exactly(1), |_, _, reply| {
             reply.simple("here")
@@ -603,7 +603,7 @@ fn nothing(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 }
 
 #[test]
-fn a_name_that_nobody_could_send_is_a_panic() {
+fn unusable_name_panics() {
     for name in ["", "A B", "a\tb", "A|B", "|", "é", "A\r\n", "\u{7f}", "\0"] {
         let text = format!(
             "a command's name is visible ASCII characters other than `|`, and not {name:?}"
@@ -626,7 +626,7 @@ fn a_name_that_nobody_could_send_is_a_panic() {
 }
 
 #[test]
-fn an_arity_that_does_not_count_the_names_is_a_panic() {
+fn arity_that_excludes_the_names_panics() {
     for arity in [Arity::Exactly(0), Arity::AtLeast(0)] {
         let register = |commands: &mut Commands| {
             commands.register("Name", arity, nothing);
@@ -649,7 +649,7 @@ fn an_arity_that_does_not_count_the_names_is_a_panic() {
 
 /// A name that is a command is none of HTTP's.
 #[test]
-fn get_of_a_program_stays_a_command() {
+fn command_named_get_is_not_http() {
     let commands = builtin_and(|commands| {
         commands.register("GET", Arity::AtLeast(2), |_, request, reply| {
             reply.bulk(request.argument(1).unwrap_or_default())

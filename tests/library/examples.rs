@@ -29,7 +29,7 @@ fn store() -> (TestServer, Peer) {
 }
 
 #[test]
-fn a_key_has_the_value_that_it_was_last_set_to_whatever_bytes() {
+fn key_has_its_last_value() {
     let (server, mut peer) = store();
     peer.ask("GET k\r\n", "$-1\r\n");
     peer.ask("SET k one\r\nGET k\r\n", "+OK\r\n$3\r\none\r\n");
@@ -41,7 +41,7 @@ fn a_key_has_the_value_that_it_was_last_set_to_whatever_bytes() {
 }
 
 #[test]
-fn set_heeds_nx_and_xx_and_takes_no_other_words() {
+fn set_obeys_nx_and_xx_and_refuses_other_options() {
     let (_server, mut peer) = store();
     peer.ask("SET k a XX\r\nEXISTS k\r\n", "$-1\r\n:0\r\n");
     peer.ask(
@@ -64,7 +64,7 @@ fn set_heeds_nx_and_xx_and_takes_no_other_words() {
 }
 
 #[test]
-fn del_and_exists_count_the_keys_that_there_are() {
+fn del_and_exists_count_existing_keys() {
     let (_server, mut peer) = store();
     peer.ask("SET a 1\r\nSET b 1\r\n", "+OK\r\n+OK\r\n");
     peer.ask("EXISTS a b a c\r\n", ":3\r\n");
@@ -72,7 +72,7 @@ fn del_and_exists_count_the_keys_that_there_are() {
 }
 
 #[test]
-fn incr_counts_from_nothing_up_to_the_largest_integer() {
+fn incr_counts_from_zero_to_the_largest_integer() {
     let (_server, mut peer) = store();
     peer.ask("INCR n\r\nINCR n\r\nGET n\r\n", ":1\r\n:2\r\n$1\r\n2\r\n");
     peer.ask(
@@ -90,7 +90,7 @@ fn incr_counts_from_nothing_up_to_the_largest_integer() {
 }
 
 #[test]
-fn incr_loses_no_count_among_several_clients() {
+fn incr_loses_no_update_between_clients() {
     let (server, mut peer) = store();
     let mut others: Vec<_> = (0..8).map(|_| server.connect()).collect();
     for other in &mut others {
@@ -103,7 +103,7 @@ fn incr_loses_no_count_among_several_clients() {
 }
 
 #[test]
-fn a_key_lives_as_long_as_it_was_given_last() {
+fn last_expiry_of_a_key_holds() {
     let (_server, mut peer) = store();
     peer.ask("TTL k\r\nEXPIRE k 100\r\n", ":-2\r\n:0\r\n");
     peer.ask("SET k v EX 100\r\nTTL k\r\n", "+OK\r\n:100\r\n");
@@ -118,7 +118,7 @@ fn a_key_lives_as_long_as_it_was_given_last() {
 }
 
 #[test]
-fn a_key_whose_time_is_over_is_gone() {
+fn expired_key_is_gone() {
     let (_server, mut peer) = store();
     peer.ask("SET k v PX 1\r\n", "+OK\r\n");
     eventually("it is gone", || peer.answer("EXISTS k") == "0");
@@ -129,7 +129,7 @@ fn a_key_whose_time_is_over_is_gone() {
 }
 
 #[test]
-fn a_key_whose_time_is_over_takes_no_room_though_nobody_asks_for_it() {
+fn expired_key_is_freed_without_access() {
     let (_server, mut peer) = store();
     peer.ask("SET a 1 PX 1\r\nSET b 1\r\n", "+OK\r\n+OK\r\n");
     eventually("it is freed", || peer.answer("DBSIZE") == "1");
@@ -137,7 +137,7 @@ fn a_key_whose_time_is_over_takes_no_room_though_nobody_asks_for_it() {
 }
 
 #[test]
-fn a_job_that_waits_keeps_nobody_else_waiting() {
+fn waiting_job_delays_no_other_client() {
     let (started, starts) = channel();
     let (end, ends) = channel::<()>();
     let ends = Mutex::new(ends);

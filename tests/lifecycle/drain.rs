@@ -13,7 +13,7 @@ use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, ev
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_drain_closes_quiet_clients_and_accepts_no_more() {
+fn drain_closes_idle_clients_and_stops_accepting() {
     let server = TestServer::start(2);
     let addr = server.addr;
     let mut quiet: Vec<_> = (0..100).map(|_| server.connect()).collect();
@@ -28,7 +28,7 @@ fn a_drain_closes_quiet_clients_and_accepts_no_more() {
 }
 
 #[test]
-fn a_drain_answers_what_was_received_whole() {
+fn drain_answers_every_complete_request() {
     for workers in [1, 2] {
         for pipelined in [1, 100, 20_000] {
             let patient = Config {
@@ -53,7 +53,7 @@ fn a_drain_answers_what_was_received_whole() {
 }
 
 #[test]
-fn a_drain_answers_everybody_who_had_connected_before_it_began() {
+fn drain_answers_clients_in_the_backlog() {
     rlimit::increase_nofile_limit(8192).expect("the limit on open files can be raised");
     let patient = Config {
         drain_timeout_ms: 30_000,
@@ -78,7 +78,7 @@ fn a_drain_answers_everybody_who_had_connected_before_it_began() {
 }
 
 #[test]
-fn a_drain_does_not_wait_for_those_who_never_read_and_says_how_many_it_cut() {
+fn drain_aborts_clients_that_never_read_and_counts_them() {
     let config = Config {
         pending_output_per_client: 0,
         ..config(1)
@@ -92,7 +92,7 @@ fn a_drain_does_not_wait_for_those_who_never_read_and_says_how_many_it_cut() {
 }
 
 #[test]
-fn a_drain_does_not_wait_for_a_handler_that_does_not_return() {
+fn drain_does_not_wait_for_a_stuck_handler() {
     let (started, starts) = channel();
     let mut commands = Commands::builtin();
     let started = parking_lot::Mutex::new(started);
@@ -111,7 +111,7 @@ fn a_drain_does_not_wait_for_a_handler_that_does_not_return() {
 }
 
 #[test]
-fn a_handler_that_returns_behind_the_drain_leaves_its_client_closed() {
+fn client_is_closed_if_its_handler_outlives_the_drain() {
     let (started, starts) = channel();
     let (open, opens) = channel::<()>();
     let ends = parking_lot::Mutex::new((started, opens));
@@ -142,7 +142,7 @@ fn a_handler_that_returns_behind_the_drain_leaves_its_client_closed() {
 }
 
 #[test]
-fn a_drain_ends_a_client_that_never_pauses_between_two_replies() {
+fn drain_ends_a_client_that_never_pauses() {
     let server = TestServer::start(2);
     let peer = server.connect();
     let (mut writer, mut reader) = (
@@ -168,7 +168,7 @@ fn a_drain_ends_a_client_that_never_pauses_between_two_replies() {
 }
 
 #[test]
-fn a_drain_that_runs_out_of_time_leaves_no_connection_open() {
+fn drain_timeout_leaves_no_connection_open() {
     let server = TestServer::with(
         Config {
             drain_timeout_ms: 100,
@@ -191,7 +191,7 @@ fn a_drain_that_runs_out_of_time_leaves_no_connection_open() {
 }
 
 #[test]
-fn shutdown_drains_and_answers_only_what_stands_before_it() {
+fn shutdown_answers_only_earlier_requests() {
     let server = TestServer::start(2);
     let mut peer = server.connect();
     peer.ask("SHUTDOWN SAVE NOSAVE\r\n", "-ERR syntax error\r\n");
@@ -207,7 +207,7 @@ fn shutdown_drains_and_answers_only_what_stands_before_it() {
 /// A drain used to close a quiet client outright. Whatever the client sent next was answered by a
 /// reset, which took with it the replies that the kernel had not delivered yet.
 #[test]
-fn a_reply_on_its_way_when_the_drain_begins_arrives_although_the_client_goes_on_sending() {
+fn drain_delivers_a_reply_while_the_client_keeps_sending() {
     // One worker lets a client rest before it serves the next, and closes them in this order, too.
     let patient = Config {
         drain_timeout_ms: 30_000,

@@ -47,7 +47,7 @@ fn maxclients_changes_while_the_server_runs() {
 }
 
 #[test]
-fn what_is_fixed_at_the_start_is_named() {
+fn fixed_settings_are_named_in_the_error() {
     let server = with_maxclients(2);
     let changed = Config {
         port: 1,
@@ -66,7 +66,7 @@ fn what_is_fixed_at_the_start_is_named() {
 }
 
 #[test]
-fn who_drains_is_not_reconfigured() {
+fn draining_server_is_not_reconfigured() {
     let server = TestServer::start(1);
     let handle = server.handle.clone();
     server.drain();

@@ -33,7 +33,7 @@ fn patient(workers: usize) -> Config {
 }
 
 #[test]
-fn a_server_serves_on_sockets_that_listen_already() {
+fn server_accepts_on_given_listeners() {
     let listen = |ip: Ipv4Addr| TcpListener::bind((ip, 0)).expect("a free port");
     let listeners = vec![listen(ELSEWHERE), listen(Ipv4Addr::LOCALHOST)];
     let addr_of = |listener: &TcpListener| listener.local_addr().expect("it is bound");
@@ -78,7 +78,7 @@ fn error_of(outcome: Result<Server, StartError>) -> String {
 }
 
 #[test]
-fn what_keeps_a_server_from_starting_is_said() {
+fn start_errors_name_their_cause() {
     let none = Server::from_listeners(Vec::new(), config(1), Commands::builtin());
     assert_eq!(error_of(none), "there is no address to listen on");
 
@@ -116,7 +116,7 @@ fn what_keeps_a_server_from_starting_is_said() {
 }
 
 #[test]
-fn a_value_that_the_file_could_not_have_keeps_a_server_from_starting_too() {
+fn value_invalid_in_the_file_is_invalid_in_code() {
     let error = |change: fn(&mut Config)| {
         let mut config = config(1);
         change(&mut config);
@@ -149,7 +149,7 @@ fn a_value_that_the_file_could_not_have_keeps_a_server_from_starting_too() {
 }
 
 #[test]
-fn who_waits_for_a_server_in_the_background_does_not_stop_it() {
+fn waiting_for_a_background_server_does_not_stop_it() {
     let server = bind(1, Commands::builtin()).spawn().expect("it starts");
     let mut peer = Peer::connect(server.local_addr());
     let waiter = thread::spawn(move || server.wait());
@@ -160,9 +160,9 @@ fn who_waits_for_a_server_in_the_background_does_not_stop_it() {
 }
 
 #[test]
-fn a_server_for_which_there_is_no_thread_says_so_and_leaves_its_port() {
+fn failed_thread_start_is_an_error_and_frees_the_port() {
     const CHILD: &str = "RESPOOL_TEST_WITHOUT_THREADS";
-    const NAME: &str = "start::a_server_for_which_there_is_no_thread_says_so_and_leaves_its_port";
+    const NAME: &str = "start::failed_thread_start_is_an_error_and_frees_the_port";
     if env::var_os(CHILD).is_some() {
         let server = bind(1, Commands::builtin());
         let addr = server.local_addr();
@@ -193,7 +193,7 @@ fn a_server_for_which_there_is_no_thread_says_so_and_leaves_its_port() {
 }
 
 #[test]
-fn a_server_in_the_background_drains_when_it_is_dropped() {
+fn background_server_drains_on_drop() {
     let (commands, gate) = commands_with_gate();
     let server = Server::bind(patient(2), commands).expect("the server starts");
     let server = server.spawn().expect("there are threads");
@@ -220,7 +220,7 @@ fn a_server_in_the_background_drains_when_it_is_dropped() {
 }
 
 #[test]
-fn a_drain_by_another_s_word_is_waited_for() {
+fn wait_returns_after_a_drain_from_elsewhere() {
     let (commands, gate) = commands_with_gate();
     let server = Server::bind(patient(1), commands).expect("the server starts");
     let server = server.spawn().expect("there are threads");
@@ -242,7 +242,7 @@ fn a_drain_by_another_s_word_is_waited_for() {
 }
 
 #[test]
-fn a_drain_says_how_many_it_cut_off() {
+fn drain_counts_aborted_clients() {
     let (commands, gate) = commands_with_gate();
     let short = Config {
         drain_timeout_ms: 50,
@@ -259,7 +259,7 @@ fn a_drain_says_how_many_it_cut_off() {
 }
 
 #[test]
-fn stats_count_from_the_start_and_resetstat_changes_nothing_in_them() {
+fn stats_are_not_changed_by_resetstat() {
     let few = Config {
         maxclients: 2,
         ..config(1)
@@ -292,7 +292,7 @@ fn stats_count_from_the_start_and_resetstat_changes_nothing_in_them() {
 }
 
 #[test]
-fn a_server_that_never_served_leaves_its_port() {
+fn unserved_server_frees_its_port() {
     let server = bind(1, Commands::builtin());
     let addr = server.local_addr();
     drop(TcpStream::connect(addr).expect("it listens"));
@@ -304,7 +304,7 @@ fn a_server_that_never_served_leaves_its_port() {
 
 // A server that did not serve yet started workers, which nobody ended if it never did.
 #[test]
-fn another_configuration_before_the_start_is_in_force_from_the_start() {
+fn reconfiguration_before_the_start_is_in_force() {
     let server = bind(2, Commands::builtin());
     let handle = server.handle();
     for workers in [5, 3] {
@@ -319,7 +319,7 @@ fn another_configuration_before_the_start_is_in_force_from_the_start() {
 }
 
 #[test]
-fn a_drain_that_was_wanted_before_the_start_is_one() {
+fn drain_requested_before_the_start_takes_effect() {
     let server = bind(2, Commands::builtin());
     server.handle().drain();
     let mut early = Peer::connect(server.local_addr());
@@ -333,7 +333,7 @@ fn a_drain_that_was_wanted_before_the_start_is_one() {
 }
 
 #[test]
-fn the_first_address_chooses_the_port_for_all() {
+fn first_address_chooses_the_port_for_all() {
     let mut config = config(1);
     config.bind = Config::default().bind;
     let server = TestServer::with(config, Commands::builtin());

@@ -13,7 +13,7 @@ use respool_testing::{echo, log};
 use crate::Watched;
 
 #[test]
-fn each_way_to_leave_is_counted_as_what_it_is() {
+fn each_close_reason_is_counted_and_logged() {
     let mut commands = Commands::builtin();
     commands.register("PANIC", Arity::Exactly(1), |_, _, _| panic!("on purpose"));
     let mut watched = Watched::with(config(2), commands);
@@ -94,7 +94,7 @@ fn each_way_to_leave_is_counted_as_what_it_is() {
 /// The farewell of who does not end behind it is not its own reason: why it was closed is what came
 /// first.
 #[test]
-fn who_stays_behind_its_farewell_is_counted_once() {
+fn lingering_client_is_counted_once() {
     let mut watched = Watched::start(config(2));
     let mut stubborn = watched.connect();
     stubborn.ask("QUIT\r\n", "+OK\r\n");
@@ -110,7 +110,7 @@ fn respool(args: &[&str]) -> Respool {
 }
 
 #[test]
-fn a_worker_that_is_busy_for_over_a_second_is_named_once_with_its_client_and_command() {
+fn busy_worker_is_logged_once_with_client_and_command() {
     let server = respool(&["--enable-debug-command", "local"]);
     let mut peer = server.connect();
     let id = peer.id();
@@ -131,7 +131,7 @@ fn a_worker_that_is_busy_for_over_a_second_is_named_once_with_its_client_and_com
 }
 
 #[test]
-fn the_exit_code_and_the_last_line_say_whether_everybody_had_what_it_was_owed() {
+fn exit_code_tells_whether_every_reply_was_sent() {
     for (reads, code, words) in [
         (true, 0, "[notice] stopped: every reply was sent"),
         (

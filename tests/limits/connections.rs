@@ -21,7 +21,7 @@ const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
 const TOO_MANY_FROM_ADDRESS: &str = "-ERR max number of clients from this address reached\r\n";
 
 #[test]
-fn maxclients_is_reached_and_not_passed() {
+fn maxclients_is_not_exceeded() {
     let mut watched = Watched::start(Config {
         maxclients: 3,
         ..config(2)
@@ -42,7 +42,7 @@ fn maxclients_is_reached_and_not_passed() {
 }
 
 #[test]
-fn an_address_may_have_so_many_clients_and_another_address_as_many() {
+fn maxclients_per_address_applies_to_each_address() {
     let mut watched = Watched::start(Config {
         maxclients_per_address: 2,
         ..config(2)
@@ -147,7 +147,7 @@ fn served_in_a_storm(config: Config) -> usize {
 /// Connections that their peers had closed already used to fill the limits until a worker came to
 /// them, and clients that stayed were refused. On a machine that is busy otherwise some may be.
 #[test]
-fn connections_that_leave_at_once_do_not_fill_the_limits() {
+fn short_connections_do_not_fill_the_limits() {
     let few = Config {
         maxclients: 5,
         ..config(2)
@@ -182,7 +182,7 @@ fn maxclients_per_address_changes_while_the_server_runs() {
 /// Sockets of IPv6 are bound to it alone, so that an IPv4 address never comes as an IPv6 one; and the
 /// two loopbacks are two addresses.
 #[test]
-fn the_addresses_of_ipv4_and_of_ipv6_are_counted_apart() {
+fn ipv4_and_ipv6_addresses_are_counted_separately() {
     let mut config = Config {
         maxclients_per_address: 2,
         ..config(1)
@@ -219,7 +219,7 @@ fn skip(why: &str) {
 }
 
 #[test]
-fn protected_mode_lets_nobody_in_from_outside_until_there_is_a_password() {
+fn protected_mode_refuses_remote_clients_without_password() {
     let Some(address) = address_of_an_interface() else {
         return skip("this machine has no address but the loopback's");
     };
@@ -271,7 +271,7 @@ fn with_maxclients(maxclients: usize) -> TestServer {
 }
 
 #[test]
-fn who_comes_over_maxclients_is_told_and_closed() {
+fn client_beyond_maxclients_is_refused_and_closed() {
     let server = with_maxclients(2);
     let (mut first, mut second) = (server.connect(), server.connect());
     first.ping();
@@ -292,7 +292,7 @@ fn who_comes_over_maxclients_is_told_and_closed() {
 }
 
 #[test]
-fn a_refusal_arrives_although_requests_were_sent_before_it() {
+fn refusal_arrives_after_requests_were_sent() {
     let server = with_maxclients(1);
     let mut first = server.connect();
     first.ping();
@@ -306,7 +306,7 @@ fn a_refusal_arrives_although_requests_were_sent_before_it() {
 }
 
 #[test]
-fn who_does_not_leave_after_a_farewell_is_closed_all_the_same() {
+fn lingering_client_is_closed_after_a_while() {
     let server = with_maxclients(1);
     let mut stubborn = server.connect();
     stubborn.send("QUIT\r\n");
@@ -320,7 +320,7 @@ fn who_does_not_leave_after_a_farewell_is_closed_all_the_same() {
 }
 
 #[test]
-fn those_who_linger_behind_their_farewell_keep_nobody_out() {
+fn lingering_clients_take_no_slots() {
     let server = with_maxclients(1);
     let lingering: Vec<_> = (0..100)
         .map(|_| {

@@ -113,7 +113,7 @@ fn survives(name: &str, deeds: &[Deed]) {
 }
 
 #[test]
-fn slow_clients_and_clients_that_never_read() {
+fn slow_and_deaf_clients_harm_no_other_client() {
     survives(
         "slow and deaf",
         &[attacks::slow_clients, attacks::deaf_clients],
@@ -121,47 +121,47 @@ fn slow_clients_and_clients_that_never_read() {
 }
 
 #[test]
-fn requests_that_never_end() {
+fn endless_requests_harm_no_other_client() {
     survives("slowloris", &[attacks::slowloris]);
 }
 
 #[test]
-fn pipelines_that_never_end() {
+fn endless_pipelines_harm_no_other_client() {
     survives("endless pipelines", &[attacks::endless_pipeline as Deed; 3]);
 }
 
 #[test]
-fn readers_that_stop() {
+fn readers_that_stop_harm_no_other_client() {
     survives("readers that stop", &[attacks::readers_that_stop]);
 }
 
 #[test]
-fn resets_in_the_middle_of_requests() {
+fn resets_within_requests_harm_no_other_client() {
     survives("resets", &[attacks::resets as Deed; 2]);
 }
 
 #[test]
-fn a_storm_of_connections() {
+fn connection_storm_harms_no_other_client() {
     survives("connect storm", &[attacks::connect_storm as Deed; 2]);
 }
 
 #[test]
-fn connections_without_a_byte() {
+fn silent_connections_harm_no_other_client() {
     survives("silent", &[attacks::silent_clients]);
 }
 
 #[test]
-fn half_closed_connections() {
+fn half_closed_connections_harm_no_other_client() {
     survives("half-closes", &[attacks::half_closes as Deed; 2]);
 }
 
 #[test]
-fn what_is_no_resp() {
+fn bytes_that_are_not_resp_harm_no_other_client() {
     survives("garbage", &[attacks::garbage as Deed; 2]);
 }
 
 #[test]
-fn a_flood_of_messages_to_subscribers_of_whom_half_do_not_read() {
+fn message_flood_to_subscribers_harms_no_other_client() {
     survives(
         "subscriber flood",
         &[attacks::subscribers, attacks::publisher],
@@ -169,7 +169,7 @@ fn a_flood_of_messages_to_subscribers_of_whom_half_do_not_read() {
 }
 
 #[test]
-fn everything_at_once() {
+fn all_attacks_at_once_harm_no_other_client() {
     survives(
         "everything",
         &[

@@ -109,17 +109,17 @@ fn ping_during_sleep_is_answered(workers: usize) {
 }
 
 #[test]
-fn pings_that_came_while_the_only_worker_was_busy_are_answered() {
+fn pings_sent_to_the_only_busy_worker_are_answered() {
     ping_during_sleep_is_answered(1);
 }
 
 #[test]
-fn pings_that_came_while_all_workers_were_busy_are_answered() {
+fn pings_sent_to_busy_workers_are_answered() {
     ping_during_sleep_is_answered(4);
 }
 
 #[test]
-fn first_bytes_that_came_while_workers_were_busy_are_answered() {
+fn first_bytes_sent_to_busy_workers_are_answered() {
     let server = respool(2, &["--first-byte-timeout", "2"]);
     let mut peers: Vec<_> = (0..50).map(|_| server.connect()).collect();
     let mut control = server.connect();
@@ -134,7 +134,7 @@ fn first_bytes_that_came_while_workers_were_busy_are_answered() {
 }
 
 #[test]
-fn rest_of_a_request_that_came_beside_busy_workers_is_answered() {
+fn rest_of_a_request_sent_to_busy_workers_is_answered() {
     let server = respool(2, &["--request-timeout", "2"]);
     let mut peers = begin_requests(&server, "PING 1", 50);
     let sleepers = Sleepers::start(&server, 2);
@@ -146,7 +146,7 @@ fn rest_of_a_request_that_came_beside_busy_workers_is_answered() {
 
 /// The peer read its replies in time; only the server had no worker to send the rest.
 #[test]
-fn replies_that_found_room_while_workers_were_busy_are_sent() {
+fn pending_output_beside_busy_workers_is_sent() {
     let server = respool(2, &["--pending-output-timeout", "2"]);
     let message = "x".repeat(10 << 20);
     let mut peer = Peer::connect_with_small_buffer(server.addr);
@@ -190,7 +190,7 @@ fn stop_for(server: &Respool, act: impl FnOnce()) {
 }
 
 #[test]
-fn pings_that_came_while_the_process_was_stopped_are_answered() {
+fn pings_sent_during_a_stop_are_answered() {
     let server = respool(2, &["--timeout", "2"]);
     let mut peers = connected(&server, 100);
     stop_for(&server, || send_to_all(&mut peers, "PING\r\n"));
@@ -198,7 +198,7 @@ fn pings_that_came_while_the_process_was_stopped_are_answered() {
 }
 
 #[test]
-fn rest_of_a_request_that_came_while_stopped_is_answered() {
+fn rest_of_a_request_sent_during_a_stop_is_answered() {
     let server = respool(2, &["--request-timeout", "2", "--timeout", "2"]);
     let mut peers = begin_requests(&server, "PING 1", 50);
     stop_for(&server, || send_to_all(&mut peers, "2\r\n"));
@@ -206,7 +206,7 @@ fn rest_of_a_request_that_came_while_stopped_is_answered() {
 }
 
 #[test]
-fn connections_that_came_while_stopped_are_served() {
+fn connections_made_during_a_stop_are_served() {
     let server = respool(2, &["--first-byte-timeout", "2", "--timeout", "2"]);
     server.connect().ping();
     let mut peers = Vec::new();
@@ -328,7 +328,7 @@ fn urgent_byte_inside_a_request_changes_nothing() {
 }
 
 #[test]
-fn end_after_an_urgent_byte_is_noticed() {
+fn fin_after_an_urgent_byte_is_noticed() {
     let server = respool(2, &[]);
     let mut peer = server.connect();
     peer.send("PING\r\n");

@@ -43,7 +43,7 @@ fn memory_of(list: &str) -> Vec<u64> {
 const EVICTED: &str = "`maxmemory-clients` was reached";
 
 #[test]
-fn the_largest_goes_when_all_together_hold_too_much_but_not_who_said_no_evict() {
+fn largest_client_is_evicted_unless_it_set_no_evict() {
     let mut watched = Watched::start(config(2));
     let small = holding(&mut watched, 200_000);
     let large = holding(&mut watched, 300_000);
@@ -75,7 +75,7 @@ fn the_largest_goes_when_all_together_hold_too_much_but_not_who_said_no_evict() 
 }
 
 #[test]
-fn who_does_not_read_is_evicted_for_what_waits_for_it() {
+fn pending_output_counts_for_maxmemory_clients() {
     let mut watched = Watched::start(config(2));
     let holding = holding(&mut watched, 1000);
     let (deaf, _) = deaf(&mut watched);

@@ -38,7 +38,7 @@ fn client_beyond_its_hard_limit_is_closed() {
 }
 
 #[test]
-fn client_beyond_its_soft_limit_is_closed_after_some_seconds() {
+fn client_beyond_its_soft_limit_is_closed_after_its_seconds() {
     let mut watched = Watched::start(config(2));
     let (deaf, bytes) = deaf(&mut watched);
     watched.set(OUTPUT, &normal(0, bytes, 1));
@@ -53,7 +53,7 @@ fn client_beyond_its_soft_limit_is_closed_after_some_seconds() {
 
 /// The replies to a pipeline wait each time, and are read each time.
 #[test]
-fn client_that_catches_up_again_and_again_stays() {
+fn client_that_keeps_catching_up_is_not_closed() {
     let mut watched = Watched::start(config(2));
     watched.set(OUTPUT, &normal(0, 1, 2));
     let (request, reply) = echo(&"x".repeat(1 << 20));
@@ -116,7 +116,7 @@ fn channel_and_message(bytes: usize) -> String {
 const NOT_HEARD: &str = "it did not read its messages";
 
 #[test]
-fn so_many_bytes_of_messages_may_wait_and_not_one_more() {
+fn pubsub_hard_limit_is_exact() {
     let mut watched = Watched::start(config(2));
     watched.set(OUTPUT, &pubsub(0, 0, 0));
     let (deaf, bytes) = deaf_subscriber(&mut watched);
@@ -140,7 +140,7 @@ fn so_many_bytes_of_messages_may_wait_and_not_one_more() {
 }
 
 #[test]
-fn more_bytes_of_messages_may_wait_for_so_many_seconds() {
+fn pubsub_soft_limit_allows_its_seconds() {
     let mut watched = Watched::start(config(2));
     watched.set(OUTPUT, &pubsub(0, 0, 0));
     let (deaf, bytes) = deaf_subscriber(&mut watched);
@@ -161,7 +161,7 @@ fn more_bytes_of_messages_may_wait_for_so_many_seconds() {
 /// The seconds began anew with each lot of messages that was handed to the socket, even if that lot
 /// alone was more than may wait. Who was always behind by less than two of them stayed for ever.
 #[test]
-fn who_never_catches_up_with_its_messages_uses_up_its_seconds() {
+fn slow_subscriber_uses_up_the_seconds_of_the_soft_limit() {
     let mut watched = Watched::start(config(2));
     let (mut behind, _) = deaf_subscriber(&mut watched);
     let addr = behind.local_addr();
@@ -192,7 +192,7 @@ fn who_never_catches_up_with_its_messages_uses_up_its_seconds() {
 
 /// Without a limit on what waits for who waits for replies, a subscriber has its own all the same.
 #[test]
-fn a_client_that_only_waits_for_replies_has_no_limit_of_subscribers() {
+fn pubsub_limit_does_not_apply_to_normal_clients() {
     let limits = OutputLimits {
         pubsub: OutputLimit {
             hard_bytes: 1,

@@ -198,7 +198,7 @@ fn pipeline_with_replies_larger_than_requests_is_answered() {
 }
 
 #[test]
-fn end_after_a_whole_pipeline_comes_after_all_replies() {
+fn half_close_after_a_pipeline_ends_after_all_replies() {
     let server = respool(&[]);
     let (requests, replies) = echoes(2_000, 10_000);
     let mut peer = server.connect();
@@ -209,7 +209,7 @@ fn end_after_a_whole_pipeline_comes_after_all_replies() {
 }
 
 #[test]
-fn quit_at_the_end_of_a_pipeline_comes_after_all_replies() {
+fn quit_after_a_pipeline_is_answered_last() {
     let server = respool(&[]);
     let (mut requests, mut replies) = echoes(2_000, 10_000);
     let mut peer = server.connect();
@@ -320,7 +320,7 @@ fn pipeline_goes_on_after(server: &Respool, make_room: impl FnOnce()) {
 }
 
 #[test]
-fn blocked_pipeline_goes_on_when_others_have_left() {
+fn blocked_pipeline_continues_when_others_leave() {
     let server = respool(&["--pending-output-total", "64mb"]);
     let mut hog = Peer::connect_with_small_buffer(server.addr);
     let (requests, _) = echoes(1, 10_000);
@@ -329,7 +329,7 @@ fn blocked_pipeline_goes_on_when_others_have_left() {
 }
 
 #[test]
-fn blocked_pipeline_goes_on_when_its_bound_is_raised() {
+fn blocked_pipeline_continues_when_its_bound_is_raised() {
     let server = respool(&["--pending-output-per-client", "1mb"]);
     let mut control = server.connect();
     pipeline_goes_on_after(&server, || {
@@ -392,7 +392,7 @@ fn clients_that_never_read_stay_within_the_total() {
 }
 
 #[test]
-fn reserve_is_left_after_others_have_taken_the_total() {
+fn reserve_is_left_when_others_use_the_total() {
     let server = respool(&["--pending-output-total", "4mb"]);
     let mut control = server.connect();
     let (requests, _) = echoes(1, 10_000);

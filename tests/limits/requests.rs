@@ -8,7 +8,7 @@ use respool_testing::echo;
 use crate::{WORD_BYTES, Watched};
 
 #[test]
-fn a_request_may_take_so_many_bytes_and_not_one_more() {
+fn query_buffer_limit_is_exact() {
     const LIMIT: usize = 1 << 20;
     let mut watched = Watched::start(Config {
         client_query_buffer_limit: LIMIT,
@@ -48,7 +48,7 @@ fn a_request_may_take_so_many_bytes_and_not_one_more() {
 }
 
 #[test]
-fn many_short_words_count_for_what_they_make_the_server_hold() {
+fn short_arguments_count_with_their_overhead() {
     const LIMIT: usize = 1 << 20;
     let mut watched = Watched::start(Config {
         client_query_buffer_limit: LIMIT,

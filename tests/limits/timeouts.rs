@@ -12,7 +12,7 @@ use respool_testing::echo;
 use crate::Watched;
 
 #[test]
-fn a_silent_client_is_told_when_its_first_byte_does_not_come() {
+fn silent_client_times_out_with_an_error() {
     let mut watched = Watched::start(Config {
         first_byte_timeout_s: 1,
         ..config(2)
@@ -59,7 +59,7 @@ const REST_TOO_LATE: &str = "-ERR the rest of the request did not come in time\r
 const NOT_WHOLE: &str = "a request was incomplete after `request-timeout`";
 
 #[test]
-fn a_request_that_does_not_become_whole_is_told_so() {
+fn incomplete_request_times_out_with_an_error() {
     let mut watched = Watched::start(Config {
         request_timeout_s: 1,
         ..config(2)
@@ -77,7 +77,7 @@ fn a_request_that_does_not_become_whole_is_told_so() {
 }
 
 #[test]
-fn request_that_comes_too_slowly_is_told_so() {
+fn too_slow_request_times_out_with_an_error() {
     let mut watched = Watched::start(Config {
         request_timeout_s: 3,
         timeout_s: 3600,
@@ -120,7 +120,7 @@ fn request_of_two_bytes_a_second_is_answered() {
 }
 
 #[test]
-fn whole_requests_one_after_the_other_may_come_slowly_for_ever() {
+fn request_timeout_starts_anew_with_each_request() {
     let mut watched = Watched::start(Config {
         request_timeout_s: 2,
         ..config(2)
@@ -138,7 +138,7 @@ fn whole_requests_one_after_the_other_may_come_slowly_for_ever() {
 }
 
 #[test]
-fn while_clients_are_paused_the_time_for_a_request_stands_still() {
+fn request_timeout_stands_still_during_a_pause() {
     let mut watched = Watched::start(Config {
         request_timeout_s: 1,
         ..config(2)
@@ -157,7 +157,7 @@ fn while_clients_are_paused_the_time_for_a_request_stands_still() {
 /// The time was counted from when the server stopped reading because the client did not take its
 /// replies. Who began to read again could be closed before it had a chance to send the rest.
 #[test]
-fn while_the_server_does_not_read_the_time_for_a_request_stands_still() {
+fn request_timeout_stands_still_while_write_blocked() {
     let mut watched = Watched::start(Config {
         request_timeout_s: 4,
         pending_output_per_client: 0,
@@ -242,7 +242,7 @@ fn only_a_client_without_progress_is_closed(config: Config, field: &str, why: &s
 }
 
 #[test]
-fn an_idle_client_is_closed_after_timeout_but_neither_a_subscriber_nor_a_paused_one() {
+fn timeout_spares_subscribers_and_paused_clients() {
     let mut watched = Watched::start(Config {
         timeout_s: 1,
         ..config(2)
@@ -271,7 +271,7 @@ fn an_idle_client_is_closed_after_timeout_but_neither_a_subscriber_nor_a_paused_
 }
 
 #[test]
-fn an_idle_client_is_closed_after_timeout_and_a_busy_one_is_not() {
+fn timeout_closes_an_idle_client_and_spares_a_busy_one() {
     let server = TestServer::with(
         Config {
             timeout_s: 3,

@@ -60,7 +60,7 @@ fn read_all(mut socket: TcpStream) {
 }
 
 #[test]
-fn rule_2_a_handler_that_blocks_delays_nobody_while_another_worker_is_free() {
+fn rule_2_blocking_handler_delays_no_other_client() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(2), commands);
     let (mut blocked, mut other) = (server.connect(), server.connect());
@@ -80,7 +80,7 @@ fn rule_2_a_handler_that_blocks_delays_nobody_while_another_worker_is_free() {
 }
 
 #[test]
-fn rule_2_what_waits_in_the_queue_behind_a_handler_that_blocks_is_taken_by_another_worker() {
+fn rule_2_queue_behind_a_blocking_handler_is_taken() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(2), commands);
     let mut blocked = server.connect();
@@ -111,7 +111,7 @@ fn rule_3_one_worker_is_enough() {
 }
 
 #[test]
-fn rule_4_the_first_request_is_never_lost_on_its_way_into_parking() {
+fn rule_4_first_request_is_not_lost_while_parking() {
     let server = TestServer::start(2);
     for round in 0..2000 {
         let mut peer = server.connect();
@@ -124,7 +124,7 @@ fn rule_4_the_first_request_is_never_lost_on_its_way_into_parking() {
 }
 
 #[test]
-fn rule_5_a_client_that_pipelines_leaves_turns_to_the_others() {
+fn rule_5_pipelining_client_leaves_turns_to_others() {
     let (mut commands, gate) = commands_with_gate();
     let (mark, marks) = channel();
     let mark = Mutex::new(mark);
@@ -159,7 +159,7 @@ fn rule_5_a_client_that_pipelines_leaves_turns_to_the_others() {
 }
 
 #[test]
-fn rule_6_write_blocked_client_waits_alone_and_loses_nothing() {
+fn rule_6_write_blocked_client_waits_alone() {
     let config = Config {
         pending_output_per_client: 0,
         ..config(1)
@@ -185,7 +185,7 @@ fn rule_6_write_blocked_client_waits_alone_and_loses_nothing() {
 }
 
 #[test]
-fn hogs_and_a_deaf_client_leave_a_good_client_its_round_trip() {
+fn hogs_do_not_starve_a_good_client() {
     let server = TestServer::start(2);
     let _hog = Hog::start(&server);
     let mut deaf = server.connect();
@@ -199,7 +199,7 @@ fn hogs_and_a_deaf_client_leave_a_good_client_its_round_trip() {
 }
 
 #[test]
-fn any_number_of_workers_serves_any_number_of_clients() {
+fn any_number_of_workers_serves_all_clients() {
     for workers in [1, 2, 3, 8, 64] {
         let server = TestServer::start(workers);
         let mut peers: Vec<_> = (0..200).map(|_| server.connect()).collect();
@@ -215,7 +215,7 @@ fn any_number_of_workers_serves_any_number_of_clients() {
 }
 
 #[test]
-fn the_number_of_workers_changes_under_load() {
+fn number_of_workers_changes_under_load() {
     let server = TestServer::start(4);
     let running = Arc::new(AtomicBool::new(true));
     let clients: Vec<_> = (0..4)
@@ -251,7 +251,7 @@ fn worker_threads(server: &TestServer) -> usize {
 }
 
 #[test]
-fn a_handler_that_panics_costs_its_client_the_connection_and_nobody_else_anything() {
+fn panicking_handler_closes_only_its_client() {
     let mut commands = Commands::builtin();
     commands.register("PANIC", Arity::Exactly(1), |_, _, _| {
         panic!("as the test wants it")

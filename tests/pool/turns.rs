@@ -92,7 +92,7 @@ fn turns_of_command_list_are_bounded_in_time() {
 }
 
 #[test]
-fn every_command_is_tried_beside_hogs_or_cannot_be() {
+fn every_command_has_a_row_of_hogs() {
     let server = TestServer::start(1);
     let listed = server.connect().answers("COMMAND LIST");
     let listed: BTreeSet<_> = listed.iter().map(String::as_str).collect();

@@ -11,7 +11,7 @@ use respool_testing::Scratch;
 use crate::{respool, run, start, value};
 
 #[test]
-fn help_tells_how_to_use_the_program_and_every_key() {
+fn help_has_usage_keys_and_examples() {
     let help = run(&["--help"]);
     let help = help.without_complaint();
     for part in [
@@ -34,7 +34,7 @@ fn version_is_one_line() {
 }
 
 #[test]
-fn check_config_says_that_a_file_is_fine_and_serves_nobody() {
+fn check_config_accepts_a_valid_file() {
     let file = Scratch::file("port = 7000\n");
     let check = run(&[file.arg(), "--workers", "3", "--check-config"]);
     assert_eq!(
@@ -44,7 +44,7 @@ fn check_config_says_that_a_file_is_fine_and_serves_nobody() {
 }
 
 #[test]
-fn check_config_without_a_file_judges_the_flags() {
+fn check_config_checks_flags_without_a_file() {
     let check = run(&[
         "--check-config",
         "--bind",
@@ -60,7 +60,7 @@ fn check_config_without_a_file_judges_the_flags() {
 }
 
 #[test]
-fn check_config_finds_a_log_file_that_cannot_be_written() {
+fn check_config_finds_an_unwritable_log_file() {
     let folder = Scratch::folder();
     let inside = format!("{}/a.log", folder.arg());
     let check = |logfile: &str| run(&["--check-config", "--logfile", logfile]);
@@ -80,7 +80,7 @@ fn check_config_finds_a_log_file_that_cannot_be_written() {
 }
 
 #[test]
-fn check_config_finds_an_address_that_the_machine_lacks() {
+fn check_config_finds_an_address_not_on_this_machine() {
     // For documentation only, by RFC 5737 and RFC 3849.
     for address in ["192.0.2.1", "2001:db8::1"] {
         run(&["--check-config", "--bind", address]).assert_mistake(&["cannot listen on "]);
@@ -93,7 +93,7 @@ fn check_config_finds_an_address_that_the_machine_lacks() {
 }
 
 #[test]
-fn check_config_beside_a_running_server_finds_its_port_fine() {
+fn check_config_accepts_the_port_of_a_running_server() {
     let server = start(&[]);
     let port = server.addr.port().to_string();
     let check = ["--check-config", "--bind", "127.0.0.1", "--port", &port];
@@ -101,33 +101,33 @@ fn check_config_beside_a_running_server_finds_its_port_fine() {
 }
 
 #[test]
-fn a_mistake_in_the_file_is_shown_with_its_place_and_what_is_right() {
+fn invalid_file_value_is_explained_with_its_place() {
     let file = Scratch::file("# mine\nport = 70000\n");
     let place = format!("respool: {}:2:8: `port = 70000`: ", file.arg());
     run(&[file.arg()]).assert_mistake(&[&place, "expected a whole number from 0 to 65535"]);
 }
 
 #[test]
-fn check_config_finds_the_same_mistakes() {
+fn check_config_finds_the_same_errors() {
     let file = Scratch::file("prot = 7000\n");
     let place = format!("respool: {}:1:1: unknown key `prot`, ", file.arg());
     run(&["--check-config", file.arg()]).assert_mistake(&[&place, "did you mean `port`?"]);
 }
 
 #[test]
-fn a_flag_does_not_hide_a_mistake_in_the_file() {
+fn flag_does_not_hide_an_invalid_file_value() {
     let file = Scratch::file("port = 70000\n");
     run(&[file.arg(), "--port", "7000"]).assert_mistake(&[":1:8: `port = 70000`"]);
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+fn unreadable_file_is_named_with_the_reason() {
     run(&["no-such.toml"]).assert_mistake(&["respool: cannot read no-such.toml: No such file"]);
     run(&["/"]).assert_mistake(&["respool: cannot read /: Is a directory"]);
 }
 
 #[test]
-fn a_file_too_long_to_be_a_configuration_is_refused() {
+fn too_long_file_is_refused() {
     let longest = Scratch::file(&"#".repeat(1 << 20));
     run(&[longest.arg(), "--check-config"]).without_complaint();
     let longer = Scratch::file(&"#".repeat((1 << 20) + 1));
@@ -135,7 +135,7 @@ fn a_file_too_long_to_be_a_configuration_is_refused() {
 }
 
 #[test]
-fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
+fn invalid_flag_value_is_explained() {
     for (args, parts) in [
         (
             ["--port", "70000"],
@@ -221,7 +221,7 @@ fn a_mistake_in_a_flag_names_the_flag_the_value_and_what_is_right() {
 }
 
 #[test]
-fn file_after_a_list_is_told_to_go_before_it() {
+fn file_after_a_list_flag_is_explained() {
     run(&["--bind", "127.0.0.1", "respool.toml"]).assert_mistake(&[
         "`respool.toml` is not an IP address",
         "tip: every word up to the next flag belongs to '--bind', so put FILE before it",
@@ -229,7 +229,7 @@ fn file_after_a_list_is_told_to_go_before_it() {
 }
 
 #[test]
-fn file_after_a_flag_takes_the_place_of_the_default_file() {
+fn file_after_a_flag_replaces_the_default_file() {
     let file = Scratch::file("workers = 3\n");
     let default = Scratch::file("workers = 2\n");
     let default_file = ["--default-file", default.arg()];
@@ -242,7 +242,7 @@ fn file_after_a_flag_takes_the_place_of_the_default_file() {
 }
 
 #[test]
-fn wildcard_beside_an_address_that_it_covers_is_refused() {
+fn wildcard_with_an_address_it_covers_is_refused() {
     let problem = "0.0.0.0 includes 127.0.0.1";
     run(&["--port", "0", "--bind", "0.0.0.0", "127.0.0.1"]).assert_mistake(&[problem]);
     let file = Scratch::file("bind = [\"127.0.0.1\", \"*\"]\n");
@@ -250,12 +250,12 @@ fn wildcard_beside_an_address_that_it_covers_is_refused() {
 }
 
 #[test]
-fn a_flag_without_its_value_is_named() {
+fn flag_without_a_value_is_named() {
     run(&["--port", "--workers", "2"]).assert_mistake(&["a value is required for '--port <N>'"]);
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_with_its_address() {
+fn port_in_use_is_named_with_its_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let start = run(&["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
@@ -263,7 +263,7 @@ fn a_port_that_is_taken_is_named_with_its_address() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_changes_no_exit_code() {
+fn unwritable_output_changes_no_exit_code() {
     let full = || File::create("/dev/full").unwrap();
     for flag in ["--help", "--version", "--check-config"] {
         let run = respool(&[flag]).stdout(full()).output().unwrap();
@@ -280,7 +280,7 @@ fn an_output_that_cannot_be_written_changes_no_exit_code() {
 }
 
 #[test]
-fn the_last_flag_wins() {
+fn last_flag_wins() {
     let server = start(&["--workers", "2", "--workers=1"]);
     assert!(
         server.log().contains(" with 1 worker; "),

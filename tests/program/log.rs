@@ -7,7 +7,7 @@ use respool_testing::{PATIENCE, Scratch};
 use crate::{config, run, start};
 
 #[test]
-fn failed_start_is_in_the_log_file_too() {
+fn failed_start_is_logged_to_the_log_file() {
     let log = Scratch::file("");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -34,14 +34,14 @@ fn failed_start_is_in_the_log_file_too() {
 }
 
 #[test]
-fn a_log_file_that_cannot_be_opened_is_named_with_the_reason() {
+fn unusable_log_file_is_named_with_the_reason() {
     let start = run(&["--port", "0", "--logfile", "/no-such-folder/a.log"]);
     start
         .assert_mistake(&["respool: cannot open the log file /no-such-folder/a.log: No such file"]);
 }
 
 #[test]
-fn the_first_line_says_where_the_server_answers_and_what_to_type() {
+fn first_line_has_the_address_and_a_command_to_try() {
     let server = start(&["--workers", "2"]);
     let port = server.addr.port();
     let version = env!("CARGO_PKG_VERSION");
@@ -53,7 +53,7 @@ fn the_first_line_says_where_the_server_answers_and_what_to_type() {
 }
 
 #[test]
-fn each_line_has_a_time_of_one_width_and_a_level_by_name() {
+fn each_line_has_a_time_and_a_level() {
     let server = start(&["--loglevel", "debug"]);
     assert_eq!(config(&server, "SET timeout 5"), "+OK");
     server.wait_for_log("closed after 0 s: the peer closed the connection");
@@ -83,7 +83,7 @@ fn each_line_has_a_time_of_one_width_and_a_level_by_name() {
 }
 
 #[test]
-fn verbose_has_two_lines_for_each_client_and_nothing_of_debug() {
+fn verbose_has_two_lines_per_client_and_no_debug() {
     let server = start(&["--loglevel", "verbose"]);
     for _ in 0..3 {
         assert_eq!(config(&server, "SET timeout 5"), "+OK");

@@ -33,7 +33,7 @@ fn sighup_applies_the_changed_file() {
 }
 
 #[test]
-fn sighup_logs_each_key_that_changes_and_no_password() {
+fn sighup_logs_each_changed_key_and_no_password() {
     let file = Scratch::file("requirepass = 'a \"b\"'\n");
     let server = start(&[file.arg()]);
     let set = "SET timeout 5 latency-tracking no requirepass other";
@@ -56,7 +56,7 @@ fn sighup_logs_each_key_that_changes_and_no_password() {
 }
 
 #[test]
-fn sighup_names_the_keys_that_a_flag_overrides() {
+fn sighup_names_keys_overridden_by_a_flag() {
     let file = Scratch::file("timeout = 5\nmaxclients = 50\nworkers = 1\n");
     let flags = ["--timeout", "6", "--workers", "1", "--requirepass", "x"];
     let server = start(&[&[file.arg()], &flags[..]].concat());
@@ -75,7 +75,7 @@ fn sighup_names_the_keys_that_a_flag_overrides() {
 }
 
 #[test]
-fn sighup_leaves_the_flags_on_top_of_the_file() {
+fn sighup_keeps_flags_above_the_file() {
     let file = Scratch::file("");
     let server = start(&[file.arg(), "--loglevel", "notice"]);
     file.write("loglevel = \"nothing\"\n");
@@ -84,7 +84,7 @@ fn sighup_leaves_the_flags_on_top_of_the_file() {
 }
 
 #[test]
-fn sighup_with_a_mistake_in_the_file_changes_nothing_and_shows_it() {
+fn sighup_with_an_invalid_file_changes_nothing() {
     let file = Scratch::file("");
     let server = start(&[file.arg()]);
     file.write("loglevel = \"nothing\"\nport = 70000\n");
@@ -102,7 +102,7 @@ fn sighup_with_a_mistake_in_the_file_changes_nothing_and_shows_it() {
 }
 
 #[test]
-fn sighup_with_a_log_file_that_cannot_be_opened_changes_nothing() {
+fn sighup_with_an_unusable_log_file_changes_nothing() {
     let file = Scratch::file("");
     let server = start(&[file.arg()]);
     file.write("logfile = \"/no-such-folder/a.log\"\n");
@@ -112,7 +112,7 @@ fn sighup_with_a_log_file_that_cannot_be_opened_changes_nothing() {
 }
 
 #[test]
-fn sighup_without_a_file_opens_the_log_again_as_logrotate_needs_it() {
+fn sighup_reopens_the_log_for_logrotate() {
     let log = Scratch::file("older\n");
     let rotated = Scratch::unused();
     let args = ["--logfile", log.arg(), "--bind", "127.0.0.1", "--port", "0"];
@@ -142,7 +142,7 @@ fn sighup_without_a_file_opens_the_log_again_as_logrotate_needs_it() {
 }
 
 #[test]
-fn a_loglevel_that_is_set_holds_at_once_and_until_sighup_reads_the_file_again() {
+fn set_loglevel_holds_until_sighup_rereads_the_file() {
     let file = Scratch::file("");
     let server = start(&[file.arg()]);
     // The connection that sets it is the first one whose end is logged.
@@ -164,7 +164,7 @@ fn a_loglevel_that_is_set_holds_at_once_and_until_sighup_reads_the_file_again() 
 }
 
 #[test]
-fn sighup_without_a_file_leaves_what_was_set() {
+fn sighup_without_a_file_keeps_set_values() {
     let server = start(&["--timeout", "3"]);
     assert_eq!(config(&server, "SET timeout 5 maxclients 50"), "+OK");
     server.signal("HUP");

@@ -9,7 +9,7 @@ use respool_testing::Scratch;
 use crate::{PASSWORD, config, start, value};
 
 #[test]
-fn rewrite_writes_what_is_in_force_into_the_file_and_keeps_all_else() {
+fn rewrite_writes_changes_and_keeps_the_rest() {
     let mine = "# My server.\n\ntimeout = 1   # seconds\n  # and so on\n\"maxclients\" = 50\n";
     let file = Scratch::file(mine);
     let server = start(&[file.arg(), "--workers", "2"]);
@@ -37,7 +37,7 @@ fn rewrite_writes_what_is_in_force_into_the_file_and_keeps_all_else() {
 }
 
 #[test]
-fn rewrite_writes_the_file_that_a_link_points_to() {
+fn rewrite_follows_a_symlink() {
     let file = Scratch::file("timeout = 1\n");
     let link = Scratch::unused();
     symlink(file.arg(), link.arg()).unwrap();
@@ -49,7 +49,7 @@ fn rewrite_writes_the_file_that_a_link_points_to() {
 }
 
 #[test]
-fn rewrite_in_a_folder_that_takes_no_file_leaves_the_old_one_and_says_why() {
+fn failed_rewrite_keeps_the_old_file_and_says_why() {
     let file = Scratch::file("timeout = 1\n");
     let server = start(&[file.arg()]);
     // A folder that may not be written would not stop root; one in the place of the new file does.
@@ -73,7 +73,7 @@ fn rewrite_in_a_folder_that_takes_no_file_leaves_the_old_one_and_says_why() {
 }
 
 #[test]
-fn rewrite_leaves_a_file_alone_that_has_become_wrong() {
+fn rewrite_keeps_a_file_that_became_invalid() {
     let file = Scratch::file("");
     let server = start(&[file.arg()]);
     file.write("prot = 1\n");
@@ -85,7 +85,7 @@ fn rewrite_leaves_a_file_alone_that_has_become_wrong() {
 }
 
 #[test]
-fn rewrite_without_a_file_says_so() {
+fn rewrite_without_a_file_is_an_error() {
     let server = start(&[]);
     assert_eq!(
         config(&server, "REWRITE"),

@@ -15,7 +15,7 @@ use respool_testing::{PATIENCE, Peer, Scratch, eventually};
 const SECRET: &str = "hunter2";
 
 #[test]
-fn mistake_in_the_file_shows_no_password_anywhere() {
+fn invalid_file_shows_no_password() {
     let folder = Scratch::folder();
     let file = folder.file_in("my.toml", "");
     let server = Respool::run(respool(&[]).arg(&file), PATIENCE);
@@ -55,7 +55,7 @@ fn mistake_in_the_file_shows_no_password_anywhere() {
 }
 
 #[test]
-fn number_as_password_is_not_shown() {
+fn numeric_password_is_not_shown() {
     let folder = Scratch::folder();
     for number in ["7070707", "7.070707", "70707070707070707070"] {
         let file = folder.file_in("my.toml", &format!("requirepass = {number}\n"));
@@ -67,7 +67,7 @@ fn number_as_password_is_not_shown() {
 }
 
 #[test]
-fn mistake_in_the_flags_shows_no_password() {
+fn invalid_flags_show_no_password() {
     let long = SECRET.repeat(100);
     for args in [
         &["--requirepass", &long][..],
@@ -96,7 +96,7 @@ fn mistake_in_the_flags_shows_no_password() {
 }
 
 #[test]
-fn password_file_is_read_at_the_start_and_on_sighup() {
+fn password_file_is_read_at_start_and_on_sighup() {
     let folder = Scratch::folder();
     for (text, password) in [
         ("hunter2", SECRET),
@@ -138,7 +138,7 @@ fn password_file_is_read_at_the_start_and_on_sighup() {
 }
 
 #[test]
-fn sources_of_the_password_have_an_order() {
+fn password_sources_have_an_order() {
     let folder = Scratch::folder();
     folder.file_in("credentials/requirepass", "of-systemd\n");
     let secret = folder.file_in("secret", "of-a-flag-file\n");
@@ -181,7 +181,7 @@ fn sources_of_the_password_have_an_order() {
 }
 
 #[test]
-fn unreadable_credential_is_blamed_on_the_folder() {
+fn unreadable_credential_names_its_folder() {
     let folder = Scratch::folder();
     let no_folder = folder.file_in("no-folder", "");
     let mut command = respool(&[]);
@@ -193,7 +193,7 @@ fn unreadable_credential_is_blamed_on_the_folder() {
 }
 
 #[test]
-fn source_without_a_usable_password_is_a_mistake() {
+fn unusable_password_source_is_an_error() {
     let folder = Scratch::folder();
     let empty = folder.file_in("empty", "\n");
     let long = folder.file_in("long", &"x".repeat(513));
@@ -236,7 +236,7 @@ fn source_without_a_usable_password_is_a_mistake() {
 }
 
 #[test]
-fn rewrite_never_writes_a_password_from_elsewhere() {
+fn rewrite_writes_no_password_from_elsewhere() {
     let folder = Scratch::folder();
     let secret = folder.file_in("secret", "hunter2\n");
     folder.file_in("credentials/requirepass", SECRET);
@@ -290,7 +290,7 @@ fn rewrite_never_writes_a_password_from_elsewhere() {
 }
 
 #[test]
-fn password_that_is_set_takes_the_place_of_the_file() {
+fn password_set_at_runtime_replaces_the_file() {
     let folder = Scratch::folder();
     let secret = folder.file_in("secret", "hunter2\n");
     let says_file = format!("requirepass-file = \"{}\"\n", secret.display());
@@ -313,7 +313,7 @@ fn password_that_is_set_takes_the_place_of_the_file() {
 }
 
 #[test]
-fn sighup_without_a_file_keeps_a_password_that_was_set() {
+fn sighup_without_a_file_keeps_a_set_password() {
     let folder = Scratch::folder();
     let secret = folder.file_in("secret", "hunter2\n");
     let flags = ["--requirepass-file", secret.to_str().unwrap()];
@@ -339,7 +339,7 @@ fn sighup_without_a_file_keeps_a_password_that_was_set() {
 }
 
 #[test]
-fn password_that_others_can_read_is_warned_of() {
+fn password_readable_by_others_is_warned_about() {
     let folder = Scratch::folder();
     let secret = folder.file_in("secret", "hunter2\n");
     let file = folder.file_in("my.toml", "requirepass = \"hunter2\"\n");
@@ -394,8 +394,9 @@ fn password_that_others_can_read_is_warned_of() {
 }
 
 #[test]
-fn password_in_the_arguments_is_warned_of() {
-    let warning = "`--requirepass`: every user of this machine can see the password in `ps`; use `--requirepass-file` instead";
+fn password_in_arguments_is_warned_about() {
+    let warning = "`ps` shows the value of `--requirepass` to every user of this machine: use \
+                   `--requirepass-file` instead";
     let server = Respool::run(&mut respool(&["--requirepass", SECRET]), PATIENCE);
     assert!(server.log().contains(warning), "{}", server.log());
     assert!(!server.log().contains(SECRET), "{}", server.log());
@@ -405,7 +406,7 @@ fn password_in_the_arguments_is_warned_of() {
 }
 
 #[test]
-fn file_that_is_no_regular_file_is_refused_at_once() {
+fn file_that_is_not_regular_is_refused_at_once() {
     let folder = Scratch::folder();
     let fifo = folder.path().join("fifo");
     make_fifo(&fifo);

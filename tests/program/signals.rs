@@ -6,7 +6,7 @@ use respool_testing::{PATIENCE, Peer};
 use crate::start;
 
 #[test]
-fn sigterm_and_sigint_drain_and_end_with_success() {
+fn sigterm_and_sigint_drain_and_exit_0() {
     for (signal, name) in [("TERM", "SIGTERM"), ("INT", "SIGINT")] {
         let server = start(&[]);
         server.signal(signal);
@@ -20,7 +20,7 @@ fn sigterm_and_sigint_drain_and_end_with_success() {
 }
 
 #[test]
-fn shutdown_says_which_client_asked_for_it() {
+fn shutdown_log_names_the_client() {
     let server = start(&[]);
     let mut peer = server.connect();
     let addr = peer.local_addr();
@@ -31,7 +31,7 @@ fn shutdown_says_which_client_asked_for_it() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_cut_when_the_drain_runs_out_of_time() {
+fn client_that_does_not_read_is_aborted_by_drain_timeout() {
     let server = start(&[
         "--workers",
         "1",
@@ -48,7 +48,7 @@ fn a_client_that_does_not_read_is_cut_when_the_drain_runs_out_of_time() {
 }
 
 #[test]
-fn while_draining_a_second_sigterm_changes_nothing_and_sigint_ends_at_once() {
+fn sigint_while_draining_ends_at_once() {
     let server = start(&[
         "--workers",
         "1",

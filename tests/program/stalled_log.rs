@@ -109,7 +109,7 @@ impl Drop for Server {
 const MANY: usize = 500;
 
 #[test]
-fn standard_output_that_nobody_reads_stops_nothing() {
+fn unread_standard_output_blocks_nothing() {
     let (mut server, _unread) = Server::start(None, &[]);
     server.serves(MANY);
     server.signal("HUP");
@@ -119,7 +119,7 @@ fn standard_output_that_nobody_reads_stops_nothing() {
 }
 
 #[test]
-fn standard_output_that_is_closed_stops_nothing() {
+fn closed_standard_output_blocks_nothing() {
     let (mut server, pipe) = Server::start(None, &[]);
     drop(pipe);
     server.serves(MANY);
@@ -128,7 +128,7 @@ fn standard_output_that_is_closed_stops_nothing() {
 }
 
 #[test]
-fn shutdown_ends_a_server_whose_log_is_stalled() {
+fn shutdown_ends_a_server_with_a_stalled_log() {
     let (mut server, _unread) = Server::start(None, &[]);
     server.serves(MANY);
     let mut peer = server.connect();
@@ -139,7 +139,7 @@ fn shutdown_ends_a_server_whose_log_is_stalled() {
 }
 
 #[test]
-fn pipe_as_log_file_stops_nothing_without_a_reader() {
+fn log_pipe_without_a_reader_blocks_nothing() {
     let fifo = Scratch::fifo();
     let (mut server, _) = Server::start(Some(fifo.path()), &[]);
     server.serves(MANY);
@@ -150,7 +150,7 @@ fn pipe_as_log_file_stops_nothing_without_a_reader() {
 }
 
 #[test]
-fn reader_that_comes_late_has_the_first_lines_of_a_pipe() {
+fn late_reader_gets_the_first_lines_of_a_pipe() {
     let fifo = Scratch::fifo();
     let (server, _) = Server::start(Some(fifo.path()), &[]);
     let mut lines = BufReader::new(File::open(fifo.path()).expect("a pipe")).lines();
@@ -165,7 +165,7 @@ fn reader_that_comes_late_has_the_first_lines_of_a_pipe() {
 }
 
 #[test]
-fn full_disk_stops_nothing() {
+fn full_disk_blocks_nothing() {
     let (mut server, _) = Server::start(Some(Path::new("/dev/full")), &[]);
     server.serves(MANY);
     server.signal("HUP");
@@ -175,7 +175,7 @@ fn full_disk_stops_nothing() {
 }
 
 #[test]
-fn lines_beyond_the_file_size_limit_are_counted_and_told() {
+fn lines_beyond_the_file_size_limit_are_counted() {
     let file = Scratch::unused();
     let (mut server, _) = Server::start(Some(file.path()), &[]);
     let log = || file.read();
@@ -210,7 +210,7 @@ fn lines_beyond_the_file_size_limit_are_counted_and_told() {
 
 /// The thread `log` must not block in a write: it would never see the new file.
 #[test]
-fn reload_replaces_standard_output_that_nobody_reads() {
+fn reload_replaces_unread_standard_output() {
     let file = Scratch::file("");
     let log = Scratch::unused();
     let path = file.arg();
@@ -235,7 +235,7 @@ fn reload_replaces_standard_output_that_nobody_reads() {
 
 /// The thread that obeys signals used to read the file itself.
 #[test]
-fn signals_are_obeyed_while_a_reload_waits_for_its_file() {
+fn signals_are_handled_while_a_reload_waits_for_its_file() {
     let file = Scratch::file("");
     let path = file.arg();
     let (mut server, _unread) = Server::start(None, &[path]);

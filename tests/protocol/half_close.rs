@@ -8,7 +8,7 @@ use std::time::Duration;
 use respool_testing::TestServer;
 
 #[test]
-fn a_half_closed_peer_still_gets_its_reply() {
+fn half_closed_peer_gets_its_reply() {
     let server = TestServer::start(1);
     for _ in 0..100 {
         let mut peer = server.connect();
@@ -20,7 +20,7 @@ fn a_half_closed_peer_still_gets_its_reply() {
 }
 
 #[test]
-fn a_half_closed_peer_gets_all_that_it_is_owed_however_much() {
+fn half_closed_peer_gets_all_pending_output() {
     let server = TestServer::start(1);
     let message = vec![b'x'; 100_000];
     let request = [
@@ -52,7 +52,7 @@ fn a_half_closed_peer_gets_all_that_it_is_owed_however_much() {
 }
 
 #[test]
-fn half_a_request_before_the_end_is_no_request() {
+fn incomplete_request_before_fin_is_ignored() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.send("PING\r\n*1\r\n$4\r\nPI");
@@ -62,7 +62,7 @@ fn half_a_request_before_the_end_is_no_request() {
 }
 
 #[test]
-fn a_protocol_error_arrives_although_megabytes_stand_behind_it() {
+fn protocol_error_arrives_before_unread_megabytes() {
     let server = TestServer::start(2);
     for _ in 0..10 {
         let mut peer = server.connect();
@@ -81,7 +81,7 @@ fn a_protocol_error_arrives_although_megabytes_stand_behind_it() {
 }
 
 #[test]
-fn resets_and_silent_connections_are_everyday_events() {
+fn resets_and_silent_connections_change_nothing() {
     let server = TestServer::start(2);
     for round in 0..300 {
         let mut peer = server.connect();
@@ -106,7 +106,7 @@ fn resets_and_silent_connections_are_everyday_events() {
 }
 
 #[test]
-fn who_reads_in_bursts_gets_every_reply() {
+fn bursty_reader_gets_every_reply() {
     let server = TestServer::start(1);
     let replies = b"-ERR unknown command 'x', with args beginning with: \r\n".repeat(1000);
     let mut peer = server.connect();

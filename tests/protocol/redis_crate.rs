@@ -19,7 +19,7 @@ fn connect_with(server: &TestServer, options: &str) -> Connection {
 }
 
 #[test]
-fn it_pings_echoes_and_pipelines_in_resp2_and_in_resp3() {
+fn redis_crate_pings_echoes_and_pipelines() {
     let server = TestServer::start(2);
     pings_echoes_and_pipelines(connect(&server));
     pings_echoes_and_pipelines(connect_with(&server, "?protocol=resp3"));
@@ -27,7 +27,7 @@ fn it_pings_echoes_and_pipelines_in_resp2_and_in_resp3() {
 
 /// HELLO answers by a map in RESP3 alone.
 #[test]
-fn it_speaks_the_protocol_that_it_asks_for() {
+fn redis_crate_gets_its_protocol() {
     let server = TestServer::start(2);
     for (options, is_map) in [("", false), ("?protocol=resp3", true)] {
         let hello: Value = cmd("HELLO")
@@ -87,7 +87,7 @@ fn pipelines_larger_than_buffers_are_answered() {
 }
 
 #[test]
-fn an_unknown_command_is_an_error_and_the_connection_lives() {
+fn unknown_command_keeps_the_connection() {
     let server = TestServer::start(1);
     let mut connection = connect(&server);
     let error = cmd("GET")
@@ -102,7 +102,7 @@ fn an_unknown_command_is_an_error_and_the_connection_lives() {
 }
 
 #[test]
-fn more_clients_than_workers_ping_at_the_same_time() {
+fn more_clients_than_workers_ping_at_once() {
     let server = TestServer::start(2);
     thread::scope(|scope| {
         for _ in 0..20 {

@@ -9,7 +9,7 @@ fn server() -> (TestServer, Peer) {
 }
 
 #[test]
-fn each_is_answered_however_many_there_are() {
+fn each_repeat_is_answered() {
     let (_server, mut peer) = server();
     for count in [1, 2, 3, 63, 64, 65, 2047, 2048, 2049, 10_000] {
         for (request, reply) in [
@@ -32,7 +32,7 @@ fn each_is_answered_however_many_there_are() {
 }
 
 #[test]
-fn what_differs_among_them_is_answered_as_it_is() {
+fn different_request_among_repeats_is_answered() {
     let (_server, mut peer) = server();
     let twenty = "PING\r\n".repeat(20);
     let pongs = "+PONG\r\n".repeat(20);
@@ -61,7 +61,7 @@ fn what_differs_among_them_is_answered_as_it_is() {
 }
 
 #[test]
-fn each_is_counted_and_so_is_each_error() {
+fn each_repeat_and_error_is_counted() {
     let (_server, mut peer) = server();
     let error = "-ERR wrong number of arguments for 'ping' command\r\n";
     peer.ask("PING\r\n".repeat(1000), "+PONG\r\n".repeat(1000));
@@ -77,7 +77,7 @@ fn each_is_counted_and_so_is_each_error() {
 }
 
 #[test]
-fn what_is_not_answered_is_not_answered_however_often_it_comes() {
+fn repeats_with_replies_off_are_not_answered() {
     let (_server, mut peer) = server();
     let fifty = "PING\r\n".repeat(50);
     peer.ask(
@@ -91,7 +91,7 @@ fn what_is_not_answered_is_not_answered_however_often_it_comes() {
 }
 
 #[test]
-fn a_monitor_is_told_of_each() {
+fn monitor_shows_each_repeat() {
     let (server, mut peer) = server();
     let mut monitor = server.connect();
     monitor.ask("MONITOR\r\n", "+OK\r\n");
@@ -103,7 +103,7 @@ fn a_monitor_is_told_of_each() {
 }
 
 #[test]
-fn a_subscriber_in_resp2_gets_each_as_a_message() {
+fn resp2_subscriber_gets_each_repeat_as_a_message() {
     let (_server, mut peer) = server();
     peer.ask(
         "SUBSCRIBE c\r\n",

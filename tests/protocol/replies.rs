@@ -50,7 +50,7 @@ fn assert_sent(
 // Replies.
 
 #[test]
-fn what_both_versions_have_is_sent_as_it_is() {
+fn types_of_both_versions_are_sent_as_they_are() {
     assert_sent(|reply| reply.simple("fine"), "+fine\r\n", "+fine\r\n");
     assert_sent(|reply| reply.simple("a\r\nb"), "+a  b\r\n", "+a  b\r\n");
     assert_sent(|reply| reply.error("NO a\nb"), "-NO a b\r\n", "-NO a b\r\n");
@@ -69,7 +69,7 @@ fn what_both_versions_have_is_sent_as_it_is() {
 }
 
 #[test]
-fn what_resp2_lacks_is_sent_in_it_as_redis_would() {
+fn resp3_types_are_downgraded_as_in_redis() {
     assert_sent(null, "$-1\r\n", "_\r\n");
     assert_sent(null_array, "*-1\r\n", "_\r\n");
     assert_sent(|reply| reply.boolean(true), ":1\r\n", "#t\r\n");
@@ -110,7 +110,7 @@ fn what_resp2_lacks_is_sent_in_it_as_redis_would() {
 }
 
 #[test]
-fn aggregates_hold_one_another() {
+fn aggregates_nest() {
     fn two(items: &mut Items<'_>) {
         items.add(|item| item.boolean(true));
         items.add(null);
@@ -136,7 +136,7 @@ fn aggregates_hold_one_another() {
 }
 
 #[test]
-fn what_stands_in_front_of_a_reply_is_for_resp3_alone() {
+fn attributes_are_sent_in_resp3_only() {
     assert_sent(
         |reply| {
             let reply = reply.attribute(1, |pairs| pairs.pair("ttl", |value| value.integer(9)));
@@ -169,7 +169,7 @@ fn what_stands_in_front_of_a_reply_is_for_resp3_alone() {
 }
 
 #[test]
-fn a_bulk_string_is_written_in_pieces_and_takes_no_byte_too_many() {
+fn bulk_writer_takes_exactly_its_length() {
     assert_sent(
         |reply| {
             reply.bulk_with(7, |bulk| {
@@ -190,7 +190,7 @@ fn a_bulk_string_is_written_in_pieces_and_takes_no_byte_too_many() {
 }
 
 #[test]
-fn a_reply_that_is_not_what_it_promised_is_an_error_and_no_byte_of_it_is_sent() {
+fn broken_reply_becomes_an_error() {
     let (server, mut other) = serve(builtin_and(|commands| {
         commands.register(
             "WRONG",
@@ -223,7 +223,7 @@ fn a_reply_that_is_not_what_it_promised_is_an_error_and_no_byte_of_it_is_sent() 
 }
 
 #[test]
-fn a_handler_sees_in_which_version_it_answers() {
+fn handler_sees_the_protocol_version() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         commands.register("VERSION", Arity::Exactly(1), |session, _, reply| {
             reply.boolean(session.protocol() == Protocol::Resp3)
@@ -264,7 +264,7 @@ fn assert_reads(commands: Commands, replies: &[(&[u8], &str)]) {
 }
 
 #[test]
-fn an_integer_is_read_as_strictly_as_redis_reads_it() {
+fn integer_argument_is_as_strict_as_in_redis() {
     let no = "-ERR value is not an integer or out of range";
     assert_reads(
         reads(|request| request.integer(0)),
@@ -289,7 +289,7 @@ fn an_integer_is_read_as_strictly_as_redis_reads_it() {
 }
 
 #[test]
-fn an_integer_in_a_range_has_both_ends_and_redis_s_words_for_what_is_beyond() {
+fn integer_range_includes_both_ends() {
     let beyond = "-ERR value is out of range, value must between -1 and 10";
     assert_reads(
         reads(|request| request.integer_in(0, -1..=10)),
@@ -304,7 +304,7 @@ fn an_integer_in_a_range_has_both_ends_and_redis_s_words_for_what_is_beyond() {
 }
 
 #[test]
-fn a_float_is_a_finite_number_or_an_infinity_said_in_words() {
+fn float_argument_is_finite_or_infinity() {
     let no = "-ERR value is not a valid float";
     assert_reads(
         reads(|request| request.float(0)),
@@ -326,7 +326,7 @@ fn a_float_is_a_finite_number_or_an_infinity_said_in_words() {
 }
 
 #[test]
-fn text_is_utf_8() {
+fn text_argument_is_utf_8() {
     assert_reads(
         reads(|request| request.text(0).map(str::to_owned)),
         &[
@@ -385,7 +385,7 @@ fn expect_large(peer: &mut Peer, pattern: &[u8], other: &mut Peer) {
 }
 
 #[test]
-fn a_large_reply_arrives_whole_at_who_takes_it_in_small_pieces() {
+fn large_reply_arrives_whole_in_small_pieces() {
     let (server, mut other) = serve(with_large_replies());
     let pattern = pattern();
     for request in ["LARGE\r\n", "WRITTEN\r\n"] {
@@ -400,7 +400,7 @@ fn a_large_reply_arrives_whole_at_who_takes_it_in_small_pieces() {
 }
 
 #[test]
-fn large_replies_to_one_batch_arrive_whole_and_in_order() {
+fn large_replies_of_a_batch_arrive_in_order() {
     let (server, mut other) = serve(with_large_replies());
     let pattern = pattern();
     let mut peer = server.connect();

@@ -27,14 +27,14 @@ enum End {
 }
 
 #[test]
-fn a_request_sent_whole_has_its_reply() {
+fn whole_requests_are_answered() {
     for_each_transcript(|stage, transcript| {
         stage.play(transcript, &[&transcript.request]);
     });
 }
 
 #[test]
-fn a_request_sent_byte_by_byte_has_the_same_reply() {
+fn requests_sent_byte_by_byte_are_answered() {
     for_each_transcript(|stage, transcript| {
         let piece_bytes = if transcript.is_short() { 1 } else { 1021 };
         let pieces: Vec<_> = transcript.request.chunks(piece_bytes).collect();
@@ -43,7 +43,7 @@ fn a_request_sent_byte_by_byte_has_the_same_reply() {
 }
 
 #[test]
-fn a_request_cut_at_any_byte_has_the_same_reply() {
+fn requests_split_at_any_byte_are_answered() {
     for_each_transcript(|stage, transcript| {
         if transcript.is_short() {
             for offset in 1..transcript.request.len() {
@@ -55,7 +55,7 @@ fn a_request_cut_at_any_byte_has_the_same_reply() {
 }
 
 #[test]
-fn pipelined_requests_have_their_replies_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     for_each_transcript(|stage, transcript| {
         let mut pipeline = Transcript::new("PING\r\n", "+PONG\r\n", transcript.end);
         let times = if transcript.end == End::Open { 3 } else { 1 };
@@ -67,7 +67,7 @@ fn pipelined_requests_have_their_replies_in_order() {
 }
 
 #[test]
-fn all_requests_follow_each_other_on_one_connection() {
+fn all_requests_are_answered_on_one_connection() {
     let mut all = Transcript::new("", "", End::Open);
     for transcript in transcripts() {
         if transcript.end == End::Open {

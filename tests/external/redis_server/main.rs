@@ -18,33 +18,33 @@ use respool_testing::redis_server::{Redis, Setting, respool};
 use talk::{Names, answer, play};
 
 #[test]
-fn every_reply_is_that_of_redis_in_resp2_and_in_resp3() {
+fn replies_equal_those_of_redis() {
     compare(Setting::Plain);
 }
 
 #[test]
-fn every_reply_is_that_of_redis_where_there_is_a_password() {
+fn replies_equal_those_of_redis_with_a_password() {
     compare(Setting::Password);
 }
 
 #[test]
-fn every_reply_is_that_of_redis_where_debug_is_allowed() {
+fn replies_equal_those_of_redis_with_debug_allowed() {
     compare(Setting::Debug);
 }
 
 #[test]
-fn every_reply_is_that_of_redis_where_there_is_a_file_to_rewrite() {
+fn replies_equal_those_of_redis_with_a_file() {
     compare(Setting::File);
     compare(Setting::LostFile);
 }
 
 #[test]
-fn every_reply_is_that_of_redis_when_it_is_shut_down() {
+fn replies_equal_those_of_redis_at_shutdown() {
     compare(Setting::Stopped);
 }
 
 #[test]
-fn the_conversations_have_every_command_every_number_of_words_and_every_error() {
+fn conversations_cover_commands_arities_and_errors() {
     let mut infos = None;
     let (mut asked, mut replies) = (Vec::new(), Vec::new());
     for setting in Setting::ALL {
@@ -73,7 +73,7 @@ fn the_conversations_have_every_command_every_number_of_words_and_every_error() 
 }
 
 #[test]
-fn every_documented_difference_stands_in_a_conversation() {
+fn every_documented_difference_is_exercised() {
     for setting in Setting::ALL {
         let talks = conversations(setting);
         for difference in differences::differences(setting) {

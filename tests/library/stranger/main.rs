@@ -14,7 +14,7 @@ use respool_testing::process::Process;
 
 /// The README's program builds without a warning, and the command that it prints answers.
 #[test]
-fn the_example_of_the_readme_serves_its_command() {
+fn readme_example_serves_its_command() {
     let stranger = Stranger::new("example");
     let program = on_any_port(&example_of(&repository_file("README.md")));
     stranger.write("src/main.rs", &program);
@@ -39,7 +39,7 @@ fn the_example_of_the_readme_serves_its_command() {
 /// Each file in `tests/library/stranger/wrong` has the one error that is marked in it, as in rustc's own
 /// tests: `//~ E0382` stands on the line of the error, and `//~^ E0382` on the line below it.
 #[test]
-fn a_handler_that_breaks_a_promise_does_not_compile() {
+fn misused_api_does_not_compile() {
     let stranger = Stranger::new("mistakes");
     let good = repository_file("tests/library/stranger/good.rs");
     stranger.write("src/bin/good.rs", &good);
