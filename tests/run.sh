@@ -1,14 +1,13 @@
 #!/bin/sh
-# Runs every test, from any directory:
+# Runs every test except tests/manual, from any directory:
 #
 #   tests/run.sh
 #
-# It installs redis-cli and redis-benchmark first if they are missing and it can; otherwise it says
-# what to install. So it does with valgrind and the programs that real clients need, but goes on
-# without them: what they are missed for is not run, and the report says so.
+# Installs redis-cli and redis-benchmark if they are missing, or says what to install. Installs valgrind
+# and the programs that real clients need, too; if that fails, skips their tests and says so.
 #
-# A redis-server to compare with comes with redis-tools: in Debian it is called redis-check-rdb there.
-# The package redis-server would only add a service, which starts at once.
+# redis-tools has a redis-server, which Debian calls redis-check-rdb. The package redis-server would add
+# a service, which starts at once.
 set -eu
 
 say() {
@@ -20,39 +19,39 @@ fail() {
     exit 1
 }
 
-# Those of the named programs that are not installed.
+# Prints the named programs that are not installed.
 missing() {
     for program in "$@"; do
         command -v "$program" >/dev/null || printf '%s ' "$program"
     done
 }
 
-# Runs a command as root, if that is allowed without asking.
+# Runs a command as root if that needs no password.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@" </dev/null
     elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
         sudo -n "$@" </dev/null
     else
-        say "that is for root, or for sudo without a password"
+        say "this needs root, or sudo without a password"
         return 1
     fi
 }
 
-# Installs a package of Debian's. Whether that has been possible is its exit code.
+# Installs a Debian package. The exit code says whether it succeeded.
 install() {
     command -v apt-get >/dev/null && as_root true || return 1
     if [ -z "$updated" ]; then
         updated=yes
         say "runs apt-get update"
-        as_root apt-get update || say "that failed; tries with the list that there is"
+        as_root apt-get update || say "that failed; tries with the old list"
     fi
     say "runs apt-get install $1"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1"
 }
 updated=
 
-# haproxy is where only root looks for programs.
+# haproxy is in root's PATH only.
 PATH=$PATH:/usr/sbin
 
 root=$(dirname -- "$(readlink -f -- "$0")")/..
@@ -68,7 +67,7 @@ if [ -n "$tools" ]; then
     [ -z "$tools" ] || fail "redis-tools is installed, and yet there is no $tools"
 fi
 
-# One by one, because one that cannot be installed is no reason to do without the others.
+# One by one: if one cannot be installed, the others still can.
 while read -r program package; do
     [ -z "$(missing "$program")" ] || install "$package" ||
         say "goes on without $program"
@@ -81,16 +80,17 @@ valgrind valgrind
 END
 python3 -m pip --version >/dev/null 2>&1 || install python3-pip || say "goes on without pip"
 
-say "runs what needs nothing but Rust"
-cargo test --locked
-say "checks the pool over many interleavings: a minute"
+say "runs the tests that need nothing but Rust"
+# Most of them wait rather than compute.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --locked
+say "checks the pool over many interleavings, for a minute"
 cargo test --locked --profile model -p respool-model
-say "runs what needs a redis-server, redis-cli and redis-benchmark, and what needs its own build"
+say "runs the tests that need redis-server, redis-cli, redis-benchmark or a build of their own"
 cargo test --locked --test redis_server --test tools --test your_program --test readme --test stranger
 say "runs the tests of the benchmark, which needs a release build too"
 cargo test --locked -p respool-duel
 say "counts the instructions of a PING"
 cargo test --locked --test instructions
-say "runs real clients, and says what it installs for them"
+say "runs real clients, and prints what it installs for them"
 cargo test --locked --test interop
 echo "everything passed"

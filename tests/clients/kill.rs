@@ -27,8 +27,9 @@ fn kill_by_address_closes_that_client() {
     killer.ask("CLIENT KILL nonsense\r\n", again);
 }
 
-/// Which of three clients a KILL closes: a killer, an idle one and a subscriber. `{1}` stands for
-/// the number of the idle one, `{addr}` for its address, `{laddr}` for that of the server.
+/// Expects which of three clients a KILL closes: the killer, an idle one and a subscriber. `{1}`
+/// stands for the id of the idle one, `{addr}` for its address, `{laddr}` for the address of the
+/// server.
 #[track_caller]
 fn assert_kills(options: &str, expected: [bool; 3]) {
     let server = TestServer::start(1);
@@ -52,7 +53,7 @@ fn assert_kills(options: &str, expected: [bool; 3]) {
         if killed {
             expect_closed(peer);
         } else {
-            // In either mode.
+            // With both values of SKIPME.
             peer.send("PING\r\n");
             assert!(
                 peer.leaves()
@@ -63,7 +64,7 @@ fn assert_kills(options: &str, expected: [bool; 3]) {
     }
     let left = expected.iter().filter(|&&killed| !killed).count() + 1;
     let mut watcher = server.connect();
-    eventually("their places are free", || {
+    eventually("their slots are free", || {
         list(&mut watcher, "").len() == left
     });
 }
@@ -98,7 +99,7 @@ fn kill_needs_all_filters_to_match() {
     );
     assert_kills("ADDR {addr} ID 3", [false, false, false]);
     assert_kills("TYPE normal SKIPME no", [true, true, false]);
-    // The last one of a kind holds.
+    // The last option of a kind holds.
     assert_kills("SKIPME no SKIPME yes", [false, true, true]);
 }
 
@@ -179,7 +180,7 @@ fn client_in_a_handler_is_killed_when_the_handler_returns() {
     busy.send("GATE\r\n");
     gate.wait_for_start();
     killer.ask("CLIENT KILL ID 1\r\n", ":1\r\n");
-    // It is still there: its worker is in the handler.
+    // The client is still listed: its worker is in the handler.
     assert_eq!(field(&line(&mut killer, 1), "cmd"), "gate");
     gate.let_one_through();
     wait_until_gone(&mut killer, 1);
@@ -200,7 +201,7 @@ fn killed_client_frees_its_slot() {
         victim.ping();
         killer.ask(format!("CLIENT KILL ID {round}\r\n"), ":1\r\n");
         victim.expect_end();
-        // What it kept is given back before its socket is closed.
+        // The slot is freed before the socket is closed.
         assert_eq!(killer.info("clients", "connected_clients", ""), Some(1));
     }
 }
@@ -220,7 +221,7 @@ fn kill_maxage_spares_younger_clients() {
     assert!(number(&line(&mut killer, 3), "age") < age);
     let count = killer.answer(&format!("CLIENT KILL MAXAGE {age}"));
     old.expect_end();
-    // Within a second, the coarse clock moves on by one at most.
+    // Within a second, the coarse clock advances by one at most.
     if start.elapsed() < Duration::from_secs(1) {
         assert_eq!(count, "1");
         new.ping();

@@ -73,12 +73,15 @@ fn write_blocked_client_is_listed_with_its_pending_output() {
     deaf.send_until_stuck(&echo, &mut watcher);
     wait_for(&mut watcher, id, &[("events", "w"), ("cmd", "echo")]);
     let seen = line(&mut watcher, id);
-    let owed = number(&seen, "omem");
-    assert!(owed > 64 * 1024 && owed <= 2 * 64 * 1024 + 11_000, "{seen}");
-    assert_eq!(number(&seen, "obl"), owed);
-    assert!(number(&seen, "tot-mem") > owed, "{seen}");
+    let pending = number(&seen, "omem");
+    assert!(
+        pending > 64 * 1024 && pending <= 2 * 64 * 1024 + 11_000,
+        "{seen}"
+    );
+    assert_eq!(number(&seen, "obl"), pending);
+    assert!(number(&seen, "tot-mem") > pending, "{seen}");
     let most = watcher.info("clients", "client_recent_max_output_buffer", "");
-    assert!(most >= Some(owed as u64), "{most:?}");
+    assert!(most >= Some(pending as u64), "{most:?}");
 }
 
 #[test]
@@ -136,7 +139,7 @@ fn reset_client_is_listed_like_a_new_one() {
     peer.ask("MONITOR\r\n", OK);
     let seen = line(&mut watcher, id);
     assert_eq!(field(&seen, "flags"), "OPteT");
-    // What the watcher asks is not shown to the monitor: it is about the administration.
+    // CLIENT LIST is an admin command, so the monitor does not get it.
     peer.ask("RESET\r\n", "+RESET\r\n");
     let seen = line(&mut watcher, id);
     for (name, value) in [
@@ -189,7 +192,7 @@ fn client_info_is_the_clients_line_of_client_list() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     assert_eq!(peer.answer("CLIENT SETNAME me"), "OK");
-    // The totals go on with each request.
+    // The totals grow with each request.
     let mut line = |request| {
         let line = peer.answer(request);
         let (line, totals) = line.split_once(" tot-net-in=").expect("the totals");
@@ -212,8 +215,8 @@ fn age_and_idle_grow_and_a_request_resets_idle() {
     });
     let age = number(&line(&mut watcher, id), "age");
     peer.ping();
-    // Up to a second may have passed since.
-    eventually("it is idle no more", || {
+    // The clock advances once a second.
+    eventually("it is no longer idle", || {
         let seen = line(&mut watcher, id);
         peer.ping();
         number(&seen, "idle") == 0 && number(&seen, "age") >= age
@@ -298,7 +301,7 @@ fn closed_client_is_not_listed() {
             drop(peer);
             wait_until_gone(&mut watcher, id);
         } else {
-            // It may linger behind its farewell, but is none of the clients any more.
+            // A lingering client is not listed.
             peer.line();
             peer.expect_end();
             assert_eq!(line(&mut watcher, id), "", "{farewell}");
@@ -336,7 +339,7 @@ fn client_list_counts_bytes_in_both_directions() {
     peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
     peer.ping();
     let expected = format!("tot-net-in={sent} tot-net-out={received} tot-cmds=102");
-    // The last turn may not be over when its reply comes.
+    // The totals are updated at the end of the turn, which may come after the reply.
     eventually("the last turn is counted", || {
         totals(&mut other) == expected
     });
@@ -347,7 +350,7 @@ fn client_list_counts_requests_of_a_turn_that_ends_early() {
     let server = TestServer::start(2);
     let (mut peer, mut other) = (server.connect(), server.connect());
     let id = peer.id();
-    // Takes longer than a turn may.
+    // The reply takes longer than a turn may.
     assert!(!peer.answers("COMMAND DOCS").is_empty());
     peer.ping();
     eventually("the last turn is counted", || {
@@ -356,7 +359,7 @@ fn client_list_counts_requests_of_a_turn_that_ends_early() {
     });
 }
 
-/// RESET left the counts of subscriptions where they were.
+/// RESET did not clear the counts of subscriptions.
 #[test]
 fn reset_clears_the_listed_subscriptions() {
     let server = TestServer::start(1);
@@ -372,7 +375,7 @@ fn reset_clears_the_listed_subscriptions() {
     assert!(line.contains(" sub=0 psub=0 "), "{line}");
 }
 
-/// The lists that one short request asked for had no end.
+/// A short request could ask for an endless list.
 #[test]
 fn repeated_id_lists_a_client_once() {
     let server = TestServer::start(1);

@@ -1,4 +1,4 @@
-//! What a client sees of others and does to them: CLIENT LIST, KILL and PAUSE.
+//! CLIENT LIST, KILL and PAUSE: what a client sees of others and does to them.
 
 mod kill;
 mod list;
@@ -12,17 +12,17 @@ use respool_testing::{Peer, TestServer, config, eventually, log};
 const OK: &str = "+OK\r\n";
 const SYNTAX: &str = "-ERR syntax error\r\n";
 
-/// Longer than any test runs, in milliseconds.
+/// In milliseconds: longer than any test runs.
 const AN_HOUR: &str = "3600000";
 
-/// The lines of CLIENT LIST.
+/// Returns the lines of CLIENT LIST.
 #[track_caller]
 fn list(peer: &mut Peer, options: &str) -> Vec<String> {
     let text = peer.answer(&format!("CLIENT LIST {options}"));
     text.lines().map(str::to_owned).collect()
 }
 
-/// The line of the client with this number; empty if there is none.
+/// Returns the line of a client, or an empty one if it is not listed.
 #[track_caller]
 fn line(peer: &mut Peer, id: u64) -> String {
     list(peer, &format!("ID {id}")).pop().unwrap_or_default()
@@ -36,7 +36,7 @@ fn field<'a>(line: &'a str, name: &str) -> &'a str {
         .unwrap_or_else(|| panic!("no {name} in {line:?}"))
 }
 
-/// A field that is a number.
+/// Returns a numeric field.
 #[track_caller]
 fn number(line: &str, name: &str) -> usize {
     field(line, name).parse().expect(line)
@@ -54,7 +54,7 @@ fn wait_for(watcher: &mut Peer, id: u64, values: &[(&str, &str)]) {
     });
 }
 
-/// Waits until the client is in the list no more.
+/// Waits until the client is not listed.
 #[track_caller]
 fn wait_until_gone(watcher: &mut Peer, id: u64) {
     eventually(&format!("client {id} is gone"), || {
@@ -67,7 +67,7 @@ fn ids(lines: &[String]) -> Vec<u64> {
     ids.map(|id| id.expect("a number")).collect()
 }
 
-/// The server closes, be it in order or by a reset because it has not read everything.
+/// Expects that the server closes, with FIN or, if input was left unread, with RST.
 #[track_caller]
 fn expect_closed(peer: &mut Peer) {
     use std::io::{ErrorKind, Read};
@@ -78,8 +78,8 @@ fn expect_closed(peer: &mut Peer) {
     assert_eq!(bytes.escape_ascii().to_string(), "");
 }
 
-/// Connects a client that waits in the queue because the only worker is busy. Returns when the server
-/// has accepted it: there is one acceptor, so that is when the next client has come.
+/// Connects a client that waits in the queue because the only worker is busy. Returns when the
+/// server has accepted it. As there is one acceptor, that is when the next client is logged.
 #[track_caller]
 fn connect_to_busy(server: &TestServer) -> Peer {
     log::collect();
@@ -92,7 +92,7 @@ fn connect_to_busy(server: &TestServer) -> Peer {
     queued
 }
 
-/// A client is write-blocked as soon as its reserve is full.
+/// With this configuration, a client is write-blocked as soon as its reserve is full.
 fn blocks_early() -> Config {
     Config {
         pending_output_per_client: 0,

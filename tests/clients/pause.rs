@@ -7,8 +7,8 @@ use respool_testing::{Peer, TestServer, config, eventually};
 
 use crate::{AN_HOUR, OK, expect_closed, field, line, number, wait_for, wait_until_gone};
 
-/// A server with one worker, a client that has paused the others for an hour, and one of those,
-/// number 2.
+/// Returns a server with one worker, a client that has paused the others for an hour, and client 2,
+/// which is paused.
 fn paused(mode: &str) -> (TestServer, Peer, Peer) {
     let server = TestServer::start(1);
     let (mut pauser, mut other) = (server.connect(), server.connect());
@@ -18,7 +18,7 @@ fn paused(mode: &str) -> (TestServer, Peer, Peer) {
     (server, pauser, other)
 }
 
-/// Waits until the client rests because of a pause.
+/// Waits until the client is parked because of a pause.
 #[track_caller]
 fn wait_until_paused(watcher: &mut Peer, id: u64) {
     wait_for(watcher, id, &[("flags", "b")]);
@@ -34,7 +34,7 @@ fn ping_of_another_client_waits_until_the_pause_ends() {
     other.ping();
     let waited = start.elapsed();
     assert!(waited >= Duration::from_millis(300), "{waited:?}");
-    // And behind it, nobody waits.
+    // The pause is over for every client.
     wait_for(&mut pauser, 2, &[("flags", "N")]);
     other.ping();
 }
@@ -49,7 +49,7 @@ fn pause_ends_promptly() {
         pauser.ask("CLIENT PAUSE 10\r\n", OK);
         other.ping();
     }
-    // That is once in a second.
+    // The clock would end a pause once a second.
     let took = start.elapsed();
     assert!(took < Duration::from_secs(1) * ROUNDS / 2, "{took:?}");
 }
@@ -89,7 +89,7 @@ fn paused_requests_are_answered_in_order() {
     let (_server, mut pauser, mut other) = paused("");
     other.send("ECHO 1\r\nECHO 2\r\n");
     wait_until_paused(&mut pauser, 2);
-    // A request in two pieces, the first of them while it rests.
+    // A request in two pieces; the first arrives while the client is parked.
     other.send("ECHO 3\r\nEC");
     other.send("HO 4\r\nPING\r\n");
     pauser.ask("CLIENT UNPAUSE\r\n", OK);
@@ -105,7 +105,7 @@ fn write_pause_holds_only_publish() {
     other.send("PING\r\nPUBLISH a b\r\nPING\r\n");
     other.expect("+PONG\r\n");
     wait_until_paused(&mut pauser, 2);
-    // Only what stands behind the PUBLISH waits with it.
+    // Only requests after the PUBLISH wait with it.
     server.connect().ping();
     pauser.ask("CLIENT UNPAUSE\r\n", OK);
     other.expect(":1\r\n+PONG\r\n");
@@ -176,7 +176,7 @@ fn input_of_a_paused_client_stays_in_its_socket() {
     let ping = b"*1\r\n$4\r\nPING\r\n";
     let sent = other.send_until_stuck(&ping.repeat(1000), &mut pauser);
     let seen = line(&mut pauser, 2);
-    // What one read brought.
+    // One read.
     let held = number(&seen, "qbuf");
     assert!(0 < held && held <= 128 * 1024, "{seen}");
     pauser.ask("CLIENT UNPAUSE\r\n", OK);
@@ -211,7 +211,7 @@ fn drain_answers_paused_requests_in_time() {
     wait_until_paused(&mut pauser, 2);
     let start = Instant::now();
     assert_eq!(server.drain().aborted, 0);
-    // The default of `drain-timeout-ms` is 1 s; the rest is for a busy machine.
+    // The default of `drain-timeout-ms` is 1 s; the rest allows for a busy machine.
     assert!(start.elapsed() < Duration::from_secs(10));
     other.expect("+PONG\r\n+PONG\r\n");
     other.expect_end();
@@ -265,11 +265,10 @@ fn timeout_does_not_close_a_paused_client() {
     pauser.ask(format!("CLIENT PAUSE {AN_HOUR}\r\n"), OK);
     waiting.send("PING\r\n");
     wait_until_paused(&mut pauser, 1);
-    // It rests for longer than the one that is closed meanwhile, and comes first where the clock
-    // looks.
+    // The paused client has been parked for longer and is checked first.
     let mut idle = server.connect();
     idle.socket.set_nonblocking(true).expect("a TCP socket");
-    eventually("another one is closed", || {
+    eventually("another client is closed", || {
         pauser.ping();
         std::io::Read::read(&mut idle.socket, &mut [0]).is_ok_and(|count| count == 0)
     });
@@ -297,7 +296,7 @@ fn invalid_pause_arguments_are_errors() {
     server.connect().ping();
 }
 
-/// AUTH was held up by the pause that the client had come to end.
+/// AUTH was paused, although the client had come to end the pause.
 #[test]
 fn auth_is_not_paused() {
     let server = TestServer::with(
@@ -323,7 +322,7 @@ fn auth_is_not_paused() {
 
 const WRONGPASS: &str = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
 
-/// Clients that had left in the middle of a pause kept their places until its end.
+/// Clients that left during a pause kept their slots until it ended.
 #[test]
 fn pause_keeps_no_slots_of_closed_clients() {
     let server = TestServer::with(
@@ -339,7 +338,7 @@ fn pause_keeps_no_slots_of_closed_clients() {
         let mut left = server.connect();
         left.send("PING\r\n");
         drop(left);
-        eventually("it is gone", || {
+        eventually("the client is gone", || {
             pauser.send("CLIENT LIST\r\n");
             let length: usize = pauser.line()[1..].parse().expect("a length");
             let list = String::from_utf8(pauser.bytes(length + 2)).expect("text");

@@ -1,6 +1,6 @@
-//! `COMMAND`: what the server tells of its own commands, and of those that a program adds.
+//! `COMMAND`: how the server describes its commands and those that a program adds.
 //!
-//! What is replied was compared with redis-server 7.0.15, for every command that both have.
+//! The replies were compared with redis-server 7.0.15 for every command that both have.
 
 use respool::{Arity, Commands};
 use respool_testing::{Peer, TestServer};
@@ -10,7 +10,7 @@ const INVALID: &str = "-ERR Invalid command specified\r\n";
 const NO_KEYS: &str = "-ERR The command has no key arguments\r\n";
 const TOO_MANY: &str = "-ERR too many command names, at most 1024 at once\r\n";
 
-/// Plays the conversation on a new connection that speaks RESP3, or RESP2.
+/// Plays the conversation on a new connection in RESP3 or RESP2.
 fn play(resp3: bool, commands: Commands, conversation: &[(&str, &str)]) {
     let server = TestServer::with(respool_testing::config(2), commands);
     let mut peer = server.connect();
@@ -20,17 +20,17 @@ fn play(resp3: bool, commands: Commands, conversation: &[(&str, &str)]) {
     for (request, reply) in conversation {
         peer.ask(format!("{request}\r\n"), reply);
     }
-    // Nothing else was said.
+    // There was no further reply.
     peer.ask("ECHO end\r\n", "$3\r\nend\r\n");
 }
 
 fn speak_resp3(peer: &mut Peer) {
     peer.send("HELLO 3\r\n");
-    // Its last field is the list of modules, which is empty.
+    // The last field of the reply is the list of modules, which is empty.
     while peer.line() != "*0" {}
 }
 
-/// The built-in commands and one of a program's own.
+/// Returns the built-in commands and a custom one.
 fn with_one_of_its_own() -> Commands {
     let mut commands = Commands::builtin();
     let command = commands.register("My.Sum", Arity::AtLeast(3), |_, _, reply| reply.integer(0));
@@ -297,7 +297,7 @@ fn commands_are_described_in_alphabetical_order() {
     let docs = ask(&["DOCS"]);
     let documented: Vec<_> = docs.iter().step_by(2).map(text).collect();
     assert_eq!(documented, names);
-    // What a container contains stands in the list behind it, and is found by that name.
+    // The subcommands follow their container in the list, and are found by their full name.
     let list: Vec<_> = ask(&["LIST"]).iter().map(text).collect();
     assert!(list.is_sorted_by_key(|name| name.replace('|', "\0")));
     let tops = list.iter().filter(|name| !name.contains('|'));

@@ -1,6 +1,6 @@
-//! CONFIG: what it shows, what it changes, and what it says when it does not.
+//! CONFIG: its values, its changes and its errors.
 //!
-//! What is replied was compared with redis-server 7.0.15, but for our own keys and ranges.
+//! The replies were compared with redis-server 7.0.15, except for keys and ranges of our own.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use respool_testing::{Peer, TestServer, config};
 
 const OK: &str = "+OK\r\n";
 
-/// Redis's error when a directive cannot be set.
+/// Returns Redis's error for a directive that cannot be set.
 fn refused(name: &str, reason: &str) -> String {
     format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}\r\n")
 }
@@ -22,7 +22,7 @@ fn unknown(name: &str) -> String {
     format!("-ERR Unknown option or number of arguments for CONFIG SET - '{name}'\r\n")
 }
 
-/// CONFIG GET of one directive has this value.
+/// Expects this value from CONFIG GET.
 #[track_caller]
 fn assert_value(peer: &mut Peer, name: &str, value: &str) {
     let reply = format!(
@@ -33,7 +33,7 @@ fn assert_value(peer: &mut Peer, name: &str, value: &str) {
     peer.ask(format!("CONFIG GET {name}\r\n"), reply);
 }
 
-/// `CONFIG SET` with this behind it is replied to so.
+/// Expects this reply to `CONFIG SET` with these words.
 #[track_caller]
 fn assert_set(peer: &mut Peer, words: &str, reply: impl AsRef<[u8]>) {
     peer.ask(format!("CONFIG SET {words}\r\n"), reply);
@@ -105,7 +105,7 @@ fn every_default_can_be_set_or_is_immutable() {
     }
 }
 
-/// Many clients set these when they start: those of Spring and Celery, and `BullMQ`.
+/// Clients of Spring, Celery and `BullMQ` set these when they start.
 #[test]
 fn directives_without_effect_are_kept_for_config_get() {
     let server = TestServer::start(2);
@@ -129,7 +129,7 @@ fn directives_without_effect_are_kept_for_config_get() {
     let memory = other.answer("INFO memory");
     assert!(memory.contains("\r\nmaxmemory:104857600\r\nmaxmemory_human:100.00M\r\n"));
     assert!(memory.contains("\r\nmaxmemory_policy:allkeys-lru\r\n"));
-    // Nothing is set if anything is wrong, in whatever order.
+    // If one directive is invalid, none is set, in whatever order.
     for (words, reply) in [
         (
             "maxmemory 1 hz x",
@@ -385,7 +385,7 @@ fn draining_server_refuses_config_set() {
     let server = TestServer::with(config(1), commands);
     handle.set(server.handle.clone()).expect("once");
     let mut peer = server.connect();
-    // In one piece, so that all of it is received before the drain begins.
+    // In one piece, so that all of it is received before the drain starts.
     peer.send("DRAIN\r\nCONFIG SET timeout 5\r\nCONFIG GET timeout\r\n");
     peer.expect("+OK\r\n-ERR CONFIG SET failed - the server drains\r\n");
     peer.expect("*2\r\n$7\r\ntimeout\r\n$1\r\n0\r\n");
@@ -393,7 +393,7 @@ fn draining_server_refuses_config_set() {
     server.wait();
 }
 
-/// The number in the line of a field of INFO.
+/// Returns the number of a field of INFO.
 fn stat(peer: &mut Peer, name: &str) -> u64 {
     peer.send("INFO stats\r\n");
     let header = peer.line();
@@ -439,15 +439,14 @@ fn resetstat_zeroes_the_counts() {
     assert_eq!(stat(&mut peer, "total_connections_received"), 1);
 }
 
-/// The rate is the difference between two readings of the counts, of which the first may be from
-/// before the reset.
+/// The rate is the difference between two readings. The first may be from before the reset.
 #[test]
 fn resetstat_keeps_the_rate_correct() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let mut rate = || {
         let mut rate = 0;
-        respool_testing::eventually("the clock has told a rate", || {
+        respool_testing::eventually("the rate is above zero", || {
             peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
             rate = stat(&mut peer, "instantaneous_ops_per_sec");
             rate > 0
@@ -470,17 +469,17 @@ fn resetstat_keeps_client_ids() {
     }
 }
 
-/// A program that notes what it is told.
+/// A host that records its calls.
 #[derive(Debug, Clone, Default)]
 struct Program {
     file: Option<PathBuf>,
-    told: Arc<Mutex<Vec<String>>>,
+    calls: Arc<Mutex<Vec<String>>>,
 }
 
 impl Host for Program {
     fn changed(&self, config: &Config) {
         let text = format!("timeout {}", config.timeout_s);
-        self.told.lock().push(text);
+        self.calls.lock().push(text);
     }
 
     fn config_file(&self) -> Option<&Path> {
@@ -489,7 +488,7 @@ impl Host for Program {
 
     fn rewrite(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         let text = format!("rewrite {}", config.timeout_s);
-        self.told.lock().push(text);
+        self.calls.lock().push(text);
         if config.timeout_s == 1 {
             return Err("no\nway".into());
         }
@@ -497,7 +496,7 @@ impl Host for Program {
     }
 }
 
-/// A server for `program`.
+/// Returns a server with `program` as its host.
 fn server_of(program: &Program) -> TestServer {
     let server = Server::bind(config(1), Commands::builtin()).expect("the server starts");
     TestServer::serve(server.with_host(program.clone()))
@@ -522,11 +521,11 @@ fn host_sees_every_change_and_rewrites_the_current_config() {
     peer.ask("CONFIG REWRITE\r\n", OK);
     let nonsense = refused("timeout", "argument couldn't be parsed into an integer");
     assert_set(&mut peer, "timeout x", nonsense);
-    let told = ["timeout 1", "rewrite 1", "timeout 2", "rewrite 2"];
-    assert_eq!(*program.told.lock(), told);
+    let calls = ["timeout 1", "rewrite 1", "timeout 2", "rewrite 2"];
+    assert_eq!(*program.calls.lock(), calls);
 }
 
-/// A program whose disk is slow.
+/// A host whose disk is slow.
 #[derive(Debug)]
 struct SlowProgram {
     begins: mpsc::Sender<()>,
@@ -569,8 +568,8 @@ fn slow_rewrite_does_not_block_other_clients() {
     peer.expect(OK);
 }
 
-/// Each CONFIG REWRITE used to wait for the one before it, and one client for each worker could stop
-/// the server while a disk hung.
+/// Each CONFIG REWRITE waited for the one before it. One client per worker could stop the server
+/// while a disk hung.
 #[test]
 fn rewrites_waiting_for_a_disk_leave_workers_free() {
     let (ready, disk) = mpsc::channel();
@@ -603,7 +602,7 @@ fn rewrite_without_a_host_file_is_an_error() {
     let program = Program::default();
     let server = server_of(&program);
     server.connect().ask("CONFIG REWRITE\r\n", none);
-    assert_eq!(*program.told.lock(), [""; 0]);
+    assert_eq!(*program.calls.lock(), [""; 0]);
     server.connect().ask(
         "CONFIG REWRITE x\r\n",
         "-ERR wrong number of arguments for 'config|rewrite' command\r\n",
@@ -632,12 +631,12 @@ fn config_help_is_a_list_of_lines() {
     );
 }
 
-// Of 8 MiB, such a pattern kept the configuration's lock for 20 seconds.
+// Such a pattern of 8 MiB kept the lock of the configuration for 20 seconds.
 #[test]
 fn config_get_bounds_its_patterns() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
-    // No name ends with such a letter.
+    // No name ends with this character.
     let pattern = |length: usize| format!("*[{}", "#".repeat(length - 2));
     peer.ask(format!("CONFIG GET {}\r\n", pattern(1024)), "*0\r\n");
     let too_long = "-ERR a pattern has at most 1024 bytes\r\n";

@@ -1,7 +1,7 @@
-//! The commands that clients send to get going: HELLO, AUTH, SELECT, RESET, CLIENT and their like.
+//! The commands that clients send first: HELLO, AUTH, SELECT, RESET, CLIENT and similar ones.
 //!
-//! Each row is a whole conversation on a connection of its own, inline requests one by one; what is
-//! replied was compared with redis-server 7.0.15, but for what that version lacks.
+//! Each row is a conversation on its own connection, in inline requests. The replies were compared
+//! with redis-server 7.0.15, except for what that version lacks.
 
 use respool_testing::TestServer;
 
@@ -19,12 +19,12 @@ fn play(conversations: &[&[(&str, &str)]]) {
         for (request, reply) in *conversation {
             peer.ask(format!("{request}\r\n"), reply);
         }
-        // Nothing else was said.
+        // There was no further reply.
         peer.ask("ECHO end\r\n", "$3\r\nend\r\n");
     }
 }
 
-/// The reply to HELLO, for the client with this number.
+/// Returns the reply to HELLO for the client with this id.
 fn introduction(resp3: bool, id: u64) -> String {
     let (header, proto) = if resp3 { ("%7", 3) } else { ("*14", 2) };
     format!(
@@ -193,7 +193,7 @@ fn client_ids_start_at_1_and_are_not_reused() {
 #[test]
 fn client_reply_turns_replies_off_and_on() {
     play(&[
-        // Only what stands behind an arrow is answered.
+        // Only requests after `->` are answered.
         &[
             (
                 "CLIENT REPLY OFF\r\nPING\r\nFOO\r\nCLIENT REPLY SKIP\r\nPING\r\nCLIENT REPLY ON",
@@ -207,7 +207,7 @@ fn client_reply_turns_replies_off_and_on() {
             "$3\r\ntwo\r\n",
         )],
         &[("CLIENT REPLY SKIP\r\nFOO\r\nCLIENT REPLY ON", OK)],
-        // RESET's own reply is skipped, and so is a request without a word, as in Redis.
+        // RESET's own reply is skipped, and so is the reply to an empty request, as in Redis.
         &[("CLIENT REPLY SKIP\r\nRESET\r\nPING", "+PONG\r\n")],
         &[(
             "CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nRESET\r\nPING",
@@ -260,7 +260,7 @@ fn time_returns_two_numbers_and_cluster_is_disabled() {
     )]]);
 }
 
-/// The text of an INFO reply in RESP2.
+/// Returns the text of an INFO reply in RESP2.
 fn info(peer: &mut respool_testing::Peer, sections: &str) -> String {
     peer.send(format!("INFO {sections}\r\n"));
     let header = peer.line();
@@ -269,7 +269,7 @@ fn info(peer: &mut respool_testing::Peer, sections: &str) -> String {
     String::from_utf8(text).expect("text")
 }
 
-/// The number in the line of a field.
+/// Returns the number of a field.
 fn field(info: &str, name: &str) -> u64 {
     let line = info
         .lines()
@@ -293,7 +293,7 @@ fn info_has_the_fields_that_clients_read() {
     }
     assert_eq!(field(&all, "tcp_port"), server.addr.port().into());
     assert_eq!(field(&all, "process_id"), std::process::id().into());
-    // What Sidekiq, Datadog, collectd and redis_exporter read.
+    // Sidekiq, Datadog, collectd and redis_exporter read these.
     for name in [
         "used_memory_human",
         "used_memory_rss_human",
@@ -367,7 +367,7 @@ fn info_counts_connections_and_commands() {
             && field(&info, "total_net_input_bytes") >= 600
             && field(&info, "total_net_output_bytes") >= 700
     });
-    // Within the next two seconds, the last one is over that has seen some of this.
+    // The rate covers the last full second.
     respool_testing::eventually("the rate is in", || {
         other.ping();
         field(&info(&mut peer, "stats"), "instantaneous_ops_per_sec") > 0
@@ -424,7 +424,7 @@ fn client_unblock_finds_no_blocked_client() {
     }
 }
 
-/// A name, a prefix or a pattern had no bound but that of a request, and was kept, and compared.
+/// Names, prefixes and patterns were bounded only by the size of a request.
 #[test]
 fn texts_kept_for_a_client_are_bounded() {
     let server = TestServer::start(1);

@@ -5,22 +5,22 @@ use std::time::Duration;
 use respool::{Commands, Config};
 use respool_testing::{Peer, TestServer, commands_with_gate, config, request};
 
-use crate::{SLOW, pass_slowly};
+use crate::{SLOW, run_slowly};
 
 #[test]
 fn latency_records_slow_handlers_above_the_threshold() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
-    pass_slowly(&mut peer, &gate, "GATE", SLOW);
+    run_slowly(&mut peer, &gate, "GATE", SLOW);
     peer.ask("LATENCY LATEST\r\n", "*0\r\n");
     assert_eq!(peer.answer("CONFIG SET latency-monitor-threshold 10"), "OK");
-    pass_slowly(&mut peer, &gate, "GATE", Duration::from_millis(40));
-    pass_slowly(&mut peer, &gate, "GATE", SLOW);
+    run_slowly(&mut peer, &gate, "GATE", Duration::from_millis(40));
+    run_slowly(&mut peer, &gate, "GATE", SLOW);
     let latest = peer.answers("LATENCY LATEST");
     assert_eq!((latest.len(), &*latest[0]), (4, "command"));
     let number = |word: &String| -> u64 { word.parse().expect(word) };
-    // In the same second, the longer one stands for both.
+    // Of two samples in a second, the longer is kept.
     assert!((12..30_000).contains(&number(&latest[2])), "{latest:?}");
     assert!((40..30_000).contains(&number(&latest[3])), "{latest:?}");
     let history: Vec<_> = peer
@@ -43,7 +43,7 @@ fn latency_records_slow_handlers_above_the_threshold() {
         peer.answer("CONFIG SET latency-monitor-threshold 1000000"),
         "OK"
     );
-    pass_slowly(&mut peer, &gate, "GATE", SLOW);
+    run_slowly(&mut peer, &gate, "GATE", SLOW);
     peer.ask("LATENCY LATEST\r\n", "*0\r\n");
 }
 
@@ -53,7 +53,7 @@ fn histogram_counts_each_call_by_duration() {
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
     for _ in 0..3 {
-        pass_slowly(&mut peer, &gate, "GATE", SLOW);
+        run_slowly(&mut peer, &gate, "GATE", SLOW);
     }
     let leaves = peer.answers("LATENCY HISTOGRAM gate");
     assert_eq!(leaves[..4], ["gate", "calls", "3", "histogram_usec"]);
@@ -61,7 +61,7 @@ fn histogram_counts_each_call_by_duration() {
         .iter()
         .map(|leaf| leaf.parse().expect(leaf))
         .collect();
-    // The first that counts any stands for 12 ms or more, and the last counts all.
+    // The first bucket is at 12 ms or more; the last has all calls.
     assert!(points[0] >= 12_000, "{points:?}");
     assert_eq!(points.last(), Some(&3));
     assert!(points.chunks(2).is_sorted(), "{points:?}");
@@ -73,7 +73,7 @@ fn histogram_counts_each_call_by_duration() {
     assert!(peer.answers("LATENCY HISTOGRAM nonsense").is_empty());
     let all = peer.answers("LATENCY HISTOGRAM");
     assert!(all.contains(&"gate".into()) && all.contains(&"client|id".into()));
-    // A quick command, of which one call in 67 is timed, counts all of them.
+    // One call in 67 of a fast command is timed; all are counted.
     peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
     assert_eq!(peer.answers("LATENCY HISTOGRAM ping")[2], "100");
     assert_eq!(
@@ -96,7 +96,7 @@ fn latency_tracking_off_keeps_no_durations() {
     peer.answers("CLIENT ID");
     assert!(peer.answers("LATENCY HISTOGRAM").is_empty());
     peer.ask("INFO latencystats\r\n", "$16\r\n# Latencystats\r\n\r\n");
-    // The calls are counted all the same.
+    // Calls are still counted.
     assert_eq!(
         peer.info("commandstats", "cmdstat_client|id", "calls="),
         Some(1)

@@ -18,19 +18,18 @@ use respool_testing::{Gate, Peer, eventually};
 
 const OK: &str = "+OK\r\n";
 
-/// Whether every PING is looked at closely, and not only the first of each 67 of a worker: then it
-/// has a duration. The server has one worker, which has answered a PING before and answers no more
-/// than 66 in all.
+/// Returns true if every call is timed, and not only one in 67 of a worker. The server has one
+/// worker, which has answered a PING before and answers at most 66 in all.
 #[track_caller]
-fn is_attentive(peer: &mut Peer) -> bool {
+fn every_call_is_observed(peer: &mut Peer) -> bool {
     assert_eq!(peer.answer("CONFIG RESETSTAT"), "OK");
     peer.ping();
     !peer.answers("LATENCY HISTOGRAM ping").is_empty()
 }
 
-/// Runs GATE with these words in `peer`, and keeps it there for longer than `least`.
+/// Runs GATE with these arguments, and keeps its handler running for longer than `least`.
 #[track_caller]
-fn pass_slowly(peer: &mut Peer, gate: &Gate, words: &str, least: Duration) {
+fn run_slowly(peer: &mut Peer, gate: &Gate, words: &str, least: Duration) {
     let start = Instant::now();
     peer.send(format!("{words}\r\n"));
     gate.wait_for_start();

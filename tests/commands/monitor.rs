@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use respool::{Arity, Commands, Config};
 use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually, request};
 
-use crate::{OK, is_attentive};
+use crate::{OK, every_call_is_observed};
 
-/// What a line of MONITOR says behind the time: the database, the address, and the words.
+/// Returns a line of MONITOR after its time: database, address and arguments.
 #[track_caller]
 fn monitored(monitor: &mut Peer) -> String {
     let line = monitor.line();
@@ -23,7 +23,7 @@ fn monitored(monitor: &mut Peer) -> String {
     rest.to_owned()
 }
 
-/// A client that monitors, and another one and its address.
+/// Returns a monitor, another client, and the address of that client.
 fn monitor_and_other(server: &TestServer) -> (Peer, Peer, String) {
     let (mut monitor, mut other) = (server.connect(), server.connect());
     other.ping();
@@ -98,7 +98,8 @@ fn monitor_shows_no_password() {
             "HELLO 2 SETNAME me auth default hush",
             r#""HELLO" "2" "SETNAME" "me" "auth" "(redacted)" "(redacted)""#,
         ),
-        // A word too many, too few or misspelled: rather too little is shown than a password.
+        // If an argument is missing, superfluous or misspelled, everything that might be a password
+        // is redacted.
         (
             "HELLO 3 AUHT default hush",
             r#""HELLO" "3" "(redacted)" "(redacted)" "(redacted)""#,
@@ -147,7 +148,7 @@ fn monitor_shows_no_admin_commands() {
     other.answers("RESET");
     other.answers("AUTH hush");
     other.ask("ECHO end\r\n", "$3\r\nend\r\n");
-    // What was refused before it was run is not shown either.
+    // Requests that are refused before they run are not shown.
     other.send("NONSENSE\r\nECHO\r\nECHO end\r\n");
     for _ in 0..2 {
         let mut line = String::new();
@@ -169,24 +170,24 @@ fn every_call_is_observed_only_while_a_monitor_exists() {
     let server = TestServer::start(1);
     let mut other = server.connect();
     other.ping();
-    assert!(!is_attentive(&mut other));
+    assert!(!every_call_is_observed(&mut other));
     for farewell in ["RESET\r\n", "QUIT\r\n", ""] {
         let (mut monitor, mut second) = (server.connect(), server.connect());
         monitor.ask("MONITOR\r\n", OK);
         second.ask("MONITOR\r\nMONITOR\r\n", [OK, OK].concat());
-        assert!(is_attentive(&mut other));
+        assert!(every_call_is_observed(&mut other));
         drop(second);
         eventually("the second is gone", || {
             other.answer("CLIENT LIST").lines().count() == 2
         });
-        assert!(is_attentive(&mut other));
+        assert!(every_call_is_observed(&mut other));
         if farewell.is_empty() {
             drop(monitor);
-            eventually("it is gone", || !is_attentive(&mut other));
+            eventually("the client is gone", || !every_call_is_observed(&mut other));
         } else {
             monitor.send(farewell);
             while !["+RESET", "+OK"].contains(&&*monitor.line()) {}
-            assert!(!is_attentive(&mut other), "{farewell}");
+            assert!(!every_call_is_observed(&mut other), "{farewell}");
         }
     }
 }
@@ -218,7 +219,7 @@ fn monitored_requests_precede_the_reply_to_reset() {
 
 #[test]
 fn monitor_that_does_not_read_is_closed_by_the_limit() {
-    // A monitor is shown the front of a long word, but all of so many.
+    // An argument is truncated, but the number of arguments is not.
     let mut commands = Commands::builtin();
     commands.register("SINK", Arity::AtLeast(1), |_, _, reply| reply.simple("OK"));
     let server = TestServer::with(config(1), commands);
@@ -252,11 +253,11 @@ fn monitor_in_a_handler_gets_the_requests_afterwards() {
     monitor.expect("+OPEN\r\n");
     assert!(monitored(&mut monitor).ends_with("] \"PING\""));
     assert!(monitored(&mut monitor).ends_with("] \"ECHO\" \"x\""));
-    // A request is shown when it has been run.
+    // A request is shown after it has run.
     assert!(monitored(&mut monitor).ends_with("] \"GATE\""));
 }
 
-/// A monitor that had nothing to read was closed by `timeout`.
+/// A monitor that received nothing was closed by `timeout`.
 #[test]
 fn monitor_is_not_closed_by_timeout() {
     let server = TestServer::with(
@@ -274,7 +275,7 @@ fn monitor_is_not_closed_by_timeout() {
     assert!(line.ends_with(r#""ECHO" "shown""#), "{line}");
 }
 
-/// A huge request had every monitor closed for being slow.
+/// A huge request closed every monitor as too slow.
 #[test]
 fn monitor_truncates_long_arguments() {
     let server = TestServer::start(2);
@@ -297,7 +298,7 @@ fn monitor_truncates_long_arguments() {
     assert!(line.len() < 20_000);
 }
 
-/// node-redis 3 takes the line for a reply, and throws, unless it ends with a quote.
+/// node-redis 3 takes a line that does not end with a quote for a reply, and throws.
 #[test]
 fn monitor_line_is_a_list_of_quoted_strings() {
     let server = TestServer::start(2);
@@ -305,7 +306,7 @@ fn monitor_line_is_a_list_of_quoted_strings() {
     monitor.ask("MONITOR\r\n", "+OK\r\n");
     let mut peer = server.connect();
     for count in [1023, 1024, 5000] {
-        // PING counts its words itself: it is run, and answers with an error.
+        // PING checks its own arity: it runs and fails.
         peer.answer(&format!("PING{}", " a".repeat(count)));
         let line = monitor.line();
         let (_, words) = line.split_once("] ").expect("the words");

@@ -1,4 +1,4 @@
-//! `requirepass`: what a client may say before it has said the password, and when it has to.
+//! `requirepass`: which commands run before authentication, and when it is required.
 
 use std::io::ErrorKind;
 
@@ -30,7 +30,7 @@ fn play(conversations: &[&[(&str, &str)]]) {
         for (request, reply) in *conversation {
             peer.ask(format!("{request}\r\n"), reply);
         }
-        // Nothing else was said.
+        // There was no further reply.
         peer.ask("AUTH secret\r\n", OK);
         peer.ask("ECHO end\r\n", "$3\r\nend\r\n");
     }
@@ -95,7 +95,7 @@ fn every_command_but_four_needs_authentication() {
         if contains_others || ["auth", "hello", "quit", "reset"].contains(&&**name) {
             continue;
         }
-        // Few words or more: one of these has the right number of them, if it takes so few.
+        // One of these calls has the right number of arguments, if the command takes few.
         let words = name.replace('|', " ");
         let mut said = String::new();
         for arguments in ["", " x", " x x"] {
@@ -129,7 +129,7 @@ fn name_then_arity_then_password_is_checked() {
             "CLIENT ID x",
             "-ERR wrong number of arguments for 'client|id' command\r\n",
         ),
-        // It counts its words itself.
+        // PING checks its own arity.
         ("PING a b c", NOAUTH),
         ("ECHO x", NOAUTH),
     ]]);
@@ -149,7 +149,7 @@ fn auth_accepts_the_password_with_or_without_the_user() {
         &[("AUTH other secret", WRONGPASS), ("PING", NOAUTH)],
         &[("AUTH DEFAULT secret", WRONGPASS), ("PING", NOAUTH)],
         &[("AUTH a b c", "-ERR syntax error\r\n"), ("PING", NOAUTH)],
-        // A wrong password behind the right one takes nothing away.
+        // A wrong password after the right one does not revoke it.
         &[
             ("AUTH secret", OK),
             ("AUTH wrong", WRONGPASS),
@@ -172,7 +172,7 @@ fn hello_authenticates_and_reveals_nothing_before() {
         &[
             ("HELLO 3 SETNAME me", NOAUTH_HELLO),
             ("AUTH secret", OK),
-            // Neither the name nor the version was taken over.
+            // Neither the name nor the version was changed.
             ("CLIENT GETNAME", "$-1\r\n"),
         ],
         &[
@@ -218,7 +218,7 @@ fn requests_pipelined_after_auth_are_run() {
         ]
         .concat(),
     );
-    // The larger request behind it may be as large as any.
+    // After AUTH, the next request may be of any size.
     let long = vec![b'x'; 100_000];
     let hello = [b"AUTH secret\r\n".to_vec(), request(&[b"ECHO", &long])].concat();
     peer.ask(hello, [b"+OK\r\n$100000\r\n", &long[..], b"\r\n"].concat());
@@ -240,7 +240,7 @@ fn new_password_applies_to_new_clients_only() {
     let mut last = server.connect();
     last.ask("AUTH secret\r\n", WRONGPASS);
     last.ask("AUTH another\r\nPING\r\n", "+OK\r\n+PONG\r\n");
-    // But whoever resets is as one who comes.
+    // After RESET, a client has to authenticate again.
     other.ask("RESET\r\nPING\r\n", ["+RESET\r\n", NOAUTH].concat());
 }
 
@@ -256,7 +256,8 @@ fn removed_password_is_not_required() {
     silent.send("HELLO 3\r\n");
     assert_eq!(silent.leaves()[..2], ["server", "redis"]);
     server.connect().ping();
-    // Who came while there was one and has never said it is as unknown as before, as in Redis.
+    // A client that connected while there was a password and never authenticated still has to, as
+    // in Redis.
     let mut new = server.connect();
     new.ping();
     known.ask("CONFIG SET requirepass again\r\n", OK);
@@ -292,7 +293,7 @@ fn unauthenticated_client_sends_only_short_requests() {
         if !reply.starts_with("-NOAUTH") {
             peer.expect_end();
         }
-        // The same is no mistake of one who has said it.
+        // For an authenticated client, this is no error.
         let mut peer = server.connect();
         peer.ask("AUTH secret\r\n", OK);
         peer.send(request);
@@ -309,7 +310,7 @@ fn unauthenticated_client_holds_few_input_bytes() {
     let server = with_password("secret");
     for promise in ["*11\r\n", "*2\r\n$4\r\nPING\r\n$16385\r\n"] {
         let mut peer = server.connect();
-        // Not one byte of it has to come.
+        // The announcement alone is refused.
         peer.send(promise);
         assert!(
             peer.line()
@@ -325,7 +326,7 @@ fn unauthenticated_client_has_only_a_reserve_of_output() {
         requirepass: Some("secret".into()),
         ..config(1)
     };
-    // A reserve, and what one batch can add to it.
+    // A reserve and the output of one batch.
     let server = TestServer::with(one_worker, Commands::builtin());
     let mut known = server.connect();
     known.ask("AUTH secret\r\n", OK);
@@ -389,7 +390,7 @@ fn noauth_error_is_counted() {
     );
 }
 
-/// When the password was taken away, HELLO still wanted it, and a large request was still refused.
+/// After the password was removed, HELLO still required it, and a large request was still refused.
 #[test]
 fn removed_password_frees_unauthenticated_clients() {
     let server = TestServer::with(

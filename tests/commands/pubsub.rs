@@ -1,4 +1,4 @@
-//! SUBSCRIBE, PUBLISH and PUBSUB, and what becomes of those who listen.
+//! SUBSCRIBE, PUBLISH and PUBSUB, and the bounds of subscribers.
 
 use std::io::Read;
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use respool::{Commands, Config};
 use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually, request};
 
-/// Bytes that may wait for a subscriber; with one more it is closed.
+/// More pending bytes close a subscriber.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Subscribes, and reads the confirmations.
@@ -25,17 +25,17 @@ fn speak_resp3(peer: &mut Peer) {
     peer.leaves();
 }
 
-/// A subscriber to `a`, and another client.
+/// Returns a subscriber to `a` and another client.
 fn subscriber_and_other(server: &TestServer) -> (Peer, Peer) {
     let (mut subscriber, other) = (server.connect(), server.connect());
     subscribe(&mut subscriber, &["a"]);
     (subscriber, other)
 }
 
-/// Nobody is subscribed to anything.
+/// Waits until there are no subscriptions.
 #[track_caller]
-fn wait_until_nobody_listens(peer: &mut Peer) {
-    eventually("nobody listens", || {
+fn wait_until_no_subscriptions(peer: &mut Peer) {
+    eventually("there are no subscriptions", || {
         peer.answers("PUBSUB NUMSUB a") == ["a", "0"]
             && peer.answer("PUBSUB NUMPAT") == "0"
             && peer.answers("PUBSUB CHANNELS").is_empty()
@@ -154,7 +154,7 @@ fn subscribers_see_messages_in_the_same_order() {
     }
     let seen: Vec<_> = readers
         .into_iter()
-        .map(|reader| reader.join().expect("every message has come"))
+        .map(|reader| reader.join().expect("every message has arrived"))
         .collect();
     for publisher in 0..PUBLISHERS {
         let own = format!("{publisher}.");
@@ -166,7 +166,7 @@ fn subscribers_see_messages_in_the_same_order() {
         );
     }
     for other in &seen[1..] {
-        assert!(*other == seen[0], "the order is the same for everybody");
+        assert!(*other == seen[0], "all subscribers see the same order");
     }
 }
 
@@ -206,7 +206,7 @@ fn own_message_arrives_with_replies_off() {
     peer.ask("CLIENT REPLY ON\r\n", "+OK\r\n");
 }
 
-/// Of 2,000 messages for a client without replies that says HELLO again and again, 1,955 came.
+/// With replies off and HELLO repeated, 1,955 of 2,000 messages arrived.
 #[test]
 fn messages_before_an_unsent_reply_are_sent() {
     let cases = [
@@ -243,7 +243,7 @@ fn messages_before_an_unsent_reply_are_sent() {
         let (mut subscriber, mut publisher) = (server.connect(), server.connect());
         speak_resp3(&mut subscriber);
         subscribe(&mut subscriber, &["a"]);
-        // What comes while the handler blocks waits for the client when `request` runs.
+        // Messages published while the handler blocks are queued when `request` runs.
         subscriber.send(format!("{before}GATE\r\n{request}\r\n{after}"));
         gate.wait_for_start();
         for _ in 0..20 {
@@ -303,7 +303,7 @@ fn half_closed_subscriber_gets_its_messages_then_the_end() {
     subscriber.end_sending();
     assert_eq!(subscriber.leaves(), ["message", "a", "x"]);
     subscriber.expect_end();
-    wait_until_nobody_listens(&mut publisher);
+    wait_until_no_subscriptions(&mut publisher);
 }
 
 // The end of a subscription.
@@ -326,7 +326,7 @@ fn unsubscribe_ends_named_or_all_subscriptions() {
         peer.answers("PUNSUBSCRIBE"),
         ["punsubscribe", "(null)", "0"]
     );
-    wait_until_nobody_listens(&mut peer);
+    wait_until_no_subscriptions(&mut peer);
     peer.ping();
 }
 
@@ -345,7 +345,7 @@ fn pubsub_counts_channels_and_subscribers() {
     let counts = ["b", "1", "ab", "2", "x*", "0"];
     assert_eq!(peer.answers("PUBSUB NUMSUB b ab x*"), counts);
     assert!(peer.answers("PUBSUB NUMSUB").is_empty());
-    // Patterns, and not how often they are subscribed to.
+    // Counts patterns, not subscriptions to them.
     assert_eq!(peer.answer("PUBSUB NUMPAT"), "2");
     assert_eq!(peer.info("stats", "pubsub_channels", ""), Some(3));
     assert_eq!(peer.info("stats", "pubsub_patterns", ""), Some(2));
@@ -367,7 +367,7 @@ fn subscription_ends_by_reset_quit_disconnect_or_kill() {
             "kill" => assert_eq!(peer.answer("CLIENT KILL TYPE pubsub"), "1"),
             _ => _ = subscriber.answer(word),
         }
-        wait_until_nobody_listens(&mut peer);
+        wait_until_no_subscriptions(&mut peer);
         if word == "RESET" {
             subscriber.ping();
         } else {
@@ -382,15 +382,15 @@ fn lingering_client_is_not_counted_as_subscriber() {
     let (mut subscriber, mut other) = subscriber_and_other(&server);
     subscriber.ask("QUIT\r\n", "+OK\r\n");
     subscriber.expect_end();
-    // Its own end is not closed, so it stays for seconds; what is published now cannot reach it.
+    // The client does not close its side, so it lingers for seconds. It gets no message.
     other.ask("PUBLISH a x\r\n", ":0\r\n");
 }
 
-/// A subscriber is being served when a message comes for it: behind the last thing that it says
-/// before `gate`, which blocks, and before what follows.
+/// Publishes a message for a subscriber that is being served: after the requests before GATE, whose
+/// handler blocks, and before `request`.
 ///
-/// In RESP2 a client cannot have a handler run while it is subscribed, so it changes over from
-/// RESP3 behind that; the same can happen between any two requests of a pipeline, only seldom.
+/// In RESP2 a subscriber cannot run a handler, so it switches from RESP3 afterwards. The same can
+/// happen between any two requests of a pipeline, though rarely.
 #[track_caller]
 fn message_comes_before(request: &str) -> Peer {
     let (commands, gate) = commands_with_gate();
@@ -403,7 +403,7 @@ fn message_comes_before(request: &str) -> Peer {
     publisher.ask("PUBLISH a x\r\n", ":1\r\n");
     gate.let_one_through();
     subscriber.expect("+OPEN\r\n");
-    // Or the drain would end it.
+    // Otherwise the drain would close it.
     subscriber.expect(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n");
     subscriber
 }
@@ -456,7 +456,7 @@ fn resp2_subscriber_may_only_use_pubsub_commands() {
     peer.ask("PING hi\r\n", "*2\r\n$4\r\npong\r\n$2\r\nhi\r\n");
     peer.answers("PSUBSCRIBE b");
     peer.answers("UNSUBSCRIBE");
-    // Still to a pattern.
+    // It is still subscribed to a pattern.
     peer.ask("PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
     peer.answers("PUNSUBSCRIBE");
     peer.ping();
@@ -477,7 +477,7 @@ fn resp3_subscriber_may_use_every_command() {
     subscribe(&mut peer, &["a"]);
     peer.ping();
     peer.ask("PING x\r\nECHO y\r\n", "$1\r\nx\r\n$1\r\ny\r\n");
-    // And no more as soon as it goes back.
+    // The restriction applies again as soon as the client returns to RESP2.
     peer.send("HELLO 2\r\n");
     peer.leaves();
     peer.ask("PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
@@ -524,7 +524,7 @@ fn subscriber_that_does_not_read_is_closed_at_32_mib() {
     assert_eq!(publisher.info("stats", closed, ""), Some(1));
     assert_eq!(publisher.answer("PUBLISH a end"), "1");
     assert_eq!(reading.join().expect("it reads on"), count);
-    // What the kernel had taken, and then an end of some kind.
+    // Reads what the kernel had taken, then FIN or RST.
     let mut bytes = Vec::new();
     let _ = deaf.socket.read_to_end(&mut bytes);
     assert!(bytes.len() < count * 1024 * 1024);
@@ -553,13 +553,13 @@ fn subscriber_being_served_is_closed_for_its_backlog() {
     }
     assert!(longest > WAITING_BYTES_MAX - 3 * 1024 * 1024, "{longest}");
     assert!(longest <= WAITING_BYTES_MAX, "{longest}");
-    // What it will never be sent is not kept until its handler ends.
+    // Messages that will never be sent are freed before the handler returns.
     let line = publisher.answer("CLIENT LIST ID 1");
     assert!(line.contains(" omem=0 "), "{line}");
     gate.let_one_through();
     busy.expect("+OPEN\r\n");
     busy.expect_end();
-    wait_until_nobody_listens(&mut publisher);
+    wait_until_no_subscriptions(&mut publisher);
 }
 
 #[test]
@@ -573,10 +573,10 @@ fn publishing_too_much_to_itself_closes_the_client() {
     eventually("it is closed", || {
         other.answer("CLIENT LIST ID 1").is_empty()
     });
-    wait_until_nobody_listens(&mut other);
+    wait_until_no_subscriptions(&mut other);
 }
 
-/// The confirmation of a subscription.
+/// Returns the confirmation of a subscription.
 fn confirmation(word: &[u8], name: &[u8], count: usize) -> Vec<u8> {
     let words = request(&[word, name]);
     [b"*3\r\n", &words[4..], format!(":{count}\r\n").as_bytes()].concat()
@@ -584,7 +584,7 @@ fn confirmation(word: &[u8], name: &[u8], count: usize) -> Vec<u8> {
 
 #[test]
 fn number_of_subscriptions_is_bounded() {
-    // Of names of 1024 bytes, each of which counts 160 more, so many fit into 32 MiB.
+    // Number of names of 1024 bytes that fit into 32 MiB; each counts 160 bytes more.
     const FIT: usize = 32 * 1024 * 1024 / (1024 + 160);
     const AT_ONCE: usize = 500;
 
@@ -601,7 +601,7 @@ fn number_of_subscriptions_is_bounded() {
     }
     let too_many = "-ERR too many subscriptions\r\n";
     peer.ask(request(&[b"SUBSCRIBE", names[FIT]]), too_many);
-    // Once more is nothing more, and what is given up makes room.
+    // Repeating a subscription adds nothing, and ending one frees its bytes.
     let again = confirmation(b"subscribe", names[0], FIT);
     peer.ask(request(&[b"SUBSCRIBE", names[0]]), again);
     let fewer = confirmation(b"unsubscribe", names[0], FIT - 1);
@@ -612,7 +612,7 @@ fn number_of_subscriptions_is_bounded() {
     let counted = other.info("stats", "pubsub_channels", "");
     assert_eq!(counted, Some(FIT as u64));
     drop(peer);
-    wait_until_nobody_listens(&mut other);
+    wait_until_no_subscriptions(&mut other);
 }
 
 #[test]
@@ -635,7 +635,7 @@ fn number_of_patterns_is_bounded_to_1024() {
 
 // Hostile subscriptions and patterns.
 
-/// Has many clients subscribe to patterns that take long to compare with [`hostile_channel`].
+/// Subscribes many clients to patterns that are slow to compare with [`hostile_channel`].
 fn subscribe_to_hostile_patterns(server: &TestServer) -> Vec<Peer> {
     let mut subscribers: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for (client, subscriber) in subscribers.iter_mut().enumerate() {
@@ -658,7 +658,8 @@ fn hostile_channel() -> String {
     "a".repeat(1024)
 }
 
-// Each message took 14 seconds in a release build, and nobody could subscribe or publish meanwhile.
+// Each message took 14 seconds in a release build, during which no client could subscribe or
+// publish.
 #[test]
 fn hostile_patterns_are_compared_in_bounded_time() {
     let server = TestServer::start(2);
@@ -701,7 +702,7 @@ fn channels_are_listed_by_pattern_over_many_slices() {
     other.ask("PUBSUB CHANNELS\r\n", "*0\r\n");
 }
 
-// The last subscriber of a channel removes it, while others subscribe to it anew.
+// The last subscriber of a channel removes it while other clients subscribe to it.
 #[test]
 fn messages_reach_subscribers_while_others_leave() {
     let server = TestServer::start(4);
@@ -713,7 +714,8 @@ fn messages_reach_subscribers_while_others_leave() {
                 speak_resp3(&mut peer);
                 for _ in 0..rounds {
                     peer.send("SUBSCRIBE a\r\nPSUBSCRIBE a*\r\nPUBLISH a x\r\n");
-                    // Own messages come twice, those of others as often as they do.
+                    // Each message to itself arrives twice; those of others may arrive at any
+                    // point.
                     let mut own = 0;
                     loop {
                         let leaves = peer.leaves();
@@ -734,10 +736,10 @@ fn messages_reach_subscribers_while_others_leave() {
         })
         .collect();
     for client in clients {
-        client.join().expect("every message has come");
+        client.join().expect("every message has arrived");
     }
     let mut other = server.connect();
-    wait_until_nobody_listens(&mut other);
+    wait_until_no_subscriptions(&mut other);
     other.ask("PUBSUB NUMPAT\r\nPUBSUB CHANNELS\r\n", ":0\r\n*0\r\n");
 }
 
@@ -774,13 +776,13 @@ fn timeout_does_not_close_a_subscriber() {
     let (mut subscriber, mut monitor) = (server.connect(), server.connect());
     subscribe(&mut subscriber, &["a"]);
     monitor.ask("MONITOR\r\n", "+OK\r\n");
-    // It comes later and stands behind them where the clock looks.
+    // It is parked later, so the clock checks it after them.
     let mut idle = server.connect();
     let _ = idle
         .socket
         .set_read_timeout(Some(Duration::from_millis(50)));
-    eventually("another one is closed", || {
-        // About the administration, so that the monitor hears nothing.
+    eventually("another client is closed", || {
+        // An admin command, so the monitor does not get it.
         publisher.answer("CLIENT LIST");
         idle.socket.read(&mut [0]).is_ok_and(|count| count == 0)
     });
@@ -804,13 +806,13 @@ fn drain_delivers_messages_and_closes_subscribers() {
     }
 }
 
-/// Messages are read at the beginning of a turn. Those that came later in it stood behind the
-/// confirmation of UNSUBSCRIBE, where a client in RESP2 took them for the reply to its next request.
+/// Messages are read at the start of a turn. Later ones followed the confirmation of UNSUBSCRIBE,
+/// and a client in RESP2 took them for the reply to its next request.
 #[test]
 fn no_message_follows_unsubscribe_in_one_batch() {
     let server = TestServer::start(2);
     let mut peer = server.connect();
-    // Without an answer to PUBLISH, the message stays in the mail.
+    // As PUBLISH is not answered, the message stays in the inbox.
     peer.send("SUBSCRIBE b\r\n");
     peer.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n");
     let mut publisher = server.connect();
@@ -837,8 +839,8 @@ fn no_message_follows_unsubscribe_in_one_batch() {
     }
 }
 
-/// As above, on one connection: the message to oneself that is not answered stays in the mail, and
-/// stood behind the confirmation, or behind the end of a monitor.
+/// As above, on one connection: with replies off, a message to itself stayed in the inbox and
+/// followed the confirmation, or the end of monitoring.
 #[test]
 fn queued_messages_precede_unsubscribe_and_reset() {
     let server = TestServer::start(1);
@@ -860,13 +862,13 @@ fn queued_messages_precede_unsubscribe_and_reset() {
     monitor.expect("+RESET\r\n$6\r\nhidden\r\n");
 }
 
-/// A client on its way out went on to be counted as a listener, until it was closed.
+/// A client that was being closed still counted as subscriber.
 #[test]
 fn quit_in_a_batch_ends_the_subscription() {
     let server = TestServer::start(2);
     let mut gone = server.connect();
     gone.send("SUBSCRIBE b\r\nQUIT\r\n");
     gone.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:1\r\n+OK\r\n");
-    // It has not ended its side.
+    // The client has not closed its side.
     server.connect().ask("PUBLISH b x\r\n", ":0\r\n");
 }

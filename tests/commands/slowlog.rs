@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use respool_testing::{Peer, TestServer, commands_with_gate, config};
 
-use crate::{SLOW, is_attentive, pass_slowly};
+use crate::{SLOW, every_call_is_observed, run_slowly};
 
 #[test]
 fn slowlog_threshold_below_1_ms_observes_every_call() {
@@ -14,11 +14,11 @@ fn slowlog_threshold_below_1_ms_observes_every_call() {
     for (slower_than, closely) in [("0", true), ("999", true), ("1000", false), ("-1", false)] {
         let set = format!("CONFIG SET slowlog-log-slower-than {slower_than}");
         assert_eq!(peer.answer(&set), "OK");
-        assert_eq!(is_attentive(&mut peer), closely, "{slower_than}");
+        assert_eq!(every_call_is_observed(&mut peer), closely, "{slower_than}");
     }
 }
 
-/// The entries of the slow log: each the address, the name and the words.
+/// Returns the entries of the slow log: address, name and arguments of each.
 #[track_caller]
 fn slowlog(peer: &mut Peer) -> Vec<Vec<String>> {
     let count: usize = peer.answer("SLOWLOG LEN").parse().expect("a number");
@@ -46,7 +46,7 @@ fn handler_of_10_ms_is_logged_by_default() {
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
     assert_eq!(peer.answer("CLIENT SETNAME me"), "OK");
-    pass_slowly(&mut peer, &gate, "GATE one \"two words\"", SLOW);
+    run_slowly(&mut peer, &gate, "GATE one \"two words\"", SLOW);
     assert_eq!(peer.answer("SLOWLOG LEN"), "1");
     let entry = peer.answers("SLOWLOG GET");
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -57,13 +57,13 @@ fn handler_of_10_ms_is_logged_by_default() {
     assert!((12_000..60_000_000).contains(&number(2)), "{entry:?}");
     let addr = peer.local_addr().to_string();
     assert_eq!(entry[3..], ["GATE", "one", "two words", &*addr, "me"]);
-    pass_slowly(&mut peer, &gate, "GATE again", SLOW);
+    run_slowly(&mut peer, &gate, "GATE again", SLOW);
     assert_eq!(peer.answers("SLOWLOG GET 1")[0], "1");
     peer.ask("SLOWLOG GET 0\r\n", "*0\r\n");
     assert_eq!(peer.answer("SLOWLOG RESET"), "OK");
     peer.ask("SLOWLOG LEN\r\nSLOWLOG GET\r\n", ":0\r\n*0\r\n");
-    pass_slowly(&mut peer, &gate, "GATE", SLOW);
-    // The numbers go on.
+    run_slowly(&mut peer, &gate, "GATE", SLOW);
+    // Ids are not reused.
     assert_eq!(peer.answers("SLOWLOG GET")[0], "2");
 }
 
@@ -77,7 +77,7 @@ fn threshold_0_logs_every_request_and_minus_1_none() {
         peer.answer("CONFIG SET slowlog-log-slower-than 0 slowlog-max-len 1000"),
         "OK"
     );
-    // The change itself took place before it was over.
+    // The threshold applied before CONFIG SET had finished, so it is logged.
     let first = slowlog(&mut peer).len();
     other.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
     let entries = slowlog(&mut peer);
@@ -99,13 +99,13 @@ fn threshold_minus_1_logs_no_slow_handler() {
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
     assert_eq!(peer.answer("CONFIG SET slowlog-log-slower-than -1"), "OK");
-    pass_slowly(&mut peer, &gate, "GATE", SLOW);
+    run_slowly(&mut peer, &gate, "GATE", SLOW);
     assert_eq!(peer.answer("SLOWLOG LEN"), "0");
     assert_eq!(
         peer.answer("CONFIG SET slowlog-log-slower-than 3600000000"),
         "OK"
     );
-    pass_slowly(&mut peer, &gate, "GATE", SLOW);
+    run_slowly(&mut peer, &gate, "GATE", SLOW);
     assert_eq!(peer.answer("SLOWLOG LEN"), "0");
 }
 
@@ -148,7 +148,7 @@ fn slowlog_shows_no_password() {
     }
     let words: Vec<_> = slowlog(&mut peer).into_iter().flatten().collect();
     assert!(words.iter().all(|word| word != "hush"), "{words:?}");
-    // And all else.
+    // All other arguments are shown.
     for word in [
         "HELLO",
         "requirepass",

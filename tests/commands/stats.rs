@@ -1,4 +1,4 @@
-//! The counts of INFO: calls, errors, and what CONFIG RESETSTAT does to them.
+//! The counts of INFO: calls and errors, and CONFIG RESETSTAT.
 
 use respool_testing::{TestServer, eventually};
 

@@ -1,7 +1,7 @@
-//! On the way of a PING there is no allocation.
+//! Answering a PING does not allocate.
 //!
-//! A test of its own, because it counts what the whole process allocates: the server's threads, and
-//! a client that allocates nothing while it is counted.
+//! A process of its own: it counts the allocations of the server's threads and of a client that
+//! allocates nothing meanwhile.
 
 use std::alloc::System;
 use std::io::{Read, Write};
@@ -12,14 +12,14 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// PINGs that are sent while it is counted.
+/// PINGs per count.
 const PINGS: usize = 10_000;
 
-/// How often it is counted; once it must be nothing.
+/// Number of counts, one of which must be zero.
 ///
-/// What comes with a PING comes every time, and even what comes with one in thousands. What a thread
-/// allocates once in its life, such as that with which it waits when it first follows, comes in one
-/// of them, and a worker may lead for long before it follows.
+/// Allocations caused by PINGs appear in every count, even one in thousands of PINGs. A thread's
+/// one-time allocations, such as those of its first wait as a follower, appear in one count, which
+/// may be late.
 const COUNTS: usize = 8;
 
 #[test]
@@ -57,7 +57,7 @@ fn ping_allocates_nothing() {
     }
 }
 
-/// What is sent again and again, and what must come back.
+/// Requests and their expected replies.
 struct Load {
     requests: Vec<u8>,
     replies: Vec<u8>,
@@ -65,12 +65,12 @@ struct Load {
 }
 
 impl Load {
-    /// Allocations and reallocations of the whole process under this load, counted until there are
-    /// none, or often enough.
+    /// Counts allocations and reallocations of the process under this load until there are none, at
+    /// most [`COUNTS`] times.
     fn count(&self, peers: &mut [Peer]) -> Vec<(usize, usize)> {
         let mut received = vec![0; self.replies.len()];
         let mut counts = Vec::new();
-        // Buffers, and the room for what is repeated, are there before anything is counted.
+        // Buffers are allocated before the first count.
         self.run(peers, &mut received);
         while counts.len() < COUNTS && counts.last() != Some(&(0, 0)) {
             let region = Region::new(ALLOCATOR);
@@ -81,7 +81,7 @@ impl Load {
         counts
     }
 
-    /// Sends every request by one peer after the other. Allocates nothing.
+    /// Sends the requests by one peer after the other. Allocates nothing.
     fn run(&self, peers: &mut [Peer], received: &mut [u8]) {
         let turns = (0..peers.len()).cycle();
         for turn in turns.take(self.rounds) {

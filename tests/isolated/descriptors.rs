@@ -1,4 +1,4 @@
-//! Out of file descriptors. A test of its own, because it uses up those of the whole process.
+//! Out of file descriptors. A process of its own, because it uses them up.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use respool_testing::TestServer;
 use socket2::{Domain, Socket, Type};
 
-/// Seconds of processor time that this process has used, all its threads together.
+/// Returns the CPU time of this process in seconds.
 fn processor_time_s(stat: &File) -> f64 {
     let mut text = [0; 1024];
     let count = stat.read_at(&mut text, 0).expect("an open file");
@@ -16,7 +16,8 @@ fn processor_time_s(stat: &File) -> f64 {
         .rsplit_once(')')
         .expect("the program's name in brackets");
     let fields: Vec<_> = fields.split_whitespace().collect();
-    // utime and stime of proc_pid_stat(5), counted from behind the name, in ticks of 10 ms.
+    // utime and stime of proc_pid_stat(5), counted from the field after the name, in ticks of 10
+    // ms.
     let ticks = fields[11..=12]
         .iter()
         .map(|ticks| ticks.parse::<f64>().expect("a number"));
@@ -30,7 +31,7 @@ fn server_without_descriptors_refuses_then_recovers() {
     let mut old = server.connect();
     old.ping();
     let stat = File::open("/proc/self/stat").expect("a descriptor is left");
-    // So that they are soon used up.
+    // A low limit is reached soon.
     rlimit::Resource::NOFILE
         .set(400, 4096)
         .expect("a limit can be lowered");
@@ -43,7 +44,7 @@ fn server_without_descriptors_refuses_then_recovers() {
 
     let before = processor_time_s(&stat);
     let began = Instant::now();
-    // Kept, or each would give its descriptor to the next.
+    // Kept open: the server could use their descriptors.
     let mut peers = Vec::new();
     for socket in sockets {
         socket
@@ -61,7 +62,7 @@ fn server_without_descriptors_refuses_then_recovers() {
         peer.expect_end();
         peers.push(peer);
     }
-    // The server rests while nobody comes.
+    // The server is idle meanwhile.
     while began.elapsed() < Duration::from_secs(1) {
         std::thread::park_timeout(Duration::from_millis(10));
     }

@@ -1,4 +1,4 @@
-//! A drain without descriptors. A test of its own, because it uses up those of the whole process.
+//! A drain without file descriptors. A process of its own, because it uses them up.
 
 #![cfg(target_os = "linux")]
 
@@ -9,8 +9,8 @@ use respool::{Commands, Config};
 use respool_testing::{Peer, TestServer, config};
 use socket2::{Domain, Socket, Type};
 
-/// The acceptor used to wait 10 ms for each peer that it refused, and the drain for the acceptor: its
-/// time was over before it came to the clients.
+/// The acceptor waited 10 ms for each peer that it refused, and the drain waited for the acceptor.
+/// It timed out before it closed the clients.
 #[test]
 fn drain_without_descriptors_closes_idle_clients_in_order() {
     const REFUSED: usize = 900;
@@ -37,7 +37,7 @@ fn drain_without_descriptors_closes_idle_clients_in_order() {
     }
     for socket in &sockets {
         socket.set_nonblocking(true).expect("a TCP socket");
-        // It is under way.
+        // In progress.
         let _ = socket.connect(&server.addr.into());
     }
 
@@ -46,6 +46,9 @@ fn drain_without_descriptors_closes_idle_clients_in_order() {
         peer.expect_end();
     }
     drop(idle);
-    assert_eq!(draining.join().expect("it does not panic").aborted, 0);
+    assert_eq!(
+        draining.join().expect("the thread does not panic").aborted,
+        0
+    );
     drop((sockets, hoard));
 }

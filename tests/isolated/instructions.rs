@@ -1,13 +1,12 @@
-//! What a PING costs the program in instructions, under callgrind: a count, and no time, so it is
-//! the same on a busy machine, and a few more are seen that no bench can tell from chance.
+//! Instructions per PING, under callgrind. A count is the same on a busy machine, and shows
+//! differences that no benchmark can.
 //!
 //! ```console
 //! $ cargo test --test instructions
 //! ```
 //!
-//! It makes a release build, and needs valgrind; without it, it says so and passes, as it does
-//! where the ceilings mean nothing. The kernel's part is not counted. The exit code is 1 if a PING
-//! costs more than a ceiling says.
+//! Makes a release build and needs valgrind. Without valgrind, or on another platform, prints `not
+//! run` and passes. Counts user mode only. The exit code is 1 if a count exceeds its ceiling.
 
 use std::env;
 use std::fs;
@@ -17,20 +16,19 @@ use std::process::{Command, ExitCode};
 use respool_testing::PATIENCE;
 use respool_testing::process::Respool;
 
-/// A load of one client, and what a PING of it may cost.
+/// A load of one client and its ceiling.
 struct Load {
-    /// Requests that the client has in flight.
+    /// Requests in flight.
     depth: usize,
-    /// How often it sends so many in the shorter run, and in the longer.
+    /// Rounds of the shorter run and of the longer one.
     rounds: [usize; 2],
     /// Instructions per PING.
     ceiling: f64,
 }
 
-/// A twentieth above what was counted with rustc 1.95.0, valgrind 3.19 and glibc 2.36 on x86-64:
-/// 1030.1, 84.3 and 16.9, which varied by less than a hundredth even beside two busy loops.
-/// Another compiler, C library or processor may move them with nothing changed here; then count
-/// before and behind that, and write down the new ones.
+/// Five percent above the counts of rustc 1.95.0, valgrind 3.19 and glibc 2.36 on x86-64: 1030.1,
+/// 84.3 and 16.9, which varied by less than one percent even beside two busy loops. Another
+/// compiler, C library or processor may change them; then count before and after, and adjust them.
 const LOADS: [Load; 3] = [
     Load {
         depth: 1,
@@ -69,11 +67,11 @@ fn main() -> ExitCode {
 }
 
 impl Load {
-    /// Counts, and says what came of it. Gives whether it is no more than may be.
+    /// Counts and prints the result. Returns false if it exceeds the ceiling.
     fn is_within(&self, program: &Path) -> bool {
         let Self { depth, ceiling, .. } = *self;
         let [shorter, longer] = self.rounds.map(|rounds| self.count(program, rounds));
-        // The worker's: no other thread has more to do the more PINGs there are.
+        // The worker is the only thread whose count grows with the number of PINGs.
         let more = longer
             .iter()
             .zip(&shorter)
@@ -97,11 +95,10 @@ impl Load {
         is_within
     }
 
-    /// The instructions of each thread in a whole run, from start to stop, in which a client has so
-    /// many rounds answered.
+    /// Returns the instructions of each thread in a run from start to stop, with this many rounds.
     ///
-    /// Threads apart, because one looks at the clock once a second: on a busy machine a run takes
-    /// more of them, and not the same number as another.
+    /// Threads are counted separately because the clock's thread runs once a second, and so more
+    /// often on a busy machine.
     fn count(&self, program: &Path, rounds: usize) -> Vec<f64> {
         let profile = profile(self.depth, rounds);
         for earlier in threads(&profile) {
@@ -113,7 +110,7 @@ impl Load {
             .arg(format!("--callgrind-out-file={}", profile.display()))
             .arg(program)
             .args(["--workers", "1"])
-            // When it stops, any thread may look at all places of clients, the worker too.
+            // At the stop any thread may visit all slots, the worker included.
             .args(["--maxclients", "32"]);
         let server = Respool::run(&mut valgrind, PATIENCE);
         let requests = "*1\r\n$4\r\nPING\r\n".repeat(self.depth);
@@ -128,17 +125,18 @@ impl Load {
     }
 }
 
-/// Where a run's instructions are written to; it stays, for who looks for a cause.
+/// The profile of a run. Kept for analysis.
 fn profile(depth: usize, rounds: usize) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{depth}.{rounds}"))
 }
 
-/// The part of a profile that is about one thread. They have numbers from 1 on, as they begin.
+/// Returns the part of a profile for one thread. Threads are numbered from 1 in order of their
+/// start.
 fn of_thread(profile: &Path, thread: usize) -> PathBuf {
     PathBuf::from(format!("{}-{thread:02}", profile.display()))
 }
 
-/// The parts of a profile that are there.
+/// Returns the existing parts of a profile.
 fn threads(profile: &Path) -> impl Iterator<Item = PathBuf> {
     let files = (1..).map(|thread| of_thread(profile, thread));
     files.take_while(|file| file.is_file())
@@ -151,8 +149,7 @@ fn total(file: &Path) -> f64 {
     total.trim().parse().expect("a number")
 }
 
-/// Builds the program as its users run it; what is tested otherwise is not optimised. Gives where it
-/// is.
+/// Builds the program in release mode, and returns its path.
 fn release_build() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("..");
     let status = Command::new(env!("CARGO"))
@@ -165,10 +162,10 @@ fn release_build() -> PathBuf {
     target.join("release/respool")
 }
 
-/// Has this process, and the server that it starts, run on one CPU only.
+/// Pins this process, and the server that it starts, to one CPU.
 ///
-/// Where it has more, a worker looks for events a few times before it sleeps until one comes; how
-/// often is a matter of time, and so would the count be.
+/// With more CPUs, a worker spins before it sleeps. The number of spins depends on time, and so
+/// would the count.
 #[cfg(target_os = "linux")]
 fn stay_on_one_cpu() {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};

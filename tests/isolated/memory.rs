@@ -1,6 +1,6 @@
 //! The seventh rule of the pool: memory is held only for clients with something in flight.
 //!
-//! A test of its own, because it counts what the whole process has allocated.
+//! A process of its own, because it counts all allocations.
 
 use std::alloc::System;
 
@@ -10,15 +10,15 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// User memory of an idle connection: a mark to keep. Redis holds about 2,450 bytes.
+/// A mark to keep, in bytes of user memory. Redis holds about 2,450.
 const BYTES_PER_IDLE_CONNECTION: usize = 400;
 
 const CONNECTIONS: usize = 100;
 
-/// More than the buffers of two sockets hold.
+/// More than the buffers of both sockets hold.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// What is allocated now beyond what was when `region` began.
+/// Returns the bytes allocated since `region` was created.
 fn held(region: &Region<'_, System>) -> usize {
     let change = region.change();
     change
@@ -28,19 +28,18 @@ fn held(region: &Region<'_, System>) -> usize {
 
 #[test]
 fn rule_7_quiet_client_keeps_no_buffers() {
-    // One worker: what it keeps for itself is there once it has served, and no other's can come
-    // later.
+    // One worker allocates its own buffers once.
     let server = TestServer::start(1);
     let message = vec![b'x'; MESSAGE_BYTES];
     let header = format!("${MESSAGE_BYTES}\r\n");
     let reply = [header.as_bytes(), &message, b"\r\n"].concat();
     let request = [b"*2\r\n$4\r\nECHO\r\n", reply.as_slice()].concat();
     let use_all_buffers = |peer: &mut Peer| {
-        // A request in pieces, a reply that has to wait for room, and then rest.
+        // A request in pieces, a pending reply, then idle.
         peer.ask(&request, &reply);
         peer.ping();
     };
-    // What workers keep for themselves is there before anything is counted.
+    // The buffers of the workers are allocated before the first count.
     for _ in 0..4 {
         use_all_buffers(&mut server.connect());
     }
@@ -54,13 +53,13 @@ fn rule_7_quiet_client_keeps_no_buffers() {
         peers.push(peer);
     }
     let mut per_connection = usize::MAX;
-    eventually("the last clients have come to rest", || {
+    eventually("the last clients are parked", || {
         per_connection = held(&region).saturating_sub(before) / CONNECTIONS;
         per_connection <= BYTES_PER_IDLE_CONNECTION
     });
 
     drop(peers);
-    // But for a block of the queue, of which it may have begun another since.
+    // Except a block of the queue, which may be a new one.
     let left = CONNECTIONS * 10;
     eventually("everything is given back", || held(&region) < before + left);
 }

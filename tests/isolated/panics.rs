@@ -1,5 +1,5 @@
-//! Panics in the threads that serve everybody. The logger of this process panics when a test wants it
-//! to, on the thread that logs.
+//! Panics in the threads that serve all clients. The logger of this process panics on demand, on
+//! the thread that logs. A process of its own for that logger.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config};
 /// A logger that panics.
 struct Panics(Mutex<Wanted>);
 
-/// On which thread, at which text, and how often.
+/// The thread, the text and the number of panics.
 struct Wanted {
     thread: &'static str,
     text: &'static str,
@@ -48,11 +48,11 @@ impl Log for Panics {
 }
 
 impl Panics {
-    /// Has `thread` panic so many times when it logs `text`. The tests of this file run one after the
-    /// other.
+    /// Makes `thread` panic this often when it logs `text`. The tests of this file run one after
+    /// the other.
     fn at(thread: &'static str, text: &'static str, count: usize) -> MutexGuard<'static, ()> {
         let alone = ONE_AT_A_TIME.lock();
-        // It is there already from the second test on.
+        // Already set from the second test on.
         let _ = log::set_logger(&LOGGER);
         log::set_max_level(LevelFilter::Debug);
         *LOGGER.0.lock() = Wanted {
@@ -94,7 +94,7 @@ fn server_drains_when_its_acceptor_keeps_panicking() {
             Some(Peer { socket })
         })
         .collect();
-    // It did not ask for that.
+    // The client is closed although it did nothing.
     first.expect_end();
     drop((first, peers));
     assert!(server.wait().failed);
@@ -134,8 +134,8 @@ fn only_worker_continues_after_a_panic() {
     assert_eq!(server.handle.workers(), 1);
 }
 
-/// A program's code for a client that has gone may block. It used to run on the clock's thread for
-/// clients that did not take their replies.
+/// The hook of a program may block. It ran on the clock's thread for clients that were closed for
+/// unread replies.
 #[test]
 fn clock_does_not_wait_for_a_disconnect_hook() {
     let _alone = Panics::at("", "", 0);
@@ -165,7 +165,7 @@ fn clock_does_not_wait_for_a_disconnect_hook() {
     entered
         .recv_timeout(PATIENCE)
         .expect("it is closed for its unread replies");
-    // The clock has to move on for this one.
+    // The clock must run for this close.
     let mut silent = server.connect();
     silent.expect("-ERR no request came in time\r\n");
     leave.send(()).expect("the hook waits");

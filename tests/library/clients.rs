@@ -1,4 +1,4 @@
-//! What a program keeps of its clients, and what it is told when they come and go.
+//! State that a program keeps per client, and its hooks for connecting and disconnecting clients.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use socket2::SockRef;
 const OK: &str = "+OK\r\n";
 const INTERNAL: &str = "-ERR internal error; the server's log tells\r\n";
 
-/// Where those come from whom a hook treats differently.
+/// The source address of clients that the hook treats differently.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 fn bind(workers: usize, commands: Commands) -> Server {
@@ -28,15 +28,15 @@ fn is_from_elsewhere(session: &Session) -> bool {
 
 #[track_caller]
 fn next<T>(of: &Receiver<T>) -> T {
-    of.recv_timeout(PATIENCE).expect("it is told")
+    of.recv_timeout(PATIENCE).expect("the hook runs")
 }
 
-// What is kept of a client.
+// State per client.
 
 #[derive(Default)]
 struct Count(i64);
 
-/// Tells that it is dropped, and of which client it was.
+/// Reports its drop and the client it belonged to.
 struct Kept(u64, Sender<u64>);
 
 impl Drop for Kept {
@@ -45,8 +45,8 @@ impl Drop for Kept {
     }
 }
 
-/// The built-in commands; `COUNT`, which counts its calls; `KEEP`, which keeps a value whose drop
-/// is told of; `PANIC`; and a gate.
+/// Returns the built-in commands and: `COUNT`, which counts its calls; `KEEP`, which stores a value
+/// that reports its drop; `PANIC`; and a gate.
 fn commands_that_keep() -> (Commands, Receiver<u64>, Gate) {
     let (drops, dropped) = channel();
     let (mut commands, gate) = commands_with_gate();
@@ -75,7 +75,7 @@ fn client_state_is_separate_and_ends_with_reset() {
     one.ask("COUNT\r\n", ":3\r\n");
     one.ask("RESET\r\nCOUNT\r\n", "+RESET\r\n:1\r\n");
     two.ask("COUNT\r\n", ":2\r\n");
-    // Who comes on the place of another finds nothing of it.
+    // A client that reuses the slot finds no state.
     drop(one);
     for _ in 0..10 {
         server.connect().ask("COUNT\r\nQUIT\r\n", ":1\r\n+OK\r\n");
@@ -140,7 +140,7 @@ fn client_state_is_dropped_once() {
         drop(peer);
         assert_eq!(next(&dropped), id, "way {index} of {count}");
         if index == count - 1 {
-            // By RESET, by the second KEEP, and when it left.
+            // By RESET, by the second KEEP, and at the disconnect.
             assert_eq!((next(&dropped), next(&dropped)), (id, id));
         }
     }
@@ -173,7 +173,7 @@ fn drain_drops_client_state_before_it_ends() {
     assert_eq!(ids, (1..=21).collect::<Vec<_>>());
 }
 
-/// A drain has all the time of the test.
+/// Returns a configuration whose drain may take as long as the test.
 fn patient(workers: usize) -> Config {
     Config {
         drain_timeout_ms: 60_000,
@@ -181,7 +181,7 @@ fn patient(workers: usize) -> Config {
     }
 }
 
-/// A way for a client to leave, perhaps by another's word.
+/// A way for a client to disconnect; the second peer is another client.
 type Leave<'a> = &'a dyn Fn(&mut Peer, &mut Peer);
 
 fn kill(peer: &mut Peer, other: &mut Peer) {
@@ -189,14 +189,14 @@ fn kill(peer: &mut Peer, other: &mut Peer) {
     other.ask(format!("CLIENT KILL ID {id}\r\n"), ":1\r\n");
 }
 
-/// Has it be closed by a reset.
+/// Makes the drop of the peer send RST.
 fn reset_when_dropped(peer: &mut Peer) {
     SockRef::from(&peer.socket)
         .set_linger(Some(Duration::ZERO))
         .expect("a TCP socket");
 }
 
-// Clients that come.
+// Connecting clients.
 
 #[test]
 fn client_refused_by_the_hook_gets_the_reason() {
@@ -226,7 +226,7 @@ fn client_refused_by_the_hook_gets_the_reason() {
         refused.send(sent);
         refused.expect("-DENIED you are from  elsewhere\r\n");
         refused.expect_end();
-        // It is not in the list although it has not closed its end.
+        // The client is not listed although it has not closed its side.
         assert_eq!(good.answer("CLIENT LIST").lines().count(), 1);
         assert_eq!(server.handle.stats().clients, 1);
     }
@@ -259,7 +259,7 @@ fn connect_hook_runs_once_before_the_first_request() {
         // The first hook stays.
         .on_connect(|_| Err("ERR no".to_owned()));
     let server = TestServer::serve(server);
-    // Who says nothing has come, too.
+    // A silent client runs the hook, too.
     let silent = server.connect();
     assert_eq!(next(&arrivals), 1);
     let mut peer = Peer::connect_from(ELSEWHERE, server.addr);
@@ -269,7 +269,7 @@ fn connect_hook_runs_once_before_the_first_request() {
         assert_eq!(peer.answer("WHENCE"), addr.to_string());
         peer.ping();
     }
-    // Those that the server itself refuses do not come so far.
+    // Clients that the server refuses itself do not reach the hook.
     let few = Config {
         maxclients: 2,
         ..config(2)
@@ -330,7 +330,7 @@ fn blocking_hook_delays_only_its_client() {
     let server = TestServer::serve(server);
     let mut other = server.connect();
     for round in 0..100 {
-        // Who serves this request may take the client that comes meanwhile, too.
+        // The worker of this request may also take the new client.
         other.send("PING\r\n".repeat(round * 10));
         let mut waiting = Peer::connect_from(ELSEWHERE, server.addr);
         if round % 2 == 0 {
@@ -370,7 +370,7 @@ fn drain_waits_for_a_hook_and_answers_requests_after_it() {
     server.handle.drain();
     open.send(Ok(())).expect("the hook waits");
     first.expect("+PONG\r\n");
-    // The only worker may come to the second before it can close the first.
+    // The only worker may serve the second client before it closes the first.
     next(&starts);
     open.send(Err("DENIED now".into())).expect("the hook waits");
     second.expect("-DENIED now\r\n");
@@ -380,7 +380,7 @@ fn drain_waits_for_a_hook_and_answers_requests_after_it() {
     assert_eq!(server.wait().aborted, 0);
 }
 
-/// Whether there is neither a byte nor an end to be read now.
+/// Returns true if neither a byte nor FIN can be read now.
 fn has_nothing_to_read(peer: &Peer) -> bool {
     peer.socket.set_nonblocking(true).expect("a TCP socket");
     let peeked = peer.socket.peek(&mut [0]);
@@ -388,13 +388,13 @@ fn has_nothing_to_read(peer: &Peer) -> bool {
     peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
-// Clients that go.
+// Disconnecting clients.
 
-/// A client that has gone: its number, the reason, how that displays, and what it had counted.
+/// A disconnected client: id, reason, displayed reason, and its counter.
 type Departed = (u64, &'static str, String, i64);
 
-/// A server that tells of each client that has gone.
-fn telling(config: Config) -> (TestServer, Receiver<Departed>, Gate) {
+/// Returns a server that reports each disconnect.
+fn reporting(config: Config) -> (TestServer, Receiver<Departed>, Gate) {
     let (depart, departures) = channel();
     let (commands, _, gate) = commands_that_keep();
     let server = Server::bind(config, commands)
@@ -411,7 +411,7 @@ fn telling(config: Config) -> (TestServer, Receiver<Departed>, Gate) {
 
 #[test]
 fn disconnect_hook_runs_once_with_reason_and_state() {
-    let (server, departures, _gate) = telling(config(2));
+    let (server, departures, _gate) = reporting(config(2));
     let mut other = server.connect();
     other.ping();
     let ways: [(&str, &str, Leave<'_>); 6] = [
@@ -454,16 +454,16 @@ fn disconnect_hook_runs_once_with_reason_and_state() {
             peer.answer("COUNT");
         }
         leave(&mut peer, &mut other);
-        // Who sees the end is behind the hook: it has been told already.
-        let told = departures.try_recv().expect("it is told before");
-        assert_eq!(told, (id, reason, text.to_owned(), count));
+        // The hook has run before the peer sees FIN.
+        let seen = departures.try_recv().expect("the hook ran before");
+        assert_eq!(seen, (id, reason, text.to_owned(), count));
     }
     let mut reset = server.connect();
     reset.ping();
     reset.reset();
     let (_, reason, _, count) = next(&departures);
     assert_eq!((reason, count), ("connection_failed", 0));
-    // Not again when the connections are closed, and not for who stays.
+    // Not again when the connections are closed, and not for clients that stay.
     other.ping();
     assert!(departures.try_recv().is_err());
     let id = other.id();
@@ -481,11 +481,11 @@ fn idle_client_disconnects_by_timeout() {
         timeout_s: 1,
         ..config(1)
     };
-    let (server, departures, _gate) = telling(short);
+    let (server, departures, _gate) = reporting(short);
     let mut peer = server.connect();
     peer.ping();
     peer.expect_end();
-    let (id, reason, ..) = departures.try_recv().expect("it is told before");
+    let (id, reason, ..) = departures.try_recv().expect("the hook ran before");
     assert_eq!((id, reason), (1, "timeout"));
     drop(server);
     assert!(departures.try_recv().is_err());
@@ -515,7 +515,7 @@ fn close_waits_for_the_disconnect_hook() {
         match reason {
             "killed" => other.ask(format!("CLIENT KILL ID {id}\r\n"), ":1\r\n"),
             "drained" => {
-                // Otherwise both would wait for the hook.
+                // Otherwise both clients would wait for the hook.
                 other.ask("QUIT\r\n", OK);
                 assert_eq!(next(&starts), (1, "quit"));
                 open.send(()).expect("the hook waits");
@@ -527,7 +527,7 @@ fn close_waits_for_the_disconnect_hook() {
         assert_eq!(next(&starts), (id, reason));
         assert!(has_nothing_to_read(&peer), "{reason}");
         if reason != "drained" {
-            // The other worker serves meanwhile.
+            // The other worker is free.
             other.ping();
         }
         open.send(()).expect("the hook waits");
@@ -549,7 +549,7 @@ fn panicking_disconnect_hook_affects_no_other_client() {
     let mut other = server.connect();
     for id in 2..12 {
         let mut peer = server.connect();
-        // Who goes before it was asked about was never let in.
+        // A client that leaves before its hook has run was never admitted.
         peer.ping();
         match id % 3 {
             0 => peer.ask("QUIT\r\n", OK),
@@ -566,7 +566,7 @@ fn panicking_disconnect_hook_affects_no_other_client() {
     assert_eq!(next(&dropped), 1);
 }
 
-/// A value of a program may panic when it is dropped.
+/// A value that panics when it is dropped.
 struct Grenade;
 
 impl Drop for Grenade {
@@ -603,7 +603,7 @@ fn aborted_client_disconnects_when_its_handler_returns() {
         drain_timeout_ms: 50,
         ..config(1)
     };
-    let (server, departures, gate) = telling(short);
+    let (server, departures, gate) = reporting(short);
     let mut busy = server.connect();
     busy.send("COUNT\r\nGATE\r\n");
     gate.wait_for_start();
@@ -615,7 +615,7 @@ fn aborted_client_disconnects_when_its_handler_returns() {
     busy.rest();
 }
 
-// It was all that the server knows, the bytes of other clients' requests among it.
+// It printed all that the server knows, including bytes of other clients' requests.
 #[test]
 fn debug_output_shows_no_other_client() {
     let server = bind(

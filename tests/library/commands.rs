@@ -1,5 +1,4 @@
-//! A program's own commands, beside respool's and in their place: how they are called, and what the
-//! server tells of them.
+//! A program's own commands: how they are called, and how the server describes them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,16 +9,16 @@ use respool_testing::{Peer, TestServer, builtin_and, config, eventually, request
 
 const OK: &str = "+OK\r\n";
 
-/// A server on one worker whose commands are those, and a client of it.
+/// Returns a server with these commands on one worker, and a client.
 fn serve(commands: Commands) -> (TestServer, Peer) {
     let server = TestServer::with(config(1), commands);
     let peer = server.connect();
     (server, peer)
 }
 
-// What the server tells of a program's commands.
+// Descriptions.
 
-/// What `COMMAND INFO` says of a command of a program.
+/// Compares what `COMMAND INFO` returns for a command.
 #[track_caller]
 fn assert_info(peer: &mut Peer, name: &str, arity: i64, flags: &[&str], categories: &[&str]) {
     peer.send(format!("COMMAND INFO {name}\r\n"));
@@ -131,7 +130,7 @@ fn command_docs_count_and_list_include_it() {
     );
 }
 
-/// `FAIL` with the word for how.
+/// `FAIL`: fails in the way that its argument names.
 fn fails(request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let about = |pairs: &mut Items<'_>| pairs.pair("k", |value| value.error("WITHIN it"));
     match request.text(0) {
@@ -139,7 +138,7 @@ fn fails(request: &Request<'_>, reply: Reply<'_>) -> Replied {
         Ok("bulk") => reply.bulk_error("BULK\nit"),
         Ok("behind-attribute") => reply.attribute(1, about).error("BEHIND it"),
         Ok("bulk-behind-push") => reply.push(2, about).bulk_error("PUSHED it"),
-        // These are none.
+        // These calls do not fail.
         Ok("within") => reply.array(1, |items| items.add(|item| item.error("WITHIN it"))),
         Ok("about") => reply.attribute(1, about).simple("OK"),
         _ => reply.simple("-FINE"),
@@ -252,7 +251,7 @@ fn write_pause_holds_only_commands_declared_as_writes() {
         pauser.info("clients", "blocked_clients", "") == Some(2)
     });
     assert_eq!(ran.load(Ordering::Relaxed), 0);
-    // Who has paused the others does not wait itself.
+    // The pausing client is not paused.
     pauser.ask("PUT\r\nCLIENT UNPAUSE\r\n", "+written\r\n+OK\r\n");
     for other in &mut others {
         other.expect("+written\r\n+seen\r\n");
@@ -261,7 +260,7 @@ fn write_pause_holds_only_commands_declared_as_writes() {
 
 // Containers.
 
-/// The built-in commands, and `JOB` with `STATE`, `START` and `HELP`.
+/// Returns the built-in commands, and `JOB` with `STATE`, `START` and `HELP`.
 fn with_jobs() -> Commands {
     builtin_and(|commands| {
         let mut jobs = commands.container("Job");
@@ -332,8 +331,8 @@ fn command_can_be_described_after_registration() {
     assert_eq!(docs[..3], ["job", "summary", "Jobs"]);
 }
 
-// A command of respool's own that was declared to write was one of an administrator no more, and
-// monitors were shown its requests.
+// A built-in command that was declared as a write lost its flag `admin`, and monitors were shown
+// its requests.
 #[test]
 fn declarations_extend_a_builtin_name() {
     let (server, mut peer) = serve(builtin_and(|commands| {
@@ -519,7 +518,7 @@ fn builtin_containers_accept_subcommands() {
         peer.info("commandstats", "cmdstat_client|who", "calls="),
         Some(1)
     );
-    // What the own ones say of themselves was written down.
+    // The help of built-in subcommands is kept.
     assert!(peer.answers("CLIENT HELP").contains(&"GETNAME".to_owned()));
 }
 
@@ -580,20 +579,20 @@ fn ping_can_be_replaced() {
         "PING x\r\n",
         "-ERR wrong number of arguments for 'ping' command\r\n",
     );
-    // What was documented of Redis's is not said of this one.
+    // The docs of Redis's command do not apply to this one.
     peer.ask(
         "COMMAND DOCS PING\r\n",
         "*2\r\n$4\r\nping\r\n*2\r\n$5\r\ngroup\r\n$6\r\nmodule\r\n",
     );
 }
 
-// What nobody could call.
+// Commands that cannot be called.
 
-/// What `register` says of it.
+/// Returns the panic message of `register`.
 fn complaint(register: impl FnOnce(&mut Commands)) -> String {
     let mut commands = Commands::empty();
     let outcome = catch_unwind(AssertUnwindSafe(|| register(&mut commands)));
-    let panic = outcome.expect_err("nobody could call it");
+    let panic = outcome.expect_err("the command cannot be called");
     let text = panic.downcast_ref::<String>();
     text.expect("it has a text of its own").clone()
 }
@@ -647,7 +646,7 @@ fn arity_that_excludes_the_names_panics() {
     }
 }
 
-/// A name that is a command is none of HTTP's.
+/// HTTP is recognized only by names that are not commands.
 #[test]
 fn command_named_get_is_not_http() {
     let commands = builtin_and(|commands| {

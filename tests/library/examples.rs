@@ -21,7 +21,7 @@ fn hello_greets() {
     server.connect().ask("hello-world\r\n", "+hello, world\r\n");
 }
 
-/// A store of its own on two workers, and a client of it.
+/// Returns a store on two workers, and a client.
 fn store() -> (TestServer, Peer) {
     let server = TestServer::with(config(2), kv::commands());
     let peer = server.connect();
@@ -121,10 +121,10 @@ fn last_expiry_of_a_key_holds() {
 fn expired_key_is_gone() {
     let (_server, mut peer) = store();
     peer.ask("SET k v PX 1\r\n", "+OK\r\n");
-    eventually("it is gone", || peer.answer("EXISTS k") == "0");
+    eventually("the client is gone", || peer.answer("EXISTS k") == "0");
     peer.ask("GET k\r\nTTL k\r\nDEL k\r\n", "$-1\r\n:-2\r\n:0\r\n");
     peer.ask("SET k 7 PX 1\r\n", "+OK\r\n");
-    eventually("it is gone", || peer.answer("EXISTS k") == "0");
+    eventually("the client is gone", || peer.answer("EXISTS k") == "0");
     peer.ask("INCR k\r\nTTL k\r\n", ":1\r\n:-1\r\n");
 }
 

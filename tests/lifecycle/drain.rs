@@ -1,4 +1,5 @@
-//! How a server drains: what is answered, what is closed, and how long it takes.
+//! How a server drains: which requests are answered, which clients are closed, and how long it
+//! takes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -60,7 +61,7 @@ fn drain_answers_clients_in_the_backlog() {
         tcp_backlog: 4096,
         ..config(2)
     };
-    // Nobody accepts before the server serves, so all of them wait in the backlog.
+    // The server does not accept before it serves, so all of them wait in the backlog.
     let server = Server::bind(patient, Commands::builtin()).expect("the server starts");
     let (addr, handle) = (server.local_addrs()[0], server.handle());
     let mut peers: Vec<_> = (0..1500).map(|_| Peer::connect(addr)).collect();
@@ -74,7 +75,10 @@ fn drain_answers_clients_in_the_backlog() {
         peer.expect_end();
     }
     drop(peers);
-    assert_eq!(serving.join().expect("it does not panic").aborted, 0);
+    assert_eq!(
+        serving.join().expect("the thread does not panic").aborted,
+        0
+    );
 }
 
 #[test]
@@ -104,7 +108,7 @@ fn drain_does_not_wait_for_a_stuck_handler() {
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();
     peer.send("HANG\r\n");
-    starts.recv_timeout(PATIENCE).expect("the handler begins");
+    starts.recv_timeout(PATIENCE).expect("the handler starts");
     let start = Instant::now();
     assert_eq!(server.drain().aborted, 1);
     assert!(start.elapsed() < DRAIN_PATIENCE);
@@ -132,7 +136,7 @@ fn client_is_closed_if_its_handler_outlives_the_drain() {
     let handle = server.handle.clone();
     let mut peer = server.connect();
     peer.send("LATE\r\n");
-    starts.recv_timeout(PATIENCE).expect("the handler begins");
+    starts.recv_timeout(PATIENCE).expect("the handler starts");
     assert_eq!(server.drain().aborted, 1);
     open.send(()).expect("the handler waits");
     eventually("the worker has ended", || handle.workers() == 0);
@@ -155,14 +159,13 @@ fn drain_ends_a_client_that_never_pauses() {
     reader.read_exact(&mut start).expect("it is served");
     let reading = thread::spawn(move || {
         let mut replies = Vec::new();
-        // A reset behind the last reply is no fault: the peer goes on sending for as long as it
-        // can.
+        // RST after the last reply is fine: the peer goes on sending.
         let _ = reader.read_to_end(&mut replies);
         replies
     });
     server.drain();
-    let replies = reading.join().expect("it does not panic");
-    writing.join().expect("it does not panic");
+    let replies = reading.join().expect("the thread does not panic");
+    writing.join().expect("the thread does not panic");
     assert_eq!(replies.len() % 7, 0, "the last reply is whole");
     assert!(replies.chunks(7).all(|reply| reply == b"+PONG\r\n"));
 }
@@ -177,12 +180,12 @@ fn drain_timeout_leaves_no_connection_open() {
         },
         Commands::builtin(),
     );
-    // As long as a program keeps it, what the server shares is there.
+    // The handle keeps the shared state alive.
     let handle = server.handle.clone();
     let (mut deaf, mut other) = (server.connect(), server.connect());
     deaf.send_until_stuck("PING\r\n".repeat(10_000).as_bytes(), &mut other);
     assert_eq!(server.drain().aborted, 1);
-    // Replies that the kernel has taken, and then the end or a reset.
+    // Replies that the kernel has taken, then FIN or RST.
     let mut replies = Vec::new();
     if let Err(error) = deaf.socket.read_to_end(&mut replies) {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -204,11 +207,11 @@ fn shutdown_answers_only_earlier_requests() {
     assert_eq!(server.wait().aborted, 0);
 }
 
-/// A drain used to close a quiet client outright. Whatever the client sent next was answered by a
-/// reset, which took with it the replies that the kernel had not delivered yet.
+/// A drain closed an idle client at once. The next bytes from the client were answered with RST,
+/// which discarded replies that the kernel had not delivered.
 #[test]
 fn drain_delivers_a_reply_while_the_client_keeps_sending() {
-    // One worker lets a client rest before it serves the next, and closes them in this order, too.
+    // One worker parks a client before it serves the next, and closes them in that order.
     let patient = Config {
         drain_timeout_ms: 30_000,
         ..config(1)
@@ -218,8 +221,8 @@ fn drain_delivers_a_reply_while_the_client_keeps_sending() {
     let message = "x".repeat(500_000);
     let bulk = format!("${}\r\n{message}\r\n", message.len());
     slow.send(format!("*2\r\n$4\r\nECHO\r\n{bulk}"));
-    // The server has handed all of the reply to the kernel, which can deliver only the start of it.
-    slow.socket.peek(&mut [0]).expect("the reply begins");
+    // The kernel has the whole reply, but can deliver only the start of it.
+    slow.socket.peek(&mut [0]).expect("the reply has started");
     let mut second = server.connect();
     second.ping();
 
@@ -227,19 +230,22 @@ fn drain_delivers_a_reply_while_the_client_keeps_sending() {
     second.expect_end();
     slow.send("PING\r\n");
 
-    let mut heard = Vec::new();
-    let end = slow.socket.read_to_end(&mut heard);
-    let Some(rest) = heard.strip_prefix(bulk.as_bytes()) else {
-        panic!("{} bytes of {}, then {end:?}", heard.len(), bulk.len());
+    let mut received = Vec::new();
+    let end = slow.socket.read_to_end(&mut received);
+    let Some(rest) = received.strip_prefix(bulk.as_bytes()) else {
+        panic!("{} bytes of {}, then {end:?}", received.len(), bulk.len());
     };
-    // Whether the late PING came in time is for the server to say, but not by half a reply.
+    // The late PING may or may not be answered, but never in part.
     assert!(rest.is_empty() || rest == b"+PONG\r\n", "{rest:?}");
     drop((slow, second));
-    assert_eq!(draining.join().expect("it does not panic").aborted, 0);
+    assert_eq!(
+        draining.join().expect("the thread does not panic").aborted,
+        0
+    );
 }
 
-/// The acceptor used to wait 10 ms for each peer that it refused while no worker was free, and the
-/// drain waited for the acceptor.
+/// The acceptor waited 10 ms for each peer that it refused while no worker was free, and the drain
+/// waited for the acceptor.
 #[test]
 fn drain_does_not_wait_for_refused_peers() {
     const REFUSED: usize = 700;
@@ -258,7 +264,7 @@ fn drain_does_not_wait_for_refused_peers() {
     gate.wait_for_start();
     let peers: Vec<Peer> = (0..REFUSED).map(|_| server.connect()).collect();
     let start = Instant::now();
-    // The handler does not return.
+    // The handler is still running.
     assert_eq!(server.drain().aborted, 1);
     let took = start.elapsed();
     assert!(took < Duration::from_secs(3), "{took:?}");

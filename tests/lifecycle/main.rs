@@ -1,4 +1,4 @@
-//! How a server starts, takes another configuration, and drains.
+//! How a server starts, is reconfigured, and drains.
 
 mod drain;
 mod reload;

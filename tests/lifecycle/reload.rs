@@ -1,4 +1,4 @@
-//! Another configuration while the server runs.
+//! Reconfiguration while the server runs.
 
 use respool::{Commands, Config};
 use respool_testing::{TestServer, config, eventually};

@@ -21,10 +21,10 @@ fn bind(workers: usize, commands: Commands) -> Server {
 
 #[track_caller]
 fn next<T>(of: &Receiver<T>) -> T {
-    of.recv_timeout(PATIENCE).expect("it is told")
+    of.recv_timeout(PATIENCE).expect("the other thread reports")
 }
 
-/// A drain has all the time of the test.
+/// Returns a configuration whose drain may take as long as the test.
 fn patient(workers: usize) -> Config {
     Config {
         drain_timeout_ms: 60_000,
@@ -38,10 +38,10 @@ fn server_accepts_on_given_listeners() {
     let listeners = vec![listen(ELSEWHERE), listen(Ipv4Addr::LOCALHOST)];
     let addr_of = |listener: &TcpListener| listener.local_addr().expect("it is bound");
     let addrs: Vec<_> = listeners.iter().map(addr_of).collect();
-    // Who has come before the server is served by it.
+    // A client that connects before the server serves is accepted.
     let mut early = Peer::connect(addrs[1]);
     early.send("PING\r\n");
-    // It could not listen so, if it looked at this.
+    // If bind were heeded, the server could not listen.
     let elsewhere = Config {
         bind: Vec::new(),
         port: 1,
@@ -71,7 +71,7 @@ fn server_accepts_on_given_listeners() {
     }
 }
 
-/// What the error says of it.
+/// Returns the text of the error.
 #[track_caller]
 fn error_of(outcome: Result<Server, StartError>) -> String {
     outcome.expect_err("it cannot start").to_string()
@@ -96,7 +96,7 @@ fn start_errors_name_their_cause() {
     let advice = " (another server uses it; stop that one, or choose another `port`)";
     assert!(error.ends_with(advice), "{error}");
 
-    // An address for documents, which no machine has.
+    // An address for documentation, which no machine has.
     let missing = |optional| Config {
         bind: vec![BindAddress {
             address: [192, 0, 2, 1].into(),
@@ -144,7 +144,7 @@ fn value_invalid_in_the_file_is_invalid_in_code() {
         ..config(1)
     };
     let error = server.handle().reconfigure(&wrong);
-    let error = error.expect_err("nobody could come").to_string();
+    let error = error.expect_err("no address is left").to_string();
     assert!(error.starts_with("`maxclients`: "), "{error}");
 }
 
@@ -155,7 +155,7 @@ fn waiting_for_a_background_server_does_not_stop_it() {
     let waiter = thread::spawn(move || server.wait());
     peer.ping();
     peer.send("SHUTDOWN\r\n");
-    let drained = waiter.join().expect("it does not panic");
+    let drained = waiter.join().expect("the thread does not panic");
     assert_eq!(drained.aborted, 0);
 }
 
@@ -176,8 +176,8 @@ fn failed_thread_start_is_an_error_and_frees_the_port() {
         assert!(matches!(error, Err(StartError::Thread(_))));
         return;
     }
-    // Stacks of so many bytes have no room in any machine's addresses. One thread runs the tests
-    // itself.
+    // No machine has address space for stacks of this size. With one test thread, the harness
+    // starts no thread.
     let child = Command::new(env::current_exe().expect("this program is a file"))
         .args(["--exact", NAME, "--test-threads=1"])
         .env(CHILD, "1")
@@ -185,9 +185,9 @@ fn failed_thread_start_is_an_error_and_frees_the_port() {
         .stdin(Stdio::null())
         .output()
         .expect("it runs");
-    let told = String::from_utf8_lossy(&child.stdout);
+    let output = String::from_utf8_lossy(&child.stdout);
     assert!(
-        child.status.success() && told.contains("1 passed"),
+        child.status.success() && output.contains("1 passed"),
         "{child:?}"
     );
 }
@@ -208,14 +208,14 @@ fn background_server_drains_on_drop() {
         let _ = dropped.send(());
     });
     quiet.expect_end();
-    // The drop waits for what was received.
+    // The drop waits until received requests are answered.
     assert!(drops.try_recv().is_err());
     gate.let_one_through();
     busy.expect("+OPEN\r\n+PONG\r\n");
     busy.expect_end();
     drop((quiet, busy));
     next(&drops);
-    dropping.join().expect("it does not panic");
+    dropping.join().expect("the thread does not panic");
     assert!(TcpStream::connect(addr).is_err());
 }
 
@@ -235,9 +235,12 @@ fn wait_returns_after_a_drain_from_elsewhere() {
     busy.expect("+OPEN\r\n");
     busy.expect_end();
     drop(busy);
-    assert_eq!(waiting.join().expect("it does not panic").aborted, 0);
+    assert_eq!(
+        waiting.join().expect("the thread does not panic").aborted,
+        0
+    );
     assert_eq!(handle.stats().clients, 0);
-    // It is too late for that, and does no harm.
+    // Draining twice changes nothing.
     handle.drain();
 }
 
@@ -272,7 +275,7 @@ fn stats_are_not_changed_by_resetstat() {
     );
     let sent = "+PONG\r\n$1\r\nx\r\n";
     one.ask("PING\r\nECHO x\r\n", sent);
-    // Not answered by a handler.
+    // This error is not from a handler.
     let wrong = "-ERR wrong number of arguments for 'echo' command\r\n";
     two.ask("ECHO\r\n", wrong);
     let mut three = Peer::connect(server.local_addr());
@@ -302,7 +305,7 @@ fn unserved_server_frees_its_port() {
     assert!(TcpStream::connect(addr).is_err());
 }
 
-// A server that did not serve yet started workers, which nobody ended if it never did.
+// Reconfiguring a server that did not serve yet started workers, which never ended.
 #[test]
 fn reconfiguration_before_the_start_is_in_force() {
     let server = bind(2, Commands::builtin());
@@ -325,11 +328,14 @@ fn drain_requested_before_the_start_takes_effect() {
     let mut early = Peer::connect(server.local_addr());
     early.send("PING\r\n");
     let serving = thread::spawn(move || server.serve().expect("there are threads"));
-    // Who had connected before is answered.
+    // A client that connected earlier is answered.
     early.expect("+PONG\r\n");
     early.expect_end();
     drop(early);
-    assert_eq!(serving.join().expect("it does not panic").aborted, 0);
+    assert_eq!(
+        serving.join().expect("the thread does not panic").aborted,
+        0
+    );
 }
 
 #[test]
@@ -341,7 +347,7 @@ fn first_address_chooses_the_port_for_all() {
     let v6 = (std::net::Ipv6Addr::LOCALHOST, server.addr.port());
     match TcpStream::connect(v6) {
         Ok(_) => Peer::connect(v6.into()).ping(),
-        // This machine has no IPv6: the address may be missing.
+        // This machine has no IPv6: the address is optional.
         Err(_) => Duration::ZERO,
     };
 }

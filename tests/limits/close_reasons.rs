@@ -1,4 +1,4 @@
-//! Why clients are closed: INFO counts each reason, and the log has it.
+//! Close reasons: INFO counts each one, and the log has it.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -86,13 +86,11 @@ fn each_close_reason_is_counted_and_logged() {
     } = watched;
     let close = format!("({}) closed after ", control.local_addr());
     assert_eq!(server.drain().aborted, 0);
-    let line = log::find(start, |line| line.contains(&close));
-    let line = line.expect("the log has the close of each client");
-    assert!(line.ends_with("the server drains"), "{line}");
+    let is_wanted = |line: &str| line.contains(&close) && line.ends_with("the server drains");
+    assert!(log::find(start, is_wanted).is_some(), "no line {close:?}");
 }
 
-/// The farewell of who does not end behind it is not its own reason: why it was closed is what came
-/// first.
+/// The timeout of a lingering close is not a reason of its own.
 #[test]
 fn lingering_client_is_counted_once() {
     let mut watched = Watched::start(config(2));
@@ -115,7 +113,7 @@ fn busy_worker_is_logged_once_with_client_and_command() {
     let mut peer = server.connect();
     let id = peer.id();
     peer.ask("DEBUG SLEEP 0\r\n", "+OK\r\n");
-    // Long enough that three looks of the clock see it.
+    // Long enough for three checks by the clock.
     peer.ask("DEBUG SLEEP 4\r\n", "+OK\r\n");
     let addr = peer.local_addr();
     let log = server.stop();
@@ -145,7 +143,7 @@ fn exit_code_tells_whether_every_reply_was_sent() {
         let (request, reply) = echo(&"x".repeat(8 << 20));
         peer.send(request);
         let mut control = server.connect();
-        eventually("replies wait", || {
+        eventually("replies are pending", || {
             control.count("client_recent_max_output_buffer") > 0
         });
         drop(control);

@@ -1,4 +1,4 @@
-//! How many clients are admitted, and from where.
+//! Which clients are admitted: `maxclients`, `maxclients-per-address` and protected mode.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -65,7 +65,7 @@ fn maxclients_per_address_applies_to_each_address() {
     watched.connect_from(4).ping();
     ping_all(&mut let_in);
 
-    // Who leaves makes room for one more from there, and for nobody else.
+    // A client that leaves makes room for another from its address only.
     drop(let_in.remove(0));
     eventually("there is room again", || {
         let mut peer = watched.connect_from(2);
@@ -76,7 +76,7 @@ fn maxclients_per_address_applies_to_each_address() {
     watched.connect_from(3).expect(TOO_MANY_FROM_ADDRESS);
 }
 
-/// Connections that fit into the pool wait for a worker; the others get the error at once.
+/// Connections that fit into the pool wait for a worker; the others are refused at once.
 #[test]
 fn refusal_reaches_its_peer_while_every_worker_is_busy() {
     let (commands, gate) = commands_with_gate();
@@ -107,7 +107,7 @@ fn refusal_reaches_its_peer_while_every_worker_is_busy() {
     }
 }
 
-/// Connects and leaves at once, again and again, until `stop` is set.
+/// Connects and disconnects repeatedly until `stop` is set.
 fn leave_at_once(addr: SocketAddr, kind: usize, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let mut peer = Peer::connect_from([127, 0, 0, 2], addr);
@@ -120,8 +120,8 @@ fn leave_at_once(addr: SocketAddr, kind: usize, stop: &AtomicBool) {
     }
 }
 
-/// How many of 300 clients are served that come one after the other, while others come and leave at
-/// once.
+/// Returns how many of 300 clients are served, one after the other, while others connect and
+/// disconnect.
 fn served_in_a_storm(config: Config) -> usize {
     let server = TestServer::with(config, Commands::builtin());
     let stop = AtomicBool::new(false);
@@ -133,7 +133,7 @@ fn served_in_a_storm(config: Config) -> usize {
         }
         for _ in 0..300 {
             let mut peer = Peer::connect_from([127, 0, 0, 2], server.addr);
-            // A refusal may come as a reset.
+            // A refusal may arrive as RST.
             let _ = peer.socket.write_all(b"PING\r\n");
             let mut reply = [0; 7];
             let _ = peer.socket.read(&mut reply);
@@ -144,8 +144,8 @@ fn served_in_a_storm(config: Config) -> usize {
     count
 }
 
-/// Connections that their peers had closed already used to fill the limits until a worker came to
-/// them, and clients that stayed were refused. On a machine that is busy otherwise some may be.
+/// Connections that were already closed by their peers counted until a worker came to them, and
+/// clients that stayed were refused. On a busy machine a few may be.
 #[test]
 fn short_connections_do_not_fill_the_limits() {
     let few = Config {
@@ -167,7 +167,7 @@ fn maxclients_per_address_changes_while_the_server_runs() {
     let mut watched = Watched::start(config(2));
     let mut let_in: Vec<Peer> = (0..3).map(|_| watched.connect_from(2)).collect();
     ping_all(&mut let_in);
-    // There are more than may be, and they stay.
+    // Clients beyond the new limit stay.
     watched.set("maxclients-per-address", "2");
     watched.connect_from(2).expect(TOO_MANY_FROM_ADDRESS);
     ping_all(&mut let_in);
@@ -179,8 +179,8 @@ fn maxclients_per_address_changes_while_the_server_runs() {
     watched.connect_from(2).ping();
 }
 
-/// Sockets of IPv6 are bound to it alone, so that an IPv4 address never comes as an IPv6 one; and the
-/// two loopbacks are two addresses.
+/// IPv6 sockets accept IPv6 only, so an IPv4 address never arrives as a mapped one. The two
+/// loopbacks are two addresses.
 #[test]
 fn ipv4_and_ipv6_addresses_are_counted_separately() {
     let mut config = Config {
@@ -205,10 +205,10 @@ fn ipv4_and_ipv6_addresses_are_counted_separately() {
     Peer::connect(mapped).expect(TOO_MANY_FROM_ADDRESS);
 }
 
-/// An address of this machine that is not the loopback, if it has one. No packet is sent to find it.
+/// Returns an address of this machine other than the loopback. Sends no packet.
 fn address_of_an_interface() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // Of the addresses that are for documentation only.
+    // An address for documentation.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     let address = socket.local_addr().ok()?.ip();
     (!address.is_loopback() && !address.is_unspecified()).then_some(address)
@@ -230,34 +230,34 @@ fn protected_mode_refuses_remote_clients_without_password() {
     let outside = SocketAddr::new(address, server.addr.port());
     let mut watched = Watched::over(server, Peer::connect(loopback));
 
-    let mut stranger = Peer::connect(outside);
-    stranger.send("PING\r\n".repeat(100));
-    let line = stranger.line();
+    let mut remote = Peer::connect(outside);
+    remote.send("PING\r\n".repeat(100));
+    let line = remote.line();
     assert!(
         line.starts_with("-DENIED Redis is running in protected mode"),
         "{line}"
     );
-    stranger.end_sending();
-    stranger.expect_end();
+    remote.end_sending();
+    remote.expect_end();
     let (addr, why) = (
-        stranger.local_addr(),
+        remote.local_addr(),
         "it is on another machine, and `protected-mode` is on",
     );
     watched.closes(addr, "refused_protected_mode", 1, why);
     watched.counts("rejected_connections", 1);
 
     watched.set("protected-mode", "no");
-    let mut stranger = Peer::connect(outside);
-    stranger.ping();
+    let mut remote = Peer::connect(outside);
+    remote.ping();
     watched.set("protected-mode", "yes");
-    // Who is in stays, as in Redis.
-    stranger.ping();
+    // Admitted clients stay, as in Redis.
+    remote.ping();
     assert!(Peer::connect(outside).line().starts_with("-DENIED "));
     watched.set("requirepass", "secret");
-    let mut stranger = Peer::connect(outside);
-    stranger.ask("PING\r\n", "-NOAUTH Authentication required.\r\n");
-    stranger.ask("AUTH secret\r\n", "+OK\r\n");
-    stranger.ping();
+    let mut remote = Peer::connect(outside);
+    remote.ask("PING\r\n", "-NOAUTH Authentication required.\r\n");
+    remote.ask("AUTH secret\r\n", "+OK\r\n");
+    remote.ping();
 }
 
 fn with_maxclients(maxclients: usize) -> TestServer {
@@ -312,8 +312,8 @@ fn lingering_client_is_closed_after_a_while() {
     stubborn.send("QUIT\r\n");
     stubborn.expect("+OK\r\n");
     stubborn.expect_end();
-    // It keeps its side open, and may send for a while; then the server closes for good, and what
-    // is sent after that is answered by a reset.
+    // The client keeps its side open. The server reads for a while, then closes, and further bytes
+    // are answered with RST.
     eventually("the connection is reset", || {
         stubborn.socket.write_all(b"PING\r\n").is_err()
     });

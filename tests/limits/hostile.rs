@@ -1,7 +1,7 @@
-//! A good client beside hostile ones: it is served all the while, and afterwards the server is as
-//! it was before.
+//! A good client beside hostile ones. The good client is served all the time, and afterwards the
+//! server holds no more than before.
 //!
-//! Each attack lasts for a second or two here. By hand, for longer, with what the good client saw:
+//! Each attack lasts a second or two. By hand, for longer, with figures:
 //!
 //! ```console
 //! $ RESPOOL_HOSTILE_S=60 cargo test --release --test limits -- --nocapture hostile
@@ -16,16 +16,14 @@ use respool_testing::attacks::{self, Attack, Deed};
 use respool_testing::process::Respool;
 use respool_testing::{PATIENCE, Peer, eventually, percentile};
 
-/// No limit on speed, which would fail on a slow machine that the attackers leave nothing of, but on
-/// being forgotten.
+/// Detects starvation, not slowness: on a slow machine the attacks take all of the time.
 const PING_MAX: Duration = Duration::from_secs(5);
 
-/// What a server may keep for the next client when an attack is over: what its allocator does not
-/// give back, of some tens of MiB that it had.
+/// Memory that the allocator may keep after an attack that needed some tens of MiB.
 const KEPT_BYTES_MAX: u64 = 16 << 20;
 
-/// How long an attack lasts, and how long who comes again and again rests in between: not at all
-/// by hand. A build without optimizations has other limits.
+/// Returns how long an attack lasts, and how long its clients rest before they connect again. By
+/// hand they do not rest.
 fn vigour() -> (Duration, Duration) {
     match env::var("RESPOOL_HOSTILE_S") {
         Ok(seconds) => {
@@ -36,7 +34,7 @@ fn vigour() -> (Duration, Duration) {
     }
 }
 
-/// A server with two workers and every bound set so low that it is met within the time.
+/// Starts a server with two workers and bounds so low that the attacks reach them.
 fn guarded() -> Respool {
     let mut command = Command::new(respool_testing::target::program());
     command.args(["--workers", "2", "--loglevel", "notice"]);
@@ -48,7 +46,7 @@ fn guarded() -> Respool {
     Respool::run(&mut command, PATIENCE)
 }
 
-/// What a server holds.
+/// The resources of a server.
 #[derive(Debug, Clone, Copy)]
 struct Holds {
     descriptors: usize,
@@ -86,7 +84,7 @@ fn survives(name: &str, deeds: &[Deed]) {
     eventually("only the good client is left", || {
         good.count("connected_clients") == 1
     });
-    eventually("no descriptor is left behind", || {
+    eventually("no descriptor leaks", || {
         Holds::of(&mut good).descriptors == before.descriptors
     });
     let gone = stopped.elapsed();

@@ -1,5 +1,5 @@
-//! A client that sent its bytes in time is never closed for being late: not while all workers are
-//! busy, not after the process was stopped, and not while its bytes still come. And a byte of TCP
+//! A client that sends its bytes in time is not closed because the server is late: while all
+//! workers are busy, after the process was stopped, or while the bytes arrive slowly. A byte of TCP
 //! urgent data hides none of the bytes around it.
 
 use std::process::Command;
@@ -10,7 +10,7 @@ use respool_testing::process::Respool;
 use respool_testing::{Peer, eventually};
 use socket2::SockRef;
 
-/// The program with so many workers and these settings. DEBUG SLEEP keeps a worker busy.
+/// Starts the program with these settings. DEBUG SLEEP keeps a worker busy.
 fn respool(workers: usize, flags: &[&str]) -> Respool {
     let mut command = Command::new(respool_testing::target::program());
     command.args(["--workers", &workers.to_string()]);
@@ -18,18 +18,18 @@ fn respool(workers: usize, flags: &[&str]) -> Respool {
     Respool::run_beside_others(command.args(flags))
 }
 
-/// Seconds for which the workers are busy or the process is stopped: far more than each timeout
-/// here, and than the step of the server's clock.
+/// Seconds for which workers are busy or the process is stopped: longer than each timeout here and
+/// than the step of the server's clock.
 const ABSENT_S: u64 = 6;
 
-/// The server's workers, all of which sleep.
+/// Clients whose workers sleep.
 struct Sleepers {
     start: Instant,
     peers: Vec<Peer>,
 }
 
 impl Sleepers {
-    /// Each client has its own worker, because a worker that sleeps takes no other client.
+    /// Each client occupies one worker, because a sleeping worker takes no other client.
     fn start(server: &Respool, workers: usize) -> Self {
         let mut peers: Vec<_> = (0..workers).map(|_| server.connect()).collect();
         let start = Instant::now();
@@ -51,7 +51,7 @@ impl Sleepers {
         }
         assert!(
             self.start.elapsed() >= Duration::from_secs(ABSENT_S),
-            "nobody slept"
+            "no worker slept"
         );
     }
 }
@@ -64,7 +64,7 @@ fn connected(server: &Respool, count: usize) -> Vec<Peer> {
     peers
 }
 
-/// Sends `begin`, and waits until the server has read it.
+/// Sends `begin` and waits until the server has read it.
 fn begin_requests(server: &Respool, begin: &str, count: usize) -> Vec<Peer> {
     let mut peers: Vec<_> = (0..count).map(|_| server.connect()).collect();
     for peer in &mut peers {
@@ -85,7 +85,7 @@ fn send_to_all(peers: &mut [Peer], bytes: &str) {
     }
 }
 
-/// Each of `peers` gets its reply, and is served after that.
+/// Expects that each peer gets its reply and is served afterwards.
 #[track_caller]
 fn all_are_answered(peers: &mut [Peer], reply: &str) {
     for (number, peer) in peers.iter_mut().enumerate() {
@@ -144,7 +144,7 @@ fn rest_of_a_request_sent_to_busy_workers_is_answered() {
     all_are_answered(&mut peers, "$2\r\n12\r\n");
 }
 
-/// The peer read its replies in time; only the server had no worker to send the rest.
+/// The peer read its replies in time; the server had no free worker to send the rest.
 #[test]
 fn pending_output_beside_busy_workers_is_sent() {
     let server = respool(2, &["--pending-output-timeout", "2"]);
@@ -162,13 +162,13 @@ fn pending_output_beside_busy_workers_is_sent() {
     thread::scope(|scope| {
         let reading = scope.spawn(|| peer.rest_or(reply.len()));
         sleepers.wait_for_the_end();
-        let text = reading.join().expect("it does not panic");
+        let text = reading.join().expect("the thread does not panic");
         assert!(text == reply, "{} of {} bytes", text.len(), reply.len());
     });
     peer.ping();
 }
 
-/// A client that sent nothing is still closed, and no request was lost before that.
+/// An idle client is still closed. No request is lost before.
 #[test]
 fn idle_client_is_closed_after_timeout_beside_busy_workers() {
     let server = respool(2, &["--timeout", "1"]);
@@ -180,7 +180,7 @@ fn idle_client_is_closed_after_timeout_beside_busy_workers() {
     }
 }
 
-// The process was stopped, as a virtual machine that is moved.
+// The process was stopped, like a virtual machine that is moved.
 
 fn stop_for(server: &Respool, act: impl FnOnce()) {
     server.signal("STOP");
@@ -217,9 +217,9 @@ fn connections_made_during_a_stop_are_served() {
     all_are_answered(&mut peers, "+PONG\r\n");
 }
 
-// The rest of a request takes long, but comes.
+// The rest of a request arrives slowly.
 
-/// Sends `request` one byte after each `pause`. Stops when the server closes.
+/// Sends `request` with a pause after each byte. Stops when the server closes.
 fn trickle(peer: &mut Peer, request: &[u8], pause: Duration) {
     use std::io::Write;
     for byte in request {
@@ -245,7 +245,7 @@ fn slow_request_is_answered_while_its_bytes_come() {
     peer.ping();
 }
 
-/// The same in an argument whose length was announced.
+/// As above, in an argument of announced length.
 #[test]
 fn slow_argument_is_answered_while_its_bytes_come() {
     let server = respool(2, &["--request-timeout", "3"]);
@@ -260,7 +260,7 @@ fn slow_argument_is_answered_while_its_bytes_come() {
     peer.ping();
 }
 
-/// One byte for each `request-timeout` is too little progress.
+/// One byte per `request-timeout` is too little progress.
 #[test]
 fn one_byte_for_each_request_timeout_does_not_keep_a_client() {
     let server = respool(2, &["--request-timeout", "2"]);
@@ -286,7 +286,7 @@ fn request_without_progress_is_closed_after_request_timeout() {
     peer.expect_end();
 }
 
-// Urgent data: the byte itself is not part of the stream, as for redis-server.
+// TCP urgent data: the byte is not part of the stream, as in redis-server.
 
 #[track_caller]
 fn send_urgent(peer: &Peer) {
@@ -338,7 +338,7 @@ fn fin_after_an_urgent_byte_is_noticed() {
     peer.expect_end();
 }
 
-/// All of it is in the socket before the server reads.
+/// The socket has all of it before the server reads.
 #[test]
 fn requests_around_an_urgent_byte_are_answered_after_a_stop() {
     let server = respool(1, &[]);

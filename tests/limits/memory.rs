@@ -1,4 +1,4 @@
-//! `maxmemory-clients`, and memory that returns to the system.
+//! `maxmemory-clients`: which clients are evicted, and what counts.
 
 use respool_testing::{Peer, config, eventually};
 
@@ -6,7 +6,7 @@ use respool_testing::echo;
 
 use crate::{WORD_BYTES, Watched, deaf};
 
-/// A client that has sent the beginning of a request.
+/// Connects a client that sends this many bytes of a request.
 fn holding(watched: &mut Watched, bytes: usize) -> Peer {
     let mut peer = watched.connect();
     peer.ping();
@@ -23,15 +23,15 @@ fn holding(watched: &mut Watched, bytes: usize) -> Peer {
     peer
 }
 
-/// Bytes of memory that are held for all clients together: what CLIENT LIST says of each, beyond what
-/// the control takes, for which nothing is held.
+/// Returns the memory held for all clients: their `tot-mem` in CLIENT LIST without that of the
+/// control client, for which nothing is held.
 fn held_for_all(watched: &mut Watched) -> u64 {
     let own = memory_of(&watched.control.answer("CLIENT INFO"))[0];
     let all = memory_of(&watched.control.answer("CLIENT LIST"));
     all.iter().map(|bytes| bytes - own).sum()
 }
 
-/// The `tot-mem` of each line of CLIENT LIST.
+/// Returns the `tot-mem` of each line of CLIENT LIST.
 fn memory_of(list: &str) -> Vec<u64> {
     let field = |line: &str| {
         line.split(' ')
@@ -45,7 +45,8 @@ const EVICTED: &str = "`maxmemory-clients` was reached";
 #[test]
 fn largest_client_is_evicted_unless_it_set_no_evict() {
     let mut watched = Watched::start(config(2));
-    let small = holding(&mut watched, 200_000);
+    // A buffer may have twice the size of its content.
+    let small = holding(&mut watched, 100_000);
     let large = holding(&mut watched, 300_000);
     let mut spared = watched.connect();
     spared.ask("CLIENT NO-EVICT ON\r\n", "+OK\r\n");
@@ -57,7 +58,7 @@ fn largest_client_is_evicted_unless_it_set_no_evict() {
     });
 
     let held = held_for_all(&mut watched);
-    assert!((900_000..2_000_000).contains(&held), "{held}");
+    assert!((800_000..2_000_000).contains(&held), "{held}");
     watched.set("maxmemory-clients", &held.to_string());
     watched.pass(3);
     watched.counts("evicted_clients", 0);
@@ -91,7 +92,7 @@ fn pending_output_counts_for_maxmemory_clients() {
     drop(holding);
 }
 
-/// A client's `tot-mem` beyond that of another for which nothing is held.
+/// Expects that a client's `tot-mem` exceeds that of an idle client by this much.
 #[track_caller]
 fn memory_grows(watched: &mut Watched, peer: &mut Peer, bytes: std::ops::Range<u64>) {
     let idle = memory_of(&watched.control.answer("CLIENT INFO"))[0];

@@ -1,5 +1,4 @@
-//! Memory that clients needed goes back to the system when they do not need it any more, although
-//! another client stays.
+//! Memory returns to the system when clients need it no more, although another client stays.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -19,7 +18,7 @@ fn resident_bytes(control: &mut Peer) -> u64 {
     control.count("used_memory_rss")
 }
 
-/// A request of so many words, the first of which is `name`.
+/// Returns a request with these arguments.
 fn request(name: &str, words: impl ExactSizeIterator<Item = String>) -> String {
     let mut request = format!("*{}\r\n${}\r\n{name}\r\n", words.len() + 1, name.len());
     for word in words {
@@ -28,7 +27,7 @@ fn request(name: &str, words: impl ExactSizeIterator<Item = String>) -> String {
     request
 }
 
-/// Reads until `last` has come.
+/// Reads until `last` has arrived.
 fn read_past(peer: &mut Peer, last: &str) {
     use std::io::Read;
     let mut end = Vec::new();
@@ -60,7 +59,7 @@ fn memory_returns_after_clients_with_subscriptions_leave() {
     let most = resident_bytes(&mut control);
     assert!(most > before + 20 * MIB, "{most} after {before} bytes");
     drop(peers);
-    eventually("most of it is given back", || {
+    eventually("most memory is returned", || {
         resident_bytes(&mut control) < before + 8 * MIB
     });
 }
@@ -77,7 +76,7 @@ fn memory_returns_after_requests_with_many_arguments() {
         peer.send("ECHO end\r\n");
         read_past(&mut peer, "$3\r\nend\r\n");
     }
-    eventually("most of it is given back", || {
+    eventually("most memory is returned", || {
         resident_bytes(&mut control) < before + 8 * MIB
     });
 }

@@ -21,7 +21,7 @@ fn pubsub(hard: u64, soft: u64, seconds: u32) -> String {
 
 const OUTPUT: &str = "client-output-buffer-limit";
 
-const NOT_READ: &str = "it did not read its replies (`client-output-buffer-limit`)";
+const REPLIES_NOT_READ: &str = "it did not read its replies (`client-output-buffer-limit`)";
 
 #[test]
 fn client_beyond_its_hard_limit_is_closed() {
@@ -32,7 +32,7 @@ fn client_beyond_its_hard_limit_is_closed() {
     watched.counts("connected_clients", 2);
     // The kernel may take a little more when the server tries again.
     watched.set(OUTPUT, &normal(bytes / 2, 0, 0));
-    watched.closes(deaf.local_addr(), "output_limit", 1, NOT_READ);
+    watched.closes(deaf.local_addr(), "output_limit", 1, REPLIES_NOT_READ);
     watched.counts("client_output_buffer_limit_disconnections", 1);
     watched.counts("connected_clients", 1);
 }
@@ -47,11 +47,11 @@ fn client_beyond_its_soft_limit_is_closed_after_its_seconds() {
     watched.pass(3);
     watched.counts("connected_clients", 2);
     watched.set(OUTPUT, &normal(0, bytes / 2, 1));
-    watched.closes(deaf.local_addr(), "output_limit", 1, NOT_READ);
+    watched.closes(deaf.local_addr(), "output_limit", 1, REPLIES_NOT_READ);
     watched.counts("client_output_buffer_limit_disconnections", 1);
 }
 
-/// The replies to a pipeline wait each time, and are read each time.
+/// Replies are pending after each pipeline, and are read each time.
 #[test]
 fn client_that_keeps_catching_up_is_not_closed() {
     let mut watched = Watched::start(config(2));
@@ -61,7 +61,7 @@ fn client_that_keeps_catching_up_is_not_closed() {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(6) {
         peer.send(request.repeat(4));
-        eventually("replies wait", || {
+        eventually("replies are pending", || {
             watched.control.count("client_recent_max_output_buffer") > 0
         });
         peer.expect(reply.repeat(4));
@@ -76,7 +76,7 @@ fn monitor_that_does_not_read_its_replies_is_closed() {
     deaf.ask("MONITOR\r\n", "+OK\r\n");
     watched.set(OUTPUT, &pubsub(1 << 20, 0, 0));
     deaf.send(echo(&"x".repeat(8 << 20)).0);
-    watched.closes(deaf.local_addr(), "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(deaf.local_addr(), "slow_subscriber", 1, MESSAGES_NOT_READ);
 }
 
 #[test]
@@ -86,10 +86,10 @@ fn resp3_subscriber_that_does_not_read_its_replies_is_closed() {
     let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
     deaf.send("HELLO 3\r\nSUBSCRIBE b\r\n");
     deaf.send(echo(&"x".repeat(8 << 20)).0);
-    watched.closes(deaf.local_addr(), "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(deaf.local_addr(), "slow_subscriber", 1, MESSAGES_NOT_READ);
 }
 
-/// A subscriber that does not read, and how many bytes wait for it.
+/// Returns a subscriber that does not read, and how many bytes are pending for it.
 fn deaf_subscriber(watched: &mut Watched) -> (Peer, u64) {
     let mut deaf = Peer::connect_with_small_buffer(watched.server.addr);
     deaf.send("SUBSCRIBE b\r\n");
@@ -104,7 +104,7 @@ fn publish(watched: &mut Watched, bytes: usize) {
     watched.control.ask(publication, ":1\r\n");
 }
 
-/// What a message of so many bytes makes for a subscriber.
+/// Returns the length of a message with this payload.
 fn message_bytes(bytes: usize) -> u64 {
     ("*3\r\n$7\r\nmessage\r\n".len() + channel_and_message(bytes).len()) as u64
 }
@@ -113,7 +113,7 @@ fn channel_and_message(bytes: usize) -> String {
     format!("$1\r\nb\r\n${bytes}\r\n{}\r\n", "x".repeat(bytes))
 }
 
-const NOT_HEARD: &str = "it did not read its messages";
+const MESSAGES_NOT_READ: &str = "it did not read its messages";
 
 #[test]
 fn pubsub_hard_limit_is_exact() {
@@ -129,12 +129,12 @@ fn pubsub_hard_limit_is_exact() {
     watched.set(OUTPUT, &pubsub(bytes + message, 0, 0));
     publish(&mut watched, 100);
     watched.counts("pubsub_clients", 1);
-    // If the kernel has taken some after all, one of the next is too many.
+    // The kernel may have taken some more bytes; then a later message exceeds the limit.
     eventually("one message is too many", || {
         watched.control.send("PUBLISH b x\r\n");
         watched.control.line() == ":0"
     });
-    watched.closes(deaf.local_addr(), "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(deaf.local_addr(), "slow_subscriber", 1, MESSAGES_NOT_READ);
     watched.counts("client_output_buffer_limit_disconnections", 1);
     watched.counts("pubsub_clients", 0);
 }
@@ -150,36 +150,36 @@ fn pubsub_soft_limit_allows_its_seconds() {
     publish(&mut watched, 100);
     watched.counts("pubsub_clients", 1);
     publish(&mut watched, 4 << 20);
-    eventually("the time for more is over", || {
+    eventually("the time for more has run out", || {
         watched.control.send("PUBLISH b x\r\n");
         watched.control.line() == ":0"
     });
-    watched.closes(deaf.local_addr(), "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(deaf.local_addr(), "slow_subscriber", 1, MESSAGES_NOT_READ);
     watched.counts("client_output_buffer_limit_disconnections", 1);
 }
 
-/// The seconds began anew with each lot of messages that was handed to the socket, even if that lot
-/// alone was more than may wait. Who was always behind by less than two of them stayed for ever.
+/// The seconds started anew with each batch of messages handed to the socket. A subscriber that was
+/// always behind by less than two batches was never closed.
 #[test]
 fn slow_subscriber_uses_up_the_seconds_of_the_soft_limit() {
     let mut watched = Watched::start(config(2));
-    let (mut behind, _) = deaf_subscriber(&mut watched);
-    let addr = behind.local_addr();
+    let (mut slow, _) = deaf_subscriber(&mut watched);
+    let addr = slow.local_addr();
     watched.set(OUTPUT, &pubsub(64 << 20, 1000, 2));
     let lot = message_bytes(8 << 20);
-    let (mut bytes, mut heard) = (vec![0; 64 * 1024], 0);
+    let (mut bytes, mut received) = (vec![0; 64 * 1024], 0);
     let mut read_up_to = |wanted: u64| {
-        while heard < wanted {
-            match behind.socket.read(&mut bytes) {
+        while received < wanted {
+            match slow.socket.read(&mut bytes) {
                 Ok(0) | Err(_) => return false,
-                Ok(count) => heard += count as u64,
+                Ok(count) => received += count as u64,
             }
         }
         true
     };
-    // One more lot waits before the one in front of it is read.
+    // A further batch is pending before the previous one is read.
     let mut lots = 1;
-    eventually("its time is over", || {
+    eventually("its time has run out", || {
         let publication = format!("*3\r\n$7\r\nPUBLISH\r\n{}", channel_and_message(8 << 20));
         watched.control.send(publication);
         let gone = watched.control.line() == ":0";
@@ -187,10 +187,10 @@ fn slow_subscriber_uses_up_the_seconds_of_the_soft_limit() {
         lots += 1;
         gone
     });
-    watched.closes(addr, "slow_subscriber", 1, NOT_HEARD);
+    watched.closes(addr, "slow_subscriber", 1, MESSAGES_NOT_READ);
 }
 
-/// Without a limit on what waits for who waits for replies, a subscriber has its own all the same.
+/// Normal clients have no limit here, but subscribers do.
 #[test]
 fn pubsub_limit_does_not_apply_to_normal_clients() {
     let limits = OutputLimits {

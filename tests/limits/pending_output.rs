@@ -1,7 +1,7 @@
-//! Replies that wait for a client: a pipeline may be written whole before its replies are read, and
-//! clients that never read hold bounded memory.
+//! Pending output: a pipeline may be written whole before its replies are read, and clients that
+//! never read hold bounded memory.
 //!
-//! Sizes are those of client libraries that write a whole pipeline first: redis-py, redis-rb,
+//! The sizes are those of client libraries that write a whole pipeline first: redis-py, redis-rb,
 //! phpredis, redigo, the redis crate.
 
 use std::io::{ErrorKind, Read, Write};
@@ -16,25 +16,25 @@ use respool_testing::{PATIENCE, Peer, eventually, request};
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Bytes of pending output that every client may have, whatever others have.
+/// Bytes of pending output that every client may have, whatever the total is.
 const RESERVE_BYTES: usize = 64 * KIB;
 
-/// Bytes that may come on top of a bound: the replies of one turn are appended as a whole.
+/// Bytes by which a bound may be exceeded: the replies of one turn are appended as a whole.
 const TURN_BYTES: usize = 512 * KIB;
 
-/// The program with two workers and these settings.
+/// Starts the program with two workers and these settings.
 fn respool(flags: &[&str]) -> Respool {
     let mut command = Command::new(respool_testing::target::program());
     command.args(["--loglevel", "debug", "--workers", "2"]);
     Respool::run_beside_others(command.args(flags))
 }
 
-/// Bytes of the server's memory that are in RAM.
+/// Returns the server's resident memory.
 fn resident_bytes(control: &mut Peer) -> usize {
     control.count("used_memory_rss") as usize
 }
 
-/// The field `name` of CLIENT LIST for client `id`; `None` if the client is gone.
+/// Returns a field of CLIENT LIST for a client, or `None` if the client is gone.
 fn listed(control: &mut Peer, id: u64, name: &str) -> Option<usize> {
     let list = control.answer(&format!("CLIENT LIST ID {id}"));
     let field = list
@@ -43,8 +43,8 @@ fn listed(control: &mut Peer, id: u64, name: &str) -> Option<usize> {
     Some(field.parse().expect("a number"))
 }
 
-/// `count` ECHO requests, and the replies to them. Each message begins with its number, so that a
-/// lost or repeated reply is seen.
+/// Returns `count` ECHO requests and their replies. Each message starts with its number, which
+/// shows a lost or repeated reply.
 fn echoes(count: usize, length: usize) -> (Vec<u8>, Vec<u8>) {
     let (mut requests, mut replies) = (Vec::new(), Vec::new());
     for number in 0..count {
@@ -55,7 +55,7 @@ fn echoes(count: usize, length: usize) -> (Vec<u8>, Vec<u8>) {
     (requests, replies)
 }
 
-/// Reads exactly `expected`. Names the first byte that differs instead of printing megabytes.
+/// Reads `expected`. If the bytes differ, names the first one instead of printing megabytes.
 #[track_caller]
 fn expect_replies(peer: &mut Peer, expected: &[u8]) {
     let mut bytes = vec![0; 64 * KIB];
@@ -82,7 +82,7 @@ fn expect_replies(peer: &mut Peer, expected: &[u8]) {
 /// Writes `requests` whole, then reads `replies`.
 #[track_caller]
 fn write_whole_then_read(peer: &mut Peer, requests: &[u8], replies: &[u8]) {
-    // A server that has stopped reading is noticed sooner than by the usual patience.
+    // Shorter than usual: fails soon if the server has stopped reading.
     let patience = Some(Duration::from_secs(10));
     peer.socket
         .set_write_timeout(patience)
@@ -98,8 +98,8 @@ fn write_whole_then_read(peer: &mut Peer, requests: &[u8], replies: &[u8]) {
     peer.ping();
 }
 
-/// Writes `request` again and again, without reading, until the socket has had no room for
-/// `patience`, or `enough` bytes are written. Returns how many bytes were written.
+/// Repeats `request` without reading until the socket has had no room for `patience`, or `enough`
+/// bytes are written. Returns how many bytes were written.
 fn write_until_stuck(peer: &mut Peer, request: &[u8], enough: usize, patience: Duration) -> usize {
     peer.socket.set_nonblocking(true).expect("a TCP socket");
     let (mut written, mut progress) = (0, Instant::now());
@@ -251,7 +251,7 @@ fn messages_keep_their_order_after_pending_output() {
         let message = format!(">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\n{number:0>5}\r\n");
         messages.push_str(&message);
     }
-    // Both orders are right, and so is a message between two replies; none may be lost.
+    // Either order is fine, and so is a message between two replies. None may be lost.
     let mut bytes = vec![0; replies.len() + messages.len()];
     peer.socket.read_exact(&mut bytes).expect("all of it comes");
     let text = String::from_utf8(bytes).expect("ASCII");
@@ -278,7 +278,7 @@ fn pending_output_of_one_client_reaches_its_bound_and_stays() {
     assert!(pending >= BOUND / 2, "reading pauses at {pending} bytes");
     assert!(pending <= BOUND + TURN_BYTES, "{pending} bytes are pending");
 
-    // All of it is still right, and the last request may be cut.
+    // Every reply is right. The last request may be incomplete.
     peer.end_sending();
     expect_replies(&mut peer, &replies.repeat(written / requests.len()));
     peer.expect_end();
@@ -297,8 +297,8 @@ fn pipeline_beyond_the_bound_is_answered_when_replies_are_read() {
     peer.ping();
 }
 
-/// Writes until the server stops reading, has `make_room` run, and expects that reading goes on
-/// although none of the replies was read.
+/// Writes until the server stops reading, calls `make_room`, and expects that the server reads on
+/// although no reply was read.
 #[track_caller]
 fn pipeline_goes_on_after(server: &Respool, make_room: impl FnOnce()) {
     const ENOUGH: usize = 64 * MIB;
@@ -307,7 +307,7 @@ fn pipeline_goes_on_after(server: &Respool, make_room: impl FnOnce()) {
     let written = write_until_stuck(&mut peer, &requests, ENOUGH, STUCK_AFTER);
     assert!(written < ENOUGH, "the server takes {written} bytes");
     make_room();
-    // The rest of the request that was cut, and more than the sockets' buffers can hold.
+    // The rest of the incomplete request, and more than the socket buffers hold.
     let rest = &requests[written % requests.len()..];
     let more = [rest, &requests.repeat(2_000)].concat();
     let patience = Some(Duration::from_secs(10));
@@ -343,7 +343,7 @@ fn memory_returns_to_the_system_after_output_is_read() {
     let server = respool(&["--pending-output-total", "1gb"]);
     let mut control = server.connect();
     let (requests, replies) = echoes(2_000, 10_000);
-    // The buffers of the workers have their usual sizes.
+    // First, so that the buffers of the workers have their usual sizes.
     let (few, replies_to_few) = echoes(20, 10_000);
     write_whole_then_read(&mut server.connect(), &few, &replies_to_few);
     let before = resident_bytes(&mut control);
@@ -377,7 +377,7 @@ fn clients_that_never_read_stay_within_the_total() {
     let mut peers: Vec<_> = (0..CLIENTS)
         .map(|_| Peer::connect_with_small_buffer(server.addr))
         .collect();
-    // Each wants 1 MiB: 1,000 MiB together.
+    // Each client asks for 1 MiB: 1,000 MiB together.
     for peer in &mut peers {
         write_until_stuck(peer, &requests, MIB, Duration::from_millis(2));
     }
@@ -386,7 +386,7 @@ fn clients_that_never_read_stay_within_the_total() {
     }
     control.ping();
     let grown = resident_bytes(&mut control).saturating_sub(before);
-    // What each holds beside its output: its part of a request, and a turn on top of its bound.
+    // Per client: its share of a request, and the output of a turn beyond its bound.
     let each = 2 * RESERVE_BYTES + 32 * KIB;
     assert!(grown < 2 * TOTAL + CLIENTS * each, "{} MiB", grown / MIB);
 }
@@ -409,14 +409,14 @@ fn reserve_is_left_when_others_use_the_total() {
     assert!(pending <= RESERVE_BYTES + TURN_BYTES, "{pending} bytes");
     assert!(written < 64 * MIB, "the server takes {written} bytes");
 
-    // A client that reads as it goes is not slowed down.
+    // A client that reads its replies is not slowed down.
     let (requests, replies) = echoes(5, 10_000);
     let mut reader = server.connect();
     for _ in 0..100 {
         reader.ask(&requests, &replies);
     }
 
-    // What the hog had is free again when the hog has left.
+    // The bytes of the hog are free again after it has left.
     drop(hog);
     let mut next = Peer::connect_with_small_buffer(server.addr);
     let next_id = next.id();
@@ -444,7 +444,7 @@ fn unauthenticated_client_has_only_the_reserve() {
     let pending = settled_output(&mut control, id.expect("it is listed"));
     assert!(pending <= RESERVE_BYTES + TURN_BYTES, "{pending} bytes");
 
-    // Its replies are all there.
+    // All replies of the hog arrive.
     peer.end_sending();
     let error = "-NOAUTH Authentication required.\r\n";
     expect_replies(&mut peer, &error.repeat(written / 6).into_bytes());
@@ -464,12 +464,12 @@ fn client_below_the_bounds_has_more_time_than_write_timeout() {
     peer.ping();
 }
 
-/// Waits until the log has a line about the close of `peer`. Returns it.
+/// Waits for the log line about the close of `peer`, and returns it.
 fn line_of_close(server: &Respool, peer: &Peer) -> String {
     let addr = peer.local_addr();
     let begins = format!("({addr}) closed after ");
     let mut line = None;
-    eventually("the log tells of the close", || {
+    eventually("the close is logged", || {
         let log = server.log();
         line = log
             .lines()
@@ -484,10 +484,16 @@ fn line_of_close(server: &Respool, peer: &Peer) -> String {
 fn write_blocked_client_is_closed_after_write_timeout() {
     let flags = ["--write-timeout", "1", "--pending-output-per-client", "1mb"];
     let server = respool(&flags);
-    let mut peer = Peer::connect_with_small_buffer(server.addr);
+    let peer = Peer::connect_with_small_buffer(server.addr);
     let (requests, _) = echoes(1, 10_000);
-    write_until_stuck(&mut peer, &requests, 64 * MIB, Duration::from_millis(200));
-    let line = line_of_close(&server, &peer);
+    let line = thread::scope(|scope| {
+        let mut writer = peer.socket.try_clone().expect("a descriptor is left");
+        // Ends when the server closes.
+        scope.spawn(move || while writer.write_all(&requests).is_ok() {});
+        let line = line_of_close(&server, &peer);
+        let _ = peer.socket.shutdown(Shutdown::Both);
+        line
+    });
     assert!(line.contains("`write-timeout`"), "{line}");
 }
 
@@ -504,7 +510,7 @@ fn silent_reader_is_closed_after_pending_output_timeout() {
 /// A few bytes a second are progress, whether reading is paused or not.
 #[test]
 fn slow_reader_is_not_closed_while_it_makes_progress() {
-    let flags = ["--write-timeout", "3", "--pending-output-timeout", "3"];
+    let flags = ["--write-timeout", "6", "--pending-output-timeout", "6"];
     let server = respool(&[&flags[..], &["--pending-output-per-client", "1mb"]].concat());
     let (requests, replies) = echoes(400, 10_000);
     let mut peer = Peer::connect_with_small_buffer(server.addr);
@@ -513,8 +519,8 @@ fn slow_reader_is_not_closed_while_it_makes_progress() {
         scope.spawn(move || writer.write_all(&requests).expect("the server reads"));
         let start = Instant::now();
         let mut read = 0;
-        while start.elapsed() < Duration::from_secs(9) {
-            // Large enough for the window of the socket to open again.
+        while start.elapsed() < Duration::from_secs(12) {
+            // Enough to open the window of the socket again.
             expect_replies(&mut peer, &replies[read..read + 16 * KIB]);
             read += 16 * KIB;
             thread::sleep(Duration::from_millis(500));
@@ -524,7 +530,7 @@ fn slow_reader_is_not_closed_while_it_makes_progress() {
     peer.ping();
 }
 
-/// Redis closes a client whose replies exceed this limit. It does not pause reading.
+/// Redis closes a client whose replies exceed this limit; it does not pause reading.
 #[test]
 fn client_output_buffer_limit_closes_a_client_with_more_pending() {
     let server = respool(&["--client-output-buffer-limit", "normal 1mb 0 0"]);

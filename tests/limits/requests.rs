@@ -22,7 +22,7 @@ fn query_buffer_limit_is_exact() {
     for _ in 0..3 {
         peer.ask(&request, &reply);
     }
-    // In pieces, and several at once: the limit is for one request.
+    // In pieces, and several at once: the limit is per request.
     for piece in request.as_bytes().chunks(100_000) {
         peer.send(piece);
     }
@@ -31,7 +31,7 @@ fn query_buffer_limit_is_exact() {
 
     for cut in [0, 1] {
         let mut request = echo(&format!("{longest}x")).0;
-        // One that is not whole is judged by what has come of it.
+        // An incomplete request is measured by the bytes that have arrived.
         request.truncate(request.len() - cut);
         request.push_str(if cut == 0 { "" } else { "\n" });
         let mut peer = watched.connect();
@@ -54,12 +54,12 @@ fn short_arguments_count_with_their_overhead() {
         client_query_buffer_limit: LIMIT,
         ..config(2)
     });
-    // `$0\r\n\r\n` are 6 bytes, and 14 with what is kept of the word.
+    // `$0\r\n\r\n` is 6 bytes, and 14 with the overhead of an argument.
     let request = |words: usize| {
         let empty = "$0\r\n\r\n".repeat(words - 1);
         format!("*{words}\r\n$4\r\nPING\r\n{empty}")
     };
-    // Their number has five digits and not one.
+    // The count has five digits instead of one.
     let held = |words: usize| request(1).len() + 4 + 6 * (words - 1) + words * WORD_BYTES;
     let most = (1..LIMIT).take_while(|&words| held(words) <= LIMIT);
     let most = most.last().expect("there is room for one");

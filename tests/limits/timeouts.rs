@@ -1,4 +1,4 @@
-//! How long a client may take: for its first byte, for a request, to read, and to be idle.
+//! Timeouts: the first byte, the rest of a request, reading replies, and idling.
 
 use std::io::{Read, Write};
 use std::thread;
@@ -19,7 +19,7 @@ fn silent_client_times_out_with_an_error() {
     });
     let (mut silent, mut talks) = (watched.connect(), watched.connect());
     talks.ping();
-    // One byte is a byte, and so is an empty line.
+    // One byte is enough, and so is an empty line.
     let (mut begins, mut empty) = (watched.connect(), watched.connect());
     begins.send("P");
     empty.send("\r\n");
@@ -37,10 +37,11 @@ fn silent_client_times_out_with_an_error() {
 }
 
 impl Watched {
-    /// As [`Self::closes`] for the first of its reason, and the peer ends when it has seen our end.
+    /// As [`Self::closes`] for the first close with its reason. The peer closes after it has seen
+    /// FIN.
     #[track_caller]
     fn closes_after_words(&mut self, peer: &mut Peer, field: &str, why: &str) {
-        eventually("it is told", || {
+        eventually("the peer gets the error", || {
             self.control.ping();
             let mut byte = [0];
             let waited = Some(Duration::from_millis(10));
@@ -71,7 +72,7 @@ fn incomplete_request_times_out_with_an_error() {
     watched.closes_after_words(&mut half, "request_timeout", NOT_WHOLE);
     half.expect(REST_TOO_LATE);
     half.expect_end();
-    // Who has not begun one has all the time.
+    // A client that has not started a request has no deadline.
     watched.pass(2);
     idle.ping();
 }
@@ -85,13 +86,13 @@ fn too_slow_request_times_out_with_an_error() {
     });
     let mut slow = watched.connect();
     slow.send("PI");
-    let mut told = [0];
-    // Less than a byte a second, and never nothing for three seconds.
+    let mut byte = [0];
+    // Less than a byte a second, but never three seconds without one.
     let wait = Some(Duration::from_secs(2));
     slow.socket.set_read_timeout(wait).expect("a TCP socket");
-    eventually("it is told that it takes too long", || {
+    eventually("the peer gets the error", || {
         let _ = slow.socket.write(b"x");
-        slow.socket.peek(&mut told).is_ok()
+        slow.socket.peek(&mut byte).is_ok()
     });
     slow.socket
         .set_read_timeout(Some(PATIENCE))
@@ -105,7 +106,7 @@ fn too_slow_request_times_out_with_an_error() {
 #[test]
 fn request_of_two_bytes_a_second_is_answered() {
     let mut watched = Watched::start(Config {
-        request_timeout_s: 1,
+        request_timeout_s: 3,
         ..config(2)
     });
     let mut slow = watched.connect();
@@ -127,7 +128,7 @@ fn request_timeout_starts_anew_with_each_request() {
     });
     let mut slow = watched.connect();
     slow.send("PI");
-    // Never without a request that has begun, and none of them takes long.
+    // There is always an incomplete request, but none takes long.
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(5) {
         slow.ask("NG\r\nPI", "+PONG\r\n");
@@ -154,8 +155,8 @@ fn request_timeout_stands_still_during_a_pause() {
     paused.ask("NG\r\n", "+PONG\r\n");
 }
 
-/// The time was counted from when the server stopped reading because the client did not take its
-/// replies. Who began to read again could be closed before it had a chance to send the rest.
+/// The time included that in which the server did not read because the client was write-blocked. A
+/// client that resumed reading could be closed before it could send the rest.
 #[test]
 fn request_timeout_stands_still_while_write_blocked() {
     let mut watched = Watched::start(Config {
@@ -166,7 +167,7 @@ fn request_timeout_stands_still_while_write_blocked() {
     let (request, reply) = echo(&"x".repeat(50_000));
     let mut blocked = watched.connect();
     blocked.send("PI");
-    // The last of them leaves more than the reserve pending, and the beginning of a request.
+    // The last one leaves more than the reserve pending, and the start of a request.
     let mut count = 0;
     eventually("it is write-blocked", || {
         blocked.send(format!("NG\r\n{request}PI"));
@@ -223,7 +224,7 @@ fn only_a_client_without_progress_is_closed(config: Config, field: &str, why: &s
     idle.ping();
     deaf.send(&request);
     slow.send(&request);
-    // So much at a time that each makes room for the server, and so slowly that it takes a while.
+    // Each piece is large enough for the server to send more, and the whole takes a while.
     let start = Instant::now();
     for piece in reply.as_bytes().chunks(100_000) {
         slow.expect(piece);
@@ -235,10 +236,10 @@ fn only_a_client_without_progress_is_closed(config: Config, field: &str, why: &s
     slow.ping();
     idle.ping();
     watched.closes(deaf.local_addr(), field, 1, why);
-    let mut heard = Vec::new();
-    let _ = deaf.socket.read_to_end(&mut heard);
-    assert!(!heard.is_empty() && reply.as_bytes().starts_with(&heard));
-    assert!(heard.len() < reply.len());
+    let mut received = Vec::new();
+    let _ = deaf.socket.read_to_end(&mut received);
+    assert!(!received.is_empty() && reply.as_bytes().starts_with(&received));
+    assert!(received.len() < reply.len());
 }
 
 #[test]

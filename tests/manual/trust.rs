@@ -1,5 +1,4 @@
-//! What the server promises under load and in need, at full size: for a quiet machine with two
-//! cores, by hand.
+//! Promises under load and in need, at full size. By hand, on a quiet machine with two cores.
 //!
 //! ```console
 //! $ cargo test --release --test trust                  # all but the soak: some two minutes
@@ -11,8 +10,8 @@
 //! $ cargo test --release --test trust -- soak 1200     # seconds of everything
 //! ```
 //!
-//! Each prints what it has measured, and panics if the promise is not kept. The crowd needs `ulimit
-//! -n` to be 19,600.
+//! Each prints its measurements and panics if a promise is broken. The crowd needs `ulimit -n` to
+//! be 19,600.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -31,7 +30,7 @@ use respool_testing::process::Respool;
 use respool_testing::{PATIENCE, Peer, TestServer, config, eventually, percentile};
 
 fn main() {
-    // Flags are for the test harness that this is not.
+    // Flags are for the test harness.
     let words: Vec<String> = env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))
@@ -59,10 +58,10 @@ fn main() {
     }
 }
 
-/// How many servers are stopped if nothing else is said.
+/// Servers to stop by default.
 const SIGTERMS: usize = 500;
 
-/// How long the soak takes if nothing else is said.
+/// Seconds of the soak by default.
 const SOAK_S: u64 = 20 * 60;
 
 fn report(text: &str) {
@@ -75,7 +74,7 @@ fn respool(args: &[&str]) -> Respool {
     Respool::run(&mut command, PATIENCE)
 }
 
-/// What a server holds and has used.
+/// The resources of a server.
 #[derive(Debug, Clone, Copy)]
 struct Holds {
     descriptors: usize,
@@ -90,7 +89,8 @@ impl Holds {
         let status = file("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        // Fields 14 and 15 of proc_pid_stat(5), counted from behind the name, in ticks of 10 ms.
+        // Fields 14 and 15 of proc_pid_stat(5), counted from the field after the name, in ticks of
+        // 10 ms.
         let stat = file("stat");
         let (_, fields) = stat.rsplit_once(')').expect("the name is in brackets");
         let fields: Vec<_> = fields.split_whitespace().collect();
@@ -108,7 +108,7 @@ impl Holds {
     }
 }
 
-/// (a) Every one of 19,000 connections is served as often as the others, and idle they cost little.
+/// (a) 19,000 connections are served equally often, and cost little while idle.
 fn crowd() {
     const CONNECTIONS: usize = 19_000;
     const BYTES_PER_IDLE_CONNECTION: usize = 400;
@@ -126,7 +126,7 @@ fn crowd() {
     let start = Instant::now();
     let mut crowd = Crowd::connect(server.addr, CONNECTIONS);
     let connected = start.elapsed();
-    eventually("all are let in", || {
+    eventually("all are admitted", || {
         control.count("connected_clients") == CONNECTIONS as u64 + 1
     });
     crowd.talk(Duration::from_secs(10));
@@ -138,7 +138,7 @@ fn crowd() {
          right; each connection had {least} to {most} of them",
     ));
 
-    // A turn of the clock later, nothing is under way any more.
+    // A step of the clock later, nothing is in progress.
     thread::sleep(Duration::from_secs(2));
     let idle = Holds::of(id);
     let grown = idle.resident_bytes.saturating_sub(before.resident_bytes) as usize;
@@ -151,7 +151,7 @@ fn crowd() {
     ));
     drop(crowd);
     eventually("all are gone", || control.count("connected_clients") == 1);
-    eventually("no descriptor is left behind", || {
+    eventually("no descriptor leaks", || {
         Holds::of(id).descriptors == before.descriptors
     });
     report(&format!(
@@ -165,7 +165,7 @@ fn crowd() {
     assert!(grown / CONNECTIONS <= BYTES_PER_IDLE_CONNECTION);
 }
 
-/// Clients that ping each for itself: the next when the last was answered.
+/// Clients that ping independently, each after its last reply.
 struct Crowd {
     members: Vec<Member>,
     poll: Poll,
@@ -173,15 +173,15 @@ struct Crowd {
 
 struct Member {
     socket: TcpStream,
-    /// Bytes of the next reply that have come.
-    heard: usize,
+    /// Bytes received of the next reply.
+    received: usize,
     replies: usize,
 }
 
 const PONG: &[u8] = b"+PONG\r\n";
 
 impl Crowd {
-    /// From eight addresses, each of which has ports of its own.
+    /// Connects from eight addresses, because each has its own ports.
     fn connect(addr: SocketAddr, count: usize) -> Self {
         let poll = Poll::new().expect("a descriptor is left");
         let member = |index: usize| {
@@ -194,7 +194,7 @@ impl Crowd {
                 .expect("there is memory");
             Member {
                 socket,
-                heard: 0,
+                received: 0,
                 replies: 0,
             }
         };
@@ -233,31 +233,31 @@ impl Member {
         assert_eq!(count, 6);
     }
 
-    /// Gives whether the reply is whole.
+    /// Returns true when the reply is complete.
     fn hear(&mut self) -> bool {
         let mut bytes = [0; 64];
         loop {
             match self.socket.read(&mut bytes) {
                 Ok(0) => panic!("closed"),
                 Ok(count) => {
-                    let owed = &PONG[self.heard..];
-                    assert!(count <= owed.len() && bytes[..count] == owed[..count]);
-                    self.heard += count;
+                    let expected = &PONG[self.received..];
+                    assert!(count <= expected.len() && bytes[..count] == expected[..count]);
+                    self.received += count;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => panic!("{error}"),
             }
         }
-        let whole = self.heard == PONG.len();
+        let whole = self.received == PONG.len();
         if whole {
-            self.heard = 0;
+            self.received = 0;
             self.replies += 1;
         }
         whole
     }
 }
 
-/// (b) Who pings all the time does not notice 200 clients that send a byte each 100 ms, and 50 that
+/// (b) A good client is not slowed down by 200 clients that send a byte each 100 ms, and 50 that
 /// never read.
 fn slow() {
     const P99_MAX: Duration = Duration::from_millis(5);
@@ -285,7 +285,8 @@ fn slow() {
     server.stop();
 }
 
-/// (c) Who pings does not notice that every worker but one is in a handler that sleeps for a second.
+/// (c) A good client is not slowed down while every worker but one is in a handler that sleeps for
+/// a second.
 fn waiting() {
     const P99_MAX: Duration = Duration::from_millis(5);
     const NAP: Duration = Duration::from_secs(1);
@@ -303,7 +304,7 @@ fn waiting() {
         for nap in &mut naps {
             nap.send("NAP\r\n".repeat(NAPS));
         }
-        // Until just before the first of them is through.
+        // Until just before the first of them returns.
         let mut times = attacks::ping_for(&mut good, NAP.mul_f64(NAPS as f64 - 0.1));
         for nap in &mut naps {
             nap.expect("+OK\r\n".repeat(NAPS));
@@ -321,12 +322,12 @@ fn waiting() {
     }
 }
 
-/// (d) With 64 descriptors, whoever is too many is told, the server rests, and it serves again when
-/// there is room.
+/// (d) With 64 descriptors, excess clients get an error, the server does not spin, and it serves
+/// again when there is room.
 fn descriptors() {
     const PROCESSOR_SHARE_MAX: f64 = 0.05;
     let limited = r#"ulimit -n 64; exec "$0" "$@""#;
-    // Root may raise its limit, unless it has given that right away.
+    // Root can raise its limit unless it drops that capability.
     let mut command = Command::new("setpriv");
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| {
         use std::os::unix::fs::MetadataExt;
@@ -354,26 +355,26 @@ fn descriptors() {
         match peer.line().as_str() {
             "+PONG" => let_in.push(peer),
             line if line.starts_with("-ERR max number of clients reached") => refused.push(peer),
-            line => panic!("neither let in nor told: {line}"),
+            line => panic!("neither admitted nor refused: {line}"),
         }
     }
     let attempts = start.elapsed();
-    // While it is full, somebody comes every 50 ms.
-    let mut turned_away = refused.len();
+    // While it is full, a client connects every 50 ms.
+    let mut refused_later = refused.len();
     while start.elapsed() < Duration::from_secs(6) {
         let mut peer = server.connect();
         assert!(
             peer.line()
                 .starts_with("-ERR max number of clients reached")
         );
-        turned_away += 1;
+        refused_later += 1;
         thread::sleep(Duration::from_millis(50));
     }
     let used_s = Holds::of(id).processor_s - before.processor_s;
     let share = used_s / start.elapsed().as_secs_f64();
     report(&format!(
         "descriptors: maxclients {maxclients} of `ulimit -n 64`; 200 attempts took {attempts:.1?}: {} \
-         let in, {} refused; in 6 s {turned_away} refused and told so, {:.1} % of a processor, {} \
+         admitted, {} refused; in 6 s {refused_later} more refused, {:.1} % of a processor, {} \
          descriptors",
         let_in.len(),
         refused.len(),
@@ -453,7 +454,7 @@ fn soak(time: Duration) {
     eventually("the attackers are gone", || {
         good.count("connected_clients") == 6
     });
-    eventually("no descriptor is left behind", || {
+    eventually("no descriptor leaks", || {
         Holds::of(id).descriptors == before.descriptors + 5
     });
     let info = good.answer("INFO");
@@ -465,8 +466,8 @@ fn soak(time: Duration) {
     let after = Holds::of(id);
     drop(good);
     server.signal("TERM");
-    let heard = load.ended();
-    assert!(heard.iter().all(|one| !one.cut_short), "{heard:?}");
+    let received = load.ended();
+    assert!(received.iter().all(|one| !one.cut_short), "{received:?}");
     server.ended(PATIENCE).without_complaint();
 
     let third = samples.len() / 3;

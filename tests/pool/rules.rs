@@ -1,6 +1,6 @@
-//! The rules of the pool, over sockets. Each of these tests fails when its rule is broken.
+//! The rules of the pool, over sockets. Each test fails when its rule is broken.
 //!
-//! The first rule, that a queue which never runs empty must not hide the parked clients, is tested
+//! The first rule, that a queue which is never empty must not hide the parked clients, is tested
 //! step by step in `src/pool/tests.rs`; the seventh, on memory, in `tests/isolated/memory.rs`.
 
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use respool::{Arity, Commands, Config};
 use respool_testing::{TestServer, commands_with_gate, config, eventually, percentile};
 
-/// A peer that sends PINGs without end and reads every PONG, until it is dropped.
+/// A peer that sends PINGs and reads every PONG until it is dropped.
 struct Hog {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -69,9 +69,9 @@ fn rule_2_blocking_handler_delays_no_other_client() {
         blocked.send("GATE\r\n");
         gate.starts
             .recv_timeout(respool_testing::PATIENCE)
-            .expect("the handler begins");
-        // The worker that ran the handler was the leader: nobody else watches unless it was told
-        // to.
+            .expect("the handler starts");
+        // The worker that ran the handler was the leader: another one must have been woken to
+        // watch.
         other.ping();
         server.connect().ping();
         gate.open.send(()).expect("the handler waits");
@@ -85,13 +85,13 @@ fn rule_2_queue_behind_a_blocking_handler_is_taken() {
     let server = TestServer::with(config(2), commands);
     let mut blocked = server.connect();
     for _ in 0..100 {
-        // Both at once: whoever serves one of them may have been counted on to take the other too.
+        // Both at once: the worker that takes one of them may have been expected to take both.
         let mut other = server.connect();
         blocked.send("PING\r\nGATE\r\n");
         other.ping();
         gate.starts
             .recv_timeout(respool_testing::PATIENCE)
-            .expect("the handler begins");
+            .expect("the handler starts");
         gate.open.send(()).expect("the handler waits");
         blocked.expect("+PONG\r\n+OPEN\r\n");
     }
@@ -102,7 +102,7 @@ fn rule_3_one_worker_is_enough() {
     let server = TestServer::start(1);
     let mut idle: Vec<_> = (0..50).map(|_| server.connect()).collect();
     for _ in 0..3000 {
-        // The worker waits for events, or is just about to, and the acceptor must wake it.
+        // The worker is waiting for events or about to, and the acceptor must wake it.
         server.connect().ping();
     }
     for peer in &mut idle {
@@ -115,7 +115,7 @@ fn rule_4_first_request_is_not_lost_while_parking() {
     let server = TestServer::start(2);
     for round in 0..2000 {
         let mut peer = server.connect();
-        // Somewhere in here the request meets the worker that has found nothing to read and parks.
+        // Varies the moment: the request may arrive just as the worker parks the client.
         for _ in 0..round % 200 {
             std::hint::spin_loop();
         }
@@ -135,8 +135,8 @@ fn rule_5_pipelining_client_leaves_turns_to_others() {
     write_down.never_blocks();
     let server = TestServer::with(config(1), commands);
 
-    // While the only worker is busy, a hog sends more than one read takes, and then another client
-    // sends a single request.
+    // While the only worker is busy, a hog sends more than one read takes; then another client
+    // sends one request.
     let (mut hog, mut other) = (server.connect(), server.connect());
     hog.ping();
     other.ping();
@@ -144,7 +144,7 @@ fn rule_5_pipelining_client_leaves_turns_to_others() {
     busy.send("GATE\r\n");
     gate.starts
         .recv_timeout(respool_testing::PATIENCE)
-        .expect("the handler begins");
+        .expect("the handler starts");
     hog.send("MARK hog\r\n".repeat(10_000));
     other.send("MARK other\r\n");
     gate.open.send(()).expect("the handler waits");
@@ -175,7 +175,7 @@ fn rule_6_write_blocked_client_waits_alone() {
     .concat();
     let reply = [b"$1000\r\n".as_slice(), &[b'x'; 1000], b"\r\n"].concat();
 
-    // Its input stays unread once its replies are stuck, so there is an end to what it can send.
+    // Once its replies are stuck, its input stays unread.
     let sent = deaf.send_until_stuck(&request, &mut other);
     for _ in 0..sent / request.len() {
         deaf.expect(&reply);
@@ -192,8 +192,7 @@ fn hogs_do_not_starve_a_good_client() {
     deaf.send(b"*1\r\n$4\r\nPING\r\n".repeat(10_000));
     let mut good = server.connect();
     let mut times: Vec<Duration> = (0..500).map(|_| good.ping()).collect();
-    // The mark is 5 ms, measured apart from the tests; this bound only tells service from
-    // starvation.
+    // Distinguishes service from starvation. The mark of 5 ms is measured elsewhere.
     let p99 = percentile(&mut times, 99);
     assert!(p99 < Duration::from_secs(1), "p99 is {p99:?}");
 }

@@ -1,23 +1,23 @@
-//! A turn is bounded in time, whatever runs in it: the request of one client does not wait until the
-//! requests that others have pipelined are all served.
+//! Turns are bounded in time, whatever runs in them: a request does not wait until all pipelined
+//! requests of other clients are served.
 //!
-//! No time is measured here: the one request is INFO, which tells how many of the others' requests
-//! were served before it. `tests/manual/hogs` measures times.
+//! Nothing is timed: the request is INFO, which shows how many of the other requests were served
+//! before it. `tests/manual/hogs` measures times.
 
 use std::collections::BTreeSet;
 
 use respool_testing::{TestServer, commands_with_gate, config, eventually, hogs};
 
-/// Clients that pipeline, all on the one worker.
+/// Pipelining clients on one worker.
 const HOGS: usize = 20;
 
-/// Requests of each: fewer than a turn may have if they were short.
+/// Requests per hog: fewer than a turn may have if they are short.
 const REQUESTS: usize = 300;
 
-/// Clients that only stay: a command that looks at all clients looks at these.
+/// Idle clients: a command that visits all clients visits these.
 const IDLE: usize = 200;
 
-/// How often `command` was called, as INFO has it.
+/// Returns how often `command` was called, by INFO.
 fn calls(info: &str, command: &str) -> usize {
     let field = format!("cmdstat_{command}:calls=");
     let line = info.lines().find_map(|line| line.strip_prefix(&field));
@@ -25,8 +25,8 @@ fn calls(info: &str, command: &str) -> usize {
     digits.map_or(0, |digits| digits.parse().expect("a number"))
 }
 
-/// All of `HOGS × REQUESTS` wait in sockets when the worker begins to serve. A turn of a quarter of a
-/// millisecond has a small part of them, however fast the machine is.
+/// All `HOGS × REQUESTS` wait in sockets before the worker starts to serve. A turn of a quarter of
+/// a millisecond serves a small part of them on any machine.
 #[track_caller]
 fn info_does_not_wait_for(request: &str, command: &str) {
     let (builtin, gate) = commands_with_gate();
@@ -34,7 +34,7 @@ fn info_does_not_wait_for(request: &str, command: &str) {
     let mut idle: Vec<_> = (0..IDLE).map(|_| server.connect()).collect();
     let mut info = server.connect();
     info.ping();
-    // Without replies: a hog that does not read would end its turns early.
+    // With replies off: a hog that does not read would end its turns early.
     let hog = |_| {
         let mut hog = server.connect();
         hog.send("CLIENT REPLY OFF\r\n");

@@ -1,4 +1,4 @@
-//! The command line and the configuration file: `--help`, `--check-config`, and mistakes.
+//! The command line and the configuration file: `--help`, `--check-config` and errors.
 
 use std::fs;
 use std::fs::File;
@@ -65,7 +65,7 @@ fn check_config_finds_an_unwritable_log_file() {
     let inside = format!("{}/a.log", folder.arg());
     let check = |logfile: &str| run(&["--check-config", "--logfile", logfile]);
     check(&inside).without_complaint();
-    assert!(!Path::new(&inside).exists(), "nothing is left behind");
+    assert!(!Path::new(&inside).exists(), "no file is left");
     check(folder.arg()).assert_mistake(&["cannot open the log file", "Is a directory"]);
     check("/no-such-folder/a.log")
         .assert_mistake(&["cannot open the log file /no-such-folder/a.log: No such file"]);
@@ -73,7 +73,7 @@ fn check_config_finds_an_unwritable_log_file() {
     let link = format!("{}/link", folder.arg());
     symlink("a.log", &link).unwrap();
     check(&link).without_complaint();
-    assert!(!Path::new(&inside).exists(), "nor behind a link");
+    assert!(!Path::new(&inside).exists(), "nor at the target of a link");
     fs::write(&inside, "old\n").unwrap();
     check(&inside).without_complaint();
     assert_eq!(fs::read_to_string(&inside).unwrap(), "old\n");
@@ -81,7 +81,7 @@ fn check_config_finds_an_unwritable_log_file() {
 
 #[test]
 fn check_config_finds_an_address_not_on_this_machine() {
-    // For documentation only, by RFC 5737 and RFC 3849.
+    // For documentation, by RFC 5737 and RFC 3849.
     for address in ["192.0.2.1", "2001:db8::1"] {
         run(&["--check-config", "--bind", address]).assert_mistake(&["cannot listen on "]);
         let optional = format!("-{address}");

@@ -1,4 +1,4 @@
-//! The tests' own processes: none outlives its test, however that ends.
+//! Processes of the tests: none outlives its test, however the test ends.
 
 use std::env;
 use std::fs;
@@ -9,13 +9,13 @@ use std::process::Command;
 use respool_testing::process::{Process, with_default_signals};
 use respool_testing::{PATIENCE, eventually};
 
-/// What the child of a test looks at, to be the one that is killed.
+/// Set for the child of a test that will be killed.
 const CHILD: &str = "RESPOOL_TEST_IS_KILLED";
 
 #[test]
 fn killed_test_leaves_no_process() {
     if env::var_os(CHILD).is_some() {
-        // The group of the first is a shell and what that has started.
+        // The first group is a shell and its child.
         let mut shell = Command::new("sh");
         let mut shell =
             Process::start(shell.args(["-c", "sleep 1000 & echo $! && exec sleep 1000"]));
@@ -36,12 +36,12 @@ fn killed_test_leaves_no_process() {
     started += &child.expect(".");
     let ids: Vec<_> = started.split_whitespace().collect();
     assert_eq!(ids.len(), 3, "{started}");
-    // The test alone, and not its group: nothing of it runs any more.
+    // Kills the test alone, not its group: no code of it runs afterwards.
     child.signal("KILL");
     eventually("all that it has started is gone", || {
         let is_gone = |id: &&str| {
             let stat = fs::read_to_string(format!("/proc/{id}/stat"));
-            // Ended, and nobody's child yet.
+            // A zombie.
             stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
         };
         ids.iter().all(is_gone)

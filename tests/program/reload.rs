@@ -145,7 +145,7 @@ fn sighup_reopens_the_log_for_logrotate() {
 fn set_loglevel_holds_until_sighup_rereads_the_file() {
     let file = Scratch::file("");
     let server = start(&[file.arg()]);
-    // The connection that sets it is the first one whose end is logged.
+    // The connection that sets it is the first whose close is logged.
     assert_eq!(config(&server, "SET loglevel verbose timeout 5"), "+OK");
     server.wait_for_log("closed after 0 s: the peer closed the connection");
     assert_eq!(value(&server, "loglevel"), "verbose");

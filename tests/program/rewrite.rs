@@ -26,7 +26,7 @@ fn rewrite_writes_changes_and_keeps_the_rest() {
     );
     server.wait_for_log(&line);
 
-    // Whoever starts with the file alone has the same, and a second time changes nothing.
+    // A start with the file alone has the same configuration, and a second rewrite changes nothing.
     drop(server);
     let again = start(&[file.arg()]);
     assert_eq!(value(&again, "requirepass"), "a \"b\"");
@@ -52,7 +52,7 @@ fn rewrite_follows_a_symlink() {
 fn failed_rewrite_keeps_the_old_file_and_says_why() {
     let file = Scratch::file("timeout = 1\n");
     let server = start(&[file.arg()]);
-    // A folder that may not be written would not stop root; one in the place of the new file does.
+    // Root can write into a read-only folder. A folder in the place of the new file stops it.
     let path = Path::new(file.arg());
     let name = path.file_name().unwrap().to_str().unwrap();
     let in_its_place = path.with_file_name(format!(".{name}.{}.tmp", server.id()));

@@ -1,5 +1,4 @@
-//! The password: where the program has it from, and that neither a mistake, the log, a reply nor
-//! CONFIG REWRITE shows it.
+//! The password: its sources, and that no error, log line, reply or CONFIG REWRITE shows it.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,7 +10,7 @@ use respool_testing::scratch::make_fifo;
 use respool_testing::target::program;
 use respool_testing::{PATIENCE, Peer, Scratch, eventually};
 
-/// A password, and all longer ones that a test makes of it.
+/// A password; the tests also use longer ones that contain it.
 const SECRET: &str = "hunter2";
 
 #[test]
@@ -174,7 +173,7 @@ fn password_sources_have_an_order() {
             assert_password(&server, password);
         }
     }
-    // A folder of credentials without this one says nothing.
+    // A folder of credentials without this one is fine.
     let mut command = respool(&[]);
     let server = command.env("CREDENTIALS_DIRECTORY", folder.path());
     Respool::run(server, PATIENCE).connect().ping();
@@ -213,7 +212,7 @@ fn unusable_password_source_is_an_error() {
         let origin = format!("respool: `requirepass-file`: {}: ", path.display());
         run(&mut respool_with(&args)).assert_safe_mistake(&format!("{origin}{problem}"));
     }
-    // The password given to the wrong key.
+    // The password was given to the wrong key.
     let problem = "respool: `requirepass-file`: cannot read it: No such file";
     run(&mut respool(&["--requirepass-file", SECRET])).assert_safe_mistake(problem);
     let wrong = folder.file_in("wrong.toml", "requirepass-file = \"hunter2\"\n");
@@ -247,7 +246,7 @@ fn rewrite_writes_no_password_from_elsewhere() {
     let credentials = credentials.to_str().unwrap();
     let variable = ("RESPOOL_REQUIREPASS", SECRET);
     let credential = ("CREDENTIALS_DIRECTORY", credentials);
-    // The text of FILE, the arguments and a variable of the environment.
+    // The text of FILE, the arguments and an environment variable.
     for (text, args, variable) in [
         ("", &flag[..], None),
         ("", &flag_file, None),
@@ -271,7 +270,7 @@ fn rewrite_writes_no_password_from_elsewhere() {
         assert!(now.contains("timeout = 77\n"), "{now}");
         assert!(now.starts_with(text) && !now.contains(SECRET), "{now}");
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
-        // Not after a reload either.
+        // Nor after a reload.
         server.signal("HUP");
         eventually("the reload", || server.log().contains("SIGHUP: "));
         peer.ask(
@@ -376,7 +375,7 @@ fn password_readable_by_others_is_warned_about() {
             });
         }
     }
-    // A file without a password is nobody's business.
+    // A file without a password is not warned about.
     let harmless = folder.file_in("harmless.toml", "timeout = 1\n");
     mode(&harmless, 0o644);
     let server = Respool::run(&mut respool_with(&[&harmless]), PATIENCE);
@@ -418,7 +417,7 @@ fn file_that_is_not_regular_is_refused_at_once() {
     }
 }
 
-/// The program with these arguments, and no source of a password in its environment.
+/// Returns the program with these arguments and no source of a password in its environment.
 fn respool(args: &[&str]) -> Command {
     let mut command = Command::new(program());
     command
@@ -434,7 +433,7 @@ fn respool_with(args: &[&Path]) -> Command {
     command
 }
 
-/// Runs a program that is to end by itself.
+/// Runs a program until it ends by itself.
 #[track_caller]
 fn run(command: &mut Command) -> Ended {
     Process::start(command).ended(PATIENCE)
@@ -454,7 +453,7 @@ impl SafeMistake for Ended {
     }
 }
 
-/// The reply to one request of a new client.
+/// Returns the reply to one request of a new client.
 fn ask(server: &Respool, request: &str) -> String {
     let mut peer: Peer = server.connect();
     peer.send(format!("{request}\r\n"));

@@ -1,5 +1,5 @@
-//! A log that cannot be written stops nothing: clients are served, signals and SHUTDOWN are obeyed, and
-//! the program ends in order.
+//! A log that cannot be written blocks nothing: clients are served, signals and SHUTDOWN are
+//! handled, and the program ends in order.
 
 #![cfg(target_os = "linux")]
 
@@ -15,15 +15,15 @@ use respool_testing::target::program;
 use respool_testing::{Peer, Scratch, eventually, free_port, reaper};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-/// The program, with a line in its log for each connection. Killed when dropped.
+/// The program, with a log line per connection. Killed on drop.
 struct Server {
     child: Child,
     addr: SocketAddr,
 }
 
 impl Server {
-    /// Starts it with the log at `logfile`, or at a pipe of which only the first line is read, and
-    /// which is returned.
+    /// Starts it with the log at `logfile`, or at a pipe of which only the first line is read.
+    /// Returns that pipe.
     fn start(logfile: Option<&Path>, args: &[&str]) -> (Self, Option<BufReader<ChildStdout>>) {
         let mut command = Command::new(program());
         command.args(["--workers", "2", "--bind", "127.0.0.1"]);
@@ -33,7 +33,7 @@ impl Server {
         if let Some(path) = logfile {
             command.arg("--logfile").arg(path);
         }
-        // A log that nobody can read does not say where the server answers.
+        // The port is chosen here because the log may be unreadable.
         let port = free_port();
         command.args(["--port", &port.to_string()]);
         let child = command.spawn().expect("it is built");
@@ -48,7 +48,7 @@ impl Server {
             std::net::TcpStream::connect(server.addr).is_ok()
         });
         let pipe = server.child.stdout.take().map(|stdout| {
-            // Small, so that it is full soon.
+            // Small, so that it fills quickly.
             rustix::pipe::fcntl_setpipe_size(&stdout, 4096).expect("a pipe");
             BufReader::new(stdout)
         });
@@ -59,7 +59,7 @@ impl Server {
         Peer::connect(self.addr)
     }
 
-    /// Serves so many clients, one after the other, each of whom adds two lines to the log.
+    /// Serves this many clients one after the other. Each adds two lines to the log.
     #[track_caller]
     fn serves(&self, count: usize) {
         for _ in 0..count {
@@ -87,7 +87,7 @@ impl Server {
         assert_eq!(status.and_then(|status| status.code()), Some(0));
     }
 
-    /// Bounds what it may write to one file.
+    /// Limits the size of the files it writes.
     fn bound_files(&self, bytes: Option<u64>) {
         let limit = Rlimit {
             current: bytes,
@@ -105,7 +105,7 @@ impl Drop for Server {
     }
 }
 
-/// Clients that fill a pipe of 4 KiB many times over.
+/// Clients whose lines fill a pipe of 4 KiB many times over.
 const MANY: usize = 500;
 
 #[test]
@@ -191,13 +191,13 @@ fn lines_beyond_the_file_size_limit_are_counted() {
     assert_eq!(log().len() as u64, limit);
 
     server.bound_files(None);
-    eventually("the log tells of it", || {
+    eventually("the count is logged", || {
         server.serves(1);
         let log = log();
         let line = log.lines().find(|line| line.contains("were dropped: "));
         line.is_some_and(|line| line.contains("[warning]") && line.contains("File too large"))
     });
-    // The torn line has an end of its own.
+    // The incomplete line is terminated.
     assert!(
         log()
             .lines()
@@ -233,7 +233,7 @@ fn reload_replaces_unread_standard_output() {
     assert!(log.ends_with("stopped: every reply was sent\n"), "{log}");
 }
 
-/// The thread that obeys signals used to read the file itself.
+/// The thread that handles signals read the file itself.
 #[test]
 fn signals_are_handled_while_a_reload_waits_for_its_file() {
     let file = Scratch::file("");

@@ -1,4 +1,4 @@
-//! Clients that end their side, reset, or send garbage: each still gets the replies that it can.
+//! Clients that send FIN, RST or garbage, and clients that read in bursts.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -76,7 +76,7 @@ fn protocol_error_arrives_before_unread_megabytes() {
         });
         peer.expect("-ERR Protocol error: expected '$', got '!'\r\n");
         peer.expect_end();
-        writing.join().expect("it does not panic");
+        writing.join().expect("the thread does not panic");
     }
 }
 
@@ -100,7 +100,7 @@ fn resets_and_silent_connections_change_nothing() {
         }
     }
     server.connect().ping();
-    // Every one of them was closed here too, and had an orderly end.
+    // The server has closed each of them, in order.
     let drained = server.drain();
     assert_eq!(drained.aborted, 0);
 }
@@ -120,7 +120,7 @@ fn bursty_reader_gets_every_reply() {
     });
     for round in 0..200 {
         if round % 8 == 0 {
-            // Meanwhile, the server is blocked, and a burst makes room for it.
+            // Meanwhile the server is blocked. A burst makes room.
             thread::park_timeout(Duration::from_millis(2));
         }
         peer.expect(&replies);

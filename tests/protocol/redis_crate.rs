@@ -1,5 +1,4 @@
-//! A real client: the `redis` crate, which pipelines its own handshake in front of the first
-//! request.
+//! The `redis` crate as a real client. It pipelines its handshake before the first request.
 
 use std::thread;
 use std::time::Duration;
@@ -11,7 +10,7 @@ fn connect(server: &TestServer) -> Connection {
     connect_with(server, "")
 }
 
-/// Connects with what `options` say behind the address.
+/// Connects with these options after the address.
 fn connect_with(server: &TestServer, options: &str) -> Connection {
     let address = format!("redis://{}/{options}", server.addr);
     let client = Client::open(address).expect("an address");
@@ -25,7 +24,7 @@ fn redis_crate_pings_echoes_and_pipelines() {
     pings_echoes_and_pipelines(connect_with(&server, "?protocol=resp3"));
 }
 
-/// HELLO answers by a map in RESP3 alone.
+/// HELLO returns a map in RESP3 only.
 #[test]
 fn redis_crate_gets_its_protocol() {
     let server = TestServer::start(2);
@@ -57,7 +56,7 @@ fn pings_echoes_and_pipelines(mut connection: Connection) {
     );
 }
 
-/// The crate writes a pipeline whole before it reads a reply.
+/// The crate writes a whole pipeline before it reads a reply.
 #[test]
 fn pipelines_larger_than_buffers_are_answered() {
     let server = TestServer::start(2);

@@ -1,4 +1,4 @@
-//! The same request again and again in one pipeline: answered at once, and yet each for itself.
+//! Identical requests in one pipeline: their replies are copied, and each still counts.
 
 use respool_testing::{Peer, TestServer};
 
@@ -16,7 +16,7 @@ fn each_repeat_is_answered() {
             ("PING\r\n", "+PONG\r\n".to_owned()),
             ("*1\r\n$4\r\nPING\r\n", "+PONG\r\n".to_owned()),
             ("PING abc\r\n", "$3\r\nabc\r\n".to_owned()),
-            // Longer than what is compared by words; and so long that it is not compared.
+            // Longer than the part that is compared by words; and too long to be compared.
             (
                 "ECHO 0123456789abcdef\r\n",
                 "$16\r\n0123456789abcdef\r\n".to_owned(),
@@ -51,7 +51,7 @@ fn different_request_among_repeats_is_answered() {
             format!("{pongs}{reply}{pongs}"),
         );
     }
-    // They differ in one byte of one of the two words that are compared.
+    // These differ in one byte of one of the two words that are compared.
     for other in ["baaaaaaa", "aaaabaaa", "aaaaaaab"] {
         peer.ask(
             format!("{}PING {other}\r\n", "PING aaaaaaaa\r\n".repeat(3)),

@@ -1,4 +1,4 @@
-//! What a program's own commands reply, byte by byte, and how they read their arguments.
+//! Replies of a program's own commands, byte by byte, and how they read their arguments.
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use respool_testing::{Peer, TestServer, builtin_and, config, request};
 
 const INTERNAL: &str = "-ERR internal error; the server's log tells\r\n";
 
-/// A server on one worker whose commands are those, and a client of it.
+/// Returns a server with these commands on one worker, and a client.
 fn serve(commands: Commands) -> (TestServer, Peer) {
     let server = TestServer::with(config(1), commands);
     let peer = server.connect();
@@ -23,7 +23,7 @@ fn null_array(reply: Reply<'_>) -> Replied {
     reply.null_array()
 }
 
-/// What a handler replies in RESP2 and in RESP3, and that it is all of it.
+/// Compares a handler's complete reply in RESP2 and in RESP3.
 #[track_caller]
 fn assert_sent(
     handler: impl Fn(Reply<'_>) -> Replied + Send + Sync + 'static,
@@ -35,7 +35,7 @@ fn assert_sent(
             handler(reply)
         });
     }));
-    // Twice in one batch: what stands in front of a reply changes nothing in it.
+    // Twice in one batch: earlier output does not affect a reply.
     peer.ask(
         "REPLY\r\nREPLY\r\nECHO 2\r\n",
         [resp2, resp2, "$1\r\n2\r\n"].concat(),
@@ -153,7 +153,7 @@ fn attributes_are_sent_in_resp3_only() {
         "+OK\r\n",
         ">2\r\n$4\r\nnews\r\n,0.5\r\n+OK\r\n",
     );
-    // In an array, too.
+    // Also in an array.
     assert_sent(
         |reply| {
             reply.array(1, |items| {
@@ -199,7 +199,7 @@ fn broken_reply_becomes_an_error() {
                 Ok("short") => reply.bulk_with(2, |bulk| {
                     let _ = bulk.write(b"x");
                 }),
-                // A program that runs out of memory would end, and all its clients with it.
+                // A program that ran out of memory would abort, with all its clients.
                 Ok("huge") => reply.bulk_with(1 << 62, |_| ()),
                 Ok("endless") => reply.bulk_with(usize::MAX, |_| ()),
                 Ok("few") => reply.array(2, |items| items.add(null)),
@@ -236,7 +236,8 @@ fn handler_sees_the_protocol_version() {
 
 // Arguments.
 
-/// A command that reads its first argument, and says what it read or what the error displays.
+/// Returns a handler that reads its first argument and replies with the value or the displayed
+/// error.
 fn reads<T: ToString>(
     read: impl Fn(&Request<'_>) -> Result<T, ArgumentError> + Send + Sync + 'static,
 ) -> Commands {
@@ -252,7 +253,7 @@ fn reads<T: ToString>(
     })
 }
 
-/// What such a command replies to each of these arguments, and to none.
+/// Compares the replies of such a command to each of these arguments, and to none.
 #[track_caller]
 fn assert_reads(commands: Commands, replies: &[(&[u8], &str)]) {
     let (_server, mut peer) = serve(commands);
@@ -341,7 +342,7 @@ fn text_argument_is_utf_8() {
 
 const LARGE: usize = 32 * 1024 * 1024;
 
-/// Bytes that are not the same again at any distance that a buffer could have.
+/// Returns bytes that do not repeat at any distance that a buffer could have.
 fn pattern() -> Vec<u8> {
     const PERIOD: usize = 65_521;
     let period: Vec<u8> = (0..PERIOD)
@@ -352,7 +353,7 @@ fn pattern() -> Vec<u8> {
     bytes
 }
 
-/// `LARGE`, a large bulk string from memory, and `WRITTEN`, the same one written in place.
+/// Returns `LARGE`, a large bulk string from memory, and `WRITTEN`, the same written in place.
 fn with_large_replies() -> Commands {
     builtin_and(|commands| {
         let bytes: Arc<[u8]> = pattern().into();
@@ -370,7 +371,7 @@ fn with_large_replies() -> Commands {
     })
 }
 
-/// Reads a large bulk string in pieces, and has `other` served every now and then.
+/// Reads a large bulk string in pieces, and has `other` served in between.
 #[track_caller]
 fn expect_large(peer: &mut Peer, pattern: &[u8], other: &mut Peer) {
     peer.expect(format!("${LARGE}\r\n"));
@@ -391,8 +392,8 @@ fn large_reply_arrives_whole_in_small_pieces() {
     for request in ["LARGE\r\n", "WRITTEN\r\n"] {
         let mut peer = Peer::connect_with_small_buffer(server.addr);
         peer.send(request);
-        // It begins, and cannot all be sent.
-        peer.socket.peek(&mut [0]).expect("the reply begins");
+        // The reply has started and cannot be sent at once.
+        peer.socket.peek(&mut [0]).expect("the reply has started");
         other.ping();
         expect_large(&mut peer, &pattern, &mut other);
         peer.ping();

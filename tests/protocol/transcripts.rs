@@ -1,13 +1,14 @@
-//! What a peer sends and what comes back, byte for byte: sent whole, byte by byte, cut at every
-//! place, and pipelined. The replies are those of redis-server 7.0; where a comment names Redis, it
-//! says what that does instead.
+//! Transcripts: bytes sent and bytes received, with requests sent whole, byte by byte, split at
+//! every position, and pipelined.
+//!
+//! The replies are those of redis-server 7.0. Where Redis differs, a comment says how.
 
 use std::io::{ErrorKind, Read, Write};
 use std::iter;
 
 use respool_testing::{Peer, TestServer};
 
-/// One conversation: the peer's bytes, then the server's, and what becomes of the connection.
+/// A conversation: request bytes, reply bytes, and the state of the connection afterwards.
 struct Transcript {
     request: Vec<u8>,
     reply: Vec<u8>,
@@ -16,13 +17,13 @@ struct Transcript {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It stays open.
+    /// The connection stays open.
     Open,
-    /// It stays open, and whatever comes next belongs to a request that is not whole.
+    /// The connection stays open, within an incomplete request.
     Unfinished,
-    /// The server closes it behind the reply. What the peer still sends is read away.
+    /// The server closes after the reply, and discards further input.
     Closed,
-    /// The server closes it at once. Who still sends is reset.
+    /// The server closes at once. Further input is answered with RST.
     Dropped,
 }
 
@@ -79,7 +80,7 @@ fn all_requests_are_answered_on_one_connection() {
     }
 }
 
-/// On one worker, and on two.
+/// Runs `test` on one worker and on two.
 fn for_each_transcript(mut test: impl FnMut(&mut Stage, &Transcript)) {
     for workers in [1, 2] {
         let mut stage = Stage::new(workers);
@@ -89,7 +90,7 @@ fn for_each_transcript(mut test: impl FnMut(&mut Stage, &Transcript)) {
     }
 }
 
-/// A server, and one of its clients that has nothing to do with the transcripts.
+/// A server, and a client that takes no part in the transcripts.
 struct Stage {
     server: TestServer,
     other: Peer,
@@ -102,8 +103,8 @@ impl Stage {
         Self { server, other }
     }
 
-    /// Sends the request in these pieces; between two of them the server answers somebody else, so
-    /// it has had the chance to see the first without the second.
+    /// Sends the request in these pieces. Between two pieces the server answers the other client,
+    /// so it can read the first without the second.
     fn play(&mut self, transcript: &Transcript, pieces: &[&[u8]]) {
         let mut peer = self.server.connect();
         for piece in pieces {
@@ -155,7 +156,7 @@ impl Transcript {
         self.request.len() < 200
     }
 
-    /// Whether the peer may learn in this way that the server has closed.
+    /// Returns true if the peer may learn of the close by this error.
     fn may_meet(&self, error: ErrorKind) -> bool {
         self.end == End::Dropped
             && matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
@@ -183,7 +184,7 @@ fn transcripts() -> Vec<Transcript> {
     rows.chain(quoted_in_part()).chain(long_lines()).collect()
 }
 
-/// An unknown command's error quotes up to 128 bytes of its name, and arguments until these fill
+/// The error of an unknown command quotes up to 128 bytes of its name, and of its arguments up to
 /// 128 bytes, quotes and blanks included.
 fn quoted_in_part() -> impl Iterator<Item = Transcript> {
     let a = |count| "a".repeat(count);
@@ -210,7 +211,7 @@ fn quoted_in_part() -> impl Iterator<Item = Transcript> {
         })
 }
 
-/// Lines of 64 KiB, which is the limit, and of one byte more.
+/// Lines of 64 KiB, which is the limit, and one byte more.
 fn long_lines() -> impl Iterator<Item = Transcript> {
     let ones = |count| "1".repeat(count);
     let limit = 64 * 1024;
@@ -225,7 +226,7 @@ fn long_lines() -> impl Iterator<Item = Transcript> {
     ]
     .map(|request| Transcript::new(request, "", End::Unfinished));
     let errors = [
-        // Redis answers this if the last byte over the limit and the LF come with one read.
+        // Redis replies this if the byte over the limit and LF arrive in one read.
         (format!("PING {word}1\n"), "too big inline request"),
         (ones(limit + 1), "too big inline request"),
         (format!("\0\n{}", ones(limit - 1)), "too big inline request"),
@@ -265,7 +266,7 @@ const PING: Table = &[
     (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
     (b"*1\r\n$4\r\nping\r\n", b"+PONG\r\n"),
     (b"*1\r\n$4\r\nPiNg\r\n", b"+PONG\r\n"),
-    // What stands for a line end in an array is not looked at.
+    // In an array, the bytes in the place of CR LF are not checked.
     (b"*1\rx$4\rxPINGxx", b"+PONG\r\n"),
     (b"PING hello\r\n", b"$5\r\nhello\r\n"),
     (b"PING \"hello world\"\r\n", b"$11\r\nhello world\r\n"),
@@ -285,14 +286,14 @@ const PING: Table = &[
     ),
 ];
 
-/// In a batch, the same bytes again are not parsed again; these only look like the same.
+/// Within a batch, identical bytes are not parsed again. These requests only look identical.
 const REPEATED: Table = &[
     (b"PING\r\nPING\r\nPING\r\n", b"+PONG\r\n+PONG\r\n+PONG\r\n"),
     (
         b"PING a\r\nPING a\r\nPING\r\n",
         b"$1\r\na\r\n$1\r\na\r\n+PONG\r\n",
     ),
-    // What stands in front of the second request is not a request, but ends with its bytes.
+    // The bytes before the second request are no request, but end like one.
     (
         b"PING\r\n\r\nNG\r\n\r\n",
         b"+PONG\r\n-ERR unknown command 'NG', with args beginning with: \r\n",
@@ -358,7 +359,7 @@ const UNKNOWN: Table = &[
         b"*1\r\n$0\r\n\r\n",
         b"-ERR unknown command '', with args beginning with: \r\n",
     ),
-    // The types of RESP that are no request are words like others.
+    // RESP types other than requests are ordinary words.
     (
         b"+PONG\r\n",
         b"-ERR unknown command '+PONG', with args beginning with: \r\n",
@@ -371,19 +372,19 @@ const UNKNOWN: Table = &[
         b"\xff\xfe \x80\r\n",
         b"-ERR unknown command '\xff\xfe', with args beginning with: '\x80' \r\n",
     ),
-    // What would end the reply early is sent as blanks.
+    // Bytes that would end the reply early are replaced by blanks.
     (
         b"\"f\\r\\no\" \"\\n+OK\\r\" bar\r\n",
         b"-ERR unknown command 'f  o', with args beginning with: ' +OK ' 'bar' \r\n",
     ),
-    // A NUL cuts a word, as in C.
+    // A NUL ends a word, as in C.
     (
         b"*3\r\n$5\r\nPING\0\r\n$3\r\n\0a\n\r\n$3\r\nb\0c\r\n",
         b"-ERR unknown command 'PING', with args beginning with: '' 'b' \r\n",
     ),
 ];
 
-/// Skipped without a word.
+/// Skipped without a reply.
 const NOTHING: Table = &[
     (b"\r\n", b""),
     (b"\n", b""),
@@ -410,7 +411,7 @@ const UNFINISHED: Table = &[
     (b"*2\r\n$4\r\nPING\r\n", b""),
     (b"*2147483647\r\n$4\r\nPING\r\n", b""),
     (b"*1\r\n$536870912\r\nPING\r\n", b""),
-    // Behind a NUL no line end is found, as with C's `strchr`.
+    // No line end is found after a NUL, as with C's `strchr`.
     (b"PING\0\r\nPING\r\n", b""),
 ];
 
@@ -420,7 +421,7 @@ const QUIT: Table = &[
     (b"*1\r\n$4\r\nqUiT\r\n", b"+OK\r\n"),
     (b"QUIT now please\r\n", b"+OK\r\n"),
     (b"*2\r\n$4\r\nQUIT\r\n$3\r\nnow\r\n", b"+OK\r\n"),
-    // Nothing behind it is run.
+    // No later request is run.
     (b"QUIT\r\nPING\r\n", b"+OK\r\n"),
     (
         b"PING 1\r\nQUIT\r\nPING 2\r\nPING 3\r\n",
@@ -464,14 +465,14 @@ const NOT_RESP: Table = &[
         b"*1\r\n\r\n",
         b"-ERR Protocol error: expected '$', got ' '\r\n",
     ),
-    // Redis finds no CR behind a NUL, and waits for 64 KiB before it says so.
+    // Redis finds no CR after a NUL, and waits for 64 KiB before it replies.
     (b"*\x001\r\n", INVALID_MULTIBULK_LENGTH),
     (b"*1\r\n$4\0\r\n", INVALID_BULK_LENGTH),
     (
         b"*1\r\n\0\r\n",
         b"-ERR Protocol error: expected '$', got '\0'\r\n",
     ),
-    // What came before is answered, and nothing behind it is run.
+    // Earlier requests are answered, later ones are not run.
     (
         b"PING\r\n*x\r\nPING\r\n",
         b"+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n",
@@ -482,8 +483,8 @@ const UNBALANCED_QUOTES: &[u8] = b"-ERR Protocol error: unbalanced quotes in req
 const INVALID_MULTIBULK_LENGTH: &[u8] = b"-ERR Protocol error: invalid multibulk length\r\n";
 const INVALID_BULK_LENGTH: &[u8] = b"-ERR Protocol error: invalid bulk length\r\n";
 
-/// A web page that makes a browser speak to us gets nothing for it. What came before is answered;
-/// Redis throws those replies away too.
+/// A web page that makes a browser connect gains nothing. Earlier requests are answered, although
+/// Redis discards those replies.
 const HTTP: Table = &[
     (b"post\n", b""),
     (b"POST /\r\n\r\nPING\r\n", b""),
@@ -497,11 +498,11 @@ const HTTP: Table = &[
     ),
 ];
 
-/// A request of HTTP has a response of HTTP, and nothing after its first line is run.
+/// A request of HTTP gets a response of HTTP. Nothing after its first line is run.
 const HTTP_REQUEST: Table = &[
     (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_RESPONSE),
     (b"GET / HTTP/1.0\n\nPING\n", HTTP_RESPONSE),
-    // Its quotes close nowhere, so that it has no words in RESP.
+    // Its quotes are not closed, so it has no arguments in RESP.
     (b"GET /?q=' HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_RESPONSE),
     (b"GET /?q=\"a HTTP/1.1\r\n\r\nPING\r\n", HTTP_RESPONSE),
     (
@@ -522,7 +523,7 @@ const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/pl
     Content-Length: 82\r\nConnection: close\r\n\r\n\
     This server speaks RESP, the protocol of Redis, and not HTTP. Try: redis-cli PING\n";
 
-/// The beginning of TLS is answered by its alert `handshake_failure`.
+/// A TLS handshake is answered with the alert `handshake_failure`.
 const TLS: Table = &[
     (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", TLS_ALERT),
     (b"\x16\x03\x03\0\nPING\r\nPING\r\n", TLS_ALERT),

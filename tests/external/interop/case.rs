@@ -1,4 +1,4 @@
-//! A case: a real client, what it does, and how that went.
+//! A case: a real client, its actions, and the outcome.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,10 +19,10 @@ pub(crate) struct Case {
     run: Box<dyn Fn() -> Outcome + Send>,
 }
 
-/// What does not hold is a panic, as in any test.
+/// A failure is a panic, as in any test.
 pub(crate) type Outcome = Result<(), NotRun>;
 
-/// Why a case says nothing about the server: its client is not here.
+/// Why a case could not run: its client is not installed.
 #[derive(Clone, Debug)]
 pub(crate) struct NotRun(pub(crate) String);
 
@@ -33,8 +33,7 @@ enum Verdict {
 }
 
 impl Case {
-    /// `run` lets the client loose on a server of its own, which outlives it: once with two workers,
-    /// and once with the only one.
+    /// `run` uses the client against a server of its own: once with two workers, once with one.
     pub(crate) fn new(
         client: &'static str,
         version: impl Into<String>,
@@ -79,38 +78,38 @@ impl Case {
     }
 }
 
-/// The server answers promptly, ends in order, and has logged nothing to worry about.
+/// Expects that the server answers promptly, stops in order, and has logged no warning.
 fn outlived(server: Respool) {
     let took = server.connect().ping();
-    assert!(took < PROMPT, "the PING behind the case took {took:?}");
+    assert!(took < PROMPT, "the PING after the case took {took:?}");
     let log = server.stop();
     assert!(!log.contains("[warning]"), "the server has warned: {log}");
 }
 
-/// Runs `cases`, some at the same time, and prints a line for each in their order. Success means
-/// that none failed.
+/// Runs `cases`, some at the same time, and prints a line for each in order. Succeeds if none
+/// failed.
 pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
-    panic::set_hook(Box::new(|panic| PANIC.set(told(panic))));
+    panic::set_hook(Box::new(|panic| PANIC.set(message_of(panic))));
     let (mut ok, mut failed, mut not_run) = (0, 0, 0);
     let waiting = Mutex::new(cases.into_iter().enumerate());
     let next = || waiting.lock().next();
     thread::scope(|scope| {
-        let (tell, told) = mpsc::channel();
+        let (send, results) = mpsc::channel();
         for _ in 0..LANES {
-            let tell = tell.clone();
+            let send = send.clone();
             scope.spawn(move || {
                 while let Some((number, case)) = next() {
                     let line = (case.title(), case.verdict());
-                    tell.send((number, line)).expect("it is waited for");
+                    send.send((number, line)).expect("it is waited for");
                 }
             });
         }
-        drop(tell);
+        drop(send);
 
-        // What is done before its turn comes.
+        // Results that are printed after those of earlier cases.
         let mut early = BTreeMap::new();
         let mut printed = 0;
-        for (number, line) in told {
+        for (number, line) in results {
             early.insert(number, line);
             while let Some((title, verdict)) = early.remove(&printed) {
                 printed += 1;
@@ -130,7 +129,7 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
     print(&format!(
         "interop: {ok} ok, {failed} failed, {not_run} not run"
     ));
-    // A word that no case has is a slip, and not a success.
+    // A word that matches no case is an error.
     ExitCode::from(u8::from(failed > 0 || ok + not_run == 0))
 }
 
@@ -138,8 +137,8 @@ pub(crate) fn print(line: &str) {
     println!("{line}");
 }
 
-/// What a panic says, and where.
-fn told(panic: &PanicHookInfo<'_>) -> String {
+/// Returns the message and place of a panic.
+fn message_of(panic: &PanicHookInfo<'_>) -> String {
     let payload = panic.payload();
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or(payload.downcast_ref().copied());
@@ -150,8 +149,8 @@ fn told(panic: &PanicHookInfo<'_>) -> String {
     }
 }
 
-/// `text` without its line ends, and if it is long without its middle: the start tells what was
-/// checked, and the end of a traceback what was wrong.
+/// Returns `text` on one line. A long text loses its middle: the start says what was checked, and
+/// the end of a traceback what failed.
 fn on_one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line: Vec<char> = words.join(" ").chars().collect();
@@ -162,16 +161,16 @@ fn on_one_line(text: &str) -> String {
     start.iter().chain(&[' ', '…', ' ']).chain(end).collect()
 }
 
-/// Characters of each of the two ends of a long text.
+/// Characters of either end of a long text.
 const HALF: usize = 300;
 
 thread_local! {
-    /// What the last panic of this thread said.
+    /// The last panic of this thread.
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Cases at the same time. They wait more than they compute.
+/// Cases at the same time. They mostly wait.
 const LANES: usize = 2;
 
-/// A PING takes less than a millisecond, and this is a slow and busy machine.
+/// A PING takes less than a millisecond; this allows for a slow and busy machine.
 const PROMPT: Duration = Duration::from_secs(5);

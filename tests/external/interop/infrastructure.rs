@@ -1,4 +1,4 @@
-//! What watches servers: `HAProxy`'s checks and Redis's sentinel.
+//! Programs that monitor servers: `HAProxy`'s checks and Redis's sentinel.
 
 use std::collections::HashMap;
 use std::env;
@@ -39,7 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// It ends each check by a reset.
+/// Each check ends with RST.
 fn redis_check(server: &Respool) -> Outcome {
     let mut idle: Vec<Peer> = (0..10).map(|_| server.connect()).collect();
     let haproxy = Haproxy::start("redis-check", "option redis-check", server)?;
@@ -76,7 +76,7 @@ struct Haproxy {
 }
 
 impl Haproxy {
-    /// Checks the server ten times a second, as `check` says.
+    /// Checks the server ten times a second with `check`.
     fn start(name: &str, check: &str, server: &Respool) -> Result<Self, NotRun> {
         let haproxy = installed("haproxy")?;
         let folder = Folder::new(name);
@@ -109,7 +109,7 @@ backend respool
         let state: Vec<&str> = ["status", "check_status", "chkfail", "chkdown"]
             .map(|field| state[field].as_str())
             .into();
-        // The result of a check under way has a star before it.
+        // A check in progress is marked with a star.
         let last = state[1].trim_start_matches("* ");
         assert_eq!(
             [state[0], last, state[2], state[3]],
@@ -119,8 +119,7 @@ backend respool
         assert_eq!(self.process.ended(PATIENCE).stderr, "");
     }
 
-    /// What `HAProxy` knows of the server: the row of it in the table of `show stat`, by the heads
-    /// of the columns.
+    /// Returns `HAProxy`'s row about the server in `show stat`, by column.
     fn state(&self) -> HashMap<String, String> {
         let mut socket = UnixStream::connect(self.folder.socket()).expect("HAProxy runs");
         socket
@@ -136,11 +135,11 @@ backend respool
     }
 }
 
-/// A sentinel pings every second. After three seconds without PONG it would say `+sdown`.
+/// A sentinel pings every second. After three seconds without PONG it would print `+sdown`.
 fn sentinel_sees_it_up(server: &Respool) -> Outcome {
     let folder = Folder::new("sentinel");
     let file = folder.0.join("sentinel.conf");
-    // It cannot be told to choose a port itself. This one was free a moment ago.
+    // A sentinel cannot choose a port itself. This one was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let addr = free.expect("a free port");
     let settings = format!(
@@ -156,15 +155,15 @@ sentinel down-after-milliseconds respool 3000
     );
     fs::write(&file, settings).expect("a folder of ours");
 
-    // The name that it is called by makes this program a sentinel, wherever it is installed.
+    // The program acts as a sentinel if it is called by that name.
     let mut command = Command::new(installed("redis-check-rdb")?);
     let mut sentinel = Process::start_dialogue(command.arg0("redis-sentinel").arg(file));
     sentinel.expect("+monitor master respool");
-    // What must not happen can only be waited for.
+    // Nothing must happen in this time.
     thread::sleep(WATCH);
     let info = info(server);
     let number = |field: &str| -> u64 { info[field].parse().expect("a number") };
-    // One for its PING and INFO, one for what it subscribes to, and the one that asks here.
+    // One for PING and INFO, one for its subscription, and this one.
     let ever = number("total_connections_received");
     assert_eq!((number("connected_clients"), ever), (3, 3));
     let requests = number("total_commands_processed");
@@ -172,12 +171,12 @@ sentinel down-after-milliseconds respool 3000
     let ended = sentinel.ended(PATIENCE);
     assert_eq!(ended.stderr, "");
     assert!(!ended.stdout.contains("+sdown"), "{}", ended.stdout);
-    // It did look: there was a PING each second.
+    // It sent a PING each second.
     assert!(requests >= 6, "{requests} requests in {WATCH:?}");
     Ok(())
 }
 
-/// What the server tells of itself, by the names of the fields.
+/// Returns the fields of INFO.
 fn info(server: &Respool) -> HashMap<String, String> {
     let mut peer = server.connect();
     peer.send("INFO\r\n");
@@ -190,8 +189,7 @@ fn info(server: &Respool) -> HashMap<String, String> {
         .collect()
 }
 
-/// A folder of one process's own, removed when it is dropped. Its path is short, as that of a Unix
-/// socket must be.
+/// A folder of one process, removed on drop. The path of a Unix socket must be short.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -212,5 +210,5 @@ impl Drop for Folder {
     }
 }
 
-/// Twice as long as it takes a sentinel to notice.
+/// Twice the time in which a sentinel notices.
 const WATCH: Duration = Duration::from_secs(6);

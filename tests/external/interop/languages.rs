@@ -1,4 +1,4 @@
-//! The libraries that programs talk to Redis with. What they do is in `python.py` and `node.mjs`.
+//! Redis libraries. Their scripts are `python.py` and `node.mjs`.
 
 use std::env;
 use std::process::Command;
@@ -46,7 +46,7 @@ fn redis_py_cases(version: &'static str, pin: &'static str, default: &str) -> Ve
     let mut cases = Vec::new();
     let mut add = |way: String, does: String| {
         let run = move |server: &Respool| {
-            // It takes hiredis where it finds it.
+            // redis-py uses hiredis if it is installed.
             let pins = [pin, "hiredis-3.5.0"];
             let count = if way.ends_with("+hiredis") { 2 } else { 1 };
             python("redis-py", version, &way, &pins[..count], server)
@@ -82,7 +82,7 @@ fn redis_py_cases(version: &'static str, pin: &'static str, default: &str) -> Ve
     cases
 }
 
-/// The version, its pin and the protocol that it speaks unless it is told.
+/// The version, its pin, and its default protocol.
 const REDIS_PY: [(&str, &str, &str); 3] = [
     ("3.5.3", "redis-py-3.5.3", "RESP2"),
     ("5.3.1", "redis-py-5.3.1", "RESP2"),
@@ -116,7 +116,7 @@ fn python(
     let path = env::join_paths(folders?).map_err(|error| NotRun(error.to_string()))?;
     let mut command = Command::new(setup::installed("python3")?);
     command
-        // Neither packages of the user's nor compiled files in the cache or in the tree.
+        // Without the user's packages, and without compiled files in the cache or in the tree.
         .args(["-s", "-B"])
         .arg(setup::folder().join("python.py"))
         .args([client, version, way, &server.addr.port().to_string()])
@@ -136,7 +136,7 @@ fn node(name: &str, version: &str, way: &str, server: &Respool) -> Outcome {
     has_no_complaint(&mut command)
 }
 
-/// The scripts print nothing, but why they were not to run here.
+/// The scripts print nothing, except why they cannot run.
 fn has_no_complaint(command: &mut Command) -> Outcome {
     let ended = Process::start(command).ended(CLIENT_PATIENCE);
     if ended.status.code() == Some(NOT_FOR_THIS_MACHINE) {
@@ -153,5 +153,5 @@ fn has_no_complaint(command: &mut Command) -> Outcome {
 
 const NOT_FOR_THIS_MACHINE: i32 = 77;
 
-/// Longer than the scripts themselves wait for anything.
+/// Longer than any wait in the scripts.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(60);

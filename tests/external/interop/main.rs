@@ -1,13 +1,13 @@
-//! Real clients against the real program, with two workers and with one: what they say, in which
-//! versions, goes through without an error and without a warning.
+//! Real clients against the program, with two workers and with one. They report no error and no
+//! warning.
 //!
 //! ```console
 //! $ cargo test --test interop                # all of them
 //! $ cargo test --test interop -- ioredis     # the cases whose line has this word
 //! ```
 //!
-//! It prints a line for each case. A client that cannot be installed here is `not run`, and never
-//! `ok`. The exit code is 1 if a case failed. What it installs is under `~/.cache/respool/interop`.
+//! Prints a line per case. A client that cannot be installed is `not run`, never `ok`. The exit
+//! code is 1 if a case failed. Clients are installed below `~/.cache/respool/interop`.
 
 mod case;
 mod infrastructure;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let readme = readme::case(&cases);
     cases.push(readme);
 
-    // Flags are for the test harness that this is not.
+    // Flags are for the test harness.
     let words: Vec<String> = env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))

@@ -1,11 +1,11 @@
-// The clients of Node, one function each.
+// Node clients, one function each.
 //
 //     node.mjs NAME VERSION WAY PORT
 //
-// NAME is a dependency of pins/package.json. WAY is `plain`, which leaves by QUIT where the client has
-// a word for it, `identity`, which leaves by closing, or `pipelines`.
-// tests/external/interop/languages.rs runs it in the folder where those are installed. What does not hold is
-// on standard error, and the exit code is not 0; it is 77 where this Node is too old for the client.
+// NAME is a dependency of pins/package.json. WAY is `plain`, which ends with QUIT if the client has it,
+// `identity`, which ends by closing, or `pipelines`. Run by tests/external/interop/languages.rs, in the
+// folder with the packages. A failure is on standard error, and the exit code is not 0; it is 77 if this
+// Node is too old for the client.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -18,7 +18,7 @@ const port = Number(portText);
 const identity = way === "identity";
 const load = createRequire(`${process.cwd()}/`);
 
-// An 'error' event is a failure even where the client recovers from it.
+// An 'error' event is a failure even if the client recovers from it.
 const watched = (client) => client.on("error", failed);
 
 function failed(error) {
@@ -26,7 +26,7 @@ function failed(error) {
   process.exit(1);
 }
 
-// `ping` takes a message or nothing, and `getName` gives the client's name as the server knows it.
+// `ping` takes a message or nothing, and `getName` returns the client's name on the server.
 async function session({ ping, getName }) {
   assert.equal(String(await ping()), "PONG");
   assert.equal(String(await ping("hi")), "hi");
@@ -35,7 +35,7 @@ async function session({ ping, getName }) {
   assert.equal(await getName(), identity ? "interop" : null);
 }
 
-// How many messages, and their length.
+// Number and length of messages.
 const PIPELINES = [[5_000, 10_000], [100_000, 100], [10_000, 1_000], [800, 10_000]];
 
 // `echoes` sends all messages before it waits for a reply.
@@ -51,7 +51,7 @@ async function pipelines(echoes) {
 }
 
 async function nodeRedis3({ createClient }) {
-  // It knows no name: only CLIENT SETNAME, which is sent like any command.
+  // It has no setting for the name, so CLIENT SETNAME is sent like any command.
   const options = identity ? { user: "default", password: "any", db: 1 } : {};
   const client = watched(createClient({ port, ...options }));
   await once(client, "ready");
@@ -88,7 +88,7 @@ async function nodeRedis({ createClient }) {
   else await client.disconnect();
 }
 
-// And iovalkey, which is made from it.
+// And iovalkey, a fork of it.
 async function ioredis({ Redis }) {
   const options = identity
     ? { connectionName: "interop", username: "default", password: "any", db: 1 }
@@ -140,7 +140,7 @@ const clients = {
 
 const manifest = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
 assert.equal(manifest.version, version);
-// Such as ">= 20.0.0"; the least major version is all that matters here.
+// Such as ">= 20.0.0": only the minimum major version matters.
 const [oldest] = manifest.engines?.node?.match(/\d+/) ?? ["0"];
 if (Number.parseInt(process.versions.node) < Number(oldest)) {
   console.log(`it needs Node ${oldest}, and this is ${process.versions.node}`);
@@ -148,7 +148,7 @@ if (Number.parseInt(process.versions.node) < Number(oldest)) {
 }
 
 await clients[name](load(name)).catch(failed);
-// With its connection closed nothing keeps the process, so it ends by itself, and soon.
+// With its connection closed, the process ends by itself.
 const done = performance.now();
 process.on("exit", () => {
   if (performance.now() - done > 5_000) failed(new Error("the process stayed for more than 5 s"));

@@ -1,9 +1,9 @@
-"""The clients of Python, one function each.
+"""Python clients, one function each.
 
     python.py CLIENT VERSION WAY PORT
 
-tests/external/interop/languages.rs runs it with what VERSION of the CLIENT needs on PYTHONPATH. What does
-not hold is an exception: its traceback on standard error and an exit code that is not 0.
+Run by tests/external/interop/languages.rs, with the packages of that VERSION on PYTHONPATH. A
+failure is an exception: a traceback on standard error and an exit code other than 0.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ if sys.version_info >= (3, 12) and sys.argv[1:3] == ["redis-py", "3.5.3"]:
     import setuptools  # noqa: F401
 
 HOST = "127.0.0.1"
-# Seconds for what takes milliseconds: the machine may be slow and busy.
+# Seconds. Allows for a slow and busy machine.
 PATIENCE = 20
 
-# Pipelines that are written whole before a reply is read: how many messages, and their length.
+# Pipelines that are written whole before a reply is read: number and length of messages.
 PIPELINES = [(5_000, 10_000), (100_000, 100), (10_000, 1_000), (800, 10_000)]
 
 IDENTITY = {"username": "default", "password": "any", "client_name": "interop", "db": 1}
 
 
 def equal(got, wanted):
-    # Not `assert`, which PYTHONOPTIMIZE takes away.
+    # Not `assert`, which PYTHONOPTIMIZE removes.
     if got != wanted:
         raise AssertionError(f"got {got!r}, wanted {wanted!r}")
 
@@ -51,7 +51,7 @@ def redis_py(way, port):
     if "health" in words:
         options["health_check_interval"] = 1
     if "pipelines" in words:
-        # With the timeout that redis-py has by default: 5 s in its latest versions.
+        # With the default timeout of redis-py: 5 s in its latest versions.
         del options["socket_timeout"]
     if "asyncio" in words:
         act = asyncio_pipelines if "pipelines" in words else redis_py_asyncio
@@ -65,11 +65,11 @@ def redis_py(way, port):
     equal(client.ping(), True)
     parser = client.connection_pool._available_connections[0]._parser
     equal("hiredis" in type(parser).__name__.lower(), "hiredis" in words)
-    # HELLO answers by a map in RESP3 alone.
+    # HELLO returns a map in RESP3 only.
     speaks_resp3 = "resp3" in words or version.startswith("8.") and "resp2" not in words
     equal(isinstance(client.execute_command("HELLO"), dict), speaks_resp3)
     equal(client.client_getname(), "interop" if "identity" in words else None)
-    # Otherwise redis-py tells only whether the reply is PONG.
+    # Otherwise redis-py only returns whether the reply is PONG.
     client.set_response_callback("PING", lambda reply, **_: reply)
     equal(client.execute_command("PING", "hi"), b"hi")
     if "health" in words:
@@ -111,7 +111,7 @@ def pipelines(client):
 
 
 def eight_threads(client):
-    """The trap of every pool whose workers own their connections: there are two workers."""
+    """More connections than the two workers: a pool whose workers own their connections fails."""
     pongs = []
     pings = lambda: pongs.extend(client.ping() for _ in range(100))
     threads = [threading.Thread(target=pings, daemon=True) for _ in range(8)]
@@ -161,7 +161,7 @@ def valkey_glide(way, port):
     asyncio.run(asyncio.wait_for(session(), PATIENCE))
 
 
-# The client, the package that it comes in, and its function.
+# The client, its package, and its function.
 CLIENTS = {
     "redis-py": ("redis", redis_py),
     "coredis": ("coredis", coredis),

@@ -1,13 +1,13 @@
-//! README.md tells which clients were tried, and must not tell of others.
+//! README.md lists the clients that are tested, and no others.
 
 use std::fs;
 use std::path::Path;
 
 use crate::case::Case;
 
-/// The table of clients in README.md names every client of `cases` with its versions.
+/// The table of clients in README.md has every client of `cases` with its versions.
 ///
-/// Those of the tools are this machine's, so they are not compared.
+/// The versions of tools depend on the machine and are not compared.
 pub(crate) fn case(cases: &[Case]) -> Case {
     let mut clients: Vec<(&str, String)> = cases
         .iter()

@@ -1,4 +1,4 @@
-//! redis-cli and redis-benchmark, beyond what `tests/external/tools.rs` makes them do.
+//! redis-cli and redis-benchmark, beyond `tests/external/tools.rs`.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -108,8 +108,7 @@ fn talk(terminal: &mut Terminal) {
     }
 }
 
-/// The ECHO of 20 random bytes that it sends behind the input has a line's end among them about
-/// every seventh time.
+/// The 20 random bytes of the ECHO after the input contain a line end in about one of seven runs.
 fn pipes(server: &Respool) -> Outcome {
     for _ in 0..200 {
         let mut command = redis_cli(server, &["--pipe"])?;
@@ -124,7 +123,7 @@ fn pipes(server: &Respool) -> Outcome {
 fn prints_statistics(server: &Respool) -> Outcome {
     let mut terminal = Terminal::start(server, "--stat -i 0.1")?;
     terminal.process.expect("requests            connections");
-    // Between two rows there is the INFO for the second of them, and nothing else.
+    // Between two rows comes only the INFO of the second.
     for _ in 0..5 {
         terminal.process.expect(" (+1) ");
     }
@@ -146,7 +145,7 @@ fn prints_what_is_published(server: &Respool) -> Outcome {
     subscriber.expect("subscribe\nnews\n1\n");
     assert_eq!(printed(server, &["PUBLISH", "news", "hello"])?, "1\n");
     assert_eq!(subscriber.expect("message\nnews\nhello\n"), "");
-    // The one subscriber there is speaks RESP2, and another may speak RESP3.
+    // The other subscriber uses RESP2; this one uses RESP3.
     let mut other = Process::start(&mut redis_cli(server, &["-3", "SUBSCRIBE", "news"])?);
     other.expect("subscribe\nnews\n1\n");
     assert_eq!(printed(server, &["PUBLISH", "news", "again"])?, "2\n");
@@ -157,7 +156,7 @@ fn prints_what_is_published(server: &Respool) -> Outcome {
     Ok(())
 }
 
-/// ^C makes redis-cli connect anew and leave the subscribed connection behind.
+/// After ^C, redis-cli reconnects and abandons the subscribed connection.
 fn goes_on_after_subscribe(server: &Respool) -> Outcome {
     let mut terminal = Terminal::start(server, "")?;
     terminal.enter("SUBSCRIBE news");
@@ -188,14 +187,14 @@ fn prints_the_requests_of_others(server: &Respool) -> Outcome {
     Ok(())
 }
 
-/// redis-cli knows commands by itself too: which of the two it prints shows in the words.
+/// redis-cli has its own help; the text shows which of the two it prints.
 fn prints_help(server: &Respool) -> Outcome {
     let docs = printed(server, &["COMMAND", "DOCS", "PING"])?;
     let mut lines = docs.lines().skip_while(|line| *line != "summary").skip(1);
     let summary = lines.next().expect(&docs);
     let mut terminal = Terminal::start(server, "")?;
     terminal.wait_for_prompt();
-    // Before it is entered, what may follow stands behind it in grey.
+    // While typing, the arguments that may follow are shown in grey.
     terminal.process.say("PING");
     terminal.process.expect("[message]");
     terminal.process.say("\r");
@@ -209,7 +208,7 @@ fn prints_help(server: &Respool) -> Outcome {
     Ok(())
 }
 
-/// With `-k 0` and on two threads it is in `tests/external/tools.rs`.
+/// `tests/external/tools.rs` has `-k 0` and two threads.
 const BENCHMARKS: [&[&str]; 4] = [
     &["-P", "16"],
     &["-3"],
@@ -232,7 +231,7 @@ fn finishes_without_a_warning(args: &[&str], server: &Respool) -> Outcome {
     Ok(())
 }
 
-/// What redis-cli prints. It has no complaint, and ends with success.
+/// Returns the output of redis-cli. Expects success and no error output.
 fn printed(server: &Respool, args: &[&str]) -> Result<String, NotRun> {
     let process = Process::start(&mut redis_cli(server, args)?);
     Ok(process.ended(PATIENCE).without_complaint())
@@ -246,7 +245,7 @@ fn redis_cli(server: &Respool, args: &[&str]) -> Result<Command, NotRun> {
     Ok(command)
 }
 
-/// redis-cli on a terminal of its own, which `script` of util-linux makes.
+/// redis-cli on a terminal of its own, made by `script` of util-linux.
 struct Terminal {
     process: Process,
     prompt: String,
@@ -256,7 +255,7 @@ impl Terminal {
     fn start(server: &Respool, args: &str) -> Result<Self, NotRun> {
         let cli = installed("redis-cli")?;
         let script = installed("script")?;
-        // Without a width redis-cli asks the terminal for it, and there is nobody to answer.
+        // Without a width, redis-cli asks the terminal, which nobody answers.
         let run = format!(
             "stty cols 80 && exec '{}' -p {} {args}",
             cli.display(),
@@ -267,7 +266,7 @@ impl Terminal {
             .args(["-q", "-e", "-c", &run, "/dev/null"])
             .env("SHELL", "/bin/sh")
             .env("TERM", "xterm")
-            // Neither what the user has set nor what the user has typed is touched.
+            // Does not touch the user's settings and history.
             .env("REDISCLI_RCFILE", "/dev/null")
             .env("REDISCLI_HISTFILE", "/dev/null");
         Ok(Self {
@@ -276,7 +275,7 @@ impl Terminal {
         })
     }
 
-    /// Before its prompt redis-cli throws away what is typed.
+    /// redis-cli discards what is typed before its prompt.
     fn wait_for_prompt(&mut self) {
         self.process.expect(&self.prompt);
     }
@@ -284,12 +283,12 @@ impl Terminal {
     fn enter(&mut self, line: &str) {
         self.wait_for_prompt();
         self.process.say(line);
-        // It draws the line anew, prompt and all, with each character.
+        // redis-cli draws the whole line at each character.
         self.process.expect(line);
         self.process.say("\r");
     }
 
-    /// ^C ends what would go on for ever.
+    /// Ends an endless command by ^C.
     fn interrupt(mut self) {
         self.process.say("\u{3}");
         ended_by_interrupt(self.process);
@@ -308,5 +307,5 @@ fn ended_by_interrupt(process: Process) {
     assert_eq!(ended.stderr, "");
 }
 
-/// Twenty thousand requests on a machine that has better things to do.
+/// Twenty thousand requests on a busy machine.
 const BENCHMARK_PATIENCE: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! Clients as they are installed: found on this machine, or put into a cache outside the tree, in
-//! exactly the versions that the files in `pins` name by their hashes.
+//! Installed clients: found on this machine, or installed into a cache outside the tree, in the
+//! exact versions and hashes of the files in `pins`.
 //!
 //! Those files are made by
 //!
@@ -8,7 +8,7 @@
 //! $ npm install --package-lock-only --omit-lockfile-registry-resolved
 //! ```
 //!
-//! and the second writes addresses for donations too, which are not kept.
+//! The second also writes addresses for donations, which are removed.
 
 use std::collections::HashMap;
 use std::env;
@@ -23,7 +23,7 @@ use crate::case::{NotRun, print};
 use respool_testing::PATIENCE;
 use respool_testing::process::Process;
 
-/// Where the PATH has a program, or the folder for those of root's.
+/// Returns the path of a program in PATH or in root's folder.
 pub(crate) fn installed(program: &str) -> Result<PathBuf, NotRun> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -33,7 +33,7 @@ pub(crate) fn installed(program: &str) -> Result<PathBuf, NotRun> {
         .ok_or_else(|| NotRun(format!("{program} is not installed")))
 }
 
-/// The first word with a dot in it that a program prints when it is asked for its version.
+/// Returns the first word with a dot that a program prints about its version.
 pub(crate) fn version(program: &str, flag: &str) -> String {
     let printed = installed(program)
         .and_then(|program| printed_by(Command::new(program).arg(flag)))
@@ -43,18 +43,18 @@ pub(crate) fn version(program: &str, flag: &str) -> String {
     version.unwrap_or("(none)").to_owned()
 }
 
-/// The folder with the Python packages that `pins/{pin}.txt` names.
+/// Returns the folder with the Python packages of `pins/{pin}.txt`.
 pub(crate) fn python(pin: &'static str) -> Result<PathBuf, NotRun> {
     once(pin, || {
         let python = installed("python3")?;
         printed_by(Command::new(&python).args(["-m", "pip", "--version"]))?;
-        // Compiled packages are for one version on one platform.
+        // Compiled packages fit one version on one platform.
         let platform = "import sys, sysconfig; print(sys.version, sysconfig.get_platform())";
         let platform = printed_by(Command::new(&python).args(["-c", platform]))?;
         let file = pins().join(format!("{pin}.txt"));
         let key = [read(&file)?, platform.into_bytes()].concat();
         cached(&key, pin, |folder| {
-            // Nothing is compiled here: what has no wheel for this platform is not run on it.
+            // Nothing is compiled: without a wheel for this platform, the client is not run.
             let mut pip = Command::new(&python);
             pip.args(["-m", "pip", "install", "--quiet", "--retries", "1"])
                 .args(["--require-hashes", "--only-binary=:all:", "--no-deps", "-r"])
@@ -66,7 +66,7 @@ pub(crate) fn python(pin: &'static str) -> Result<PathBuf, NotRun> {
     })
 }
 
-/// The folder whose `node_modules` has what `pins/package-lock.json` names.
+/// Returns the folder whose `node_modules` has the packages of `pins/package-lock.json`.
 pub(crate) fn node() -> Result<PathBuf, NotRun> {
     once("the clients of Node", || {
         let platform = "`${process.platform} ${process.arch}`";
@@ -90,7 +90,7 @@ pub(crate) fn node() -> Result<PathBuf, NotRun> {
     })
 }
 
-/// What `set_up` gave when it was first asked for under this name. One sets up at a time.
+/// Returns the result of the first `set_up` with this name. One runs at a time.
 fn once(
     name: &'static str,
     set_up: impl FnOnce() -> Result<PathBuf, NotRun>,
@@ -101,8 +101,8 @@ fn once(
     done.entry(name).or_insert_with(set_up).clone()
 }
 
-/// The folder of the cache that belongs to `key`. If there is none, the command that `install`
-/// gives fills it; under its name it is only when that has succeeded.
+/// Returns the cached folder of `key`. If there is none, runs the command of `install` in a draft,
+/// and renames it after success.
 fn cached(
     key: &[u8],
     what: &str,
@@ -119,11 +119,11 @@ fn cached(
         .and_then(|()| install(&draft))
         .and_then(|mut command| ended_with_success(&mut command, INSTALL_PATIENCE));
     let kept = filled.and_then(|_| match fs::rename(&draft, &folder) {
-        // Somebody else's may be there by now, and is as good.
+        // Another process may have made it.
         Err(error) if !folder.is_dir() => Err(NotRun(error.to_string())),
         _ => Ok(folder),
     });
-    // It is gone if it was renamed.
+    // Already renamed after success.
     let _ = fs::remove_dir_all(&draft);
     kept
 }
@@ -139,14 +139,14 @@ fn cache() -> Result<PathBuf, NotRun> {
     Ok(caches.join("respool").join("interop"))
 }
 
-/// FNV-1a, which is short and stays the same from one Rust to the next.
+/// FNV-1a: short, and stable between Rust versions.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// What a command prints that takes a moment.
+/// Returns the output of a short command.
 fn printed_by(command: &mut Command) -> Result<String, NotRun> {
     ended_with_success(command, PATIENCE)
 }
@@ -158,7 +158,7 @@ fn ended_with_success(command: &mut Command, within: Duration) -> Result<String,
     if ended.status.success() {
         return Ok(ended.stdout);
     }
-    // Installers say a lot; the first of these lines is the one that tells.
+    // Installers print much; the first of these lines is the relevant one.
     let is_telling = |line: &&str| line.starts_with("ERROR: ") || line.starts_with("npm error ");
     let line = ended.stderr.lines().find(is_telling);
     let line = line.or(ended.stderr.lines().last()).unwrap_or_default();
@@ -171,7 +171,7 @@ fn read(file: &Path) -> Result<Vec<u8>, NotRun> {
     fs::read(file).map_err(|error| NotRun(format!("{}: {error}", file.display())))
 }
 
-/// The folder of this test's scripts and pins.
+/// Returns the folder of the scripts and pins.
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/external/interop")
 }
@@ -180,5 +180,5 @@ fn pins() -> PathBuf {
     folder().join("pins")
 }
 
-/// For some ten megabytes on a slow line.
+/// Some ten megabytes on a slow line.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(300);

@@ -1,16 +1,16 @@
-//! What is said. `talk.rs` tells how a step is written; each row is a conversation on connections
-//! of its own.
+//! The conversations. A row is a conversation on its own connections; `talk.rs` describes the form
+//! of a step.
 
 use respool_testing::redis_server::{PASSWORD, Setting};
 
 /// A conversation of one setting, in one version of the protocol.
 pub(crate) struct Conversation {
     pub(crate) steps: Vec<String>,
-    /// Every party says `HELLO 3` before it begins.
+    /// Every party sends `HELLO 3` first.
     pub(crate) in_resp3: bool,
 }
 
-/// Every conversation of a setting, in RESP2 and in RESP3.
+/// Returns every conversation of a setting, in RESP2 and in RESP3.
 pub(crate) fn conversations(setting: Setting) -> Vec<Conversation> {
     let in_both = |steps: Vec<String>| {
         let resp3 = in_resp3(setting, &steps);
@@ -23,14 +23,14 @@ pub(crate) fn conversations(setting: Setting) -> Vec<Conversation> {
     all_steps(setting).into_iter().flat_map(in_both).collect()
 }
 
-/// The same conversation in RESP3, if it can be had in that.
+/// Returns the same conversation in RESP3, if there is one.
 fn in_resp3(setting: Setting, steps: &[String]) -> Option<Conversation> {
     let mut steps = steps.to_vec();
     match setting {
-        // Who has not said the password cannot speak RESP3.
+        // RESP3 needs authentication.
         Setting::Password if steps[0] != auth() => return None,
         Setting::Password => steps[0] = format!("HELLO 3 AUTH default {PASSWORD}"),
-        // A server stops once.
+        // A server stops only once.
         Setting::Stopped => return None,
         Setting::Plain | Setting::Debug | Setting::File | Setting::LostFile => {}
     }
@@ -64,7 +64,7 @@ fn auth() -> String {
     format!("AUTH {PASSWORD}")
 }
 
-/// Each row is a conversation. They are read across, so they are not formatted an item a line.
+/// A row is a conversation. Rows are read across, so they are not formatted an item a line.
 type Table = &'static [&'static [&'static str]];
 
 #[rustfmt::skip]
@@ -93,7 +93,7 @@ const CONNECTION: Table = &[
     &["SELECT 9223372036854775807", "SELECT 9223372036854775808", "SELECT 99999999999999999999"],
     &["END: QUIT"],
     &["PING", "END: quit now please"],
-    // What is pipelined behind it is not run.
+    // Requests pipelined after QUIT are not run.
     &["END: QUIT\r\nPING"],
     &["END: PING\r\nQUIT"],
     &["RESET", "RESET x", "reset", "HELLO"],
@@ -177,7 +177,7 @@ const CLIENTS: Table = &[
     &["CLIENT PAUSE 1 FOO", "CLIENT PAUSE x FOO", "CLIENT PAUSE 1 ALL x", "CLIENT PAUSE x WRITE"],
     &["CLIENT PAUSE 0", "CLIENT PAUSE 1", "CLIENT PAUSE 1 ALL", "CLIENT PAUSE 1 write", "PING",
       "B: PING", "CLIENT UNPAUSE"],
-    // A pause for writes holds up what changes something for others, and nothing else.
+    // A write pause holds commands that change something for others, and nothing else.
     &["CLIENT PAUSE 1000000 WRITE", "PING", "B: PING", "B: SUBSCRIBE a", "CLIENT LIST",
       "CLIENT UNPAUSE", "PUBLISH a x", "B: "],
     &["CLIENT UNPAUSE", "CLIENT UNPAUSE x"],
@@ -198,7 +198,7 @@ const TRACKING: Table = &[
       "CLIENT CACHING YES\r\nCLIENT TRACKINGINFO", "CLIENT CACHING no", "CLIENT CACHING on"],
     &["CLIENT TRACKING on OPTOUT", "CLIENT TRACKINGINFO",
       "CLIENT CACHING no\r\nCLIENT TRACKINGINFO", "CLIENT CACHING YES", "CLIENT CACHING on"],
-    // It holds for one request.
+    // It applies to one request.
     &["CLIENT TRACKING on OPTIN", "CLIENT CACHING yes", "PING", "client trackinginfo"],
     &["CLIENT CACHING", "CLIENT CACHING yes", "CLIENT CACHING no", "CLIENT CACHING maybe",
       "CLIENT CACHING yes no"],
@@ -228,13 +228,13 @@ const TRACKING: Table = &[
       "CLIENT GETREDIR", "CLIENT TRACKINGINFO", "CLIENT INFO"],
     &["CLIENT TRACKING on REDIRECT {id}", "CLIENT GETREDIR", "CLIENT TRACKING off REDIRECT 999999",
       "CLIENT TRACKING off", "CLIENT GETREDIR"],
-    // The client that was to be told leaves.
+    // The client that would receive the invalidations leaves.
     &["CLIENT TRACKING on REDIRECT {B.id}", "B: END: QUIT", "CLIENT GETREDIR",
       "CLIENT TRACKINGINFO"],
 ];
 
-/// Not among them is what closes the connection of a client that is not answered: Redis forgets to
-/// close it then, and there is nothing to wait for.
+/// Without commands that close a client whose replies are off: Redis does not close it then, and
+/// there would be nothing to wait for.
 #[rustfmt::skip]
 const REPLY: Table = &[
     &["CLIENT REPLY", "CLIENT REPLY ON", "CLIENT REPLY maybe", "CLIENT REPLY on off"],
@@ -246,7 +246,7 @@ const REPLY: Table = &[
     &["CLIENT REPLY SKIP\r\nCLIENT REPLY OFF\r\nECHO one\r\nCLIENT REPLY ON"],
     &["CLIENT REPLY SKIP\r\nCLIENT REPLY maybe\r\nECHO two"],
     &["CLIENT REPLY OFF\r\nHELLO 3\r\nCLIENT REPLY ON", "CLIENT GETNAME"],
-    // Confirmations are sent all the same.
+    // Confirmations are still sent.
     &["CLIENT REPLY OFF\r\nSUBSCRIBE a b\r\nRESET", "PING"],
     &["CLIENT REPLY SKIP\r\nSUBSCRIBE a b\r\nPING"],
     &["HELLO 3", "CLIENT REPLY OFF\r\nSUBSCRIBE a\r\nPING\r\nCLIENT REPLY ON", "PING"],
@@ -256,11 +256,11 @@ const REPLY: Table = &[
     &["CLIENT REPLY SKIP\r\nRESET\r\nPING a", "PING"],
     &["CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nRESET\r\nPING a", "PING"],
     &["CLIENT REPLY SKIP\r\nCLIENT REPLY OFF\r\nRESET\r\nPING a", "PING"],
-    // A request without a word is skipped like any other.
+    // An empty request is skipped like any other.
     &["CLIENT REPLY SKIP\r\n*0\r\nPING a", "CLIENT REPLY SKIP\r\n*-1\r\nPING a",
       "CLIENT REPLY SKIP\r\n\r\nPING a", "CLIENT REPLY SKIP\r\n \t \r\nPING a", "PING"],
     &["CLIENT REPLY OFF\r\n\r\nPING a\r\nCLIENT REPLY ON", "PING"],
-    // Messages are sent all the same, and in their places.
+    // Messages are still sent, in order.
     &["HELLO 3", "SUBSCRIBE a", "CLIENT REPLY OFF\r\nPUBLISH a x\r\nPING\r\nCLIENT REPLY ON",
       "CLIENT REPLY SKIP\r\nPUBLISH a x\r\nPING", "CLIENT REPLY SKIP\r\nSUBSCRIBE b\r\nPING",
       "CLIENT REPLY OFF\r\nPUBLISH b x\r\nHELLO 2\r\nCLIENT REPLY ON\r\nPING"],
@@ -278,7 +278,7 @@ const PUBSUB: Table = &[
     &["SUBSCRIBE a b c", "UNSUBSCRIBE"],
     &["PSUBSCRIBE a b c", "PUNSUBSCRIBE"],
     &["UNSUBSCRIBE", "UNSUBSCRIBE a b", "PUNSUBSCRIBE", "PUNSUBSCRIBE a b"],
-    // What a subscriber may say in RESP2.
+    // Commands allowed to a subscriber in RESP2.
     &["SUBSCRIBE a", "ECHO x", "CLIENT LIST", "CLIENT FOO", "CLIENT", "ECHO", "AUTH x", "HELLO",
       "HELLO 3", "HELLO x", "FOO", "INFO", "COMMAND", "CLIENT ID", "SELECT 1", "PUBLISH a x",
       "CLIENT REPLY ON", "TIME"],
@@ -289,7 +289,7 @@ const PUBSUB: Table = &[
       "UNSUBSCRIBE", "PUBLISH a hi"],
     &["HELLO 3", "SUBSCRIBE a", "PSUBSCRIBE a*", "PUBLISH a hi", "PUBLISH ab hi", "PUBLISH b hi"],
     &["PUBLISH", "PUBLISH a", "PUBLISH a b", "PUBLISH a b c", "publish \"\" \"\""],
-    // Messages of others.
+    // Messages from other clients.
     &["SUBSCRIBE a", "B: PUBLISH a hi", "", "B: PUBLISH b hi", "", r#"B: PUBLISH a "\r\n\x00\xff""#,
       ""],
     &["PSUBSCRIBE a?", "B: PUBLISH ab hi", "", "B: PUBLISH AB hi", "", "B: PUBLISH b hi", ""],
@@ -307,7 +307,7 @@ const PUBSUB: Table = &[
     &["B: SUBSCRIBE a ab b", "B: PSUBSCRIBE a* a*", "PUBSUB CHANNELS", "PUBSUB CHANNELS a*",
       "PUBSUB CHANNELS A", "PUBSUB NUMSUB a c a", "PUBSUB NUMPAT", "PUBLISH ab x"],
     &["B: PSUBSCRIBE a*", "PSUBSCRIBE a*", "PUNSUBSCRIBE", "PUBSUB NUMPAT", "PUBSUB CHANNELS"],
-    // Of a cluster's channels.
+    // Sharded channels of a cluster.
     &["PUBSUB SHARDCHANNELS", "PUBSUB SHARDNUMSUB", "SPUBLISH a b"],
 ];
 
@@ -397,7 +397,7 @@ const CONFIG: Table = &[
       "CONFIG GET maxclients", "CONFIG SET maxclients 10000"],
     &["B: PING", "CONFIG SET requirepass secret", "PING", "B: PING", "B: AUTH secret", "B: PING",
       "CONFIG SET requirepass \"\"", "CONFIG GET requirepass"],
-    // What changes nothing here: each is set back to what it was.
+    // Directives without effect here. Each is set back.
     &["CONFIG SET save \"3600 1 300 100\"", "CONFIG GET save", "CONFIG SET save \"3600 1 300\"",
       "CONFIG SET save \"0 1\"", "CONFIG SET save \" 10 5\"", "CONFIG SET save \"1 -1\"",
       "CONFIG SET save x", "CONFIG SET save \"1 0\"", "CONFIG GET save", "CONFIG SET save \"\"",
@@ -475,13 +475,13 @@ const SERVER: Table = &[
 #[rustfmt::skip]
 const SLOWLOG: Table = &[
     &["SLOWLOG", "SLOWLOG FOO", "SLOWLOG HELP", "SLOWLOG HELP x"],
-    // Nothing is slow on any machine.
+    // No request is slow on any machine.
     &["CONFIG SET slowlog-log-slower-than -1", "SLOWLOG RESET", "SLOWLOG GET", "SLOWLOG GET 0",
       "SLOWLOG GET -1", "SLOWLOG LEN", "SLOWLOG LEN x", "SLOWLOG RESET x",
       "SLOWLOG GET 9223372036854775807"],
     &["SLOWLOG GET x", "SLOWLOG GET -2", "SLOWLOG GET 1 2", "SLOWLOG GET 99999999999999999999",
       "SLOWLOG GET \"\""],
-    // Everything is.
+    // Every request is slow.
     &["CONFIG SET slowlog-log-slower-than 0", "SLOWLOG RESET", "PING x", "CLIENT SETNAME me",
       "HELLO 2 AUTH default x", "AUTH x y", "ECHO a b", "FOO", "SELECT x",
       "CONFIG SET requirepass \"\"", "SLOWLOG GET", "SLOWLOG LEN", "SLOWLOG GET 2",
@@ -520,7 +520,7 @@ const UNKNOWN: Table = &[
     &["END: post / HTTP/1.0\r\nHost: localhost\r\n\r\nPING"],
     &["END: GET / HTTP/1.1\r\nHost: localhost\r\n\r\nPING"],
     &["END: POST x"],
-    // An array is none of HTTP's, and neither is a line of another length.
+    // An array is not HTTP, and neither is a line of another length.
     &["RAW: *3\r\n$3\r\nFOO\r\n$1\r\n/\r\n$8\r\nHTTP/1.1\r\n", "FOO HTTP/1.1", "FOO a b HTTP/1.1",
       "FOO / http/1.1", "FOO / HTTP/2"],
     &["END: host: localhost"],
@@ -528,8 +528,8 @@ const UNKNOWN: Table = &[
     &["HOST: x", "POSTS"],
 ];
 
-/// Not among them is a NUL in the header of a bulk string: it hides the end of the line from Redis,
-/// which waits for another, and there is nothing to wait for. respool calls it an error at once.
+/// Without a NUL in the header of a bulk string: Redis does not see the line end and waits for
+/// another. respool replies with an error at once.
 #[rustfmt::skip]
 const PROTOCOL: Table = &[
     &["RAW: *1\r\n$4\r\nPING\r\n", "RAW: *2\r\n$4\r\nPING\r\n$0\r\n\r\n",
@@ -558,7 +558,7 @@ const PROTOCOL: Table = &[
     &["END: RAW: *1\r\n$536870913\r\n"],
     &["END: RAW: *1\r\n$99999999999999999999\r\n"],
     &["END: RAW: *2\r\n$4\r\nPING\r\n:1\r\n"],
-    // The requests before are answered, those behind are not.
+    // Earlier requests are answered, later ones are not.
     &["END: RAW: *1\r\n$4\r\nPING\r\n*x\r\nPING\r\n"],
     &["END: PING \"x"],
     &["END: PING 'x"],
@@ -571,7 +571,7 @@ const PROTOCOL: Table = &[
 /// Names, arguments and lines at the limits of their lengths.
 fn long_ones() -> Vec<Vec<String>> {
     let x = |count: usize| "x".repeat(count);
-    // The longest line that there is, and one byte more.
+    // The longest line, and one byte more.
     let line_max = 64 * 1024;
     let long_words = [127, 128, 129, 300].map(|count| {
         vec![
@@ -627,10 +627,10 @@ fn long_ones() -> Vec<Vec<String>> {
     all
 }
 
-/// Everything that can be said before the password, and behind it.
+/// Requests before and after authentication.
 #[rustfmt::skip]
 const WITH_A_PASSWORD: Table = &[
-    // Existence comes first, then the number of words, then the password.
+    // Existence is checked first, then the arity, then authentication.
     &["PING", "ECHO x", "FOO", "FOO a", "PING a b", "ECHO", "CLIENT", "CLIENT FOO",
       "CLIENT SETNAME", "CLIENT ID", "COMMAND", "COMMAND FOO", "COMMAND COUNT", "INFO",
       "CONFIG GET port", "TIME", "TIME x", "SELECT x"],
@@ -647,7 +647,7 @@ const WITH_A_PASSWORD: Table = &[
       "AUTH secret", "PING", "CLIENT GETNAME"],
     &["HELLO 2 SETNAME me AUTH default secret", "CLIENT GETNAME", "HELLO 2 AUTH default wrong",
       "PING"],
-    // The name is wrong, the password is not.
+    // The name is invalid, the password is right.
     &["HELLO 3 AUTH default secret SETNAME \"a b\"", "ping"],
     &["HELLO 3 AUTH default secret FOO", "ping"],
     &["HELLO 3 AUTH default wrong FOO", "HELLO 3 SETNAME \"a b\" FOO",
@@ -662,7 +662,7 @@ const WITH_A_PASSWORD: Table = &[
     &["END: POST x"],
     &["END: RAW: *x\r\n"],
     &["END: PING \"x"],
-    // The password is taken away, and another comes.
+    // The password is removed, and another one is set.
     &["B: PING", "AUTH secret", "CONFIG SET requirepass \"\"", "B: PING", "PING", "AUTH secret",
       "AUTH default x", "CONFIG SET requirepass secret", "PING", "B: PING", "B: AUTH secret",
       "B: PING"],
@@ -677,7 +677,7 @@ const WITH_A_PASSWORD: Table = &[
       "CONFIG SET slowlog-log-slower-than 10000"],
 ];
 
-/// What may be sent before the password, and one more than that; and behind it.
+/// Requests at the limits before authentication, beyond them, and after authentication.
 fn limits_before_the_password() -> Vec<Vec<String>> {
     let array = |count: usize| format!("RAW: *{count}\r\n{}", "$1\r\na\r\n".repeat(count));
     let bulk = |count: usize| {

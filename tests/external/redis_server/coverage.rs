@@ -1,21 +1,21 @@
-//! That nothing was forgotten: no command, no number of arguments, no error.
+//! Checks that the conversations cover every command, number of arguments and error.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::value::{Value, latin1};
 
-/// A command or a subcommand, as `COMMAND INFO` tells of it.
+/// A command or subcommand as described by `COMMAND INFO`.
 pub(crate) struct Known {
-    /// In lower case; of a subcommand with its container.
+    /// In lower case; a subcommand with its container.
     words: Vec<String>,
-    /// Redis's way to count: `-2` is two words or more, the name's own included.
+    /// As in Redis: `-2` is two words or more, the name included.
     arity: i64,
     subcommands: BTreeSet<String>,
 }
 
-/// Every command of a reply to `COMMAND`.
+/// Returns every command of a reply to `COMMAND`.
 pub(crate) fn known(infos: &Value) -> Vec<Known> {
     let mut all = Vec::new();
     for info in &infos.items {
@@ -36,14 +36,14 @@ pub(crate) fn known(infos: &Value) -> Vec<Known> {
     all
 }
 
-/// A request of the conversations, and whether it was answered by an error.
+/// A request of the conversations, and whether it failed.
 pub(crate) struct Asked {
     words: Vec<String>,
     failed: bool,
 }
 
 impl Asked {
-    /// The requests in a step. Whether one failed is known where it is the only one.
+    /// Returns the requests in a step. Whether one failed is known only if it is alone.
     pub(crate) fn of(step: &str, reply: &[u8]) -> Vec<Self> {
         let step = step.strip_prefix("B: ").unwrap_or(step);
         let step = step.strip_prefix("END: ").unwrap_or(step);
@@ -62,7 +62,7 @@ impl Asked {
     }
 }
 
-/// The words of a line, as far as quotes go that conversations use: what is in quotes is no space.
+/// Splits a line into words, with quotes as conversations use them.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
@@ -76,7 +76,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// What lacks in the conversations about this command.
+/// Returns what the conversations do not cover of this command.
 pub(crate) fn lacks(known: &Known, asked: &[Asked]) -> Vec<String> {
     let name = known.words.join("|");
     let about: Vec<_> = asked.iter().filter(|asked| asked.names(known)).collect();
@@ -111,7 +111,7 @@ pub(crate) fn lacks(known: &Known, asked: &[Asked]) -> Vec<String> {
     lacking.into_iter().flatten().collect()
 }
 
-/// Words that a command takes at most whose arity does not tell: its handler counts them.
+/// The maximum number of words of commands that check it themselves.
 fn bound(name: &str) -> Option<i64> {
     let bounds = [
         ("ping", 2),
@@ -127,7 +127,7 @@ fn bound(name: &str) -> Option<i64> {
     found.map(|(_, count)| count)
 }
 
-/// There are no cluster and no keys to tell of.
+/// There is neither a cluster nor a key to describe.
 const ALWAYS_FAIL: [&str; 6] = [
     "asking",
     "cluster",
@@ -137,13 +137,13 @@ const ALWAYS_FAIL: [&str; 6] = [
     "readwrite",
 ];
 
-/// The error texts in the source of respool's commands and of its parser, as far as they are fixed
-/// from the beginning.
+/// Returns the error texts in the source of respool's commands and parser, up to their first
+/// variable part.
 pub(crate) fn error_texts() -> BTreeSet<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut texts = BTreeSet::new();
-    for entry in fs::read_dir(source.join("command")).expect("a folder") {
-        let code = code(&entry.expect("an entry").path());
+    for file in files(&source.join("command")) {
+        let code = code(&file);
         let errors = strings(&code).filter(|text| {
             let codes = ["ERR ", "NOAUTH ", "NOPROTO ", "WRONGPASS "];
             codes.iter().any(|code| text.starts_with(code))
@@ -159,7 +159,21 @@ pub(crate) fn error_texts() -> BTreeSet<String> {
     texts
 }
 
-/// A file without its tests.
+/// Returns the files in a folder and in those below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let files = paths.map(|path| {
+        if path.is_dir() {
+            files(&path)
+        } else {
+            vec![path]
+        }
+    });
+    files.flatten().collect()
+}
+
+/// Returns a file without its tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a source file");
     let code = text
@@ -172,9 +186,9 @@ fn code(path: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The string literals of some code, each up to what is put into it.
+/// Returns the string literals of some code, each up to its first placeholder.
 fn strings(code: &str) -> impl Iterator<Item = String> {
-    // A string may go on in the next line, and may have a quote.
+    // A string may continue in the next line, and may have a quote.
     let lines: Vec<_> = code.split("\\\n").collect();
     let joined = lines.iter().enumerate().map(
         |(index, line)| {
@@ -194,21 +208,21 @@ fn strings(code: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether one of the replies has this error.
-pub(crate) fn was_heard(text: &str, replies: &[Vec<u8>]) -> bool {
+/// Returns true if one of the replies has this error.
+pub(crate) fn is_covered(text: &str, replies: &[Vec<u8>]) -> bool {
     let error = format!("-{text}");
     replies.iter().any(|reply| latin1(reply).contains(&error))
 }
 
-/// Errors that no conversation can bring about.
-pub(crate) const UNHEARD: [&str; 5] = [
-    // The change of a directive does not fit the machine, or the server ends meanwhile.
+/// Errors that no conversation can cause.
+pub(crate) const UNCOVERED: [&str; 5] = [
+    // The new value does not fit the machine, or the server stops.
     "ERR CONFIG SET failed -",
     "ERR CONFIG SET failed - the server is no more",
-    // A client has to have a million of them.
+    // Needs a million subscriptions.
     "ERR too many subscriptions",
-    // It is answered by an alert of TLS.
+    // The reply is a TLS alert.
     "ERR Protocol error: TLS",
-    // A request of a gigabyte.
+    // Needs a request of a gigabyte.
     "ERR Protocol error: too big request",
 ];

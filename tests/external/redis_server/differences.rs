@@ -1,22 +1,21 @@
-//! What respool replies otherwise than Redis on purpose, and why.
+//! Replies that differ from Redis on purpose, and why.
 //!
-//! Each row must still be a difference, wherever its request stands in the conversations of its
-//! setting: a request that is answered alike in another state is written in other letters there.
+//! Each row must be a difference wherever its request occurs in the conversations of its setting. A
+//! request with equal replies in another state is spelled with other letters there.
 
 use super::value::latin1;
 use respool_testing::redis_server::Setting;
 
-/// Requests that are answered otherwise for one reason.
+/// Requests whose replies differ for one reason.
 pub(crate) struct Difference {
     pub(crate) why: &'static str,
     pub(crate) rows: &'static [Row],
 }
 
-/// A request, and what Redis and respool answer, without the last CR and LF. A `…` stands for
-/// anything.
+/// A request, Redis's reply and respool's reply, without the last CR LF. `…` matches anything.
 pub(crate) type Row = (&'static str, &'static str, &'static str);
 
-/// Those of a setting.
+/// Returns the differences of a setting.
 pub(crate) fn differences(setting: Setting) -> &'static [Difference] {
     match setting {
         Setting::Plain => PLAIN,
@@ -27,7 +26,7 @@ pub(crate) fn differences(setting: Setting) -> &'static [Difference] {
     }
 }
 
-/// The row of `request`, if there is one.
+/// Returns the row of `request`, if there is one.
 pub(crate) fn row(setting: Setting, request: &str) -> Option<&'static Row> {
     let mut rows = differences(setting)
         .iter()
@@ -35,7 +34,7 @@ pub(crate) fn row(setting: Setting, request: &str) -> Option<&'static Row> {
     rows.find(|(other, ..)| *other == request)
 }
 
-/// Whether `reply` is what a row says.
+/// Returns true if `reply` matches a row's text.
 pub(crate) fn is(reply: &[u8], said: &str) -> bool {
     let reply = latin1(reply);
     let reply = reply.strip_suffix("\r\n").unwrap_or(&reply);
@@ -47,7 +46,7 @@ pub(crate) fn is(reply: &[u8], said: &str) -> bool {
 
 const PLAIN: &[Difference] = &[
     Difference {
-        why: "CLIENT SETINFO came with Redis 7.2; clients send it to whoever says that it is 7.2",
+        why: "CLIENT SETINFO is of Redis 7.2; clients send it to servers of that version",
         rows: &[
             (
                 "CLIENT SETINFO",
@@ -88,7 +87,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "CLIENT NO-TOUCH came with Redis 7.2",
+        why: "CLIENT NO-TOUCH is of Redis 7.2",
         rows: &[
             (
                 "CLIENT NO-TOUCH",
@@ -106,7 +105,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "CLIENT KILL MAXAGE came with a later Redis; it gets rid of clients that linger",
+        why: "CLIENT KILL MAXAGE is of a later Redis; it closes stale clients",
         rows: &[
             ("CLIENT KILL MAXAGE 999999", "-ERR syntax error", ":0"),
             (
@@ -122,20 +121,20 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "a HELLO that is refused changes nothing, as in Redis 7.2; 7.0 has set the name",
+        why: "a refused HELLO changes nothing, as in Redis 7.2; 7.0 sets the name",
         rows: &[("client getname", "$2\r\nme", "…")],
     },
     Difference {
-        why: "RESET also forgets NO-EVICT, as in Redis 7.2",
+        why: "RESET also resets NO-EVICT, as in Redis 7.2",
         rows: &[("client info", "…", "…")],
     },
     Difference {
-        why: "CLIENT CACHING stays noted behind the next request; nothing is tracked, so that this \
-              is all that can be seen of it",
+        why: "CLIENT CACHING stays set after the next request, which has no other effect because \
+              nothing is tracked",
         rows: &[("client trackinginfo", "…", "…")],
     },
     Difference {
-        why: "a HELP tells of what there is here",
+        why: "HELP lists the subcommands of respool",
         rows: &[
             (
                 "ACL HELP",
@@ -160,7 +159,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "there are no keys and no modules, and so no commands for them",
+        why: "there are no keys and no modules, so no commands for them",
         rows: &[
             ("COMMAND COUNT", ":2…", ":…"),
             (
@@ -176,7 +175,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "there is no cluster: CLUSTER is one command, which says so, and there are no shards",
+        why: "there is no cluster: CLUSTER always fails, and there are no shards",
         rows: &[
             (
                 "CLUSTER FOO",
@@ -206,7 +205,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "who speaks HTTP is told so in HTTP; what follows is not run in either server",
+        why: "an HTTP request gets an HTTP error; neither server runs what follows",
         rows: &[
             ("END: POST / HTTP/1.1", "", "HTTP/1.1 400 Bad Request\r\n…"),
             (
@@ -222,7 +221,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "there is one user, who may do everything; nothing about it can be set or asked for",
+        why: "there is one user with all permissions, which cannot be changed or listed",
         rows: &[(
             "ACL GETUSER default",
             "…",
@@ -230,7 +229,7 @@ const PLAIN: &[Difference] = &[
         )],
     },
     Difference {
-        why: "DOCTOR's advice is about keys and disks; GRAPH is a picture of what HISTORY tells",
+        why: "DOCTOR's advice is about keys and disks; GRAPH is a picture of HISTORY",
         rows: &[
             ("LATENCY DOCTOR", "…", NO_DOCTOR),
             (
@@ -251,11 +250,11 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "a command that is asked for twice is told once, because a map has each key once",
+        why: "a command that is named twice is described once: a map has each key once",
         rows: &[("LATENCY HISTOGRAM slowlog slowlog", "%2\r\n…", "%1\r\n…")],
     },
     Difference {
-        why: "the picture is respool's own, whatever the version that is asked for",
+        why: "the text is respool's own, for every version",
         rows: &[
             ("LOLWUT", "…", "…"),
             ("LOLWUT x", "…", "…"),
@@ -264,7 +263,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "every request has a reply, a second MONITOR too, or the next would be taken for it",
+        why: "every request has a reply, even a second MONITOR",
         rows: &[("monitor", "", "+OK")],
     },
     Difference {
@@ -276,7 +275,7 @@ const PLAIN: &[Difference] = &[
         )],
     },
     Difference {
-        why: "what is kept of a client, and compared for others, is bounded",
+        why: "texts that are kept for a client are bounded",
         rows: &[
             ("CLIENT SETNAME {x1025}", "+OK", LONG_NAME),
             ("HELLO 2 SETNAME {x1025}", "*14\r\n…", LONG_NAME),
@@ -302,7 +301,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "a directive has the range that respool can keep",
+        why: "a directive has the range that respool supports",
         rows: &[
             (
                 "CONFIG SET maxclients 0",
@@ -327,7 +326,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "the level `nothing` came with Redis 7.2",
+        why: "the level `nothing` is of Redis 7.2",
         rows: &[
             (
                 "CONFIG SET loglevel foo",
@@ -342,7 +341,7 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
-        why: "what cannot stand in a file of configuration is not taken",
+        why: "a value that a configuration file cannot have is refused",
         rows: &[(
             r#"CONFIG SET loglevel "\xff""#,
             LEVELS,
@@ -350,7 +349,7 @@ const PLAIN: &[Difference] = &[
         )],
     },
     Difference {
-        why: "the port is respool's from start to end",
+        why: "the port cannot change at runtime",
         rows: &[(
             "CONFIG SET port x",
             "-ERR CONFIG SET failed…'port') - argument couldn't be parsed into an integer",
@@ -381,7 +380,7 @@ const LEVELS: &str = "-ERR CONFIG SET failed …: debug, verbose, notice, warnin
 
 const WITH_A_PASSWORD: &[Difference] = &[
     Difference {
-        why: "the text is that of Redis 7.2, which also tells where the version stands",
+        why: "the text is that of Redis 7.2, which also names the place of the version",
         rows: &[
             ("HELLO", HELLO_IN_7_0, HELLO_IN_7_2),
             ("HELLO 2", HELLO_IN_7_0, HELLO_IN_7_2),
@@ -390,12 +389,11 @@ const WITH_A_PASSWORD: &[Difference] = &[
         ],
     },
     Difference {
-        why: "a HELLO that is refused changes nothing, as in Redis 7.2; in 7.0 the password that it \
-              had said holds",
+        why: "a refused HELLO changes nothing, as in Redis 7.2; in 7.0 it authenticates",
         rows: &[("ping", "+PONG", "-NOAUTH Authentication required.")],
     },
     Difference {
-        why: "who has not said the password is not told first whether DEBUG is allowed",
+        why: "authentication is checked before DEBUG is",
         rows: &[(
             "DEBUG SLEEP 0",
             "-ERR DEBUG command not allowed…",
@@ -410,7 +408,7 @@ const HELLO_IN_7_2: &str = "-NOAUTH HELLO must be called with the client already
                             otherwise the HELLO <proto> AUTH <user> <pass> option can…";
 
 const WITH_DEBUG: &[Difference] = &[Difference {
-    why: "of DEBUG there is only SLEEP; the rest is about Redis's inside",
+    why: "only DEBUG SLEEP exists; the rest is about Redis's internals",
     rows: &[
         (
             "DEBUG HELP",
@@ -426,7 +424,7 @@ const WITH_DEBUG: &[Difference] = &[Difference {
 }];
 
 const WITH_A_LOST_FILE: &[Difference] = &[Difference {
-    why: "the error tells which file cannot be written",
+    why: "the error names the file that cannot be written",
     rows: &[(
         "CONFIG REWRITE",
         "-ERR Rewriting config file: No such file or directory",

@@ -1,7 +1,16 @@
-//! respool beside a real redis-server 7.0: the same requests, and the same replies, byte by byte.
+//! respool beside a real redis-server 7.0: the same requests and the same replies, byte by byte.
 //!
 //! `cargo test --test redis_server` runs it; plain `cargo test` does not, because it needs Redis.
-//! Without one it says that nothing was compared.
+//! Without a redis-server it prints that nothing was compared.
+//!
+//! | file | has |
+//! |---|---|
+//! | `conversations.rs` | the requests |
+//! | `differences.rs` | replies that differ on purpose, and why |
+//! | `normal.rs` | parts of replies that vary and are not compared |
+//! | `coverage.rs` | a check that every command and error occurs |
+//! | `talk.rs` | plays a conversation |
+//! | `value.rs` | reads replies |
 
 mod conversations;
 mod coverage;
@@ -11,8 +20,7 @@ mod talk;
 mod value;
 
 use conversations::conversations;
-use coverage::{self, Asked, UNHEARD, error_texts, lacks, was_heard};
-use differences;
+use coverage::{Asked, UNCOVERED, error_texts, is_covered, lacks};
 use normal::{Common, normal, say_the_same};
 use respool_testing::redis_server::{Redis, Setting, respool};
 use talk::{Names, answer, play};
@@ -51,9 +59,9 @@ fn conversations_cover_commands_arities_and_errors() {
         let (respool, _folder) = respool(setting);
         infos.get_or_insert_with(|| answer(respool.addr, setting, "COMMAND"));
         for talk in conversations(setting) {
-            for heard in play(respool.addr, setting, talk.in_resp3, &talk.steps).heard {
-                asked.extend(Asked::of(&heard.step, &heard.reply));
-                replies.push(heard.reply);
+            for received in play(respool.addr, setting, talk.in_resp3, &talk.steps).received {
+                asked.extend(Asked::of(&received.step, &received.reply));
+                replies.push(received.reply);
             }
         }
     }
@@ -63,7 +71,7 @@ fn conversations_cover_commands_arities_and_errors() {
         .flat_map(|known| lacks(known, &asked))
         .collect();
     let texts = error_texts().into_iter();
-    let unheard = texts.filter(|text| !UNHEARD.contains(&&**text) && !was_heard(text, &replies));
+    let unheard = texts.filter(|text| !UNCOVERED.contains(&&**text) && !is_covered(text, &replies));
     lacking.extend(unheard);
     assert!(
         lacking.is_empty(),
@@ -89,7 +97,7 @@ fn every_documented_difference_is_exercised() {
     }
 }
 
-/// Plays every conversation of the setting with both, and looks at every reply.
+/// Plays every conversation of the setting with both servers, and compares every reply.
 fn compare(setting: Setting) {
     let Some(redis) = Redis::start(setting) else {
         return;
@@ -100,9 +108,9 @@ fn compare(setting: Setting) {
     let mut complaints = Vec::new();
     for talk in conversations(setting) {
         let [redis, respool] = addrs.map(|addr| play(addr, setting, talk.in_resp3, &talk.steps));
-        for (redis_heard, respool_heard) in redis.heard.iter().zip(&respool.heard) {
-            let request = &redis_heard.step;
-            let replies = [&*redis_heard.reply, &*respool_heard.reply];
+        for (redis_received, respool_received) in redis.received.iter().zip(&respool.received) {
+            let request = &redis_received.step;
+            let replies = [&*redis_received.reply, &*respool_received.reply];
             let both = [(replies[0], &redis.names), (replies[1], &respool.names)];
             let fault = judge(setting, request, both, &common);
             complaints.extend(fault.map(|fault| {
@@ -120,7 +128,7 @@ fn compare(setting: Setting) {
     assert!(complaints.is_empty(), "{}", complaints.concat());
 }
 
-/// What is wrong with two replies to the same request, if something is.
+/// Returns what is wrong with two replies to the same request, if anything.
 fn judge(
     setting: Setting,
     request: &str,
@@ -139,7 +147,7 @@ fn judge(
     }
 }
 
-/// A reply for people: what is compared of it.
+/// Returns the compared part of a reply, readable.
 fn in_words(request: &str, both: (&[u8], &Names), common: &Common) -> String {
     match normal(request, both, common) {
         Some(values) => format!("{values:?}"),
@@ -147,7 +155,7 @@ fn in_words(request: &str, both: (&[u8], &Names), common: &Common) -> String {
     }
 }
 
-/// Both texts from a little before the first difference on.
+/// Returns both texts from shortly before their first difference.
 fn from_where_they_differ([one, other]: &[String; 2]) -> [&str; 2] {
     let pairs = one.char_indices().zip(other.chars());
     let same = pairs.take_while(|((_, char), other)| char == other);
@@ -158,7 +166,7 @@ fn from_where_they_differ([one, other]: &[String; 2]) -> [&str; 2] {
     })
 }
 
-/// The front of a text that may be long.
+/// Returns the start of a long text.
 fn short(text: &str) -> String {
     text.chars().take(1000).collect()
 }

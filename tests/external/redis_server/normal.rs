@@ -1,8 +1,8 @@
-//! What may vary from one server to the other, and from one run to the next: everything that is
-//! left out of the comparison stands in this file.
+//! Parts of replies that vary between servers or runs. Everything that is not compared is in this
+//! file.
 //!
-//! Replies are compared byte by byte. Only where they differ, and only for the requests in
-//! [`RULES`], what they say is compared instead, without what the rule leaves out.
+//! Replies are compared byte by byte. Only if they differ, and only for the requests in [`RULES`],
+//! their values are compared, without the parts that the rule removes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::talk::Names;
 use super::value::Value;
 use respool_testing::redis_server::Setting;
 
-/// What both servers have.
+/// The commands, directives and fields that both servers have.
 pub(crate) struct Common {
     /// Commands and subcommands, by full name.
     pub(crate) commands: BTreeSet<String>,
@@ -22,14 +22,14 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Of two servers' replies to these requests. What only respool has is told somewhere.
+    /// Computes this from both servers' replies. What only respool has must be listed here.
     pub(crate) fn of(answers: impl Fn(&str) -> [Value; 2]) -> Self {
         let both = |request, names: fn(&Value) -> BTreeSet<String>, is_told: fn(&str) -> bool| {
             let [redis, respool] = answers(request).map(|answer| names(&answer));
             for own in &respool - &redis {
                 assert!(
                     is_told(&own),
-                    "`{own}` of {request} is not in Redis: tell it in compare/differences.rs if it \
+                    "`{own}` of {request} is not in Redis: add it to differences.rs if it \
                      is a command, in config/respool.toml if it is a directive, and in OWN_FIELDS if \
                      it is a field"
                 );
@@ -40,7 +40,7 @@ impl Common {
         let keys = |answer: &Value| answer.pairs().map(|(key, _)| key.text.clone()).collect();
         let fields = |answer: &Value| {
             let fields = answer.text.lines().filter_map(|line| line.split_once(':'));
-            // Those of commands and errors come and go; the reasons of closes are respool's own.
+            // Fields of commands and errors vary; close reasons are respool's own.
             let fields = fields.filter(|(field, _)| {
                 let fronts = [
                     "cmdstat_",
@@ -62,7 +62,7 @@ impl Common {
     }
 }
 
-/// Whether a request of this command is answered otherwise on purpose.
+/// Returns true if a request of this command differs on purpose.
 fn has_a_difference(command: &str) -> bool {
     let words = command.replace('|', " ");
     let mut rows = differences(Setting::Plain)
@@ -92,12 +92,12 @@ const OWN_FIELDS: [&str; 6] = [
     "workers",
 ];
 
-/// Makes of a value what is the same on both servers.
+/// Reduces a value to what is equal on both servers.
 type Rule = fn(&mut Value, &Names, &Common);
 
 /// The beginning of a request, and the rule for its reply.
 const RULES: &[(&str, Rule)] = &[
-    // A number that each server counts for itself.
+    // An id that each server counts itself.
     ("CLIENT ID", own_numbers),
     ("CLIENT GETREDIR", own_numbers),
     ("CLIENT TRACKINGINFO", own_numbers),
@@ -107,14 +107,14 @@ const RULES: &[(&str, Rule)] = &[
     ("TIME", time),
     ("CLIENT LIST", client_lines),
     ("CLIENT INFO", client_lines),
-    // In Redis, the order is a hash table's; and it has many more commands.
+    // In Redis, in the order of a hash table, with many more commands.
     ("COMMAND LIST", names_of_commands),
     ("ACL CAT ", names_of_commands),
     ("COMMAND INFO", infos),
     ("COMMAND DOCS", docs),
     ("COMMAND", infos),
     ("CONFIG GET", directives),
-    // In Redis, the order is a hash table's.
+    // In Redis, in the order of a hash table.
     ("PUBSUB CHANNELS", sorted),
     ("INFO commandstats", statistics),
     ("INFO latencystats", statistics),
@@ -123,7 +123,7 @@ const RULES: &[(&str, Rule)] = &[
     ("SLOWLOG GET", slowlog),
 ];
 
-/// Whether the replies to `request` say the same.
+/// Returns true if the replies to `request` are equal under its rule.
 pub(crate) fn say_the_same(
     request: &str,
     [redis, respool]: [(&[u8], &Names); 2],
@@ -136,7 +136,7 @@ pub(crate) fn say_the_same(
     redis.is_some() && redis == respool
 }
 
-/// What is compared of a reply; `None` if it is compared byte by byte. For people to read, too.
+/// Returns the compared part of a reply, readable; `None` if it is compared byte by byte.
 pub(crate) fn normal(
     request: &str,
     (reply, names): (&[u8], &Names),
@@ -158,7 +158,7 @@ pub(crate) fn normal(
         }
     }
     if ["UNSUBSCRIBE", "PUNSUBSCRIBE"].contains(&&*request.to_ascii_uppercase()) {
-        // In Redis, the order is a hash table's.
+        // In Redis, in the order of a hash table.
         sort_confirmations(&mut values);
     } else if rule.is_none() && !is_told {
         return None;
@@ -166,7 +166,7 @@ pub(crate) fn normal(
     Some(values)
 }
 
-/// The number of a party, by the name that it has in conversations.
+/// Replaces a client's id by its name in the conversation.
 fn own_numbers(value: &mut Value, names: &Names, _: &Common) {
     if value.kind == ':' {
         value.text = named(&value.text, names);
@@ -181,7 +181,7 @@ const NOTHING: Common = Common {
     fields: BTreeSet::new(),
 };
 
-/// What the server calls a party is replaced by the party's name in conversations.
+/// Replaces ids and addresses of clients by their names in the conversation.
 fn named(text: &str, names: &Names) -> String {
     let found = names.iter().find(|(_, value)| value == text);
     found.map_or(text, |(name, _)| name).to_owned()
@@ -203,8 +203,8 @@ fn time(value: &mut Value, _: &Names, _: &Common) {
     }
 }
 
-/// Of each line, all fields in their order and most of their values. Those of sizes, times, numbers
-/// and descriptors are left out; so are the fields of later versions.
+/// Keeps the names of all fields in order and most values. Removes sizes, times, ids, descriptors,
+/// and fields of later versions.
 fn client_lines(value: &mut Value, names: &Names, _: &Common) {
     if value.is_error() {
         return;
@@ -216,7 +216,7 @@ fn client_lines(value: &mut Value, names: &Names, _: &Common) {
         let fields = line.split(' ').filter_map(|field| {
             let (name, text) = field.split_once('=')?;
             match name {
-                // The last of another client is its fence.
+                // The last command of another client is its fence.
                 "cmd" if !is_own => None,
                 "id" | "addr" | "laddr" | "redir" => Some(format!("{name}={}", named(text, names))),
                 "fd" | "age" | "idle" | "qbuf" | "qbuf-free" | "argv-mem" | "multi-mem" | "rbs"
@@ -234,7 +234,7 @@ fn client_lines(value: &mut Value, names: &Names, _: &Common) {
     value.text = lines.join("\n");
 }
 
-/// A text that is a verbatim string in RESP3.
+/// Returns a text that is a verbatim string in RESP3.
 fn text_of(value: &Value) -> &str {
     value.text.strip_prefix("txt:").unwrap_or(&value.text)
 }
@@ -250,7 +250,7 @@ fn sorted(value: &mut Value, _: &Names, _: &Common) {
     value.items.sort();
 }
 
-/// Of the commands that both have, each by its name; subcommands apart from their containers.
+/// Keeps the commands that both have, by name, with subcommands apart from their containers.
 fn infos(value: &mut Value, _: &Names, common: &Common) {
     if value.is_error() || value.kind == ':' {
         return;
@@ -289,7 +289,7 @@ fn collect_docs(docs: &Value, found: &mut BTreeMap<String, Value>) {
         if let Some(subcommands) = own.field_mut("subcommands") {
             collect_docs(subcommands, found);
         }
-        // CLUSTER has none here.
+        // CLUSTER has no subcommands here.
         let is_other = |pair: &[Value]| pair[0].text != "subcommands";
         let fields = own.items.chunks(2).filter(|pair| is_other(pair));
         own.items = fields.flatten().cloned().collect();
@@ -298,7 +298,7 @@ fn collect_docs(docs: &Value, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Of the directives that both have, names and values, but for those that must differ.
+/// Keeps names and values of the directives that both have, except those that must differ.
 fn directives(value: &mut Value, _: &Names, common: &Common) {
     let is_common = |name: &Value| common.directives.contains(&name.text.to_ascii_lowercase());
     let pairs = value.pairs().filter(|(name, _)| is_common(name));
@@ -306,7 +306,7 @@ fn directives(value: &mut Value, _: &Names, common: &Common) {
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     for (name, value) in &mut pairs {
-        // The last has a class for replicas in Redis.
+        // In Redis, the last one has a class for replicas.
         if ["port", "logfile", "client-output-buffer-limit"].contains(&&*name.text) {
             "its own".clone_into(&mut value.text);
         }
@@ -318,7 +318,7 @@ fn directives(value: &mut Value, _: &Names, common: &Common) {
         .collect();
 }
 
-/// Of several confirmations, the names in the order of the alphabet and the counts as they come.
+/// Sorts the names of several confirmations, and keeps the order of the counts.
 fn sort_confirmations(values: &mut [Value]) {
     let mut names: Vec<_> = values
         .iter()
@@ -330,8 +330,8 @@ fn sort_confirmations(values: &mut [Value]) {
     }
 }
 
-/// The sections and fields that both have, in Redis's order; and the values of those that do not
-/// count, measure or name the server.
+/// Keeps the sections and fields that both have, in Redis's order, and the values of fields that do
+/// not count, measure or name the server.
 fn info(value: &mut Value, _: &Names, common: &Common) {
     if value.is_error() {
         return;
@@ -347,7 +347,7 @@ fn info(value: &mut Value, _: &Names, common: &Common) {
     value.text = lines.collect::<Vec<_>>().join("\n");
 }
 
-/// The beginnings of the names of fields that count, measure or name the server.
+/// Prefixes of fields that count, measure or name the server.
 const VARYING_FIELDS: &[&str] = &[
     "client_recent_max_",
     "connected_clients",
@@ -370,8 +370,7 @@ const VARYING_FIELDS: &[&str] = &[
     "used_",
 ];
 
-/// Of each command all that is counted, and not how long it took. In Redis, the order is a hash
-/// table's.
+/// Keeps all counts of each command, without times. In Redis, in the order of a hash table.
 fn statistics(value: &mut Value, _: &Names, _: &Common) {
     let lines = text_of(value).split("\r\n").map(|line| {
         let parts = line.split(',').map(|part| {
@@ -388,7 +387,7 @@ fn statistics(value: &mut Value, _: &Names, _: &Common) {
     value.text = lines.join("\n");
 }
 
-/// Which commands there are and how often they were called, but not how long that took.
+/// Keeps the commands and their numbers of calls, without times.
 fn histogram(value: &mut Value, _: &Names, _: &Common) {
     let mut pairs: Vec<_> = value
         .pairs()
@@ -406,7 +405,7 @@ fn histogram(value: &mut Value, _: &Names, _: &Common) {
         .collect();
 }
 
-/// Each record without its number, its time, how long it took, and the address.
+/// Keeps each record without id, time, duration and address.
 fn slowlog(value: &mut Value, names: &Names, _: &Common) {
     for record in &mut value.items {
         if let [number, time, took, _words, addr, _name] = &mut *record.items {
@@ -418,12 +417,12 @@ fn slowlog(value: &mut Value, names: &Names, _: &Common) {
     }
 }
 
-/// Whether it is a line that monitors are told.
+/// Returns true for a line of MONITOR.
 fn is_monitored(value: &Value) -> bool {
     value.kind == '+' && value.text.contains(" [")
 }
 
-/// Such a line without its time and with the party's name as the address.
+/// Removes the time of such a line, and replaces the address by the client's name.
 fn monitored(value: &mut Value, names: &Names) {
     if is_monitored(value)
         && let Some((_, rest)) = value.text.split_once(" [")

@@ -1,24 +1,24 @@
-//! How a conversation is played, and how the end of a reply is found without looking at a clock.
+//! Plays a conversation. Finds the end of a reply without a clock.
 //!
-//! Behind each request its party sends a *fence*: a command that no server has, with a number. That
-//! is answered in every state of a client (before the password, among messages in RESP2) by an error
-//! that quotes it; what comes before that error is the reply. A monitor is told of requests by and
-//! by, so it sends an `ECHO` of the number too, and has been told of all when it is told of that.
+//! After each request its client sends a *fence*: an unknown command with a number. In every state of
+//! a client (unauthenticated, among messages in RESP2) the reply is an error that quotes it. The bytes
+//! before that error are the reply. A monitor receives requests later, so it also sends `ECHO` of the
+//! number, and has received all when it receives that.
 //!
 //! A step of a conversation is a text:
 //!
 //! | text | means |
 //! |---|---|
-//! | `PING x` | a line that the first party sends; several lines if it has some |
-//! | (nothing) | what the party hears without having asked for it |
-//! | `B: PING` | the same of the second party, which connects when it is first named |
-//! | `RAW: *1\r\n…` | bytes as they are, each char one byte |
-//! | `END: QUIT` | the server closes the connection behind its reply; there is no fence |
-//! | `{ no x1024}` | anywhere: a thousand times the word `no`; for the limit of `COMMAND INFO` |
-//! | `{x1024}`, `{257 prefixes}` | anywhere: so many bytes, so many tracked prefixes; for their limits |
-//! | `{id}`, `{addr}`, `{laddr}`, `{B.id}`, `{B.addr}` | anywhere: a party as the server sees it |
+//! | `PING x` | a line, or several, from the first client |
+//! | (nothing) | what the client receives without a request |
+//! | `B: PING` | the same from the second client, which connects when it is first named |
+//! | `RAW: *1\r\n…` | bytes, one per char |
+//! | `END: QUIT` | the server closes the connection after its reply; there is no fence |
+//! | `{ no x1024}` | anywhere: the word `no` 1,024 times; for the limit of `COMMAND INFO` |
+//! | `{x1024}`, `{257 prefixes}` | anywhere: this many bytes or tracked prefixes; for their limits |
+//! | `{id}`, `{addr}`, `{laddr}`, `{B.id}`, `{B.addr}` | anywhere: the server's view of a client |
 //!
-//! The prefixes come in this order: `B: END: RAW: *x\r\n`.
+//! Prefixes come in this order: `B: END: RAW: *x\r\n`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -27,21 +27,21 @@ use super::value::{Value, bytes, latin1};
 use respool_testing::redis_server::{PASSWORD, Setting};
 use respool_testing::{Peer, eventually};
 
-/// What was heard in one step.
-pub(crate) struct Heard {
-    /// The step, without what is put in for names in braces.
+/// The replies to one step.
+pub(crate) struct Received {
+    /// The step, before names in braces are replaced.
     pub(crate) step: String,
-    /// The reply; then what a monitor was told. Not what belongs to the fence.
+    /// The reply, then the lines of MONITOR. Without the fence.
     pub(crate) reply: Vec<u8>,
 }
 
-/// What the server calls the parties of a conversation, by the names in braces.
+/// The server's ids of the clients of a conversation, by the names in braces.
 pub(crate) type Names = Vec<(&'static str, String)>;
 
-/// A conversation that is over.
+/// A finished conversation.
 pub(crate) struct Played {
-    /// For each step.
-    pub(crate) heard: Vec<Heard>,
+    /// One per step.
+    pub(crate) received: Vec<Received>,
     pub(crate) names: Names,
 }
 
@@ -56,14 +56,14 @@ pub(crate) fn play(addr: SocketAddr, setting: Setting, resp3: bool, steps: &[Str
         b: None,
     };
     talk.begin(setting);
-    let heard = steps.iter().map(|step| talk.step(step)).collect();
+    let received = steps.iter().map(|step| talk.step(step)).collect();
     Played {
-        heard,
+        received,
         names: talk.names,
     }
 }
 
-/// A conversation under way.
+/// A conversation in progress.
 struct Talk {
     addr: SocketAddr,
     resp3: bool,
@@ -89,10 +89,10 @@ impl Talk {
         self.names.push(("{addr}", addr.to_string()));
         self.names.push(("{laddr}", self.addr.to_string()));
         if setting == Setting::Password {
-            // Nothing else is known yet, and nothing may be asked.
+            // Nothing is known yet, and nothing may be asked.
             return;
         }
-        // What the conversation before has left behind is gone before this one looks for it.
+        // Waits until nothing is left of the previous conversation.
         let a = &mut self.a;
         let mut own_line = String::new();
         eventually("the clients of the last conversation are gone", || {
@@ -110,7 +110,7 @@ impl Talk {
         self.greet(true);
     }
 
-    /// Has a party speak RESP3 if this conversation is in RESP3.
+    /// Switches a client to RESP3 if the conversation is in RESP3.
     fn greet(&mut self, is_a: bool) {
         if self.resp3 {
             let party = if is_a {
@@ -123,7 +123,7 @@ impl Talk {
         }
     }
 
-    fn step(&mut self, step: &str) -> Heard {
+    fn step(&mut self, step: &str) -> Received {
         let rest = step.strip_prefix("B: ");
         let is_b = rest.is_some();
         let rest = rest.unwrap_or(step);
@@ -145,16 +145,16 @@ impl Talk {
             Some(b) if is_b => b,
             _ => &mut self.a,
         };
-        // Only the one that is refused nowhere can be known before it is answered.
+        // Only MONITOR, which is never refused, can be known before its reply.
         party.monitors &= !rest.lines().any(|line| line.eq_ignore_ascii_case("RESET"));
         let reply = if ends {
-            party.last_words(&bytes(&request))
+            party.until_close(&bytes(&request))
         } else {
             self.fences += 1;
             party.reply(&bytes(&request), self.fences)
         };
         party.monitors |= rest.eq_ignore_ascii_case("MONITOR") && reply == b"+OK\r\n";
-        Heard {
+        Received {
             step: step.to_owned(),
             reply,
         }
@@ -162,7 +162,7 @@ impl Talk {
 
     fn second_party_comes(&mut self) {
         let mut b = Party::connect(self.addr);
-        // Before the password it is an error, and no conversation names it.
+        // Before authentication this is an error, and no conversation uses the id.
         let id = b.ask("CLIENT ID\r\n").text;
         let addr = b.peer.local_addr();
         self.names.push(("{B.id}", id));
@@ -175,7 +175,7 @@ impl Talk {
 /// One client of the server.
 struct Party {
     peer: Peer,
-    /// It is told of all requests.
+    /// It receives all requests.
     monitors: bool,
     /// The server has closed the connection.
     gone: bool,
@@ -190,14 +190,14 @@ impl Party {
         }
     }
 
-    /// Asks for one value.
+    /// Sends a request and returns its value.
     fn ask(&mut self, request: &str) -> Value {
         self.peer.send(request);
-        let heard = self.hear(|heard| Value::read(&mut &*heard).is_some());
-        Value::read(&mut &*heard).expect("a whole reply")
+        let received = self.receive(|received| Value::read(&mut &*received).is_some());
+        Value::read(&mut &*received).expect("a whole reply")
     }
 
-    /// Sends `request` and the fence of this number, and gives what comes before that.
+    /// Sends `request` and the fence of this number, and returns the bytes before the fence.
     fn reply(&mut self, request: &[u8], number: usize) -> Vec<u8> {
         let fence =
             format!("-ERR unknown command 'fence-{number}', with args beginning with: \r\n");
@@ -211,64 +211,66 @@ impl Party {
         }
         sent.extend(format!("fence-{number}\r\n").bytes());
         if !self.gone {
-            // A connection that is closed on the way is seen when it is read.
+            // A closed connection is noticed when reading.
             let _ = self.peer.socket.write_all(&sent);
         }
-        let heard = self.hear(|heard| ends_at(heard, &fence) && has(heard, &line));
+        let received = self.receive(|received| ends_at(received, &fence) && has(received, &line));
         if !self.monitors {
-            return match heard.strip_suffix(fence.as_bytes()) {
+            return match received.strip_suffix(fence.as_bytes()) {
                 Some(reply) => reply.to_vec(),
-                None => [&heard, &b"<closed>"[..]].concat(),
+                None => [&received, &b"<closed>"[..]].concat(),
             };
         }
-        let heard = latin1(&heard)
+        let received = latin1(&received)
             .replacen(&fence, "", 1)
             .replacen(&echo, "", 1);
-        let lines = heard.split_inclusive("\r\n");
-        let (told, replied): (Vec<_>, Vec<_>) = lines.partition(|line| is_told(line));
-        let told = told.into_iter().filter(|told| !told.ends_with(&line));
-        bytes(&replied.into_iter().chain(told).collect::<String>())
+        let lines = received.split_inclusive("\r\n");
+        let (monitored, replied): (Vec<_>, Vec<_>) = lines.partition(|line| is_monitored(line));
+        let monitored = monitored
+            .into_iter()
+            .filter(|line_of| !line_of.ends_with(&line));
+        bytes(&replied.into_iter().chain(monitored).collect::<String>())
     }
 
-    /// Sends `request` and reads to the close.
-    fn last_words(&mut self, request: &[u8]) -> Vec<u8> {
+    /// Sends `request` and reads until the close.
+    fn until_close(&mut self, request: &[u8]) -> Vec<u8> {
         let _ = self.peer.socket.write_all(request);
-        self.hear(|_| false)
+        self.receive(|_| false)
     }
 
-    /// Reads until `enough` has come, or to the close.
+    /// Reads until `enough` returns true, or until the close.
     #[track_caller]
-    fn hear(&mut self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-        let mut heard = Vec::new();
+    fn receive(&mut self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let mut received = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
-        while !self.gone && !enough(&heard) {
+        while !self.gone && !enough(&received) {
             match self.peer.socket.read(&mut buffer) {
                 Ok(0) => self.gone = true,
-                Ok(count) => heard.extend(&buffer[..count]),
+                Ok(count) => received.extend(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Told as a reply, so that one sees which step it is that goes wrong.
+                // Returned as a reply, so that the report names the step.
                 Err(error) => {
-                    heard.extend(format!("<{error}>").bytes());
+                    received.extend(format!("<{error}>").bytes());
                     self.gone = true;
                 }
             }
         }
-        heard
+        received
     }
 }
 
-/// Whether `heard` has the fence: at its end, or where a monitor's lines stand behind it.
-fn ends_at(heard: &[u8], fence: &str) -> bool {
-    heard.ends_with(fence.as_bytes()) || (heard.ends_with(b"\"\r\n") && has(heard, fence))
+/// Returns true if `received` has the fence at its end, or before lines of MONITOR.
+fn ends_at(received: &[u8], fence: &str) -> bool {
+    received.ends_with(fence.as_bytes()) || (received.ends_with(b"\"\r\n") && has(received, fence))
 }
 
-fn has(heard: &[u8], text: &str) -> bool {
-    let mut places = heard.windows(text.len().max(1));
+fn has(received: &[u8], text: &str) -> bool {
+    let mut places = received.windows(text.len().max(1));
     text.is_empty() || places.any(|place| place == text.as_bytes())
 }
 
-/// Whether a line is one that monitors are told: `+1700000000.123456 [0 127.0.0.1:50188] "PING"`.
-fn is_told(line: &str) -> bool {
+/// Returns true for a line of MONITOR: `+1700000000.123456 [0 127.0.0.1:50188] "PING"`.
+fn is_monitored(line: &str) -> bool {
     let is_time = |time: &str| {
         time.bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
@@ -279,7 +281,7 @@ fn is_told(line: &str) -> bool {
     rest.is_some_and(|(time, _)| is_time(time))
 }
 
-/// What a client that knows the password is answered to `request`: one value.
+/// Returns the reply to `request` for an authenticated client.
 pub(crate) fn answer(addr: SocketAddr, setting: Setting, request: &str) -> Value {
     let mut party = Party::connect(addr);
     if setting == Setting::Password {

@@ -1,24 +1,25 @@
-//! A reply as what it says: a small reader of RESP2 and RESP3 for the replies that are not compared
-//! byte by byte.
+//! The values of a reply: a small reader of RESP2 and RESP3, for replies that are not compared byte
+//! by byte.
 
 use std::fmt;
 
-/// A value of the protocol. What kind it is on the wire stays known, so that a set is no array.
+/// A value of the protocol. It keeps its type on the wire: a set is not an array.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Value {
-    /// The byte that it began with.
+    /// The type byte.
     pub(crate) kind: char,
-    /// Of an aggregate, empty. Each byte is a char of its number, so that nothing is lost.
+    /// Empty for an aggregate. One char per byte, so that nothing is lost.
     pub(crate) text: String,
-    /// Of a map, keys and values in turn.
+    /// Of a map, keys and values alternate.
     pub(crate) items: Vec<Self>,
 }
 
-/// What stands for the text of a null that has a length of -1 on the wire.
+/// The text of a null that has length -1 on the wire.
 const NULL: &str = "(null)";
 
 impl Value {
-    /// The value at the front of `bytes`, which are advanced behind it; `None` if it is not whole.
+    /// Reads the value at the front of `bytes` and advances them. Returns `None` if it is
+    /// incomplete.
     pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
         let end = bytes.windows(2).position(|two| two == b"\r\n")?;
         let (line, rest) = (latin1(&bytes[..end]), &bytes[end + 2..]);
@@ -50,7 +51,7 @@ impl Value {
         Some(value)
     }
 
-    /// Every value in `bytes`; `None` if something else stands there too.
+    /// Reads all values in `bytes`. Returns `None` if there is anything else.
     pub(crate) fn read_all(mut bytes: &[u8]) -> Option<Vec<Self>> {
         let mut values = Vec::new();
         while !bytes.is_empty() {
@@ -59,12 +60,12 @@ impl Value {
         Some(values)
     }
 
-    /// The pairs of a map, which RESP2 sends as one flat array.
+    /// Returns the pairs of a map, which is a flat array in RESP2.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Self, &Self)> {
         self.items.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))
     }
 
-    /// Of a map, what stands under this name.
+    /// Returns the value of this key of a map.
     pub(crate) fn field_mut(&mut self, name: &str) -> Option<&mut Self> {
         let key = self
             .items
@@ -74,7 +75,7 @@ impl Value {
         self.items.get_mut(2 * key + 1)
     }
 
-    /// Whether it is an error.
+    /// Returns true for an error.
     pub(crate) fn is_error(&self) -> bool {
         self.kind == '-'
     }
@@ -91,12 +92,12 @@ impl fmt::Debug for Value {
     }
 }
 
-/// A char for each byte, of the same number.
+/// Returns a char per byte.
 pub(crate) fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// The bytes of which [`latin1`] makes `text`.
+/// Returns the bytes of a text made by [`latin1`].
 pub(crate) fn bytes(text: &str) -> Vec<u8> {
     let byte = |char| u8::try_from(u32::from(char)).expect("tests send bytes, not wide characters");
     text.chars().map(byte).collect()

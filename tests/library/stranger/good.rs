@@ -1,5 +1,5 @@
-//! What is right in each file of `wrong`, by the file's name. All of it compiles, so a file there
-//! fails for what is wrong in it and for nothing else.
+//! The correct form of each file in `wrong`, by the file's name. As this compiles, a file there
+//! fails only for the error that it is about.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -19,19 +19,19 @@ fn main() {
         reply.simple(&greeting)
     });
 
-    // captures_what_is_not_send
+    // captures_a_non_send_value
     commands.register("B", Arity::Exactly(1), |_, _, reply| {
         let greeting = GREETING.lock().unwrap();
         reply.simple(&greeting)
     });
 
-    // captures_what_is_not_sync
+    // captures_a_non_sync_value
     let calls = Mutex::new(Cell::new(0));
     commands.register("C", Arity::Exactly(1), move |_, _, reply| {
         reply.integer(calls.lock().unwrap().take())
     });
 
-    // gives_an_item_no_reply
+    // returns_no_reply_to_an_item
     // keeps_the_reply_of_an_item
     // replies_to_an_item_by_the_outer_reply
     // replies_to_an_item_twice
@@ -45,7 +45,7 @@ fn main() {
         })
     });
 
-    // gives_no_reply
+    // returns_no_reply
     // makes_its_own_replied
     // replies_twice
     commands.register("E", Arity::Exactly(1), |_, _, reply| {
@@ -73,7 +73,7 @@ fn main() {
         reply.simple("noted")
     });
 
-    // keeps_what_is_not_send
+    // keeps_a_non_send_value
     commands.register("I", Arity::Exactly(1), |session, _, reply| {
         session.set_state(*Rc::new("hello"));
         reply.simple("noted")

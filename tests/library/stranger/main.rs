@@ -1,8 +1,8 @@
-//! A stranger: a crate that depends on this one, with the same versions of everything else and
-//! without the network.
+//! A crate that depends on this one, with the same versions of all dependencies and without the
+//! network.
 //!
-//! `cargo test --test stranger` runs it; plain `cargo test` does not, because it builds all of that
-//! anew, and needs redis-cli. Without that it fails.
+//! `cargo test --test stranger` runs it; plain `cargo test` does not, because it builds all
+//! dependencies anew and needs redis-cli. Without redis-cli it fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use respool_testing::PATIENCE;
 use respool_testing::process::Process;
 
-/// The README's program builds without a warning, and the command that it prints answers.
+/// The README's program builds without a warning, and the command that it prints is answered.
 #[test]
 fn readme_example_serves_its_command() {
     let stranger = Stranger::new("example");
@@ -22,9 +22,9 @@ fn readme_example_serves_its_command() {
     assert!(built.status.success(), "{}", built.stderr);
     assert_eq!(diagnoses(&built.stderr), [""; 0], "{}", built.stderr);
 
-    // Cargo becomes the program, so that is what ends with this test.
+    // Cargo execs the program, so the program ends with this test.
     let mut server = Process::start(stranger.cargo("run").arg("--quiet"));
-    // Cargo may have to wait until the other test has built.
+    // Cargo waits while the other test builds.
     server.prints("\n", Instant::now() + BUILD_PATIENCE);
     let line = server.expect("\n");
     let words: Vec<_> = line.split(' ').collect();
@@ -36,8 +36,8 @@ fn readme_example_serves_its_command() {
     assert_eq!(client.ended(PATIENCE).without_complaint(), "hello, world\n");
 }
 
-/// Each file in `tests/library/stranger/wrong` has the one error that is marked in it, as in rustc's own
-/// tests: `//~ E0382` stands on the line of the error, and `//~^ E0382` on the line below it.
+/// Each file in `tests/library/stranger/wrong` has one error, marked as in rustc's own tests: `//~
+/// E0382` on the line of the error, or `//~^ E0382` on the line below.
 #[test]
 fn misused_api_does_not_compile() {
     let stranger = Stranger::new("mistakes");
@@ -45,12 +45,15 @@ fn misused_api_does_not_compile() {
     stranger.write("src/bin/good.rs", &good);
     let mut expected = Vec::new();
     for name in mistakes() {
-        assert!(good.contains(&format!("// {name}\n")), "{name} has no twin");
+        assert!(
+            good.contains(&format!("// {name}\n")),
+            "good.rs lacks {name}"
+        );
         let code = repository_file(&format!("tests/library/stranger/wrong/{name}.rs"));
         let file = format!("src/bin/{name}.rs");
         stranger.write(&file, &code);
         let marks = marks(&file, &code);
-        assert_eq!(marks.len(), 1, "{name} is wrong in one way: {marks:?}");
+        assert_eq!(marks.len(), 1, "{name} needs exactly one mark: {marks:?}");
         expected.extend(marks);
     }
 
@@ -59,7 +62,7 @@ fn misused_api_does_not_compile() {
     assert!(built.status.success(), "{}", built.stderr);
     let mut command = stranger.cargo("build");
     let built = Process::start(command.args(["--bins", "--keep-going"])).ended(BUILD_PATIENCE);
-    // A warning about what is right would be among them too.
+    // A warning about correct code would be among the diagnoses, too.
     let mut found = diagnoses(&built.stderr);
     found.sort();
     expected.sort();
@@ -75,11 +78,11 @@ struct Stranger {
 }
 
 impl Stranger {
-    /// A crate of this name without sources.
+    /// Makes a crate of this name without sources.
     fn new(name: &str) -> Self {
         let folder = strangers().join(name);
         if folder.exists() {
-            // Its sources may have had other names.
+            // An earlier run may have left other files.
             fs::remove_dir_all(&folder).expect("what an earlier run has left");
         }
         let stranger = Self { folder };
@@ -96,7 +99,7 @@ impl Stranger {
              [workspace]\n"
         );
         stranger.write("Cargo.toml", &manifest);
-        // Cargo keeps the versions in it and drops what is not needed.
+        // Cargo keeps these versions and drops those that are not needed.
         stranger.write("Cargo.lock", &repository_file("Cargo.lock"));
         stranger
     }
@@ -108,7 +111,7 @@ impl Stranger {
         fs::write(file, text).expect("the target folder is writable");
     }
 
-    /// Cargo, to run `subcommand` in the crate. What it builds for one stranger, the others have.
+    /// Returns cargo for this crate. All strangers share one target folder.
     fn cargo(&self, subcommand: &str) -> Command {
         let mut command = Command::new(env!("CARGO"));
         command
@@ -124,7 +127,7 @@ fn strangers() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("stranger")
 }
 
-/// The program in the README's section about the library.
+/// Returns the program in the README's section about the library.
 fn example_of(readme: &str) -> String {
     let (_, section) = readme
         .split_once("\n## As a library\n")
@@ -138,14 +141,14 @@ fn example_of(readme: &str) -> String {
     format!("{program}\n")
 }
 
-/// The same program on a port that nobody else listens on.
+/// Returns the same program on port 0.
 fn on_any_port(program: &str) -> String {
     let port = "port: 6380";
     assert_eq!(program.matches(port).count(), 1, "{port:?} in:\n{program}");
     program.replace(port, "port: 0")
 }
 
-/// The names of the files in `tests/library/stranger/wrong`.
+/// Returns the names of the files in `tests/library/stranger/wrong`.
 fn mistakes() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/library/stranger/wrong");
     let entries = fs::read_dir(folder).expect("a folder");
@@ -157,7 +160,7 @@ fn mistakes() -> Vec<String> {
     names
 }
 
-/// The errors that `code` says it has, as [`diagnoses`] tells them.
+/// Returns the errors that `code` is marked with, in the form of [`diagnoses`].
 fn marks(file: &str, code: &str) -> Vec<String> {
     let mut marks = Vec::new();
     for (index, line) in code.lines().enumerate() {
@@ -173,13 +176,12 @@ fn marks(file: &str, code: &str) -> Vec<String> {
     marks
 }
 
-/// Where the compiler found what, without its words: `src/main.rs:7: error[E0382]`.
+/// Returns the places and codes of all diagnoses, such as `src/main.rs:7: error[E0382]`.
 fn diagnoses(stderr: &str) -> Vec<String> {
     stderr.lines().filter_map(diagnosis).collect()
 }
 
-/// What a line such as `src/main.rs:7:9: error[E0382]: use of moved value` says; `None` if it is
-/// another.
+/// Returns the diagnosis in a line such as `src/main.rs:7:9: error[E0382]: use of moved value`.
 fn diagnosis(line: &str) -> Option<String> {
     let mut parts = line.splitn(5, ':');
     let file = parts.next()?;
@@ -194,5 +196,5 @@ fn repository_file(name: &str) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// A first build on a slow machine, dependencies and all.
+/// Allows for a first build on a slow machine, with all dependencies.
 const BUILD_PATIENCE: Duration = Duration::from_secs(900);

@@ -1,4 +1,4 @@
-//! What clients do beside the checked sessions: messages, kills, storms, and hostile input.
+//! Clients beside the checked sessions: messages, kills, storms, and hostile input.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -11,8 +11,8 @@ use crate::World;
 use crate::wire::Wire;
 use respool_testing::{Peer, request};
 
-/// No message is lost while its subscriber is connected, and their order is kept, whatever the
-/// subscriber says of its protocol and its replies.
+/// No message is lost or reordered while its subscriber is connected, whatever its protocol and
+/// reply mode.
 pub(crate) fn messages(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     let mut publisher = Wire::connect(world, rng);
@@ -39,7 +39,7 @@ pub(crate) fn messages(world: &World, rng: &mut Rng) {
     let confirmation = format!("{head}3\r\n${length}\r\n{kind_of_push}\r\n{name}:1\r\n");
     subscriber.ask(&format!("{command} {channel}"), &confirmation);
 
-    // A pattern that is a name matches it alone.
+    // A pattern without wildcards matches its own name only.
     let begin = [kind, &name, if is_pattern { &name } else { "" }].concat();
     let mut expected = String::new();
     for burst in 0..rng.u32(1..20) {
@@ -57,7 +57,7 @@ pub(crate) fn messages(world: &World, rng: &mut Rng) {
         }
         publisher.send_cut(&requests, rng);
         if in_resp3 && rng.bool() {
-            // With no reply, and in the midst of messages.
+            // Without a reply, and between messages.
             let silently = if is_silent {
                 ""
             } else {
@@ -78,7 +78,7 @@ pub(crate) fn messages(world: &World, rng: &mut Rng) {
     }
 }
 
-/// Victims see the end, and no reply that is wrong before it.
+/// Victims receive no wrong reply before the end.
 pub(crate) fn kill(world: &World, rng: &mut Rng) {
     if rng.u8(..) < 4 {
         return kill_type(world, rng);
@@ -113,7 +113,7 @@ fn pings_then_one(mut victim: Wire, pings: usize) {
     victim.expect_end();
 }
 
-/// All clients of a type, while no other thread has a client that matters.
+/// Kills all clients of a type while no other thread depends on one.
 fn kill_type(world: &World, rng: &mut Rng) {
     let _alone = world.episodes.write();
     let mut killer = Wire::connect(world, rng);
@@ -134,7 +134,7 @@ fn kill_type(world: &World, rng: &mut Rng) {
     killer.ask("PING", "+PONG\r\n");
 }
 
-/// Connects that leave at once, by FIN and by RST; a client that stays is served beside them.
+/// Clients that disconnect at once by FIN or RST. A client that stays is served beside them.
 pub(crate) fn storm(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     for _ in 0..rng.usize(10..500) {
@@ -148,8 +148,8 @@ pub(crate) fn storm(world: &World, rng: &mut Rng) {
     Wire::connect(world, rng).ask("PING", "+PONG\r\n");
 }
 
-/// A client that ends its side gets the replies to all whole requests, unless it was paused: then
-/// it may be closed before. And an urgent byte between two requests hides none of them.
+/// A client that sends FIN gets the replies to all complete requests, unless it was paused: it may
+/// be closed before. An urgent byte between two requests hides none of them.
 pub(crate) fn half_closed(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     let pauses = world.pauses.load(Ordering::SeqCst);
@@ -174,7 +174,7 @@ pub(crate) fn half_closed(world: &World, rng: &mut Rng) {
     }
 }
 
-/// A few clients that send as much as they can, and read nothing.
+/// Clients that send as much as they can and never read.
 pub(crate) fn never_read(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     let echo = request(&[b"ECHO", &[b'x'; 10_000]]);
@@ -210,7 +210,7 @@ pub(crate) fn never_read(world: &World, rng: &mut Rng) {
     }
 }
 
-/// Arguments up to the limits, and beyond them.
+/// Arguments up to the limits and beyond.
 pub(crate) fn huge(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     let mut wire = Wire::connect(world, rng);
@@ -245,7 +245,7 @@ pub(crate) fn huge(world: &World, rng: &mut Rng) {
     wire.expect_end();
 }
 
-/// Bytes that look a little like RESP.
+/// Bytes that resemble RESP.
 pub(crate) fn garbage(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     let mut wire = Wire::connect(world, rng);
@@ -260,7 +260,7 @@ pub(crate) fn garbage(world: &World, rng: &mut Rng) {
     wire.is_ready_within(Duration::from_millis(50));
 }
 
-/// Each line of MONITOR is a time, a client, and quoted words.
+/// A line of MONITOR is a time, a client, and quoted words.
 pub(crate) fn monitor(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     let mut wire = Wire::connect(world, rng);
@@ -270,7 +270,7 @@ pub(crate) fn monitor(world: &World, rng: &mut Rng) {
     while Instant::now() < end && wire.is_ready_within(Duration::from_millis(50)) {
         let more = wire.read(usize::MAX);
         if more.is_empty() {
-            // A monitor that is too slow is closed.
+            // A slow monitor is closed.
             return;
         }
         bytes.extend(more);

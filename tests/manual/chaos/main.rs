@@ -1,5 +1,5 @@
-//! Everything at once, for minutes, by hand: checked sessions, messages, kills, pauses, workers from
-//! 1 to 64, SIGHUP, storms of connects, clients that never read. Every reply is compared with a
+//! Everything at once, for minutes, by hand: checked sessions, messages, kills, pauses, 1 to 64
+//! workers, SIGHUP, connection storms, clients that never read. Every reply is compared with a
 //! model of the session (`session.rs`), which follows redis-server.
 //!
 //! ```console
@@ -9,15 +9,15 @@
 //! $ cargo test --release --test chaos -- 30 kill     # only threads with this word in their names
 //! ```
 //!
-//! A failure prints the seed, the client, and the last bytes that it sent and received. What each
-//! client sends follows from the seed; the order of the clients is that of their threads.
+//! A failure prints the seed, the client, and the last bytes that it sent and received. The
+//! requests of each client follow from the seed; the order of the clients does not.
 
 mod deeds;
 mod operator;
 mod session;
 mod wire;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -27,9 +27,9 @@ use std::{env, fs};
 use fastrand::Rng;
 use parking_lot::RwLock;
 use respool_testing::process::Respool;
-use respool_testing::{PATIENCE, Peer, eventually};
+use respool_testing::{PATIENCE, Peer, Scratch, eventually};
 
-/// What every thread of the run shares.
+/// Shared by all threads of a run.
 pub(crate) struct World {
     pub(crate) server: Respool,
     pub(crate) file: Scratch,
@@ -58,7 +58,7 @@ impl Drop for StopOnPanic<'_> {
     }
 }
 
-/// An act of a thread, repeated until the end.
+/// An action of a thread, repeated until the end.
 pub(crate) type Episode = fn(&World, &mut Rng);
 
 /// One thread for each.
@@ -80,7 +80,7 @@ const EPISODES: [(&str, Episode); 14] = [
 ];
 
 fn main() {
-    // Flags are for the test harness that this is not.
+    // Flags are for the test harness.
     let words = env::args().skip(1).filter(|word| !word.starts_with('-'));
     let (numbers, names): (Vec<_>, Vec<_>) = words.partition(|word| word.parse::<u64>().is_ok());
     let numbers: Vec<u64> = numbers
@@ -108,7 +108,7 @@ fn main() {
         pauses: AtomicU64::new(0),
     };
     let mut before = Holds::default();
-    eventually("all workers have begun", || {
+    eventually("all workers have started", || {
         before = Holds::of(&mut world.server.connect());
         before.workers == 4
     });
@@ -168,7 +168,7 @@ fn run(world: &World, seed: u64, names: &[String]) -> Vec<(&'static str, u64)> {
     counts
 }
 
-/// What the server's process holds.
+/// The resources of the server's process.
 #[derive(Debug, Default, Clone, Copy)]
 struct Holds {
     descriptors: usize,
@@ -195,7 +195,7 @@ impl Holds {
     }
 }
 
-/// Memory that the allocator may keep: that of buffers of 64 workers, and of fragments.
+/// Memory that the allocator may keep: buffers of 64 workers, and fragments.
 const KEPT_MIB: u64 = 128;
 
 fn everything_is_as_before(control: &mut Peer, before: Holds) {
@@ -221,7 +221,7 @@ fn everything_is_as_before(control: &mut Peer, before: Holds) {
     );
 }
 
-/// Half of all runs end with a client that does not read: it has to be cut.
+/// Half of all runs end with a client that does not read, which the drain aborts.
 fn ends_in_order(world: World, mut control: Peer, seed: u64) {
     let mut idle = world.server.connect();
     idle.ping();
@@ -241,7 +241,7 @@ fn ends_in_order(world: World, mut control: Peer, seed: u64) {
     drop(deaf);
     let code = if seed % 2 == 1 { 3 } else { 0 };
     assert_eq!(ended.status.code(), Some(code), "{}", ended.stdout);
-    // It counts the deaf client that was cut.
+    // The aborted client is counted.
     let is_trouble = |line: &&str| {
         let is_bad = line.contains("[warning]") || line.contains("[error]");
         is_bad && !(code == 3 && line.contains("clients aborted: 1"))

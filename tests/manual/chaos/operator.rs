@@ -1,6 +1,5 @@
-//! What an operator does while clients are served: workers, pauses, the file, the password.
+//! An operator's actions while clients are served: workers, pauses, the file, the password.
 
-use std::fs;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -36,7 +35,7 @@ fn workers_reply(count: &str) -> String {
     format!("*2\r\n$7\r\nworkers\r\n${}\r\n{count}\r\n", count.len())
 }
 
-/// CONFIG REWRITE writes what CONFIG SET has set; SIGHUP applies what the file says.
+/// CONFIG REWRITE writes the values of CONFIG SET; SIGHUP applies the file.
 fn file(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     let mut wire = Wire::connect(world, rng);
@@ -92,7 +91,7 @@ fn look(world: &World, rng: &mut Rng) {
     }
 }
 
-/// While there is a password, a client without it can do nothing.
+/// While there is a password, an unauthenticated client can do nothing.
 fn password(world: &World, rng: &mut Rng) {
     let _alone = world.episodes.write();
     let mut wire = Wire::connect(world, rng);

@@ -1,4 +1,4 @@
-//! A session and its model: from the requests, the exact bytes of all replies.
+//! A session and its model, which predicts the exact bytes of all replies.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use crate::World;
 use crate::wire::Wire;
 use respool_testing::request;
 
-/// What redis-server remembers of a client, as far as it matters here.
+/// The state that redis-server keeps for a client, as far as it matters here.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "redis-server has these flags"
@@ -29,7 +29,7 @@ struct Model {
     replies: Vec<u8>,
 }
 
-/// Connects, sends pipelines, compares every reply, leaves.
+/// Connects, sends pipelines, compares every reply, disconnects.
 pub(crate) fn episode(world: &World, rng: &mut Rng) {
     let _shared = world.episodes.read();
     let mut wire = Wire::connect(world, rng);
@@ -66,7 +66,7 @@ pub(crate) fn episode(world: &World, rng: &mut Rng) {
     }
 }
 
-/// Bytes of a pipeline that is written whole before its replies are read.
+/// Size of a pipeline that is written whole before its replies are read.
 const PIPELINE_BYTES_MAX: usize = 30_000_000;
 
 impl Model {
@@ -145,7 +145,7 @@ impl Model {
         self.channels.len() + usize::from(self.has_pattern)
     }
 
-    /// Adds a reply, unless CLIENT REPLY keeps it back.
+    /// Adds a reply unless CLIENT REPLY suppresses it.
     fn reply(&mut self, reply: impl AsRef<[u8]>) {
         if !self.off && !self.skip {
             self.replies.extend_from_slice(reply.as_ref());
@@ -156,7 +156,7 @@ impl Model {
         self.reply(format!("-{text}\r\n"));
     }
 
-    /// In RESP2 a subscriber may do little else. Returns whether this was refused.
+    /// In RESP2 a subscriber may run few commands. Returns true if this one was refused.
     fn is_refused(&mut self, command: &str) -> bool {
         let is_refused = self.is_subscribed() && !self.resp3;
         if is_refused {
@@ -272,7 +272,7 @@ impl Model {
         format!("c{}-{number}", self.id)
     }
 
-    /// Adds a message, which CLIENT REPLY never keeps back.
+    /// Adds a message, which CLIENT REPLY never suppresses.
     fn push(&mut self, words: &[&str], last: &str) {
         let head = if self.resp3 { '>' } else { '*' };
         let mut push = format!("{head}{}\r\n", words.len() + 1);
@@ -315,7 +315,7 @@ impl Model {
         self.confirm(&command.to_lowercase(), &pattern);
     }
 
-    /// To itself: its own message comes before the reply.
+    /// To itself: the message precedes the reply.
     fn publish(&mut self, rng: &mut Rng) {
         let number = rng.u32(..4);
         let channel = self.channel(number);

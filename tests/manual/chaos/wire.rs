@@ -1,4 +1,4 @@
-//! A connection that remembers its last bytes, for the report of a failure.
+//! A connection that keeps its last bytes for the report of a failure.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -18,7 +18,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// From one of many addresses: each has ports of its own.
+    /// Connects from one of many addresses, because each has its own ports.
     pub(crate) fn connect(world: &World, rng: &mut Rng) -> Self {
         let source = [127, rng.u8(1..255), rng.u8(1..255), rng.u8(1..255)];
         let peer = Peer::connect_from(source, world.server.addr);
@@ -61,7 +61,7 @@ impl Wire {
         }
     }
 
-    /// Sends `bytes` in a few pieces, cut anywhere.
+    /// Sends `bytes` in a few pieces.
     #[track_caller]
     pub(crate) fn send_cut(&mut self, bytes: &[u8], rng: &mut Rng) {
         let mut rest = bytes;
@@ -96,7 +96,7 @@ impl Wire {
         }
     }
 
-    /// Up to `room` bytes; none at the end. A reset is an end.
+    /// Reads up to `room` bytes; none at the end. RST is an end.
     #[track_caller]
     pub(crate) fn read(&mut self, room: usize) -> Vec<u8> {
         let mut bytes = vec![0; room.min(256 * 1024)];
@@ -110,7 +110,7 @@ impl Wire {
         bytes
     }
 
-    /// Reads exactly `expected`.
+    /// Reads and compares `expected`.
     #[track_caller]
     pub(crate) fn expect(&mut self, expected: impl AsRef<[u8]>) {
         let mut rest = expected.as_ref();
@@ -125,7 +125,7 @@ impl Wire {
                 let at = (0..wanted.len())
                     .find(|&at| wanted[at] != bytes[at])
                     .unwrap_or(0);
-                // The rest of an error says more.
+                // The rest of an error is more helpful.
                 let rest_of_line = if bytes[at] == b'-' {
                     self.read(200)
                 } else {
@@ -149,7 +149,7 @@ impl Wire {
         self.expect(reply);
     }
 
-    /// One line, without its end; what came before the end of the connection if there is none.
+    /// Returns a line without its end, or the bytes before the end of the connection.
     #[track_caller]
     pub(crate) fn line(&mut self) -> String {
         let mut line = Vec::new();
@@ -185,7 +185,7 @@ impl Wire {
         }
     }
 
-    /// All bytes up to the end.
+    /// Returns all bytes up to the end.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
@@ -198,7 +198,7 @@ impl Wire {
         }
     }
 
-    /// Whether a byte, or the end, has come within `time`.
+    /// Returns true if a byte or FIN arrives within `time`.
     pub(crate) fn is_ready_within(&self, time: Duration) -> bool {
         let socket = &self.peer.socket;
         socket.set_read_timeout(Some(time)).expect("a TCP socket");
@@ -210,7 +210,7 @@ impl Wire {
     }
 
     pub(crate) fn end_sending(&self) {
-        // It fails where the server has closed already.
+        // Fails if the server has closed already.
         let _ = self.peer.socket.shutdown(Shutdown::Write);
     }
 

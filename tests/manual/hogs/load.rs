@@ -1,4 +1,4 @@
-//! Clients that send the same requests again and again, and read every reply.
+//! Clients that repeat the same requests and read every reply.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use respool_testing::Peer;
 
-/// Hogs at work, on one thread.
+/// Running hogs, on one thread.
 pub(crate) struct Hogs {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -20,12 +20,12 @@ pub(crate) struct Hogs {
 
 struct Hog {
     socket: TcpStream,
-    /// Bytes of the requests that have been written of the current round.
+    /// Bytes written of the requests of the current round.
     written: usize,
 }
 
 impl Hogs {
-    /// `count` clients that pipeline `requests` without end.
+    /// Starts `count` clients that pipeline `requests` without end.
     pub(crate) fn start(addr: SocketAddr, count: usize, requests: &str) -> Self {
         let requests = requests.repeat(1 + REQUESTS_BYTES / requests.len());
         let mut poll = Poll::new().expect("a descriptor is left");
@@ -58,7 +58,7 @@ impl Hogs {
         Self { stop, thread }
     }
 
-    /// Closes them all, whatever is pending.
+    /// Closes all of them, whatever is pending.
     pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("a hog does not panic");
@@ -66,7 +66,7 @@ impl Hogs {
 }
 
 impl Hog {
-    /// Reads what has come and writes what there is room for. The poll is edge-triggered.
+    /// Reads and writes until it would block. The poll is edge-triggered.
     fn work(&mut self, requests: &[u8], scratch: &mut [u8]) {
         until_blocked(|| self.socket.read(scratch));
         until_blocked(|| {
@@ -77,7 +77,7 @@ impl Hog {
     }
 }
 
-/// Repeats `act` until it would block, or the connection has ended: then nothing more happens on it.
+/// Repeats `act` until it would block or the connection has ended.
 fn until_blocked(mut act: impl FnMut() -> std::io::Result<usize>) {
     loop {
         match act() {
@@ -88,5 +88,5 @@ fn until_blocked(mut act: impl FnMut() -> std::io::Result<usize>) {
     }
 }
 
-/// Bytes of requests in one write, about.
+/// Approximate bytes of requests per write.
 const REQUESTS_BYTES: usize = 64 * 1024;

@@ -8,18 +8,16 @@
 //! $ cargo test --release --test hogs -- 3 UNPAUSE  # the rows with this word
 //! ```
 //!
-//! It prints a row for each command, and the exit code is 1 if one is beyond the mark.
-//! `tests/pool/turns.rs` checks the same in CI by counting instead of timing, and that each command has a
-//! row here.
+//! Prints a row per command. The exit code is 1 if one misses the mark. `tests/pool/turns.rs`
+//! checks the same in CI by counting, and that each command has a row.
 
 mod load;
 
+use std::env;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, fs, process as own};
 
 use load::Hogs;
 use respool_testing::hogs::{self, Row};
@@ -30,14 +28,14 @@ use respool_testing::{Peer, Scratch, percentile};
 const HOGS: usize = 200;
 const IDLE: usize = 1_000;
 
-/// A PING may take this long however fast redis-server is.
+/// A PING may take this long, however fast redis-server is.
 const MARK: Duration = Duration::from_millis(100);
 
-/// A PING that takes this long is not waited for.
+/// A PING is given up after this time.
 const PING_MAX: Duration = Duration::from_secs(15);
 
 fn main() -> ExitCode {
-    // Flags are for the test harness that this is not.
+    // Flags are for the test harness.
     let words = env::args().skip(1).filter(|word| !word.starts_with('-'));
     let (numbers, words): (Vec<_>, Vec<_>) = words.partition(|word| word.parse::<u64>().is_ok());
     let seconds = numbers
@@ -77,7 +75,7 @@ fn main() -> ExitCode {
         ));
     }
     print(&format!("{failures} of {count} are beyond the mark"));
-    // A word that no row has is a slip, and not a success.
+    // A word that matches no row is an error.
     ExitCode::from(u8::from(failures > 0 || count == 0))
 }
 
@@ -89,7 +87,7 @@ fn ms(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1000.0)
 }
 
-/// How long PINGs took.
+/// The times of PINGs.
 struct Measured {
     times: Vec<Duration>,
     p50: Duration,
@@ -105,7 +103,7 @@ fn on_respool(requests: &str, time: Duration) -> Measured {
     measure(server.addr, requests, time)
 }
 
-/// `None` where there is no redis-server, or it lacks the command.
+/// Returns `None` if there is no redis-server, or it lacks the command.
 fn on_redis(row: &Row, time: Duration) -> Option<Measured> {
     let server = Redis::start(Setting::File)?;
     let known = Peer::connect(server.addr).answers(&format!("COMMAND INFO {}", row.command));
@@ -115,7 +113,7 @@ fn on_redis(row: &Row, time: Duration) -> Option<Measured> {
     Some(measure(server.addr, row.requests, time))
 }
 
-/// PINGs one after the other for so long.
+/// Sends PINGs one after the other for this time.
 fn measure(addr: SocketAddr, requests: &str, time: Duration) -> Measured {
     let _idle: Vec<_> = (0..IDLE).map(|_| Peer::connect(addr)).collect();
     let mut peer = Peer::connect(addr);
@@ -139,7 +137,7 @@ fn measure(addr: SocketAddr, requests: &str, time: Duration) -> Measured {
     }
 }
 
-/// How long a PING takes; [`PING_MAX`] or a little more if no reply comes in that time.
+/// Returns the time of a PING, or [`PING_MAX`] or more if no reply comes within it.
 fn ping(peer: &mut Peer) -> Duration {
     use std::io::Read;
     let start = Instant::now();

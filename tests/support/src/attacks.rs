@@ -1,6 +1,6 @@
-//! What hostile peers do, and peers that only seem so.
+//! Hostile peers, and peers that only look hostile.
 //!
-//! Nothing that the server does to them is an error here: what matters is how the others fare.
+//! An attack ignores what the server does to it. The tests watch how other clients are served.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -15,20 +15,20 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::Peer;
 
-/// An attack under way.
+/// A running attack.
 pub struct Attack {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What each thread of an attack does until it is to stop. It ends soon after that.
+/// A thread of an attack. It returns soon after it is told to stop.
 pub type Deed = fn(&Target, &Stop);
 
-/// Whom the attack is for.
+/// The server under attack.
 #[derive(Debug, Clone, Copy)]
 pub struct Target(pub SocketAddr);
 
-/// Whether to stop, and how hard to strike until then.
+/// Tells a thread when to stop and how long to rest.
 pub struct Stop {
     wanted: Arc<AtomicBool>,
     breath: Duration,
@@ -39,8 +39,8 @@ impl Stop {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Whether to go on. Takes a breath first: who comes again and again without waiting for the
-    /// server could have all of a machine's time.
+    /// Rests, then returns true unless the thread should stop. Without the rest, a client that
+    /// reconnects without waiting for the server could take all of the machine's time.
     fn goes_on(&self) -> bool {
         rest(self.breath);
         !self.is_wanted()
@@ -48,8 +48,7 @@ impl Stop {
 }
 
 impl Attack {
-    /// One thread for each deed. Those that come again and again rest for a `breath` between two
-    /// times.
+    /// Starts a thread per deed. Threads that reconnect rest for `breath` before they do.
     pub fn start(addr: SocketAddr, deeds: &[Deed], breath: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = |&deed: &Deed| {
@@ -63,7 +62,7 @@ impl Attack {
         Self { stop, threads }
     }
 
-    /// Waits for the end of every thread; then none of its sockets is open.
+    /// Waits until every thread has ended. All their sockets are closed then.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -73,8 +72,8 @@ impl Attack {
 }
 
 impl Target {
-    /// From an address of its own, or one machine would soon be out of ports for connections that
-    /// it closes first. It waits for nothing for long.
+    /// Connects from a random source address: one address runs out of ports for connections that it
+    /// closes first. Short timeouts.
     fn connect(self) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         let [second, third, fourth] = [random(254), random(254), random(254)];
@@ -86,7 +85,7 @@ impl Target {
         Ok(socket.into())
     }
 
-    /// As [`Self::connect`], and nothing is waited for at all.
+    /// As [`Self::connect`], non-blocking.
     fn connect_hasty(self) -> io::Result<TcpStream> {
         let socket = self.connect()?;
         socket.set_nonblocking(true)?;
@@ -94,10 +93,10 @@ impl Target {
     }
 }
 
-/// What is waited for the server at most, so that an attack ends when it is to.
+/// The longest wait for the server, so that attacks stop soon.
 const A_WHILE: Duration = Duration::from_millis(200);
 
-/// A number below `end`.
+/// Returns a number below `end`.
 fn random(end: u64) -> u64 {
     RandomState::new().build_hasher().finish() % end
 }
@@ -109,7 +108,7 @@ fn rest(time: Duration) {
     }
 }
 
-/// Whether the connection is still good for a call that may have to wait.
+/// Returns true if the connection is still usable after a call that may time out.
 fn goes_on(outcome: &io::Result<usize>) -> bool {
     match outcome {
         Ok(count) => *count > 0,
@@ -120,8 +119,7 @@ fn goes_on(outcome: &io::Result<usize>) -> bool {
     }
 }
 
-/// Reads what has come, up to a bound: there may be no end of it. Gives whether the connection is
-/// still good.
+/// Reads pending input, up to a bound. Returns true if the connection is still usable.
 fn read_away(mut socket: &TcpStream) -> bool {
     let mut bytes = [0; 16 * 1024];
     let mut reads = (0..16).map(|_| socket.read(&mut bytes));
@@ -130,9 +128,8 @@ fn read_away(mut socket: &TcpStream) -> bool {
         .is_none_or(|outcome| goes_on(&outcome))
 }
 
-/// As many connections as `count`; who is closed comes again. `act` is called for each of them
-/// about every `period`, with how often it was before, and says whether the connection is still
-/// good.
+/// Keeps `count` connections; closed ones are replaced. Calls `act` for each about every `period`,
+/// with the number of earlier calls. `act` returns true if the connection is still usable.
 fn crowd(
     target: &Target,
     stop: &Stop,
@@ -157,7 +154,7 @@ fn crowd(
     }
 }
 
-/// 200 clients that send a byte each 100 ms: whole requests, if one waits long enough.
+/// 200 clients that send a byte each 100 ms: complete requests, slowly.
 pub fn slow_clients(target: &Target, stop: &Stop) {
     let request = b"*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n";
     let period = Duration::from_millis(100);
@@ -167,7 +164,7 @@ pub fn slow_clients(target: &Target, stop: &Stop) {
     });
 }
 
-/// 50 clients that send requests for as long as somebody takes them, and read nothing.
+/// 50 clients that send requests and never read.
 pub fn deaf_clients(target: &Target, stop: &Stop) {
     let requests = format!("*2\r\n$4\r\nECHO\r\n$10000\r\n{}\r\n", "x".repeat(10_000)).repeat(10);
     let sent = std::cell::RefCell::new(std::collections::HashMap::new());
@@ -188,7 +185,7 @@ pub fn deaf_clients(target: &Target, stop: &Stop) {
     );
 }
 
-/// 200 clients, each with one request that never ends.
+/// 200 clients with one endless request each.
 pub fn slowloris(target: &Target, stop: &Stop) {
     let period = Duration::from_millis(50);
     crowd(target, stop, 200, period, |mut socket, round| {
@@ -200,14 +197,14 @@ pub fn slowloris(target: &Target, stop: &Stop) {
     });
 }
 
-/// 500 connections without a byte.
+/// 500 connections that send nothing.
 pub fn silent_clients(target: &Target, stop: &Stop) {
     crowd(target, stop, 500, Duration::from_millis(50), |socket, _| {
         read_away(socket)
     });
 }
 
-/// A pipeline without an end, all of whose replies are read.
+/// An endless pipeline whose replies are read.
 pub fn endless_pipeline(target: &Target, stop: &Stop) {
     while !stop.is_wanted() {
         let Ok(socket) = target.connect() else {
@@ -234,7 +231,7 @@ pub fn endless_pipeline(target: &Target, stop: &Stop) {
     }
 }
 
-/// Clients that read for a while and then do not, with much on its way to them.
+/// Clients that read for a while and then stop, with much pending output.
 pub fn readers_that_stop(target: &Target, stop: &Stop) {
     let requests = format!("*2\r\n$4\r\nECHO\r\n$50000\r\n{}\r\n", "x".repeat(50_000));
     crowd(
@@ -252,7 +249,7 @@ pub fn readers_that_stop(target: &Target, stop: &Stop) {
     );
 }
 
-/// Connections that are reset: at once, in the middle of a request, with replies on their way.
+/// Connections that are reset: at once, within a request, or with replies pending.
 pub fn resets(target: &Target, stop: &Stop) {
     let deeds: [&[u8]; 5] = [
         b"",
@@ -273,14 +270,14 @@ pub fn resets(target: &Target, stop: &Stop) {
     }
 }
 
-/// Connections as fast as they come, each closed in order at once.
+/// Connections in quick succession, closed at once.
 pub fn connect_storm(target: &Target, stop: &Stop) {
     while stop.goes_on() {
         let _ = target.connect_hasty();
     }
 }
 
-/// Clients that end their side and go on to read, or do not.
+/// Clients that send FIN and then read, or do not.
 pub fn half_closes(target: &Target, stop: &Stop) {
     let mut kept = Vec::new();
     for round in 0.. {
@@ -302,7 +299,7 @@ pub fn half_closes(target: &Target, stop: &Stop) {
     }
 }
 
-/// What is not RESP, or only just.
+/// Bytes that are not RESP, or almost.
 pub fn garbage(target: &Target, stop: &Stop) {
     let noise: Vec<u8> = (0..100_000).map(|_| random(256) as u8).collect();
     let long_line = b"x".repeat(200_000);
@@ -310,7 +307,7 @@ pub fn garbage(target: &Target, stop: &Stop) {
         &noise,
         b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\nCONFIG SET requirepass x\r\n",
-        // A ClientHello of TLS 1.2, as far as it goes.
+        // The start of a ClientHello of TLS 1.2.
         b"\x16\x03\x01\x00\xf4\x01\x00\x00\xf0\x03\x03\x00\x0a\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         &long_line,
@@ -341,7 +338,7 @@ pub fn garbage(target: &Target, stop: &Stop) {
     }
 }
 
-/// 100 subscribers, of whom each second one does not read.
+/// 100 subscribers, half of which do not read.
 pub fn subscribers(target: &Target, stop: &Stop) {
     let reads = |socket: &TcpStream| socket.local_addr().is_ok_and(|addr| addr.port() % 2 == 0);
     crowd(
@@ -358,7 +355,7 @@ pub fn subscribers(target: &Target, stop: &Stop) {
     );
 }
 
-/// Messages as fast as the server takes them.
+/// Publishes as fast as the server allows.
 pub fn publisher(target: &Target, stop: &Stop) {
     let publication = format!("PUBLISH flood {}\r\n", "x".repeat(4_000));
     while !stop.is_wanted() {
@@ -373,7 +370,7 @@ pub fn publisher(target: &Target, stop: &Stop) {
     }
 }
 
-/// Pings one after the other for so long, and gives how long each took.
+/// Sends PINGs one after the other for this time, and returns the time of each.
 pub fn ping_for(peer: &mut Peer, time: Duration) -> Vec<Duration> {
     let start = Instant::now();
     let mut times = Vec::new();

@@ -1,15 +1,15 @@
-//! What the hogs send: each built-in command, with arguments that make it work for its reply.
+//! The requests of the hogs: each built-in command, with arguments that are expensive to answer.
 
-/// One measurement.
+/// A command to measure.
 pub struct Row {
-    /// The command's full name in COMMAND LIST.
+    /// The full name in COMMAND LIST.
     pub command: &'static str,
-    /// What each hog repeats.
+    /// The requests that each hog repeats.
     pub requests: &'static str,
 }
 
 impl Row {
-    /// The requests on one line, cut to a column's width.
+    /// Returns the requests on one line, cut to the width of a column.
     pub fn title(&self) -> String {
         let line = self.requests.trim_end().replace("\r\n", " + ");
         match line.char_indices().nth(50) {
@@ -23,7 +23,7 @@ const fn row(command: &'static str, requests: &'static str) -> Row {
     Row { command, requests }
 }
 
-/// The commands after which a client cannot go on, or nobody can.
+/// Commands that end the client or the server.
 pub const NOT_TRIED: [&str; 2] = ["quit", "shutdown"];
 
 pub const ROWS: &[Row] = &[

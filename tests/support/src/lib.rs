@@ -17,6 +17,7 @@
 //! | [`hogs`] | a row per command that makes it work for its reply |
 
 #![allow(
+    clippy::missing_errors_doc,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
     missing_debug_implementations,

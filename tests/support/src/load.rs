@@ -1,4 +1,4 @@
-//! A load that checks every byte it gets, and knows whether a reply was cut short.
+//! A load that checks every byte, and knows whether a reply was cut short.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -13,27 +13,26 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::process::Respool;
 use crate::{PATIENCE, Peer};
 
-/// Clients that talk to a server until it closes them.
+/// Clients that send requests until the server closes them.
 pub struct Load {
-    clients: Vec<JoinHandle<Heard>>,
-    /// Ends when each client has had its first reply.
+    clients: Vec<JoinHandle<Received>>,
+    /// Disconnects after the first reply of each client.
     first_replies: Receiver<()>,
 }
 
-/// What a client has heard up to the end.
+/// What a client received.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Heard {
+pub struct Received {
     pub bytes: usize,
-    /// The end came in the middle of a reply.
+    /// The connection ended within a reply.
     pub cut_short: bool,
-    /// The end was a reset, and not the server's orderly end.
+    /// The connection ended by RST.
     pub reset: bool,
 }
 
 impl Load {
-    /// Clients that send without end and read what comes, each by so many bytes at a time, and
-    /// clients that wait for each reply before they send the next request. Every one of them is
-    /// under way when this returns.
+    /// Starts clients that pipeline without end, each with its own read size, and clients that wait
+    /// for each reply. Returns when every client has had a reply.
     pub fn start(addr: SocketAddr) -> Self {
         let script = Arc::new(Script::new());
         let (replied, first_replies) = bounded(FLOODS.len() + ASKERS.len());
@@ -43,7 +42,7 @@ impl Load {
                 Listener::new(socket, Arc::clone(&script), read_bytes, replied.clone());
             thread::spawn(move || {
                 talk(&mut listener);
-                listener.heard
+                listener.received
             })
         };
         let floods = FLOODS.map(|read_bytes| client(read_bytes, Listener::flood_until_the_end));
@@ -63,25 +62,24 @@ impl Load {
         }
     }
 
-    /// Waits until the server has closed every client. A wrong reply, and one out of order, is a
-    /// panic.
-    pub fn ended(self) -> Vec<Heard> {
+    /// Waits until the server has closed every client. Panics at a wrong reply.
+    pub fn ended(self) -> Vec<Received> {
         let joined = self.clients.into_iter().map(JoinHandle::join);
         joined
-            .map(|heard| heard.expect("the client's own panic says what is wrong"))
+            .map(|received| received.expect("a client's panic has the reason"))
             .collect()
     }
 }
 
-/// Ends so many servers by SIGTERM, each at a random moment of a load. A reply that a client sees cut
-/// short is a lie; the end behind a whole one is the truth about a server that stops.
+/// Stops this many servers by SIGTERM, each at a random moment of a load. No reply may be cut
+/// short.
 pub fn end_by_sigterm(rounds: usize) {
     let (mut clients, mut resets, mut longest) = (0, 0, Duration::ZERO);
     for round in 0..rounds {
         let server = Respool::start(2);
         let load = Load::start(server.addr);
         let delay = random_delay();
-        // Nothing is waited for: any moment of a load under way must be as good as any other.
+        // The load may be at any point.
         thread::sleep(delay);
 
         let signalled = Instant::now();
@@ -89,19 +87,19 @@ pub fn end_by_sigterm(rounds: usize) {
         let ended = server.ended(PATIENCE);
         let took = signalled.elapsed();
 
-        let heard = load.ended();
+        let received = load.ended();
         let log = ended.without_complaint();
-        let context = format!("round {round}, {delay:?} of load, {took:?}: {heard:#?}\n{log}");
+        let context = format!("round {round}, {delay:?} of load, {took:?}: {received:#?}\n{log}");
         assert!(took < Duration::from_secs(2), "{context}");
-        assert!(heard.iter().all(|one| !one.cut_short), "{context}");
-        clients += heard.len();
-        resets += heard.iter().filter(|one| one.reset).count();
+        assert!(received.iter().all(|one| !one.cut_short), "{context}");
+        clients += received.len();
+        resets += received.iter().filter(|one| one.reset).count();
         longest = longest.max(took);
     }
     report_ends(rounds, clients, resets, longest);
 }
 
-/// Resets are allowed behind a whole reply, and worth to be known of: `--nocapture` shows them.
+/// RST after a complete reply is allowed; `--nocapture` shows how often it happens.
 fn report_ends(rounds: usize, clients: usize, resets: usize, longest: Duration) {
     eprintln!(
         "{rounds} times SIGTERM: no reply cut short, every exit code 0, the slowest end took \
@@ -109,23 +107,23 @@ fn report_ends(rounds: usize, clients: usize, resets: usize, longest: Duration) 
     );
 }
 
-/// 5 to 50 ms.
+/// Returns 5 to 50 ms.
 fn random_delay() -> Duration {
     let random = RandomState::new().build_hasher().finish();
     Duration::from_micros(5_000 + random % 45_001)
 }
 
-/// Requests that a client sends over and over, and the replies that it is owed.
+/// Requests that a client repeats, and the expected replies.
 struct Script {
     requests: Vec<u8>,
     replies: Vec<u8>,
-    /// Where each request ends, and its reply.
+    /// The ends of each request and of its reply.
     ends: Vec<(usize, usize)>,
 }
 
 impl Script {
-    /// PING inline and as an array, and ECHO with messages of all lengths up to more than the
-    /// server reads or writes at once.
+    /// PING inline and as an array, and ECHO with messages of many lengths, up to more than one
+    /// read or write.
     fn new() -> Self {
         let mut script = Self {
             requests: Vec::new(),
@@ -153,15 +151,15 @@ impl Script {
     }
 }
 
-/// One client, as far as it has heard.
+/// A client and its position in the replies.
 struct Listener {
     socket: TcpStream,
     script: Arc<Script>,
-    // Invariant: at < script.replies.len(); the replies begin anew behind the last.
+    // Invariant: at < script.replies.len(); the replies start again after the last.
     at: usize,
-    heard: Heard,
+    received: Received,
     buffer: Box<[u8]>,
-    /// `None` once the first reply was told of.
+    /// `None` after the first reply was reported.
     replied: Option<Sender<()>>,
 }
 
@@ -171,7 +169,7 @@ impl Listener {
             socket,
             script,
             at: 0,
-            heard: Heard::default(),
+            received: Received::default(),
             buffer: vec![0; read_bytes].into_boxed_slice(),
             replied: Some(replied),
         }
@@ -180,11 +178,10 @@ impl Listener {
     fn flood_until_the_end(&mut self) {
         let mut socket = self.socket.try_clone().expect("there are descriptors");
         let script = Arc::clone(&self.script);
-        // It ends by the error that the server's close brings. What that means the listener finds
-        // out.
+        // Ends with an error when the server closes. The reader judges how it closed.
         let writer = thread::spawn(move || while socket.write_all(&script.requests).is_ok() {});
         while self.listen() {}
-        // The server has closed, so nobody reads what the writer may still be waiting to send.
+        // The server has closed, so the writer would never finish.
         let _ = self.socket.shutdown(Shutdown::Both);
         writer.join().expect("the writer does not panic");
     }
@@ -193,7 +190,7 @@ impl Listener {
         let script = Arc::clone(&self.script);
         let mut start = 0;
         for &(end, reply_end) in script.ends.iter().cycle() {
-            // An error is the server's close, which the listener hears of.
+            // An error means that the server closes, which the reader sees.
             let _ = self.socket.write_all(&script.requests[start..end]);
             start = end % script.requests.len();
             while self.at != reply_end % script.replies.len() {
@@ -204,7 +201,7 @@ impl Listener {
         }
     }
 
-    /// Hears what has come, or the end. Gives whether there can be more.
+    /// Reads once. Returns false at the end of the connection.
     fn listen(&mut self) -> bool {
         match self.socket.read(&mut self.buffer) {
             Ok(0) => self.end(),
@@ -214,7 +211,7 @@ impl Listener {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => return true,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                self.heard.reset = true;
+                self.received.reset = true;
                 self.end();
             }
             Err(error) => panic!("neither bytes nor the end came: {error}"),
@@ -222,32 +219,32 @@ impl Listener {
         false
     }
 
-    /// Compares the `count` bytes just read with those that are owed.
+    /// Compares the `count` bytes just read with the expected ones.
     fn compare(&mut self, count: usize) {
         let mut bytes = &self.buffer[..count];
         while !bytes.is_empty() {
-            let owed = &self.script.replies[self.at..];
-            let both = owed.len().min(bytes.len());
+            let expected = &self.script.replies[self.at..];
+            let both = expected.len().min(bytes.len());
             assert!(
-                bytes[..both] == owed[..both],
+                bytes[..both] == expected[..both],
                 "a wrong reply within {count} bytes after {}",
-                self.heard.bytes
+                self.received.bytes
             );
             bytes = &bytes[both..];
             self.at = (self.at + both) % self.script.replies.len();
         }
-        self.heard.bytes += count;
+        self.received.bytes += count;
         self.replied.take().map(|replied| replied.send(()));
     }
 
     fn end(&mut self) {
-        self.heard.cut_short = !self.script.is_end_of_reply(self.at);
+        self.received.cut_short = !self.script.is_end_of_reply(self.at);
     }
 }
 
-/// Those who flood, and how many bytes each reads at a time. The less it is, the longer is the way
-/// from the server's end of a connection to the client that sees it.
+/// Read sizes of the pipelining clients. Small reads keep more bytes in the sockets between server
+/// and client.
 const FLOODS: [usize; 3] = [64 * 1024, 8 * 1024, 1024];
 
-/// Likewise for those who ask.
+/// Read sizes of the clients that wait for each reply.
 const ASKERS: [usize; 2] = [64 * 1024, 256];

@@ -1,7 +1,7 @@
 //! The lines that the servers of this process log.
 //!
-//! A process has one logger, so all tests of a binary share it. Look for a line by an address or
-//! another detail that only the test's own server logs.
+//! A process has one logger, so all tests of a binary share it. Look for a line by a client's address
+//! and by what happened to it: clients of two servers may have the same address.
 
 use std::sync::Once;
 use std::time::Instant;

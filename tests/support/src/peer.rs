@@ -1,4 +1,4 @@
-//! The program at the other end of a connection.
+//! A client in bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::PATIENCE;
 
-/// A client in bytes. Each of its waits ends after [`PATIENCE`].
+/// A connection. Each wait ends after [`PATIENCE`].
 pub struct Peer {
     pub socket: TcpStream,
 }
@@ -33,7 +33,7 @@ impl Peer {
     /// Connects with small socket buffers, so that few unread replies fill them.
     pub fn connect_with_small_buffer(addr: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
-        // Set before connecting: the window is fixed then.
+        // Set before connecting, which fixes the window.
         socket.set_recv_buffer_size(4096).expect("any size will do");
         socket.connect(&addr.into()).expect("the server accepts");
         Self::over(socket.into())
@@ -220,7 +220,7 @@ impl Peer {
     pub fn rest_or(&mut self, count: usize) -> String {
         let mut text = String::new();
         let socket = &mut self.socket;
-        // A reset shows as a short reply.
+        // RST shows as a short reply.
         let _ = socket.take(count as u64).read_to_string(&mut text);
         text
     }

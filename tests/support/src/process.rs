@@ -1,5 +1,5 @@
-//! Processes: the program itself, and the tools that talk to it. Each is killed when it is dropped
-//! or when the test is killed, with all that it has started, and every wait for one has a deadline.
+//! The program and other programs as processes. A process is killed on drop, or when its test is
+//! killed, with all that it has started. Every wait has a deadline.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -16,19 +16,19 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use crate::target::program;
 use crate::{PATIENCE, Peer, reaper};
 
-/// A running process, both of whose outputs are read as they come, so that it never waits for us.
+/// A running process. Its outputs are read as they arrive, so it never blocks on them.
 pub struct Process {
     child: Child,
-    // `None` once there is nothing more for it to read.
+    // `None` after the end of the input.
     stdin: Option<ChildStdin>,
     stdout: Output,
     stderr: Output,
-    // Bytes of the standard output that `expect` has already passed.
+    // Bytes of standard output that `expect` has passed.
     passed: usize,
     has_ended: bool,
 }
 
-/// What a process has left behind.
+/// The status and output of a process that has ended.
 pub struct Ended {
     pub status: ExitStatus,
     pub stdout: String,
@@ -41,7 +41,7 @@ impl Process {
         Self::start_with_input(command, "")
     }
 
-    /// Starts `command`, which is to read `input`. Short inputs only: a pipe holds them.
+    /// Starts `command` with this input, which must fit into a pipe.
     pub fn start_with_input(command: &mut Command, input: &str) -> Self {
         let mut process = Self::start_dialogue(command);
         process.say(input);
@@ -49,7 +49,7 @@ impl Process {
         process
     }
 
-    /// Starts `command`, which is to read what [`Self::say`] tells it.
+    /// Starts `command`, whose input is written by [`Self::say`].
     pub fn start_dialogue(command: &mut Command) -> Self {
         let spawned = command
             .stdin(Stdio::piped())
@@ -77,15 +77,15 @@ impl Process {
         }
     }
 
-    /// Writes `text` to the process's standard input.
+    /// Writes `text` to standard input.
     pub fn say(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("its input is still open");
-        // A process that has ended without reading its input says by its status what that means.
+        // If the process ended without reading its input, its status shows it.
         let _ = stdin.write_all(text.as_bytes());
     }
 
-    /// Waits until the process prints `text`, behind all that earlier calls have waited for. Gives
-    /// what stands before it.
+    /// Waits until the process prints `text`, after everything that earlier calls have waited for.
+    /// Returns the text between.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
         let find = |bytes: &[u8]| {
@@ -106,7 +106,7 @@ impl Process {
         String::from_utf8_lossy(&bytes[start..start + before]).into_owned()
     }
 
-    /// Waits until it has printed `text`. Gives false if it ends, or `deadline` comes, before.
+    /// Waits until it has printed `text`. Returns false if it ends, or `deadline` passes, first.
     pub fn prints(&self, text: &str, deadline: Instant) -> bool {
         self.stdout.wait(deadline, |bytes| has(bytes, text));
         has(&self.stdout.0.0.lock().bytes, text)
@@ -118,13 +118,13 @@ impl Process {
 
     /// Sends the signal `name`, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        // The shell's own `kill`, because the program of that name is not on every machine.
+        // The shell's own `kill`: not every machine has the program.
         let kill = format!("kill -s {name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status();
         assert!(status.expect("there is a shell").success(), "{kill}");
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits until the process ends by itself.
     #[track_caller]
     pub fn ended(self, within: Duration) -> Ended {
         match self.ended_or_stuck(within) {
@@ -133,7 +133,7 @@ impl Process {
         }
     }
 
-    /// As [`Self::ended`], for what may take for ever through no fault of the program's.
+    /// As [`Self::ended`], for processes that may hang through no fault of the program.
     pub fn ended_or_stuck(mut self, within: Duration) -> Result<Ended, String> {
         let deadline = Instant::now() + within;
         // The outputs end with the process.
@@ -144,7 +144,7 @@ impl Process {
                 "it has not ended within {within:?}; it printed {stdout:?} and {stderr:?}"
             ));
         }
-        // It is not reaped yet: until then its number is nobody else's.
+        // Not reaped yet, so the id is not reused.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(self.group()), options).expect("it is our child");
         Ok(Ended {
@@ -156,12 +156,12 @@ impl Process {
 }
 
 impl Process {
-    /// The process's group has its number.
+    /// The id of the process group is that of the process.
     fn group(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    /// Kills what is left of the group, and reaps the process.
+    /// Kills the rest of the group and reaps the process.
     fn end(&mut self) -> ExitStatus {
         let _ = kill_process_group(self.group(), Signal::KILL);
         reaper::forget(self.child.id());
@@ -178,11 +178,11 @@ impl Drop for Process {
     }
 }
 
-/// A command that runs `program` with the default action for each signal. Without it, what a shell
-/// starts in the background ignores SIGINT, and under `nohup` SIGHUP, and so do its children: ^C
-/// does not end them, nor the end of their terminal.
+/// Returns a command that runs `program` with default actions for all signals. A shell starts
+/// background jobs with SIGINT ignored, and `nohup` with SIGHUP ignored, and their children inherit
+/// it: ^C or the end of the terminal would not end them.
 ///
-/// Where `env` is older than that of coreutils 8.31, the command is `program` alone.
+/// If `env` is older than coreutils 8.31, the command is `program` alone.
 pub fn with_default_signals(program: &Path) -> Command {
     static IS_POSSIBLE: OnceLock<bool> = OnceLock::new();
     let is_possible = || {
@@ -201,7 +201,7 @@ pub fn with_default_signals(program: &Path) -> Command {
 const DEFAULT_SIGNALS: &str = "--default-signal";
 
 impl Ended {
-    /// Has printed nothing on standard error and ended with success. Gives what it has printed.
+    /// Expects success and an empty standard error. Returns standard output.
     #[track_caller]
     pub fn without_complaint(self) -> String {
         assert_eq!((self.status.code(), self.stderr.as_str()), (Some(0), ""));
@@ -213,7 +213,7 @@ impl Ended {
         assert!(self.stdout.contains(text), "{text:?} in {:?}", self.stdout);
     }
 
-    /// The exit code is 1, standard output is empty, and standard error has all of `parts`.
+    /// Expects exit code 1, an empty standard output, and all of `parts` in standard error.
     #[track_caller]
     pub fn assert_mistake(&self, parts: &[&str]) {
         let (code, stdout) = (self.status.code(), self.stdout.as_str());
@@ -224,20 +224,20 @@ impl Ended {
     }
 }
 
-/// respool as a process of its own, on a free port of the loopback. There is one at a time, unless
-/// it is started beside others: the limits of time in most of these tests are for a server that has
-/// the machine to itself.
+/// The program as a process, on a free port of the loopback. One runs at a time unless it is
+/// started beside others: most tests have limits of time for a server that has the machine to
+/// itself.
 pub struct Respool {
     process: Process,
     pub addr: SocketAddr,
-    // Dropped last, when the process has ended.
+    // Dropped last, after the process has ended.
     _alone: Option<MutexGuard<'static, ()>>,
 }
 
 static ALONE: Mutex<()> = Mutex::new(());
 
 impl Respool {
-    /// The program with so many workers, and one line in its log for each client that comes.
+    /// Starts the program with a log line per connection.
     pub fn start(workers: usize) -> Self {
         Self::run(&mut respool(workers), PATIENCE)
     }
@@ -247,8 +247,7 @@ impl Respool {
         Self::listen(&mut respool(workers), PATIENCE, None)
     }
 
-    /// `command`, which is to run respool with the arguments that are added to it. It is listening
-    /// when this returns.
+    /// Runs `command` with arguments for the address. Returns when the program listens.
     pub fn run(command: &mut Command, patience: Duration) -> Self {
         Self::listen(command, patience, Some(ALONE.lock()))
     }
@@ -284,7 +283,7 @@ impl Respool {
         self.process.signal(name);
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         self.process.stdout.text()
     }
@@ -300,14 +299,14 @@ impl Respool {
         self.process.id()
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the process ends.
     #[track_caller]
     pub fn ended(self, within: Duration) -> Ended {
         self.process.ended(within)
     }
 
-    /// The server is as it was before the test: it answers, has complained of nothing, and ends in
-    /// order when it is told to. Gives its log.
+    /// Expects that the server is as it was before the test: it answers, has printed no error, and
+    /// stops in order. Returns its log.
     #[track_caller]
     pub fn stop(self) -> String {
         self.connect().ping();
@@ -322,7 +321,7 @@ fn respool(workers: usize) -> Command {
     command
 }
 
-/// The first address in the line, if it is the one that the program greets with.
+/// Returns the address in the line of the log that has it.
 fn answers_on(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once(" answers on ")?;
     rest.split_whitespace().next()?.parse().ok()
@@ -341,7 +340,7 @@ fn missing(program: &str) -> String {
     )
 }
 
-/// One of a process's outputs, as far as it has come.
+/// One output of a process, as far as it was read.
 #[derive(Clone, Default)]
 struct Output(Arc<(Mutex<Written>, Condvar)>);
 
@@ -352,14 +351,14 @@ struct Written {
 }
 
 impl Output {
-    /// Reads `pipe` to its end, on a thread that ends with it.
+    /// Reads `pipe` to its end on a thread of its own.
     fn of(mut pipe: impl Read + Send + 'static) -> Self {
         let output = Self::default();
         let reader = output.clone();
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while !reader.0.0.lock().ended {
-                // Nothing more comes after an error either.
+                // After an error there is nothing more to read.
                 let count = pipe.read(&mut buffer).unwrap_or(0);
                 let mut written = reader.0.0.lock();
                 written.bytes.extend_from_slice(&buffer[..count]);
@@ -370,14 +369,14 @@ impl Output {
         output
     }
 
-    /// Waits for the end. Gives whether it came before `deadline`.
+    /// Waits for the end. Returns false if `deadline` passes first.
     fn ends_by(&self, deadline: Instant) -> bool {
         self.wait(deadline, |_| false);
         self.0.0.lock().ended
     }
 
-    /// Waits for the line that says where the program answers; a warning may stand before it. `None`
-    /// if there is none before the end or before `deadline`.
+    /// Waits for the line with the address. Returns `None` if it does not come before the end or
+    /// `deadline`.
     fn address_by(&self, deadline: Instant) -> Option<SocketAddr> {
         let address = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
@@ -388,7 +387,7 @@ impl Output {
         address(&self.bytes())
     }
 
-    /// Waits until `enough` has come, or the end, or `deadline`.
+    /// Waits until `enough` returns true, the end, or `deadline`.
     fn wait(&self, deadline: Instant, enough: impl Fn(&[u8]) -> bool) {
         let (written, changed) = &*self.0;
         let waiting = |written: &mut Written| !written.ended && !enough(&written.bytes);

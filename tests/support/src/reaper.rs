@@ -1,8 +1,8 @@
-//! Ends the processes that this one has started when it ends itself, however that happens: a
-//! destructor does not run when a test is killed.
+//! Kills the processes that this process has started when it ends, however it ends: no destructor
+//! runs when a test is killed.
 //!
-//! The reaper is a shell that reads which process groups there are. Its input ends with this
-//! process, and then it kills the groups that are left.
+//! The reaper is a shell that reads the ids of process groups. When this process ends, so does the
+//! shell's input, and it kills the groups that are left.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -10,18 +10,17 @@ use std::process::{ChildStdin, Command, Stdio};
 
 use parking_lot::Mutex;
 
-/// Has the process group of this number killed when this process ends, until [`forget`].
+/// Registers a process group to be killed when this process ends.
 pub fn watch(group: u32) {
-    tell('+', group);
+    send('+', group);
 }
 
-/// Forgets a group. Call it before the group's leader is waited for: the number may be given to
-/// another group after that.
+/// Unregisters a group. Call this before the leader is reaped: the id may be reused afterwards.
 pub fn forget(group: u32) {
-    tell('-', group);
+    send('-', group);
 }
 
-fn tell(change: char, group: u32) {
+fn send(change: char, group: u32) {
     static REAPER: Mutex<Option<ChildStdin>> = Mutex::new(None);
     let mut reaper = REAPER.lock();
     let input = reaper.get_or_insert_with(start);
@@ -31,7 +30,7 @@ fn tell(change: char, group: u32) {
 fn start() -> ChildStdin {
     let reaper = Command::new("sh")
         .args(["-c", SCRIPT])
-        // Not in the group of the tests, which may be killed as a whole.
+        // Outside of the group of the tests, which may be killed as a whole.
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -1,4 +1,4 @@
-//! The two servers, each a process of its own on a free port of the loopback.
+//! respool and redis-server with the same settings, each a process on a free port of the loopback.
 
 use std::fs;
 use std::io::{ErrorKind, Write, stderr};
@@ -12,20 +12,20 @@ use crate::process::{Process, Respool};
 use crate::target::program;
 use crate::{PATIENCE, Scratch, free_port};
 
-/// How both servers are set up.
+/// The settings of both servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
-    /// As they come.
+    /// The defaults.
     Plain,
     /// With the password [`PASSWORD`].
     Password,
-    /// `DEBUG` is allowed.
+    /// With `DEBUG` allowed.
     Debug,
-    /// With a file of configuration.
+    /// With a configuration file.
     File,
-    /// As `File`, but the file and its folder are gone when the conversations begin.
+    /// As `File`, but the file and its folder are removed before the conversations start.
     LostFile,
-    /// As they come; the conversation stops the server.
+    /// The defaults; the conversation stops the server.
     Stopped,
 }
 
@@ -41,7 +41,7 @@ impl Setting {
         Self::Stopped,
     ];
 
-    /// The flags that both programs take alike.
+    /// Returns the flags that both programs understand.
     fn flags(self) -> &'static [&'static str] {
         match self {
             Self::Password => &["--requirepass", PASSWORD],
@@ -69,37 +69,37 @@ fn lose_file(folder: &Scratch, setting: Setting) {
     }
 }
 
-/// respool in this setting. There is one at a time.
+/// Starts respool. One runs at a time.
 pub fn respool(setting: Setting) -> (Respool, Scratch) {
     let folder = Scratch::folder();
     let mut command = Command::new(program());
     command.args(file(&folder, setting)).args(setting.flags());
-    // The conversations have two parties, and a third worker costs nothing.
+    // A conversation has two clients; one more worker is harmless.
     command.args(["--workers", "3"]);
     let server = Respool::run(&mut command, PATIENCE);
     lose_file(&folder, setting);
     (server, folder)
 }
 
-/// A redis-server that was started here, and that is killed when it is dropped.
+/// A redis-server. Killed on drop.
 pub struct Redis {
     pub process: Process,
     pub addr: SocketAddr,
-    // Dropped last, when the process has ended.
+    // Dropped last, after the process has ended.
     folder: Scratch,
 }
 
 impl Redis {
-    /// One in this setting; `None`, and a word about it, where there is none of the right version.
+    /// Starts redis-server. If there is none of the right version, says so and returns `None`.
     pub fn start(setting: Setting) -> Option<Self> {
         let program = installed()?;
-        // Another program may take the port between the look and the start.
+        // Another program may take the port in between.
         let mut ports = (0..PORTS_TRIED_MAX).map(|_| free_port());
         let redis = ports.find_map(|port| Self::start_on(program, port, setting));
         Some(redis.expect("one of the free ports is still free"))
     }
 
-    /// Starts `program` on `port`; `None` if it ends because it cannot listen there.
+    /// Starts `program` on `port`. Returns `None` if it cannot listen there.
     fn start_on(program: &str, port: u16, setting: Setting) -> Option<Self> {
         let folder = Scratch::folder();
         let mut command = redis_server(program);
@@ -124,12 +124,12 @@ impl Redis {
     }
 }
 
-/// How many ports are tried, one after the other.
+/// Number of ports to try.
 const PORTS_TRIED_MAX: usize = 20;
 
-/// The name under which Redis's server is installed. In Debian's packages `redis-server` is a link
-/// to `redis-check-rdb`, which is in redis-tools: one program, which goes by the name that it is
-/// called by. So nothing has to be installed that would start a service.
+/// Returns the name of the installed server. In Debian, `redis-server` is a link to
+/// `redis-check-rdb` of redis-tools, which acts by the name it is called by. This avoids the
+/// package redis-server, which starts a service.
 fn installed() -> Option<&'static str> {
     let found = ["redis-server", "redis-check-rdb"]
         .into_iter()
@@ -156,14 +156,14 @@ fn installed() -> Option<&'static str> {
     Some(program)
 }
 
-/// `program` under the name by which it is a server.
+/// Returns `program` called as `redis-server`.
 fn redis_server(program: &str) -> Command {
     let mut command = Command::new(program);
     command.arg0("redis-server");
     command
 }
 
-/// Past the test harness, which hides what a test prints that does not fail.
+/// Not captured by the test harness.
 fn say_that_nothing_was_compared(why: &str) {
     let _ = writeln!(stderr(), "NOT RUN, nothing was compared with Redis: {why}");
 }

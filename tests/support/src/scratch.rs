@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::target;
 
-/// A path below `target`. What is there is removed on drop, a folder with all that it contains.
+/// A path below `target`. Removed on drop, a folder with its content.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -58,7 +58,7 @@ impl Scratch {
         &self.0
     }
 
-    /// The path as an argument.
+    /// Returns the path as an argument.
     pub fn arg(&self) -> &str {
         self.0.to_str().expect("`target` has a name in UTF-8")
     }

@@ -57,7 +57,7 @@ impl TestServer {
             .take()
             .expect("it was not drained before")
             .join()
-            .expect("it does not panic")
+            .expect("the thread does not panic")
     }
 }
 
