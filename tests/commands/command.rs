@@ -3,7 +3,7 @@
 //! The replies were compared with redis-server 7.0.15 for every command that both have.
 
 use respool::{Arity, Commands};
-use respool_testing::{Peer, TestServer};
+use respool_testing::{Peer, TestServer, config};
 
 const SYNTAX: &str = "-ERR syntax error\r\n";
 const INVALID: &str = "-ERR Invalid command specified\r\n";
@@ -12,7 +12,7 @@ const TOO_MANY: &str = "-ERR too many command names, at most 1024 at once\r\n";
 
 /// Plays the conversation on a new connection in RESP3 or RESP2.
 fn play(resp3: bool, commands: Commands, conversation: &[(&str, &str)]) {
-    let server = TestServer::with(respool_testing::config(2), commands);
+    let server = TestServer::with(config(2), commands);
     let mut peer = server.connect();
     if resp3 {
         speak_resp3(&mut peer);
@@ -272,7 +272,7 @@ fn added_command_is_described() {
 
 #[test]
 fn commands_are_described_in_alphabetical_order() {
-    let server = TestServer::with(respool_testing::config(1), with_one_of_its_own());
+    let server = TestServer::with(config(1), with_one_of_its_own());
     let mut redis = redis::Client::open(format!("redis://{}/", server.addr))
         .and_then(|client| client.get_connection())
         .expect("the server answers");

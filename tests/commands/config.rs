@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use parking_lot::Mutex;
 
 use respool::{Arity, Commands, Config, Host, Server, ServerHandle};
-use respool_testing::{Peer, TestServer, config};
+use respool_testing::{PATIENCE, Peer, TestServer, config, eventually};
 
 const OK: &str = "+OK\r\n";
 
@@ -288,9 +288,9 @@ fn config_set_takes_effect() {
     let mut peer = server.connect();
 
     assert_set(&mut peer, "workers 3", OK);
-    respool_testing::eventually("three workers", || server.handle.workers() == 3);
+    eventually("three workers", || server.handle.workers() == 3);
     assert_set(&mut peer, "workers 1", OK);
-    respool_testing::eventually("one worker", || server.handle.workers() == 1);
+    eventually("one worker", || server.handle.workers() == 1);
 
     assert_set(&mut peer, "maxclients 1", OK);
     server
@@ -425,7 +425,7 @@ fn resetstat_zeroes_the_counts() {
         ("total_net_output_bytes", 70_000),
     ];
     for (name, least) in counts {
-        respool_testing::eventually(name, || stat(&mut peer, name) >= least);
+        eventually(name, || stat(&mut peer, name) >= least);
     }
     peer.ask("CONFIG RESETSTAT\r\n", OK);
     for (name, least) in counts {
@@ -433,7 +433,7 @@ fn resetstat_zeroes_the_counts() {
         assert!(count < least, "{name}: {count}");
     }
     server.connect().expect(refusal);
-    respool_testing::eventually("one more was refused", || {
+    eventually("one more was refused", || {
         stat(&mut peer, "rejected_connections") == 1
     });
     assert_eq!(stat(&mut peer, "total_connections_received"), 1);
@@ -446,7 +446,7 @@ fn resetstat_keeps_the_rate_correct() {
     let mut peer = server.connect();
     let mut rate = || {
         let mut rate = 0;
-        respool_testing::eventually("the rate is above zero", || {
+        eventually("the rate is above zero", || {
             peer.ask("PING\r\n".repeat(100), "+PONG\r\n".repeat(100));
             rate = stat(&mut peer, "instantaneous_ops_per_sec");
             rate > 0
@@ -541,7 +541,7 @@ impl Host for SlowProgram {
 
     fn rewrite(&self, _: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.begins.send(())?;
-        Ok(self.disk.lock().recv_timeout(respool_testing::PATIENCE)?)
+        Ok(self.disk.lock().recv_timeout(PATIENCE)?)
     }
 }
 
@@ -557,9 +557,7 @@ fn slow_rewrite_does_not_block_other_clients() {
     let server = TestServer::serve(server.with_host(program));
     let (mut peer, mut other) = (server.connect(), server.connect());
     peer.send("CONFIG REWRITE\r\n");
-    begun
-        .recv_timeout(respool_testing::PATIENCE)
-        .expect("it begins");
+    begun.recv_timeout(PATIENCE).expect("it begins");
     for _ in 0..100 {
         assert_set(&mut other, "timeout 5", OK);
         assert_value(&mut other, "timeout", "5");
@@ -582,9 +580,7 @@ fn rewrites_waiting_for_a_disk_leave_workers_free() {
     let server = TestServer::serve(server.with_host(program));
     let (mut first, mut second) = (server.connect(), server.connect());
     first.send("CONFIG REWRITE\r\n");
-    begun
-        .recv_timeout(respool_testing::PATIENCE)
-        .expect("it begins");
+    begun.recv_timeout(PATIENCE).expect("it begins");
     second.ask(
         "CONFIG REWRITE\r\n",
         "-ERR Rewriting config file: another CONFIG REWRITE has not ended yet\r\n",

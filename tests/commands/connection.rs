@@ -3,7 +3,7 @@
 //! Each row is a conversation on its own connection, in inline requests. The replies were compared
 //! with redis-server 7.0.15, except for what that version lacks.
 
-use respool_testing::TestServer;
+use respool_testing::{Peer, TestServer, config, eventually};
 
 const OK: &str = "+OK\r\n";
 const SYNTAX: &str = "-ERR syntax error\r\n";
@@ -261,7 +261,7 @@ fn time_returns_two_numbers_and_cluster_is_disabled() {
 }
 
 /// Returns the text of an INFO reply in RESP2.
-fn info(peer: &mut respool_testing::Peer, sections: &str) -> String {
+fn info(peer: &mut Peer, sections: &str) -> String {
     peer.send(format!("INFO {sections}\r\n"));
     let header = peer.line();
     let length: usize = header[1..].parse().expect(&header);
@@ -348,7 +348,7 @@ fn info_counts_connections_and_commands() {
     let server = TestServer::with(
         respool::Config {
             maxclients: 2,
-            ..respool_testing::config(2)
+            ..config(2)
         },
         respool::Commands::builtin(),
     );
@@ -357,7 +357,7 @@ fn info_counts_connections_and_commands() {
     server
         .connect()
         .expect("-ERR max number of clients reached\r\n");
-    respool_testing::eventually("the counts are in", || {
+    eventually("the counts are in", || {
         let info = info(&mut peer, "clients stats");
         field(&info, "connected_clients") == 2
             && field(&info, "maxclients") == 2
@@ -368,7 +368,7 @@ fn info_counts_connections_and_commands() {
             && field(&info, "total_net_output_bytes") >= 700
     });
     // The rate covers the last full second.
-    respool_testing::eventually("the rate is in", || {
+    eventually("the rate is in", || {
         other.ping();
         field(&info(&mut peer, "stats"), "instantaneous_ops_per_sec") > 0
     });

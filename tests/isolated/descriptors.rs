@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use respool_testing::TestServer;
+use respool_testing::{PATIENCE, Peer, TestServer};
 use socket2::{Domain, Socket, Type};
 
 /// Returns the CPU time of this process in seconds.
@@ -50,11 +50,11 @@ fn server_without_descriptors_refuses_then_recovers() {
         socket
             .connect(&server.addr.into())
             .expect("there is room in the backlog");
-        let mut peer = respool_testing::Peer {
+        let mut peer = Peer {
             socket: socket.into(),
         };
         peer.socket
-            .set_read_timeout(Some(respool_testing::PATIENCE))
+            .set_read_timeout(Some(PATIENCE))
             .expect("a TCP socket");
         peer.send("PING\r\n");
         peer.expect("-ERR max number of clients reached: no descriptor is left\r\n");

@@ -6,7 +6,7 @@ use std::thread;
 use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::{Mutex, MutexGuard};
 use respool::{Commands, Config};
-use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config};
+use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
 
 /// A logger that panics.
 struct Panics(Mutex<Wanted>);
@@ -112,7 +112,7 @@ fn clock_continues_after_a_panic() {
     let mut busy = server.connect();
     busy.send("GATE\r\n");
     gate.wait_for_start();
-    respool_testing::eventually("the clock has panicked", || Panics::left() == 0);
+    eventually("the clock has panicked", || Panics::left() == 0);
     let mut idle = server.connect();
     idle.ping();
     idle.expect_end();
@@ -125,7 +125,7 @@ fn only_worker_continues_after_a_panic() {
     let _alone = Panics::at("worker-0", "closed after", 1);
     let server = TestServer::start(1);
     drop(server.connect());
-    respool_testing::eventually("the worker has panicked", || Panics::left() == 0);
+    eventually("the worker has panicked", || Panics::left() == 0);
     let mut next = server.connect();
     next.socket
         .set_read_timeout(Some(PATIENCE))

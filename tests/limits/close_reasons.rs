@@ -6,6 +6,7 @@ use std::process::Command;
 
 use respool::{Arity, Commands};
 use respool_testing::process::Respool;
+use respool_testing::target::program;
 use respool_testing::{PATIENCE, Peer, config, eventually};
 
 use respool_testing::{echo, log};
@@ -102,7 +103,7 @@ fn lingering_client_is_counted_once() {
 }
 
 fn respool(args: &[&str]) -> Respool {
-    let mut command = Command::new(respool_testing::target::program());
+    let mut command = Command::new(program());
     command.args(["--workers", "2"]).args(args);
     Respool::run(&mut command, PATIENCE)
 }

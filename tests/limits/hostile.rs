@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use respool_testing::attacks::{self, Attack, Deed};
 use respool_testing::process::Respool;
+use respool_testing::target::program;
 use respool_testing::{PATIENCE, Peer, eventually, percentile};
 
 /// Detects starvation, not slowness: on a slow machine the attacks take all of the time.
@@ -36,7 +37,7 @@ fn vigour() -> (Duration, Duration) {
 
 /// Starts a server with two workers and bounds so low that the attacks reach them.
 fn guarded() -> Respool {
-    let mut command = Command::new(respool_testing::target::program());
+    let mut command = Command::new(program());
     command.args(["--workers", "2", "--loglevel", "notice"]);
     command.args(["--request-timeout", "1", "--write-timeout", "1"]);
     command.args(["--first-byte-timeout", "1", "--maxclients", "1000"]);

@@ -7,12 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use respool_testing::process::Respool;
+use respool_testing::target::program;
 use respool_testing::{Peer, eventually};
 use socket2::SockRef;
 
 /// Starts the program with these settings. DEBUG SLEEP keeps a worker busy.
 fn respool(workers: usize, flags: &[&str]) -> Respool {
-    let mut command = Command::new(respool_testing::target::program());
+    let mut command = Command::new(program());
     command.args(["--workers", &workers.to_string()]);
     command.args(["--enable-debug-command", "yes", "--loglevel", "debug"]);
     Respool::run_beside_others(command.args(flags))

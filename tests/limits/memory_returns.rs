@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use respool_testing::process::Respool;
+use respool_testing::target::program;
 use respool_testing::{Peer, eventually};
 
 const MIB: u64 = 1024 * 1024;
 
 fn respool() -> Respool {
-    let mut command = Command::new(respool_testing::target::program());
+    let mut command = Command::new(program());
     command.args(["--workers", "2"]);
     Respool::run_beside_others(&mut command)
 }

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use respool_testing::process::Respool;
+use respool_testing::target::program;
 use respool_testing::{PATIENCE, Peer, eventually, request};
 
 const KIB: usize = 1024;
@@ -24,7 +25,7 @@ const TURN_BYTES: usize = 512 * KIB;
 
 /// Starts the program with two workers and these settings.
 fn respool(flags: &[&str]) -> Respool {
-    let mut command = Command::new(respool_testing::target::program());
+    let mut command = Command::new(program());
     command.args(["--loglevel", "debug", "--workers", "2"]);
     Respool::run_beside_others(command.args(flags))
 }

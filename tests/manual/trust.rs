@@ -27,6 +27,7 @@ use respool::{Arity, Commands};
 use respool_testing::attacks::{self, Attack, Deed};
 use respool_testing::load::{self, Load};
 use respool_testing::process::Respool;
+use respool_testing::target::program;
 use respool_testing::{PATIENCE, Peer, TestServer, config, eventually, percentile};
 
 fn main() {
@@ -69,7 +70,7 @@ fn report(text: &str) {
 }
 
 fn respool(args: &[&str]) -> Respool {
-    let mut command = Command::new(respool_testing::target::program());
+    let mut command = Command::new(program());
     command.args(["--workers", "2"]).args(args);
     Respool::run(&mut command, PATIENCE)
 }
@@ -339,9 +340,7 @@ fn descriptors() {
         command = Command::new("sh");
         command.args(["-c", limited]);
     }
-    command
-        .arg(respool_testing::target::program())
-        .args(["--workers", "2"]);
+    command.arg(program()).args(["--workers", "2"]);
     let server = Respool::run(&mut command, PATIENCE);
     let mut control = server.connect();
     let id = control.count("process_id");

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use respool::{Arity, Commands, Config};
-use respool_testing::{TestServer, commands_with_gate, config, eventually, percentile};
+use respool_testing::{PATIENCE, TestServer, commands_with_gate, config, eventually, percentile};
 
 /// A peer that sends PINGs and reads every PONG until it is dropped.
 struct Hog {
@@ -68,7 +68,7 @@ fn rule_2_blocking_handler_delays_no_other_client() {
         other.ping();
         blocked.send("GATE\r\n");
         gate.starts
-            .recv_timeout(respool_testing::PATIENCE)
+            .recv_timeout(PATIENCE)
             .expect("the handler starts");
         // The worker that ran the handler was the leader: another one must have been woken to
         // watch.
@@ -90,7 +90,7 @@ fn rule_2_queue_behind_a_blocking_handler_is_taken() {
         blocked.send("PING\r\nGATE\r\n");
         other.ping();
         gate.starts
-            .recv_timeout(respool_testing::PATIENCE)
+            .recv_timeout(PATIENCE)
             .expect("the handler starts");
         gate.open.send(()).expect("the handler waits");
         blocked.expect("+PONG\r\n+OPEN\r\n");
@@ -143,7 +143,7 @@ fn rule_5_pipelining_client_leaves_turns_to_others() {
     let mut busy = server.connect();
     busy.send("GATE\r\n");
     gate.starts
-        .recv_timeout(respool_testing::PATIENCE)
+        .recv_timeout(PATIENCE)
         .expect("the handler starts");
     hog.send("MARK hog\r\n".repeat(10_000));
     other.send("MARK other\r\n");

@@ -394,8 +394,7 @@ fn password_readable_by_others_is_warned_about() {
 
 #[test]
 fn password_in_arguments_is_warned_about() {
-    let warning = "`ps` shows the value of `--requirepass` to every user of this machine: use \
-                   `--requirepass-file` instead";
+    let warning = "`--requirepass`: every user of this machine can see the password in `ps`; use `--requirepass-file` instead";
     let server = Respool::run(&mut respool(&["--requirepass", SECRET]), PATIENCE);
     assert!(server.log().contains(warning), "{}", server.log());
     assert!(!server.log().contains(SECRET), "{}", server.log());

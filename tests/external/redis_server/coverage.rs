@@ -150,7 +150,7 @@ pub(crate) fn error_texts() -> BTreeSet<String> {
         });
         texts.extend(errors);
     }
-    let code = code(&source.join("resp/request.rs"));
+    let code = code(&source.join("resp/protocol_error.rs"));
     let (_, code) = code
         .split_once("fn append_text")
         .expect("the texts of protocol errors");

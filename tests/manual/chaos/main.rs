@@ -27,6 +27,7 @@ use std::{env, fs};
 use fastrand::Rng;
 use parking_lot::RwLock;
 use respool_testing::process::Respool;
+use respool_testing::target::program;
 use respool_testing::{PATIENCE, Peer, Scratch, eventually};
 
 /// Shared by all threads of a run.
@@ -95,7 +96,7 @@ fn main() {
     report(&format!("chaos: {seconds} s, seed {seed}"));
 
     let file = Scratch::file("workers = 4\n");
-    let mut command = Command::new(respool_testing::target::program());
+    let mut command = Command::new(program());
     command
         .arg(file.path())
         .args(["--maxclients", "1500", "--drain-timeout-ms", "5000"]);

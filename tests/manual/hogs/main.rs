@@ -23,6 +23,7 @@ use load::Hogs;
 use respool_testing::hogs::{self, Row};
 use respool_testing::process::Respool;
 use respool_testing::redis_server::{Redis, Setting};
+use respool_testing::target::program;
 use respool_testing::{Peer, Scratch, percentile};
 
 const HOGS: usize = 200;
@@ -96,7 +97,7 @@ struct Measured {
 
 fn on_respool(requests: &str, time: Duration) -> Measured {
     let file = Scratch::file("");
-    let mut command = Command::new(respool_testing::target::program());
+    let mut command = Command::new(program());
     command.arg(file.path()).args(["--workers", "2"]);
     command.args(["--enable-debug-command", "yes"]);
     let server = Respool::run_beside_others(&mut command);
