@@ -71,7 +71,9 @@ const DOCUMENTS: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "benches/README.md",
     "fuzz/README.md",
+    "tests/README.md",
 ];
 
 /// Commands that run elsewhere, or take too long; a longer command may begin with one of them.
@@ -80,8 +82,9 @@ const EXEMPT: &[&str] = &[
     "tests/run.sh",
     ".ci/run",
     "cargo test",
-    // The benchmark has tests of its own.
+    // Benchmarks take minutes; the duel has tests of its own.
     "cargo run --release -p respool-duel",
+    "cargo bench",
     // .ci/run checks that the fuzzers compile.
     "cargo install cargo-fuzz",
     "mkdir -p fuzz/corpus/connection",
