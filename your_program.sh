@@ -37,6 +37,34 @@ esac
 
 # Named for both, cargo and exec; a relative CARGO_TARGET_DIR is relative to the caller's directory.
 target=${CARGO_TARGET_DIR:-$root/target}
-cargo build --release --locked --manifest-path "$root/Cargo.toml" --target-dir "$target" >&2
+
+# Cargo writes to a pipe below, and would leave out the colours of a terminal.
+color=auto
+[ ! -t 2 ] || [ -n "${NO_COLOR-}" ] || color=always
+
+# Runs cargo; if it fails, its exit code is the last line.
+build() {
+    CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-$color} cargo build --release --locked \
+        --manifest-path "$root/Cargo.toml" --target-dir "$target" 2>&1 || echo "exit code $?"
+}
+
+# Prints what cargo says, except that it has finished. Returns cargo's exit code.
+show() {
+    has_begun=
+    while IFS= read -r line; do
+        case $line in
+            "exit code "*) return "${line#exit code }" ;;
+            *Finished*release*) continue ;;
+            *Updating* | *Downloading* | *Compiling*)
+                [ -n "$has_begun" ] ||
+                    echo "respool: building, which takes about half a minute the first time"
+                has_begun=yes
+                ;;
+        esac
+        printf '%s\n' "$line"
+    done
+}
+
+build | show >&2
 
 exec "$target/release/respool" --default-file "$root/config/respool.toml" "$@"

@@ -90,6 +90,49 @@ fn cargo_that_cannot_say_its_version_says_why() {
     );
 }
 
+#[test]
+fn build_is_announced_once_and_shows_its_lines() {
+    let ended = with_cargo(
+        "building-cargo",
+        r#"[ "$1" = build ] || exit
+        echo '   Compiling libc v0.2.191
+   Compiling respool v0.1.0
+    Finished `release` profile [optimized] target(s) in 9.00s' >&2
+        exit 7"#,
+    );
+    let lines = "respool: building, which takes about half a minute the first time\n   \
+                 Compiling libc v0.2.191\n   Compiling respool v0.1.0\n";
+    assert_eq!(
+        (ended.status.code(), ended.stderr.as_str()),
+        (Some(7), lines)
+    );
+}
+
+#[test]
+fn build_error_is_shown_and_ends_the_script() {
+    let ended = with_cargo(
+        "failing-cargo",
+        r#"[ "$1" = build ] || exit
+        printf 'error: a\\b\n  --> src/lib.rs:1:1\n' >&2
+        exit 101"#,
+    );
+    assert_eq!(
+        (ended.status.code(), ended.stderr.as_str()),
+        (Some(101), "error: a\\b\n  --> src/lib.rs:1:1\n")
+    );
+}
+
+#[test]
+fn nothing_to_build_says_nothing() {
+    let first = Process::start(Command::new(script()).arg("--version")).ended(BUILD_PATIENCE);
+    assert_eq!(first.status.code(), Some(0), "{}", first.stderr);
+    let second = Process::start(Command::new(script()).arg("--version")).ended(PATIENCE);
+    assert_eq!(
+        (second.stdout, second.stderr),
+        (first.stdout, String::new())
+    );
+}
+
 /// Runs the script with a cargo that does this.
 fn with_cargo(name: &str, script_of_cargo: &str) -> Ended {
     let tools = folder(name);
