@@ -8,8 +8,7 @@ use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use toml::de::{self, DeTable, Deserializer};
+use toml::de::{self, DeTable, ValueDeserializer};
 
 use super::notation::Form;
 use super::{forms, password};
@@ -144,12 +143,14 @@ fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
     })?;
     let table = DeTable::parse(text).map_err(|error| not_toml(text, &error))?;
     refuse_unknown_keys(table.get_ref())?;
-    let entries = table.get_ref().iter();
-    let places: Vec<_> = entries
-        .filter_map(|(name, value)| Some((known(name.get_ref())?, value.span())))
-        .collect();
-    Settings::deserialize(Deserializer::from(table))
-        .map_err(|error| wrong_value(text, &places, &error))
+    let mut settings = Settings::default();
+    for (name, value) in table.into_inner() {
+        let place = value.span();
+        settings
+            .read(name.get_ref(), ValueDeserializer::from(value))
+            .map_err(|error| wrong_value(text, name.get_ref(), place, &error))?;
+    }
+    Ok(settings)
 }
 
 /// Explains why a text is not TOML: by the key of the line if it is known, otherwise by the
@@ -177,30 +178,32 @@ fn not_toml(text: &str, error: &de::Error) -> Mistake {
     Mistake { offset, problem }
 }
 
-/// Explains why a key does not take its value; `places` are the positions of all values.
-fn wrong_value(text: &str, places: &[((&Key, Form), Range<usize>)], error: &de::Error) -> Mistake {
-    let offset = start_of(error);
-    let place = places.iter().find(|(_, place)| place.contains(&offset));
-    let problem = match place {
+/// Explains why the key `name` does not take the value at `place`.
+fn wrong_value(text: &str, name: &str, place: Range<usize>, error: &de::Error) -> Mistake {
+    let span = error.span().unwrap_or_else(|| place.clone());
+    let problem = match known(name) {
         None => "the key does not take this value; config/respool.toml explains it".into(),
         // The messages of a secret's type quote nothing.
-        Some(((key, _), _)) if key.secret => format!("`{}`: {}", key.name, error.message()),
+        Some((key, _)) if key.secret => format!("`{name}`: {}", error.message()),
         // A text of several lines may be the result of a missing quote.
-        Some(((key, form), place)) => match error.span().and_then(|span| text.get(span)) {
-            None => right_value(key, *form),
+        Some((key, form)) => match text.get(span.clone()) {
+            None => right_value(key, form),
             // A table: its position is that of the key, as in `port.x = 1` and `[port]`.
-            Some(_) if !is_after_equals(text, place) => right_value(key, *form),
-            Some(wrong) if wrong.contains('\n') => right_value(key, *form),
+            Some(_) if !is_after_equals(text, &place) => right_value(key, form),
+            Some(wrong) if wrong.contains('\n') => right_value(key, form),
             Some(wrong) if place.len() == wrong.len() => {
                 let wrong = excerpt(wrong);
-                let right = expected_by(error, key, *form);
-                format!("`{} = {wrong}`: {right}", key.name)
+                let right = expected_by(error, key, form);
+                format!("`{name} = {wrong}`: {right}")
             }
             // An item of a list.
-            Some(_) => format!("`{}`: {}", key.name, without_type(error.message())),
+            Some(_) => format!("`{name}`: {}", without_type(error.message())),
         },
     };
-    Mistake { offset, problem }
+    Mistake {
+        offset: span.start,
+        problem,
+    }
 }
 
 /// Returns whether the value at `place` follows an equals sign.

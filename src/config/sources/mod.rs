@@ -28,13 +28,11 @@ macro_rules! settings {
         $name:literal sets $field:ident: $value:ty, shown as $shown:literal;
     )*) => {
         /// The keys that one source, the file or the command line, sets; the others are `None`.
-        #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, clap::Args)]
-        #[serde(deny_unknown_fields)]
+        #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
         #[command(next_help_heading = "Keys, as flags and in FILE")]
         pub(super) struct Settings {
             $(
                 $(#[$help])*
-                #[serde(rename = $name)]
                 #[arg(long = $name, value_name = $shown)]
                 pub(super) $field: Option<$value>,
             )*
@@ -44,6 +42,18 @@ macro_rules! settings {
             /// Form of each key's value in a file, in the order of the table.
             pub(super) const FORMS: &'static [$crate::config::sources::Form] =
                 &[$(<$value as $crate::config::sources::Notation>::FORM),*];
+
+            /// Sets the key `name`, which the table has, to a value of a file.
+            pub(super) fn read<'de, D>(&mut self, name: &str, value: D) -> Result<(), D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                match name {
+                    $($name => self.$field = Some(serde::Deserialize::deserialize(value)?),)*
+                    _ => debug_assert!(false, "unknown keys are refused before"),
+                }
+                Ok(())
+            }
 
             /// Returns the names of the keys that are set.
             pub(super) fn given(&self) -> Vec<&'static str> {
