@@ -104,7 +104,8 @@ impl Queue {
     #[expect(clippy::inline_always, reason = "on the way of each turn")]
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        self.receiver.is_empty()
+        // The sender knows fewer kinds of channels than the receiver: this takes fewer instructions.
+        self.sender.is_empty()
     }
 
     /// Whether a client is there for [`Self::try_take_spent`].
