@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::words::{argument, wrong_arguments};
+use super::arguments::{argument, wrong_arguments};
 use crate::client::session::Session;
 use crate::command::refusal::{QUOTED_BYTES_MAX, c_string};
 use crate::command::{Arity, Container};

@@ -1,6 +1,6 @@
 //! `CONFIG`: the directives in force, and how they change.
 
-use super::words::{NAMES_MAX, argument, pattern_too_long, syntax_error, too_many};
+use super::arguments::{NAMES_MAX, argument, pattern_too_long, syntax_error, too_many};
 use crate::client::session::Session;
 use crate::command::refusal::c_string;
 use crate::command::{Arity, Container};

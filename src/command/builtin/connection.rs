@@ -1,6 +1,6 @@
 //! The commands about the connection itself.
 
-use super::words::{argument, syntax_error};
+use super::arguments::{argument, syntax_error};
 use crate::client::session::{InvalidName, Session, restriction};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::refusal::wrong_number_of_arguments;

@@ -15,7 +15,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::{env, fs, process};
 
-use super::words::is;
+use super::arguments::is;
 use crate::client::session::Session;
 use crate::command::builtin::connection::REDIS_VERSION;
 use crate::memory;

@@ -1,7 +1,7 @@
 //! Commands about keys, replicas and clusters. There are none here: the commands answer as a Redis
 //! without any.
 
-use super::words::{argument, is, syntax_error};
+use super::arguments::{argument, is, syntax_error};
 use crate::client::session::Session;
 use crate::command::entry::OwnHandler;
 use crate::command::refusal::c_string;

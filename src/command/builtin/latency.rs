@@ -1,6 +1,6 @@
 //! `LATENCY`: how long commands take.
 
-use super::words::{NAMES_MAX, argument, is, too_many};
+use super::arguments::{NAMES_MAX, argument, is, too_many};
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::words::{NOT_AN_INTEGER, is};
+use super::arguments::{NOT_AN_INTEGER, is};
 use crate::client::session::Session;
 use crate::command::builtin::connection::REDIS_VERSION;
 use crate::resp::{Replied, Reply, Request, parse_integer};

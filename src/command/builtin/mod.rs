@@ -1,21 +1,19 @@
 //! respool's own commands, one file for each group.
 
 mod acl;
+mod arguments;
 mod client;
-mod client_admin;
+mod command;
 mod config;
 mod connection;
-pub(super) mod docs;
+mod docs;
 mod info;
-mod introspection;
 mod keyspace;
 mod latency;
 mod lolwut;
 mod pubsub;
 mod server;
 mod slowlog;
-mod tracking;
-mod words;
 
 use super::entry::{Command, OwnHandler};
 use super::help::list_subcommands;
@@ -30,7 +28,7 @@ impl Commands {
     pub fn builtin() -> Self {
         let mut commands = Self::empty();
         connection::register(&mut commands);
-        introspection::register(&mut commands);
+        command::register(&mut commands);
         client::register(commands.own_container("CLIENT"));
         config::register(commands.own_container("CONFIG"));
         server::register(&mut commands);

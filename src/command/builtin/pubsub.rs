@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::words::{pattern_too_long, wrong_arguments};
+use super::arguments::{pattern_too_long, wrong_arguments};
 use crate::client::session::{Session, restriction};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Commands};

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::words::{argument, is, syntax_error, wrong_arguments};
+use super::arguments::{argument, is, syntax_error, wrong_arguments};
 use super::{info, lolwut};
 use crate::client::session::{Ending, Session};
 use crate::command::help::write_lines;

@@ -1,6 +1,6 @@
 //! `SLOWLOG`: requests whose handlers took long.
 
-use super::words::{argument, wrong_arguments};
+use super::arguments::{argument, wrong_arguments};
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request, parse_integer};

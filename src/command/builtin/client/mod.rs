@@ -1,10 +1,11 @@
 //! `CLIENT`: what a client says and asks about itself. What it asks about others stands in
 //! `clients.rs`.
 
-use super::tracking;
-use super::words::{argument, syntax_error};
+mod list;
+mod tracking;
+
+use crate::command::builtin::arguments::{argument, syntax_error};
 use crate::client::session::{InvalidName, Session};
-use crate::command::builtin::client_admin;
 use crate::command::builtin::connection::invalid_client_name;
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Container};
@@ -27,7 +28,7 @@ pub(super) fn register(mut client: Container<'_>) {
     client.register_own("NO-EVICT", Arity::Exactly(3), no_evict);
     client.register_own("NO-TOUCH", Arity::Exactly(3), no_touch);
     client.register_own("INFO", Arity::Exactly(2), info);
-    client_admin::register(&mut client);
+    list::register(&mut client);
     tracking::register(&mut client);
 }
 
@@ -115,6 +116,6 @@ fn switch(session: &Session, flag: u8, request: &Request<'_>, reply: Reply<'_>) 
 /// `CLIENT INFO`: the client's own line of `CLIENT LIST`.
 fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mut line = String::new();
-    client_admin::add_line(&mut line, session.server(), session.info());
+    list::add_line(&mut line, session.server(), session.info());
     reply.verbatim(line)
 }

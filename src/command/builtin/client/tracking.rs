@@ -1,7 +1,7 @@
 //! `CLIENT TRACKING` and what belongs to it. There are no keys, so no client is ever told that one
 //! has changed; but what it has asked for is checked and remembered as in Redis (`src/tracking.c`).
 
-use super::words::{NOT_AN_INTEGER, argument, is, syntax_error};
+use crate::command::builtin::arguments::{NOT_AN_INTEGER, argument, is, syntax_error};
 use crate::client::session::{Session, Tracking};
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request, parse_integer};

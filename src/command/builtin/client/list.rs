@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::words::{argument, is, syntax_error, wrong_arguments};
+use crate::command::builtin::arguments::{argument, is, syntax_error, wrong_arguments};
 use crate::client::session::Session;
 use crate::command::entry::PausePolicy;
 use crate::command::{Arity, Container};

@@ -3,7 +3,7 @@
 //! Told is what this server has: a container names the subcommands that it has here, which may be
 //! fewer than Redis's, or more. All are listed by name.
 
-use super::words::{NAMES_MAX, argument, is, pattern_too_long, syntax_error, too_many};
+use super::arguments::{NAMES_MAX, argument, is, pattern_too_long, syntax_error, too_many};
 use crate::client::session::Session;
 use crate::command::{Arity, Commands};
 use crate::glob;
