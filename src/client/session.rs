@@ -82,26 +82,34 @@ mod reply_flag {
     pub(crate) const PUSHING: u8 = 1 << 3;
 }
 
-/// What a client has asked of `CLIENT TRACKING`. There are no keys, so nothing comes of it but that
-/// it is told when asked for.
+/// The options of `CLIENT TRACKING`. There are no keys, so they are only reported when asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of its own"
-)]
 pub(crate) struct Tracking {
-    pub(crate) broadcasts: bool,
-    pub(crate) opts_in: bool,
-    pub(crate) opts_out: bool,
-    pub(crate) no_loop: bool,
-    /// `CLIENT CACHING` was said for the next request.
-    pub(crate) caching: bool,
-    /// The client that is to be told instead of this one; 0 if there is none.
+    /// A set of [`tracking_flag`]s.
+    pub(crate) flags: u8,
+    /// The client that is sent invalidations instead of this one; 0 if there is none.
     pub(crate) redirect: u64,
     pub(crate) prefixes: Vec<Box<[u8]>>,
 }
 
+pub(crate) mod tracking_flag {
+    pub(crate) const BCAST: u8 = 1;
+    pub(crate) const OPTIN: u8 = 1 << 1;
+    pub(crate) const OPTOUT: u8 = 1 << 2;
+    pub(crate) const NOLOOP: u8 = 1 << 3;
+    /// `CLIENT CACHING YES` came before the current request.
+    pub(crate) const CACHING_YES: u8 = 1 << 4;
+    /// `CLIENT CACHING NO` came before the current request.
+    pub(crate) const CACHING_NO: u8 = 1 << 5;
+    /// Either.
+    pub(crate) const CACHING: u8 = CACHING_YES | CACHING_NO;
+}
+
 impl Tracking {
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
     fn memory_bytes(&self) -> usize {
         let prefixes = self.prefixes.iter();
         let prefixes_bytes = prefixes.map(|prefix| size_of_val(prefix) + prefix.len());

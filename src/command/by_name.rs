@@ -1,13 +1,12 @@
-//! Looks things up by their names, in any case.
+//! Look-up by name, in any case.
 
-/// Something that has a name.
 pub(crate) trait Named {
-    /// Returns the name, in the case that is most often asked for.
+    /// Returns the name, in the case that requests use most.
     fn name(&self) -> &[u8];
 }
 
-/// Values by name, in groups of names of the same length. The groups are small, so a look-up is one
-/// or two comparisons, which is faster than hashing the name.
+/// Values by name, grouped by the name's length. The groups are small, so a look-up is one or two
+/// comparisons, which is faster than hashing the name.
 #[derive(Debug)]
 pub(crate) struct ByName<T>(Vec<Vec<T>>);
 
@@ -31,7 +30,7 @@ impl<T: Named> ByName<T> {
         self.0.iter_mut().flatten()
     }
 
-    // On the way of every request, where a call costs as much as the search.
+    // Every request comes here, and a call would cost as much as the search.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
     pub(crate) fn find(&self, name: &[u8]) -> Option<&T> {
@@ -66,6 +65,6 @@ impl<T: Named> ByName<T> {
 
 #[inline]
 fn is_named<T: Named>(value: &T, name: &[u8]) -> bool {
-    // Most clients send the same case, and comparing exactly takes half the time.
+    // Most clients send this case, and an exact comparison takes half the time.
     *value.name() == *name || value.name().eq_ignore_ascii_case(name)
 }

@@ -1,4 +1,4 @@
-//! An entry of the table: a command, and how its requests are treated.
+//! A command, and what is declared of it.
 
 use std::fmt;
 
@@ -8,8 +8,7 @@ use crate::resp::{Replied, Reply, Request};
 use crate::state::catalog::{Arity, CommandInfo, Docs};
 use crate::state::pause;
 
-/// What runs for a command: it answers `Request` by its `Reply`, and may note things in the
-/// session.
+/// Answers a request of a command.
 pub(crate) type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync;
 
 /// The handler of one of respool's own commands, which captures nothing.
@@ -18,35 +17,35 @@ pub(crate) type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replie
 /// A registered command, returned by [`Commands::register`](crate::Commands::register) to declare
 /// more about it.
 pub struct Command {
-    /// Its own name, as it was registered.
+    /// The name as it was registered, without its container's.
     pub(crate) name: Box<[u8]>,
     pub(crate) info: CommandInfo,
-    /// The handler is short: nobody has to watch the other clients meanwhile, and to look at the
-    /// clock would cost as much.
+    /// The handler is short: no other worker has to watch the other clients meanwhile, and reading
+    /// the clock would cost as much as the handler.
     pub(crate) is_short: bool,
-    /// The reply follows from the request and the session, and the handler does nothing else.
+    /// The reply depends only on the request and the session, and the handler does nothing else.
     pub(crate) is_pure: bool,
-    /// The [`restriction`](crate::client::session::gate)s that do not hold it up.
-    pub(crate) passes: u8,
-    pub(crate) holds: PausePolicy,
+    /// The [`restriction`](crate::client::session::restriction)s under which it runs all the same.
+    pub(crate) allowed_under: u8,
+    pub(crate) pause_policy: PausePolicy,
     pub(crate) handler: Box<Handler>,
-    /// Those of a container; of another command, none.
+    /// Empty unless the command is a container.
     pub(crate) subcommands: ByName<Self>,
 }
 
-/// When a pause (`CLIENT PAUSE`) holds a command's requests up.
+/// Which pauses (`CLIENT PAUSE`) a command's requests wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PausePolicy {
-    /// When it holds all requests up.
+    /// A pause of all requests.
     WithAll,
-    /// Also when it only holds up what changes something for others.
+    /// Any pause.
     WithWrites,
-    /// Never.
+    /// None.
     Never,
 }
 
 impl Command {
-    /// A command that may block, is held up by every pause and needs authentication.
+    /// Returns a command that may block, is paused with all requests and needs authentication.
     pub(super) fn new(name: &str, full_name: String, arity: Arity, handler: Box<Handler>) -> Self {
         Self {
             name: name.as_bytes().into(),
@@ -58,95 +57,102 @@ impl Command {
             },
             is_short: false,
             is_pure: false,
-            passes: 0,
-            holds: PausePolicy::WithAll,
+            allowed_under: 0,
+            pause_policy: PausePolicy::WithAll,
             handler,
             subcommands: ByName::default(),
         }
     }
 
-    /// Declares that the handler never waits: not for a lock that is held for long, not for a disk,
-    /// not for another machine. The worker then runs it without first asking another worker to
-    /// watch the other clients. A handler that waits all the same delays those clients by as long.
+    /// Declares that the handler never waits: for a lock that is held for long, a disk or another
+    /// machine. The worker then runs it without waking another worker to watch the other clients. A
+    /// handler that waits in spite of this delays those clients by as long.
     ///
-    /// Such a call is short, and to look at the clock would cost as much: at most one in 64 is
-    /// timed, for the statistics of `INFO` and `LATENCY`, and for `SLOWLOG`.
+    /// Reading the clock would cost as much as such a call. The statistics of `INFO` and `LATENCY`,
+    /// and `SLOWLOG`, therefore time about one call in 64.
     pub fn never_blocks(&mut self) -> &mut Self {
         self.info.docs.add_flag("fast");
-        self.is_short()
+        self.mark_short()
     }
 
-    /// As [`Self::never_blocks`], and what is documented of it stays.
-    pub(crate) fn is_short(&mut self) -> &mut Self {
+    /// Declares that the command changes something for other clients: its requests then also wait
+    /// for `CLIENT PAUSE … WRITE`.
+    pub fn writes(&mut self) -> &mut Self {
+        self.info.docs.add_flag("write");
+        self.set_pause_policy(PausePolicy::WithWrites)
+    }
+
+    /// Sets the line, without a full stop, that says what the command does: for `COMMAND DOCS`, and
+    /// for a subcommand in its container's `HELP`.
+    pub fn describe(&mut self, summary: &'static str) -> &mut Self {
+        self.info.docs.summary = summary;
+        self
+    }
+
+    /// Like [`Self::never_blocks`], without a change of the documentation.
+    pub(crate) fn mark_short(&mut self) -> &mut Self {
         self.is_short = true;
         self
     }
 
-    /// Declares that it changes something for other clients: then `CLIENT PAUSE … WRITE` holds its
-    /// requests up, too.
-    pub fn writes(&mut self) -> &mut Self {
-        self.info.docs.add_flag("write");
-        self.is_held_with(PausePolicy::WithWrites)
-    }
-
-    /// Declares that it always answers the same to the same request in the same session, and does
-    /// nothing else.
-    pub(crate) fn is_pure_and_short(&mut self) -> &mut Self {
+    /// Declares that the reply depends only on the request and the session, and that the handler is
+    /// short and does nothing else.
+    pub(crate) fn mark_pure_and_short(&mut self) -> &mut Self {
         self.is_pure = true;
-        self.is_short()
+        self.mark_short()
     }
 
     pub(crate) fn is_pure(&self) -> bool {
         self.is_pure
     }
 
-    /// Lets clients run it who have not passed these gates.
-    pub(crate) fn passes(&mut self, restrictions: u8) -> &mut Self {
-        self.passes = restrictions;
+    /// Lets clients under these restrictions run the command.
+    pub(crate) fn allow_under(&mut self, restrictions: u8) -> &mut Self {
+        self.allowed_under = restrictions;
         self
     }
 
-    pub(crate) fn is_held_with(&mut self, holds: PausePolicy) -> &mut Self {
-        self.holds = holds;
+    pub(crate) fn set_pause_policy(&mut self, policy: PausePolicy) -> &mut Self {
+        self.pause_policy = policy;
         self
     }
 
-    /// Takes over when clients may run the command that it replaces: who brings an `AUTH` of their
-    /// own wants it to be run by those who have not said the password.
-    pub(crate) fn stands_in_for(&mut self, replaced: &Self) {
-        self.passes = replaced.passes;
-        self.holds = replaced.holds;
+    /// Takes over when clients may run the command that this one replaces: an `AUTH` of a program's
+    /// own has to run for clients that are not authenticated.
+    pub(super) fn take_over_from(&mut self, replaced: &Self) {
+        self.allowed_under = replaced.allowed_under;
+        self.pause_policy = replaced.pause_policy;
     }
 
     pub(crate) fn index(&self) -> usize {
         self.info.index.into()
     }
 
-    /// As errors and statistics name it.
+    /// Returns the name that errors and statistics use.
     pub(crate) fn full_name(&self) -> &str {
         &self.info.full_name
     }
 
-    /// Whether it may take so long that another worker has to watch the other clients.
+    /// Whether the handler may take so long that another worker has to watch the other clients.
     pub(crate) fn may_take_long(&self) -> bool {
         !self.is_short
     }
 
-    /// Of these gates, those that hold it up.
+    /// Returns those of `restrictions` that keep the command from running.
     pub(crate) fn is_stopped_by(&self, restrictions: u8) -> u8 {
-        restrictions & !self.passes
+        restrictions & !self.allowed_under
     }
 
-    /// Whether a pause that holds such requests up holds this one up.
-    pub(crate) fn waits_while(&self, held: u8) -> bool {
-        match self.holds {
-            PausePolicy::WithAll => held == pause::ALL,
-            PausePolicy::WithWrites => held != pause::NOTHING,
+    /// Whether the command's requests wait during a pause of this level.
+    pub(crate) fn waits_while(&self, level: u8) -> bool {
+        match self.pause_policy {
+            PausePolicy::WithAll => level == pause::ALL,
+            PausePolicy::WithWrites => level != pause::NOTHING,
             PausePolicy::Never => false,
         }
     }
 
-    /// Whether the call behind so many others is one of those that are timed.
+    /// Whether the call after so many others is timed.
     #[inline]
     pub(crate) fn times(&self, calls: u64) -> bool {
         !self.is_short || calls.is_multiple_of(CALLS_TIMED_ONCE.into())
@@ -160,13 +166,6 @@ impl Command {
         reply: Reply<'_>,
     ) -> Replied {
         (self.handler)(session, request, reply)
-    }
-
-    /// Says in a line without a full stop what the command does, for `COMMAND DOCS`, and of a
-    /// subcommand for its container's `HELP`.
-    pub fn describe(&mut self, summary: &'static str) -> &mut Self {
-        self.info.docs.summary = summary;
-        self
     }
 }
 
@@ -186,6 +185,6 @@ impl fmt::Debug for Command {
     }
 }
 
-/// Of so many calls of a short command at most one is timed: what that takes is lost among them. In a
-/// pipeline mostly the first is called, so it is a prime number: else each of 64 would be timed.
+/// One call in so many of a short command is timed, so that the clock costs little. The number is a
+/// prime, so that a pipeline of 64 is not timed at the same place every time.
 pub(crate) const CALLS_TIMED_ONCE: u32 = 67;

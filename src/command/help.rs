@@ -4,8 +4,8 @@ use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
 use crate::state::catalog::{Argument, CommandInfo};
 
-/// Answers `HELP` of the container that the request names: two lines for each subcommand, how it is
-/// called and what it does.
+/// Answers `HELP` of the container that the request names: a line with the syntax of each
+/// subcommand, and a line with its summary.
 pub(super) fn list_subcommands(
     session: &mut Session,
     request: &Request<'_>,
@@ -23,7 +23,7 @@ pub(super) fn list_subcommands(
     write_lines(&lines, reply)
 }
 
-/// Answers an array with a simple string for each line.
+/// Answers an array of simple strings.
 pub(super) fn write_lines(lines: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
     reply.array(lines.len(), |items| {
         for line in lines {
@@ -32,7 +32,7 @@ pub(super) fn write_lines(lines: &[impl AsRef<str>], reply: Reply<'_>) -> Replie
     })
 }
 
-/// Returns how a subcommand is called and, if it is documented, what it does.
+/// Returns the subcommand's syntax and, if it is documented, its summary.
 fn lines_about(subcommand: &CommandInfo) -> impl Iterator<Item = String> {
     let name = subcommand.subcommand_name().unwrap_or_default();
     let mut call = name.to_ascii_uppercase();

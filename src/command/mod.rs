@@ -5,9 +5,10 @@
 //! | file | content |
 //! |---|---|
 //! | `mod.rs` | the table: register, resolve |
-//! | `entry.rs` | one command, and how its requests are treated |
+//! | `entry.rs` | a command, and what is declared of it |
 //! | `by_name.rs` | the look-up by name |
 //! | `refusal.rs` | replies to requests that are not run |
+//! | `help.rs` | `HELP` of every container |
 //! | `builtin/` | respool's own commands, one file for each group |
 
 pub(crate) mod builtin;
@@ -16,6 +17,8 @@ pub(crate) mod entry;
 mod help;
 pub(crate) mod refusal;
 
+use std::iter;
+
 use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
 pub use crate::state::catalog::Arity;
@@ -23,9 +26,10 @@ use crate::state::catalog::Catalog;
 use by_name::ByName;
 pub use entry::Command;
 use entry::Handler;
+use help::list_subcommands;
 use refusal::{Refusal, wrong_subcommand};
 
-/// The commands that a server knows, by name; names are case-insensitive.
+/// The table of a server's commands, by name. Names are case-insensitive.
 ///
 /// ```
 /// use respool::{Arity, Commands};
@@ -39,47 +43,46 @@ use refusal::{Refusal, wrong_subcommand};
 ///             Err(error) => reply.error(error.to_string()),
 ///         }
 ///     })
-///     .describe("Gives twice a number")
+///     .describe("Doubles a number")
 ///     .never_blocks();
 /// let mut jobs = commands.container("JOB");
-/// jobs.register("STATE", Arity::Exactly(3), |_, request, reply| {
-///     // The subcommand's name is argument 0.
+/// jobs.register("STATE", Arity::Exactly(3), |_session, request, reply| {
+///     // Argument 0 is the subcommand's name.
 ///     reply.bulk(request.argument(1).unwrap_or_default())
 /// });
 /// ```
 #[derive(Debug, Default)]
 pub struct Commands(ByName<Command>);
 
-/// The subcommands of a container such as `CLIENT`: see [`Commands::container`].
+/// The table of a container's subcommands, returned by [`Commands::container`].
 #[derive(Debug)]
 pub struct Container<'a>(&'a mut Command);
 
 impl Commands {
-    /// Returns a table without commands: every request is answered by the unknown-command error.
+    /// Returns a table without commands: the reply to every request is the unknown-command error.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// Adds the command `name`, or replaces it. A handler is a closure: what it needs to know it
-    /// captures, and what it is to remember of a client it keeps in the [`Session`].
+    /// Adds the command `name`, or replaces it. The handler is a closure: it captures the state that
+    /// all clients share, and keeps the state of one client in its [`Session`].
     ///
-    /// The handler may block: while it does, the other workers serve the other clients. Its worker
-    /// sees to that before each call; where the other workers sleep, that is a thread woken: some
-    /// ten microseconds of processor time. Handlers that never wait are spared it:
-    /// [`Command::never_blocks`]. As many clients as there are workers can be in handlers that
-    /// block; further ones wait, so have one worker more than handlers that block at a time.
+    /// The handler may block: the other workers serve the other clients meanwhile. If all of them
+    /// sleep, the worker wakes one before the call, which takes some ten microseconds of processor
+    /// time; [`Command::never_blocks`] avoids this. At most as many handlers as there are workers
+    /// run at a time, so have at least one worker more than handlers that block.
     ///
-    /// A handler that panics costs its client the connection, behind an error reply, and nobody
-    /// else anything.
+    /// If the handler panics, its client gets an error reply and is closed. No other client
+    /// notices.
     ///
-    /// A command that replaces another runs when that one would: an `AUTH` of your own also for
-    /// clients who have not said the password ([`Session::authenticate`] lets them in).
+    /// A command that replaces another is allowed when that one was: an `AUTH` of your own also runs
+    /// for clients that are not authenticated, and calls [`Session::authenticate`].
     ///
     /// # Panics
     ///
-    /// If nobody could call the command: the name is empty, or has a blank, a `|` or something
-    /// other than visible ASCII, or the arity does not count the name itself (and a container's).
+    /// If no request could call the command: the name is empty or contains `|` or a byte that is not
+    /// visible ASCII, or the arity does not count the name.
     pub fn register(
         &mut self,
         name: &str,
@@ -89,23 +92,24 @@ impl Commands {
         add(&mut self.0, None, name, arity, Box::new(handler))
     }
 
-    /// Adds a container, a command that only contains subcommands, such as `CLIENT`. Returns the
-    /// table of its subcommands. It begins with the subcommand `HELP`, which lists them all.
-    ///
-    /// If there is a container of this name, its table is returned; a command of this name is
-    /// replaced.
+    /// Returns the subcommands of the container `name`, such as `CLIENT`, to add some. If there is
+    /// no such container, adds it, with the subcommand `HELP`, which lists all others. A command
+    /// `name` that is no container is replaced.
     ///
     /// # Panics
     ///
-    /// If the name is empty, or has a blank, a `|` or something other than visible ASCII.
+    /// If the name is empty or contains `|` or a byte that is not visible ASCII.
     pub fn container(&mut self, name: &str) -> Container<'_> {
         let is_container = |command: &Command| !command.subcommands.is_empty();
         if !self.0.find(name.as_bytes()).is_some_and(is_container) {
-            let mut container = Container(self.register(name, Arity::AtLeast(2), wrong_subcommand));
-            container.add_help();
+            let command = self.register(name, Arity::AtLeast(2), wrong_subcommand);
+            Container(command)
+                .register("HELP", Arity::Exactly(2), list_subcommands)
+                .describe("Prints this help")
+                .never_blocks();
         }
         let container = self.0.find_mut(name.as_bytes());
-        Container(container.expect("it was found, or added above"))
+        Container(container.expect("found, or added above"))
     }
 
     /// Returns the command or container `name`, to declare more about it.
@@ -113,23 +117,18 @@ impl Commands {
         self.0.find_mut(name.as_bytes())
     }
 
-    /// Removes the command `name`; a container with its subcommands. Returns whether it was there.
+    /// Removes the command `name`, a container with its subcommands. Returns whether it existed.
     pub fn remove(&mut self, name: &str) -> bool {
         self.0.remove(name.as_bytes()).is_some()
     }
 
-    /// Numbers the commands and returns what there is to know of them.
+    /// Numbers the commands and returns their descriptions.
     pub(crate) fn catalog(&mut self) -> Catalog {
-        let of_command = |command: &Command| {
-            let subcommands = command
-                .subcommands
-                .iter()
-                .map(|subcommand| subcommand.info.clone());
-            std::iter::once(command.info.clone())
-                .chain(subcommands)
-                .collect::<Vec<_>>()
-        };
-        let catalog = Catalog::new(self.0.iter().flat_map(of_command).collect());
+        let all = self
+            .0
+            .iter()
+            .flat_map(|command| iter::once(command).chain(command.subcommands.iter()));
+        let catalog = Catalog::new(all.map(|command| command.info.clone()).collect());
         let number = |command: &mut Command| {
             let info = catalog.find(command.info.full_name.as_bytes());
             command.info.index = info.map_or(0, |info| info.index);
@@ -163,29 +162,22 @@ impl Commands {
 }
 
 impl Container<'_> {
-    /// Adds the subcommand `name`, or replaces it: as [`Commands::register`]. The arity counts the
-    /// container's name too; the first argument after the subcommand's name is the
-    /// [`argument`](Request::argument) at index 1.
+    /// Adds the subcommand `name`, or replaces it, like [`Commands::register`]. The arity counts both
+    /// names. [`Request::argument`] 0 is the subcommand's name, and 1 the first after it.
     ///
     /// # Panics
     ///
-    /// As [`Commands::register`].
+    /// Like [`Commands::register`]; the arity has to count both names.
     pub fn register(
         &mut self,
         name: &str,
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
     ) -> &mut Command {
-        let Command {
-            info, subcommands, ..
-        } = &mut *self.0;
-        add(
-            subcommands,
-            Some(&info.full_name),
-            name,
-            arity,
-            Box::new(handler),
-        )
+        let container = &mut *self.0;
+        let name_of_container = Some(&*container.info.full_name);
+        let table = &mut container.subcommands;
+        add(table, name_of_container, name, arity, Box::new(handler))
     }
 
     /// Returns the subcommand `name`, to declare more about it.
@@ -193,15 +185,9 @@ impl Container<'_> {
         self.0.subcommands.find_mut(name.as_bytes())
     }
 
-    /// Removes the subcommand `name`. Returns whether it was there.
+    /// Removes the subcommand `name`. Returns whether it existed.
     pub fn remove(&mut self, name: &str) -> bool {
         self.0.subcommands.remove(name.as_bytes()).is_some()
-    }
-
-    /// Adds the subcommand HELP.
-    fn add_help(&mut self) -> &mut Command {
-        let help = self.register("HELP", Arity::Exactly(2), help::list_subcommands);
-        help.describe("Prints this help").never_blocks()
     }
 }
 
@@ -228,7 +214,7 @@ fn add<'a>(
         container.map_or_else(|| lower.clone(), |container| format!("{container}|{lower}"));
     let mut command = Command::new(name, full_name, arity, handler);
     if let Some(replaced) = table.remove(name.as_bytes()) {
-        command.stands_in_for(&replaced);
+        command.take_over_from(&replaced);
     }
     table.add(command)
 }

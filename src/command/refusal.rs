@@ -1,23 +1,23 @@
-//! Requests that are not run, and what their clients are told.
+//! Replies to requests that are not run.
 
 use super::Command;
 use crate::client::session::{Ending, Session, restriction};
 use crate::resp::{Replied, Reply, Request, is_http_version};
 
-/// Why a request is not run.
+/// The reason why a request is not run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Refusal<'a> {
     Unknown,
     UnknownSubcommand,
     WrongNumberOfArguments(&'a Command),
-    /// The client has not said the password.
+    /// The client is not authenticated.
     NoPassword(&'a Command),
     /// The client is subscribed, in RESP2.
     Subscribed(&'a Command),
 }
 
 impl<'a> Refusal<'a> {
-    /// Returns the refusal for one of these restrictions.
+    /// Returns the refusal for the first of these restrictions.
     pub(crate) fn by_restrictions(restrictions: u8, command: &'a Command) -> Self {
         if restrictions & restriction::PASSWORD != 0 {
             Self::NoPassword(command)
@@ -26,7 +26,7 @@ impl<'a> Refusal<'a> {
         }
     }
 
-    /// The command that was not run, if there is one of that name.
+    /// Returns the command that was not run, if the name is known.
     pub(crate) fn command(self) -> Option<&'a Command> {
         match self {
             Self::Unknown | Self::UnknownSubcommand => None,
@@ -59,13 +59,11 @@ impl<'a> Refusal<'a> {
     }
 }
 
-/// Bytes of a peer's words that an unknown-command error quotes: of the name, and of the arguments
-/// in all.
+/// Maximum bytes that an unknown-command error quotes: of the name, and of all arguments together.
 pub(crate) const QUOTED_BYTES_MAX: usize = 128;
 
-/// Redis's reply to a name that it does not know (`commandCheckExistence` in `src/server.c`): the
-/// name and the first arguments, quoted, each cut at a NUL as C's `printf` does. The connection
-/// stays open.
+/// Answers an unknown name as Redis does (`commandCheckExistence` in `src/server.c`): the name and
+/// the first arguments, quoted, each cut at a NUL as by C's `printf`.
 fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if is_http_request(request) {
         session.close_by(Ending::Http { is_answered: true });
@@ -86,52 +84,53 @@ fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         arguments.extend_from_slice(c_string(argument, room));
         arguments.extend_from_slice(b"' ");
     }
-    let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(c_string(request.name(), QUOTED_BYTES_MAX));
-    text.extend_from_slice(b"', with args beginning with: ");
-    text.extend_from_slice(&arguments);
-    reply.error(text)
+    let name = c_string(request.name(), QUOTED_BYTES_MAX);
+    let middle = b"', with args beginning with: ";
+    reply.error([b"ERR unknown command '", name, middle, &arguments].concat())
 }
 
-/// Whether the line is one by which a request of HTTP begins. The name is no command's: a program
-/// may well have a GET.
+/// Whether the line begins a request of HTTP. A program may have a command GET, so only lines with
+/// an unknown name come here.
 fn is_http_request(request: &Request<'_>) -> bool {
     request.word_count() == 3
         && request.is_inline()
         && request.argument(1).is_some_and(is_http_version)
 }
 
-/// A web page can make a browser send requests here, headers and body as inline requests. Redis
-/// closes such a connection at the first line that betrays it (`securityWarningCommand`), before
-/// the body runs.
+/// Whether the name is one by which Redis recognizes HTTP (`securityWarningCommand`). A web page can
+/// make a browser send headers and body as inline requests; the close comes before the body.
 fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
-/// The front of `bytes`: up to the first NUL, and at most `length` of them.
+/// Returns the start of `bytes`, up to the first NUL, and at most `length` of them.
 pub(crate) fn c_string(bytes: &[u8], length: usize) -> &[u8] {
     let bytes = &bytes[..bytes.len().min(length)];
     bytes.split(|&byte| byte == 0).next().unwrap_or(bytes)
 }
 
-/// Redis's reply to a container that lacks the subcommand.
+/// Answers that the container lacks the subcommand.
 pub(crate) fn wrong_subcommand(
     _: &mut Session,
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend_from_slice(c_string(
-        request.argument(0).unwrap_or_default(),
-        QUOTED_BYTES_MAX,
-    ));
-    text.extend_from_slice(b"'. Try ");
-    text.extend_from_slice(&request.name().to_ascii_uppercase());
-    text.extend_from_slice(b" HELP.");
-    reply.error(text)
+    let subcommand = request.argument(0).unwrap_or_default();
+    let subcommand = c_string(subcommand, QUOTED_BYTES_MAX);
+    let container = request.name().to_ascii_uppercase();
+    reply.error(
+        [
+            b"ERR unknown subcommand '",
+            subcommand,
+            b"'. Try ",
+            &container,
+            b" HELP.",
+        ]
+        .concat(),
+    )
 }
 
-/// Redis's reply to a known command with too few or too many words.
+/// Answers that a known command got too few or too many arguments.
 #[cold]
 pub(crate) fn wrong_number_of_arguments(full_name: &str, reply: Reply<'_>) -> Replied {
     reply.error(format!(

@@ -1,7 +1,6 @@
 //! The owner of everything that a server consists of, and what commands may ask of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -77,13 +76,11 @@ impl Control for Inner {
     }
 
     fn snapshot(&self) -> PoolSnapshot {
-        let (queued, followers, leads) = self.shared.pool.snapshot();
+        let (queued, followers, has_leader) = self.shared.pool.snapshot();
         PoolSnapshot {
-            workers: self.threads.size(),
-            followers,
-            leads,
             queued,
-            clients: self.shared.state.client_count.load(Ordering::Relaxed),
+            followers,
+            has_leader,
         }
     }
 

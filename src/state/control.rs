@@ -21,7 +21,7 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     /// The file that the configuration came from, if there is one.
     fn config_file(&self) -> Option<PathBuf>;
 
-    /// What the pool is doing.
+    /// Returns what the pool is doing, for INFO.
     fn snapshot(&self) -> PoolSnapshot;
 
     /// Puts into force what `change` makes of the configuration: all of it or, on an error, nothing.
@@ -38,17 +38,15 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     fn drain(self: Arc<Self>);
 }
 
-/// What the pool is doing, at one moment and roughly: nobody waits while it is counted.
+/// The state of the pool, roughly: its parts are read one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PoolSnapshot {
-    pub(crate) workers: usize,
-    /// Workers that wait on the queue.
-    pub(crate) followers: usize,
-    /// A worker watches the parked clients.
-    pub(crate) leads: bool,
     /// Clients that wait in the queue.
     pub(crate) queued: usize,
-    pub(crate) clients: usize,
+    /// Workers that wait on the queue.
+    pub(crate) followers: usize,
+    /// Whether a worker watches the parked clients.
+    pub(crate) has_leader: bool,
 }
 
 /// Why the configuration stays as it is.

@@ -1,8 +1,8 @@
-//! `ACL`: there is one user, `default`, who may do everything once it has said the password.
+//! `ACL`: the only user is `default`, which may run every command once it is authenticated.
 
 use sha2::{Digest, Sha256};
 
-use super::arguments::{argument, wrong_arguments};
+use super::common::{argument, bulks, is, wrong_arguments};
 use crate::client::session::Session;
 use crate::command::refusal::{QUOTED_BYTES_MAX, c_string};
 use crate::command::{Arity, Container};
@@ -16,17 +16,17 @@ pub(super) fn register(mut acl: Container<'_>) {
     acl.register_own("CAT", Arity::AtLeast(2), cat);
 }
 
-/// `ACL WHOAMI`: the user as whom the client is known.
+/// `ACL WHOAMI`: the client's user.
 fn whoami(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.bulk("default")
 }
 
 /// `ACL USERS`: the names of all users.
 fn users(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.array(1, |users| users.add(|user| user.bulk("default")))
+    bulks(["default"], reply)
 }
 
-/// `ACL LIST`: what users may do, as an ACL file would say it. A password is shown as its SHA-256.
+/// `ACL LIST`: the user's line of an ACL file, with the SHA-256 of the password.
 fn list(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let password = session.server().config.lock().requirepass.clone();
     let secret = match password {
@@ -37,37 +37,24 @@ fn list(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
             format!("#{}", digits.concat())
         }
     };
-    reply.array(1, |users| {
-        users.add(|user| user.bulk(format!("user default on {secret} ~* &* +@all")));
-    })
+    bulks([format!("user default on {secret} ~* &* +@all")], reply)
 }
 
 /// `ACL CAT [category]`: the categories of commands, or the commands of one.
 fn cat(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let names: Vec<String> = match request.word_count() {
-        2 => CATEGORIES.iter().map(ToString::to_string).collect(),
+    match request.word_count() {
+        2 => bulks(CATEGORIES, reply),
         3 => {
             let wanted = argument(request, 1);
-            if !CATEGORIES
-                .iter()
-                .any(|category| wanted.eq_ignore_ascii_case(category.as_bytes()))
-            {
+            if !CATEGORIES.iter().any(|category| is(wanted, category)) {
                 let wanted = c_string(wanted, QUOTED_BYTES_MAX);
                 return reply.error([b"ERR Unknown category '", wanted, b"'"].concat());
             }
-            session
-                .server()
-                .catalog
-                .all()
-                .filter(|command| command.is_in_category(wanted))
-                .map(|command| command.full_name.to_string())
-                .collect()
+            let commands = session.server().catalog.all();
+            let commands = commands.filter(|command| command.is_in_category(wanted));
+            let names: Vec<_> = commands.map(|command| &*command.full_name).collect();
+            bulks(names, reply)
         }
-        _ => return wrong_arguments("ACL", request, reply),
-    };
-    reply.array(names.len(), |items| {
-        for name in &names {
-            items.add(|item| item.bulk(name));
-        }
-    })
+        _ => wrong_arguments("ACL", request, reply),
+    }
 }

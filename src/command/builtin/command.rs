@@ -1,9 +1,6 @@
-//! `COMMAND`: what commands there are, and what is documented of them.
-//!
-//! Told is what this server has: a container names the subcommands that it has here, which may be
-//! fewer than Redis's, or more. All are listed by name.
+//! `COMMAND`: the server's commands and their documentation, in the order of their names.
 
-use super::arguments::{NAMES_MAX, argument, is, pattern_too_long, syntax_error, too_many};
+use super::common::{NAMES_MAX, argument, bulks, is, pattern_too_long, syntax_error, too_many};
 use crate::client::session::Session;
 use crate::command::{Arity, Commands};
 use crate::glob;
@@ -20,7 +17,7 @@ pub(super) fn register(commands: &mut Commands) {
     command.register_own("GETKEYSANDFLAGS", Arity::AtLeast(4), getkeys);
 }
 
-/// `COMMAND COUNT`: subcommands do not count.
+/// `COMMAND COUNT`: the number of commands, without subcommands.
 fn count(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     // No table is so long that its length does not fit.
     reply.integer(session.server().catalog.commands().count() as i64)
@@ -31,7 +28,7 @@ fn info_of_all(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Repl
     infos(&session.server().catalog, reply)
 }
 
-/// `COMMAND INFO [name …]`: how each is called and behaves; null for a name that there is not.
+/// `COMMAND INFO [name …]`: the properties of each command; null for an unknown name.
 fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let catalog = &session.server().catalog;
     let names = request.arguments().skip(1);
@@ -66,7 +63,7 @@ fn info_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replie
         fields.add(|name| name.bulk(&*command.full_name));
         fields.add(|arity| arity.integer(arity_as_redis_counts(command.arity)));
         fields.add(|flags| words(&docs.all_flags(), flags));
-        // Where the first key and the last stand, and how far apart they are: there are none.
+        // The positions of the first and the last key and their distance: there are no keys.
         for _ in 0..3 {
             fields.add(|position| position.integer(0));
         }
@@ -78,7 +75,7 @@ fn info_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replie
                 }
             })
         });
-        fields.add(|specifications_of_keys| specifications_of_keys.set(0, |_| ()));
+        fields.add(|key_specifications| key_specifications.set(0, |_| ()));
         fields.add(|subcommands| {
             let found = catalog.subcommands(command);
             if found.is_empty() {
@@ -93,16 +90,16 @@ fn info_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replie
     })
 }
 
-/// At least so many words are a negative number of them.
+/// Returns Redis's number for an arity: negative for a minimum.
 fn arity_as_redis_counts(arity: Arity) -> i64 {
-    // What was registered is no longer than a program's text.
+    // No arity is so large that it does not fit.
     match arity {
         Arity::Exactly(words) => words as i64,
         Arity::AtLeast(words) => -(words as i64),
     }
 }
 
-/// A set of words of the protocol itself, which Redis sends as simple strings.
+/// Answers a set of simple strings.
 fn words(words: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
     reply.set(words.len(), |items| {
         for word in words {
@@ -111,7 +108,7 @@ fn words(words: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
     })
 }
 
-/// `COMMAND DOCS [name …]`: what people are told of each; a name that there is not is left out.
+/// `COMMAND DOCS [name …]`: the documentation of each command, without unknown names.
 fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let catalog = &session.server().catalog;
     let names = request.arguments().skip(1);
@@ -149,7 +146,7 @@ fn docs_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replie
             Value::Commands(catalog, catalog.subcommands(command).iter().collect()),
         ),
     ];
-    fields_that_are_not_empty(&fields, reply)
+    non_empty(&fields, reply)
 }
 
 fn docs_of_argument(argument: &Argument, reply: Reply<'_>) -> Replied {
@@ -163,10 +160,10 @@ fn docs_of_argument(argument: &Argument, reply: Reply<'_>) -> Replied {
         ("flags", Value::Words(&flags)),
         ("arguments", Value::Arguments(argument.arguments)),
     ];
-    fields_that_are_not_empty(&fields, reply)
+    non_empty(&fields, reply)
 }
 
-/// What a field of the documentation holds.
+/// The value of a field of the documentation.
 enum Value<'a> {
     Text(&'a str),
     Words(&'a [&'a str]),
@@ -176,7 +173,8 @@ enum Value<'a> {
     Commands(&'a Catalog, Vec<&'a CommandInfo>),
 }
 
-fn fields_that_are_not_empty(fields: &[(&str, Value<'_>)], reply: Reply<'_>) -> Replied {
+/// Answers a map of the fields that are not empty.
+fn non_empty(fields: &[(&str, Value<'_>)], reply: Reply<'_>) -> Replied {
     let count = fields.iter().filter(|(_, value)| !value.is_empty()).count();
     reply.map(count, |pairs| {
         for (name, value) in fields {
@@ -220,7 +218,7 @@ impl Value<'_> {
 }
 
 /// `COMMAND LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern]`: the full names, each
-/// container's subcommands behind it.
+/// container followed by its subcommands.
 fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let filter = match Filter::of(request) {
         Ok(Some(filter)) => filter,
@@ -232,14 +230,10 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
         .filter(|command| filter.admits(command))
         .map(|command| &*command.full_name)
         .collect();
-    reply.array(names.len(), |items| {
-        for name in names {
-            items.add(|item| item.bulk(name));
-        }
-    })
+    bulks(names, reply)
 }
 
-/// Which commands a list is to name.
+/// The commands that a list names.
 enum Filter<'a> {
     All,
     /// There are no modules.
@@ -249,19 +243,19 @@ enum Filter<'a> {
 }
 
 impl<'a> Filter<'a> {
-    /// `None` is a syntax error.
+    /// Reads the filter; `None` is a syntax error.
     fn of(request: &Request<'a>) -> Result<Option<Self>, glob::TooLong> {
         match request.word_count() {
             2 => return Ok(Some(Self::All)),
-            5 if argument(request, 1).eq_ignore_ascii_case(b"FILTERBY") => (),
+            5 if is(argument(request, 1), "FILTERBY") => (),
             _ => return Ok(None),
         }
         let (kind, value) = (argument(request, 2), argument(request, 3));
-        Ok(if kind.eq_ignore_ascii_case(b"MODULE") {
+        Ok(if is(kind, "MODULE") {
             Some(Self::None)
-        } else if kind.eq_ignore_ascii_case(b"ACLCAT") {
+        } else if is(kind, "ACLCAT") {
             Some(Self::InCategory(value))
-        } else if kind.eq_ignore_ascii_case(b"PATTERN") {
+        } else if is(kind, "PATTERN") {
             Some(Self::Matching(glob::Pattern::ignoring_case(value)?))
         } else {
             None
@@ -278,8 +272,8 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// `COMMAND GETKEYS name argument …` and `COMMAND GETKEYSANDFLAGS name argument …`: which of the
-/// arguments are keys. No command here has any, and Redis looks for that before it counts them.
+/// `COMMAND GETKEYS name argument …` and `COMMAND GETKEYSANDFLAGS name argument …`: the error for a
+/// command without keys, which Redis checks before the number of arguments.
 fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let catalog = &session.server().catalog;
     let exists = catalog.find(argument(request, 1)).is_some_and(|command| {
@@ -300,22 +294,9 @@ fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::builtin::docs;
 
     #[test]
-    fn every_command_of_our_own_is_documented() {
-        for command in Commands::builtin().catalog().all() {
-            assert!(
-                docs::find(&command.full_name).is_some(),
-                "{} has no row in src/command/builtin/docs.rs",
-                command.full_name
-            );
-            assert_ne!(command.docs.group, "module");
-        }
-    }
-
-    #[test]
-    fn a_command_is_found_by_its_full_name_in_any_case_and_by_nothing_longer_or_shorter() {
+    fn catalog_finds_full_names_in_any_case_and_no_others() {
         let catalog = Commands::builtin().catalog();
         for name in ["ping", "Ping", "client", "client|id", "CLIENT|Id"] {
             let found = catalog.find(name.as_bytes());

@@ -1,6 +1,6 @@
-//! `CONFIG`: the directives in force, and how they change.
+//! `CONFIG`: reads and changes the directives in force.
 
-use super::arguments::{NAMES_MAX, argument, pattern_too_long, syntax_error, too_many};
+use super::common::{NAMES_MAX, argument, pattern_too_long, syntax_error, too_many};
 use crate::client::session::Session;
 use crate::command::refusal::c_string;
 use crate::command::{Arity, Container};
@@ -16,14 +16,14 @@ pub(crate) fn register(mut config: Container<'_>) {
     config.register_own("REWRITE", Arity::Exactly(2), rewrite);
 }
 
-/// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once. What is
-/// no pattern but a name comes back as it was written.
+/// `CONFIG GET pattern [pattern …]`: the directives whose names match a pattern, each once. A
+/// directive that is named without a wildcard comes back in the case of the request.
 fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let patterns = request.arguments().skip(1);
     if patterns.len() > NAMES_MAX {
         return too_many("patterns", reply);
     }
-    // Each directive, and how it was asked for by the first pattern that it matches.
+    // Each directive, and its name in the reply by the first pattern that it matches.
     let mut directives: Vec<_> = Directive::all()
         .map(|directive| (directive, None))
         .collect();
@@ -32,18 +32,16 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
             Ok(wanted) => wanted,
             Err(glob::TooLong) => return pattern_too_long(reply),
         };
-        for (directive, asked_as) in &mut directives {
-            if asked_as.is_none() {
-                *asked_as = wanted.name_of(*directive);
-            }
+        for (directive, name) in &mut directives {
+            *name = name.or_else(|| wanted.name_of(*directive));
         }
     }
-    // A copy: nobody waits for the configuration's lock while values are written.
+    // A copy, so that the lock is not held while values are written.
     let config = session.server().config.lock().clone();
     let inert = &session.server().inert;
     let directives: Vec<_> = directives
         .into_iter()
-        .filter_map(|(directive, asked_as)| Some((asked_as?, directive.text(&config, inert))))
+        .filter_map(|(directive, name)| Some((name?, directive.text(&config, inert))))
         .collect();
     reply.map(directives.len(), |pairs| {
         for (name, value) in &directives {
@@ -53,7 +51,7 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     })
 }
 
-/// What an argument of CONFIG GET asks for.
+/// An argument of CONFIG GET.
 enum Wanted<'a> {
     Name(&'a [u8]),
     Pattern(glob::Pattern<'a>),
@@ -68,7 +66,7 @@ impl<'a> Wanted<'a> {
         })
     }
 
-    /// Returns how the reply names the directive; `None` if it was not asked for.
+    /// Returns the directive's name in the reply; `None` if it does not match.
     fn name_of(&self, directive: Directive) -> Option<&'a [u8]> {
         let name = directive.name().as_bytes();
         match self {
@@ -78,8 +76,8 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// `CONFIG SET directive value [directive value …]`: all of them or, on an error, none. As Redis's
-/// `configSetCommand`: first every name is judged, then every value, each time in their order.
+/// `CONFIG SET directive value [directive value …]`: all of them or, on an error, none. Checks first
+/// every name and then every value, as Redis's `configSetCommand`.
 fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if request.word_count() % 2 == 1 {
         return syntax_error(reply);
@@ -88,25 +86,21 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         Ok(changes) => changes,
         Err(text) => return reply.error(text),
     };
-    let sets_password = changes
-        .iter()
-        .any(|(directive, _)| directive.name() == "requirepass");
-    // What changes nothing is kept once everything else is in force.
+    // Inert values are stored once all other changes are in force.
     let mut inert_values = Vec::new();
     let outcome = session.server().control().map(|server| {
         server.change_config(&mut |config| {
             inert_values.clear();
-            let mut changes = changes.iter();
-            changes.try_for_each(|(directive, value)| {
+            for (directive, value) in &changes {
                 let set = directive.set(config, &mut inert_values, value);
                 set.map_err(|reason| Unchanged {
                     key: Some(directive.name()),
                     reason,
-                })
-            })?;
-            // Then the password is no longer the one in that file.
-            if sets_password {
-                config.requirepass_file = None;
+                })?;
+                // The file no longer has the password in force.
+                if directive.name() == "requirepass" {
+                    config.requirepass_file = None;
+                }
             }
             Ok(())
         })
@@ -129,20 +123,19 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     }
 }
 
-/// Bytes of a value: many times those of the longest that a directive can have. Values are judged
-/// under the configuration's lock.
+/// Maximum bytes of a value: many times the longest valid one. Values are checked under the
+/// configuration's lock.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// What a request wants to be set, and to what; or Redis's error, if one of the names cannot be.
+/// Returns the directives and their new values; an error, the text of the reply, if one of them
+/// cannot be set.
 fn changes<'a>(request: &Request<'a>) -> Result<Vec<(Directive, &'a [u8])>, Vec<u8>> {
     let mut changes: Vec<(Directive, &[u8])> = Vec::new();
     for index in (1..request.word_count() - 1).step_by(2) {
         let (name, value) = (argument(request, index), argument(request, index + 1));
         let Some(directive) = Directive::find(name) else {
-            let mut text = b"ERR Unknown option or number of arguments for CONFIG SET - '".to_vec();
-            text.extend_from_slice(c_string(name, name.len()));
-            text.push(b'\'');
-            return Err(text);
+            let start = b"ERR Unknown option or number of arguments for CONFIG SET - '";
+            return Err([start, c_string(name, name.len()), b"'"].concat());
         };
         if directive.is_immutable() {
             return Err(refusal(name, "can't set immutable config"));
@@ -151,7 +144,7 @@ fn changes<'a>(request: &Request<'a>) -> Result<Vec<(Directive, &'a [u8])>, Vec<
             let reason = format!("argument must have at most {VALUE_BYTES_MAX} bytes");
             return Err(refusal(name, &reason));
         }
-        // No more of them than there are directives: the first that comes twice is refused.
+        // Searches few: the first repetition is refused, so there are at most as many as directives.
         if changes.iter().any(|(other, _)| *other == directive) {
             return Err(refusal(name, "duplicate parameter"));
         }
@@ -160,22 +153,19 @@ fn changes<'a>(request: &Request<'a>) -> Result<Vec<(Directive, &'a [u8])>, Vec<
     Ok(changes)
 }
 
-/// Redis's error when one of the directives cannot be set.
+/// Returns Redis's error for a directive that cannot be set.
 fn refusal(name: &[u8], reason: &str) -> Vec<u8> {
-    let mut text = b"ERR CONFIG SET failed (possibly related to argument '".to_vec();
-    text.extend_from_slice(name);
-    text.extend_from_slice(b"') - ");
-    text.extend_from_slice(reason.as_bytes());
-    text
+    let start = b"ERR CONFIG SET failed (possibly related to argument '";
+    [start, name, b"') - ", reason.as_bytes()].concat()
 }
 
-/// `CONFIG RESETSTAT`: the counts that INFO shows begin again at 0.
+/// `CONFIG RESETSTAT`: resets the counts of INFO to 0.
 fn reset_stat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     session.server().reset_stats();
     reply.simple("OK")
 }
 
-/// `CONFIG REWRITE`: the program's file says from now on what is in force.
+/// `CONFIG REWRITE`: writes the configuration in force to the program's file.
 fn rewrite(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let server = session.server().control();
     match server.map_or(Err(NotRewritten::NoFile), Control::rewrite_config) {

@@ -1,6 +1,6 @@
 //! The commands about the connection itself.
 
-use super::arguments::{argument, syntax_error};
+use super::common::{argument, is, syntax_error};
 use crate::client::session::{InvalidName, Session, restriction};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::refusal::wrong_number_of_arguments;
@@ -9,30 +9,30 @@ use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::state::clients::NAME_BYTES_MAX;
 
 pub(crate) fn register(commands: &mut Commands) {
-    let (password, both) = (
-        restriction::PASSWORD,
-        restriction::PASSWORD | restriction::SUBSCRIBED,
-    );
+    const NO_PASSWORD: u8 = restriction::PASSWORD;
+    const ANY: u8 = restriction::PASSWORD | restriction::SUBSCRIBED;
     let ping = commands.register_own("PING", Arity::AtLeast(1), ping);
-    ping.is_pure_and_short().passes(restriction::SUBSCRIBED);
+    ping.mark_pure_and_short()
+        .allow_under(restriction::SUBSCRIBED);
     commands
         .register_own("ECHO", Arity::Exactly(2), echo)
-        .is_pure_and_short();
-    // A pause holds up none of those by which a client comes to say CLIENT UNPAUSE, or leaves.
-    for (name, arity, handler, passes) in [
-        ("HELLO", Arity::AtLeast(1), hello as OwnHandler, password),
-        ("AUTH", Arity::AtLeast(2), auth, password),
-        ("QUIT", Arity::AtLeast(1), quit, both),
-        ("RESET", Arity::Exactly(1), reset, both),
+        .mark_pure_and_short();
+    // During a pause, a client has to be able to connect and send CLIENT UNPAUSE, and to leave.
+    for (name, arity, handler, restrictions) in [
+        ("HELLO", Arity::AtLeast(1), hello as OwnHandler, NO_PASSWORD),
+        ("AUTH", Arity::AtLeast(2), auth, NO_PASSWORD),
+        ("QUIT", Arity::AtLeast(1), quit, ANY),
+        ("RESET", Arity::Exactly(1), reset, ANY),
     ] {
         let command = commands.register_own(name, arity, handler);
-        command.passes(passes).is_held_with(PausePolicy::Never);
+        command.allow_under(restrictions);
+        command.set_pause_policy(PausePolicy::Never);
     }
     commands.register_own("SELECT", Arity::Exactly(2), select);
 }
 
-/// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets what
-/// looks like its other messages.
+/// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets an array
+/// that looks like a message.
 fn ping(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let is_subscribed = session.restrictions() & restriction::SUBSCRIBED != 0;
     match request.word_count() {
@@ -51,13 +51,13 @@ fn pong_among_messages(request: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// `ECHO message`: the message as a bulk string, whatever bytes it has.
+/// `ECHO message`: the message as a bulk string.
 fn echo(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.bulk(argument(request, 0))
 }
 
-/// `HELLO [version [AUTH user password] [SETNAME name]]`: what the server is, told in the version
-/// of the protocol that is asked for and holds from then on.
+/// `HELLO [version [AUTH user password] [SETNAME name]]`: switches the protocol and answers with the
+/// server's properties. A refused `HELLO` changes nothing.
 fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mut arguments = request.arguments();
     let protocol = match arguments.next().map(parse_integer) {
@@ -69,27 +69,24 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
             return reply.error("ERR Protocol version is not an integer or out of range");
         }
     };
-    let (mut name, mut said_password) = (None, false);
+    let (mut name, mut has_password) = (None, false);
     while let Some(option) = arguments.next() {
-        if option.eq_ignore_ascii_case(b"AUTH") && arguments.len() >= 2 {
+        if is(option, "AUTH") && arguments.len() >= 2 {
             let (user, password) = (arguments.next(), arguments.next());
             if !is_right(session, user, password) {
                 return wrong_password(reply);
             }
-            said_password = true;
-        } else if option.eq_ignore_ascii_case(b"SETNAME") && arguments.len() >= 1 {
+            has_password = true;
+        } else if is(option, "SETNAME") && arguments.len() >= 1 {
             name = arguments.next();
             if let Some(Err(invalid)) = name.map(Session::check_name) {
                 return invalid_client_name(invalid, reply);
             }
         } else {
-            let mut text = b"ERR Syntax error in HELLO option '".to_vec();
-            text.extend_from_slice(option);
-            text.push(b'\'');
-            return reply.error(text);
+            return reply.error([b"ERR Syntax error in HELLO option '", option, b"'"].concat());
         }
     }
-    if !said_password && session.wants_password() {
+    if !has_password && session.wants_password() {
         return reply.error(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
@@ -99,14 +96,14 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
     if let Some(Err(invalid)) = name.map(|name| session.set_name(name)) {
         return invalid_client_name(invalid, reply);
     }
-    if said_password {
+    if has_password {
         session.set_restriction(restriction::PASSWORD, false);
     }
     session.set_protocol(protocol);
     introduce(session, reply.speaking(protocol))
 }
 
-/// All seven fields: some clients miss any that lacks.
+/// Answers all seven fields of Redis: some clients fail if one is missing.
 fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
     let proto = match session.protocol() {
         Protocol::Resp2 => 2,
@@ -125,8 +122,8 @@ fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// `AUTH [user] password`: there is one user, `default`, and `requirepass` is its password. Where
-/// there is none, any will do.
+/// `AUTH [user] password`: the only user is `default`, and its password is `requirepass`. If that is
+/// unset, every password is right.
 fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (user, password) = match request.word_count() {
         2 if !session.server().wants_password() => {
@@ -146,17 +143,17 @@ fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     reply.simple("OK")
 }
 
-/// Whether the user is the one that there is, and the password is right.
 fn is_right(session: &Session, user: Option<&[u8]>, password: Option<&[u8]>) -> bool {
+    // Compares the password in any case, so that a wrong user takes as long.
     let is_password = session.server().is_password(password.unwrap_or_default());
     user == Some(b"default") && is_password
 }
 
-/// `SELECT index`: there are the 16 databases that Redis has by default, all of them empty.
+/// `SELECT index`: 16 databases, as by default in Redis, all of them empty.
 fn select(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     match request.integer_in(0, i32::MIN.into()..=i32::MAX.into()) {
         Ok(index) if (0..DATABASES.into()).contains(&index) => {
-            // There are few of them.
+            // The index is below 16.
             session.set_database(index as u8);
             reply.simple("OK")
         }
@@ -165,13 +162,13 @@ fn select(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Rep
     }
 }
 
-/// `QUIT`: `+OK`, then the close. Requests pipelined behind it are not run.
+/// `QUIT`: `+OK`, then the close. Requests pipelined after it are not run.
 fn quit(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     session.close_after_reply();
     reply.simple("OK")
 }
 
-/// `RESET`: the session is as it was when the client connected, but for its library's name.
+/// `RESET`: puts the session back to its state after the accept, except for the library's name.
 fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     session.reset();
     reply.simple("RESET")
@@ -192,8 +189,8 @@ fn wrong_password(reply: Reply<'_>) -> Replied {
     reply.error("WRONGPASS invalid username-password pair or user is disabled.")
 }
 
-/// The version of Redis whose replies these are; clients take from it what they may send.
+/// The version of Redis that clients see, which tells them what they may send.
 pub(crate) const REDIS_VERSION: &str = "7.2.0";
 
-/// As many as Redis has by default.
+/// Redis's default.
 const DATABASES: u8 = 16;

@@ -1,13 +1,12 @@
-//! What is documented of respool's own commands: the source of `COMMAND INFO` and `COMMAND DOCS`.
+//! The documentation of respool's own commands, for `COMMAND INFO`, `COMMAND DOCS` and `HELP`.
 //!
-//! The values are those that redis-server 7.0.15 reports; those of `CLIENT SETINFO` and
-//! `CLIENT NO-TOUCH`, which it lacks, are 7.2.0's (`src/commands/*.json`). Arity is not among them:
-//! the table of commands has it, and what is not in that table is not told of.
+//! The values are those of redis-server 7.0.15; those of `CLIENT SETINFO` and `CLIENT NO-TOUCH`, which
+//! it lacks, are those of 7.2.0 (`src/commands/*.json`). The table of commands has the arity.
 
 use crate::state::catalog::{Argument, Docs};
 
-/// What is documented of respool's own command of this full name.
-pub(crate) fn find(full_name: &str) -> Option<&'static Docs> {
+/// Returns the row of this full name.
+pub(super) fn find(full_name: &str) -> Option<&'static Docs> {
     TABLE.iter().find(|docs| docs.name == full_name)
 }
 
@@ -258,20 +257,6 @@ const TABLE: &[Docs] = &[
         .summary("List the ACL categories or the commands inside a category")
         .complexity("O(1) since the categories and commands are a fixed set.")
         .arguments(&[string("categoryname").optional()]),
-    server("acl|getuser", ADMIN, "6.0.0")
-        .summary("Get the rules for a specific ACL user")
-        .complexity(
-            "O(N). Where N is the number of password, command and pattern rules that the user has.",
-        )
-        .history(&[
-            ("6.2.0", "Added Pub/Sub channel patterns."),
-            (
-                "7.0.0",
-                "Added selectors and changed the format of key and channel patterns from a list to \
-                 their rule representation.",
-            ),
-        ])
-        .arguments(&[string("username")]),
     help("acl|help", "server", "6.0.0"),
     server("acl|list", ADMIN, "6.0.0")
         .summary("List the current ACL rules in ACL config file format")
@@ -374,13 +359,6 @@ const TABLE: &[Docs] = &[
         .arguments(&[string("section").optional().multiple()]),
     container("latency", "server", "2.8.13")
         .summary("A container for latency diagnostics commands"),
-    server("latency|doctor", ADMIN, "2.8.13")
-        .summary("Return a human readable latency analysis report.")
-        .tips(EVERY_NODE_REPORTS),
-    server("latency|graph", ADMIN, "2.8.13")
-        .summary("Return a latency graph for the event.")
-        .tips(EVERY_NODE_REPORTS)
-        .arguments(&[string("event")]),
     help("latency|help", "server", "2.8.13")
         .summary("Show helpful text about the different subcommands."),
     server("latency|histogram", ADMIN, "7.0.0")
@@ -628,7 +606,7 @@ const fn pattern(name: &'static str) -> Argument {
     argument(name, "pattern")
 }
 
-/// A word that stands for itself.
+/// A keyword.
 const fn word(token: &'static str) -> Argument {
     argument("", "pure-token").token(token)
 }
@@ -641,7 +619,7 @@ const fn one_of(name: &'static str, arguments: &'static [Argument]) -> Argument 
     }
 }
 
-/// All of these arguments, one behind the other.
+/// All of these arguments, one after the other.
 const fn block(name: &'static str, arguments: &'static [Argument]) -> Argument {
     Argument {
         arguments,
@@ -683,10 +661,22 @@ impl Argument {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::command::Commands;
 
     #[test]
-    fn the_table_is_in_the_order_of_its_groups_and_names() {
+    fn every_built_in_command_has_a_row_and_every_row_a_command() {
+        let catalog = Commands::builtin().catalog();
+        let commands: BTreeSet<_> = catalog.all().map(|command| &*command.full_name).collect();
+        let rows: BTreeSet<_> = TABLE.iter().map(|docs| docs.name).collect();
+        assert_eq!(commands, rows);
+        assert!(catalog.all().all(|command| command.docs.group != "module"));
+    }
+
+    #[test]
+    fn rows_are_sorted_by_group_and_name() {
         let groups = ["connection", "server", "pubsub", "generic", "cluster"];
         let keys = TABLE.iter().map(|docs| {
             let group = groups.iter().position(|&group| group == docs.group);
@@ -696,7 +686,7 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_says_what_the_command_does_and_since_when() {
+    fn every_row_has_a_summary_and_a_version() {
         for docs in TABLE {
             assert!(!docs.summary.is_empty(), "{}", docs.name);
             assert!(!docs.since.is_empty(), "{}", docs.name);

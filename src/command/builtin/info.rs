@@ -1,35 +1,37 @@
-//! `INFO`: what there is to know of the server, in sections of lines.
+//! `INFO`: the state of the server, in sections of lines.
 //!
-//! The fields are Redis's, in its order, and only those that are true here; monitors look for them by
-//! name. There are no keys, replicas, forks or scripts: a count of them is 0.
+//! The fields are Redis's, in its order, and only those that are true here. There are no keys,
+//! replicas, forks or scripts: a count of them is 0. Fields of respool's own are `respool_version`,
+//! `workers`, `workers_following`, `workers_leading`, `queued_clients` and `closed_*`.
 //!
-//! Of the fields of 7.0.15 these are left out, because nothing here would be a true value: how Redis
-//! was built (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); what of the memory
-//! is for what (`used_memory_overhead`, `_startup`, `_dataset`, `_vm_*`, `mem_clients_normal`), because
-//! only the whole process is measured; jemalloc's figures (`allocator_*`, `rss_overhead_*`);
-//! `tracking_total_prefixes`, which are kept by each client; `reply_buffer_*`, because no client has
-//! a buffer of its own; `used_cpu_*_main_thread`, because no thread is that; the section Modules.
+//! These fields of 7.0.15 are left out, because no value would be true: how Redis was built
+//! (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); parts of the memory
+//! (`used_memory_overhead`, `_startup`, `_dataset`, `_vm_*`, `mem_clients_normal`), because only the
+//! whole process is measured; jemalloc's figures (`allocator_*`, `rss_overhead_*`);
+//! `tracking_total_prefixes`, which each client keeps for itself; `reply_buffer_*`, because no client
+//! has a buffer of its own; `used_cpu_*_main_thread`, because there is no main thread; the section
+//! Modules.
 
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::{env, fs, process};
 
-use super::arguments::is;
+use super::common::is;
 use crate::client::session::Session;
 use crate::command::builtin::connection::REDIS_VERSION;
 use crate::memory;
 use crate::resp::{Replied, Reply, Request};
 use crate::state::ServerState;
 use crate::state::clients::flag;
+use crate::state::control::PoolSnapshot;
 use crate::state::stats::{CommandTotals, Totals};
 use crate::time::now_since_1970;
 
-/// `INFO [section …]`: the sections that are named, or those that are short. An unknown one is
-/// empty.
-pub(crate) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+/// `INFO [section …]`: these sections, or by default the short ones. An unknown section is empty.
+pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = |section: &Section| {
-        let is_meant = |word: &[u8]| {
+        let is_named = |word: &[u8]| {
             is(word, section.name)
                 || is(word, "all")
                 || is(word, "everything")
@@ -37,7 +39,7 @@ pub(crate) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_
         };
         match request.word_count() {
             1 => section.is_short,
-            _ => request.arguments().any(is_meant),
+            _ => request.arguments().any(is_named),
         }
     };
     let mut text = String::new();
@@ -59,44 +61,40 @@ pub(crate) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_
 /// A part of the text.
 struct Section {
     name: &'static str,
-    /// Whether it is told unless others are named.
+    /// Whether `INFO` without arguments has it.
     is_short: bool,
     write: fn(&ServerState, &mut Lines<'_>),
 }
 
 /// In Redis's order.
 const SECTIONS: [Section; 12] = [
-    short("Server", server),
-    short("Clients", clients),
-    short("Memory", memory),
-    short("Persistence", persistence),
-    short("Stats", stats),
-    short("Replication", replication),
-    short("CPU", cpu),
-    long("Commandstats", commandstats),
-    short("Errorstats", errorstats),
-    long("Latencystats", latencystats),
-    short("Cluster", cluster),
-    short("Keyspace", |_, _| ()),
+    section("Server", true, server),
+    section("Clients", true, clients),
+    section("Memory", true, memory),
+    section("Persistence", true, persistence),
+    section("Stats", true, stats),
+    section("Replication", true, replication),
+    section("CPU", true, cpu),
+    section("Commandstats", false, commandstats),
+    section("Errorstats", true, errorstats),
+    section("Latencystats", false, latencystats),
+    section("Cluster", true, cluster),
+    section("Keyspace", true, |_, _| ()),
 ];
 
-const fn short(name: &'static str, write: fn(&ServerState, &mut Lines<'_>)) -> Section {
+const fn section(
+    name: &'static str,
+    is_short: bool,
+    write: fn(&ServerState, &mut Lines<'_>),
+) -> Section {
     Section {
         name,
-        is_short: true,
+        is_short,
         write,
     }
 }
 
-const fn long(name: &'static str, write: fn(&ServerState, &mut Lines<'_>)) -> Section {
-    Section {
-        name,
-        is_short: false,
-        write,
-    }
-}
-
-/// Returns `bytes` in a unit for people, as Redis writes it.
+/// Returns `bytes` in a readable unit, as Redis writes it.
 fn human(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "K", "M", "G", "T"] {
@@ -115,7 +113,7 @@ fn human(bytes: u64) -> String {
 /// Lines of a section, as `field:value`.
 struct Lines<'a> {
     text: &'a mut String,
-    /// What all workers have done, once a section has asked for it.
+    /// The sums over all workers, computed for the first section that needs them.
     totals: &'a OnceCell<Totals>,
 }
 
@@ -129,14 +127,14 @@ impl<'a> Lines<'a> {
         let _ = write!(self.text, "{field}:{value}\r\n");
     }
 
-    /// Adds counts of things that do not exist here.
-    fn zeros(&mut self, fields: &[&str]) {
-        for field in fields {
+    /// Adds fields, separated by spaces, for which this server always has 0.
+    fn zeros(&mut self, fields: &str) {
+        for field in fields.split_whitespace() {
             self.add(field, 0);
         }
     }
 
-    /// Adds a number of bytes, and the same in a unit for people.
+    /// Adds a number of bytes, in bytes and in a readable unit.
     fn memory(&mut self, field: &str, bytes: u64) {
         self.add(field, bytes);
         self.add(&format!("{field}_human"), human(bytes));
@@ -173,19 +171,27 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
     }
     let config_file = state.control().and_then(|control| control.config_file());
     lines.add("config_file", config_file.unwrap_or_default().display());
-    lines.zeros(&["io_threads_active"]);
+    lines.zeros("io_threads_active");
     let (workers, bind) = {
         let config = state.config.lock();
         (config.worker_count(), config.bind.clone())
     };
+    let pool = pool_snapshot(state);
     lines.add("workers", workers);
+    lines.add("workers_following", pool.followers);
+    lines.add("workers_leading", u8::from(pool.has_leader));
     let bind: Vec<_> = bind.iter().map(|addr| format!("bind={addr}")).collect();
     let (bind, port) = (bind.join(","), state.port);
     lines.add("listener0", format_args!("name=tcp,{bind},port={port}"));
 }
 
-/// Redis's clock for the ages of keys counts seconds, and begins again after so many.
+/// Seconds after which Redis's clock for the ages of keys starts again.
 const LRU_CLOCK_TICKS: u64 = 1 << 24;
+
+fn pool_snapshot(state: &ServerState) -> PoolSnapshot {
+    let control = state.control();
+    control.map_or_else(PoolSnapshot::default, |control| control.snapshot())
+}
 
 fn clients(state: &ServerState, lines: &mut Lines<'_>) {
     let (mut input_bytes, mut output_bytes) = (0, 0);
@@ -209,15 +215,16 @@ fn clients(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("tracking_clients", tracking);
     lines.add("pubsub_clients", subscribed);
     lines.add("clients_in_timeout_table", 0);
+    lines.add("queued_clients", pool_snapshot(state).queued);
 }
 
-/// All of the process: what a client or a request takes of it is not counted apart.
+/// Measures the whole process: memory is not counted by purpose.
 fn memory(state: &ServerState, lines: &mut Lines<'_>) {
     let resident = memory::resident_bytes().map(|bytes| bytes as u64);
     if let Some(bytes) = resident {
         lines.memory("used_memory", bytes);
         lines.memory("used_memory_rss", bytes);
-        // Both are looked up one after the other.
+        // Read one after the other, so the peak may be the smaller.
         let peak = memory::peak_bytes().map_or(bytes, |peak| bytes.max(peak as u64));
         lines.memory("used_memory_peak", peak);
         let percent = 100.0 * bytes as f64 / peak as f64;
@@ -227,78 +234,50 @@ fn memory(state: &ServerState, lines: &mut Lines<'_>) {
         lines.memory("total_system_memory", bytes as u64);
     }
     lines.memory("used_memory_lua", 0);
-    lines.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_functions",
-    ]);
+    lines.zeros(
+        "used_memory_scripts_eval number_of_cached_scripts number_of_functions \
+         number_of_libraries used_memory_functions",
+    );
     lines.memory("used_memory_scripts", 0);
     let maxmemory = state.inert.named("maxmemory");
     lines.memory("maxmemory", maxmemory.parse().unwrap_or_default());
     lines.add("maxmemory_policy", state.inert.named("maxmemory-policy"));
     if resident.is_some() {
-        // What is used is what is resident.
+        // The memory in use is the resident memory.
         lines.add("mem_fragmentation_ratio", "1.00");
         lines.add("mem_fragmentation_bytes", 0);
     }
-    lines.zeros(&[
-        "mem_not_counted_for_evict",
-        "mem_replication_backlog",
-        "mem_total_replication_buffers",
-        "mem_clients_slaves",
-        "mem_cluster_links",
-        "mem_aof_buffer",
-    ]);
+    lines.zeros(
+        "mem_not_counted_for_evict mem_replication_backlog mem_total_replication_buffers \
+         mem_clients_slaves mem_cluster_links mem_aof_buffer",
+    );
     lines.add("mem_allocator", "libc");
-    lines.zeros(&[
-        "active_defrag_running",
-        "lazyfree_pending_objects",
-        "lazyfreed_objects",
-    ]);
+    lines.zeros("active_defrag_running lazyfree_pending_objects lazyfreed_objects");
 }
 
-/// Nothing is kept: the last save was the start, as Redis counts it, and none has failed.
+/// Nothing is saved: as in Redis without saves, the last one is the start, and none has failed.
 fn persistence(state: &ServerState, lines: &mut Lines<'_>) {
-    lines.zeros(&[
-        "loading",
-        "async_loading",
-        "current_cow_peak",
-        "current_cow_size",
-        "current_cow_size_age",
-    ]);
+    lines.zeros("loading async_loading current_cow_peak current_cow_size current_cow_size_age");
     lines.add("current_fork_perc", "0.00");
-    lines.zeros(&[
-        "current_save_keys_processed",
-        "current_save_keys_total",
-        "rdb_changes_since_last_save",
-        "rdb_bgsave_in_progress",
-    ]);
+    lines.zeros(
+        "current_save_keys_processed current_save_keys_total rdb_changes_since_last_save \
+         rdb_bgsave_in_progress",
+    );
     let started = now_since_1970().saturating_sub(state.started.elapsed());
     lines.add("rdb_last_save_time", started.as_secs());
     lines.add("rdb_last_bgsave_status", "ok");
     lines.add("rdb_last_bgsave_time_sec", -1);
     lines.add("rdb_current_bgsave_time_sec", -1);
-    lines.zeros(&[
-        "rdb_saves",
-        "rdb_last_cow_size",
-        "rdb_last_load_keys_expired",
-        "rdb_last_load_keys_loaded",
-        "aof_enabled",
-        "aof_rewrite_in_progress",
-        "aof_rewrite_scheduled",
-    ]);
+    lines.zeros(
+        "rdb_saves rdb_last_cow_size rdb_last_load_keys_expired rdb_last_load_keys_loaded \
+         aof_enabled aof_rewrite_in_progress aof_rewrite_scheduled",
+    );
     lines.add("aof_last_rewrite_time_sec", -1);
     lines.add("aof_current_rewrite_time_sec", -1);
     lines.add("aof_last_bgrewrite_status", "ok");
-    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    lines.zeros("aof_rewrites aof_rewrites_consecutive_failures");
     lines.add("aof_last_write_status", "ok");
-    lines.zeros(&[
-        "aof_last_cow_size",
-        "module_fork_in_progress",
-        "module_fork_last_cow_size",
-    ]);
+    lines.zeros("aof_last_cow_size module_fork_in_progress module_fork_last_cow_size");
 }
 
 fn stats(state: &ServerState, lines: &mut Lines<'_>) {
@@ -308,34 +287,30 @@ fn stats(state: &ServerState, lines: &mut Lines<'_>) {
         meant.map(|(_, count)| count).sum()
     };
     traffic(state, lines);
-    lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
-    lines.add("expired_keys", 0);
+    lines.zeros("sync_full sync_partial_ok sync_partial_err expired_keys");
     lines.add("expired_stale_perc", "0.00");
-    lines.zeros(&[
-        "expired_time_cap_reached_count",
-        "expire_cycle_cpu_milliseconds",
-        "evicted_keys",
-    ]);
+    lines.zeros("expired_time_cap_reached_count expire_cycle_cpu_milliseconds evicted_keys");
     lines.add("evicted_clients", sum_of(&["evicted"]));
-    lines.zeros(&[
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-        "keyspace_hits",
-        "keyspace_misses",
-    ]);
+    lines.zeros(
+        "total_eviction_exceeded_time current_eviction_exceeded_time keyspace_hits \
+         keyspace_misses",
+    );
     let (channels, patterns) = state.channels.counts();
     lines.add("pubsub_channels", channels);
     lines.add("pubsub_patterns", patterns);
-    lines.zeros(&NEVER_COUNTED);
+    lines.zeros(
+        "pubsubshard_channels latest_fork_usec total_forks migrate_cached_sockets \
+         slave_expires_tracked_keys active_defrag_hits active_defrag_misses \
+         active_defrag_key_hits active_defrag_key_misses total_active_defrag_time \
+         current_active_defrag_time tracking_total_keys tracking_total_items \
+         unexpected_error_replies",
+    );
     let totals = lines.totals(state);
     lines.add("total_error_replies", totals.errors());
-    lines.zeros(&["dump_payload_sanitizations"]);
+    lines.zeros("dump_payload_sanitizations");
     lines.add("total_reads_processed", totals.reads);
     lines.add("total_writes_processed", totals.writes);
-    lines.zeros(&[
-        "io_threaded_reads_processed",
-        "io_threaded_writes_processed",
-    ]);
+    lines.zeros("io_threaded_reads_processed io_threaded_writes_processed");
     lines.add(
         "client_query_buffer_limit_disconnections",
         sum_of(&["query_buffer_limit"]),
@@ -358,7 +333,7 @@ fn traffic(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("instantaneous_ops_per_sec", rates.requests);
     lines.add("total_net_input_bytes", totals.bytes_read);
     lines.add("total_net_output_bytes", totals.bytes_sent);
-    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    lines.zeros("total_net_repl_input_bytes total_net_repl_output_bytes");
     let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
     lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
@@ -366,24 +341,6 @@ fn traffic(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("instantaneous_output_repl_kbps", kib(0));
     lines.add("rejected_connections", state.refused.get());
 }
-
-/// Fields of Stats between `pubsub_patterns` and `total_error_replies`.
-const NEVER_COUNTED: [&str; 14] = [
-    "pubsubshard_channels",
-    "latest_fork_usec",
-    "total_forks",
-    "migrate_cached_sockets",
-    "slave_expires_tracked_keys",
-    "active_defrag_hits",
-    "active_defrag_misses",
-    "active_defrag_key_hits",
-    "active_defrag_key_misses",
-    "total_active_defrag_time",
-    "current_active_defrag_time",
-    "tracking_total_keys",
-    "tracking_total_items",
-    "unexpected_error_replies",
-];
 
 fn replication(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("role", "master");
@@ -395,16 +352,16 @@ fn replication(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("second_repl_offset", -1);
     lines.add("repl_backlog_active", 0);
     lines.add("repl_backlog_size", state.inert.named("repl-backlog-size"));
-    lines.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+    lines.zeros("repl_backlog_first_byte_offset repl_backlog_histlen");
 }
 
-/// Seconds of processor time that the process and its ended children have used, where the system
-/// tells it in a file: fields 14 to 17 of `proc_pid_stat(5)`.
+/// Seconds of processor time of the process and its ended children, on Linux: fields 14 to 17 of
+/// `proc_pid_stat(5)`.
 fn cpu(_: &ServerState, lines: &mut Lines<'_>) {
     let Ok(stat) = fs::read_to_string("/proc/self/stat") else {
         return;
     };
-    // The second field is the program's name, which may hold anything, in parentheses.
+    // The second field, the program's name, is in parentheses and may contain any character.
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let mut ticks = after_name.split_whitespace().skip(11);
     let mut seconds = || Some(ticks.next()?.parse::<f64>().ok()? / TICKS_PER_S);
@@ -416,11 +373,10 @@ fn cpu(_: &ServerState, lines: &mut Lines<'_>) {
     lines.add("used_cpu_user_children", children_user);
 }
 
-/// What Linux counts processor time in towards programs, on nearly every machine (`USER_HZ`).
+/// Linux's unit for processor time, on nearly every machine (`USER_HZ`).
 const TICKS_PER_S: f64 = 100.0;
 
-/// How often each command was called, and how long that took; where only some of the calls were
-/// timed, the rest is taken to be like them.
+/// The calls of each command and their duration, scaled up if only some of them were timed.
 fn commandstats(state: &ServerState, lines: &mut Lines<'_>) {
     for (name, totals) in used_commands(state, lines.totals(state)) {
         let micros = totals.micros_per_call();
@@ -465,8 +421,8 @@ fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
     }
 }
 
-/// The commands of which there is something to tell, by their full names.
-pub(crate) fn used_commands<'a>(
+/// Returns the commands that were used, by full name.
+pub(super) fn used_commands<'a>(
     state: &'a ServerState,
     totals: &'a Totals,
 ) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
@@ -479,7 +435,7 @@ fn cluster(_: &ServerState, lines: &mut Lines<'_>) {
     lines.add("cluster_enabled", 0);
 }
 
-/// The system's name, its release where it tells that in a file, and the kind of processor.
+/// Returns the system's name, its release on Linux, and the processor's architecture.
 fn operating_system() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let words = [env::consts::OS, release.trim(), env::consts::ARCH];
@@ -492,7 +448,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_for_people_are_written_as_in_redis() {
+    fn readable_bytes_are_written_as_in_redis() {
         for (bytes, text) in [
             (0, "0B"),
             (1023, "1023B"),

@@ -1,7 +1,6 @@
-//! Commands about keys, replicas and clusters. There are none here: the commands answer as a Redis
-//! without any.
+//! Commands about keys, replicas and clusters: the replies of a Redis that has none.
 
-use super::arguments::{argument, is, syntax_error};
+use super::common::{argument, is, syntax_error};
 use crate::client::session::Session;
 use crate::command::entry::OwnHandler;
 use crate::command::refusal::c_string;
@@ -18,7 +17,7 @@ pub(super) fn register(commands: &mut Commands) {
         ("READONLY", Arity::Exactly(1), no_cluster),
         ("READWRITE", Arity::Exactly(1), no_cluster),
     ] {
-        commands.register_own(name, arity, handler).is_short();
+        commands.register_own(name, arity, handler).mark_short();
     }
 }
 
@@ -28,7 +27,7 @@ fn dbsize(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`: the end of the iteration, and no keys.
-/// As Redis's `scanCommand`: first the cursor is judged, then each option in its place.
+/// Checks the cursor and then the options in their order, as Redis's `scanCommand`.
 fn scan(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if !is_cursor(argument(request, 0)) {
         return reply.error("ERR invalid cursor");
@@ -53,7 +52,7 @@ fn scan(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// Whether C's `strtoul` takes the whole word for a number of 64 bits. An empty word is one, too.
+/// Whether C's `strtoul` accepts the whole word as a number of 64 bits, as it does an empty word.
 fn is_cursor(word: &[u8]) -> bool {
     let word = c_string(word, word.len());
     let digits = match word {
@@ -73,7 +72,7 @@ fn role(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// What Redis says when it is no part of a cluster. Clients that look for one are content with it.
+/// Answers as a Redis outside of a cluster, which clients that look for one expect.
 fn no_cluster(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.error("ERR This instance has cluster support disabled")
 }

@@ -1,6 +1,7 @@
-//! `LATENCY`: how long commands take.
+//! `LATENCY`: durations of commands.
 
-use super::arguments::{NAMES_MAX, argument, is, too_many};
+use super::common::{NAMES_MAX, argument, is, too_many};
+use super::info::used_commands;
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
@@ -14,21 +15,21 @@ pub(super) fn register(mut latency: Container<'_>) {
     latency.register_own("RESET", Arity::AtLeast(2), reset);
 }
 
-/// `LATENCY HISTOGRAM [command …]`: how many calls took up to so many microseconds. A container
-/// stands for all of its subcommands.
+/// `LATENCY HISTOGRAM [command …]`: for each command, the number of calls by duration, cumulated. A
+/// container's name means all of its subcommands.
 fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = || request.arguments().skip(1);
     if wanted().len() > NAMES_MAX {
         return too_many("command names", reply);
     }
-    let is_meant = |name: &str| {
+    let is_wanted = |name: &str| {
         let container = name.split('|').next().unwrap_or_default();
         wanted().len() == 0 || wanted().any(|word| is(word, name) || is(word, container))
     };
     let state = session.server();
     let totals = state.stats.totals();
     let commands: Vec<_> = timed_commands(state, &totals)
-        .filter(|(name, _)| is_meant(name))
+        .filter(|(name, _)| is_wanted(name))
         .collect();
     reply.map(commands.len(), |pairs| {
         for (name, totals) in commands {
@@ -51,25 +52,22 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
     })
 }
 
-/// The commands of which durations are known, by their full names.
-pub(super) fn timed_commands<'a>(
+/// Returns the commands with known durations, by full name.
+fn timed_commands<'a>(
     state: &'a ServerState,
     totals: &'a Totals,
 ) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
-    crate::command::builtin::info::used_commands(state, totals)
-        .filter(|(_, totals)| totals.percentile(100.0).is_some())
+    used_commands(state, totals).filter(|(_, totals)| totals.percentile(100.0).is_some())
 }
 
-/// `LATENCY LATEST`: of each event its latest spike and its longest.
+/// `LATENCY LATEST`: for each event, its latest sample and its longest.
 fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let events = session.server().samples.all();
     reply.array(events.len(), |items| {
         for (name, series) in &events {
-            // A series has a spike.
-            let (at_s, took_ms) = series
-                .samples
-                .back()
-                .map_or((0, 0), |spike| (spike.at_s, spike.took_ms));
+            // A series is never empty.
+            let latest = series.samples.back();
+            let (at_s, took_ms) = latest.map_or((0, 0), |sample| (sample.at_s, sample.took_ms));
             items.add(|item| {
                 item.array(4, |fields| {
                     fields.add(|event| event.bulk(name));
@@ -82,34 +80,32 @@ fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// `LATENCY HISTORY event`: its spikes, at most one for each second.
+/// `LATENCY HISTORY event`: the event's samples, at most one for each second.
 fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let event = argument(request, 1);
     let events = session.server().samples.all();
-    let series = events
-        .into_iter()
-        .find(|(name, _)| event.eq_ignore_ascii_case(name.as_bytes()));
+    let series = events.into_iter().find(|(name, _)| is(event, name));
     let samples = series.map(|(_, series)| series.samples).unwrap_or_default();
     reply.array(samples.len(), |items| {
-        for spike in &samples {
+        for sample in &samples {
             items.add(|item| {
                 item.array(2, |fields| {
-                    fields.add(|time| time.integer(spike.at_s as i64));
-                    fields.add(|took| took.integer(spike.took_ms as i64));
+                    fields.add(|time| time.integer(sample.at_s as i64));
+                    fields.add(|took| took.integer(sample.took_ms as i64));
                 })
             });
         }
     })
 }
 
-/// `LATENCY RESET [event …]`: forgets these events, or all. Gives how many there were.
+/// `LATENCY RESET [event …]`: removes these events, or all, and answers their number.
 fn reset(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = || request.arguments().skip(1);
     let samples = &session.server().samples;
-    // Found out before the lock is taken that all who are slow need.
-    let mut meant = samples.events();
+    // Compares the names before the lock is taken, which every slow call needs.
+    let mut events = samples.events();
     if wanted().len() > 0 {
-        meant.retain(|event| wanted().any(|word| is(word, event)));
+        events.retain(|event| wanted().any(|word| is(word, event)));
     }
-    reply.integer(samples.reset(&meant) as i64)
+    reply.integer(samples.reset(&events) as i64)
 }

@@ -1,16 +1,15 @@
 //! respool's own commands, one file for each group.
 
 mod acl;
-mod arguments;
 mod client;
 mod command;
+mod common;
 mod config;
 mod connection;
 mod docs;
 mod info;
 mod keyspace;
 mod latency;
-mod lolwut;
 mod pubsub;
 mod server;
 mod slowlog;
@@ -22,8 +21,7 @@ use super::{Commands, Container};
 use crate::state::catalog::Arity;
 
 impl Commands {
-    /// Returns the commands of respool itself: those about connections, which every Redis client may
-    /// send.
+    /// Returns respool's own commands: those of Redis about connections and the server.
     #[must_use]
     pub fn builtin() -> Self {
         let mut commands = Self::empty();
@@ -47,12 +45,11 @@ impl Commands {
 
     /// Adds one of respool's own containers.
     fn own_container(&mut self, name: &str) -> Container<'_> {
-        // The handler never runs: a request either names a subcommand, or has too few words.
+        // The handler never runs: a request names a subcommand or has too few words.
         self.own_container_and_command(name, Arity::AtLeast(2), wrong_subcommand)
     }
 
-    /// As [`Self::own_container`], for a container that is a command too: `handler` runs for a
-    /// request that names no subcommand.
+    /// Adds a container that is a command too: `handler` runs if a request names no subcommand.
     fn own_container_and_command(
         &mut self,
         name: &str,
@@ -72,6 +69,7 @@ impl Container<'_> {
     }
 }
 
+/// Copies the command's row of the docs table.
 fn document(command: &mut Command) -> &mut Command {
     if let Some(docs) = docs::find(&command.info.full_name) {
         *command.info.docs = *docs;

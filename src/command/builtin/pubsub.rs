@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::arguments::{pattern_too_long, wrong_arguments};
+use super::common::{argument, bulks, pattern_too_long, wrong_arguments};
 use crate::client::session::{Session, restriction};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Commands};
@@ -14,37 +14,37 @@ use crate::state::channels::{
 use crate::state::clients::ClientInfo;
 
 pub(super) fn register(commands: &mut Commands) {
-    let mut listening = |name, arity, handler: OwnHandler| {
-        commands
-            .register_own(name, arity, handler)
-            .passes(restriction::SUBSCRIBED);
-    };
-    listening("SUBSCRIBE", Arity::AtLeast(2), subscribe);
-    listening("UNSUBSCRIBE", Arity::AtLeast(1), unsubscribe);
-    listening("PSUBSCRIBE", Arity::AtLeast(2), psubscribe);
-    listening("PUNSUBSCRIBE", Arity::AtLeast(1), punsubscribe);
+    for (name, arity, handler) in [
+        ("SUBSCRIBE", Arity::AtLeast(2), subscribe as OwnHandler),
+        ("UNSUBSCRIBE", Arity::AtLeast(1), unsubscribe),
+        ("PSUBSCRIBE", Arity::AtLeast(2), psubscribe),
+        ("PUNSUBSCRIBE", Arity::AtLeast(1), punsubscribe),
+    ] {
+        let command = commands.register_own(name, arity, handler);
+        command.allow_under(restriction::SUBSCRIBED);
+    }
     commands
         .register_own("PUBLISH", Arity::Exactly(3), publish)
-        .is_held_with(PausePolicy::WithWrites);
+        .set_pause_policy(PausePolicy::WithWrites);
     let mut pubsub = commands.own_container("PUBSUB");
     pubsub.register_own("CHANNELS", Arity::AtLeast(2), channels);
     pubsub.register_own("NUMSUB", Arity::AtLeast(2), numsub);
     pubsub.register_own("NUMPAT", Arity::Exactly(2), numpat);
 }
 
-/// `SUBSCRIBE channel …`: a confirmation for each, and from now on what is published there.
+/// `SUBSCRIBE channel …`: a confirmation for each, then the messages of these channels.
 fn subscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     subscribe_to(Kind::Channel, "subscribe", session, request, reply)
 }
 
-/// `PSUBSCRIBE pattern …`: as `SUBSCRIBE`, to every channel whose name matches.
+/// `PSUBSCRIBE pattern …`: like `SUBSCRIBE`, for all channels whose names match.
 fn psubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     subscribe_to(Kind::Pattern, "psubscribe", session, request, reply)
 }
 
 fn subscribe_to(
     kind: Kind,
-    word: &str,
+    verb: &str,
     session: &mut Session,
     request: &Request<'_>,
     reply: Reply<'_>,
@@ -53,7 +53,7 @@ fn subscribe_to(
     let info = Arc::clone(session.info());
     for name in request.arguments() {
         match session.subscribe(|own| state.channels.subscribe(&info, own, kind, name)) {
-            Ok(()) => confirm(word, Some(name), session),
+            Ok(()) => confirm(verb, Some(name), session),
             Err(Unsubscribable::TooMany) => {
                 session.push(|message| message.error("ERR too many subscriptions"));
             }
@@ -70,19 +70,19 @@ fn too_long(reply: Reply<'_>) -> Replied {
     ))
 }
 
-/// `UNSUBSCRIBE [channel …]`: from these channels, or from all. A confirmation for each.
+/// `UNSUBSCRIBE [channel …]`: a confirmation for each of these channels, or for all.
 fn unsubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     unsubscribe_from(Kind::Channel, "unsubscribe", session, request, reply)
 }
 
-/// `PUNSUBSCRIBE [pattern …]`: from these patterns, or from all.
+/// `PUNSUBSCRIBE [pattern …]`: a confirmation for each of these patterns, or for all.
 fn punsubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     unsubscribe_from(Kind::Pattern, "punsubscribe", session, request, reply)
 }
 
 fn unsubscribe_from(
     kind: Kind,
-    word: &str,
+    verb: &str,
     session: &mut Session,
     request: &Request<'_>,
     reply: Reply<'_>,
@@ -91,15 +91,15 @@ fn unsubscribe_from(
     let info = Arc::clone(session.info());
     let end = |session: &mut Session, name: &[u8]| {
         session.subscribe(|own| state.channels.unsubscribe(&info, own, kind, name));
-        // A message from before must not stand after the confirmation.
+        // Earlier messages come before the confirmation.
         session.push_messages();
-        confirm(word, Some(name), session);
+        confirm(verb, Some(name), session);
     };
     let first = |session: &Session| session.subscriptions()?.first(kind);
     if request.word_count() > 1 {
         request.arguments().for_each(|name| end(session, name));
     } else if first(session).is_none() {
-        confirm(word, None, session);
+        confirm(verb, None, session);
     } else {
         while let Some(topic) = first(session) {
             end(session, topic.name());
@@ -108,12 +108,12 @@ fn unsubscribe_from(
     reply.nothing()
 }
 
-/// Pushes a confirmation: what was done, for which name, and how many subscriptions there are now.
-fn confirm(word: &str, name: Option<&[u8]>, session: &mut Session) {
+/// Pushes a confirmation: the verb, the name and the client's number of subscriptions.
+fn confirm(verb: &str, name: Option<&[u8]>, session: &mut Session) {
     let count = session.subscriptions().map_or(0, Subscriptions::count);
     session.push(|message| {
         message.message(3, |items| {
-            items.add(|item| item.bulk(word));
+            items.add(|item| item.bulk(verb));
             items.add(|item| match name {
                 Some(name) => item.bulk(name),
                 None => item.null(),
@@ -123,20 +123,17 @@ fn confirm(word: &str, name: Option<&[u8]>, session: &mut Session) {
     });
 }
 
-/// `PUBLISH channel message`: for all who listen. Gives how often it was received.
+/// `PUBLISH channel message`: sends the message to all subscribers and answers their number.
 fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let mut words = request.arguments();
-    let (channel, message) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
+    let (channel, message) = (argument(request, 0), argument(request, 1));
     if channel.len() > CHANNEL_BYTES_MAX {
         return too_long(reply);
     }
     let state = session.server();
-    // Who listens to itself gets the message before the reply, as in Redis, and need not be told.
+    // A publisher that subscribes to the channel gets the message before the reply, as in Redis, and
+    // needs no notification.
     let is_own = |info: &ClientInfo| info.id == session.id();
-    let mut told = Vec::new();
+    let mut slots = Vec::new();
     let count = state.channels.publish(
         channel,
         message,
@@ -144,18 +141,18 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         state.messages_limit(),
         |info| {
             if !is_own(info) {
-                told.push(info.slot);
+                slots.push(info.slot);
             }
         },
     );
-    state.notify(&told);
+    state.notify(&slots);
     if session.subscriptions().is_some() {
         session.push_messages();
     }
     reply.integer(count as i64)
 }
 
-/// `PUBSUB CHANNELS [pattern]`: the channels that somebody is subscribed to.
+/// `PUBSUB CHANNELS [pattern]`: the channels with subscribers.
 fn channels(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if request.word_count() > 3 {
         return wrong_arguments("PUBSUB", request, reply);
@@ -168,14 +165,10 @@ fn channels(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
             .collect(),
         Some(Err(glob::TooLong)) => return pattern_too_long(reply),
     };
-    reply.array(channels.len(), |items| {
-        for channel in &channels {
-            items.add(|item| item.bulk(channel.name()));
-        }
-    })
+    bulks(channels.iter().map(|channel| channel.name()), reply)
 }
 
-/// `PUBSUB NUMSUB [channel …]`: each channel and its subscribers, those by patterns not counted.
+/// `PUBSUB NUMSUB [channel …]`: each channel and its number of subscribers, without patterns.
 fn numsub(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let channels = &session.server().channels;
     let names = request.arguments().skip(1);
@@ -187,7 +180,7 @@ fn numsub(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Rep
     })
 }
 
-/// `PUBSUB NUMPAT`: how many patterns somebody is subscribed to.
+/// `PUBSUB NUMPAT`: the number of patterns with subscribers.
 fn numpat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (_, patterns) = session.server().channels.counts();
     reply.integer(patterns as i64)

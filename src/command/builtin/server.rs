@@ -1,15 +1,16 @@
-//! The commands about the server.
+//! Commands about the server: `TIME`, `SHUTDOWN`, `MONITOR`, `LOLWUT` and `DEBUG`.
 
 use std::thread;
 use std::time::Duration;
 
-use super::arguments::{argument, is, syntax_error, wrong_arguments};
-use super::{info, lolwut};
+use super::common::{NOT_AN_INTEGER, argument, is, syntax_error, wrong_arguments};
+use super::connection::REDIS_VERSION;
+use super::info;
 use crate::client::session::{Ending, Session};
 use crate::command::help::write_lines;
 use crate::command::{Arity, Commands};
 use crate::config::DebugAccess;
-use crate::resp::{Replied, Reply, Request};
+use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::state::clients::flag;
 use crate::time::now_since_1970;
 
@@ -18,7 +19,7 @@ pub(super) fn register(commands: &mut Commands) {
     commands.register_own("TIME", Arity::Exactly(1), time);
     commands.register_own("SHUTDOWN", Arity::AtLeast(1), shutdown);
     commands.register_own("MONITOR", Arity::Exactly(1), monitor);
-    commands.register_own("LOLWUT", Arity::AtLeast(1), lolwut::lolwut);
+    commands.register_own("LOLWUT", Arity::AtLeast(1), lolwut);
     commands.register_own("DEBUG", Arity::AtLeast(2), debug);
 }
 
@@ -31,28 +32,31 @@ fn time(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     })
 }
 
+/// `LOLWUT [VERSION version [argument …]]`: the last line of Redis's, without the picture.
+fn lolwut(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let has_version = request.argument(0).is_some_and(|word| is(word, "VERSION"));
+    let is_number = |word| parse_integer(word).is_some();
+    if has_version && !request.argument(1).is_none_or(is_number) {
+        return reply.error(NOT_AN_INTEGER);
+    }
+    reply.verbatim(format!("Redis ver. {REDIS_VERSION}\n"))
+}
+
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]`: starts the drain and closes the connection
-/// without a reply. There is nothing to save and nobody to wait for, so the options change nothing.
+/// without a reply. The options change nothing: there is no data to save and no replica to wait for.
 fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let says = |word: &str| {
-        let word = word.as_bytes();
-        request
-            .arguments()
-            .any(|identity| identity.eq_ignore_ascii_case(word))
+    let has = |option: &str| request.arguments().any(|word| is(word, option));
+    let all = |options: &[&str]| {
+        let mut words = request.arguments();
+        words.all(|word| options.iter().any(|option| is(word, option)))
     };
-    let is_known = |identity: &[u8]| {
-        let known: [&[u8]; 5] = [b"NOSAVE", b"SAVE", b"NOW", b"FORCE", b"ABORT"];
-        known.iter().any(|word| word.eq_ignore_ascii_case(identity))
-    };
-    let aborts = says("ABORT");
-    let is_abort = |identity: &[u8]| is(identity, "ABORT");
-    if !request.arguments().all(is_known)
-        || (says("SAVE") && says("NOSAVE"))
-        || (aborts && !request.arguments().all(is_abort))
+    if !all(&["NOSAVE", "SAVE", "NOW", "FORCE", "ABORT"])
+        || (has("SAVE") && has("NOSAVE"))
+        || (has("ABORT") && !all(&["ABORT"]))
     {
         return syntax_error(reply);
     }
-    if aborts {
+    if has("ABORT") {
         return reply.error("ERR No shutdown in progress.");
     }
     if let Some(control) = session.server().control() {
@@ -67,15 +71,15 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     reply.simple("OK")
 }
 
-/// `MONITOR`: from now on the client is told of every request, until it leaves or says `RESET`.
+/// `MONITOR`: sends every request of any client to this one, until it leaves or sends `RESET`.
 fn monitor(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     session.info().set(flag::MONITOR, true);
     session.server().add_monitor(session.info());
     reply.simple("OK")
 }
 
-/// `DEBUG SLEEP seconds`, for whom `enable-debug-command` allows it: keeps a worker busy. The other
-/// workers go on, unlike in Redis.
+/// `DEBUG SLEEP seconds`: blocks one worker, if `enable-debug-command` allows it. Unlike in Redis, the
+/// other clients are served meanwhile.
 fn debug(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let access = session.server().config.lock().enable_debug_command;
     let is_allowed = match access {
@@ -94,7 +98,7 @@ fn debug(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
     match request.word_count() {
         2 if is(subcommand, "HELP") => write_lines(&DEBUG_HELP, reply),
         3 if is(subcommand, "SLEEP") => {
-            // What is no number of seconds is none, as for `strtod`.
+            // An invalid number is 0, as for C's `strtod`.
             let seconds = str::from_utf8(argument(request, 1)).unwrap_or_default();
             let seconds = seconds.parse().unwrap_or_default();
             thread::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default());

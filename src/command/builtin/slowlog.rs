@@ -1,6 +1,6 @@
 //! `SLOWLOG`: requests whose handlers took long.
 
-use super::arguments::{argument, wrong_arguments};
+use super::common::{argument, bulks, wrong_arguments};
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request, parse_integer};
@@ -11,7 +11,7 @@ pub(super) fn register(mut slowlog: Container<'_>) {
     slowlog.register_own("RESET", Arity::Exactly(2), reset);
 }
 
-/// `SLOWLOG GET [count]`: the latest, 10 of them unless said otherwise; -1 means all.
+/// `SLOWLOG GET [count]`: the latest entries, 10 by default; -1 means all.
 fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let count = match request.word_count() {
         2 => Some(10),
@@ -28,17 +28,11 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         for record in &records {
             items.add(|item| {
                 item.array(6, |fields| {
-                    // Neither has a number that does not fit.
+                    // Numbers, seconds and microseconds all fit.
                     fields.add(|id| id.integer(record.id as i64));
                     fields.add(|time| time.integer(record.at_s as i64));
                     fields.add(|micros| micros.integer(record.took.as_micros() as i64));
-                    fields.add(|words| {
-                        words.array(record.words().len(), |words| {
-                            for word in record.words() {
-                                words.add(|item| item.bulk(word));
-                            }
-                        })
-                    });
+                    fields.add(|words| bulks(record.words(), words));
                     fields.add(|addr| addr.bulk(&*record.peer_addr));
                     fields.add(|name| name.bulk(&record.client_name));
                 })
@@ -47,12 +41,12 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     })
 }
 
-/// `SLOWLOG LEN`: how many there are.
+/// `SLOWLOG LEN`: the number of entries.
 fn len(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(session.server().slowlog.len() as i64)
 }
 
-/// `SLOWLOG RESET`: forgets them.
+/// `SLOWLOG RESET`: removes all entries.
 fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     session.server().slowlog.reset();
     reply.simple("OK")

@@ -1,35 +1,55 @@
-//! `CLIENT`: what a client says and asks about itself. What it asks about others stands in
-//! `clients.rs`.
+//! `CLIENT`. This file has what a client sets and asks about itself.
+//!
+//! | file | content |
+//! |---|---|
+//! | `list.rs` | `LIST`, `INFO` |
+//! | `kill.rs` | `KILL` |
+//! | `kind.rs` | the kinds of clients by which both filter |
+//! | `pause.rs` | `PAUSE`, `UNPAUSE`, `UNBLOCK` |
+//! | `tracking.rs` | `TRACKING`, `CACHING`, `TRACKINGINFO`, `GETREDIR` |
 
+mod kill;
+mod kind;
 mod list;
+mod pause;
 mod tracking;
 
-use crate::command::builtin::arguments::{argument, syntax_error};
+use super::common::{argument, is, syntax_error};
+use super::connection::invalid_client_name;
 use crate::client::session::{InvalidName, Session};
-use crate::command::builtin::connection::invalid_client_name;
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
 use crate::state::clients::{NAME_BYTES_MAX, flag};
 
 pub(super) fn register(mut client: Container<'_>) {
-    client.register_own("ID", Arity::Exactly(2), id);
-    client.register_own("GETNAME", Arity::Exactly(2), getname);
-    // With these, libraries begin, and the next thing may be CLIENT UNPAUSE.
+    for (name, arity, handler) in [
+        ("ID", Arity::Exactly(2), id as OwnHandler),
+        ("GETNAME", Arity::Exactly(2), getname),
+        ("REPLY", Arity::Exactly(3), reply_mode),
+        ("NO-EVICT", Arity::Exactly(3), no_evict),
+        ("NO-TOUCH", Arity::Exactly(3), no_touch),
+        ("INFO", Arity::Exactly(2), list::info),
+        ("LIST", Arity::AtLeast(2), list::list),
+        ("KILL", Arity::AtLeast(3), kill::kill),
+        ("PAUSE", Arity::AtLeast(3), pause::pause),
+        ("UNBLOCK", Arity::AtLeast(3), pause::unblock),
+        ("TRACKING", Arity::AtLeast(3), tracking::tracking),
+        ("CACHING", Arity::Exactly(3), tracking::caching),
+        ("TRACKINGINFO", Arity::Exactly(2), tracking::trackinginfo),
+        ("GETREDIR", Arity::Exactly(2), tracking::getredir),
+    ] {
+        client.register_own(name, arity, handler);
+    }
+    // Libraries begin with the first two, and the next request may be CLIENT UNPAUSE.
     for (name, arity, handler) in [
         ("SETNAME", Arity::Exactly(3), setname as OwnHandler),
         ("SETINFO", Arity::Exactly(4), setinfo),
+        ("UNPAUSE", Arity::Exactly(2), pause::unpause),
     ] {
-        client
-            .register_own(name, arity, handler)
-            .is_held_with(PausePolicy::Never);
+        let command = client.register_own(name, arity, handler);
+        command.set_pause_policy(PausePolicy::Never);
     }
-    client.register_own("REPLY", Arity::Exactly(3), reply_mode);
-    client.register_own("NO-EVICT", Arity::Exactly(3), no_evict);
-    client.register_own("NO-TOUCH", Arity::Exactly(3), no_touch);
-    client.register_own("INFO", Arity::Exactly(2), info);
-    list::register(&mut client);
-    tracking::register(&mut client);
 }
 
 fn id(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -51,39 +71,34 @@ fn setname(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     }
 }
 
-/// `CLIENT SETINFO LIB-NAME|LIB-VER value`: which library the client is written with.
+/// `CLIENT SETINFO LIB-NAME|LIB-VER value`: the library that the client uses.
 fn setinfo(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (option, value) = (argument(request, 1), argument(request, 2));
-    let set = if option.eq_ignore_ascii_case(b"LIB-NAME") {
+    let set = if is(option, "LIB-NAME") {
         session.set_library_name(value)
-    } else if option.eq_ignore_ascii_case(b"LIB-VER") {
+    } else if is(option, "LIB-VER") {
         session.set_library_version(value)
     } else {
         return reply.error([b"ERR Unrecognized option '", option, b"'"].concat());
     };
-    if let Err(invalid) = set {
-        let mut text = [b"ERR ", option].concat();
-        match invalid {
-            InvalidName::Characters => {
-                text.extend_from_slice(b" cannot contain spaces, newlines or special characters.");
-            }
-            InvalidName::Length => text.extend_from_slice(
-                format!(" cannot be longer than {NAME_BYTES_MAX} bytes.").as_bytes(),
-            ),
+    let reason = match set {
+        Ok(()) => return reply.simple("OK"),
+        Err(InvalidName::Characters) => {
+            "cannot contain spaces, newlines or special characters.".to_owned()
         }
-        return reply.error(text);
-    }
-    reply.simple("OK")
+        Err(InvalidName::Length) => format!("cannot be longer than {NAME_BYTES_MAX} bytes."),
+    };
+    reply.error([b"ERR ", option, b" ", reason.as_bytes()].concat())
 }
 
-/// `CLIENT REPLY ON|OFF|SKIP`: whether requests are answered. Only `ON` is answered itself.
+/// `CLIENT REPLY ON|OFF|SKIP`: whether requests get replies. Only `ON` gets one itself.
 fn reply_mode(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mode = argument(request, 1);
-    if mode.eq_ignore_ascii_case(b"ON") {
+    if is(mode, "ON") {
         session.send_replies();
-    } else if mode.eq_ignore_ascii_case(b"OFF") {
+    } else if is(mode, "OFF") {
         session.drop_replies();
-    } else if mode.eq_ignore_ascii_case(b"SKIP") {
+    } else if is(mode, "SKIP") {
         session.skip_next_reply();
     } else {
         return syntax_error(reply);
@@ -91,31 +106,21 @@ fn reply_mode(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) ->
     reply.simple("OK")
 }
 
-/// `CLIENT NO-EVICT on|off`: whether the client is spared when memory runs out.
+/// `CLIENT NO-EVICT on|off`: whether the client is exempt from eviction.
 fn no_evict(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     switch(session, flag::NO_EVICT, request, reply)
 }
 
-/// `CLIENT NO-TOUCH on|off`: whether the client leaves the keys' ages alone. There are no keys.
+/// `CLIENT NO-TOUCH on|off`: changes only the client's flags, because there are no keys to touch.
 fn no_touch(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     switch(session, flag::NO_TOUCH, request, reply)
 }
 
 fn switch(session: &Session, flag: u8, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let word = argument(request, 1);
-    if word.eq_ignore_ascii_case(b"on") {
-        session.info().set(flag, true);
-    } else if word.eq_ignore_ascii_case(b"off") {
-        session.info().set(flag, false);
-    } else {
+    if !is(word, "on") && !is(word, "off") {
         return syntax_error(reply);
     }
+    session.info().set(flag, is(word, "on"));
     reply.simple("OK")
-}
-
-/// `CLIENT INFO`: the client's own line of `CLIENT LIST`.
-fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let mut line = String::new();
-    list::add_line(&mut line, session.server(), session.info());
-    reply.verbatim(line)
 }

@@ -1,22 +1,14 @@
-//! `CLIENT TRACKING` and what belongs to it. There are no keys, so no client is ever told that one
-//! has changed; but what it has asked for is checked and remembered as in Redis (`src/tracking.c`).
+//! `CLIENT TRACKING` and its like. There are no keys, so no client is ever sent an invalidation; the
+//! options are checked and reported as in Redis (`src/tracking.c`).
 
-use crate::command::builtin::arguments::{NOT_AN_INTEGER, argument, is, syntax_error};
-use crate::client::session::{Session, Tracking};
-use crate::command::{Arity, Container};
+use crate::client::session::{Session, Tracking, tracking_flag as flag};
+use crate::command::builtin::common::{NOT_AN_INTEGER, argument, bulks, is, syntax_error};
 use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::state::ServerState;
 
-pub(crate) fn register(client: &mut Container<'_>) {
-    client.register_own("TRACKING", Arity::AtLeast(3), tracking);
-    client.register_own("CACHING", Arity::Exactly(3), caching);
-    client.register_own("TRACKINGINFO", Arity::Exactly(2), trackinginfo);
-    client.register_own("GETREDIR", Arity::Exactly(2), getredir);
-}
-
 /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`.
-fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let (wanted, prefixes) = match parse(request, session.server()) {
+pub(super) fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let (mut wanted, prefixes) = match parse(request, session.server()) {
         Ok(wanted) => wanted,
         Err(text) => return reply.error(text),
     };
@@ -24,17 +16,27 @@ fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     if is(switch, "off") {
         session.set_tracking(None);
     } else if is(switch, "on") {
-        match wanted.beside(&prefixes, session.tracking()) {
-            Ok(tracking) => session.set_tracking(Some(tracking)),
+        let current = session.tracking();
+        if let Some(text) = conflict(&wanted, &prefixes, current) {
+            return reply.error(text);
+        }
+        let current = current.map_or(&[][..], |current| &current.prefixes);
+        match joined(&prefixes, current) {
+            Ok(joined) => wanted.prefixes = joined,
             Err(text) => return reply.error(text),
         }
+        if wanted.has(flag::BCAST) && wanted.prefixes.is_empty() {
+            // Every key.
+            wanted.prefixes.push(Box::default());
+        }
+        session.set_tracking(Some(wanted));
     } else {
         return syntax_error(reply);
     }
     reply.simple("OK")
 }
 
-/// Returns what the options ask for, and the prefixes apart; an error is the text of the reply.
+/// Returns the options, and the prefixes apart; an error is the text of the reply.
 fn parse<'a>(
     request: &Request<'a>,
     state: &ServerState,
@@ -54,14 +56,8 @@ fn parse<'a>(
             }
         } else if is(option, "PREFIX") && has_value {
             prefixes.extend(options.next());
-        } else if is(option, "BCAST") {
-            wanted.broadcasts = true;
-        } else if is(option, "OPTIN") {
-            wanted.opts_in = true;
-        } else if is(option, "OPTOUT") {
-            wanted.opts_out = true;
-        } else if is(option, "NOLOOP") {
-            wanted.no_loop = true;
+        } else if let Some(flag) = flag_of(option) {
+            wanted.flags |= flag;
         } else {
             return Err("ERR syntax error");
         }
@@ -69,91 +65,95 @@ fn parse<'a>(
     Ok((wanted, prefixes))
 }
 
-impl Tracking {
-    /// These wishes, if they agree with one another and with those that hold already.
-    fn beside(mut self, prefixes: &[&[u8]], current: Option<&Self>) -> Result<Self, Vec<u8>> {
-        if !self.broadcasts && !prefixes.is_empty() {
-            return Err(b"ERR PREFIX option requires BCAST mode to be enabled".into());
-        }
-        if current.is_some_and(|current| current.broadcasts != self.broadcasts) {
-            return Err(
-                b"ERR You can't switch BCAST mode on/off before disabling tracking for this \
-                client, and then re-enabling it with a different mode."
-                    .into(),
-            );
-        }
-        if self.broadcasts && (self.opts_in || self.opts_out) {
-            return Err(b"ERR OPTIN and OPTOUT are not compatible with BCAST".into());
-        }
-        if self.opts_in && self.opts_out {
-            return Err(b"ERR You can't specify both OPTIN mode and OPTOUT mode".into());
-        }
-        if current.is_some_and(|current| {
-            (self.opts_in && current.opts_out) || (self.opts_out && current.opts_in)
-        }) {
-            return Err(
-                b"ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this \
-                client, and then re-enabling it with a different mode."
-                    .into(),
-            );
-        }
-        self.add_prefixes(prefixes, current)?;
-        Ok(self)
-    }
+/// Returns the flag that an option sets.
+fn flag_of(option: &[u8]) -> Option<u8> {
+    let mut flags = FLAGS.iter().filter(|(flag, _)| flag & flag::CACHING == 0);
+    flags.find_map(|(flag, name)| is(option, name).then_some(*flag))
+}
 
-    /// Joins the prefixes that hold already to those that are wanted. No two may be such that one
-    /// begins with the other.
-    ///
-    /// Redis bounds neither their number nor their bytes; here nothing comes of them, so a client
-    /// may not have much kept and compared for them.
-    fn add_prefixes(&mut self, new: &[&[u8]], current: Option<&Self>) -> Result<(), Vec<u8>> {
-        let held = current.map_or(&[][..], |current| &current.prefixes);
-        let all = new
-            .iter()
-            .copied()
-            .chain(held.iter().map(|prefix| &**prefix));
-        let bytes: usize = all.map(<[u8]>::len).sum();
-        if new.len() + held.len() > PREFIXES_MAX || bytes > PREFIXES_BYTES_MAX {
-            return Err(b"ERR too many prefixes".into());
-        }
-        for (index, prefix) in new.iter().enumerate() {
-            let overlaps = |other: &[u8]| prefix.starts_with(other) || other.starts_with(prefix);
-            let mut existing = held.iter().map(|other| &**other);
-            let mut provided = new[index + 1..].iter().copied();
-            let (which, other) = if let Some(other) = existing.find(|other| overlaps(other)) {
-                ("an existing", other)
-            } else if let Some(other) = provided.find(|other| overlaps(other)) {
-                ("another provided", other)
-            } else {
-                continue;
-            };
-            let mut text = b"ERR Prefix '".to_vec();
-            text.extend_from_slice(prefix);
-            text.extend_from_slice(format!("' overlaps with {which} prefix '").as_bytes());
-            text.extend_from_slice(other);
-            text.extend_from_slice(b"'. Prefixes for a single client must not overlap.");
-            return Err(text);
-        }
-        if self.broadcasts && new.is_empty() && held.is_empty() {
-            // Every key.
-            self.prefixes.push(Box::default());
-        }
-        self.prefixes
-            .extend(new.iter().map(|&prefix| prefix.into()));
-        self.prefixes.extend_from_slice(held);
-        self.prefixes.sort();
-        Ok(())
+/// In the order of `CLIENT TRACKINGINFO`.
+const FLAGS: [(u8, &str); 6] = [
+    (flag::BCAST, "bcast"),
+    (flag::OPTIN, "optin"),
+    (flag::CACHING_YES, "caching-yes"),
+    (flag::OPTOUT, "optout"),
+    (flag::CACHING_NO, "caching-no"),
+    (flag::NOLOOP, "noloop"),
+];
+
+/// Returns Redis's error if the options contradict one another or those in force.
+fn conflict(
+    wanted: &Tracking,
+    prefixes: &[&[u8]],
+    current: Option<&Tracking>,
+) -> Option<&'static str> {
+    let [bcast, optin, optout] = [flag::BCAST, flag::OPTIN, flag::OPTOUT].map(|it| wanted.has(it));
+    let had = |flag| current.is_some_and(|current| current.has(flag));
+    let rules = [
+        (
+            !bcast && !prefixes.is_empty(),
+            "ERR PREFIX option requires BCAST mode to be enabled",
+        ),
+        (
+            current.is_some() && had(flag::BCAST) != bcast,
+            "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and \
+             then re-enabling it with a different mode.",
+        ),
+        (
+            bcast && (optin || optout),
+            "ERR OPTIN and OPTOUT are not compatible with BCAST",
+        ),
+        (
+            optin && optout,
+            "ERR You can't specify both OPTIN mode and OPTOUT mode",
+        ),
+        (
+            (optin && had(flag::OPTOUT)) || (optout && had(flag::OPTIN)),
+            "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and \
+             then re-enabling it with a different mode.",
+        ),
+    ];
+    let broken = rules.iter().find(|(is_broken, _)| *is_broken);
+    broken.map(|(_, text)| *text)
+}
+
+/// Returns the client's prefixes with the new ones, sorted; an error, the text of the reply, if one
+/// begins with another.
+///
+/// Redis bounds neither their number nor their bytes. Here they are bounded, because they take
+/// memory and time for nothing.
+fn joined(new: &[&[u8]], current: &[Box<[u8]>]) -> Result<Vec<Box<[u8]>>, Vec<u8>> {
+    let mut all: Vec<Box<[u8]>> = new.iter().map(|&prefix| prefix.into()).collect();
+    all.extend_from_slice(current);
+    let bytes: usize = all.iter().map(|prefix| prefix.len()).sum();
+    if all.len() > PREFIXES_MAX || bytes > PREFIXES_BYTES_MAX {
+        return Err(b"ERR too many prefixes".into());
     }
+    for (index, prefix) in new.iter().enumerate() {
+        let overlaps = |other: &&[u8]| prefix.starts_with(other) || other.starts_with(prefix);
+        let existing = current.iter().map(|other| &**other).find(overlaps);
+        let provided = new[index + 1..].iter().copied().find(overlaps);
+        let (which, other) = match (existing, provided) {
+            (Some(other), _) => ("an existing", other),
+            (None, Some(other)) => ("another provided", other),
+            (None, None) => continue,
+        };
+        let which = format!("' overlaps with {which} prefix '");
+        let end = b"'. Prefixes for a single client must not overlap.";
+        return Err([b"ERR Prefix '", *prefix, which.as_bytes(), other, end].concat());
+    }
+    all.sort();
+    Ok(all)
 }
 
 /// Prefixes of one client.
 const PREFIXES_MAX: usize = 256;
 
-/// Bytes of all of them.
+/// Bytes of all prefixes of one client.
 const PREFIXES_BYTES_MAX: usize = 16 * 1024;
 
 /// `CLIENT CACHING YES|NO`: whether the keys of the next request are to be tracked.
-fn caching(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+pub(super) fn caching(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let word = argument(request, 1);
     let Some(tracking) = session.tracking() else {
         return reply.error(
@@ -161,70 +161,53 @@ fn caching(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
              or OPTOUT mode enabled",
         );
     };
-    let (mode_fits, text) = if is(word, "yes") {
+    let (mode, set, text) = if is(word, "yes") {
         let text = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
-        (tracking.opts_in, text)
+        (flag::OPTIN, flag::CACHING_YES, text)
     } else if is(word, "no") {
         let text = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
-        (tracking.opts_out, text)
+        (flag::OPTOUT, flag::CACHING_NO, text)
     } else {
         return syntax_error(reply);
     };
-    if !mode_fits {
+    if !tracking.has(mode) {
         return reply.error(text);
     }
-    let tracking = Tracking {
-        caching: true,
-        ..tracking.clone()
-    };
+    let mut tracking = tracking.clone();
+    tracking.flags |= set;
     session.set_tracking(Some(tracking));
     reply.simple("OK")
 }
 
-/// `CLIENT TRACKINGINFO`: what the client has asked for.
-fn trackinginfo(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let none = Tracking::default();
+/// `CLIENT TRACKINGINFO`: the options in force.
+pub(super) fn trackinginfo(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let tracking = session.tracking();
-    let is_on = tracking.is_some();
-    let tracking = tracking.unwrap_or(&none);
-    let flags = [
-        (!is_on, "off"),
-        (is_on, "on"),
-        (tracking.broadcasts, "bcast"),
-        (tracking.opts_in, "optin"),
-        (tracking.opts_in && tracking.caching, "caching-yes"),
-        (tracking.opts_out, "optout"),
-        (tracking.opts_out && tracking.caching, "caching-no"),
-        (tracking.no_loop, "noloop"),
-    ];
-    let flags: Vec<_> = flags.iter().filter(|(set, _)| *set).collect();
+    let set = FLAGS
+        .iter()
+        .filter(|(flag, _)| tracking.is_some_and(|tracking| tracking.has(*flag)));
+    let mut flags = vec![if tracking.is_some() { "on" } else { "off" }];
+    flags.extend(set.map(|(_, name)| name));
+    let prefixes = tracking.map_or(&[][..], |tracking| &tracking.prefixes);
     reply.map(3, |fields| {
         fields.pair("flags", |value| {
             value.set(flags.len(), |items| {
-                for (_, name) in &flags {
+                for name in &flags {
                     items.add(|item| item.bulk(name));
                 }
             })
         });
         fields.pair("redirect", |value| value.integer(redirect(session)));
-        fields.pair("prefixes", |value| {
-            value.array(tracking.prefixes.len(), |items| {
-                for prefix in &tracking.prefixes {
-                    items.add(|item| item.bulk(prefix));
-                }
-            })
-        });
+        fields.pair("prefixes", |value| bulks(prefixes, value));
     })
 }
 
-/// `CLIENT GETREDIR`: the client that is told instead of this one; 0 if none is, -1 if nothing is
-/// tracked.
-fn getredir(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+/// `CLIENT GETREDIR`: the client that is sent invalidations instead of this one; 0 if there is none,
+/// -1 if nothing is tracked.
+pub(super) fn getredir(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(redirect(session))
 }
 
 fn redirect(session: &Session) -> i64 {
-    session
-        .tracking()
-        .map_or(-1, |tracking| tracking.redirect as i64)
+    let tracking = session.tracking();
+    tracking.map_or(-1, |tracking| tracking.redirect as i64)
 }

@@ -1,0 +1,115 @@
+//! `CLIENT KILL`.
+
+use std::sync::Arc;
+
+use super::kind::Kind;
+use crate::client::session::Session;
+use crate::command::builtin::common::is;
+use crate::resp::{Replied, Reply, Request, parse_integer};
+use crate::state::clients::{ClientInfo, KillReason, WrittenAddr};
+
+/// `CLIENT KILL address` or `CLIENT KILL option value …`: closes the clients that match.
+pub(super) fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let is_old_form = request.word_count() == 3;
+    let filters = if is_old_form {
+        Filters {
+            addr: request.argument(1).map(WrittenAddr::new),
+            ..Filters::default()
+        }
+    } else {
+        match Filters::parse(request) {
+            Ok(filters) => filters,
+            Err(text) => return reply.error(text),
+        }
+    };
+    let state = Arc::clone(session.server());
+    let now_s = state.now_s();
+    let matches = |info: &Arc<ClientInfo>| {
+        filters.match_client(info, now_s) && !(filters.spares_self && info.id == session.id())
+    };
+    let matching: Vec<_> = if let Some(id) = filters.id {
+        state.clients.find(id).into_iter().filter(matches).collect()
+    } else {
+        let count_max = if is_old_form { 1 } else { usize::MAX };
+        state
+            .clients
+            .all()
+            .filter(matches)
+            .take(count_max)
+            .collect()
+    };
+    let mut killed_slots = Vec::new();
+    for info in &matching {
+        if info.id == session.id() {
+            session.close_after_reply();
+        } else {
+            info.kill(KillReason::ClientKill);
+            killed_slots.push(info.slot);
+        }
+    }
+    state.notify(&killed_slots);
+    match (is_old_form, matching.len()) {
+        (true, 0) => reply.error("ERR No such client"),
+        (true, _) => reply.simple("OK"),
+        (false, count) => reply.integer(count as i64),
+    }
+}
+
+/// Conditions that a client has to meet to be closed.
+#[derive(Debug, Default)]
+struct Filters {
+    id: Option<u64>,
+    addr: Option<WrittenAddr>,
+    local_addr: Option<WrittenAddr>,
+    kind: Option<Kind>,
+    age_s: Option<u64>,
+    spares_self: bool,
+}
+
+impl Filters {
+    /// Reads pairs of option and value; an error is the text of the reply.
+    fn parse(request: &Request<'_>) -> Result<Self, Vec<u8>> {
+        let mut filters = Self {
+            spares_self: true,
+            ..Self::default()
+        };
+        let mut arguments = request.arguments().skip(1);
+        while let Some(option) = arguments.next() {
+            let value = arguments.next().ok_or(b"ERR syntax error")?;
+            let positive = |error: &str| match parse_integer(value) {
+                Some(number @ 1..) => Ok(Some(number as u64)),
+                _ => Err(error.as_bytes().to_vec()),
+            };
+            if is(option, "ID") {
+                filters.id = positive("ERR client-id should be greater than 0")?;
+            } else if is(option, "MAXAGE") {
+                filters.age_s = positive("ERR maxage should be greater than 0")?;
+            } else if is(option, "TYPE") {
+                filters.kind = Some(Kind::named(value)?);
+            } else if is(option, "ADDR") {
+                filters.addr = Some(WrittenAddr::new(value));
+            } else if is(option, "LADDR") {
+                filters.local_addr = Some(WrittenAddr::new(value));
+            } else if is(option, "USER") {
+                // Every client is the only user.
+                if value != b"default" {
+                    return Err([b"ERR No such user '", value, b"'"].concat());
+                }
+            } else if is(option, "SKIPME") && (is(value, "yes") || is(value, "no")) {
+                filters.spares_self = is(value, "yes");
+            } else {
+                return Err(b"ERR syntax error".into());
+            }
+        }
+        Ok(filters)
+    }
+
+    fn match_client(&self, info: &ClientInfo, now_s: u32) -> bool {
+        let age_s = u64::from(now_s.saturating_sub(info.came_at_s));
+        self.id.is_none_or(|id| id == info.id)
+            && self.kind.is_none_or(|kind| kind == Kind::of(info))
+            && self.age_s.is_none_or(|limit_s| age_s >= limit_s)
+            && self.addr.is_none_or(|addr| addr.is(&info.peer_addr))
+            && self.local_addr.is_none_or(|addr| addr.is(&info.local_addr))
+    }
+}

@@ -1,0 +1,60 @@
+//! `CLIENT PAUSE`, `UNPAUSE` and `UNBLOCK`.
+
+use std::time::Duration;
+
+use crate::client::session::Session;
+use crate::command::builtin::common::{argument, is, wrong_arguments};
+use crate::resp::{Replied, Reply, Request, parse_integer};
+use crate::state::{ServerState, pause};
+
+/// `CLIENT PAUSE milliseconds [WRITE|ALL]`: the requests of other clients wait. Unlike in Redis,
+/// `CLIENT UNPAUSE`, the client that asked and a drain do not wait.
+pub(super) fn pause(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let held = match (request.word_count(), request.argument(2)) {
+        (3, _) => pause::ALL,
+        (4, Some(mode)) if is(mode, "ALL") => pause::ALL,
+        (4, Some(mode)) if is(mode, "WRITE") => pause::WRITES,
+        (4, _) => return reply.error("ERR CLIENT PAUSE mode must be WRITE or ALL"),
+        _ => return wrong_arguments("CLIENT", request, reply),
+    };
+    let Some(lasts_ms) = parse_integer(argument(request, 1)) else {
+        return reply.error("ERR timeout is not an integer or out of range");
+    };
+    let Ok(lasts_ms) = u64::try_from(lasts_ms) else {
+        return reply.error("ERR timeout is negative");
+    };
+    let state = session.server();
+    let lasts = Duration::from_millis(lasts_ms);
+    state.pause.begin(session.id(), held, lasts);
+    follow_pause(state);
+    reply.simple("OK")
+}
+
+/// `CLIENT UNPAUSE`: ends the pause.
+pub(super) fn unpause(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    if session.server().pause.end() {
+        follow_pause(session.server());
+    }
+    reply.simple("OK")
+}
+
+fn follow_pause(state: &ServerState) {
+    if let Some(control) = state.control() {
+        control.follow_pause();
+    }
+}
+
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`: always 0, because no command blocks a client in Redis's
+/// sense: a handler that waits blocks its worker, and nobody can end its wait.
+pub(super) fn unblock(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    match (request.word_count(), request.argument(2)) {
+        (3, _) => {}
+        (4, Some(reason)) if is(reason, "TIMEOUT") || is(reason, "ERROR") => {}
+        (4, _) => return reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
+        _ => return wrong_arguments("CLIENT", request, reply),
+    }
+    match request.integer(1) {
+        Ok(_) => reply.integer(0),
+        Err(error) => reply.error(error.to_string()),
+    }
+}
