@@ -48,6 +48,7 @@ pub(crate) fn commands(
     });
     let mut commands = Commands::builtin();
     let mut jobs = commands.container("JOB");
+    jobs.describe("A container for jobs");
     let counted = Arc::clone(&slots);
     jobs.register("COUNT", Arity::Exactly(2), move |_, _, reply| {
         reply.integer(counted.taken.load(Ordering::Relaxed) as i64)
@@ -66,9 +67,6 @@ pub(crate) fn commands(
         reply.bulk(work(name))
     })
     .describe("Runs a job and returns its result");
-    if let Some(jobs) = commands.get_mut("JOB") {
-        jobs.describe("A container for jobs");
-    }
     commands
 }
 

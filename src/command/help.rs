@@ -45,8 +45,8 @@ fn lines_about(subcommand: &CommandInfo) -> impl Iterator<Item = String> {
     std::iter::once(call).chain(summary)
 }
 
-/// Writes an argument as redis-cli does: `<value>`, `[optional]`, `<repeated> [<repeated> ...]`,
-/// `ON|OFF`.
+/// Returns an argument's syntax: `<value>`, `ON|OFF`, `[optional]`, `<repeated> [<repeated> ...]` or
+/// `(ADDR <repeated>|ID <choice>) ...`.
 fn syntax(argument: &Argument) -> String {
     let parts: Vec<_> = argument.arguments.iter().map(syntax).collect();
     let value = match argument.kind {
@@ -61,7 +61,10 @@ fn syntax(argument: &Argument) -> String {
         (token, value) => format!("{token} {value}"),
     };
     if argument.multiple {
-        text = format!("{text} [{text} ...]");
+        text = match argument.kind {
+            "oneof" => format!("({text}) ..."),
+            _ => format!("{text} [{text} ...]"),
+        };
     }
     if argument.optional {
         format!("[{text}]")

@@ -112,7 +112,7 @@ impl Commands {
         Container(container.expect("found, or added above"))
     }
 
-    /// Returns the command or container `name`, to declare more about it.
+    /// Returns the command `name`, to declare more about it.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Command> {
         self.0.find_mut(name.as_bytes())
     }
@@ -178,6 +178,13 @@ impl Container<'_> {
         let name_of_container = Some(&*container.info.full_name);
         let table = &mut container.subcommands;
         add(table, name_of_container, name, arity, Box::new(handler))
+    }
+
+    /// Sets the line, without a full stop, that says what the container is for: see
+    /// [`Command::describe`].
+    pub fn describe(&mut self, summary: &'static str) -> &mut Self {
+        self.0.describe(summary);
+        self
     }
 
     /// Returns the subcommand `name`, to declare more about it.
