@@ -221,7 +221,7 @@ fn unknown_command_subcommand_is_an_error() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     peer.send("COMMAND HELP\r\n");
-    assert_eq!(peer.line(), "*21");
+    assert_eq!(peer.line(), "*15");
     assert_eq!(
         peer.line(),
         "+COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"

@@ -610,16 +610,16 @@ fn config_help_is_a_list_of_lines() {
     let server = TestServer::start(1);
     let mut peer = server.connect();
     let help = "+CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n\
-                +GET <pattern>\r\n\
-                +    Return parameters matching the glob-like <pattern> and their values.\r\n\
-                +SET <directive> <value>\r\n\
-                +    Set the configuration <directive> to <value>.\r\n\
-                +RESETSTAT\r\n\
-                +    Reset statistics reported by the INFO command.\r\n\
-                +REWRITE\r\n\
-                +    Rewrite the configuration file.\r\n\
+                +GET <parameter> [<parameter> ...]\r\n\
+                +    Get the values of configuration parameters.\r\n\
                 +HELP\r\n\
-                +    Prints this help.\r\n";
+                +    Show helpful text about the different subcommands.\r\n\
+                +RESETSTAT\r\n\
+                +    Reset the stats returned by INFO.\r\n\
+                +REWRITE\r\n\
+                +    Rewrite the configuration file with the in memory configuration.\r\n\
+                +SET <parameter> <value> [<parameter> <value> ...]\r\n\
+                +    Set configuration parameters to the given values.\r\n";
     peer.ask("config help\r\n", format!("*11\r\n{help}"));
     peer.ask(
         "CONFIG HELP x\r\n",

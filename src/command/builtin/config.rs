@@ -86,40 +86,35 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         Ok(changes) => changes,
         Err(text) => return reply.error(text),
     };
+    let Some(server) = session.server().control() else {
+        return reply.error("ERR CONFIG SET failed - the server is no more");
+    };
     // Inert values are stored once all other changes are in force.
     let mut inert_values = Vec::new();
-    let outcome = session.server().control().map(|server| {
-        server.change_config(&mut |config| {
-            inert_values.clear();
-            for (directive, value) in &changes {
-                let set = directive.set(config, &mut inert_values, value);
-                set.map_err(|reason| Unchanged {
-                    key: Some(directive.name()),
-                    reason,
-                })?;
-                // The file no longer has the password in force.
-                if directive.name() == "requirepass" {
-                    config.requirepass_file = None;
-                }
+    let outcome = server.change_config(&mut |config| {
+        inert_values.clear();
+        for (directive, value) in &changes {
+            let set = directive.set(config, &mut inert_values, value);
+            set.map_err(|reason| Unchanged {
+                key: Some(directive.name()),
+                reason,
+            })?;
+            // The file no longer has the password in force.
+            if directive.name() == "requirepass" {
+                config.requirepass_file = None;
             }
-            Ok(())
-        })
+        }
+        Ok(())
     });
-    match outcome {
-        Some(Ok(())) => {
-            for (inert, value) in inert_values {
-                session.server().inert.set(inert, value);
-            }
-            reply.simple("OK")
+    let Err(Unchanged { key, reason }) = outcome else {
+        for (inert, value) in inert_values {
+            session.server().inert.set(inert, value);
         }
-        Some(Err(Unchanged {
-            key: Some(key),
-            reason,
-        })) => reply.error(refusal(key.as_bytes(), &reason)),
-        Some(Err(Unchanged { key: None, reason })) => {
-            reply.error(format!("ERR CONFIG SET failed - {reason}"))
-        }
-        None => reply.error("ERR CONFIG SET failed - the server is no more"),
+        return reply.simple("OK");
+    };
+    match key {
+        Some(key) => reply.error(refusal(key.as_bytes(), &reason)),
+        None => reply.error(format!("ERR CONFIG SET failed - {reason}")),
     }
 }
 

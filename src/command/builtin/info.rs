@@ -172,6 +172,11 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
     let config_file = state.control().and_then(|control| control.config_file());
     lines.add("config_file", config_file.unwrap_or_default().display());
     lines.zeros("io_threads_active");
+    pool(state, lines);
+}
+
+/// Adds the fields of Server about workers and listeners.
+fn pool(state: &ServerState, lines: &mut Lines<'_>) {
     let (workers, bind) = {
         let config = state.config.lock();
         (config.worker_count(), config.bind.clone())
@@ -282,9 +287,9 @@ fn persistence(state: &ServerState, lines: &mut Lines<'_>) {
 
 fn stats(state: &ServerState, lines: &mut Lines<'_>) {
     let closes: Vec<_> = state.closes().collect();
-    let sum_of = |meant: &[&str]| -> u64 {
-        let meant = closes.iter().filter(|(reason, _)| meant.contains(reason));
-        meant.map(|(_, count)| count).sum()
+    let sum_of = |reasons: &[&str]| -> u64 {
+        let found = closes.iter().filter(|(reason, _)| reasons.contains(reason));
+        found.map(|(_, count)| count).sum()
     };
     traffic(state, lines);
     lines.zeros("sync_full sync_partial_ok sync_partial_err expired_keys");

@@ -81,15 +81,18 @@ fn is_in_the_manual(directive: &str) -> bool {
 }
 
 /// Fields of `INFO` that redis-server 7.0 lacks.
-const OWN_FIELDS: [&str; 6] = [
+const OWN_FIELDS: [&str; 9] = [
     // Of Redis 7.4 and 7.2.
     "client_output_buffer_limit_disconnections",
     "client_query_buffer_limit_disconnections",
     "listener0",
     "pubsub_clients",
     // respool's own.
+    "queued_clients",
     "respool_version",
     "workers",
+    "workers_following",
+    "workers_leading",
 ];
 
 /// Reduces a value to what is equal on both servers.

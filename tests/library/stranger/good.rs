@@ -79,6 +79,10 @@ fn main() {
         reply.simple("noted")
     });
 
+    // nests_containers
+    let mut container = commands.container("K");
+    container.register("L", Arity::Exactly(2), |_, _, reply| reply.simple("inner"));
+
     // sends_the_reply_to_a_thread
     commands.register("J", Arity::Exactly(1), |_, _, reply| {
         thread::scope(|scope| {

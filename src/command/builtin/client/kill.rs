@@ -11,16 +11,9 @@ use crate::state::clients::{ClientInfo, KillReason, WrittenAddr};
 /// `CLIENT KILL address` or `CLIENT KILL option value …`: closes the clients that match.
 pub(super) fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let is_old_form = request.word_count() == 3;
-    let filters = if is_old_form {
-        Filters {
-            addr: request.argument(1).map(WrittenAddr::new),
-            ..Filters::default()
-        }
-    } else {
-        match Filters::parse(request) {
-            Ok(filters) => filters,
-            Err(text) => return reply.error(text),
-        }
+    let filters = match Filters::parse(request) {
+        Ok(filters) => filters,
+        Err(text) => return reply.error(text),
     };
     let state = Arc::clone(session.server());
     let now_s = state.now_s();
@@ -67,8 +60,14 @@ struct Filters {
 }
 
 impl Filters {
-    /// Reads pairs of option and value; an error is the text of the reply.
+    /// Reads an address, or pairs of option and value; an error is the text of the reply.
     fn parse(request: &Request<'_>) -> Result<Self, Vec<u8>> {
+        if request.word_count() == 3 {
+            return Ok(Self {
+                addr: request.argument(1).map(WrittenAddr::new),
+                ..Self::default()
+            });
+        }
         let mut filters = Self {
             spares_self: true,
             ..Self::default()
