@@ -276,13 +276,13 @@ impl<'a> Filter<'a> {
 /// command without keys, which Redis checks before the number of arguments.
 fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let catalog = &session.server().catalog;
-    let exists = catalog.find(argument(request, 1)).is_some_and(|command| {
-        let names = |subcommand: &CommandInfo| {
-            let name = subcommand.subcommand_name().unwrap_or_default();
-            is(argument(request, 2), name)
-        };
+    // A full name such as `client|id` is none here.
+    let found = catalog.find(argument(request, 1));
+    let command = found.filter(|command| command.subcommand_name().is_none());
+    let exists = command.is_some_and(|command| {
         let subcommands = catalog.subcommands(command);
-        subcommands.is_empty() || subcommands.iter().any(names)
+        let mut names = subcommands.iter().filter_map(CommandInfo::subcommand_name);
+        subcommands.is_empty() || names.any(|name| is(argument(request, 2), name))
     });
     if exists {
         reply.error("ERR The command has no key arguments")
