@@ -339,7 +339,8 @@ fn unauthenticated_client_has_only_a_reserve_of_output() {
         value.expect(&lines).parse().expect(&lines)
     };
     assert!(number("omem=") <= 2 * 64 * 1024 + 100, "{lines}");
-    assert!(number("qbuf=") <= 64 * 1024, "{lines}");
+    // What one read brought, if the turn's time ran out before it was served.
+    assert!(number("qbuf=") <= 128 * 1024, "{lines}");
     unknown.socket.set_nonblocking(true).expect("a socket");
     let mut byte = [0];
     match std::io::Read::read(&mut unknown.socket, &mut byte) {
