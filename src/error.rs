@@ -1,40 +1,41 @@
-//! Why a server does not start, or does not change.
+//! The errors of starting and reconfiguring a server.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-/// Why a server cannot start.
+/// An error that prevents a server from starting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A value of the configuration is not one that it may have.
+    /// A value of the configuration is invalid.
     #[error("`{key}`: {reason}")]
     Config {
         /// The directive.
         key: &'static str,
-        /// What is wrong with its value.
+        /// The reason why its value is invalid.
         reason: Cow<'static, str>,
     },
-    /// An address cannot be listened on.
+    /// Listening on an address failed.
     #[error("cannot listen on {address}: {error}{}", advice(error))]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         error: io::Error,
     },
-    /// Every address of `bind` may be missing, and is.
+    /// No address of `bind` is on this machine. All of them are marked as optional.
     #[error("this machine has none of the addresses in `bind`")]
-    NoAddress,
+    NoAddressAvailable,
     /// The limit on open files leaves no room for a single client.
     #[error("the limit on open files is too low: {0}")]
-    OpenFiles(#[source] io::Error),
-    /// There was none in what the server was given, and no address in `bind`.
+    OpenFileLimit(#[source] io::Error),
+    /// `bind` is empty, or [`Server::from_listeners`](crate::Server::from_listeners) was called
+    /// without a socket.
     #[error("there is no address to listen on")]
     NoListener,
-    /// The system refuses what waiting for events needs.
+    /// The system refuses a poll instance.
     #[error("cannot set up polling: {0}")]
     Poll(#[source] io::Error),
     /// The system refuses a thread.
@@ -42,33 +43,33 @@ pub enum StartError {
     Thread(#[source] io::Error),
 }
 
-/// Why a running server keeps its configuration.
+/// An error that prevents a running server from changing its configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReconfigureError {
-    /// A value is not one that the configuration may have.
+    /// A value of the configuration is invalid.
     #[error("`{key}`: {reason}")]
     Config {
         /// The directive.
         key: &'static str,
-        /// What is wrong with its value.
+        /// The reason why its value is invalid.
         reason: Cow<'static, str>,
     },
-    /// It is about to stop.
+    /// The server is about to stop.
     #[error("the server drains")]
     Draining,
-    /// The directive takes effect at the start only.
+    /// The directive takes effect only when the server starts.
     #[error("`{0}` cannot change while the server runs; restart it")]
-    Fixed(&'static str),
-    /// The directive is bounded by what it was at the start.
+    NeedsRestart(&'static str),
+    /// `maxclients` is higher than its value when the server started.
     #[error("`maxclients` cannot exceed {0} while the server runs; restart it")]
-    MaxclientsBeyond(usize),
+    MaxclientsTooHigh(usize),
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}; fewer `workers` may help")]
     Thread(#[source] io::Error),
 }
 
-/// What an operator can do about it, to stand behind the system's words.
+/// Returns advice for the operator, to be appended to the system's error.
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::AddrInUse => {

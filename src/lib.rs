@@ -115,4 +115,4 @@ pub use command::{Arity, Command, Commands, Container};
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
-pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, Stats};
+pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, ServerStats};

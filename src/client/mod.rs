@@ -178,10 +178,10 @@ mod tests {
         let none = limit(0, 0);
         assert!(!client.exceeds(0, limits(limit(1000, 0), none)));
         assert!(client.exceeds(0, limits(limit(999, 0), none)));
-        pending_of(&mut client).note(10, limit(0, 999));
+        pending_of(&mut client).update_timers(10, limit(0, 999));
         assert!(!client.exceeds(70, limits(limit(0, 999), none)));
         assert!(client.exceeds(71, limits(limit(0, 999), none)));
-        pending_of(&mut client).note(71, limit(0, 1000));
+        pending_of(&mut client).update_timers(71, limit(0, 1000));
         assert!(!client.exceeds(200, limits(limit(0, 1000), none)));
         client.session.info().set(flag::MONITOR, true);
         assert!(!client.exceeds(200, limits(limit(1, 0), none)));

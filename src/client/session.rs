@@ -45,8 +45,8 @@ pub struct Session {
         reason = "each idle client has one, so it is small"
     )]
     pushes: Option<Box<Vec<u8>>>,
-    /// The program has let it in, or was not asked.
-    has_arrived: bool,
+    /// Whether the program's `on_connect` hook, if any, has admitted the client.
+    is_connected: bool,
 }
 
 /// What a client has to pass before a command runs for it; most commands stop at both.
@@ -144,7 +144,7 @@ impl Session {
             subscriptions: None,
             states: States::default(),
             pushes: None,
-            has_arrived: false,
+            is_connected: false,
         }
     }
 
@@ -211,14 +211,14 @@ impl Session {
         self.states = States::default();
     }
 
-    /// Whether the program has let the client in, or was not asked.
+    /// Whether the program's `on_connect` hook, if any, has admitted the client.
     #[inline]
-    pub(crate) fn has_arrived(&self) -> bool {
-        self.has_arrived
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_connected
     }
 
-    pub(crate) fn arrive(&mut self) {
-        self.has_arrived = true;
+    pub(crate) fn set_connected(&mut self) {
+        self.is_connected = true;
     }
 
     /// What is to be known of the server.

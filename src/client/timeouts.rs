@@ -202,10 +202,10 @@ mod tests {
         client.connection.append(b"+PONG\r\n".to_vec());
         let none = OutputLimits::default().normal;
         let pending = client.connection.pending_mut().expect("it was appended");
-        pending.note(100, none);
+        pending.update_timers(100, none);
         // The client is active, and yet takes nothing.
         client.publish(159);
-        pending_of(&mut client).note(159, none);
+        pending_of(&mut client).update_timers(159, none);
         let late = only(Timeouts {
             write_s: 60,
             pending_output_s: 600,
@@ -228,7 +228,7 @@ mod tests {
         let mut client = Client::for_test();
         client.connection.append(b"+OK\r\n".to_vec());
         client.begin_close(CloseReason::Quit);
-        pending_of(&mut client).note(100, OutputLimits::default().normal);
+        pending_of(&mut client).update_timers(100, OutputLimits::default().normal);
         let late = only(Timeouts::default());
         assert_eq!(late(&client, 100 + LAST_OUTPUT_S_MAX), None);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A socket and what is still to be sent on it: bytes only, no command and no protocol.
+//! A socket and its pending output: bytes only, no command and no protocol.
 
 use std::io;
 use std::net::Shutdown;
@@ -11,36 +11,33 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use crate::net::pending_output::{Flushed, OutputBounds, PendingOutput};
 
-/// One end of a TCP connection, never blocking. Dropping it closes the socket.
+/// A non-blocking TCP connection. Dropping it closes the socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: TcpStream,
-    /// `None` when the socket has taken everything. In a box, because few clients have any.
+    /// `None` if nothing is pending. In a box, because few clients have pending output.
     pending: Option<Box<PendingOutput>>,
-    /// What the poll watches the socket for; `None` before it was first parked.
+    /// The interest registered with the poll; `None` before the first registration.
     watched: Option<Interest>,
-    /// What events have said since a read found the socket empty.
-    noted: Readiness,
-    /// Something was ever read.
+    /// The events since a read found the socket empty.
+    readiness: Readiness,
+    /// Whether any byte was ever read.
     has_read: bool,
-    /// A read gave 0 bytes: the peer has ended its sending side, and everything was read.
+    /// Whether a read returned 0 bytes: the peer has sent FIN, and all its bytes were read.
     ended: bool,
 }
 
-/// What an event said of a socket, beside that it is ready: why a short read does not prove that the
-/// socket is empty. The event does not come twice, so from then on only a read that would block, or
-/// one of 0 bytes, proves it.
+/// Events after which a short read does not prove that the socket is empty. Such an event does not
+/// repeat. So until a read would block or returns 0 bytes, there may be more to read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
-    /// The peer has ended its sending side. The end is read after the last bytes, by a read of its
-    /// own.
+    /// The peer has sent FIN. A read after the last bytes returns 0 bytes.
     pub(crate) ending: bool,
-    /// The peer has sent urgent data, before which a read stops (`tcp(7)`).
+    /// The peer has sent urgent data. A read stops before it (`tcp(7)`).
     pub(crate) urgent: bool,
 }
 
 impl Readiness {
-    /// What `event` says.
     pub(crate) fn of(event: &Event) -> Self {
         Self {
             ending: event.is_read_closed(),
@@ -48,7 +45,7 @@ impl Readiness {
         }
     }
 
-    /// What this and a later event say together.
+    /// Combines this with a later event.
     pub(crate) fn and(self, later: Self) -> Self {
         Self {
             ending: self.ending || later.ending,
@@ -63,61 +60,58 @@ impl Connection {
             socket,
             pending: None,
             watched: None,
-            noted: Readiness::default(),
+            readiness: Readiness::default(),
             has_read: false,
             ended: false,
         }
     }
 
-    /// Reads what has come, as much as fits; `None` when nothing has.
+    /// Reads into `buffer`; `None` if the socket is empty.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         debug_assert!(!buffer.is_empty());
         let count = unless_blocked(|| receive(&self.socket, buffer))?;
         match count {
             Some(0) => self.ended = true,
-            // An event that was about this peer's end would have been read.
-            None => self.noted = Readiness::default(),
+            // A FIN or urgent data of an earlier event was read.
+            None => self.readiness = Readiness::default(),
             Some(_) => self.has_read = true,
         }
         Ok(count)
     }
 
-    /// Whether a read of `count` bytes into `room` has left the socket empty, so that the next byte
-    /// brings an event. A short read proves that only if no event has said that there is more than
-    /// bytes: see [`Readiness`].
+    /// Returns whether a read of `count` bytes into `room` has left the socket empty, so that the next
+    /// byte causes an event: see [`Readiness`].
     pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
-        count < room && !(self.noted.ending | self.noted.urgent)
+        count < room && !(self.readiness.ending | self.readiness.urgent)
     }
 
-    /// Whether any byte was ever read.
+    /// Returns whether any byte was ever read.
     pub(crate) fn has_read(&self) -> bool {
         self.has_read
     }
 
-    /// Whether the peer has ended its sending side and everything that it sent was read.
+    /// Returns whether the peer has sent FIN and all its bytes were read.
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether an event said that the peer has ended its sending side.
+    /// Returns whether the peer has sent FIN, by the events so far.
     pub(crate) fn is_ending(&self) -> bool {
-        self.noted.ending
+        self.readiness.ending
     }
 
-    /// Notes what an event said.
+    /// Records an event.
     pub(crate) fn note(&mut self, readiness: Readiness) {
-        self.noted = self.noted.and(readiness);
+        self.readiness = self.readiness.and(readiness);
     }
 
-    /// Sends `bytes` and empties it, whatever comes of it. What the socket does not take is kept as
-    /// pending output.
-    ///
-    /// Returns whether nothing is pending.
+    /// Sends `bytes`, and keeps the rest as pending output if the socket is full. Empties `bytes`, also
+    /// on an error. Returns whether nothing is pending.
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         if let Some(pending) = &mut self.pending {
-            // The socket was full: an event will tell when it takes more.
+            // The socket was full. An event will report when it has room.
             if !bytes.is_empty() {
                 pending.push(bytes, 0);
             }
@@ -162,17 +156,16 @@ impl Connection {
         }
     }
 
-    /// The output that the socket has not taken yet.
+    /// Returns the output that the socket has not taken yet.
     pub(crate) fn pending(&self) -> Option<&PendingOutput> {
         self.pending.as_deref()
     }
 
-    /// As [`Self::pending`].
     pub(crate) fn pending_mut(&mut self) -> Option<&mut PendingOutput> {
         self.pending.as_deref_mut()
     }
 
-    /// Bytes that the socket has not taken yet.
+    /// Returns the number of bytes that the socket has not taken yet.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.pending().map_or(0, PendingOutput::len)
     }
@@ -184,14 +177,14 @@ impl Connection {
             .is_some_and(|pending| pending.update_block(bounds))
     }
 
-    /// Ends our sending side: the peer reads everything sent so far, and then the end.
+    /// Sends FIN after everything sent so far.
     pub(crate) fn end_sending(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Has the poll watch the socket: for bytes to read, unless the client is write-blocked or its
-    /// peer has ended; and for room to send, while output is pending. Only a change costs a system
-    /// call; a change also brings an event at once if the socket is ready already.
+    /// Registers the socket with the poll: for readability, unless the client is write-blocked or the
+    /// peer has sent FIN; and for writability, while output is pending. Makes a system call only for a
+    /// change. After a change, a socket that is ready causes an event at once.
     pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let interest = match self.pending() {
             None => READABLE,
@@ -208,23 +201,21 @@ impl Connection {
     }
 }
 
-/// What tells that there is something to read, and where the system knows it, that there is urgent
-/// data.
+/// Readability, and urgent data where the system reports it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const READABLE: Interest = Interest::READABLE.add(Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const READABLE: Interest = Interest::READABLE;
 
-// By rustix, not by the standard library: in a process with threads, glibc's calls make themselves
-// points at which the thread could be cancelled, and take them back, with locked instructions. That
-// is 3 to 4 % of a PING.
+// With rustix instead of the standard library: in a process with threads, glibc makes each call a
+// cancellation point, by locked instructions. These were 3 to 4 % of a PING.
 
 fn receive(socket: &TcpStream, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     rustix::net::recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count)
 }
 
 fn send(socket: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
-    // Apple has no such flag; the standard library passes none there either.
+    // Apple has no such flag. The standard library passes none there either.
     #[cfg(target_vendor = "apple")]
     let no_signal = SendFlags::empty();
     #[cfg(not(target_vendor = "apple"))]
@@ -232,7 +223,7 @@ fn send(socket: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
     rustix::net::send(socket, bytes, no_signal)
 }
 
-/// Runs `call` until no signal cuts it short; `None` when it would have to wait.
+/// Repeats `call` while a signal interrupts it; returns `None` if it would block.
 fn unless_blocked(
     mut call: impl FnMut() -> rustix::io::Result<usize>,
 ) -> io::Result<Option<usize>> {
@@ -253,23 +244,23 @@ mod tests {
     use std::io::Read;
     use std::net::{Ipv4Addr, TcpListener, TcpStream as Peer};
 
-    /// A connection whose sockets hold little, and its peer.
+    /// Returns a connection with small socket buffers, and its peer.
     fn connected() -> (Connection, Peer) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let peer = Peer::connect(listener.local_addr().expect("it is bound")).expect("it listens");
-        let (socket, _) = listener.accept().expect("the peer has come");
-        let few = |socket: socket2::SockRef<'_>| {
+        let peer = Peer::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let (socket, _) = listener.accept().expect("a connection from the peer");
+        let limit_buffers = |socket: socket2::SockRef<'_>| {
             socket.set_send_buffer_size(32 * 1024)?;
             socket.set_recv_buffer_size(32 * 1024)
         };
-        few((&peer).into()).expect("the system lets us");
-        few((&socket).into()).expect("the system lets us");
-        socket.set_nonblocking(true).expect("the system lets us");
+        limit_buffers((&peer).into()).expect("small buffers");
+        limit_buffers((&socket).into()).expect("small buffers");
+        socket.set_nonblocking(true).expect("a non-blocking socket");
         (Connection::new(TcpStream::from_std(socket)), peer)
     }
 
-    // A peer that had taken all but the end of a huge reply made the server keep all of it, and
-    // counted as a client with few bytes pending.
+    // Regression: a peer that had read a huge reply almost to its end made the server keep all of it,
+    // although few bytes were pending.
     #[test]
     fn little_pending_output_keeps_no_large_buffer() {
         let (mut connection, mut peer) = connected();
@@ -280,8 +271,8 @@ mod tests {
         let mut scratch = [0; 16 * 1024];
         while !is_sent {
             let pending = connection.pending().expect("something is pending");
-            let (held, pending) = (pending.memory_bytes(), pending.len());
-            assert!(held <= 2 * pending + 64 * 1024, "{held} for {pending}");
+            let (memory, pending) = (pending.memory_bytes(), pending.len());
+            assert!(memory <= 2 * pending + 64 * 1024, "{memory} for {pending}");
             to_come -= peer.read(&mut scratch).expect("it is sent");
             let flushed = connection.flush(&mut 1000, 0).expect("the peer is there");
             is_sent = flushed == Flushed::Everything;

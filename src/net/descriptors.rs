@@ -1,29 +1,29 @@
-//! The limit on open files: every client has one.
+//! The limit on open files. Every client needs a descriptor.
 
 use std::io;
 
 use rlimit::Resource;
 
-/// Descriptors beside the clients' and the listeners': polls and wakers, standard streams, log,
+/// Descriptors for all but clients and listening sockets: polls and wakers, standard streams, log,
 /// signals.
-const OURS: usize = 16;
+const OTHERS: usize = 16;
 
-/// Refused connections that workers may close at the same time, each in its slot of the pool.
-pub(crate) const REFUSED_MAX: usize = 16;
+/// Maximum refused connections that workers close at the same time, each in a slot of the pool.
+pub(crate) const WORKER_REFUSALS_MAX: usize = 16;
 
-/// Descriptors that the acceptor keeps for connections that it refuses itself.
-pub(crate) const REFUSALS_MAX: usize = 16;
+/// Descriptors that the acceptor keeps for connections that it refuses by itself.
+pub(crate) const ACCEPTOR_REFUSALS_MAX: usize = 16;
 
-/// Raises the limit to what `maxclients` clients need. Gives how many there is room for, at most
-/// `maxclients`; a warning says why if it is fewer. As Redis's `adjustOpenFilesLimit`.
+/// Raises the limit to what `maxclients` clients need. Returns for how many clients the limit suffices,
+/// at most `maxclients`, and logs a warning if it is fewer. Redis's `adjustOpenFilesLimit`.
 pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize> {
-    let reserved = (listeners + OURS + REFUSED_MAX + REFUSALS_MAX) as u64;
+    let reserved = (listeners + OTHERS + WORKER_REFUSALS_MAX + ACCEPTOR_REFUSALS_MAX) as u64;
     let wanted = maxclients as u64 + reserved;
     let limit = raise(wanted)?;
     if limit >= wanted {
         return Ok(maxclients);
     }
-    // Less than `maxclients`, so it fits.
+    // Less than `maxclients`, so it fits in a `usize`.
     let room = limit.saturating_sub(reserved) as usize;
     if room == 0 {
         return Err(io::Error::other(format!(
@@ -38,8 +38,8 @@ pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize
     Ok(room)
 }
 
-/// Raises the limit towards `wanted`, beyond the hard limit if we may. Gives the limit that holds
-/// then.
+/// Raises the limit towards `wanted`, even the hard limit if the system allows it. Returns the new
+/// limit.
 fn raise(wanted: u64) -> io::Result<u64> {
     let (soft, hard) = Resource::NOFILE.get()?;
     if soft >= wanted {
@@ -51,8 +51,8 @@ fn raise(wanted: u64) -> io::Result<u64> {
     rlimit::increase_nofile_limit(wanted)
 }
 
-/// Whether the process or the machine can open no more files: `EMFILE` and `ENFILE`, which have these
-/// numbers on every Unix.
+/// Returns whether the process or the machine has no more descriptors: `EMFILE` and `ENFILE`, which
+/// have these numbers on every Unix.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }

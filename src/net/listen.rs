@@ -1,4 +1,4 @@
-//! Listening sockets, with the options that their connections inherit.
+//! Opens listening sockets, and sets the options that their connections inherit.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,7 +10,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use crate::config::Config;
 use crate::error::StartError;
 
-/// Listens on every address of `bind`. One with a leading `-` may be missing from this machine.
+/// Listens on every address of `bind`. An address with a leading `-` is optional: it may be missing on
+/// this machine.
 pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     if config.bind.is_empty() {
         return Err(StartError::NoListener);
@@ -21,7 +22,7 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError
         let address = SocketAddr::new(bind.address, port);
         match listen(address, config) {
             Ok(listener) => {
-                // With `port = 0` the first address chooses, and the others follow.
+                // With `port = 0`, the system chooses for the first address; the others use the same.
                 port = listener.local_addr().map_or(port, |address| address.port());
                 listeners.push(listener);
             }
@@ -32,19 +33,19 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError
         }
     }
     if listeners.is_empty() {
-        return Err(StartError::NoAddress);
+        return Err(StartError::NoAddressAvailable);
     }
     Ok(listeners)
 }
 
-/// Checks that the machine has the addresses of `bind`, on ports that the system chooses: a server
-/// may run already.
+/// Checks that the machine has the addresses of `bind`. Uses any free port, because a server may be
+/// running on the configured one.
 pub(crate) fn check_all(config: &Config) -> Result<(), StartError> {
-    let mut any_is_here = false;
+    let mut any_found = false;
     for bind in &config.bind {
         let any_port = SocketAddr::new(bind.address, 0);
         match open(any_port).and_then(|socket| socket.bind(&any_port.into())) {
-            Ok(()) => any_is_here = true,
+            Ok(()) => any_found = true,
             Err(error) if bind.optional && is_missing(&error, bind.address) => {}
             Err(error) => {
                 let address = SocketAddr::new(bind.address, config.port);
@@ -52,10 +53,12 @@ pub(crate) fn check_all(config: &Config) -> Result<(), StartError> {
             }
         }
     }
-    any_is_here.then_some(()).ok_or(StartError::NoAddress)
+    any_found
+        .then_some(())
+        .ok_or(StartError::NoAddressAvailable)
 }
 
-/// Takes over sockets that listen already.
+/// Takes over sockets that are listening.
 pub(crate) fn adopt_all(
     listeners: Vec<std::net::TcpListener>,
     config: &Config,
@@ -64,7 +67,7 @@ pub(crate) fn adopt_all(
         return Err(StartError::NoListener);
     }
     let adopt = |listener: std::net::TcpListener| {
-        // One that has no address does not listen, and the next call says so.
+        // Only for the error: a socket without an address fails in `prepare`.
         let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let address = listener.local_addr().unwrap_or(unknown);
         prepare(&listener, config)
@@ -83,7 +86,7 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Makes the socket for an address.
+/// Opens a socket for an address.
 fn open(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -91,25 +94,25 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
         Some(Protocol::TCP),
     )?;
     if address.is_ipv6() {
-        // Then `::` and `0.0.0.0` can both be bound, in any order.
+        // So that `::` and `0.0.0.0` can both be bound, in any order.
         socket.set_only_v6(true)?;
     }
-    // Otherwise a restart within a minute finds the port taken by connections that are no more.
+    // Otherwise, closed connections in TIME_WAIT would block the port after a restart.
     socket.set_reuse_address(true)?;
     Ok(socket)
 }
 
-/// Sets what every listener needs.
+/// Sets the options of a listening socket.
 fn prepare<'a>(socket: impl Into<SockRef<'a>>, config: &Config) -> io::Result<()> {
     let socket = socket.into();
     socket.set_nonblocking(true)?;
-    // Both hold for every connection accepted here: on Linux and on the BSDs they are inherited.
+    // Accepted connections inherit both options, on Linux and on the BSDs.
     socket.set_tcp_nodelay(true)?;
     set_keepalive(socket, config.tcp_keepalive_s)
 }
 
-/// Has the kernel probe connections that were silent for `keepalive_s` seconds (0: never) as Redis
-/// does (`anetKeepAlive`): three probes, a third of that time apart.
+/// Makes the kernel probe connections that were silent for `keepalive_s` seconds; 0 means never. As
+/// Redis's `anetKeepAlive`: three probes, at intervals of a third of that time.
 pub(crate) fn set_keepalive<'a>(
     socket: impl Into<SockRef<'a>>,
     keepalive_s: u32,
@@ -128,10 +131,9 @@ pub(crate) fn set_keepalive<'a>(
     )
 }
 
-/// Whether the machine lacks the address, or the whole family of addresses.
+/// Returns whether the machine lacks the address, or its whole family.
 fn is_missing(error: &io::Error, address: IpAddr) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable
-        // EAFNOSUPPORT has no stable kind of its own; with IPv6 off, it comes from making the
-        // socket.
+        // EAFNOSUPPORT has no stable kind. Without IPv6, opening a socket returns it.
         || (address.is_ipv6() && Socket::new(Domain::IPV6, Type::STREAM, None).is_err())
 }

@@ -1,5 +1,5 @@
-//! Pending output: bytes that a socket has not taken yet, and how many of them a client may have
-//! while its requests are still read.
+//! Pending output: bytes that a socket has not taken yet, and the bounds at which the server stops
+//! reading a client's requests.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,50 +9,48 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::OutputLimit;
 
-/// The output of one client that its socket has not taken yet. It exists only while there is some,
-/// and it is never empty between two calls.
+/// The output of one client that its socket has not taken yet. Exists only while it is not empty.
 #[derive(Debug, Default)]
 pub(crate) struct PendingOutput {
     // Invariant: no chunk is empty.
     chunks: VecDeque<Vec<u8>>,
-    // Invariant: sent < the first chunk's length.
     /// Bytes of the first chunk that the socket has taken.
+    // Invariant: less than the first chunk's length.
     sent: usize,
-    // Invariant: the lengths of all chunks, less `sent`.
+    // Invariant: the lengths of all chunks, minus `sent`.
     bytes: usize,
-    /// The client is write-blocked until so many bytes or fewer are pending.
+    /// The client is write-blocked until at most this many bytes are pending.
     blocked_above: Option<usize>,
-    /// What this output takes of the bound for all clients.
-    share: Share,
-    /// When the socket last took something, or else when the output began to wait, by the coarse
-    /// clock; `None` before [`Self::note`].
+    /// This output's part of the total for all clients.
+    counted: CountedBytes,
+    /// The time of the last progress, or else of the start, by the coarse clock; `None` before
+    /// [`Self::update_timers`].
     progress_s: Option<u32>,
-    /// Since when more is pending than the soft limit of `client-output-buffer-limit` allows.
+    /// The time since which more is pending than the soft limit of `client-output-buffer-limit`.
     over_soft_since_s: Option<u32>,
 }
 
-/// How much output may be pending before the server stops reading a client's requests.
+/// The bounds on pending output at which the server stops reading a client's requests.
 #[derive(Debug)]
 pub(crate) struct OutputBounds<'a> {
-    /// Bytes for this client: `pending-output-per-client`. Fewer than [`RESERVE_BYTES`] count as
-    /// that.
+    /// Bytes for this client, at least [`RESERVE_BYTES`]: `pending-output-per-client`.
     pub(crate) client_bytes_max: usize,
     /// Bytes for all clients together, without their reserves: `pending-output-total`.
     pub(crate) total_bytes_max: usize,
-    /// Bytes that all clients have pending beyond their reserves.
+    /// Pending bytes of all clients, without their reserves.
     pub(crate) total_bytes: &'a Arc<AtomicUsize>,
 }
 
 impl PendingOutput {
-    /// Keeps what the socket did not take of `bytes`, and empties `bytes`. A few bytes are copied, so
-    /// that they keep no large buffer; a buffer that is mostly pending is kept itself.
+    /// Keeps the rest of `bytes` after the first `taken`, and empties `bytes`. Copies a few bytes, so
+    /// that they keep no large buffer. Keeps the buffer itself if most of it is pending.
     pub(crate) fn push(&mut self, bytes: &mut Vec<u8>, taken: usize) {
         debug_assert!(taken < bytes.len());
         let rest = &bytes[taken..];
         self.bytes += rest.len();
         match self.chunks.back_mut() {
             Some(last) if last.len() + rest.len() <= CHUNK_BYTES => last.extend_from_slice(rest),
-            // The last chunk is the next to be sent, so it may begin with bytes that were taken.
+            // The chunk is sent next, so it may begin with bytes that were taken.
             None if taken <= rest.len() => {
                 self.sent = taken;
                 self.chunks.push_back(compact(bytes));
@@ -91,8 +89,8 @@ impl PendingOutput {
         Ok(Flushed::Everything)
     }
 
-    /// Frees the front of the first chunk once more of it was sent than is pending. So no byte is
-    /// moved more than once for each that was sent.
+    /// Frees the front of the first chunk if more of it was sent than is pending. So at most one byte
+    /// is moved for each byte sent.
     fn free_sent(&mut self) {
         if let Some(chunk) = self.chunks.front_mut()
             && self.sent > (chunk.len() - self.sent).max(CHUNK_BYTES / 2)
@@ -102,18 +100,18 @@ impl PendingOutput {
         }
     }
 
-    /// Bytes that the socket has not taken.
+    /// Returns the number of pending bytes.
     pub(crate) fn len(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes of memory that its chunks take.
+    /// Returns the memory of the chunks.
     #[cfg(test)]
     pub(crate) fn memory_bytes(&self) -> usize {
         self.chunks.iter().map(Vec::capacity).sum()
     }
 
-    /// Whether reading pauses, as of the last call of [`Self::update_block`].
+    /// Returns whether the client is write-blocked, by the last [`Self::update_block`].
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked_above.is_some()
     }
@@ -123,12 +121,12 @@ impl PendingOutput {
         self.blocked_above = Some(0);
     }
 
-    /// Blocks the client if more is pending than `bounds` allow. Unblocks it once half of what was
-    /// pending then is sent, or once the bounds have [room](Self::has_room) for it. Returns whether
-    /// it is write-blocked.
+    /// Blocks the client if more is pending than `bounds` allow. Unblocks it after half of that was
+    /// sent, or when the bounds have [room](Self::has_room) for it. Returns whether it is
+    /// write-blocked.
     pub(crate) fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
         let beyond_reserve = self.bytes.saturating_sub(RESERVE_BYTES);
-        let total_bytes = self.share.resize(beyond_reserve, bounds.total_bytes);
+        let total_bytes = self.counted.set(beyond_reserve, bounds.total_bytes);
         if self.blocked_above.is_some_and(|above| self.bytes > above) && !self.has_room(bounds) {
             return true;
         }
@@ -138,22 +136,21 @@ impl PendingOutput {
         !is_allowed
     }
 
-    /// Whether no more than half of `bounds` is taken: after a client was blocked, others have sent
-    /// their output, or a setting was raised. Half, so that a client is not blocked again at once.
+    /// Returns whether at most half of `bounds` is used: after a client was blocked, others have sent
+    /// their output, or a bound was raised. Half, so that the client is not blocked again at once.
     pub(crate) fn has_room(&self, bounds: &OutputBounds<'_>) -> bool {
         let total_bytes = bounds.total_bytes.load(Ordering::Relaxed);
         self.bytes <= bounds.client_bytes_max / 2 && total_bytes <= bounds.total_bytes_max / 2
     }
 
-    /// When the socket last took something, or else when the output began to wait, by the coarse
-    /// clock.
+    /// Returns the time of the last progress, or else of the start, by the coarse clock.
     pub(crate) fn progress_s(&self) -> u32 {
         self.progress_s.unwrap_or_default()
     }
 
-    /// Notes, at the end of each turn that leaves output pending, when it began to wait, and since
-    /// when it is more than the soft `limit` allows.
-    pub(crate) fn note(&mut self, now_s: u32, limit: OutputLimit) {
+    /// Updates the times of the last progress and of the soft `limit`, after each turn that leaves
+    /// output pending.
+    pub(crate) fn update_timers(&mut self, now_s: u32, limit: OutputLimit) {
         self.progress_s.get_or_insert(now_s);
         if limit.soft_bytes > 0 && self.bytes > limit.soft_bytes {
             self.over_soft_since_s.get_or_insert(now_s);
@@ -162,8 +159,8 @@ impl PendingOutput {
         }
     }
 
-    /// Whether more is pending than `limit` allows, or has been for too long. Before
-    /// [`Self::note`] has seen the limit, it may be for too long.
+    /// Returns whether the output exceeds the hard limit, or has exceeded the soft limit for too long.
+    /// Before [`Self::update_timers`], exceeding the soft limit is enough.
     pub(crate) fn exceeds(&self, now_s: u32, limit: OutputLimit) -> bool {
         let is_over = |limit_bytes| limit_bytes > 0 && self.bytes > limit_bytes;
         let too_long = |since_s| now_s.saturating_sub(since_s) > limit.soft_s;
@@ -175,68 +172,65 @@ impl PendingOutput {
 /// Why a flush stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flushed {
-    /// Nothing is pending any more.
+    /// Everything was sent.
     Everything,
-    /// The socket takes nothing more for now. An event tells when it does.
+    /// The socket is full. An event reports when it has room.
     SocketFull,
-    /// The socket may take more: no event will tell.
+    /// The calls are used up. The socket may have room, so no event will come.
     CallsUsed,
 }
 
-/// A buffer without room that nothing will fill.
+/// Takes the buffer, and frees its unused memory.
 fn compact(bytes: &mut Vec<u8>) -> Vec<u8> {
     let mut bytes = mem::take(bytes);
     bytes.shrink_to_fit();
     bytes
 }
 
-/// What one client takes of the bound for all. It is given back when this is dropped.
+/// One client's part of a total. Dropping it subtracts the part.
 #[derive(Debug, Default)]
-struct Share {
+struct CountedBytes {
     bytes: usize,
-    /// The sum of all shares; `None` before this one took anything.
-    sum: Option<Arc<AtomicUsize>>,
+    /// `None` before anything was counted.
+    total: Option<Arc<AtomicUsize>>,
 }
 
-impl Share {
-    /// Takes `bytes` instead of what it took before. Returns what all shares take together.
-    fn resize(&mut self, bytes: usize, total_bytes: &Arc<AtomicUsize>) -> usize {
+impl CountedBytes {
+    /// Sets the part to `bytes`. Returns the new total.
+    fn set(&mut self, bytes: usize, total: &Arc<AtomicUsize>) -> usize {
         let before = mem::replace(&mut self.bytes, bytes);
         if bytes == before {
-            return total_bytes.load(Ordering::Relaxed);
+            return total.load(Ordering::Relaxed);
         }
-        let sum = self.sum.get_or_insert_with(|| Arc::clone(total_bytes));
-        // Relaxed: only a sum, on which no other memory depends.
-        if bytes > before {
-            let more = bytes - before;
-            sum.fetch_add(more, Ordering::Relaxed) + more
-        } else {
-            let fewer = before - bytes;
-            sum.fetch_sub(fewer, Ordering::Relaxed) - fewer
-        }
+        let total = self.total.get_or_insert_with(|| Arc::clone(total));
+        // Wrapping, as the addition of an atomic is. Relaxed: no other memory depends on the total.
+        let change = bytes.wrapping_sub(before);
+        total
+            .fetch_add(change, Ordering::Relaxed)
+            .wrapping_add(change)
     }
 }
 
-impl Drop for Share {
+impl Drop for CountedBytes {
     fn drop(&mut self) {
-        if let Some(sum) = &self.sum {
-            sum.fetch_sub(self.bytes, Ordering::Relaxed);
+        if let Some(total) = &self.total {
+            total.fetch_sub(self.bytes, Ordering::Relaxed);
         }
     }
 }
 
-/// Bytes that each client may have pending whatever the others have, so that a few clients that never
-/// read cannot take everything. It is what one batch of replies can leave.
+/// Pending bytes that each client may always have, so that a few clients that never read cannot use up
+/// the total. One batch of replies leaves at most this much.
 pub(crate) const RESERVE_BYTES: usize = 64 * 1024;
 
-/// Bytes of small outputs that are kept in one chunk. A chunk is freed when it is sent.
+/// Maximum bytes of a chunk to which small outputs are appended. A chunk is freed after it was sent.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Pending output of so many bytes, in pieces of 10 KiB.
+    /// Returns pending output of `bytes` bytes, in pieces of 10 KiB.
     fn pending(bytes: usize) -> PendingOutput {
         let mut pending = PendingOutput::default();
         let mut left = bytes;
@@ -268,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_out_in_the_order_in_which_they_came() {
+    fn pending_bytes_are_sent_in_order() {
         let mut pending = PendingOutput::default();
         let mut wanted = Vec::new();
         for (number, length) in [70_000, 1, 65_536, 100, 40_000, 3].into_iter().enumerate() {
@@ -293,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn flush_stops_after_so_many_calls() {
+    fn flush_stops_when_its_calls_are_used_up() {
         let mut pending = pending(1024 * 1024);
         let mut calls = 3;
         let flushed = pending.flush(&mut calls, 0, |_| Ok(Some(10)));
@@ -343,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_share_the_bound_for_all_and_give_back_what_they_took() {
+    fn clients_share_the_total_and_free_their_parts() {
         let total = Arc::default();
         let bounds = bounds(usize::MAX, 1 << 20, &total);
         let (mut one, mut other) = (pending(1 << 20), pending(1 << 18));

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Instant;
 
-use super::acceptor::{Acceptor, ListenSet};
+use super::acceptor::Acceptor;
+use super::listen_set::ListenSet;
 use super::shared::Shared;
 use super::supervision::{keep_running, spawn};
 use crate::error::StartError;
 
-/// The acceptor's thread, which a drain waits for, up to a bound.
+/// The acceptor's thread. A drain waits for it, up to a deadline.
 pub(super) struct AcceptorThread {
-    /// Nothing is ever sent: the thread drops the other end when it ends.
+    /// Disconnected when the thread ends; nothing is ever sent.
     ended: mpsc::Receiver<()>,
 }
 

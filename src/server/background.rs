@@ -1,4 +1,4 @@
-//! A server beside the rest of a program.
+//! A server that runs in the background of a program.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -7,23 +7,25 @@ use std::thread::JoinHandle;
 use super::bind::Server;
 use super::drain::Drained;
 use super::handle::ServerHandle;
+use super::start::Started;
 use super::supervision::spawn;
 use crate::error::StartError;
 
-/// A server that serves on threads of its own. Dropping it drains the server and waits for that, up
-/// to `drain-timeout-ms` and a tenth of a second. A handler or a hook must not be the one who does
-/// it: the drain would wait for that handler.
+/// A server that runs on threads of its own, returned by [`Server::spawn`].
+///
+/// Dropping it drains the server, and waits for the drain: at most `drain-timeout-ms` and 100 ms. Do
+/// not drop it in a handler or a hook: the drain would wait for that handler.
 #[derive(Debug)]
 pub struct Background {
     handle: ServerHandle,
     local_addrs: Vec<SocketAddr>,
-    /// `None` once it was waited for.
+    /// `None` after it was joined.
     thread: Option<JoinHandle<Drained>>,
 }
 
 impl Server {
-    /// Serves on threads of its own until what this gives is dropped: for tests, and for programs
-    /// whose main thread has something else to do. Clients are served once it returns.
+    /// Serves clients on threads of its own until the returned [`Background`] is dropped: for tests,
+    /// and for programs whose main thread has other work. Clients are served when this returns.
     ///
     /// ```
     /// use std::io::{Read, Write};
@@ -44,25 +46,17 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`StartError::Thread`].
+    /// Returns [`StartError::Thread`] if the system refuses a thread.
     pub fn spawn(self) -> Result<Background, StartError> {
         let handle = self.handle();
         let local_addrs = self.local_addrs().to_vec();
-        let (tell, told) = mpsc::sync_channel(1);
-        let thread = spawn("drain", move || match self.start() {
-            Ok(started) => {
-                let _ = tell.send(Ok(()));
-                started.wait()
-            }
-            Err(error) => {
-                let _ = tell.send(Err(error));
-                Drained::default()
-            }
+        let (sender, receiver) = mpsc::channel();
+        // Before the other threads, so that none of them runs if the system refuses this one.
+        let thread = spawn("drain", move || {
+            let started = receiver.recv().ok();
+            started.map_or_else(Drained::default, Started::wait)
         })?;
-        // It says one or the other before it ends.
-        if let Ok(Err(error)) = told.recv() {
-            return Err(error);
-        }
+        let _ = sender.send(self.start()?);
         Ok(Background {
             handle,
             local_addrs,
@@ -72,32 +66,32 @@ impl Server {
 }
 
 impl Background {
-    /// As [`Server::local_addr`].
+    /// Returns the first listening address: see [`Server::local_addr`].
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addrs[0]
     }
 
-    /// As [`Server::local_addrs`].
+    /// Returns all listening addresses: see [`Server::local_addrs`].
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
     }
 
-    /// A hold on the server for other threads.
+    /// Returns a handle to the server, which other threads can clone.
     #[must_use]
     pub fn handle(&self) -> &ServerHandle {
         &self.handle
     }
 
-    /// Waits until somebody else has drained the server: by [`Self::handle`], or by `SHUTDOWN`.
-    #[must_use = "it says whether every client had what it was owed"]
+    /// Waits until the server was drained by another thread or by the `SHUTDOWN` command.
+    #[must_use = "`Drained` shows whether clients were aborted"]
     pub fn wait(mut self) -> Drained {
         self.join()
     }
 
-    /// Drains the server, and waits for that; where somebody else drains it, only waits.
-    #[must_use = "it says whether every client had what it was owed"]
+    /// Drains the server, and waits for the end of the drain.
+    #[must_use = "`Drained` shows whether clients were aborted"]
     pub fn drain(mut self) -> Drained {
         self.stop()
     }

@@ -1,15 +1,15 @@
-//! A server that listens.
+//! A server that listens and does not serve yet.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::net::TcpListener;
 
-use super::acceptor::ListenSet;
 use super::handle::ServerHandle;
 use super::hooks::DisconnectReason;
 use super::host::Host;
 use super::inner::Inner;
+use super::listen_set::ListenSet;
 use crate::client::session::Session;
 use crate::command::Commands;
 use crate::config::Config;
@@ -17,7 +17,7 @@ use crate::error::StartError;
 use crate::net::{descriptors, listen};
 use crate::pool::Pool;
 
-/// A server that listens and does not serve yet.
+/// A server that listens and does not serve yet. [`Server::serve`] and [`Server::spawn`] start it.
 #[derive(Debug)]
 pub struct Server {
     pub(super) inner: Arc<Inner>,
@@ -28,23 +28,23 @@ pub struct Server {
 impl Server {
     /// Listens on every address of `config.bind`.
     ///
-    /// Also raises the process's limit on open files to what `config.maxclients` needs; where that
-    /// may not be, fewer clients are admitted and a warning is logged.
+    /// Raises the process's limit on open files to what `config.maxclients` needs. If the system
+    /// refuses, lowers `maxclients` and logs a warning.
     ///
     /// # Errors
     ///
-    /// A [`StartError`] says what the system refused.
+    /// Returns a [`StartError`] if a value of `config` is invalid or the system refuses something.
     pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
         let count = config.bind.len();
-        Self::with(config, commands, count, listen::listen_all)
+        Self::new(config, commands, count, listen::listen_all)
     }
 
-    /// Checks that a server could start with `config`, as far as that shows without listening: its
-    /// values, and that the machine has the addresses. A port that is taken is not found.
+    /// Checks `config` without listening: its values, and whether the machine has the addresses. Does
+    /// not check whether a port is free.
     ///
     /// # Errors
     ///
-    /// That with which [`Self::bind`] would fail.
+    /// Returns the error that [`Self::bind`] would return.
     pub fn check(config: &Config) -> Result<(), StartError> {
         config
             .check()
@@ -52,13 +52,14 @@ impl Server {
         listen::check_all(config)
     }
 
-    /// As [`Self::bind`], on sockets that listen already: from systemd, from a process before this
-    /// one, or with options of their own. `config.bind`, `config.port` and `config.tcp_backlog` are
-    /// not looked at. The sockets, and clones of them, do not block from then on.
+    /// Creates a server from sockets that are listening: from systemd, from the previous process, or
+    /// with special options. Ignores `config.bind`, `config.port` and `config.tcp_backlog`. Makes the
+    /// sockets, and clones of them, non-blocking.
     ///
     /// # Errors
     ///
-    /// A [`StartError`] says what the system refused.
+    /// Returns a [`StartError`] if there is no socket, a value of `config` is invalid, or the system
+    /// refuses something.
     pub fn from_listeners(
         listeners: Vec<std::net::TcpListener>,
         config: Config,
@@ -66,10 +67,10 @@ impl Server {
     ) -> Result<Self, StartError> {
         let count = listeners.len();
         let listen = |config: &Config| listen::adopt_all(listeners, config);
-        Self::with(config, commands, count, listen)
+        Self::new(config, commands, count, listen)
     }
 
-    fn with(
+    fn new(
         mut config: Config,
         commands: Commands,
         listeners: usize,
@@ -78,8 +79,8 @@ impl Server {
         config
             .check()
             .map_err(|(key, reason)| StartError::Config { key, reason })?;
-        let clients_max =
-            descriptors::make_room(config.maxclients, listeners).map_err(StartError::OpenFiles)?;
+        let clients_max = descriptors::make_room(config.maxclients, listeners)
+            .map_err(StartError::OpenFileLimit)?;
         let listeners = listen(&config)?;
         let local_addrs: Vec<_> = listeners
             .iter()
@@ -88,7 +89,10 @@ impl Server {
         let port = local_addrs.first().map_or(config.port, SocketAddr::port);
         warn_about_wildcard_bind(&config, &local_addrs);
         let (listen_set, acceptor_waker) = ListenSet::new(listeners).map_err(StartError::Poll)?;
-        let pool = Pool::new(clients_max + descriptors::REFUSED_MAX, num_cpus::get());
+        let pool = Pool::new(
+            clients_max + descriptors::WORKER_REFUSALS_MAX,
+            num_cpus::get(),
+        );
         let maxclients_at_start = config.maxclients;
         config.maxclients = clients_max;
         let pool = pool.map_err(StartError::Poll)?;
@@ -107,74 +111,69 @@ impl Server {
         })
     }
 
-    /// Has `hook` decide on every client that comes: `Err` turns it away, with that error line,
-    /// which begins with a code such as `ERR` or `DENIED`. What the session is to remember of the
-    /// client it can keep there, until the client says `RESET` (see [`Session::state`]): what must
-    /// outlast that belongs in a map by [`Session::id`], or `RESET` is left out of the commands.
+    /// Sets a hook that admits or refuses every client.
     ///
-    /// It runs on a worker before the client's first request is read, and may block as a handler
-    /// may. A client that `maxclients` or `protected-mode` refuses does not come this far. A second
-    /// call changes nothing.
+    /// If `hook` returns an error, the client is sent that error line, and is closed. The line begins
+    /// with a code such as `ERR` or `DENIED`. `hook` can keep [state](Session::state) in the session;
+    /// `RESET` drops it. Keep state that must survive `RESET` in a map by [`Session::id`].
+    ///
+    /// `hook` runs on a worker before the client's first request is read, and may block as a handler
+    /// may. It does not run for clients that `maxclients` or `protected-mode` refuses. Only the first
+    /// call of this method has an effect.
     #[must_use]
     pub fn on_connect(
         self,
         hook: impl Fn(&mut Session) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        self.inner
-            .shared
-            .hooks
-            .arrive
-            .get_or_init(|| Box::new(hook));
+        let hooks = &self.inner.shared.hooks;
+        hooks.on_connect.get_or_init(|| Box::new(hook));
         self
     }
 
-    /// Has `hook` called when a client has gone, once for each that was let in: it was sent all that
-    /// it was owed, or cannot be.
+    /// Sets a hook that is called after the last reply to a client was sent, or cannot be sent any
+    /// more: once for each client that was admitted.
     ///
-    /// It runs on a worker, and may block as a handler may. At the end of a drain it runs on the
-    /// thread that drains, which waits for it. A second call changes nothing.
+    /// `hook` runs on a worker, and may block as a handler may. At the end of a drain, it runs on the
+    /// draining thread, which waits for it. Only the first call of this method has an effect.
     #[must_use]
     pub fn on_disconnect(
         self,
         hook: impl Fn(&mut Session, &DisconnectReason<'_>) + Send + Sync + 'static,
     ) -> Self {
-        self.inner
-            .shared
-            .hooks
-            .depart
-            .get_or_init(|| Box::new(hook));
+        let hooks = &self.inner.shared.hooks;
+        hooks.on_disconnect.get_or_init(|| Box::new(hook));
         self
     }
 
-    /// Gives the server the program around it, for what CONFIG can do only by that. The first one
-    /// stays.
+    /// Sets the [`Host`], which CONFIG needs to rewrite the configuration file. Only the first call of
+    /// this method has an effect.
     #[must_use]
     pub fn with_host(self, host: impl Host + 'static) -> Self {
         self.inner.host.get_or_init(|| Box::new(host));
         self
     }
 
-    /// The first address that is listened on, with the port that the system chose if it was to.
+    /// Returns the first listening address. If `port` is 0, shows the port that the system chose.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addrs[0]
     }
 
-    /// The addresses that are listened on, at least one, with the port that the system chose if it
-    /// was to.
+    /// Returns all listening addresses, at least one. If `port` is 0, shows the port that the system
+    /// chose.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
     }
 
-    /// How many workers there will be: the configured number, or one per CPU.
+    /// Returns the number of workers to start: the configured number, or one per CPU.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.inner.shared.state.config.lock().worker_count()
     }
 
-    /// A hold on this server for other threads. Kept in a handler, it keeps the server in memory
-    /// after its end.
+    /// Returns a handle to the server for other threads. A handler that keeps a handle keeps the
+    /// server's memory after its end.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         ServerHandle {
@@ -183,7 +182,7 @@ impl Server {
     }
 }
 
-/// Who listens on every address of the machine may not have thought of everybody who can reach it.
+/// Warns about a wildcard bind without a password.
 fn warn_about_wildcard_bind(config: &Config, local_addrs: &[SocketAddr]) {
     let is_open = |addr: &SocketAddr| addr.ip().is_unspecified();
     if config.requirepass.is_some() || !local_addrs.iter().any(is_open) {

@@ -1,4 +1,5 @@
-//! The one thread that looks at the clock, so that nobody has to on the way of a request.
+//! The clock: the one thread that reads the system clock every second, so that workers do not have
+//! to read it for each request.
 
 use std::mem;
 use std::sync::atomic::Ordering;
@@ -7,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::shared::Shared;
 use crate::state::stats::{Throughput, Turn};
 
-/// Keeps the coarse clock, ends a pause in time, and sends those on their way who have rested for
-/// too long, until the clock is stopped. Can be called again after a panic.
+/// Advances the coarse clock, ends CLIENT PAUSE in time, evicts clients, and closes timed-out clients,
+/// until the clock is stopped. Can be called again after a panic.
 pub(crate) fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;
     let mut work_before = Throughput::default();
-    let mut stuck = Stuck::default();
+    let mut long_turns = LongTurns::default();
     while shared
         .clock
         .wait_until(pause_ends.map_or(next_tick, |ends| next_tick.min(ends)))
@@ -21,7 +22,7 @@ pub(crate) fn run(shared: &Shared) {
         let over;
         (pause_ends, over) = shared.state.pause.end_if_over();
         if over {
-            shared.release_the_paused();
+            shared.resume_paused_clients();
         }
         shared.evict();
         let now = Instant::now();
@@ -30,21 +31,21 @@ pub(crate) fn run(shared: &Shared) {
         }
         let has_stalled = now > next_tick + TICK;
         next_tick = now + TICK;
-        // 136 years fit.
+        // 32 bits hold 136 years.
         let now_s = shared.state.started.elapsed().as_secs() as u32;
         shared.state.set_now_s(now_s, has_stalled);
         let work_ever = shared.state.stats.work_ever();
         shared.state.set_rates(work_ever.since(work_before));
         work_before = work_ever;
-        expire_the_late(shared);
-        stuck.look(shared);
+        check_clients(shared);
+        long_turns.check(shared);
     }
 }
 
-/// Has a worker decide on each client that seems to be late, or to have too much output pending. The
-/// worker reads the socket first: what arrived in time must not be late because it was not read yet.
-/// Also has a client served that is write-blocked and need not be any more: no event tells that.
-fn expire_the_late(shared: &Shared) {
+/// Queues each client that seems to have missed a deadline, or to have too much output pending. A worker
+/// decides: it reads the socket first, because bytes that arrived in time may be unread. Also queues
+/// write-blocked clients that can go on, because no event tells that.
+fn check_clients(shared: &Shared) {
     let now = shared.state.now();
     let timeouts = shared.settings.timeouts();
     let limits = shared.output_limits();
@@ -61,33 +62,33 @@ fn expire_the_late(shared: &Shared) {
     );
 }
 
-/// Turns that have lasted for a while.
+/// Turns that last for over a second. The vectors keep their memory between two ticks.
 #[derive(Debug, Default)]
-struct Stuck {
-    /// Those that were under way at the last look.
-    seen: Vec<Turn>,
-    /// Those of this look; it keeps its room, as `seen` does.
-    found: Vec<Turn>,
-    /// Those that were told of.
-    told: Vec<Turn>,
+struct LongTurns {
+    /// The turns at the last tick.
+    before: Vec<Turn>,
+    /// The turns now.
+    now: Vec<Turn>,
+    /// The turns that were logged.
+    logged: Vec<Turn>,
 }
 
-impl Stuck {
-    /// Tells the log of each turn that was under way at the last look already, once.
-    fn look(&mut self, shared: &Shared) {
-        shared.state.stats.turns(&mut self.found);
-        self.told.retain(|turn| self.found.contains(turn));
-        for turn in self.found.iter().filter(|turn| self.seen.contains(turn)) {
-            if !self.told.contains(turn) {
-                tell(shared, turn);
-                self.told.push(*turn);
+impl LongTurns {
+    /// Logs each turn that has lasted since the last tick, once.
+    fn check(&mut self, shared: &Shared) {
+        shared.state.stats.turns(&mut self.now);
+        self.logged.retain(|turn| self.now.contains(turn));
+        for turn in self.now.iter().filter(|turn| self.before.contains(turn)) {
+            if !self.logged.contains(turn) {
+                log_long_turn(shared, turn);
+                self.logged.push(*turn);
             }
         }
-        mem::swap(&mut self.seen, &mut self.found);
+        mem::swap(&mut self.before, &mut self.now);
     }
 }
 
-fn tell(shared: &Shared, turn: &Turn) {
+fn log_long_turn(shared: &Shared, turn: &Turn) {
     let Some(info) = shared.state.clients.find(turn.client_id) else {
         return;
     };
@@ -102,5 +103,5 @@ fn tell(shared: &Shared, turn: &Turn) {
     );
 }
 
-/// How often the clock moves on.
+/// Resolution of the coarse clock.
 const TICK: Duration = Duration::from_secs(1);

@@ -14,13 +14,13 @@ pub(crate) struct ClockSignal {
 #[derive(Debug, Default)]
 struct Request {
     stop: bool,
-    look: bool,
+    wake: bool,
 }
 
 impl ClockSignal {
-    /// Makes the thread check the end of the pause and the memory at once.
-    pub(crate) fn look(&self) {
-        self.request.lock().look = true;
+    /// Makes the thread check the end of the pause and `maxmemory-clients` at once.
+    pub(crate) fn wake(&self) {
+        self.request.lock().wake = true;
         self.changed.notify_one();
     }
 
@@ -33,10 +33,10 @@ impl ClockSignal {
     /// Waits for a request, or until `deadline`. Returns whether the thread goes on.
     pub(super) fn wait_until(&self, deadline: Instant) -> bool {
         let mut request = self.request.lock();
-        let silent = |request: &mut Request| !request.stop && !request.look;
+        let is_quiet = |request: &mut Request| !request.stop && !request.wake;
         self.changed
-            .wait_while_until(&mut request, silent, deadline);
-        request.look = false;
+            .wait_while_until(&mut request, is_quiet, deadline);
+        request.wake = false;
         !request.stop
     }
 }

@@ -1,4 +1,4 @@
-//! Stops a server in order.
+//! Stops a server gracefully.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,28 +8,26 @@ use super::inner::Inner;
 use super::shared::Phase;
 use crate::state::close_reason::CloseReason;
 
-/// How a drain ended.
+/// The outcome of a drain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Clients that were cut off at the deadline, because they had not taken their replies, were
-    /// still being served, or had not been come to. 0 means that every request that was read was
-    /// answered, and the answer sent.
+    /// The number of clients that were closed at the deadline, with unsent replies or unread
+    /// requests. 0 means that every request that was read was answered, and the reply was sent.
     pub aborted: usize,
-    /// The server drained because one of its threads panicked again and again: a defect of respool,
-    /// which the log tells of. A panic now and then only costs what the thread was doing.
+    /// Whether the server drained because one of its threads panicked again and again: a bug in
+    /// respool, which the log shows. A single panic does not stop the server.
     pub failed: bool,
 }
 
-/// Stops in an orderly way: no more accepts; requests received whole are answered; who is quiet is
-/// closed.
+/// Stops accepting, answers every request that was received whole, and closes idle clients.
 ///
-/// Half of the time is for reading what has come, and the first half of that for accepting the
-/// connections that were there before. In the other half nothing is read any more, so that a client
-/// that never pauses is closed between two replies and not cut off in one.
+/// Reading ends after half of the time, and accepting the rest of the backlog after a quarter. In the
+/// second half nothing is read, so that a client that sends without pause is closed between two replies
+/// and not in the middle of one.
 pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let shared = &inner.shared;
-    // Without the configuration's lock, which may be held for long.
+    // Not from the configuration, whose lock may be taken for long.
     let timeout = shared.settings.drain_timeout();
     let start = Instant::now();
     shared.set_phase(Phase::Draining);
@@ -41,7 +39,7 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
         shared.wait_until_empty(start + timeout);
     }
     let aborted = shared.state.client_count.load(Ordering::Relaxed);
-    // From here on the acceptor ends after its pass.
+    // Ends the acceptor after its current pass.
     shared.set_phase(Phase::Closing);
     inner.threads.shutdown();
     let deadline = Instant::now() + LAST_TURN;
@@ -56,6 +54,6 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     Drained { aborted, failed }
 }
 
-/// How long workers have to end their last turn once the drain is over. Only a handler that hangs
-/// takes longer, and that one is not waited for.
+/// Time for the workers to end their last turn after the drain. A handler that takes longer is not
+/// waited for.
 const LAST_TURN: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! A running server, from any thread.
+//! Controls a running server from any thread.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,58 +7,58 @@ use super::inner::Inner;
 use crate::config::Config;
 use crate::error::ReconfigureError;
 
-/// A hold on a server from another thread. Clones hold the same server.
+/// A handle to a server, for any thread. Clones refer to the same server.
 #[derive(Debug, Clone)]
 pub struct ServerHandle {
     pub(super) inner: Arc<Inner>,
 }
 
-/// What a server has done since it started. `INFO` tells more, and counts from the last
-/// `CONFIG RESETSTAT`.
+/// Counts since the start of a server. `INFO` has more of them, and counts since the last `CONFIG
+/// RESETSTAT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Stats {
-    /// Clients that are connected now.
+pub struct ServerStats {
+    /// Clients that are connected at present.
     pub clients: usize,
-    /// Connections accepted, those included that were refused.
+    /// Connections accepted, including the refused ones.
     pub connections: u64,
-    /// Connections refused by `maxclients`, `maxclients-per-address`, `protected-mode`, or for want
-    /// of a descriptor.
+    /// Connections refused by `maxclients`, `maxclients-per-address`, `protected-mode`, or because no
+    /// file descriptor was free.
     pub refused: u64,
-    /// Requests that were answered by a command's handler.
+    /// Requests answered by a command's handler.
     pub requests: u64,
-    /// Bytes of requests.
+    /// Bytes received from clients.
     pub bytes_read: u64,
-    /// Bytes of replies, without what those are told who are turned away.
+    /// Bytes of replies, without the errors for refused connections.
     pub bytes_sent: u64,
 }
 
 impl ServerHandle {
-    /// Has the server drain: no more connections are accepted, every request received whole is
-    /// answered, quiet clients are closed, and [`Server::serve`] returns, all within
-    /// `drain-timeout-ms`, and a tenth of a second more where a handler does not return.
+    /// Starts a drain, and returns at once.
     ///
-    /// Returns at once; calling it again changes nothing.
+    /// The server accepts no more connections, answers every request received whole, closes idle
+    /// clients, and [`Server::serve`](crate::Server::serve) returns. This takes at most
+    /// `drain-timeout-ms`, and 100 ms more if a handler does not return. Further calls have no effect.
     pub fn drain(&self) {
-        self.inner.shared.want_drain();
+        self.inner.shared.request_drain();
     }
 
-    /// How many worker threads there are. After a change of `workers` it follows as turns end; a
-    /// handler that blocks keeps its worker for as long.
+    /// Returns the number of worker threads. After a change of `workers`, threads end after their
+    /// current turn.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.inner.threads.size()
     }
 
-    /// What the server has done since it started, and is doing.
+    /// Returns counts since the start of the server.
     ///
-    /// The workers count for themselves and are not stopped: the numbers belong together only as
-    /// far as nothing happens meanwhile.
+    /// Each worker has its own counters and goes on meanwhile. So the numbers may be of slightly
+    /// different times.
     #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> ServerStats {
         let state = &self.inner.shared.state;
         let work = state.stats.work_ever();
-        Stats {
+        ServerStats {
             clients: state.client_count.load(Ordering::Relaxed),
             connections: state.connections.ever(),
             refused: state.refused.ever(),
@@ -68,19 +68,21 @@ impl ServerHandle {
         }
     }
 
-    /// The configuration that is in force.
+    /// Returns the current configuration.
     #[must_use]
     pub fn config(&self) -> Config {
         self.inner.shared.state.config.lock().clone()
     }
 
-    /// Gives the running server another configuration. It takes effect at once, the number of
-    /// workers included; new settings of `tcp-keepalive` hold for new connections. A line of the log
-    /// names each key that changes.
+    /// Changes the configuration of the running server, and logs each key that changes.
+    ///
+    /// The new configuration takes effect at once, including the number of workers. `tcp-keepalive`
+    /// applies to new connections only.
     ///
     /// # Errors
     ///
-    /// A [`ReconfigureError`] says why the server keeps the configuration that it has, all of it.
+    /// Returns a [`ReconfigureError`] if the configuration is invalid or cannot be applied now. Then
+    /// nothing changes.
     pub fn reconfigure(&self, config: &Config) -> Result<(), ReconfigureError> {
         config
             .check()

@@ -1,4 +1,4 @@
-//! What the program has called when clients come and go.
+//! The program's hooks for clients that connect and disconnect.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,16 +7,17 @@ use std::sync::OnceLock;
 use crate::client::session::Session;
 use crate::state::close_reason::CloseReason;
 
-/// Why a client has gone.
+/// Why a client was disconnected.
 ///
-/// It displays as the log tells it: `the peer left`.
+/// Displays as a text for a log: `the peer closed the connection`.
 #[derive(Debug)]
 pub struct DisconnectReason<'a>(&'a CloseReason);
 
 impl DisconnectReason<'_> {
-    /// The reason as `INFO stats` counts it behind `closed_`: `peer_left`, `quit`, `timeout`, …
+    /// Returns the name of the reason: `peer_left`, `quit`, `timeout`, …. `INFO stats` counts the
+    /// reasons as `closed_peer_left` and so on.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         self.0.name()
     }
 }
@@ -27,39 +28,38 @@ impl fmt::Display for DisconnectReason<'_> {
     }
 }
 
-/// Lets a client in, or says in an error line why not.
+/// Admits a client, or returns an error line for it.
 pub(crate) type OnConnect = dyn Fn(&mut Session) -> Result<(), String> + Send + Sync;
 
-/// Is told that a client has gone.
 pub(crate) type OnDisconnect = dyn Fn(&mut Session, &DisconnectReason<'_>) + Send + Sync;
 
-/// Each is set once at most.
+/// The hooks. Each is set at most once.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    pub(crate) arrive: OnceLock<Box<OnConnect>>,
-    pub(crate) depart: OnceLock<Box<OnDisconnect>>,
+    pub(crate) on_connect: OnceLock<Box<OnConnect>>,
+    pub(crate) on_disconnect: OnceLock<Box<OnDisconnect>>,
 }
 
 impl Hooks {
-    /// Has the program, if it wants to, decide on a client that has come.
-    pub(crate) fn arrive(&self, session: &mut Session) -> Result<(), CloseReason> {
-        if let Some(arrive) = self.arrive.get() {
-            arrive(session).map_err(CloseReason::RefusedByHook)?;
+    /// Admits a client unless the program's hook refuses it.
+    pub(crate) fn connect(&self, session: &mut Session) -> Result<(), CloseReason> {
+        if let Some(on_connect) = self.on_connect.get() {
+            on_connect(session).map_err(CloseReason::RefusedByHook)?;
         }
-        session.arrive();
+        session.set_connected();
         Ok(())
     }
 
-    /// Tells the program that a client has gone, and drops what handlers have kept of it. A panic
-    /// in either ends here.
-    pub(crate) fn depart(&self, session: &mut Session, why: &CloseReason) {
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(depart) = self.depart.get().filter(|_| session.has_arrived()) {
-                depart(session, &DisconnectReason(why));
+    /// Calls the program's hook for a client that it admitted, and drops the session's states.
+    /// Catches panics of both.
+    pub(crate) fn disconnect(&self, session: &mut Session, reason: &CloseReason) {
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(hook) = self.on_disconnect.get().filter(|_| session.is_connected()) {
+                hook(session, &DisconnectReason(reason));
             }
         }));
         let dropped = catch_unwind(AssertUnwindSafe(|| session.forget_states()));
-        if told.and(dropped).is_err() {
+        if called.and(dropped).is_err() {
             log::error!("the hook for disconnected clients panicked");
         }
     }
@@ -68,8 +68,8 @@ impl Hooks {
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hooks")
-            .field("arrive", &self.arrive.get().is_some())
-            .field("depart", &self.depart.get().is_some())
+            .field("on_connect", &self.on_connect.get().is_some())
+            .field("on_disconnect", &self.on_disconnect.get().is_some())
             .finish()
     }
 }

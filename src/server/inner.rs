@@ -1,4 +1,4 @@
-//! The owner of everything that a server consists of, and what commands may ask of it.
+//! The owner of all parts of a server, and the operations that commands may call.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
@@ -16,22 +16,22 @@ use crate::pool::Pool;
 use crate::state::ServerState;
 use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
 
-/// Owns what the threads share, the worker threads, and the link to the program.
+/// Owns the shared state, the worker threads, and the link to the program.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) threads: WorkerThreads,
-    /// The program around the server, if there is one.
+    /// The program that runs the server, if it wants to know of CONFIG.
     pub(super) host: OnceLock<Box<dyn Host>>,
-    /// Held while the configuration file is rewritten.
+    /// Locked while the configuration file is rewritten.
     rewriting: Mutex<()>,
-    /// How many clients there are descriptors and slots for.
+    /// Maximum clients for which there are descriptors and slots.
     pub(super) clients_max: usize,
     pub(super) maxclients_at_start: usize,
 }
 
 impl Inner {
-    /// `config.maxclients` is how many clients there is room for.
+    /// `config.maxclients` is the number of clients for which there are descriptors.
     pub(super) fn new(
         pool: Pool,
         mut commands: Commands,
@@ -64,10 +64,10 @@ impl Control for Inner {
     }
 
     fn follow_pause(&self) {
-        self.shared.clock.look();
-        // If another pause has begun meanwhile, its end releases them.
+        self.shared.clock.wake();
+        // If another pause has begun meanwhile, its end resumes them.
         if !self.shared.state.pause.is_on() {
-            self.shared.release_the_paused();
+            self.shared.resume_paused_clients();
         }
     }
 
@@ -85,14 +85,14 @@ impl Control for Inner {
     }
 
     fn drain(self: Arc<Self>) {
-        self.shared.want_drain();
+        self.shared.request_drain();
     }
 
     fn change_config(
         self: Arc<Self>,
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
     ) -> Result<(), Unchanged> {
-        // Not what it was at the start, if there is no room for so many: who is told OK gets them.
+        // Not `maxclients_at_start`, which may be more than there are descriptors for.
         let changes = self.change(self.clients_max, change)?;
         for change in changes {
             log::trace!("CONFIG SET: {change}");
@@ -103,20 +103,19 @@ impl Control for Inner {
     fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten> {
         let host = self.host.get().filter(|host| host.config_file().is_some());
         let host = host.ok_or(NotRewritten::NoFile)?;
-        // Taken before the configuration is looked at, so that what was in force earlier is not
-        // written later. The configuration itself is not locked for as long as a disk may take.
-        // The wait is bounded, so that a disk that hangs keeps one worker and not one for each client
-        // that asks.
-        let Some(_rewriting) = self.rewriting.try_lock_for(REWRITING_PATIENCE) else {
-            return Err(NotRewritten::Failed(UNDER_WAY.into()));
+        // Locked before the configuration is read, so that an older configuration is not written later.
+        // The configuration itself stays unlocked, because a disk may be slow. The wait is bounded, so
+        // that a disk that hangs blocks few workers.
+        let Some(_rewriting) = self.rewriting.try_lock_for(REWRITE_WAIT_MAX) else {
+            return Err(NotRewritten::Failed(REWRITE_IN_PROGRESS.into()));
         };
         let config = self.shared.state.config.lock().clone();
-        host.rewrite(&config).map_err(NotRewritten::Failed)
+        host.rewrite_config(&config).map_err(NotRewritten::Failed)
     }
 }
 
-/// How long a CONFIG REWRITE waits for the one before it.
-const REWRITING_PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum time that a CONFIG REWRITE waits for the previous one.
+const REWRITE_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The error for a client whose CONFIG REWRITE has waited for so long.
-const UNDER_WAY: &str = "another CONFIG REWRITE has not ended yet";
+/// The error after [`REWRITE_WAIT_MAX`].
+const REWRITE_IN_PROGRESS: &str = "another CONFIG REWRITE has not ended yet";

@@ -1,4 +1,4 @@
-//! The directives that are read while serving, and can change meanwhile.
+//! The directives that are read while serving and can change meanwhile.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use crate::config::{Config, OutputLimit};
 use crate::resp::Limits;
 use crate::resp::limits::REQUEST_BYTES_MAX;
 
-/// A copy of some directives that needs no lock. Each is read on its own, so nobody depends on
-/// seeing them change together.
+/// A lock-free copy of some directives. They are read one by one: a reader may see some of them changed
+/// and others not yet.
 #[derive(Debug, Default)]
 pub(crate) struct LiveSettings {
     maxclients: AtomicUsize,
@@ -76,12 +76,12 @@ impl LiveSettings {
         self.maxclients.load(Relaxed)
     }
 
-    /// 0 means as many as there may be at all.
+    /// Maximum clients from one address; 0 means `maxclients`.
     pub(crate) fn maxclients_per_address(&self) -> usize {
         self.maxclients_per_address.load(Relaxed)
     }
 
-    /// Whether clients from other machines are refused.
+    /// Returns whether clients from other machines are refused.
     pub(crate) fn refuses_remote_clients(&self) -> bool {
         self.refuses_remote_clients.load(Relaxed)
     }
@@ -96,7 +96,7 @@ impl LiveSettings {
         }
     }
 
-    /// How long a drain may take.
+    /// Maximum duration of a drain.
     pub(crate) fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_ms.load(Relaxed).into())
     }
@@ -105,7 +105,7 @@ impl LiveSettings {
         self.tcp_keepalive_s.load(Relaxed)
     }
 
-    /// What a client may send.
+    /// Returns the limits on requests.
     #[inline]
     pub(crate) fn limits(&self, unauthenticated: bool) -> Limits {
         Limits {
@@ -115,17 +115,17 @@ impl LiveSettings {
         }
     }
 
-    /// Bytes of output that may be pending for a client before it is write-blocked.
+    /// Pending bytes at which a client becomes write-blocked.
     pub(crate) fn pending_output_bytes_max(&self) -> usize {
         self.pending_output_bytes_max.load(Relaxed)
     }
 
-    /// Bytes of output that may be pending for all clients together, without their reserves.
+    /// Pending bytes of all clients, without their reserves, at which clients become write-blocked.
     pub(crate) fn total_pending_output_bytes_max(&self) -> usize {
         self.total_pending_output_bytes_max.load(Relaxed)
     }
 
-    /// How much may wait for a client that waits for replies.
+    /// Pending bytes at which a client without subscriptions is closed.
     pub(crate) fn output_limit(&self) -> OutputLimit {
         OutputLimit {
             hard_bytes: self.output_hard_bytes.load(Relaxed),
@@ -134,7 +134,7 @@ impl LiveSettings {
         }
     }
 
-    /// Bytes that all clients together may hold; `None` if any number.
+    /// Maximum memory of all clients; `None` if it is not limited.
     pub(crate) fn memory_bytes_max(&self) -> Option<u64> {
         Some(self.memory_bytes_max.load(Relaxed)).filter(|&bytes| bytes > 0)
     }

@@ -2,17 +2,19 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `bind.rs` | [`Server`]: listens, and does not serve yet |
-//! | `start.rs` | starts the threads |
-//! | `drain.rs` | stops in order |
-//! | `handle.rs` | [`ServerHandle`]: a running server, from any thread |
-//! | `background.rs` | [`Background`]: a server beside the rest of a program |
-//! | `inner.rs` | what owns all of it, and what commands may ask of the server |
-//! | `shared.rs` | what the threads share |
-//! | `acceptor.rs`, `worker.rs`, `clock.rs` | the threads; `acceptor_thread.rs` and `clock_signal.rs` stop them |
-//! | `threads.rs`, `supervision.rs` | starting workers, and restarting threads after a panic |
-//! | `reconfigure.rs`, `live_settings.rs` | changing the configuration |
-//! | `hooks.rs`, `host.rs` | the program around the server |
+//! | `bind.rs` | [`Server`]: listens and does not serve yet |
+//! | `start.rs`, `drain.rs` | starts the threads, and stops them gracefully |
+//! | `handle.rs` | [`ServerHandle`]: controls a running server from any thread |
+//! | `background.rs` | [`Background`]: a server that runs in the background of a program |
+//! | `inner.rs` | the owner of all parts, and the operations that commands may call |
+//! | `shared.rs` | the state that all threads share |
+//! | `acceptor.rs` | the thread that accepts connections; `acceptor_thread.rs` starts it |
+//! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs` | the parts of the acceptor |
+//! | `worker.rs` | a thread of the pool; `threads.rs` starts and ends them |
+//! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
+//! | `supervision.rs` | restarts threads after a panic |
+//! | `reconfigure.rs`, `live_settings.rs` | changes the configuration |
+//! | `hooks.rs`, `host.rs` | the program that runs the server |
 
 mod acceptor;
 mod acceptor_thread;
@@ -25,8 +27,11 @@ mod handle;
 mod hooks;
 mod host;
 mod inner;
+mod listen_set;
 pub(crate) mod live_settings;
 mod reconfigure;
+mod refusal_delay;
+mod refusals;
 mod shared;
 mod start;
 mod supervision;
@@ -36,6 +41,6 @@ mod worker;
 pub use background::Background;
 pub use bind::Server;
 pub use drain::Drained;
-pub use handle::{ServerHandle, Stats};
+pub use handle::{ServerHandle, ServerStats};
 pub use hooks::DisconnectReason;
 pub use host::Host;

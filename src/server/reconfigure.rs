@@ -6,38 +6,38 @@ use crate::error::ReconfigureError;
 use crate::state::control::Unchanged;
 
 impl Config {
-    /// Checks that `new` differs from this only in what can change while a server runs.
+    /// Checks that `new` differs only in keys that can change while a server runs.
     pub(crate) fn check_fixed(&self, new: &Self) -> Result<(), ReconfigureError> {
         let mut fixed = KEYS.iter().filter(|key| key.change == Change::AtStart);
         match fixed.find(|key| !key.is_same(self, new)) {
-            Some(key) => Err(ReconfigureError::Fixed(key.name)),
+            Some(key) => Err(ReconfigureError::NeedsRestart(key.name)),
             None => Ok(()),
         }
     }
 }
 
 impl Inner {
-    /// Puts into force what `change` makes of the configuration: all of it or, on an error, nothing.
-    /// Returns a line for each key that changed.
+    /// Changes the configuration by `change`, and applies it; on an error, changes nothing. Returns a
+    /// line for each key that changed.
     pub(super) fn change<E: From<ReconfigureError>>(
         &self,
         maxclients_max: usize,
         change: impl FnOnce(&mut Config) -> Result<(), E>,
     ) -> Result<Vec<String>, E> {
         let mut current = self.shared.state.config.lock();
-        if self.shared.wants_drain() {
+        if self.shared.is_drain_requested() {
             return Err(ReconfigureError::Draining.into());
         }
         let mut new = current.clone();
         change(&mut new)?;
         current.check_fixed(&new)?;
         if new.maxclients > maxclients_max {
-            return Err(ReconfigureError::MaxclientsBeyond(maxclients_max).into());
+            return Err(ReconfigureError::MaxclientsTooHigh(maxclients_max).into());
         }
         new.maxclients = new.maxclients.min(self.clients_max);
-        // Before all else, because only this can fail.
+        // First, because only this can fail.
         if let Err(error) = self.threads.resize(new.worker_count()) {
-            // Those that were started are let go, for which no thread is needed.
+            // Ends the threads that were started. This cannot fail.
             let _ = self.threads.resize(current.worker_count());
             return Err(ReconfigureError::Thread(error).into());
         }
@@ -47,7 +47,7 @@ impl Inner {
         *current = new;
         self.shared.wake_acceptor();
         if let Some(host) = self.host.get() {
-            host.changed(&current);
+            host.config_changed(&current);
         }
         Ok(changes)
     }
@@ -57,10 +57,10 @@ impl From<ReconfigureError> for Unchanged {
     fn from(error: ReconfigureError) -> Self {
         let (key, reason) = match error {
             ReconfigureError::Draining => (None, error.to_string()),
-            ReconfigureError::Fixed(key) | ReconfigureError::Config { key, .. } => {
+            ReconfigureError::NeedsRestart(key) | ReconfigureError::Config { key, .. } => {
                 (Some(key), error.to_string())
             }
-            ReconfigureError::MaxclientsBeyond(max) => {
+            ReconfigureError::MaxclientsTooHigh(max) => {
                 let redis = "The operating system is not able to handle the specified number of \
                              clients, try with";
                 (Some("maxclients"), format!("{redis} {max}"))

@@ -1,4 +1,4 @@
-//! What the threads of a server share: who is let in, who is seen off, and where it is in its life.
+//! The state that all threads of a server share: its phase, and which clients are admitted and closed.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -23,7 +23,7 @@ use crate::state::ServerState;
 use crate::state::clients::{KillReason, flag};
 use crate::state::close_reason::{CloseReason, Refused};
 
-/// What the threads of a server share.
+/// The state that all threads of a server share.
 pub(crate) struct Shared {
     pub(crate) pool: Pool,
     pub(crate) commands: Commands,
@@ -34,34 +34,35 @@ pub(crate) struct Shared {
     /// A [`Phase`]. Written by the thread that drains.
     phase: AtomicU8,
     pub(crate) clock: ClockSignal,
-    /// Connections that have a place: clients, those on their way out, and those being refused.
+    /// Connections that have a slot: clients, lingering closes and refusals.
     connections: AtomicUsize,
     /// Clients that have not had their first turn: one for each [`Newcomer`].
     newcomers: Arc<AtomicUsize>,
-    life: Mutex<Life>,
-    life_changed: Condvar,
+    drain_request: Mutex<DrainRequest>,
+    /// Notified when `drain_request` changes and, during a drain, when a connection is closed.
+    drain_progress: Condvar,
 }
 
-/// What the thread that drains waits for.
+/// Whether the server has to drain, and why.
 #[derive(Debug, Default)]
-struct Life {
-    drain_wanted: bool,
-    /// A thread that the server needs has ended by a panic.
+struct DrainRequest {
+    requested: bool,
+    /// A thread that the server needs has panicked again and again.
     failed: bool,
 }
 
-/// Where a server is in its life.
+/// The phase of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It accepts and serves.
+    /// The server accepts and serves clients.
     Serving,
-    /// It accepts nobody, and closes each client once it has nothing left to read.
+    /// The server accepts no clients, and closes each client that has nothing left to read.
     Draining,
-    /// It reads nothing more.
+    /// The server reads nothing more.
     Closing,
 }
 
-/// Not what the clients have sent and are owed: whoever logs a handle should not log that.
+/// Omits input and output of clients: the log must not show them.
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
@@ -90,8 +91,8 @@ impl Shared {
             clock: ClockSignal::default(),
             connections: AtomicUsize::new(0),
             newcomers: Arc::default(),
-            life: Mutex::new(Life::default()),
-            life_changed: Condvar::new(),
+            drain_request: Mutex::default(),
+            drain_progress: Condvar::new(),
         }
     }
 
@@ -103,10 +104,10 @@ impl Shared {
         }
     }
 
-    /// Gives a connection a place; `None` if there is none left.
+    /// Assigns a slot to a new connection; `None` if there is no free slot.
     pub(crate) fn assign_slot(&self) -> Option<usize> {
         let slot = self.pool.assign().or_else(|| {
-            // Rather than to refuse anybody, those are let go who have been sent everything.
+            // Frees slots by dropping clients that only await FIN.
             let half_closed = |client: &Client| client.is_half_closed();
             self.pool.fetch(half_closed, |client| {
                 self.close(client, &CloseReason::PeerLeft);
@@ -117,7 +118,7 @@ impl Shared {
         Some(slot)
     }
 
-    /// Whether a client from this address may be admitted now. Only the acceptor calls this.
+    /// Returns why a client from this address is refused, if it is. Only for the acceptor.
     pub(crate) fn admission(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
         let (settings, state) = (&self.settings, &self.state);
         let ip = peer_addr.ip().to_canonical();
@@ -133,19 +134,19 @@ impl Shared {
         }
     }
 
-    /// Counts a client in. Only the acceptor calls this.
+    /// Counts a client that is admitted. Only for the acceptor.
     pub(crate) fn count_in(&self, client: &mut Client) {
         client.newcomer = Some(Newcomer::new(&self.newcomers));
         self.state.client_count.fetch_add(1, Ordering::Relaxed);
         self.state.clients.add(client.session.info());
     }
 
-    /// How many clients have not had their first turn.
+    /// Returns the number of clients that have not had their first turn.
     pub(crate) fn newcomers(&self) -> usize {
         self.newcomers.load(Ordering::Relaxed)
     }
 
-    /// How much output a client may have pending before it is write-blocked.
+    /// Returns the pending output at which a client becomes write-blocked.
     pub(crate) fn output_bounds(&self, unauthenticated: bool) -> OutputBounds<'_> {
         let client_bytes_max = if unauthenticated {
             0
@@ -159,7 +160,7 @@ impl Shared {
         }
     }
 
-    /// Whether a client is write-blocked, although the bounds have room for its output again.
+    /// Returns whether a client is write-blocked although the bounds have room for its output again.
     pub(crate) fn can_unblock(&self, client: &Client) -> bool {
         client.closing.is_none()
             && client.connection.pending().is_some_and(|pending| {
@@ -168,7 +169,7 @@ impl Shared {
             })
     }
 
-    /// How much output may be pending before a client is closed, by its class.
+    /// Returns the pending output at which a client is closed, by its class.
     pub(crate) fn output_limits(&self) -> OutputLimits {
         OutputLimits {
             normal: self.settings.output_limit(),
@@ -176,31 +177,31 @@ impl Shared {
         }
     }
 
-    /// Has the program decide on a client that has come.
+    /// Runs the program's `on_connect` hook, which may block.
     #[cold]
-    pub(crate) fn arrive(&self, session: &mut Session) -> Result<(), CloseReason> {
-        if self.hooks.arrive.get().is_some() {
+    pub(crate) fn connect(&self, session: &mut Session) -> Result<(), CloseReason> {
+        if self.hooks.on_connect.get().is_some() {
             self.pool.hand_over();
         }
-        self.hooks.arrive(session)
+        self.hooks.connect(session)
     }
 
-    /// Counts a client out: it was sent all that it was owed, or is gone.
-    pub(crate) fn count_out(&self, session: &mut Session, why: &CloseReason) {
+    /// Counts a client that leaves, and runs the program's `on_disconnect` hook, which may block.
+    pub(crate) fn count_out(&self, session: &mut Session, reason: &CloseReason) {
         self.state.clients.remove(session.info());
         self.state.client_count.fetch_sub(1, Ordering::Relaxed);
-        if self.hooks.depart.get().is_some() {
+        if self.hooks.on_disconnect.get().is_some() {
             self.pool.hand_over();
         }
-        self.hooks.depart(session, why);
+        self.hooks.disconnect(session, reason);
     }
 
-    /// Evicts the clients for which the most memory is held, until `maxmemory-clients` is kept.
+    /// Evicts the largest clients until all together are under `maxmemory-clients`.
     pub(crate) fn evict(&self) {
         let Some(bytes_max) = self.settings.memory_bytes_max() else {
             return;
         };
-        // Those that are about to be closed give theirs back.
+        // Clients that are about to be closed free their memory.
         let staying = || {
             let all = self.state.clients.all();
             all.filter(|info| info.kill_reason().is_none())
@@ -211,72 +212,73 @@ impl Shared {
         }
         let evictable = staying().filter(|info| !info.has(flag::NO_EVICT));
         let mut sized: Vec<_> = evictable.map(|info| (info.memory_bytes(), info)).collect();
-        sized.sort_by_key(|(entry_bytes, _)| Reverse(*entry_bytes));
-        for (entry_bytes, info) in sized {
-            if bytes <= bytes_max || entry_bytes == 0 {
+        sized.sort_by_key(|(client_bytes, _)| Reverse(*client_bytes));
+        for (client_bytes, info) in sized {
+            if bytes <= bytes_max || client_bytes == 0 {
                 break;
             }
-            bytes = bytes.saturating_sub(entry_bytes);
+            bytes = bytes.saturating_sub(client_bytes);
             info.kill(KillReason::Evicted);
             self.pool.notify(info.slot);
         }
     }
 
-    /// Has those served who rest because of a pause that is over.
-    pub(crate) fn release_the_paused(&self) {
+    /// Queues the clients that a pause held up, after the pause.
+    pub(crate) fn resume_paused_clients(&self) {
         self.pool
             .fetch(Client::is_paused, |client| self.pool.submit(client));
     }
 
-    /// Has a client that leaves be told of nothing any more.
+    /// Ends the subscriptions and the monitoring of a client that is about to be closed.
     pub(crate) fn stop_listening(&self, session: &mut Session) {
         if session.listens() {
-            // It may take a while to find all that it is subscribed to.
+            // Unsubscribing from many channels may take a while.
             self.pool.hand_over();
             session.stop_listening();
         }
     }
 
-    /// Closes a client: the end of it.
-    pub(crate) fn close(&self, mut client: Box<Client>, why: &CloseReason) {
+    /// Closes a client and frees its slot.
+    pub(crate) fn close(&self, mut client: Box<Client>, reason: &CloseReason) {
         self.stop_listening(&mut client.session);
         let is_counted = client.is_counted();
         let Client {
             session, closing, ..
         } = &mut *client;
-        let why = closing.as_ref().map_or(why, |closing| &closing.reason);
+        let reason = closing.as_ref().map_or(reason, |closing| &closing.reason);
         if is_counted {
-            self.count_out(session, why);
+            self.count_out(session, reason);
         }
-        self.state.note_close(session.info(), why);
+        self.state.note_close(session.info(), reason);
         let slot = client.slot();
         drop(client);
         self.pool.free(slot);
         self.connections.fetch_sub(1, Ordering::Relaxed);
         if self.phase() != Phase::Serving {
-            // Under the lock, or the one who waits could miss it between looking and waiting.
-            let _life = self.life.lock();
-            self.life_changed.notify_all();
+            // Locked: otherwise, the draining thread could miss this between its check and its wait.
+            let _request = self.drain_request.lock();
+            self.drain_progress.notify_all();
         }
     }
 
-    pub(super) fn want_drain(&self) {
-        self.life.lock().drain_wanted = true;
-        self.life_changed.notify_all();
+    /// Requests a drain, and returns at once.
+    pub(super) fn request_drain(&self) {
+        self.drain_request.lock().requested = true;
+        self.drain_progress.notify_all();
     }
 
-    /// Starts the drain, because a thread that the server needs has ended by a panic.
+    /// Requests a drain because a thread that the server needs panicked again and again.
     pub(crate) fn fail(&self) {
-        self.life.lock().failed = true;
-        self.want_drain();
+        self.drain_request.lock().failed = true;
+        self.request_drain();
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        self.life.lock().failed
+        self.drain_request.lock().failed
     }
 
-    pub(super) fn wants_drain(&self) -> bool {
-        self.life.lock().drain_wanted
+    pub(super) fn is_drain_requested(&self) -> bool {
+        self.drain_request.lock().requested
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {
@@ -290,18 +292,18 @@ impl Shared {
     }
 
     pub(super) fn wait_for_drain(&self) {
-        let mut life = self.life.lock();
-        self.life_changed
-            .wait_while(&mut life, |life| !life.drain_wanted);
+        let mut request = self.drain_request.lock();
+        self.drain_progress
+            .wait_while(&mut request, |request| !request.requested);
     }
 
-    /// Waits until the last connection is closed, or until `deadline`. Gives whether it is.
+    /// Waits until no connection is left, or until `deadline`. Returns whether none is left.
     pub(super) fn wait_until_empty(&self, deadline: Instant) -> bool {
-        let mut life = self.life.lock();
-        let anyone = |_: &mut Life| self.connections.load(Ordering::Relaxed) > 0;
+        let mut request = self.drain_request.lock();
+        let is_any_left = |_: &mut DrainRequest| self.connections.load(Ordering::Relaxed) > 0;
         !self
-            .life_changed
-            .wait_while_until(&mut life, anyone, deadline)
+            .drain_progress
+            .wait_while_until(&mut request, is_any_left, deadline)
             .timed_out()
     }
 }

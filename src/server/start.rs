@@ -12,18 +12,18 @@ use super::supervision::{keep_running, spawn};
 use crate::error::StartError;
 
 impl Server {
-    /// Serves until [`ServerHandle::drain`] is called and the drain is over.
+    /// Serves clients until a drain is over: see [`ServerHandle::drain`](crate::ServerHandle::drain).
     ///
-    /// A handler that does not return keeps its thread, but not this function.
+    /// Does not wait for handlers that do not return.
     ///
     /// # Errors
     ///
-    /// [`StartError::Thread`].
+    /// Returns [`StartError::Thread`] if the system refuses a thread.
     pub fn serve(self) -> Result<Drained, StartError> {
         Ok(self.start()?.wait())
     }
 
-    /// Starts every thread.
+    /// Starts all threads.
     pub(crate) fn start(self) -> Result<Started, StartError> {
         let Self {
             inner, listen_set, ..
@@ -34,7 +34,7 @@ impl Server {
         spawn("clock", move || {
             keep_running("clock", || clock::run(&clock), || clock.fail());
         })?;
-        // Under the configuration's lock, so that this is not the number that was before a change.
+        // Locked, so that the number of workers cannot change meanwhile.
         let config = shared.state.config.lock();
         inner.threads.start();
         let started = inner.threads.resize(config.worker_count());
@@ -51,7 +51,7 @@ impl Server {
     }
 }
 
-/// A server whose threads run.
+/// A server whose threads are running.
 pub(crate) struct Started {
     inner: Arc<Inner>,
     acceptor: AcceptorThread,
@@ -59,14 +59,14 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// Waits until a drain is wanted, and drains.
+    /// Waits until a drain is requested, and drains.
     pub(crate) fn wait(self) -> Drained {
         self.inner.shared.wait_for_drain();
         drain(&self.inner, &self.acceptor)
     }
 }
 
-/// Ends the clock's thread when the server has stopped, or could not start.
+/// Ends the clock's thread after the server has stopped or failed to start.
 struct StopsClock(Arc<Shared>);
 
 impl Drop for StopsClock {

@@ -1,4 +1,4 @@
-//! Threads that must not end while the server runs: a panic in one is logged, and the thread goes on.
+//! Restarts threads after a panic.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::StartError;
 
-/// Runs `body` until it returns. After a panic it is run again, so that one request, connection or
-/// tick costs no more than itself. A thread that panics again and again will not recover: then
-/// `give_up` is called, and this returns.
+/// Runs `body` until it returns, and again after each panic. So a panic affects only one request,
+/// connection or tick. If `body` panics again and again, calls `give_up` and returns.
 pub(crate) fn keep_running(name: &str, mut body: impl FnMut(), give_up: impl FnOnce()) {
     let mut panics = 0;
     while panics <= RESTARTS_MAX {
@@ -22,7 +21,7 @@ pub(crate) fn keep_running(name: &str, mut body: impl FnMut(), give_up: impl FnO
         }
         panics += 1;
         let text = panic_text(panic.as_ref());
-        // The logger may be what panics.
+        // The logger itself may panic.
         let _ = catch_unwind(|| log::error!("thread {name} panicked and continues: {text}"));
     }
     let _ = catch_unwind(|| {
@@ -52,7 +51,7 @@ pub(crate) fn spawn<T: Send + 'static>(
 /// Restarts of a thread, each within [`FORGOTTEN_AFTER`] of the one before.
 const RESTARTS_MAX: u32 = 10;
 
-/// A thread that ran for so long has recovered.
+/// Running time after which earlier panics do not count.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -61,12 +60,12 @@ mod tests {
 
     use std::cell::Cell;
 
-    /// How often a body is run that panics so many times, and whether it is given up.
+    /// Runs a body that panics `count` times. Returns how often it ran, and whether it was given up.
     fn run_with_panics(count: u32) -> (u32, bool) {
         let (runs, given_up) = (Cell::new(0), Cell::new(false));
         let body = || {
             runs.set(runs.get() + 1);
-            assert!(runs.get() > count, "as the test wants it");
+            assert!(runs.get() > count, "a panic of the test");
         };
         keep_running("test", body, || given_up.set(true));
         (runs.get(), given_up.get())

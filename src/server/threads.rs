@@ -1,4 +1,4 @@
-//! The worker threads: starts and ends them.
+//! Starts and ends the worker threads.
 
 use std::io;
 use std::mem;
@@ -13,33 +13,32 @@ use super::supervision::keep_running;
 use super::worker::Worker;
 use crate::state::close_reason::CloseReason;
 
-/// The worker threads. They end only when the pool says so; a thread whose handler does not return is
-/// not waited for.
+/// The worker threads. The pool ends them; a thread whose handler does not return is not waited for.
 #[derive(Debug)]
 pub(crate) struct WorkerThreads {
     shared: Arc<Shared>,
     roster: Arc<Roster>,
 }
 
-/// Counts the threads. Shared with each of them.
+/// The counts of threads, shared with each thread.
 #[derive(Debug, Default)]
 struct Roster {
     counts: Mutex<Counts>,
-    /// Notified when a worker has ended.
+    /// Notified when a thread has ended.
     ended: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Threads that run, including those that were told to end.
+    /// Running threads, including those that the pool retires.
     alive: usize,
-    /// Threads that were not told to end.
+    /// Running threads, without those that the pool retires.
     wanted: usize,
     /// Threads ever started: the number of the next one.
     started: usize,
-    /// Threads may be started: the server serves.
+    /// Whether threads may be started.
     serving: bool,
-    /// No more threads are started.
+    /// Whether threads may no longer be started.
     shut_down: bool,
 }
 
@@ -51,10 +50,10 @@ impl WorkerThreads {
         }
     }
 
-    /// Starts workers, or tells some to end after their turn, until there are `wanted`.
+    /// Starts threads, or retires some after their turn, until there are `wanted`.
     ///
-    /// Starts none before [`Self::start`] or after [`Self::shutdown`]. If a thread cannot be started,
-    /// those before it stay.
+    /// Does nothing before [`Self::start`] and after [`Self::shutdown`]. If a thread cannot be started,
+    /// the ones started before it stay.
     pub(crate) fn resize(&self, wanted: usize) -> io::Result<()> {
         let mut counts = self.roster.counts.lock();
         if counts.shut_down || !counts.serving {
@@ -80,14 +79,14 @@ impl WorkerThreads {
         self.roster.counts.lock().serving = true;
     }
 
-    /// Tells every worker to end after its turn. No more are started.
+    /// Retires every thread after its turn, and starts no more.
     pub(crate) fn shutdown(&self) {
         let mut counts = self.roster.counts.lock();
         counts.shut_down = true;
         self.shared.pool.retire(mem::take(&mut counts.wanted));
     }
 
-    /// Returns how many threads there are.
+    /// Returns the number of running threads.
     pub(crate) fn size(&self) -> usize {
         self.roster.counts.lock().alive
     }
@@ -114,7 +113,7 @@ impl WorkerThreads {
             log::trace!("{name} started");
             let mut joined = false;
             let work = || {
-                // Takes the place of a worker that panicked and has not left by itself.
+                // After a panic: the previous worker of this thread has not left the pool.
                 if mem::replace(&mut joined, true) {
                     shared.pool.leave();
                 }
@@ -126,7 +125,7 @@ impl WorkerThreads {
     }
 }
 
-/// Counts a worker out when its thread ends, for whatever reason.
+/// Counts a thread out when it ends, even by a panic.
 struct Member {
     shared: Arc<Shared>,
     roster: Arc<Roster>,
@@ -143,12 +142,12 @@ impl Drop for Member {
         log::trace!("worker-{number} ended");
         let shut_down = roster.counts.lock().shut_down;
         if shut_down {
-            // A late worker closes the client that it served last; nobody else would.
+            // After the drain: closes the client of the last turn, because no thread is left to do it.
             shared
                 .pool
                 .empty(|client| shared.close(client, &CloseReason::Drained));
         }
-        // Last, so that `wait_until_gone` waits for those closes too.
+        // Last, so that `wait_until_gone` waits for the closes above.
         roster.counts.lock().alive -= 1;
         roster.ended.notify_all();
     }

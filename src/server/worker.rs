@@ -46,7 +46,7 @@ impl Worker {
         }
     }
 
-    /// Serves clients until the pool has a worker too many.
+    /// Serves clients until the pool retires this worker.
     pub(crate) fn run(mut self) {
         while let Some(client) = self.shared.pool.next(&mut self.local) {
             self.stats.begin_turn(client.session.id());
@@ -149,7 +149,7 @@ impl Worker {
     fn report_memory(&self, client: &Client) {
         let memory_bytes = client.session.info().memory_bytes();
         if memory_bytes > MUCH_MEMORY_BYTES && self.shared.settings.memory_bytes_max().is_some() {
-            self.shared.clock.look();
+            self.shared.clock.wake();
         }
     }
 
@@ -178,7 +178,7 @@ impl Worker {
         let limits = shared.output_limits();
         let limit = client.output_limit(limits);
         if let Some(pending) = client.connection.pending_mut() {
-            pending.note(now.s, limit);
+            pending.update_timers(now.s, limit);
         }
         if client.exceeds(now.s, limits) {
             return Err(if client.session.listens() {
@@ -208,7 +208,7 @@ impl Worker {
                 log::error!("a handler panicked: {}", panic_text(panic.as_ref()));
                 self.output.finish_panic(&mut client.session);
                 let reply = self.output.reply(client.session.protocol());
-                let _ = reply.error("ERR internal error; the server's log tells");
+                let _ = reply.error("ERR internal error: see the server's log");
                 Err(CloseReason::Panicked)
             });
         if end.is_err() {
@@ -226,9 +226,9 @@ impl Worker {
         budget: &mut Budget,
     ) -> Result<TurnEnd, CloseReason> {
         let phase = self.shared.phase();
-        let is_first_turn = !client.session.has_arrived();
+        let is_first_turn = !client.session.is_connected();
         if is_first_turn {
-            self.shared.arrive(&mut client.session)?;
+            self.shared.connect(&mut client.session)?;
             client.newcomer = None;
         }
         if let Some(end) = self.serve_pending(client, budget)? {

@@ -477,7 +477,7 @@ struct Program {
 }
 
 impl Host for Program {
-    fn changed(&self, config: &Config) {
+    fn config_changed(&self, config: &Config) {
         let text = format!("timeout {}", config.timeout_s);
         self.calls.lock().push(text);
     }
@@ -486,7 +486,7 @@ impl Host for Program {
         self.file.as_deref()
     }
 
-    fn rewrite(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn rewrite_config(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         let text = format!("rewrite {}", config.timeout_s);
         self.calls.lock().push(text);
         if config.timeout_s == 1 {
@@ -533,13 +533,13 @@ struct SlowProgram {
 }
 
 impl Host for SlowProgram {
-    fn changed(&self, _: &Config) {}
+    fn config_changed(&self, _: &Config) {}
 
     fn config_file(&self) -> Option<&Path> {
         Some(Path::new("a.toml"))
     }
 
-    fn rewrite(&self, _: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn rewrite_config(&self, _: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.begins.send(())?;
         Ok(self.disk.lock().recv_timeout(PATIENCE)?)
     }

@@ -151,7 +151,7 @@ fn clock_does_not_wait_for_a_disconnect_hook() {
     let server = respool::Server::bind(hasty, Commands::builtin())
         .expect("the server starts")
         .on_disconnect(move |_, departure| {
-            if departure.reason() == "write_timeout" {
+            if departure.name() == "write_timeout" {
                 let ends = ends.lock();
                 let _ = ends.0.send(());
                 let _ = ends.1.recv_timeout(PATIENCE);

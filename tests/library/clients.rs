@@ -13,7 +13,7 @@ use respool_testing::{
 use socket2::SockRef;
 
 const OK: &str = "+OK\r\n";
-const INTERNAL: &str = "-ERR internal error; the server's log tells\r\n";
+const INTERNAL: &str = "-ERR internal error: see the server's log\r\n";
 
 /// The source address of clients that the hook treats differently.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -402,7 +402,7 @@ fn reporting(config: Config) -> (TestServer, Receiver<Departed>, Gate) {
         .on_disconnect(move |session, departure| {
             let count = session.state().map_or(0, |&Count(count)| count);
             let text = departure.to_string();
-            let _ = depart.send((session.id(), departure.reason(), text, count));
+            let _ = depart.send((session.id(), departure.name(), text, count));
         })
         // The first hook stays.
         .on_disconnect(|_, _| panic!("this one is never called"));
@@ -497,7 +497,7 @@ fn close_waits_for_the_disconnect_hook() {
     let (open, opens) = channel();
     let opens = Mutex::new(opens);
     let server = bind(2, commands_that_keep().0).on_disconnect(move |session, departure| {
-        let _ = start.send((session.id(), departure.reason()));
+        let _ = start.send((session.id(), departure.name()));
         let patience = opens.lock().recv_timeout(PATIENCE);
         patience.expect("the test opens the gate");
     });

@@ -66,7 +66,7 @@ fn each_close_reason_is_counted_and_logged() {
     let mut peer = watched.connect();
     peer.ask(
         "PANIC\r\n",
-        "-ERR internal error; the server's log tells\r\n",
+        "-ERR internal error: see the server's log\r\n",
     );
     let why = "a handler panicked";
     closed(&mut watched, peer, "handler_panicked", why);

@@ -260,7 +260,7 @@ fn panicking_handler_closes_only_its_client() {
     for _ in 0..10 {
         let mut peer = server.connect();
         peer.send("PING\r\nPANIC\r\nPING\r\n");
-        peer.expect("+PONG\r\n-ERR internal error; the server's log tells\r\n");
+        peer.expect("+PONG\r\n-ERR internal error: see the server's log\r\n");
         peer.expect_end();
         other.ping();
     }

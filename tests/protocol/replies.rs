@@ -6,7 +6,7 @@ use std::sync::Arc;
 use respool::{ArgumentError, Arity, Commands, Items, Protocol, Replied, Reply, Request};
 use respool_testing::{Peer, TestServer, builtin_and, config, request};
 
-const INTERNAL: &str = "-ERR internal error; the server's log tells\r\n";
+const INTERNAL: &str = "-ERR internal error: see the server's log\r\n";
 
 /// Returns a server with these commands on one worker, and a client.
 fn serve(commands: Commands) -> (TestServer, Peer) {

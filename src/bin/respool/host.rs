@@ -55,7 +55,7 @@ impl Program {
 }
 
 impl Host for Program {
-    fn changed(&self, config: &Config) {
+    fn config_changed(&self, config: &Config) {
         log::set_max_level(config.loglevel.into());
     }
 
@@ -63,7 +63,7 @@ impl Host for Program {
         self.file.as_deref()
     }
 
-    fn rewrite(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn rewrite_config(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         let Some(path) = &self.file else {
             return Err("there is none".into());
         };

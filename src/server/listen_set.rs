@@ -1,0 +1,109 @@
+//! The listening sockets, and the poll that watches them.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::net::listen;
+
+/// The listening sockets, and the poll that watches them.
+#[derive(Debug)]
+pub(super) struct ListenSet {
+    listeners: Vec<Listener>,
+    poll: Poll,
+    events: Events,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    /// The local address of every connection; `None` if the socket listens on all addresses of the
+    /// machine.
+    addr: Option<Arc<SocketAddr>>,
+}
+
+/// An accepted connection that is neither admitted nor refused yet.
+#[derive(Debug)]
+pub(super) struct NewConnection {
+    pub(super) socket: TcpStream,
+    pub(super) peer_addr: SocketAddr,
+    pub(super) local_addr: Arc<SocketAddr>,
+}
+
+impl ListenSet {
+    /// Also returns a waker that ends [`Self::wait`].
+    pub(super) fn new(listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let mut listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            poll.registry()
+                .register(&mut listener.socket, Token(index), Interest::READABLE)?;
+        }
+        let waker = Waker::new(poll.registry(), Token(listeners.len()))?;
+        let events = Events::with_capacity(listeners.len() + 1);
+        let listen_set = Self {
+            listeners,
+            poll,
+            events,
+        };
+        Ok((listen_set, waker))
+    }
+
+    /// Returns the number of sockets.
+    pub(super) fn len(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// Waits for connections, for the waker, or for `timeout`.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => {
+                log::error!("cannot wait for connections: {error}");
+            }
+            _ => {}
+        }
+    }
+
+    /// Accepts a connection from the socket at `index`.
+    pub(super) fn accept(&self, index: usize) -> io::Result<NewConnection> {
+        let listener = &self.listeners[index];
+        let (socket, peer_addr) = listener.socket.accept()?;
+        Ok(NewConnection {
+            local_addr: listener.local_addr_of(&socket),
+            socket,
+            peer_addr,
+        })
+    }
+
+    /// Sets `tcp-keepalive` for connections accepted from now on.
+    pub(super) fn set_keepalive(&self, keepalive_s: u32) {
+        for listener in &self.listeners {
+            if let Err(error) = listen::set_keepalive(&listener.socket, keepalive_s) {
+                log::warn!("cannot set `tcp-keepalive` to {keepalive_s}: {error}");
+            }
+        }
+    }
+}
+
+impl Listener {
+    fn new(socket: TcpListener) -> Self {
+        let addr = socket.local_addr().ok();
+        let addr = addr.filter(|addr| !addr.ip().is_unspecified());
+        Self {
+            socket,
+            addr: addr.map(Arc::new),
+        }
+    }
+
+    /// Returns the local address of a connection; all zeros if the peer has already left.
+    fn local_addr_of(&self, socket: &TcpStream) -> Arc<SocketAddr> {
+        self.addr.clone().unwrap_or_else(|| {
+            let addr = socket.local_addr();
+            Arc::new(addr.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()))
+        })
+    }
+}
