@@ -1,18 +1,18 @@
-//! The configuration file, and what CONFIG SET and CONFIG REWRITE make of it.
+//! Reads, sets and rewrites configuration files.
 
 use std::path::Path;
 
 use crate::config::{Config, ConfigError, KEYS};
 
-/// The binary's: nobody else edits files.
+/// Only the program edits files.
 #[path = "../bin/respool/edit.rs"]
 mod edit;
 
-/// Reads a file. It has a configuration, or a mistake that is shown in its place and in few words.
+/// Reads a file. The result is a configuration, or a short error with its position.
 ///
-/// A configuration survives being written into an empty file, and each of its values being told by
-/// CONFIG GET and set by CONFIG SET. A file that is rewritten for another configuration, which is
-/// the one in the file behind the first NUL or else the default, has that one.
+/// A configuration can be written to an empty file, and each value of CONFIG GET can be set by CONFIG
+/// SET. The file can be rewritten for another configuration: that of the file after the first NUL, or
+/// else the default.
 pub fn config(bytes: &[u8]) {
     let mut files = bytes.splitn(2, |&byte| byte == 0);
     let file = files.next().unwrap_or_default();
@@ -20,26 +20,26 @@ pub fn config(bytes: &[u8]) {
         return;
     };
     let defaults = Config::default();
-    assert_says(&rewritten("", &defaults, &config), &config);
-    assert_is_set_as_it_is_shown(&config);
+    assert_configures(&rewritten("", &defaults, &config), &config);
+    assert_values_can_be_set(&config);
     let other = files.next().and_then(load).unwrap_or(defaults);
-    // What could be loaded is text.
+    // A file that could be loaded is text.
     let text = str::from_utf8(file).unwrap_or_default();
-    assert_says(&rewritten(text, &config, &other), &other);
+    assert_configures(&rewritten(text, &config, &other), &other);
 }
 
 fn load(file: &[u8]) -> Option<Config> {
     match Config::from_bytes(Path::new(NAME), file) {
         Ok(config) => Some(config),
         Err(error) => {
-            assert_is_of_use(&error, file);
+            assert_is_helpful(&error, file);
             None
         }
     }
 }
 
-/// It names a place that there is, and is one line that an operator can read.
-fn assert_is_of_use(error: &ConfigError, file: &[u8]) {
+/// Checks that the error has a position in the file, and is one readable line.
+fn assert_is_helpful(error: &ConfigError, file: &[u8]) {
     let shown = error.to_string();
     let ConfigError::Mistake { line, column, .. } = error else {
         panic!("{shown}");
@@ -59,21 +59,21 @@ fn assert_is_of_use(error: &ConfigError, file: &[u8]) {
     assert!(!shown.contains(char::is_control), "{shown:?}");
 }
 
-/// `text`, which says `current`, after a rewrite for `wanted`.
+/// Rewrites `text`, which has the configuration `current`, for `wanted`.
 fn rewritten(text: &str, current: &Config, wanted: &Config) -> String {
     let differences: Vec<_> = wanted.differences(current).collect();
-    edit::edited(text, &differences).expect("what was loaded is TOML")
+    edit::edited(text, &differences).expect("TOML, because it was loaded")
 }
 
 #[track_caller]
-fn assert_says(text: &str, config: &Config) {
+fn assert_configures(text: &str, config: &Config) {
     match Config::from_bytes(Path::new(NAME), text.as_bytes()) {
         Ok(current) => assert!(current == *config, "{text:?} is not {config:?}"),
         Err(error) => panic!("{text:?}: {error}"),
     }
 }
 
-fn assert_is_set_as_it_is_shown(config: &Config) {
+fn assert_values_can_be_set(config: &Config) {
     let mut set = Config::default();
     for key in KEYS {
         let text = key.text(config);
@@ -85,5 +85,5 @@ fn assert_is_set_as_it_is_shown(config: &Config) {
 
 const NAME: &str = "my.toml";
 
-/// A place, and a problem in a few lines of a screen.
+/// Maximum length of an error: a position and a few lines.
 const ERROR_BYTES_MAX: usize = 8 * 1024;

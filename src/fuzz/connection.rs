@@ -1,12 +1,12 @@
-//! A whole connection in memory: bytes in, replies out.
+//! Serves a whole connection in memory: bytes in, replies out.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use super::Input;
 use super::replies::{Dialect, Replies};
+use super::{Input, naive};
 use crate::client::pending_input::PendingInput;
 use crate::client::session::Session;
 use crate::command::Commands;
@@ -15,7 +15,7 @@ use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
 use crate::dispatch::budget::Budget;
 use crate::dispatch::output::{Output, ReplySink};
 use crate::net::pending_output::OutputBounds;
-use crate::resp::{HTTP_RESPONSE, Limits, Parser, ProtocolError, Reply, TLS_ALERT, naive};
+use crate::resp::{HTTP_RESPONSE, Limits, Parser, ProtocolError, Reply, TLS_ALERT};
 use crate::server::live_settings::LiveSettings;
 use crate::state::ServerState;
 use crate::state::catalog::CommandInfo;
@@ -24,13 +24,12 @@ use crate::state::close_reason::CloseReason;
 use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
 use crate::state::stats::WorkerStats;
 
-/// Serves what a client sends, piece by piece, with every command that respool has. What it is sent
-/// are whole replies that a strict client takes, as many as the naive parser finds requests, and none
-/// of them larger than what there is to tell; and cutting changes nothing, unless a command was asked
-/// for what no two runs have in common.
+/// Serves the input of a client, piece by piece, with all built-in commands. The client gets whole
+/// replies that a strict client accepts, one for each request that the naive parser finds, of bounded
+/// length. Cutting changes nothing, except for commands whose replies differ between two runs.
 ///
-/// The flags: the peer is slow to take its replies; the server wants the password `secret`; another
-/// client monitors and is subscribed to everything; another client has paused all others.
+/// The flags: the peer reads slowly; the server has the password `secret`; another client monitors and
+/// is subscribed to everything; another client has paused all others.
 pub fn connection(bytes: &[u8]) {
     let input = Input::new(bytes);
     let cut = serve(&input, &input.pieces);
@@ -48,18 +47,18 @@ pub fn connection(bytes: &[u8]) {
     }
 }
 
-/// What became of a connection.
+/// The outcome of a connection.
 struct Outcome {
-    /// All that was sent, and the messages that were left for it.
+    /// All replies and messages to the client.
     bytes: Vec<u8>,
-    /// Why it was closed, if it was.
+    /// The reason for which it was closed, if it was.
     end: Option<String>,
-    /// Whether another run has the same replies.
+    /// Whether another run would have the same replies.
     is_repeatable: bool,
 }
 
 fn serve(input: &Input<'_>, pieces: &[&[u8]]) -> Outcome {
-    let server = Double::new(input.has(1));
+    let server = TestServer::new(input.has(1));
     let mut other = Peer::new(&server, false);
     if input.has(2) {
         other.receive_all(b"AUTH secret\r\nHELLO 3\r\nPSUBSCRIBE *\r\nMONITOR\r\n");
@@ -70,9 +69,9 @@ fn serve(input: &Input<'_>, pieces: &[&[u8]]) -> Outcome {
     let mut peer = Peer::new(&server, input.has(0));
     let mut end = None;
     for piece in pieces {
-        if let Err(why) = peer.receive(piece) {
-            peer.leave(&why);
-            end = Some(why);
+        if let Err(reason) = peer.receive(piece) {
+            peer.close(&reason);
+            end = Some(reason);
             break;
         }
     }
@@ -82,23 +81,27 @@ fn serve(input: &Input<'_>, pieces: &[&[u8]]) -> Outcome {
     let lacks_replies = has_called(&["client|reply"]);
     peer.forget_foreign_reply();
     let replies = peer.count_replies(input.stream.len(), lacks_replies);
-    let is_foreign = matches!(end, Some(CloseReason::Protocol(ProtocolError::Tls)));
-    if is_countable && !is_foreign && matches!(end, None | Some(CloseReason::Protocol(_))) {
+    let is_tls = matches!(end, Some(CloseReason::Protocol(ProtocolError::Tls)));
+    if is_countable && !is_tls && matches!(end, None | Some(CloseReason::Protocol(_))) {
         let (requests, mistake) = naive::parse(input.stream, server.limits(false));
         assert_eq!(replies, requests.len() + usize::from(mistake.is_some()));
     }
     other.count_replies(input.stream.len(), false);
     peer.session.stop_listening();
     other.session.stop_listening();
-    assert_eq!(server.state.channels.counts(), (0, 0), "nobody listens");
+    assert_eq!(
+        server.state.channels.counts(),
+        (0, 0),
+        "no subscription is left"
+    );
     Outcome {
         bytes: peer.sink.sent,
-        end: end.map(|why| why.to_string()),
+        end: end.map(|reason| reason.to_string()),
         is_repeatable,
     }
 }
 
-/// The commands whose replies tell of time, or of how much has come, and their containers.
+/// The commands whose replies depend on time or on cuts, and their containers.
 const UNREPEATABLE: [&str; 7] = [
     "client|info",
     "client|list",
@@ -109,7 +112,7 @@ const UNREPEATABLE: [&str; 7] = [
     "time",
 ];
 
-/// The commands behind which there are more or fewer replies than requests, or another limit.
+/// The commands after which there are more or fewer replies than requests, or another limit.
 const UNCOUNTABLE: [&str; 8] = [
     "client|reply",
     "config|set",
@@ -121,24 +124,24 @@ const UNCOUNTABLE: [&str; 8] = [
     "unsubscribe",
 ];
 
-/// Stands for the server: nothing but what commands see of it.
+/// A server without threads and sockets.
 #[derive(Debug)]
-struct Double {
+struct TestServer {
     settings: LiveSettings,
     commands: Commands,
     state: Arc<ServerState>,
 }
 
-impl Double {
+impl TestServer {
     fn new(wants_password: bool) -> Arc<Self> {
         let config = Config {
             requirepass: wants_password.then(|| "secret".into()),
             ..Config::default()
         };
-        Arc::new_cyclic(|double: &Weak<Self>| {
+        Arc::new_cyclic(|server: &Weak<Self>| {
             let settings = LiveSettings::new(&config);
             let mut commands = Commands::builtin();
-            let state = ServerState::new(commands.catalog(), double.clone(), config, 6379);
+            let state = ServerState::new(commands.catalog(), server.clone(), config, 6379);
             Self {
                 settings,
                 commands,
@@ -148,7 +151,7 @@ impl Double {
     }
 }
 
-impl ServerContext for Double {
+impl ServerContext for TestServer {
     fn limits(&self, unauthenticated: bool) -> Limits {
         self.settings.limits(unauthenticated)
     }
@@ -168,7 +171,7 @@ impl ServerContext for Double {
     fn hand_over(&self) {}
 }
 
-impl Control for Double {
+impl Control for TestServer {
     fn notify(&self, _: usize) {}
 
     fn follow_pause(&self) {}
@@ -181,7 +184,7 @@ impl Control for Double {
         PoolSnapshot::default()
     }
 
-    /// As the server does it, but for the threads.
+    /// Changes the configuration as the server does, except for the threads.
     fn change_config(
         self: Arc<Self>,
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
@@ -203,16 +206,16 @@ impl Control for Double {
     fn drain(self: Arc<Self>) {}
 }
 
-/// Stands for a client's socket: remembers what it was sent.
+/// A client's socket, in memory.
 #[derive(Debug, Default)]
-struct Memory {
+struct TestSink {
     sent: Vec<u8>,
-    /// It never takes everything at once.
+    /// Some output is always pending after a send.
     is_slow: bool,
     has_pending_output: bool,
 }
 
-impl ReplySink for Memory {
+impl ReplySink for TestSink {
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         self.has_pending_output |= self.is_slow && !bytes.is_empty();
         self.sent.append(bytes);
@@ -226,17 +229,17 @@ impl ReplySink for Memory {
 
 /// A client, and the worker that serves it.
 struct Peer<'a> {
-    server: &'a Double,
+    server: &'a TestServer,
     stats: Arc<WorkerStats>,
     session: Session,
     pending_input: Option<Box<PendingInput>>,
-    sink: Memory,
+    sink: TestSink,
     parser: Parser,
     output: Output,
 }
 
 impl<'a> Peer<'a> {
-    fn new(server: &'a Double, is_slow: bool) -> Self {
+    fn new(server: &'a TestServer, is_slow: bool) -> Self {
         let state = Arc::clone(&server.state);
         let id = state.connections.count() + 1;
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + id as u16));
@@ -247,24 +250,21 @@ impl<'a> Peer<'a> {
             stats: state.stats.new_worker(id as usize),
             session: Session::new(info, state),
             pending_input: None,
-            sink: Memory {
+            sink: TestSink {
                 is_slow,
-                ..Memory::default()
+                ..TestSink::default()
             },
             parser: Parser::default(),
             output: Output::default(),
         }
     }
 
-    /// Serves a piece as a worker does, turn by turn, until it wants to read more.
+    /// Serves a piece as a worker does, turn by turn, until a worker would read more.
     fn receive(&mut self, piece: &[u8]) -> Result<(), CloseReason> {
         let mut fresh = piece;
-        let waiting = self
-            .pending_input
-            .as_ref()
-            .map_or(0, |pending_input| pending_input.len())
-            + piece.len();
-        for _ in 0..=TURNS_MAX + waiting {
+        let pending = self.pending_input.as_ref().map_or(0, |input| input.len());
+        let unserved = pending + piece.len();
+        for _ in 0..=TURNS_MAX + unserved {
             let mut budget = Budget::default();
             let mut batch = Batch {
                 context: self.server,
@@ -278,39 +278,41 @@ impl<'a> Peer<'a> {
             };
             let end = batch.serve_input(&mut self.pending_input, &mut self.parser, fresh)?;
             fresh = &[];
-            // Who waits for a pause to end, or for room, has its replies so far.
-            assert!(self.output.bytes.is_empty(), "replies are left behind");
+            // Also a paused or write-blocked client has the replies so far.
+            assert!(self.output.bytes.is_empty(), "unsent replies");
             match end {
                 None => return Ok(()),
                 Some(TurnEnd::BudgetSpent) => {}
                 Some(TurnEnd::WriteBlocked) => self.sink.has_pending_output = false,
-                // Whether it is over or ended makes no difference.
+                // As if the time of the pause were over.
                 Some(TurnEnd::ClientPaused(_)) => _ = self.server.state.pause.end(),
-                Some(TurnEnd::Idle) => panic!("only a socket is quiet"),
+                Some(TurnEnd::Idle) => panic!("a batch without a socket is never idle"),
             }
         }
-        panic!("{waiting} bytes are not served in as many turns");
+        panic!("{unserved} bytes are not served in as many turns");
     }
 
-    /// What is not to close it.
+    /// Serves requests that do not close the client.
     fn receive_all(&mut self, requests: &[u8]) {
         let served = self.receive(requests);
         assert!(served.is_ok(), "{served:?}");
     }
 
-    /// Is told why it is closed.
-    fn leave(&mut self, why: &CloseReason) {
-        assert!(!matches!(why, CloseReason::Io(_)), "memory does not fail");
-        // Nobody wants to know whether it takes them.
+    /// Sends the last output, and the error of the close.
+    fn close(&mut self, reason: &CloseReason) {
+        assert!(
+            !matches!(reason, CloseReason::Io(_)),
+            "memory does not fail"
+        );
         let _ = self.output.send(&mut self.sink, &self.stats);
-        if why.lingers()
-            && let Some(words) = why.error_line()
+        if reason.lingers()
+            && let Some(line) = reason.error_line()
         {
-            let _ = Reply::new(&mut self.sink.sent, self.session.protocol()).error(words);
+            let _ = Reply::new(&mut self.sink.sent, self.session.protocol()).error(line);
         }
     }
 
-    /// Cuts off what is no reply in RESP, and comes last.
+    /// Removes the last reply if it is not RESP.
     fn forget_foreign_reply(&mut self) {
         for foreign in [HTTP_RESPONSE, TLS_ALERT] {
             if self.sink.sent.ends_with(foreign) {
@@ -320,7 +322,7 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// How often the command was called, or any of a container.
+    /// Returns the calls of a command, including those of its subcommands.
     fn calls_of(&self, full_name: &str) -> u64 {
         let catalog = &self.server.state.catalog;
         let command = catalog
@@ -331,8 +333,8 @@ impl<'a> Peer<'a> {
         with_parts.map(calls).sum()
     }
 
-    /// How many whole replies it was sent, and messages. `received` is how many bytes came from all
-    /// clients together.
+    /// Returns the number of replies and messages to this client. `received` is the number of bytes from
+    /// all clients.
     fn count_replies(&mut self, received: usize, lacks_replies: bool) -> usize {
         let dialect = if lacks_replies {
             Dialect::Unknown
@@ -357,11 +359,11 @@ impl<'a> Peer<'a> {
     }
 }
 
-/// Turns for a piece without a byte.
+/// Maximum turns for an empty piece.
 const TURNS_MAX: usize = 8;
 
-/// The longest reply to tell what respool is: `COMMAND DOCS`.
+/// Maximum length of a reply about respool itself: `COMMAND DOCS`.
 const REPLY_BYTES_MAX: usize = 128 * 1024;
 
-/// Bytes of a reply for each that a client ever sent: `MONITOR` writes four for one.
+/// Bytes of a reply for each byte that clients sent. `MONITOR` writes four for one.
 const REPLY_BYTES_PER_BYTE: usize = 16;

@@ -1,19 +1,18 @@
-//! What must hold whatever comes in, as functions of bytes: for the fuzzers in `fuzz/`, whose
-//! `README.md` says how they are run, and for the smoke test beside this, which runs with every
-//! other test.
+//! Properties that hold for any input. Each is a function of bytes that panics if the property does not
+//! hold. Used by the fuzzers in `fuzz/` (see its `README.md`) and by `smoke.rs`.
 //!
-//! Nobody who uses the library sees this: it is compiled for tests and under `--cfg fuzzing` only.
-//! Each function returns if its promises hold, and panics if one does not.
+//! Compiled only for tests and under `--cfg fuzzing`.
 //!
-//! | function | the bytes are |
+//! | function | content of the bytes |
 //! |---|---|
-//! | [`parser`] | a choice of limits, the cuts, and a stream of requests |
-//! | [`connection`] | the circumstances, the cuts, and what a client sends |
-//! | [`config`] | a configuration file, and perhaps behind a NUL another |
+//! | [`parser`] | limits, cuts, and a stream of requests |
+//! | [`connection`] | circumstances, cuts, and the input of a client |
+//! | [`config`] | a configuration file, and optionally another one after a NUL |
 
 #[cfg(feature = "cli")]
 mod config;
 mod connection;
+pub(crate) mod naive;
 mod parser;
 mod replies;
 #[cfg(test)]
@@ -24,14 +23,14 @@ pub use config::config;
 pub use connection::connection;
 pub use parser::parser;
 
-/// A stream, how it is cut, and a choice of four flags.
+/// A stream, its cuts, and four flags.
 ///
-/// The first byte holds the flags in its low half, and the second how many cuts there are, in its
-/// three low bits: 7 means one behind every byte. Each cut is two bytes, and all else is the stream.
-/// So in front of a stream that is not cut stands `00`, digits or NULs alike.
+/// The first byte has the flags in its low half. The second has the number of cuts in its three low
+/// bits; 7 means a cut after every byte. Each cut takes two bytes, and the rest is the stream. So the
+/// prefix `00`, as digits or NULs, means no flags and no cuts.
 struct Input<'a> {
     flags: u8,
-    /// Together they are `stream`; none is empty.
+    /// The pieces of `stream`; none is empty.
     pieces: Vec<&'a [u8]>,
     stream: &'a [u8],
 }
@@ -68,11 +67,11 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Whether the flag with this number, 0 to 3, is set.
+    /// Returns whether the flag with this number, 0 to 3, is set.
     fn has(&self, number: u8) -> bool {
         self.flags & 1 << number != 0
     }
 }
 
-/// The number of cuts that means as many as there can be.
+/// The number of cuts that means a cut after every byte.
 const EVERYWHERE: usize = 7;

@@ -1,19 +1,19 @@
-//! The parser, against the naive one.
+//! Compares the parser with the naive one.
 
 use std::iter;
 
 use super::Input;
+use super::naive::{self, Words};
 use crate::resp::limits::REQUEST_BYTES_MAX;
-use crate::resp::naive::{self, Words};
 use crate::resp::{Limits, Parser, ProtocolError};
 
-/// Parses a stream as a worker does, piece by piece. At every cut there must be what the naive
-/// parser finds in all that has come, no sooner and no later; and however the stream is cut, the
-/// same. The parser holds memory in proportion to what has come, not to what is promised.
+/// Parses a stream as a worker does, piece by piece. At every cut, the parser has found the same
+/// requests as the naive parser in all bytes so far. Cutting changes nothing. The parser uses memory in
+/// proportion to the bytes that have arrived, not to the announced lengths.
 ///
-/// The flags: arguments have at most 32 bytes; the client has not said the password; a request makes
-/// us hold at most 256 bytes. Of that last limit the naive parser knows nothing, so there the stream
-/// as a whole is the judge.
+/// The flags: arguments have at most 32 bytes; the client is not authenticated; a request takes at most
+/// 256 bytes of memory. The naive parser does not know that last limit, so there the oracle is the
+/// uncut stream.
 pub fn parser(bytes: &[u8]) {
     let input = Input::new(bytes);
     let is_tight = input.has(2);
@@ -22,7 +22,7 @@ pub fn parser(bytes: &[u8]) {
         unauthenticated: input.has(1),
         request_bytes_max: if is_tight { 256 } else { REQUEST_BYTES_MAX },
     };
-    let judge = |arrived: &[u8]| {
+    let oracle = |arrived: &[u8]| {
         if is_tight {
             let mut whole = Reading::new(limits);
             whole.read_on(arrived);
@@ -33,14 +33,14 @@ pub fn parser(bytes: &[u8]) {
     };
 
     let mut reading = Reading::new(limits);
-    let looks_often = input.pieces.len() <= LOOKS_MAX;
+    let checks_each = input.pieces.len() <= CHECKS_MAX;
     let mut arrived = 0;
     for piece in &input.pieces {
         arrived += piece.len();
         let all = &input.stream[..arrived];
         reading.read_on(all);
-        if looks_often || arrived == input.stream.len() {
-            let (requests, error) = judge(all);
+        if checks_each || arrived == input.stream.len() {
+            let (requests, error) = oracle(all);
             assert_eq!(reading.requests, requests, "of {}", all.escape_ascii());
             assert_eq!(reading.error, error, "of {}", all.escape_ascii());
         }
@@ -50,7 +50,7 @@ pub fn parser(bytes: &[u8]) {
 struct Reading {
     limits: Limits,
     parser: Parser,
-    /// Bytes of the stream that were read as whole requests.
+    /// Bytes of the stream that were parsed as whole requests.
     taken: usize,
     requests: Vec<Words>,
     error: Option<ProtocolError>,
@@ -67,15 +67,15 @@ impl Reading {
         }
     }
 
-    /// Reads as far as it goes; `arrived` is everything since the beginning.
+    /// Parses all whole requests; `arrived` is the stream so far.
     fn read_on(&mut self, arrived: &[u8]) {
         while self.error.is_none() {
             let input = &arrived[self.taken..];
             let parsed = self.parser.parse(input, self.limits);
-            let pending_input = self.parser.memory_bytes();
+            let memory_bytes = self.parser.memory_bytes();
             assert!(
-                pending_input <= MEMORY_PER_BYTE * arrived.len() + MEMORY_BYTES_ANYWAY,
-                "{pending_input} bytes are held for {}",
+                memory_bytes <= MEMORY_PER_BYTE * arrived.len() + MEMORY_BYTES_MIN,
+                "{memory_bytes} bytes of memory for {}",
                 arrived.len()
             );
             match parsed {
@@ -93,7 +93,7 @@ impl Reading {
         }
     }
 
-    /// The words of the request just parsed; `None` if it has none.
+    /// Returns the words of the request just parsed; `None` if it has none.
     fn words(&self, input: &[u8]) -> Option<Words> {
         let request = self.parser.request(input)?;
         let words: Words = iter::once(request.name())
@@ -105,13 +105,13 @@ impl Reading {
     }
 }
 
-/// Of a stream in more pieces than this, only the whole is judged: else one input takes quadratic
-/// time.
-const LOOKS_MAX: usize = 10;
+/// A stream in more pieces than this is checked only at its end. Otherwise, an input would take
+/// quadratic time.
+const CHECKS_MAX: usize = 10;
 
-/// Bytes that the parser may hold for each that has come: a word of a line takes two, is noted in
-/// eight, and a growing table has room for as many again; its text is copied.
+/// Bytes of memory for each byte of the stream. A word of a line takes two bytes, its span eight, and a
+/// growing table has room for as many again; its text is copied.
 const MEMORY_PER_BYTE: usize = 12;
 
 /// The smallest table has four words, the smallest text eight bytes.
-const MEMORY_BYTES_ANYWAY: usize = 64;
+const MEMORY_BYTES_MIN: usize = 64;

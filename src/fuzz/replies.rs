@@ -1,21 +1,21 @@
-//! A strict reader of replies: what it takes, every client does.
+//! A strict reader of replies. Every client accepts what it accepts.
 
-/// Reads whole replies, as a peer that remembers which protocol it has asked for.
+/// Reads whole replies, and follows the protocol that HELLO asked for.
 pub(super) struct Replies<'a> {
     rest: &'a [u8],
     dialect: Dialect,
 }
 
-/// What a reply may be written in.
+/// The protocol of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     Resp2,
     Resp3,
-    /// Either: the reply that told of a change may have been left out.
+    /// Either: the reply to HELLO may have been skipped.
     Unknown,
 }
 
-/// A reply, as far as anybody here looks at it.
+/// A reply, with the parts that [`Value::proto`] needs.
 #[derive(Debug)]
 enum Value<'a> {
     Simple(&'a [u8]),
@@ -26,7 +26,7 @@ enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// What the reply to HELLO says of the protocol; `None` for every other reply.
+    /// Returns the protocol in the reply to HELLO; `None` for other replies.
     fn proto(&self) -> Option<i64> {
         let Self::Items(items) = self else {
             return None;
@@ -54,7 +54,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// Reads the next reply. Gives how many bytes it has; `None` when there is none left.
+    /// Reads the next reply. Returns its length in bytes; `None` if there is none left.
     pub(super) fn next(&mut self) -> Option<Result<usize, String>> {
         let before = self.rest;
         if before.is_empty() {
@@ -68,11 +68,11 @@ impl<'a> Replies<'a> {
         let length = match self.value(0) {
             Ok(value) if !self.follow(&value) && must_be_hello => Err("a map in RESP2".into()),
             Ok(_) => Ok(before.len() - self.rest.len()),
-            Err(what) => {
+            Err(problem) => {
                 let at = before.len() - self.rest.len();
                 let shown = &before[..before.len().min(at + 100)];
                 Err(format!(
-                    "{what}, {:?}, behind {at} bytes of {}",
+                    "{problem}, {:?}, after {at} bytes of {}",
                     self.dialect,
                     shown.escape_ascii()
                 ))
@@ -81,9 +81,9 @@ impl<'a> Replies<'a> {
         Some(length)
     }
 
-    /// Speaks as the reply says, if it is to HELLO or RESET. Gives whether it is to HELLO.
+    /// Changes the protocol if the reply is to HELLO or RESET. Returns whether it is to HELLO.
     fn follow(&mut self, value: &Value<'_>) -> bool {
-        let told = match value {
+        let dialect = match value {
             Value::Simple(b"RESET") => Some(Dialect::Resp2),
             value => match value.proto() {
                 Some(2) => Some(Dialect::Resp2),
@@ -91,10 +91,10 @@ impl<'a> Replies<'a> {
                 None => None,
             },
         };
-        if let Some(told) = told
+        if let Some(dialect) = dialect
             && self.dialect != Dialect::Unknown
         {
-            self.dialect = told;
+            self.dialect = dialect;
         }
         value.proto().is_some()
     }
@@ -137,7 +137,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// What RESP2 has for nothing.
+    /// Returns RESP2's null.
     fn null(&self) -> Result<Value<'a>, String> {
         match self.dialect {
             Dialect::Resp3 => Err("a length of -1".into()),
@@ -168,7 +168,7 @@ impl<'a> Replies<'a> {
     }
 }
 
-/// An error begins with its code, in capitals.
+/// Checks that an error begins with a code in capitals.
 fn error(line: &[u8]) -> Result<Value<'static>, String> {
     let code = line.split(|&byte| byte == b' ').next().unwrap_or(line);
     if code.is_empty() || !code.iter().all(u8::is_ascii_uppercase) {
@@ -177,7 +177,7 @@ fn error(line: &[u8]) -> Result<Value<'static>, String> {
     Ok(Value::Other)
 }
 
-/// Decimal as there is only one way to write it.
+/// Parses a canonical decimal integer.
 fn integer(text: &[u8]) -> Result<i64, String> {
     let value = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
     value
@@ -189,7 +189,7 @@ fn count(text: &[u8]) -> Result<usize, String> {
     usize::try_from(integer(text)?).map_err(|_| "a negative length".into())
 }
 
-/// No reply of ours has more aggregates in each other: `COMMAND DOCS`.
+/// Maximum nesting of aggregates in a reply: `COMMAND DOCS`.
 const DEPTH_MAX: usize = 12;
 
 #[cfg(test)]
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_replies_are_taken_and_measured() {
+    fn whole_replies_are_accepted_and_measured() {
         let both = "+OK\r\n-ERR no\r\n:-5\r\n$2\r\n\r\n\r\n*2\r\n:1\r\n*0\r\n";
         for dialect in [Dialect::Resp2, Dialect::Resp3, Dialect::Unknown] {
             assert_eq!(read(both, dialect), Ok(vec![5, 9, 5, 8, 12]));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_comes_is_not() {
+    fn invalid_replies_are_rejected() {
         for bytes in [
             "x",
             "+OK",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_to_hello_and_reset_says_what_comes_next() {
+    fn replies_to_hello_and_reset_change_the_protocol() {
         let hello = |opening: &str, proto: u8| {
             format!(
                 "{opening}$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$1\r\n7\r\n$5\r\nproto\r\n\

@@ -1,8 +1,7 @@
-//! The seeds of the fuzzers, and tens of thousands of mutations of them: not to find much, but so
-//! that the functions and the seeds stay as right as they are, on the stable toolchain and in
-//! seconds.
+//! Runs the seeds of the fuzzers and tens of thousands of mutations, on the stable toolchain and in
+//! seconds. This keeps the functions and the seeds correct; it is not meant to find much.
 //!
-//! `RESPOOL_FUZZ_INPUTS=1000000 cargo test --release --lib fuzz::` tries so many of each kind.
+//! `RESPOOL_FUZZ_INPUTS=1000000 cargo test --release --lib fuzz::` tries that many of each kind.
 
 use std::fs;
 use std::path::Path;
@@ -10,48 +9,50 @@ use std::path::Path;
 use super::{connection, parser};
 
 #[test]
-fn the_parser_holds_its_promises() {
+fn parser_properties_hold() {
     smoke("parser", 100_000, parser);
 }
 
 #[test]
-fn a_connection_holds_its_promises() {
+fn connection_properties_hold() {
     smoke("connection", 40_000, connection);
 }
 
 #[test]
 #[cfg(feature = "cli")]
-fn a_configuration_holds_its_promises() {
+fn config_properties_hold() {
     smoke("config", 30_000, super::config);
 }
 
-/// Tries every seed and `count` mutations, always the same.
-fn smoke(target: &str, count: usize, promises: fn(&[u8])) {
+/// Tries every seed and `count` mutations, always the same ones.
+fn smoke(target: &str, count: usize, property: fn(&[u8])) {
     let count = std::env::var("RESPOOL_FUZZ_INPUTS").map_or(count, |count| {
         count.parse().expect("RESPOOL_FUZZ_INPUTS is a number")
     });
     let seeds = seeds(target);
     for seed in &seeds {
         let _shown = ShownInPanic(seed);
-        promises(seed);
+        property(seed);
     }
-    let mut chance = Chance(1);
+    let mut random = Random(1);
     for _ in 0..count {
-        let mutant = chance.mutant(&seeds);
+        let mutant = random.mutant(&seeds);
         let _shown = ShownInPanic(&mutant);
-        promises(&mutant);
+        property(&mutant);
     }
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     if root.join("Cargo.toml.orig").exists() {
-        // A package of the crate has no seeds. The mutations of nothing at all remain.
+        // A published package has no seeds: mutates the empty input.
         return vec![Vec::new()];
     }
     let folder = root.join("fuzz/seeds").join(target);
-    let infos = fs::read_dir(folder).expect("a folder of seeds");
-    let mut files: Vec<_> = infos.map(|info| info.expect("an entry").path()).collect();
+    let entries = fs::read_dir(folder).expect("a folder of seeds");
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.sort();
     assert!(!files.is_empty());
     files
@@ -60,10 +61,10 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Numbers that look like chance: Marsaglia's xorshift.
-struct Chance(u64);
+/// Pseudo-random numbers: Marsaglia's xorshift.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -71,7 +72,7 @@ impl Chance {
         self.0
     }
 
-    /// Below `bound`, which is not 0.
+    /// Returns a number below `bound`, which is not 0.
     fn below(&mut self, bound: usize) -> usize {
         (self.next() >> 32) as usize % bound
     }
@@ -80,14 +81,14 @@ impl Chance {
         &seeds[self.below(seeds.len())]
     }
 
-    /// A few bytes of `bytes`, somewhere.
+    /// Returns a few consecutive bytes of `bytes`.
     fn part_of<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let start = self.below(bytes.len() + 1);
         let length = self.below((bytes.len() - start).min(PART_BYTES_MAX) + 1);
         &bytes[start..start + length]
     }
 
-    /// A seed with some damage.
+    /// Returns a damaged seed.
     fn mutant(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = self.one_of(seeds).to_vec();
         for _ in 0..=self.below(4) {
@@ -109,10 +110,10 @@ impl Chance {
     }
 }
 
-/// Bytes that one damage takes or brings.
+/// Maximum bytes that one damage removes or inserts.
 const PART_BYTES_MAX: usize = 32;
 
-/// Says for which input a promise was broken.
+/// Prints the input if a property does not hold.
 struct ShownInPanic<'a>(&'a [u8]);
 
 impl Drop for ShownInPanic<'_> {

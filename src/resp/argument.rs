@@ -1,5 +1,4 @@
-//! Arguments as values: what a handler reads a request's bytes as, and Redis's words for what they
-//! are not.
+//! Parses arguments as integers, floats and text, with Redis's error texts.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,23 +6,23 @@ use std::ops::RangeInclusive;
 use super::integer;
 use super::request::Request;
 
-/// Why an argument is not what the handler reads it as.
+/// An argument that is missing or invalid.
 ///
-/// What it displays is an error line for the client, in Redis's words where it has some:
+/// Displays as an error line for the client, in Redis's words where Redis has some:
 /// `reply.error(error.to_string())`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArgumentError {
     /// There is no argument at this index.
     Missing,
-    /// It is no decimal integer of 64 bits.
+    /// The argument is not a decimal integer of 64 bits.
     NotAnInteger,
-    /// It is an integer outside of this range.
+    /// The argument is an integer outside this range.
     OutOfRange(RangeInclusive<i64>),
-    /// It is no floating-point number.
+    /// The argument is not a floating-point number.
     NotAFloat,
-    /// It is not UTF-8.
-    NotText,
+    /// The argument is not valid UTF-8.
+    NotUtf8,
 }
 
 impl fmt::Display for ArgumentError {
@@ -39,31 +38,31 @@ impl fmt::Display for ArgumentError {
                 );
             }
             Self::NotAFloat => "ERR value is not a valid float",
-            Self::NotText => "ERR value is not valid UTF-8",
+            Self::NotUtf8 => "ERR value is not valid UTF-8",
         })
     }
 }
 
 impl std::error::Error for ArgumentError {}
 
-/// Arguments as values. An index counts from 0 behind the name, so that of a subcommand's first
-/// argument is 1.
+/// Methods that parse an argument. As for [`Request::argument`], index 0 is the first argument after the
+/// name. For a subcommand, index 0 is the subcommand's name.
 impl<'a> Request<'a> {
-    /// The argument at `index` as an integer of 64 bits. As strict as Redis: no plus, no leading
-    /// zero, no blank.
+    /// Parses the argument at `index` as an integer of 64 bits. As in Redis, a plus sign, leading zeros
+    /// and blanks are errors.
     ///
     /// # Errors
     ///
-    /// [`ArgumentError::Missing`] and [`ArgumentError::NotAnInteger`].
+    /// Returns [`ArgumentError::Missing`] or [`ArgumentError::NotAnInteger`].
     pub fn integer(&self, index: usize) -> Result<i64, ArgumentError> {
         integer::parse(self.present(index)?).ok_or(ArgumentError::NotAnInteger)
     }
 
-    /// As [`Self::integer`], within `range`.
+    /// Parses the argument at `index` as an integer within `range`: see [`Self::integer`].
     ///
     /// # Errors
     ///
-    /// Those of [`Self::integer`], and [`ArgumentError::OutOfRange`].
+    /// Returns an error of [`Self::integer`], or [`ArgumentError::OutOfRange`].
     pub fn integer_in(
         &self,
         index: usize,
@@ -77,24 +76,24 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The argument at `index` as a floating-point number: decimal, with or without an exponent, or
-    /// `inf` or `infinity` in any case. What is too large for 64 bits, or so small that nothing is
-    /// left of it, is an error, and `nan` is one.
+    /// Parses the argument at `index` as a floating-point number: decimal, with or without an exponent,
+    /// or `inf` or `infinity` in any case. `nan` and numbers that overflow or underflow 64 bits are
+    /// errors.
     ///
     /// # Errors
     ///
-    /// [`ArgumentError::Missing`] and [`ArgumentError::NotAFloat`].
+    /// Returns [`ArgumentError::Missing`] or [`ArgumentError::NotAFloat`].
     pub fn float(&self, index: usize) -> Result<f64, ArgumentError> {
         parse_float(self.present(index)?).ok_or(ArgumentError::NotAFloat)
     }
 
-    /// The argument at `index` as text.
+    /// Returns the argument at `index` as UTF-8 text.
     ///
     /// # Errors
     ///
-    /// [`ArgumentError::Missing`] and [`ArgumentError::NotText`].
+    /// Returns [`ArgumentError::Missing`] or [`ArgumentError::NotUtf8`].
     pub fn text(&self, index: usize) -> Result<&'a str, ArgumentError> {
-        std::str::from_utf8(self.present(index)?).map_err(|_| ArgumentError::NotText)
+        std::str::from_utf8(self.present(index)?).map_err(|_| ArgumentError::NotUtf8)
     }
 
     fn present(&self, index: usize) -> Result<&'a [u8], ArgumentError> {
@@ -102,7 +101,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// As `getDoubleFromObject` in Redis's `src/object.c`, but for C's hexadecimal digits.
+/// Parses as `getDoubleFromObject` in Redis's `src/object.c`, except for hexadecimal digits.
 fn parse_float(text: &[u8]) -> Option<f64> {
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     let digits = text.split(|byte| matches!(byte, b'e' | b'E')).next()?;
@@ -117,17 +116,21 @@ mod tests {
     use crate::resp::Parser;
     use crate::resp::tests::LIMITS;
 
-    /// Has `read` look at a request whose only argument is `argument`.
+    /// Calls `read` with a request whose only argument is `argument`.
     fn with<T>(argument: &str, read: impl FnOnce(&Request<'_>) -> T) -> T {
         let input = format!("*2\r\n$1\r\nX\r\n${}\r\n{argument}\r\n", argument.len());
         let mut parser = Parser::default();
         let parsed = parser.parse(input.as_bytes(), LIMITS);
-        parsed.expect("it is RESP").expect("it is whole");
-        read(&parser.request(input.as_bytes()).expect("it has words"))
+        parsed.expect("RESP").expect("a whole request");
+        read(
+            &parser
+                .request(input.as_bytes())
+                .expect("a request with words"),
+        )
     }
 
     #[test]
-    fn an_integer_is_what_redis_takes_for_one() {
+    fn integers_are_those_that_redis_accepts() {
         let integer = |text| with(text, |request| request.integer(0));
         assert_eq!(integer("-9223372036854775808"), Ok(i64::MIN));
         for text in ["", " 1", "+1", "01", "1.0", "9223372036854775808", "one"] {
@@ -136,11 +139,11 @@ mod tests {
     }
 
     #[test]
-    fn a_range_has_both_its_ends() {
+    fn range_includes_both_ends() {
         let in_range = |text| with(text, |request| request.integer_in(0, -1..=1));
         assert_eq!(in_range("-1"), Ok(-1));
         assert_eq!(in_range("1"), Ok(1));
-        let error = in_range("2").expect_err("it is beyond");
+        let error = in_range("2").expect_err("out of range");
         assert_eq!(
             error.to_string(),
             "ERR value is out of range, value must between -1 and 1"
@@ -149,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_float_is_a_number_that_64_bits_hold() {
+    fn floats_are_numbers_that_fit_in_64_bits() {
         let float = |text| with(text, |request| request.float(0));
         for (text, value) in [
             ("1", 1.0),
@@ -176,12 +179,12 @@ mod tests {
         let input = b"*2\r\n$1\r\nX\r\n$1\r\n\xff\r\n";
         let mut parser = Parser::default();
         let _ = parser.parse(input, LIMITS);
-        let request = parser.request(input).expect("it has words");
-        assert_eq!(request.text(0), Err(ArgumentError::NotText));
+        let request = parser.request(input).expect("a request with words");
+        assert_eq!(request.text(0), Err(ArgumentError::NotUtf8));
     }
 
     #[test]
-    fn an_argument_that_is_not_there_is_a_syntax_error() {
+    fn missing_argument_is_a_syntax_error() {
         with("1", |request| {
             assert_eq!(request.integer(1), Err(ArgumentError::Missing));
             assert_eq!(request.float(1), Err(ArgumentError::Missing));

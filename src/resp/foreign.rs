@@ -1,5 +1,4 @@
-//! Peers that speak another protocol to this port, and answers that they understand. RESP in reply
-//! would tell them nothing.
+//! Detects HTTP and TLS, and has replies in these protocols, because such a peer cannot read RESP.
 
 /// The reply to a request of HTTP/1.
 pub(crate) const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
@@ -9,17 +8,17 @@ pub(crate) const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     \r\n\
     This server speaks RESP, the protocol of Redis, and not HTTP. Try: redis-cli PING\n";
 
-/// The reply to a `ClientHello` of TLS: a record with the fatal alert `handshake_failure`. The version
-/// in it is the one that every client takes before there is an agreement.
+/// The reply to a `ClientHello` of TLS: a record with the fatal alert `handshake_failure`. Its version is
+/// the one that every client accepts before the negotiation.
 pub(crate) const TLS_ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 40];
 
-/// Whether `input` begins as a `ClientHello` does: a handshake record of TLS 1.0 to 1.3, or of a draft
-/// after that.
+/// Returns whether `input` begins as a `ClientHello`: a handshake record of TLS 1.0 to 1.3, or of a later
+/// draft.
 pub(super) fn is_tls(input: &[u8]) -> bool {
     matches!(input, [0x16, 3, 1..=4, ..])
 }
 
-/// Whether the third word of a line says that it is a request of HTTP/1.
+/// Returns whether `word`, the third of a line, shows that the line is a request of HTTP/1.
 pub(crate) fn is_http_version(word: &[u8]) -> bool {
     word.starts_with(b"HTTP/1.")
 }
@@ -58,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn http_response_says_how_long_it_is() {
+    fn http_response_has_its_content_length() {
         let text = str::from_utf8(HTTP_RESPONSE).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
         let length = format!("Content-Length: {}", body.len());

@@ -1,14 +1,14 @@
-//! Inline requests: a line of words, as a person types them.
+//! Splits inline requests: lines of words, as a person types them.
 //!
-//! The quoting rules are Redis's `sdssplitargs` (`src/sds.c`): words are parted by blanks; `"…"`
-//! knows the escapes `\n \r \t \b \a \xHH` and takes any other escaped byte as it is; `'…'` knows
-//! only `\'`; a quote may open in the middle of a word, but where it closes the word must end.
+//! The quoting rules are those of Redis's `sdssplitargs` (`src/sds.c`). Blanks separate words. `"…"` has
+//! the escapes `\n \r \t \b \a \xHH`; any other escaped byte stands for itself. `'…'` has only `\'`. A
+//! quote may open in the middle of a word, but the word must end where it closes.
 
 use super::protocol_error::ProtocolError;
 use super::span::Span;
 
-/// Splits `line`, which holds no NUL, into words: their bytes are appended to `text`, unquoted
-/// and one behind the other, and each word's place in `text` is pushed to `words`.
+/// Splits `line`, which has no NUL, into words. Appends their unquoted bytes to `text`, and the span of
+/// each word in `text` to `words`.
 pub(super) fn split(
     line: &[u8],
     text: &mut Vec<u8>,
@@ -28,7 +28,7 @@ fn skip_blanks(line: &[u8]) -> &[u8] {
     &line[blanks..]
 }
 
-/// Appends the word at the front of `line` and gives what stands behind it.
+/// Appends the word at the front of `line` to `text`, and returns the rest of the line.
 fn take_word<'a>(mut line: &'a [u8], text: &mut Vec<u8>) -> Result<&'a [u8], ProtocolError> {
     loop {
         line = match line {
@@ -43,7 +43,7 @@ fn take_word<'a>(mut line: &'a [u8], text: &mut Vec<u8>) -> Result<&'a [u8], Pro
     }
 }
 
-/// A closing quote is followed by a blank or by nothing at all.
+/// Checks that a blank or the end of the line follows a closing quote.
 fn end_of_quote(line: &[u8]) -> Result<&[u8], ProtocolError> {
     match line.first() {
         Some(&byte) if !is_blank(byte) => Err(ProtocolError::UnbalancedQuotes),
@@ -104,7 +104,7 @@ fn unescaped(byte: u8) -> u8 {
     }
 }
 
-/// The value of an ASCII hexadecimal digit.
+/// Returns the value of an ASCII hexadecimal digit.
 fn hex_digit(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
@@ -131,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn words_are_parted_by_blanks() {
+    fn blanks_separate_words() {
         assert_words("", &[]);
         assert_words(" \t\x0b\x0c ", &[]);
         assert_words("PING", &[b"PING"]);
         assert_words("  PING \t hello  ", &[b"PING", b"hello"]);
-        // Only these two of C's blanks do not end a word, as in Redis.
+        // As in Redis, these two of C's blanks do not end a word.
         assert_words("a\x0bb\x0cc", &[b"a\x0bb\x0cc"]);
     }
 
@@ -148,17 +148,17 @@ mod tests {
     }
 
     #[test]
-    fn double_quotes_know_escapes() {
+    fn double_quotes_have_escapes() {
         assert_words(
             r#""\n\r\t\b\a\\\"\q\x41\xfF""#,
             &[b"\n\r\t\x08\x07\\\"qA\xff"],
         );
-        // What is no hexadecimal escape is an escaped x.
+        // An invalid hexadecimal escape is an escaped x.
         assert_words(r#""\x4" "\xg1""#, &[b"x4", b"xg1"]);
     }
 
     #[test]
-    fn single_quotes_know_only_the_escaped_quote() {
+    fn single_quotes_have_only_the_escaped_quote() {
         assert_words(r"'\' \n \x41 \\ '", &[br"' \n \x41 \\ "]);
     }
 

@@ -1,7 +1,7 @@
-//! Decimal integers as RESP writes them.
+//! Parses and writes the decimal integers of RESP.
 
-/// Reads a decimal integer as strictly as Redis does (`string2ll` in `src/util.c`): an optional
-/// minus, no plus, no leading zero, no blank, nothing behind it, and within 64 bits.
+/// Parses a decimal integer of 64 bits as strictly as Redis (`string2ll` in `src/util.c`): an optional
+/// minus sign and digits, without a leading zero.
 pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -12,21 +12,21 @@ pub(crate) fn parse(text: &[u8]) -> Option<i64> {
         [b'1'..=b'9', ..] => {}
         _ => return None,
     }
-    // Summed up below zero, because i64::MIN has no positive twin.
-    let below_zero = digits.iter().try_fold(0_i64, |sum, &digit| match digit {
+    // The negative of the value, because i64::MIN has no positive counterpart.
+    let negative_value = digits.iter().try_fold(0_i64, |sum, &digit| match digit {
         b'0'..=b'9' => sum.checked_mul(10)?.checked_sub(i64::from(digit - b'0')),
         _ => None,
     })?;
     if negative {
-        Some(below_zero)
+        Some(negative_value)
     } else {
-        below_zero.checked_neg()
+        negative_value.checked_neg()
     }
 }
 
 /// Appends `value` in decimal.
 pub(crate) fn append(out: &mut Vec<u8>, value: i64) {
-    // 19 digits and a minus: the longest 64-bit integer.
+    // The longest integer has 19 digits and a minus sign.
     let mut text = [0; 20];
     let mut start = text.len();
     let mut rest = value.unsigned_abs();
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_appended_is_parsed_back() {
+    fn appended_integer_is_parsed_back() {
         for value in [0, 1, -1, 9, 10, 42, -100, i64::MAX, i64::MIN] {
             let mut text = Vec::new();
             append(&mut text, value);
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_redis_refuses_is_refused() {
+    fn integers_that_redis_refuses_are_refused() {
         for text in [
             "", "-", "+1", "01", "-0", "-01", " 1", "1 ", "1a", "0x1", "\0", "1\0",
         ] {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn one_beyond_64_bits_is_refused() {
+    fn integer_beyond_64_bits_is_refused() {
         assert_eq!(parse(b"9223372036854775807"), Some(i64::MAX));
         assert_eq!(parse(b"9223372036854775808"), None);
         assert_eq!(parse(b"-9223372036854775808"), Some(i64::MIN));

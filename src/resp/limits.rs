@@ -1,31 +1,29 @@
-//! What a peer may send: every bound of the protocol, with its unit and its reason.
+//! The limits on requests, with their units and reasons.
 
-/// Bytes of one line: an inline request, or the header of an array or of a bulk string.
-///
-/// Redis's `PROTO_INLINE_MAX_SIZE`. A line is searched for its end no further than this.
+/// Maximum bytes of a line: an inline request, or the header of an array or a bulk string. Redis's
+/// `PROTO_INLINE_MAX_SIZE`.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Arguments of one request, its name included. Redis's bound (`INT_MAX`) since 7.0.
+/// Maximum words of a request, including its name. Redis's limit (`INT_MAX`) since 7.0.
 pub(crate) const ARGUMENTS_MAX: i64 = i32::MAX as i64;
 
-/// The most bytes that one request can be allowed to make us hold: its own and those of the table of
-/// its arguments. It keeps every offset in a request within 32 bits.
+/// Upper limit of [`Limits::request_bytes_max`]. It keeps every offset in a request within 32 bits.
 pub(crate) const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// Arguments of one request, its name included, of a client that has not said the password.
+/// Maximum words of a request, including its name, of an unauthenticated client.
 pub(crate) const UNAUTHENTICATED_ARGUMENTS_MAX: i64 = 10;
 
-/// Bytes of one bulk string of such a client.
+/// Maximum bytes of a bulk string of an unauthenticated client.
 pub(crate) const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
 
-/// What holds for one client.
+/// The limits on the requests of one client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Bytes that one request may make us hold, up to [`REQUEST_BYTES_MAX`]: the directive
-    /// `client-query-buffer-limit`.
+    /// Maximum memory of a request and the table of its words: the directive
+    /// `client-query-buffer-limit`, at most [`REQUEST_BYTES_MAX`].
     pub(crate) request_bytes_max: usize,
-    /// Bytes of one bulk string: the directive `proto-max-bulk-len`.
+    /// Maximum bytes of a bulk string: the directive `proto-max-bulk-len`.
     pub(crate) bulk_bytes_max: usize,
-    /// It has not said the password, and so may send little.
+    /// Whether the client has yet to authenticate, and so may send only small requests.
     pub(crate) unauthenticated: bool,
 }

@@ -1,18 +1,15 @@
-//! RESP, Redis's protocol: bytes to requests and replies to bytes.
+//! RESP, Redis's protocol: parses requests and writes replies.
 //!
-//! Nothing here knows a socket, a thread or a command, and nothing here needs more than std. The
-//! protocol is described at <https://redis.io/docs/latest/develop/reference/protocol-spec/>; where
-//! that text is silent, redis-server 7.0.15 decides, down to the error texts, with two exceptions:
-//! what comes out never depends on how the bytes were cut, and a NUL in a header is a mistake like
-//! any other and no reason to wait.
+//! This room needs only std, and knows no socket, thread or command. The protocol is described at
+//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>. Where that text is silent, the
+//! parser follows redis-server 7.0.15, including the error texts, with two exceptions: the result never
+//! depends on how the bytes are cut, and a NUL in a header is an error.
 
 mod argument;
 mod foreign;
 mod inline;
 mod integer;
 pub(crate) mod limits;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod naive;
 mod protocol_error;
 mod reply;
 mod request;

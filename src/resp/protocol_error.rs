@@ -1,39 +1,38 @@
-//! Mistakes in what a peer sent.
+//! Violations of the protocol by a peer.
 
 use std::fmt;
 
-/// What a peer sent that is not RESP. The connection is closed behind the error reply.
+/// A violation of the protocol. The client is sent the error and closed.
 ///
 /// The texts are Redis's (`setProtocolError` in `src/networking.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProtocolError {
     /// An inline request of more than 64 KiB.
     TooBigInlineRequest,
-    /// An inline request with a quote that does not close, or closes in the middle of a word.
+    /// An inline request with a quote that is not closed, or is closed in the middle of a word.
     UnbalancedQuotes,
-    /// An array's header of more than 64 KiB.
+    /// A header of an array of more than 64 KiB.
     TooBigMultibulkCount,
-    /// An array whose length is no integer, or more than 2,147,483,647.
+    /// An array whose length is not an integer, or more than 2,147,483,647.
     InvalidMultibulkLength,
-    /// An array of more than 10 from a client that has not said the password.
+    /// An array of more than 10 items from an unauthenticated client.
     UnauthenticatedMultibulkLength,
-    /// A bulk string's header of more than 64 KiB.
+    /// A header of a bulk string of more than 64 KiB.
     TooBigBulkCount,
-    /// Something other than a bulk string in an array; the byte is what stood for `$`.
+    /// An item of an array that is not a bulk string: it begins with this byte instead of `$`.
     ExpectedBulk(u8),
-    /// A bulk string whose length is no integer, negative, or more than `proto-max-bulk-len`.
+    /// A bulk string whose length is not an integer, negative, or more than `proto-max-bulk-len`.
     InvalidBulkLength,
-    /// A bulk string of more than 16 KiB from a client that has not said the password.
+    /// A bulk string of more than 16 KiB from an unauthenticated client.
     UnauthenticatedBulkLength,
-    /// A request of more than `client-query-buffer-limit`. Redis closes such a connection without a
-    /// word; we say why.
+    /// A request of more than `client-query-buffer-limit`. Redis closes such a client without an error.
     TooBigRequest,
-    /// The beginning of TLS. It is answered by an alert, which is no RESP.
+    /// A handshake of TLS. The reply is an alert of TLS, not RESP.
     Tls,
 }
 
 impl ProtocolError {
-    /// Appends the text of the error, which may hold any byte of the peer's.
+    /// Appends the text of the error, which may contain any byte that the peer sent.
     pub(crate) fn append_text(self, text: &mut Vec<u8>) {
         text.extend_from_slice(match self {
             Self::TooBigInlineRequest => b"too big inline request",
@@ -53,6 +52,8 @@ impl ProtocolError {
         }
     }
 }
+
+impl std::error::Error for ProtocolError {}
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

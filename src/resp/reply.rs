@@ -1,8 +1,8 @@
-//! Replies to bytes.
+//! Writes replies.
 //!
-//! The one file that knows how a reply looks on the wire, and the only one in which RESP2 and RESP3
-//! differ. The types are those of the protocol's description; where RESP2 lacks one, it gets what
-//! Redis sends in its place (`addReplyNull`, `addReplyVerbatim`, … in `src/networking.c`).
+//! Only this file knows the format of replies and the differences between RESP2 and RESP3. The types are
+//! those of the protocol's description. For a type that RESP2 lacks, it sends the same as Redis
+//! (`addReplyNull`, `addReplyVerbatim`, … in `src/networking.c`).
 
 use std::fmt;
 use std::io;
@@ -12,8 +12,7 @@ use super::foreign;
 use super::integer;
 use super::protocol_error::ProtocolError;
 
-/// The version of RESP in which a client is answered. It begins with RESP2 and asks for the other
-/// by `HELLO`.
+/// The version of RESP of the replies to a client. A client begins with RESP2, and changes it by `HELLO`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// RESP2.
@@ -23,11 +22,11 @@ pub enum Protocol {
     Resp3,
 }
 
-/// The reply that a handler owes to one request.
+/// The reply to one request, which a handler has to write.
 ///
-/// It is taken by value and its methods are the only source of a [`Replied`], so a handler that
-/// does not answer, or answers twice, does not compile.
-#[must_use = "every request is owed a reply"]
+/// Its methods consume it, and only they return a [`Replied`]. So a handler that does not reply, or
+/// replies twice, does not compile.
+#[must_use = "every request needs a reply"]
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
@@ -35,18 +34,18 @@ pub struct Reply<'a> {
 
 impl fmt::Debug for Reply<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the bytes: they are the replies to other requests.
+        // Without the bytes, which are replies to other requests.
         f.debug_struct("Reply")
             .field("protocol", &self.protocol)
             .finish_non_exhaustive()
     }
 }
 
-/// Proof that a request was answered.
+/// Proof that a request was answered, which a handler returns.
 #[derive(Debug)]
-#[must_use = "a handler gives this back"]
+#[must_use = "a handler returns this"]
 pub struct Replied {
-    /// Where the text of an error begins in the output; beyond it if the reply is none.
+    /// The offset of an error's text in the output; `usize::MAX` if the reply is not an error.
     error_at: usize,
 }
 
@@ -55,7 +54,7 @@ const NOT_AN_ERROR: Replied = Replied {
 };
 
 impl Replied {
-    /// The text of the error that the reply is, up to the end of `out`; `None` if it is none.
+    /// Returns the text of an error, up to the end of `out`; `None` if the reply is not an error.
     #[inline]
     pub(crate) fn error_in<'a>(&self, out: &'a [u8]) -> Option<&'a [u8]> {
         out.get(self.error_at..)
@@ -63,33 +62,33 @@ impl Replied {
 }
 
 impl<'a> Reply<'a> {
-    /// The reply is appended to `out`.
+    /// Creates a reply that is appended to `out`.
     pub(crate) fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
         Self { out, protocol }
     }
 
-    /// The same reply in another version of the protocol.
+    /// Changes the version of the protocol for this reply.
     pub(crate) fn speaking(self, protocol: Protocol) -> Self {
         Self { protocol, ..self }
     }
 
-    /// A simple string: `+text`. CR and LF, which would end it early, are sent as blanks.
+    /// Replies with a simple string: `+text`. CR and LF, which would end it early, are sent as blanks.
     #[expect(clippy::inline_always, reason = "see `line`")]
     #[inline(always)]
     pub fn simple(self, text: &str) -> Replied {
         self.line(b'+', text.as_bytes())
     }
 
-    /// An error: `-CODE text`. `text` begins with its code in capitals (`ERR`, `NOAUTH`, …), by
-    /// which clients tell errors apart. CR and LF, which would end it early, are sent as blanks.
+    /// Replies with an error: `-CODE text`. `text` begins with a code in capitals (`ERR`, `NOAUTH`, …),
+    /// by which clients distinguish errors. CR and LF, which would end it early, are sent as blanks.
     pub fn error(self, text: impl AsRef<[u8]>) -> Replied {
         let error_at = self.out.len() + 1;
         let Replied { .. } = self.line(b'-', text.as_ref());
         Replied { error_at }
     }
 
-    /// An error whose text may have any bytes, line ends included: RESP3's bulk error. In RESP2 it
-    /// is an [error](Self::error), CR and LF as blanks.
+    /// Replies with an error of any bytes, including line ends: RESP3's bulk error; in RESP2, an
+    /// [error](Self::error).
     pub fn bulk_error(self, text: impl AsRef<[u8]>) -> Replied {
         let text = text.as_ref();
         match self.protocol {
@@ -103,59 +102,64 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// An integer: `:value`.
+    /// Replies with an integer: `:value`.
     pub fn integer(self, value: i64) -> Replied {
         self.header(b':', value)
     }
 
-    /// A bulk string: any bytes, none included.
+    /// Replies with a bulk string: any bytes, or none.
     pub fn bulk(self, bytes: impl AsRef<[u8]>) -> Replied {
         self.blob(b'$', &[], bytes.as_ref())
     }
 
-    /// A bulk string of `length` bytes that `fill` writes to where they are sent from: what is put
-    /// together, or read from a file, need not be in memory as a whole before.
+    /// Replies with a bulk string of `length` bytes that `fill` writes directly to the output. So a
+    /// value that is composed, or read from a file, is not copied.
     ///
     /// # Panics
     ///
-    /// If `fill` writes fewer (it cannot write more), or there is no memory for so many: all of it
-    /// is taken before.
+    /// Panics if `fill` writes fewer than `length` bytes (it cannot write more), or if there is not
+    /// enough memory for `length` bytes.
     pub fn bulk_with(self, length: usize, fill: impl FnOnce(&mut BulkWriter<'_>)) -> Replied {
         let Self { out, protocol } = self;
         let header = Reply::new(out, protocol).header(b'$', count_as_sent(length));
-        // Where the memory is not to be had, this panics, and costs one client its connection. To
-        // reserve it would end the process.
+        // A panic closes one client; `reserve` would abort the process.
         out.try_reserve(length.saturating_add(2))
-            .expect("there is memory for the bulk string");
-        let mut writer = BulkWriter { out, left: length };
+            .expect("memory for a bulk string");
+        let mut writer = BulkWriter {
+            out,
+            remaining: length,
+        };
         fill(&mut writer);
-        let left = writer.left;
-        assert!(left == 0, "a bulk string lacks {left} of its bytes");
+        let remaining = writer.remaining;
+        assert!(
+            remaining == 0,
+            "a bulk string lacks {remaining} of its bytes"
+        );
         out.extend_from_slice(b"\r\n");
         header
     }
 
-    /// A text for a person: RESP3's verbatim string of the kind `txt`; a bulk string in RESP2.
+    /// Replies with plain text for a person: RESP3's verbatim string `txt`; in RESP2, a bulk string.
     pub fn verbatim(self, text: impl AsRef<[u8]>) -> Replied {
         self.verbatim_as(b"txt:", text.as_ref())
     }
 
-    /// A text in Markdown: RESP3's verbatim string of the kind `mkd`; a bulk string in RESP2.
+    /// Replies with Markdown for a person: RESP3's verbatim string `mkd`; in RESP2, a bulk string.
     pub fn markdown(self, text: impl AsRef<[u8]>) -> Replied {
         self.verbatim_as(b"mkd:", text.as_ref())
     }
 
-    /// Nothing where there could be something; RESP2 has a bulk string of length -1 for it.
+    /// Replies with null, in place of a single value; in RESP2, a bulk string of length -1.
     pub fn null(self) -> Replied {
         self.null_as(b"$-1\r\n")
     }
 
-    /// Nothing where there could be an array; RESP2 has an array of length -1 for it.
+    /// Replies with null, in place of an array; in RESP2, an array of length -1.
     pub fn null_array(self) -> Replied {
         self.null_as(b"*-1\r\n")
     }
 
-    /// True or false; 1 or 0 in RESP2.
+    /// Replies with true or false; in RESP2, with 1 or 0.
     pub fn boolean(self, value: bool) -> Replied {
         match (self.protocol, value) {
             (Protocol::Resp2, _) => self.integer(value.into()),
@@ -164,8 +168,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// A floating-point number, in as few digits as tell it from every other; a bulk string in
-    /// RESP2. The infinite ones are `inf` and `-inf`, what is no number is `nan`.
+    /// Replies with a floating-point number, in the fewest digits that identify it; in RESP2, with a bulk
+    /// string. Infinities are `inf` and `-inf`; not a number is `nan`.
     pub fn double(self, value: f64) -> Replied {
         let text = double_text(value);
         match self.protocol {
@@ -174,17 +178,17 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// An integer that may have more than 64 bits, given in decimal digits, with `-` in front of
-    /// them if it is negative; a bulk string in RESP2.
+    /// Replies with an integer of any size, as decimal digits after an optional `-`; in RESP2, with a
+    /// bulk string.
     ///
     /// # Panics
     ///
-    /// If `digits` is no such number.
+    /// Panics if `digits` is not such a number.
     pub fn big_number(self, digits: &str) -> Replied {
         let magnitude = digits.strip_prefix('-').unwrap_or(digits);
         assert!(
             !magnitude.is_empty() && magnitude.bytes().all(|byte| byte.is_ascii_digit()),
-            "a big number is decimal digits, and not {digits:?}"
+            "a big number is decimal digits, not {digits:?}"
         );
         match self.protocol {
             Protocol::Resp2 => self.bulk(digits),
@@ -192,42 +196,41 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Says something about the reply that is still owed: RESP3's attribute of `count` pairs. In
-    /// RESP2 nothing is sent and `fill` is not called.
+    /// Adds RESP3's attribute of `count` pairs before the reply. In RESP2, sends nothing and does not
+    /// call `fill`.
     ///
     /// # Panics
     ///
-    /// If `fill` gives more or fewer than twice `count` replies.
+    /// Panics if `fill` does not add exactly twice `count` items.
     pub fn attribute(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
         self.in_front(b'|', count, twice(count), fill)
     }
 
-    /// Sends something beside the reply that is still owed: RESP3's push of `count` items, of which
-    /// the first is a bulk string that says what kind of message it is. In RESP2, whose clients
-    /// would take it for the reply, nothing is sent and `fill` is not called. It goes the way of the
-    /// reply: a client that has said `CLIENT REPLY OFF` gets neither.
+    /// Sends RESP3's push of `count` items before the reply. The first item is a bulk string with the
+    /// kind of message. In RESP2, whose clients would mistake it for the reply, sends nothing and does
+    /// not call `fill`. After `CLIENT REPLY OFF`, the client gets neither push nor reply.
     ///
     /// # Panics
     ///
-    /// If `fill` gives more or fewer than `count`.
+    /// Panics if `fill` does not add exactly `count` items.
     pub fn push(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
         self.in_front(b'>', count, count, fill)
     }
 
-    /// An array of `count` items, each of them a reply.
+    /// Replies with an array of `count` items.
     ///
     /// # Panics
     ///
-    /// If `fill` gives more or fewer.
+    /// Panics if `fill` does not add exactly `count` items.
     pub fn array(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         self.aggregate(b'*', count, count, fill)
     }
 
-    /// A map of `count` pairs: keys and values in turn. RESP2 gets them as one flat array.
+    /// Replies with a map of `count` pairs: keys and values in turn; in RESP2, with one flat array.
     ///
     /// # Panics
     ///
-    /// If `fill` gives more or fewer than twice `count` replies.
+    /// Panics if `fill` does not add exactly twice `count` items.
     pub fn map(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         match self.protocol {
             Protocol::Resp2 => self.aggregate(b'*', twice(count), twice(count), fill),
@@ -235,11 +238,11 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// A set of `count` items; an array in RESP2.
+    /// Replies with a set of `count` items; in RESP2, with an array.
     ///
     /// # Panics
     ///
-    /// If `fill` gives more or fewer.
+    /// Panics if `fill` does not add exactly `count` items.
     pub fn set(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         let kind = match self.protocol {
             Protocol::Resp2 => b'*',
@@ -248,11 +251,7 @@ impl<'a> Reply<'a> {
         self.aggregate(kind, count, count, fill)
     }
 
-    /// What a subscriber is sent: RESP3's push of `count` items; an array in RESP2.
-    ///
-    /// # Panics
-    ///
-    /// If `fill` gives more or fewer.
+    /// Writes a message to a subscriber: RESP3's push of `count` items; in RESP2, an array.
     pub(crate) fn message(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         let kind = match self.protocol {
             Protocol::Resp2 => b'*',
@@ -261,12 +260,12 @@ impl<'a> Reply<'a> {
         self.aggregate(kind, count, count, fill)
     }
 
-    /// No reply. Only for the commands that subscribe: they push their confirmations.
+    /// Writes no reply. Only for subscribing commands, which push their confirmations.
     pub(crate) fn nothing(self) -> Replied {
         self.raw(b"")
     }
 
-    /// What a peer is told that does not speak RESP.
+    /// Replies to a violation of the protocol.
     pub(crate) fn protocol_error(self, error: ProtocolError) -> Replied {
         if error == ProtocolError::Tls {
             return self.raw(foreign::TLS_ALERT);
@@ -276,7 +275,7 @@ impl<'a> Reply<'a> {
         self.error(text)
     }
 
-    /// The reply to a request of HTTP.
+    /// Replies to a request of HTTP.
     pub(crate) fn http_response(self) -> Replied {
         self.raw(foreign::HTTP_RESPONSE)
     }
@@ -285,26 +284,33 @@ impl<'a> Reply<'a> {
         self,
         kind: u8,
         count: usize,
-        left: usize,
+        missing: usize,
         fill: impl FnOnce(&mut Items<'_>),
     ) -> Replied {
         let Self { out, protocol } = self;
         let header = Reply::new(out, protocol).header(kind, count_as_sent(count));
-        fill_items(out, protocol, left, fill);
+        let mut items = Items {
+            out,
+            protocol,
+            missing,
+        };
+        fill(&mut items);
+        let missing = items.missing;
+        assert!(missing == 0, "an aggregate lacks {missing} of its items");
         header
     }
 
-    /// An aggregate in front of the reply, which only RESP3 knows.
+    /// Writes an aggregate before the reply, in RESP3 only.
     fn in_front(
         self,
         kind: u8,
         count: usize,
-        left: usize,
+        missing: usize,
         fill: impl FnOnce(&mut Items<'_>),
     ) -> Self {
         let Self { out, protocol } = self;
         if protocol == Protocol::Resp3 {
-            let Replied { .. } = Reply::new(out, protocol).aggregate(kind, count, left, fill);
+            let Replied { .. } = Reply::new(out, protocol).aggregate(kind, count, missing, fill);
         }
         Self { out, protocol }
     }
@@ -344,14 +350,14 @@ impl<'a> Reply<'a> {
         NOT_AN_ERROR
     }
 
-    // Only where it is inlined does the compiler see the literal, and that it is one line: that is
-    // a fifth of the instructions of a pipelined PING.
+    // Inlined, so that the compiler sees a literal text and that it is one line. This saves a fifth of
+    // the instructions of a pipelined PING.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
     fn line(self, kind: u8, text: &[u8]) -> Replied {
         let length = text.len() + 3;
         if length <= SHORT_LINE_BYTES_MAX && is_one_line(text) {
-            // At once, so that there is one look at the room that is left.
+            // Appended at once, so that the output's capacity is checked once.
             let mut line = [0; SHORT_LINE_BYTES_MAX];
             line[0] = kind;
             line[1..length - 2].copy_from_slice(text);
@@ -378,74 +384,59 @@ impl<'a> Reply<'a> {
     }
 }
 
-fn fill_items(
-    out: &mut Vec<u8>,
-    protocol: Protocol,
-    left: usize,
-    fill: impl FnOnce(&mut Items<'_>),
-) {
-    let mut items = Items {
-        out,
-        protocol,
-        left,
-    };
-    fill(&mut items);
-    let left = items.left;
-    assert!(left == 0, "an aggregate lacks {left} of its items");
-}
-
-/// The items of an array, a map or a set, each of them owed a reply.
+/// The items of an array, a map or a set. Each item is a reply.
 #[derive(Debug)]
 pub struct Items<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
-    left: usize,
+    missing: usize,
 }
 
 impl Items<'_> {
-    /// Gives the next item.
+    /// Adds the next item.
     ///
     /// # Panics
     ///
-    /// Behind the last.
+    /// Panics after the last item.
     pub fn add(&mut self, reply: impl FnOnce(Reply<'_>) -> Replied) {
-        assert!(self.left > 0, "an aggregate has an item too many");
-        self.left -= 1;
+        assert!(self.missing > 0, "an aggregate has an item too many");
+        self.missing -= 1;
         let Replied { .. } = reply(Reply::new(self.out, self.protocol));
     }
 
-    /// Gives the next two items: a key as a bulk string, and its value.
+    /// Adds the next two items: a key as a bulk string, and its value.
     ///
     /// # Panics
     ///
-    /// Behind the last.
+    /// Panics after the last item.
     pub fn pair(&mut self, key: impl AsRef<[u8]>, value: impl FnOnce(Reply<'_>) -> Replied) {
         self.add(|reply| reply.bulk(key));
         self.add(value);
     }
 }
 
-/// The bytes of a bulk string, to be written in order.
+/// A writer for the bytes of a bulk string: see [`Reply::bulk_with`].
+///
+/// After the last byte, `write` returns 0, so that `write_all` fails.
 #[derive(Debug)]
 pub struct BulkWriter<'a> {
     out: &'a mut Vec<u8>,
-    left: usize,
+    remaining: usize,
 }
 
 impl BulkWriter<'_> {
-    /// How many bytes are still to be written.
+    /// Returns the number of bytes that are not written yet.
     #[must_use]
-    pub fn left(&self) -> usize {
-        self.left
+    pub fn remaining(&self) -> usize {
+        self.remaining
     }
 }
 
-/// Takes no more bytes than are left, and so gives 0 behind the last: `write_all` then fails.
 impl io::Write for BulkWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = &bytes[..bytes.len().min(self.left)];
+        let taken = &bytes[..bytes.len().min(self.remaining)];
         self.out.extend_from_slice(taken);
-        self.left -= taken.len();
+        self.remaining -= taken.len();
         Ok(taken.len())
     }
 
@@ -454,17 +445,17 @@ impl io::Write for BulkWriter<'_> {
     }
 }
 
-/// The items of so many pairs. Nobody gives as many as do not fit.
+/// Returns the number of items of `count` pairs. Saturates, because no aggregate is that long.
 fn twice(count: usize) -> usize {
     count.saturating_mul(2)
 }
 
-/// No slice is longer than `i64::MAX`.
+/// Converts a length. No slice is longer than `i64::MAX`.
 fn count_as_sent(count: usize) -> i64 {
     count as i64
 }
 
-/// As Redis 7.2 and later write it, where digits suffice; beyond, with an exponent.
+/// Formats as Redis 7.2 and later within [`PLAIN_DOUBLES`], and with an exponent otherwise.
 fn double_text(value: f64) -> String {
     let magnitude = value.abs();
     if value.is_nan() {
@@ -476,14 +467,14 @@ fn double_text(value: f64) -> String {
     }
 }
 
-/// Numbers that are written without an exponent: those that 17 digits show all of, and small ones
-/// with a few zeros in front.
+/// The numbers that are written without an exponent: up to 17 digits, and small ones with a few leading
+/// zeros.
 const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
 
-/// Bytes of a line that is put together before it is written.
+/// Maximum bytes of a line that is composed before it is appended.
 const SHORT_LINE_BYTES_MAX: usize = 16;
 
-/// Whether `text` holds neither CR nor LF. Of a literal, the compiler knows the answer.
+/// Returns whether `text` has neither CR nor LF. The compiler evaluates this for a literal.
 const fn is_one_line(text: &[u8]) -> bool {
     let mut index = 0;
     while index < text.len() {
@@ -498,7 +489,7 @@ const fn is_one_line(text: &[u8]) -> bool {
 #[cfg(test)]
 #[expect(
     clippy::redundant_closure_for_method_calls,
-    reason = "the method itself is of one lifetime, and so does not fit"
+    reason = "the method itself has one lifetime only"
 )]
 mod tests {
     use std::io::Write;
@@ -511,7 +502,7 @@ mod tests {
         out.escape_ascii().to_string()
     }
 
-    /// The reply in RESP2 and in RESP3.
+    /// Checks a reply in RESP2 and in RESP3.
     #[track_caller]
     fn assert_encodings(reply: impl Fn(Reply<'_>) -> Replied, resp2: &str, resp3: &str) {
         assert_eq!(bytes(Protocol::Resp2, &reply), resp2);
@@ -519,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_versions_have_looks_the_same() {
+    fn common_types_are_equal_in_both_versions() {
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
             assert_eq!(bytes(protocol, |reply| reply.simple("PONG")), r"+PONG\r\n");
             assert_eq!(
@@ -545,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn what_resp2_lacks_is_sent_as_what_comes_nearest() {
+    fn types_that_resp2_lacks_have_a_substitute() {
         assert_encodings(|reply| reply.null(), r"$-1\r\n", r"_\r\n");
         assert_encodings(|reply| reply.null_array(), r"*-1\r\n", r"_\r\n");
         assert_encodings(|reply| reply.boolean(true), r":1\r\n", r"#t\r\n");
@@ -587,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_written_in_as_few_digits_as_tell_it_from_every_other() {
+    fn numbers_have_the_fewest_digits_that_identify_them() {
         for (value, text) in [
             (0.1, "0.1"),
             (-2.5, "-2.5"),
@@ -618,12 +609,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "is decimal digits")]
-    fn a_big_number_of_something_else_is_a_panic() {
+    fn invalid_big_number_panics() {
         bytes(Protocol::Resp3, |reply| reply.big_number("1\r\n"));
     }
 
     #[test]
-    fn what_stands_in_front_of_a_reply_is_left_out_where_it_would_be_taken_for_one() {
+    fn attributes_and_pushes_are_omitted_in_resp2() {
         let pair = |items: &mut Items<'_>| items.pair("k", |value| value.integer(1));
         assert_encodings(
             |reply| reply.attribute(1, pair).null(),
@@ -638,12 +629,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bulk_string_can_be_written_to_where_it_is_sent_from() {
+    fn bulk_string_is_written_to_the_output_directly() {
         let write = |length| {
             move |reply: Reply<'_>| {
                 reply.bulk_with(length, |bulk| {
-                    write!(bulk, "half").expect("there is room");
-                    assert_eq!(bulk.left(), length - 4);
+                    write!(bulk, "half").expect("enough room");
+                    assert_eq!(bulk.remaining(), length - 4);
                     let _ = write!(bulk, " and more than fits");
                 })
             }
@@ -655,12 +646,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "lacks 1 of its bytes")]
-    fn a_bulk_string_that_is_too_short_is_a_panic() {
+    fn bulk_string_that_is_too_short_panics() {
         bytes(Protocol::Resp2, |reply| reply.bulk_with(1, |_| ()));
     }
 
     #[test]
-    fn an_error_is_known_for_one_and_where_its_text_begins() {
+    fn errors_and_their_texts_are_found_in_the_output() {
         let text_of = |protocol, reply: &dyn Fn(Reply<'_>) -> Replied| {
             let mut out = b"+before\r\n".to_vec();
             let replied = reply(Reply::new(&mut out, protocol));
@@ -683,14 +674,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_can_change_the_version_it_is_written_in() {
+    fn reply_can_change_its_version() {
         let null = |reply: Reply<'_>| reply.speaking(Protocol::Resp3).null();
         assert_eq!(bytes(Protocol::Resp2, null), r"_\r\n");
     }
 
     #[test]
     #[should_panic(expected = "an item too many")]
-    fn an_item_too_many_is_a_panic() {
+    fn item_too_many_panics() {
         bytes(Protocol::Resp2, |reply| {
             reply.array(0, |items| items.add(|item| item.null()))
         });
@@ -698,12 +689,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "lacks 1 of its items")]
-    fn an_item_too_few_is_a_panic() {
+    fn item_too_few_panics() {
         bytes(Protocol::Resp2, |reply| reply.array(1, |_| ()));
     }
 
     #[test]
-    fn a_line_never_carries_a_line_end() {
+    fn line_never_contains_a_line_end() {
         assert_encodings(|reply| reply.simple("a\r\nb"), r"+a  b\r\n", r"+a  b\r\n");
         assert_encodings(
             |reply| reply.error("ERR a\nb\r"),
@@ -713,7 +704,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_error_names_the_byte_that_it_met() {
+    fn protocol_error_names_the_unexpected_byte() {
         let error = ProtocolError::ExpectedBulk(b'\r');
         assert_eq!(
             bytes(Protocol::Resp2, |reply| reply.protocol_error(error)),

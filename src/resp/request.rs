@@ -1,4 +1,4 @@
-//! Bytes to requests.
+//! Parses requests.
 //!
 //! ```text
 //! request = array / line
@@ -7,10 +7,10 @@
 //! line    = *word [CR] LF                 ; the quoting of words: inline.rs
 //! ```
 //!
-//! The parser is flat: it notes where each argument stands in the bytes that it was given, and
-//! copies and allocates nothing for an array. It is resumable: handed the same bytes with more
-//! behind them, it goes on where it stopped, so a request that arrives in small pieces costs linear
-//! time. Where the bytes are cut never changes what comes out.
+//! The parser is flat: it stores the span of each argument in the input, and copies and allocates
+//! nothing for an array. It is resumable: called again with the same bytes and more after them, it
+//! continues where it stopped. So a request in small pieces takes linear time. The result never depends
+//! on how the bytes are cut.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ use super::limits::{
 use super::protocol_error::ProtocolError;
 use super::span::Span;
 
-/// One command line as it was received: a name and its arguments, borrowed from the input.
+/// A request as it was received: a command's name and its arguments, borrowed from the input.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     bytes: &'a [u8],
@@ -33,33 +33,33 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The command's name as the peer wrote it, in any case.
+    /// Returns the command's name as the client wrote it, in any case.
     #[must_use]
     pub fn name(&self) -> &'a [u8] {
         &self.bytes[self.words[0].range()]
     }
 
-    /// The arguments behind the name, in order.
+    /// Returns the arguments after the name, in order.
     #[must_use]
     pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let bytes = self.bytes;
         self.words[1..].iter().map(move |word| &bytes[word.range()])
     }
 
-    /// The argument at `index`, counted from 0 behind the name; `None` beyond the last.
+    /// Returns the argument at `index`; 0 is the first after the name. `None` if there are fewer.
     #[must_use]
     pub fn argument(&self, index: usize) -> Option<&'a [u8]> {
         let word = self.words.get(index.checked_add(1)?)?;
         Some(&self.bytes[word.range()])
     }
 
-    /// Whether it came as a line, and not as an array.
+    /// Returns whether the request is a line and not an array.
     pub(crate) fn is_inline(&self) -> bool {
         // Before the first word of an array there are two headers.
         self.words[0].range().start == 0
     }
 
-    /// How many words the request has, its name included; at least 1. Redis's `argc`.
+    /// Returns the number of words, including the name: at least 1. Redis's `argc`.
     #[must_use]
     pub fn word_count(&self) -> usize {
         self.words.len()
@@ -76,37 +76,31 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-impl std::error::Error for ProtocolError {}
-
-/// The state of one request on its way from bytes to words.
+/// The state of a request that is being parsed.
 ///
-/// It belongs to one stretch of input: between two calls of [`Parser::parse`] the input may only
-/// grow at its end, until a request was whole; the next call then wants the bytes behind that
-/// request.
+/// Between two calls of [`Parser::parse`], the input may only grow at its end, until a request is whole.
+/// The next call needs the bytes after that request.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     words: Vec<Span>,
-    /// The words of an inline request, unquoted; empty for an array, whose words stand in the
-    /// input.
+    /// The unquoted words of an inline request. The words of an array are in the input.
     unquoted: Vec<u8>,
-    /// Where the first byte stands that is not understood yet.
+    /// The offset of the first byte that is not parsed yet.
     at: usize,
-    /// Bytes from `at` on that are known to hold no line end.
+    /// Bytes from `at` on that contain no line end.
     searched: usize,
-    /// Bulk strings still to come; 0 before the header.
+    /// Bulk strings that are not parsed yet; 0 before the header.
     missing: usize,
-    /// The length of the bulk string at `at`, when its header was read but its bytes are not all
-    /// there.
+    /// The length of the bulk string at `at`, if its header was parsed and its bytes are incomplete.
     bulk: Option<usize>,
     inline: bool,
 }
 
 impl Parser {
-    /// Reads the request at the front of `input`.
+    /// Parses the request at the front of `input`.
     ///
-    /// Gives the number of bytes that it takes, line ends included, or `None` when more are needed.
-    /// A request without a word (an empty line, an array of none) is whole too: [`Parser::request`]
-    /// tells.
+    /// Returns its length in bytes, including line ends; `None` if it is incomplete. An empty line or
+    /// array is whole, too, and [`Parser::request`] returns `None` for it.
     pub(crate) fn parse(
         &mut self,
         input: &[u8],
@@ -116,10 +110,10 @@ impl Parser {
             .map_err(|error| self.fail(error, limits))
     }
 
-    /// Gives back memory that a large request needed and the one under way does not.
+    /// Frees memory that an earlier large request needed.
     pub(crate) fn shrink(&mut self) {
         if self.missing == 0 {
-            // The last request's words, not yet forgotten.
+            // The words of the last request.
             self.words.clear();
             self.unquoted.clear();
         }
@@ -127,7 +121,7 @@ impl Parser {
         self.unquoted.shrink_to_fit();
     }
 
-    /// Bytes that it holds beside the input.
+    /// Returns the memory of the parser, without the input.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.words.capacity() * size_of::<Span>() + self.unquoted.capacity()
     }
@@ -135,29 +129,29 @@ impl Parser {
     fn advance(&mut self, input: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
         let begun = self.missing > 0 || self.start(input, limits)?;
         let whole = begun && self.bulks(input, limits)?;
-        let held = if whole { self.at } else { input.len() };
-        if held + size_of_val(self.words.as_slice()) > limits.request_bytes_max {
+        let bytes = if whole { self.at } else { input.len() };
+        if bytes + size_of_val(self.words.as_slice()) > limits.request_bytes_max {
             return Err(ProtocolError::TooBigRequest);
         }
         Ok(whole.then(|| std::mem::take(&mut self.at)))
     }
 
-    /// Forgets everything: whoever is parsed next begins anew. Gives what is wrong first.
+    /// Resets the parser, and returns the error that comes first in the input.
     ///
-    /// The mistake is seen in the byte before `at + searched`. If the bytes before that one are too
-    /// many already, they were so as well if they came alone.
+    /// `error` was found in the byte before `at + searched`. If the bytes before that one are too many,
+    /// the request is too big, as it would be if they had arrived alone.
     #[cold]
     fn fail(&mut self, error: ProtocolError, limits: Limits) -> ProtocolError {
         let failed = std::mem::take(self);
-        let held = (failed.at + failed.searched).saturating_sub(1);
-        if held + size_of_val(failed.words.as_slice()) > limits.request_bytes_max {
+        let bytes = (failed.at + failed.searched).saturating_sub(1);
+        if bytes + size_of_val(failed.words.as_slice()) > limits.request_bytes_max {
             ProtocolError::TooBigRequest
         } else {
             error
         }
     }
 
-    /// The request that [`Parser::parse`] has just found whole in `input`, unless it has no word.
+    /// Returns the request that [`Parser::parse`] has just parsed in `input`; `None` if it has no word.
     pub(crate) fn request<'a>(&'a self, input: &'a [u8]) -> Option<Request<'a>> {
         let bytes = if self.inline { &self.unquoted } else { input };
         (!self.words.is_empty()).then_some(Request {
@@ -166,8 +160,7 @@ impl Parser {
         })
     }
 
-    /// Reads the header of an array, or the whole of a line, whose words all stand in it. Gives
-    /// whether that was there.
+    /// Parses the header of an array, or a whole line. Returns whether it was complete.
     fn start(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         self.words.clear();
         self.inline = false;
@@ -188,20 +181,20 @@ impl Parser {
         };
         match integer::parse(&header[1..]) {
             None | Some(ARGUMENTS_TOO_MANY..) => Err(ProtocolError::InvalidMultibulkLength),
-            // Redis passes over an array of none, and one of fewer than none likewise.
+            // As in Redis, an empty array and a negative length are skipped.
             Some(..=0) => Ok(true),
             Some(count) if limits.unauthenticated && count > UNAUTHENTICATED_ARGUMENTS_MAX => {
                 Err(ProtocolError::UnauthenticatedMultibulkLength)
             }
             Some(count) => {
-                // In 1..=ARGUMENTS_MAX, by the arms above.
+                // In 1..=ARGUMENTS_MAX by the cases above.
                 self.missing = count as usize;
                 Ok(true)
             }
         }
     }
 
-    /// Reads the bulk strings that are missing. Gives whether none is any more.
+    /// Parses the missing bulk strings. Returns whether all are complete.
     fn bulks(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         while self.missing > 0 {
             let length = match self.bulk {
@@ -211,7 +204,7 @@ impl Parser {
                     None => return Ok(false),
                 },
             };
-            // The two bytes behind a bulk string are skipped and not looked at, as in Redis.
+            // As in Redis, the two bytes after a bulk string are skipped, whatever they are.
             let (start, end) = (self.at, self.at + length);
             if input.len() < end + 2 {
                 self.bulk = Some(length);
@@ -235,7 +228,7 @@ impl Parser {
             None => match self.header(input, ProtocolError::TooBigBulkCount)? {
                 Some([b'$', length @ ..]) => integer::parse(length),
                 Some([other, ..]) => return Err(ProtocolError::ExpectedBulk(*other)),
-                // A header without a byte ends at its CR, which stands for the `$` then.
+                // An empty header: its CR is in the position of `$`.
                 Some([]) => return Err(ProtocolError::ExpectedBulk(b'\r')),
                 None => return Ok(None),
             }
@@ -251,8 +244,8 @@ impl Parser {
         }
     }
 
-    /// Takes the header line at `at` if it is of `kind` and has one digit, as almost every header
-    /// has: there is no line end to search for.
+    /// Parses the header at `at` if it is of `kind` and has one digit, as almost every header. So there
+    /// is no search for the line end.
     #[inline]
     fn short_header(&mut self, input: &[u8], kind: u8) -> Option<usize> {
         match input[self.at..] {
@@ -265,8 +258,8 @@ impl Parser {
         }
     }
 
-    /// Takes the header line at `at`: gives it without its CR and the byte behind that, which is
-    /// not looked at, as in Redis.
+    /// Parses the header at `at`, and returns it without its CR. As in Redis, the byte after the CR is
+    /// skipped, whatever it is.
     fn header<'a>(
         &mut self,
         input: &'a [u8],
@@ -288,7 +281,7 @@ impl Parser {
         if foreign::is_tls(input) {
             return Err(ProtocolError::Tls);
         }
-        // A NUL ends Redis's search for the line end (`strchr`): such a line never ends.
+        // As in Redis, whose `strchr` stops at a NUL, a line with a NUL never ends.
         let is_end = |byte| byte == b'\n' || byte == 0;
         let too_big = ProtocolError::TooBigInlineRequest;
         let Some(length) = self.find(input, is_end, too_big)? else {
@@ -304,13 +297,13 @@ impl Parser {
         self.at = length + 1;
         self.searched = 0;
         self.unquoted.clear();
-        // With its CR, if it has one: that is a blank to the splitter.
+        // Including its CR, if it has one: for the splitter, this is a blank.
         inline::split(&input[..length], &mut self.unquoted, &mut self.words)?;
         self.inline = true;
         Ok(true)
     }
 
-    /// How many bytes from `at` on stand before the line's end; `None` when it has not come yet.
+    /// Returns the number of bytes from `at` to the line's end; `None` if the line is incomplete.
     fn find(
         &mut self,
         input: &[u8],
@@ -318,7 +311,7 @@ impl Parser {
         too_big: ProtocolError,
     ) -> Result<Option<usize>, ProtocolError> {
         let line = &input[self.at..];
-        // One more than the limit, so that a line is too big exactly when its end stands beyond it.
+        // One byte more than the limit: a line is too big if its end is after the limit.
         let window = &line[..line.len().min(LINE_BYTES_MAX + 1)];
         if let Some(more) = window[self.searched..]
             .iter()

@@ -1,6 +1,7 @@
-//! Where a word of a request lies.
+//! The position of a word in a request.
 
-/// The range of a word in its bytes. 32 bits suffice: `REQUEST_BYTES_MAX` in `limits.rs`.
+/// The range of a word in the bytes of a request. 32 bits suffice: see `REQUEST_BYTES_MAX` in
+/// `limits.rs`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     start: u32,

@@ -1,5 +1,5 @@
-//! What the protocol promises of whole streams: which requests are in them, however they are cut,
-//! and at which byte each limit is reached. A naive parser is the oracle.
+//! Tests of whole streams: the requests in them, however they are cut, and the byte at which each limit
+//! is reached. A naive parser is the oracle.
 
 use std::iter;
 
@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::limits::{ARGUMENTS_MAX, LINE_BYTES_MAX, REQUEST_BYTES_MAX};
-use super::naive::{self, Words};
 use super::{Limits, Parser, Protocol, ProtocolError, Reply};
+use crate::fuzz::naive::{self, Words};
 
-/// What a peer said: its requests in order, and the error that ended them, if one did.
-type ClientIdentity = (Vec<Words>, Option<ProtocolError>);
+/// The requests of a stream in order, and the error after them, if there is one.
+type Parsed = (Vec<Words>, Option<ProtocolError>);
 
-/// A bulk length that a small stream can reach.
+/// Limits with a bulk length that a small stream can reach.
 pub(super) const LIMITS: Limits = Limits {
     bulk_bytes_max: 32,
     request_bytes_max: REQUEST_BYTES_MAX,
@@ -25,13 +25,13 @@ proptest! {
     #![proptest_config(cases(2000))]
 
     #[test]
-    fn a_stream_is_what_the_naive_parser_says(
+    fn parser_finds_the_same_as_the_naive_parser(
         stream in nearly_valid_stream(),
         cuts in vec(0..100_usize, 0..6),
     ) {
-        let identity = naive::parse(&stream, LIMITS);
-        prop_assert_eq!(&parse(cut(&stream, cuts)), &identity);
-        prop_assert_eq!(&parse([&*stream]), &identity, "whole");
+        let expected = naive::parse(&stream, LIMITS);
+        prop_assert_eq!(&parse(cut(&stream, cuts)), &expected);
+        prop_assert_eq!(&parse([&*stream]), &expected, "whole");
     }
 }
 
@@ -39,16 +39,16 @@ proptest! {
     #![proptest_config(cases(500))]
 
     #[test]
-    fn where_a_stream_is_cut_changes_nothing(stream in nearly_valid_stream()) {
-        let identity = parse([&*stream]);
-        prop_assert_eq!(&parse(stream.chunks(1)), &identity, "byte by byte");
+    fn cuts_do_not_change_the_result(stream in nearly_valid_stream()) {
+        let expected = parse([&*stream]);
+        prop_assert_eq!(&parse(stream.chunks(1)), &expected, "byte by byte");
         for offset in 0..=stream.len() {
-            prop_assert_eq!(&parse(cut(&stream, [offset])), &identity, "cut at {}", offset);
+            prop_assert_eq!(&parse(cut(&stream, [offset])), &expected, "cut at {}", offset);
         }
     }
 
     #[test]
-    fn what_is_encoded_is_parsed_back(
+    fn encoded_requests_are_parsed_back(
         requests in vec(vec(vec(any::<u8>(), 0..=LIMITS.bulk_bytes_max), 1..6), 0..5),
         cuts in vec(0..400_usize, 0..6),
     ) {
@@ -63,7 +63,7 @@ proptest! {
     #![proptest_config(cases(100))]
 
     #[test]
-    fn around_the_limit_of_a_line_the_naive_parser_agrees(
+    fn naive_parser_agrees_around_the_line_limit(
         opening in select(vec!["", "*", "*1\r\n", "*1\r\n$", "PING\r\n*1\r\n$", "\"", "\0"]),
         filler in select(b"a1 ".to_vec()),
         length in LINE_BYTES_MAX - 8..LINE_BYTES_MAX + 8,
@@ -72,28 +72,28 @@ proptest! {
     ) {
         let filling = vec![filler; length];
         let stream = [opening.as_bytes(), &filling, end.as_bytes(), b"PING\r\n"].concat();
-        let identity = naive::parse(&stream, LIMITS);
-        // A failure is told by the few words above, not by 64 KiB of them.
-        prop_assert!(parse(cut(&stream, cuts)) == identity);
+        let expected = naive::parse(&stream, LIMITS);
+        // Not `prop_assert_eq`, which would print 64 KiB.
+        prop_assert!(parse(cut(&stream, cuts)) == expected);
     }
 }
 
 #[test]
-fn what_is_not_resp_is_told_in_redis_words() {
+fn protocol_errors_have_the_texts_of_redis() {
     for (stream, text) in NOT_RESP {
         let (requests, error) = parse([&*spelled_out(stream)]);
         let mut reply = Vec::new();
-        let error = error.expect("it is not RESP");
+        let error = error.expect("a protocol error");
         let _ = Reply::new(&mut reply, Protocol::Resp2).protocol_error(error);
         assert_eq!(requests, Vec::<Words>::new(), "{text}");
-        let reply = String::from_utf8(reply).expect("nothing above is not UTF-8");
+        let reply = String::from_utf8(reply).expect("UTF-8");
         assert_eq!(reply, format!("-ERR Protocol error: {text}\r\n"));
     }
 }
 
-/// A worker goes on with the same parser after it has sent a client away.
+/// A worker uses the same parser for the next client.
 #[test]
-fn an_error_leaves_nothing_behind_for_the_next_client() {
+fn error_resets_the_parser_for_the_next_client() {
     for (stream, text) in NOT_RESP {
         let mut parser = Parser::default();
         assert!(
@@ -108,7 +108,7 @@ fn an_error_leaves_nothing_behind_for_the_next_client() {
 }
 
 #[test]
-fn an_inline_request_has_at_most_64_kib_before_its_lf() {
+fn inline_request_has_at_most_64_kib_before_its_lf() {
     for (end, rest) in [("\n", LINE_BYTES_MAX), ("\r\n", LINE_BYTES_MAX - 1)] {
         for length in [rest - 1, rest] {
             let word = vec![b'a'; length];
@@ -124,9 +124,9 @@ fn an_inline_request_has_at_most_64_kib_before_its_lf() {
     }
 }
 
-/// Within the limit a header is judged by what it says, beyond it by its length alone.
+/// Up to the limit, the content of a header is checked; beyond it, only its length.
 #[test]
-fn a_header_has_at_most_64_kib_before_its_cr() {
+fn header_has_at_most_64_kib_before_its_cr() {
     use ProtocolError::{
         InvalidBulkLength, InvalidMultibulkLength, TooBigBulkCount, TooBigMultibulkCount,
     };
@@ -151,7 +151,7 @@ fn a_header_has_at_most_64_kib_before_its_cr() {
 }
 
 #[test]
-fn a_line_without_an_end_is_too_big_at_the_first_byte_beyond_the_limit() {
+fn endless_line_is_too_big_one_byte_beyond_the_limit() {
     for (before, kind, too_big) in [
         ("", "a", ProtocolError::TooBigInlineRequest),
         ("", "\0\n", ProtocolError::TooBigInlineRequest),
@@ -171,7 +171,7 @@ fn a_line_without_an_end_is_too_big_at_the_first_byte_beyond_the_limit() {
 }
 
 #[test]
-fn a_bulk_string_has_at_most_as_many_bytes_as_the_operator_allows() {
+fn bulk_string_has_at_most_the_configured_length() {
     for length in [LIMITS.bulk_bytes_max - 1, LIMITS.bulk_bytes_max] {
         let words = vec![vec![b'a'; length]];
         assert_eq!(parse([&*array(&words)]), (vec![words], None));
@@ -184,7 +184,7 @@ fn a_bulk_string_has_at_most_as_many_bytes_as_the_operator_allows() {
 }
 
 #[test]
-fn a_request_has_at_most_2147483647_arguments() {
+fn request_has_at_most_2147483647_arguments() {
     assert_eq!(ARGUMENTS_MAX, 2_147_483_647);
     for count in ["2147483646", "2147483647"] {
         let stream = format!("*{count}\r\n$4\r\nPING\r\n");
@@ -194,9 +194,9 @@ fn a_request_has_at_most_2147483647_arguments() {
     assert_eq!(parse([&b"*2147483648\r\n"[..]]), (vec![], error));
 }
 
-/// The bytes behind the header are zeros that the system never has to bring: nobody looks at them.
+/// The bytes after the header are zeros, in pages that are never touched.
 #[test]
-fn a_request_makes_us_hold_at_most_1_gib_with_its_table() {
+fn request_takes_at_most_1_gib_with_its_table() {
     let limits = Limits {
         bulk_bytes_max: REQUEST_BYTES_MAX,
         ..LIMITS
@@ -207,7 +207,7 @@ fn a_request_makes_us_hold_at_most_1_gib_with_its_table() {
         input[..header.len()].copy_from_slice(header.as_bytes());
         Parser::default().parse(&input[..arrived], limits)
     };
-    // Beside the request a span of 8 bytes is held.
+    // The span of the request takes 8 bytes.
     let request_bytes = REQUEST_BYTES_MAX - 8;
     let fits = request_bytes - "*1\r\n$1073741797\r\n\r\n".len();
     let too_big = Err(ProtocolError::TooBigRequest);
@@ -217,10 +217,10 @@ fn a_request_makes_us_hold_at_most_1_gib_with_its_table() {
     assert_eq!(parse(REQUEST_BYTES_MAX, REQUEST_BYTES_MAX + 1), too_big);
 }
 
-/// The fuzzer's first finding: whole, these streams were not RESP; in pieces, they were too big
-/// before that was seen.
+/// Regression, found by the fuzzer: whole, these streams were not RESP; in pieces, they were too big
+/// before that was found.
 #[test]
-fn where_a_request_that_is_too_big_and_not_resp_is_cut_changes_nothing() {
+fn cuts_do_not_change_the_error_of_a_large_request() {
     let limits = Limits {
         request_bytes_max: 64,
         ..LIMITS
@@ -228,7 +228,7 @@ fn where_a_request_that_is_too_big_and_not_resp_is_cut_changes_nothing() {
     let too_big = Err(ProtocolError::TooBigRequest);
     let long = "a".repeat(64);
     for (stream, error) in [
-        // The word is noted in 8 bytes, so these are 64 bytes in front of the last, and 65.
+        // The word's span takes 8 bytes. So there are 64 bytes before the last byte, and then 65.
         (
             format!("*2\r\n$32\r\n{}\r\n$01234567890\r\n", &long[..32]),
             Err(ProtocolError::InvalidBulkLength),
@@ -253,7 +253,7 @@ fn where_a_request_that_is_too_big_and_not_resp_is_cut_changes_nothing() {
 }
 
 #[test]
-fn a_request_without_a_word_is_passed_over() {
+fn request_without_a_word_is_skipped() {
     let nothing = [
         "\n",
         "\r\n",
@@ -265,31 +265,31 @@ fn a_request_without_a_word_is_passed_over() {
     ];
     for nothing in nothing {
         let stream = [nothing, "PING\r\n"].concat();
-        let identity = (vec![vec![b"PING".to_vec()]], None);
-        assert_eq!(parse([stream.as_bytes()]), identity, "{nothing:?}");
+        let expected = (vec![vec![b"PING".to_vec()]], None);
+        assert_eq!(parse([stream.as_bytes()]), expected, "{nothing:?}");
     }
 }
 
 /// As in Redis.
 #[test]
-fn the_bytes_that_stand_for_line_ends_in_an_array_are_not_looked_at() {
-    let identity = (vec![vec![b"PING".to_vec(), b"\r\n".to_vec()]], None);
-    assert_eq!(parse([&b"*2\rx$4\rxPINGxx$2\rx\r\nxx"[..]]), identity);
+fn line_ends_in_an_array_may_be_any_bytes() {
+    let expected = (vec![vec![b"PING".to_vec(), b"\r\n".to_vec()]], None);
+    assert_eq!(parse([&b"*2\rx$4\rxPINGxx$2\rx\r\nxx"[..]]), expected);
 }
 
-/// The word `""` is none of Redis's commands, but it is a word.
+/// The word `""` is not a command of Redis, but it is a word.
 #[test]
-fn an_empty_word_is_a_request() {
-    let identity = (vec![vec![vec![]], vec![vec![]]], None);
-    assert_eq!(parse([&b"*1\r\n$0\r\n\r\n\"\"\r\n"[..]]), identity);
+fn empty_word_is_a_request() {
+    let expected = (vec![vec![vec![]], vec![vec![]]], None);
+    assert_eq!(parse([&b"*1\r\n$0\r\n\r\n\"\"\r\n"[..]]), expected);
 }
 
 #[test]
-fn a_request_gives_its_name_and_its_arguments() {
+fn request_has_a_name_and_arguments() {
     let stream = array(&["ECHO", "", "a\r\n\0b"]);
     let mut parser = Parser::default();
     assert_eq!(parser.parse(&stream, LIMITS), Ok(Some(stream.len())));
-    let request = parser.request(&stream).expect("it has words");
+    let request = parser.request(&stream).expect("a request with words");
     assert_eq!(request.name(), b"ECHO");
     assert_eq!(request.word_count(), 3);
     assert_eq!(request.arguments().len(), 2);
@@ -300,8 +300,8 @@ fn a_request_gives_its_name_and_its_arguments() {
     assert_eq!(format!("{request:?}"), r#"["ECHO", "", "a\\r\\n\\x00b"]"#);
 }
 
-// That a request in small pieces costs linear time is shown by spoiling the bytes that the parser
-// has read: it must not notice, because it must not read them again.
+// A request in small pieces takes linear time: these tests overwrite the bytes that the parser has read,
+// because it must not read them again.
 
 #[test]
 fn no_byte_of_a_long_bulk_string_is_read_twice() {
@@ -310,9 +310,9 @@ fn no_byte_of_a_long_bulk_string_is_read_twice() {
         ..LIMITS
     };
     let stream = array(&[vec![b'a'; limits.bulk_bytes_max]]);
-    // The header is in the first piece; behind it the parser reads nothing at all.
-    let (parser, input) = parse_while_spoiling(&stream, limits, |arrived| arrived);
-    let words = words(&parser, &input).expect("it has a word");
+    // The header is in the first piece. The parser reads nothing after it.
+    let (parser, input) = parse_while_overwriting(&stream, limits, |arrived| arrived);
+    let words = words(&parser, &input).expect("a request with a word");
     assert_eq!(words[0].len(), limits.bulk_bytes_max);
 }
 
@@ -324,11 +324,11 @@ fn no_argument_of_many_is_read_twice() {
         starts.push(stream.len());
         append_bulk(&mut stream, &b"abcdefghi"[..index % 10]);
     }
-    let (parser, input) = parse_while_spoiling(&stream, LIMITS, |arrived| {
+    let (parser, input) = parse_while_overwriting(&stream, LIMITS, |arrived| {
         let begun = starts.partition_point(|&start| start <= arrived);
         starts[begun - 1]
     });
-    let words = words(&parser, &input).expect("it has words");
+    let words = words(&parser, &input).expect("a request with words");
     assert_eq!(words.len(), 100_000);
     for (index, word) in words.iter().enumerate() {
         assert_eq!(word.len(), index % 10, "argument {index}");
@@ -344,37 +344,37 @@ fn no_byte_of_a_long_line_is_searched_twice() {
             let start = input.len();
             input.resize(start + 1024, b'1');
             assert_eq!(parser.parse(&input, LIMITS), Ok(None), "{opening:?}");
-            // Whoever reads this again finds an end.
+            // If the parser reads this again, it finds a line end.
             input[start..].fill(end);
         }
     }
 }
 
-/// Parses one request that arrives in pieces of 1 KiB. Of the bytes that have arrived, as many as
-/// `is_read` says are spoiled between two calls.
-fn parse_while_spoiling(
+/// Parses one request that arrives in pieces of 1 KiB. Between two calls, overwrites the first bytes, as
+/// many as `read_bytes` returns for the number of bytes so far.
+fn parse_while_overwriting(
     stream: &[u8],
     limits: Limits,
-    is_read: impl Fn(usize) -> usize,
+    read_bytes: impl Fn(usize) -> usize,
 ) -> (Parser, Vec<u8>) {
     let mut parser = Parser::default();
     let mut input = Vec::new();
     let mut parsed = Ok(None);
-    let mut spoiled = 0;
+    let mut overwritten = 0;
     for piece in stream.chunks(1024) {
         assert_eq!(parsed, Ok(None), "at {} of {}", input.len(), stream.len());
         input.extend_from_slice(piece);
         parsed = parser.parse(&input, limits);
-        let end = is_read(input.len());
-        input[spoiled..end].fill(b'!');
-        spoiled = end;
+        let end = read_bytes(input.len());
+        input[overwritten..end].fill(b'!');
+        overwritten = end;
     }
     assert_eq!(parsed, Ok(Some(stream.len())));
     (parser, input)
 }
 
-/// Parses a stream that arrives in these pieces as a worker does: after each, as far as it goes.
-fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> ClientIdentity {
+/// Parses a stream in pieces as a worker does: after each piece, all whole requests.
+fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Parsed {
     let mut parser = Parser::default();
     let mut input = Vec::new();
     let mut requests = Vec::new();
@@ -394,14 +394,14 @@ fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> ClientIdentity {
     (requests, None)
 }
 
-/// The words of the request just parsed; `None` if it has none.
+/// Returns the words of the request just parsed; `None` if it has none.
 fn words(parser: &Parser, input: &[u8]) -> Option<Words> {
     let request = parser.request(input)?;
     let words = iter::once(request.name()).chain(request.arguments());
     Some(words.map(<[u8]>::to_vec).collect())
 }
 
-/// `stream` cut at `offsets`; those beyond its end cut nothing.
+/// Cuts `stream` at `offsets`, except for those after its end.
 fn cut(stream: &[u8], offsets: impl IntoIterator<Item = usize>) -> Vec<&[u8]> {
     let mut ends = vec![0, stream.len()];
     ends.extend(offsets.into_iter().filter(|&offset| offset < stream.len()));
@@ -411,7 +411,7 @@ fn cut(stream: &[u8], offsets: impl IntoIterator<Item = usize>) -> Vec<&[u8]> {
         .collect()
 }
 
-/// A request as a client library sends it.
+/// Encodes a request as a client library does.
 fn array(words: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let mut stream = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
@@ -426,13 +426,13 @@ fn append_bulk(stream: &mut Vec<u8>, bytes: &[u8]) {
     stream.extend_from_slice(b"\r\n");
 }
 
-/// A request as a careful person types it.
+/// Encodes a request as an inline request.
 fn line(words: &[Vec<u8>]) -> Vec<u8> {
     let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     [words.join(&b' '), b"\r\n".to_vec()].concat()
 }
 
-/// A word as a line can carry it, whatever bytes it has.
+/// Quotes a word of any bytes for an inline request.
 fn quoted(word: &[u8]) -> Vec<u8> {
     let mut text = vec![b'"'];
     for &byte in word {
@@ -446,14 +446,14 @@ fn quoted(word: &[u8]) -> Vec<u8> {
     text
 }
 
-/// The stream that an entry of [`NOT_RESP`] stands for.
+/// Expands an entry of [`NOT_RESP`].
 fn spelled_out(stream: &str) -> Vec<u8> {
     stream
         .replace('…', &"1".repeat(LINE_BYTES_MAX))
         .into_bytes()
 }
 
-/// Everything that is not RESP, and Redis's words for it. `…` stands for 64 KiB of digits.
+/// Streams that are not RESP, and Redis's error texts. `…` stands for 64 KiB of digits.
 const NOT_RESP: [(&str, &str); 27] = [
     ("a…", "too big inline request"),
     ("\0\n…", "too big inline request"),
@@ -476,7 +476,7 @@ const NOT_RESP: [(&str, &str); 27] = [
     ("*1\r\n:1\r\n", "expected '$', got ':'"),
     ("*1\r\n*1\r\n", "expected '$', got '*'"),
     ("*2\r\n$4\r\nPING\r\nPING\r\n", "expected '$', got 'P'"),
-    // The CR would end the reply, and is sent as a blank.
+    // The CR would end the reply, so it is sent as a blank.
     ("*1\r\n\r\n", "expected '$', got ' '"),
     ("*1\r\n$\r\n", "invalid bulk length"),
     ("*1\r\n$x\r\n", "invalid bulk length"),
@@ -485,8 +485,7 @@ const NOT_RESP: [(&str, &str); 27] = [
     ("*1\r\n$9223372036854775808\r\n", "invalid bulk length"),
 ];
 
-/// The stream of a peer that knows RESP but is not to be trusted: a few requests, most of them
-/// right, with some damage done.
+/// Generates streams of a few requests, most of them valid, with some damage.
 fn nearly_valid_stream() -> impl Strategy<Value = Vec<u8>> {
     (vec(piece(), 0..8), vec(damage(), 0..2)).prop_map(|(pieces, damages)| {
         let mut stream = pieces.concat();
@@ -499,7 +498,7 @@ fn nearly_valid_stream() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Where, how many bytes are lost, and what stands there instead.
+/// Generates a damage: an offset, the number of bytes removed, and the bytes inserted.
 fn damage() -> impl Strategy<Value = (usize, usize, Vec<u8>)> {
     (0..100_usize, 0..3_usize, vec(byte(), 0..2))
 }
@@ -548,12 +547,12 @@ fn header(opening: &'static str) -> impl Strategy<Value = Vec<u8>> {
     (number, end).prop_map(move |(number, end)| [opening, number, end].concat().into_bytes())
 }
 
-/// Any byte, but those with a meaning more often.
+/// Generates any byte, and those with a meaning more often.
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![any::<u8>(), select(b"\r\n\0*$ \"'\\012".to_vec())]
 }
 
-/// A stream that fails becomes a test with a name, not a line in a file beside this one.
+/// Without a file of failures: a stream that fails becomes a test with a name.
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,

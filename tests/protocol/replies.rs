@@ -174,7 +174,7 @@ fn bulk_writer_takes_exactly_its_length() {
         |reply| {
             reply.bulk_with(7, |bulk| {
                 bulk.write_all(b"on\r\n").expect("there is room");
-                assert_eq!(bulk.left(), 3);
+                assert_eq!(bulk.remaining(), 3);
                 let error = bulk.write_all(b"more").expect_err("it is full");
                 assert_eq!(error.kind(), ErrorKind::WriteZero);
             })

@@ -1,15 +1,14 @@
-//! The oracle of the tests: a parser that is obviously right, and neither fast nor resumable.
+//! The oracle of the parser's tests: a parser that is obviously right, and neither fast nor resumable.
 //!
-//! It was written from the rules of RESP and Redis, not from the parser that it judges. It wants
-//! everything that a peer ever sends at once, copies every word, and knows no limit on memory.
+//! Written from the rules of RESP and Redis, not from the parser that it checks. It needs the whole
+//! stream at once, copies every word, and does not limit memory.
 
-use super::limits::Limits;
-use super::protocol_error::ProtocolError;
+use crate::resp::{Limits, ProtocolError};
 
 /// One request: its name and its arguments.
 pub(crate) type Words = Vec<Vec<u8>>;
 
-/// All requests in `input` that have a word, and the error behind them, if one ends them.
+/// Returns all requests in `input` that have a word, and the error after them, if there is one.
 pub(crate) fn parse(mut input: &[u8], limits: Limits) -> (Vec<Words>, Option<ProtocolError>) {
     let mut requests = Vec::new();
     loop {
@@ -24,7 +23,7 @@ pub(crate) fn parse(mut input: &[u8], limits: Limits) -> (Vec<Words>, Option<Pro
     }
 }
 
-/// What was read from the front of the input, and what stands behind it.
+/// A value from the front of the input, and the rest of the input.
 type Step<'a, T> = Result<(T, &'a [u8]), Stop>;
 
 enum Stop {
@@ -65,21 +64,21 @@ fn bulk(input: &[u8], limits: Limits) -> Step<'_, &[u8]> {
     if limits.unauthenticated && length > 16_384 {
         return Err(Stop::Broken(ProtocolError::UnauthenticatedBulkLength));
     }
-    // The bytes that stand for the line end are not looked at.
+    // The two bytes in place of the line end are skipped, whatever they are.
     match input.get(length + 2..) {
         Some(rest) => Ok((&input[..length], rest)),
         None => Err(Stop::Incomplete),
     }
 }
 
-/// The line before the first of the bytes in `ends`. A CR takes the byte behind it along, whatever
-/// that is.
+/// Returns the line before the first of the bytes in `ends`. After a CR, skips one more byte, whatever
+/// it is.
 fn line<'a>(input: &'a [u8], ends: &[u8], too_big: ProtocolError) -> Step<'a, &'a [u8]> {
     match input.iter().position(|byte| ends.contains(byte)) {
         None if input.len() <= 65_536 => Err(Stop::Incomplete),
         Some(length) if length <= 65_536 => {
-            let behind = length + 1 + usize::from(input[length] == b'\r');
-            let rest = input.get(behind..).ok_or(Stop::Incomplete)?;
+            let end = length + 1 + usize::from(input[length] == b'\r');
+            let rest = input.get(end..).ok_or(Stop::Incomplete)?;
             Ok((&input[..length], rest))
         }
         _ => Err(Stop::Broken(too_big)),
@@ -93,7 +92,7 @@ fn inline(input: &[u8]) -> Step<'_, Words> {
     let too_big = ProtocolError::TooBigInlineRequest;
     let (line, rest) = line(input, b"\n\0", too_big)?;
     if input[line.len()] == 0 {
-        // C's `strchr` looks no further than this: the line never ends, it only gets too long.
+        // C's `strchr` stops here: such a line never ends, and becomes too long.
         let is_too_big = input.len() > 65_536;
         return Err(if is_too_big {
             Stop::Broken(too_big)
@@ -106,9 +105,9 @@ fn inline(input: &[u8]) -> Step<'_, Words> {
     Ok((words, rest))
 }
 
-/// The words of an inline request; `None` if its quotes are unbalanced.
+/// Returns the words of an inline request; `None` if its quotes are unbalanced.
 ///
-/// A word is bytes as they are, and behind them perhaps one quote, with which it ends.
+/// A word is unquoted bytes, and then at most one quoted part, which ends it.
 fn split(mut line: &[u8]) -> Option<Words> {
     let mut words = Vec::new();
     loop {
@@ -119,13 +118,13 @@ fn split(mut line: &[u8]) -> Option<Words> {
         }
         let bare = rest.iter().take_while(|byte| !b" \t\n\r\"'".contains(byte));
         let (bare, rest) = rest.split_at(bare.count());
-        let (text, behind) = quoted(rest)?;
+        let (text, rest) = quoted(rest)?;
         words.push([bare, &text].concat());
-        line = behind;
+        line = rest;
     }
 }
 
-/// The quote at the front of `line`, if there is one, and what stands behind it.
+/// Returns the text of the quoted part at the front of `line`, if there is one, and the rest.
 fn quoted(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let quote = line.first().copied();
     let mut text = Vec::new();
@@ -138,12 +137,12 @@ fn quoted(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         text.push(byte);
         i += length;
     }
-    let behind = &line[i + 1..];
-    let ends = behind.first().is_none_or(|&byte| is_blank(byte));
-    ends.then_some((text, behind))
+    let rest = &line[i + 1..];
+    let ends = rest.first().is_none_or(|&byte| is_blank(byte));
+    ends.then_some((text, rest))
 }
 
-/// The byte that stands at the front of the `quoted` text, and how many bytes it is written with.
+/// Returns the first byte of the `quoted` text, and the number of bytes that encode it.
 fn unescaped(quote: u8, quoted: &[u8]) -> (u8, usize) {
     let escaped = quoted.get(1).filter(|_| quoted[0] == b'\\').copied();
     let hex = quoted
@@ -166,7 +165,7 @@ fn is_blank(byte: u8) -> bool {
     b" \t\n\x0b\x0c\r".contains(&byte)
 }
 
-/// Canonical decimal and nothing else.
+/// Parses a canonical decimal integer.
 fn integer(text: &[u8]) -> Option<i64> {
     let value: i64 = str::from_utf8(text).ok()?.parse().ok()?;
     (value.to_string().as_bytes() == text).then_some(value)
