@@ -12,7 +12,8 @@ use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
 use crate::state::clients::{ClientIdentity, ClientInfo, NAME_BYTES_MAX, flag};
 
-/// One client's session, from its accept to its close: who it is, and what handlers remember of it.
+/// The session of one client, from its connection to its close: its identity, and the state that
+/// handlers keep for it.
 ///
 /// ```
 /// # use respool::{Arity, Commands};
@@ -156,52 +157,51 @@ impl Session {
         )
     }
 
-    /// The client's number: counted from 1 as clients come, never used twice.
+    /// Returns the number of the client: unique, and counted from 1.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.info.id
     }
 
-    /// The address that the client came from.
+    /// Returns the address of the peer.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         self.info.peer_addr
     }
 
-    /// The version of the protocol in which the client is answered.
+    /// Returns the version of the protocol of the client's replies.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// The name that the client has given itself; empty if it has not.
+    /// Returns the name set by `CLIENT SETNAME` or `HELLO`; empty if none is set.
     #[must_use]
     pub fn name(&self) -> Box<[u8]> {
         self.info.identity().name
     }
 
-    /// The database that the client has selected, 0 to 15.
+    /// Returns the database that the client has selected, 0 to 15.
     #[must_use]
     pub fn database(&self) -> u8 {
         self.info.database.load(Ordering::Relaxed)
     }
 
-    /// What handlers keep of this client under the type `T`, if they do.
+    /// Returns the value of type `T` that handlers keep for this client, if there is one.
     ///
-    /// A value is dropped when the client leaves, and when it says `RESET`; the drop is where to
-    /// clean up behind it. Each type has one value: keep types of your own here, and none of std's,
-    /// which others may use too.
+    /// A value is dropped when the client is closed or sends `RESET`; clean up in `Drop`. There is one
+    /// value for each type. So use types of your own, because other handlers may use types of std, too.
     #[must_use]
     pub fn state<T: Any>(&self) -> Option<&T> {
         self.states.get()
     }
 
-    /// As [`Self::state`]. What is not there yet begins with the type's default.
+    /// Returns the value of type `T`, after inserting its default if there is none: see [`Self::state`].
     pub fn state_mut<T: Any + Send + Default>(&mut self) -> &mut T {
         self.states.get_mut_or_default()
     }
 
-    /// Keeps `value` of this client: see [`Self::state`]. Gives what was kept of that type before.
+    /// Keeps `value` for this client, and returns the previous value of its type: see [`Self::state`].
     pub fn set_state<T: Any + Send>(&mut self, value: T) -> Option<T> {
         self.states.replace(value)
     }
@@ -231,8 +231,8 @@ impl Session {
         &self.info
     }
 
-    /// Closes the client's connection once this request's reply is sent. Requests pipelined behind
-    /// this one are not run.
+    /// Closes the client after the reply to this request is sent. Later requests of its pipeline are not
+    /// run.
     pub fn close_after_reply(&mut self) {
         self.info.set(flag::CLOSING, true);
         self.ending = Some(Ending::AfterReply);
@@ -312,8 +312,7 @@ impl Session {
         self.restrictions & restriction::PASSWORD != 0 && self.server.wants_password()
     }
 
-    /// Counts the client as one that has said the password, as `requirepass` wants: for an `AUTH` of
-    /// your own, which replaces the built-in one.
+    /// Marks the client as authenticated for `requirepass`: for an `AUTH` command of your own.
     pub fn authenticate(&mut self) {
         self.set_restriction(restriction::PASSWORD, false);
     }

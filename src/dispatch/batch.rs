@@ -1,4 +1,4 @@
-//! The requests that one read brought, on their way through the commands.
+//! Runs the requests of one read.
 
 use std::mem;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use crate::state::close_reason::CloseReason;
 use crate::state::pause;
 use crate::state::stats::WorkerStats;
 
-/// The requests that one read brought, and what they need.
+/// The requests of one read, and their environment.
 pub(crate) struct Batch<'a, C, S> {
     pub(crate) context: &'a C,
     pub(crate) commands: &'a Commands,
@@ -31,15 +31,15 @@ pub(crate) struct Batch<'a, C, S> {
     pub(crate) stats: &'a WorkerStats,
 }
 
-/// The server, as a batch sees it.
+/// The parts of the server that a batch needs.
 pub(crate) trait ServerContext {
     /// Returns the limits on what a client may send.
     fn limits(&self, unauthenticated: bool) -> Limits;
 
-    /// Returns how much output may be pending before the client is write-blocked.
+    /// Returns the pending output at which the client becomes write-blocked.
     fn output_bounds(&self, unauthenticated: bool) -> OutputBounds<'_>;
 
-    /// Whether CLIENT PAUSE holds requests up. A drain waits for no pause.
+    /// Returns whether CLIENT PAUSE applies. A drain ignores it.
     fn honours_pauses(&self) -> bool;
 
     /// Makes sure that another worker watches the other clients, before a handler that may block.
@@ -55,21 +55,21 @@ pub(crate) enum TurnEnd {
     WriteBlocked,
     /// The budget is spent.
     BudgetSpent,
-    /// CLIENT PAUSE holds requests up, at this level.
+    /// CLIENT PAUSE applies to the next request, at this level.
     ClientPaused(u8),
 }
 
-/// The bytes that were served, and why the turn ended early.
+/// The number of bytes that were served, and why the turn ended early.
 struct Served {
     bytes: usize,
     /// `None` if every whole request was served.
     end: Option<TurnEnd>,
 }
 
-/// What is at the front of the input.
+/// The result of parsing the front of the input.
 enum Next<'a> {
     Request(Request<'a>, usize),
-    /// A request without a word, which has no reply.
+    /// An empty request, which has no reply.
     Empty(usize),
     Incomplete,
 }
@@ -240,7 +240,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     #[cold]
     fn protocol_error(&mut self, error: ProtocolError, bytes: &[u8]) -> CloseReason {
         let reply = self.output.reply(self.session.protocol());
-        // A URL may hold any quote. To the splitter such a line has no words.
+        // A URL may contain quotes, which are unbalanced in an inline request.
         if error == ProtocolError::UnbalancedQuotes && is_http_request_line(bytes) {
             let _ = reply.http_response();
             return CloseReason::Http { is_answered: true };
@@ -249,7 +249,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         error.into()
     }
 
-    /// Returns the level of the pause that holds the command up.
+    /// Returns the level of CLIENT PAUSE if it applies to the command.
     #[inline]
     fn pause_level(&self, command: &Command) -> Option<u8> {
         match self.state.pause.held_of(self.session.id()) {
@@ -258,7 +258,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         }
     }
 
-    /// Answers a request. If a pause holds it up, returns the level of the pause instead.
+    /// Answers a request. If CLIENT PAUSE applies, returns its level instead.
     #[inline]
     fn answer(
         &mut self,
@@ -291,7 +291,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     fn run(&mut self, command: &Command, request: &Request<'_>) {
         let index = command.index();
         let info = self.session.info();
-        // No program has so many commands that their number does not fit.
+        // No program has more than 65,535 commands.
         info.command.store(index as u16, Ordering::Relaxed);
         if command.may_take_long() {
             info.active_at_s
@@ -312,14 +312,14 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         }
     }
 
-    /// Runs a command, times it, and notes it for SLOWLOG, LATENCY and MONITOR.
+    /// Runs a command, times it, and records it for SLOWLOG, LATENCY and MONITOR.
     #[cold]
     fn run_observed(&mut self, command: &Command, request: &Request<'_>) -> Replied {
         let start = Instant::now();
         let reply = self.output.reply(self.session.protocol());
         let replied = command.run(self.session, request, reply);
         let took = start.elapsed();
-        // Of a short command, the calls that are not timed count as if they took as long.
+        // For a short command, the time counts for the untimed calls, too.
         let is_sample = !command.may_take_long() && !self.state.observes_every_call();
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
         self.budget.spend(took * calls);
@@ -330,7 +330,8 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         replied
     }
 
-    /// Whether the restrictions no longer hold: `requirepass` was removed after the client connected.
+    /// Returns whether the restrictions no longer apply: `requirepass` was removed after the client
+    /// connected.
     #[cold]
     fn are_lifted(&self, restrictions: u8) -> bool {
         restrictions == restriction::PASSWORD && !self.session.wants_password()
@@ -358,7 +359,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
             Ending::Http { is_answered: false } => CloseReason::Http { is_answered: false },
             Ending::Drain => CloseReason::Drained,
         };
-        self.output.take_back();
+        self.output.remove_reply();
         reason
     }
 }

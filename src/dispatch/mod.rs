@@ -1,5 +1,5 @@
-//! One batch of requests, from the bytes of a client to the bytes of its replies. Nothing here knows a
-//! socket or a thread: [`ServerContext`](batch::ServerContext) stands for the server, and
+//! Dispatches one batch of requests, from the bytes of a client to the bytes of its replies. This room
+//! knows no socket and no thread: [`ServerContext`](batch::ServerContext) stands for the server, and
 //! [`ReplySink`](output::ReplySink) for the connection.
 
 pub(crate) mod batch;

@@ -1,4 +1,4 @@
-//! The replies of a batch, and where they are sent.
+//! Collects the replies of a batch, and sends them.
 
 use std::io;
 
@@ -10,10 +10,8 @@ use crate::state::stats::WorkerStats;
 
 /// The destination of replies.
 pub(crate) trait ReplySink {
-    /// Sends `bytes` and empties it, also on an error. Keeps the rest as pending output if it cannot
-    /// be sent now.
-    ///
-    /// Returns whether nothing is pending.
+    /// Sends `bytes`, and keeps the rest as pending output if it cannot be sent now. Empties `bytes`,
+    /// also on an error. Returns whether nothing is pending.
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool>;
 
     /// Blocks or unblocks the client by how much output is pending. Returns whether it is
@@ -25,7 +23,7 @@ pub(crate) trait ReplySink {
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) bytes: Vec<u8>,
-    /// Where the last reply begins.
+    /// The offset of the last reply.
     reply_start: usize,
 }
 
@@ -35,8 +33,8 @@ impl Output {
         Reply::new(&mut self.bytes, protocol)
     }
 
-    /// Returns how often the last reply may be copied before the next write: never if it was taken
-    /// back, or if it is an error, because errors are counted.
+    /// Returns how often the last reply may be copied before the next write: never if it was removed, or
+    /// if it is an error, because errors are counted.
     pub(super) fn repeats_max(&self) -> usize {
         match self.bytes.get(self.reply_start) {
             None | Some(b'-') => 0,
@@ -53,7 +51,7 @@ impl Output {
         let mut missing = count * (self.bytes.len() - start);
         self.bytes.reserve(missing);
         while missing > 0 {
-            // Doubles what is there, so that few steps are needed.
+            // Doubles the copies, so that few steps are needed.
             let some = missing.min(self.bytes.len() - start);
             self.bytes.extend_from_within(start..start + some);
             missing -= some;
@@ -61,7 +59,7 @@ impl Output {
     }
 
     /// Removes the last reply.
-    pub(super) fn take_back(&mut self) {
+    pub(super) fn remove_reply(&mut self) {
         self.bytes.truncate(self.reply_start);
     }
 
@@ -71,9 +69,9 @@ impl Output {
     pub(super) fn finish_reply(&mut self, session: &mut Session) {
         let (messages, is_sent) = session.end_request();
         if !is_sent {
-            self.take_back();
+            self.remove_reply();
         }
-        // The messages are not part of the reply: nothing takes them back.
+        // The messages are not part of the reply, so removing the reply keeps them.
         let start = self.reply_start.min(self.bytes.len());
         self.reply_start = start + messages.len();
         self.bytes.splice(start..start, messages);
@@ -82,7 +80,7 @@ impl Output {
     /// Removes the reply of a handler that panicked, and keeps the messages before it.
     #[cold]
     pub(crate) fn finish_panic(&mut self, session: &mut Session) {
-        self.take_back();
+        self.remove_reply();
         self.finish_reply(session);
     }
 
@@ -108,12 +106,12 @@ impl Output {
     }
 }
 
-/// Bytes of replies that are collected before they are sent in the middle of a batch. Pending output
-/// can exceed its bounds by this, and one reply.
+/// Bytes of replies that cause a write in the middle of a batch. Pending output can exceed its bounds by
+/// this number and one reply.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
-/// Maximum bytes of room that a worker keeps for replies from turn to turn. One huge reply does not
-/// keep its room.
+/// Maximum capacity that a worker keeps for replies from turn to turn, so that one huge reply does not
+/// keep its memory.
 const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
 
 #[cfg(test)]
@@ -121,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_outlive_the_reply_of_a_handler_that_panics() {
+    fn messages_are_kept_when_a_handler_panics() {
         let mut session = Session::for_test(0, ([127, 0, 0, 1], 5000).into());
         let mut output = Output::default();
         let _ = output.reply(Protocol::Resp2).simple("before");
@@ -130,7 +128,7 @@ mod tests {
         let _ = reply.simple("cut off");
         output.finish_panic(&mut session);
         assert_eq!(output.bytes, b"+before\r\n+message\r\n");
-        // Nor does a second end take them back.
+        // Finishing again keeps the messages, too.
         output.finish_panic(&mut session);
         assert_eq!(output.bytes, b"+before\r\n+message\r\n");
     }

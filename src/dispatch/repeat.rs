@@ -1,10 +1,10 @@
-//! Pipelines of identical requests.
+//! Finds repetitions in pipelines of identical requests.
 
 /// Counts immediate repetitions of the first `length` of `bytes`, up to `count_max`.
 pub(super) fn repeats(bytes: &[u8], length: usize, count_max: usize) -> usize {
     let (first, after) = bytes.split_at(length);
     let count = (after.len() / length).min(count_max);
-    // Bytes that equal the bytes `length` before them are all the same: usually one comparison.
+    // If all bytes equal the bytes `length` before them, all are repetitions: usually one comparison.
     if after[..count * length] == bytes[..count * length] {
         return count;
     }
@@ -12,14 +12,14 @@ pub(super) fn repeats(bytes: &[u8], length: usize, count_max: usize) -> usize {
     next.take_while(|next| begins_with(next, first)).count()
 }
 
-/// Whether `bytes` begins with `front`.
+/// Returns whether `bytes` begins with `front`.
 #[inline]
 pub(super) fn begins_with(bytes: &[u8], front: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..front.len()) else {
         return false;
     };
-    // Compares 8 to 16 bytes, such as a PING, as two words that may overlap. Calling a function that
-    // compares any number takes as long as the comparison.
+    // Compares 8 to 16 bytes, such as a PING, as two words that may overlap. A call of `memcmp` would
+    // double the time.
     match (bytes.first_chunk(), front.first_chunk()) {
         (Some(first), Some(wanted)) if front.len() <= 2 * WORD_BYTES => {
             let word = u64::from_ne_bytes;

@@ -1,4 +1,4 @@
-//! A worker: takes a client, serves a turn of it, and parks it. The only file that knows sockets *and*
+//! A worker: takes a client, serves one turn of it, and parks it. Only this file knows sockets *and*
 //! commands.
 
 use std::io;
@@ -21,7 +21,7 @@ use crate::state::close_reason::CloseReason;
 use crate::state::pause;
 use crate::state::stats::WorkerStats;
 
-/// One thread of the pool. It serves one client at a time, a turn at a time.
+/// A thread of the pool. Serves one client at a time, for one turn.
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
@@ -29,7 +29,7 @@ pub(crate) struct Worker {
     local: WorkerLocal,
     /// Receives the bytes of a read, so that a client needs no buffer of its own.
     input: Box<[u8]>,
-    /// The parser of the request at the front of `input`. An incomplete request takes it along.
+    /// The parser of the request at the front of `input`. Moved to the client with an incomplete request.
     parser: Parser,
     output: Output,
 }
@@ -109,8 +109,8 @@ impl Worker {
         pause::NOTHING
     }
 
-    /// Publishes a client whose requests stay unread: it is write-blocked, or a pause holds it up. Its
-    /// peer cannot send the rest of a request in the meantime, so the time for that starts again.
+    /// Publishes a client whose requests stay unread, because it is write-blocked or paused. Its peer
+    /// cannot send the rest of a request in the meantime, so `request-timeout` starts again.
     #[cold]
     fn end_unread(&self, client: &mut Client, pause_level: u8) -> u8 {
         debug_assert!(pause_level != pause::NOTHING || client.connection.pending().is_some());
@@ -123,7 +123,7 @@ impl Worker {
         pause_level
     }
 
-    /// Parks a client until its socket is ready, or until the pause ends or holds up less than
+    /// Parks a client until its socket is ready, or until CLIENT PAUSE ends or applies to less than
     /// `pause_level`. Returns the client if it is ready again.
     fn park(&self, client: Box<Client>, pause_level: u8) -> Option<Box<Client>> {
         let is_paused = pause_level != pause::NOTHING;
@@ -144,7 +144,7 @@ impl Worker {
         }
     }
 
-    /// Makes the clock check `maxmemory-clients` at once if the client holds much.
+    /// Makes the clock check `maxmemory-clients` at once if the client uses much memory.
     #[cold]
     fn report_memory(&self, client: &Client) {
         let memory_bytes = client.session.info().memory_bytes();
@@ -201,7 +201,7 @@ impl Worker {
 
     /// Runs one turn. If a handler panics, its client is closed; other clients are not affected.
     fn turn(&mut self, client: &mut Client, budget: &mut Budget) -> Result<TurnEnd, CloseReason> {
-        // A panic leaves `self` and `client` consistent: the handler borrowed the session and the
+        // After a panic, `self` and `client` are consistent: the handler borrowed only the session and the
         // output, and the output is repaired below.
         let end = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
             .unwrap_or_else(|panic| {
@@ -214,7 +214,7 @@ impl Worker {
         if end.is_err() {
             // Before the last output, so that no message follows it.
             self.shared.stop_listening(&mut client.session);
-            // What is not sent now is pending, and a socket that fails now fails again.
+            // Unsent bytes become pending output, and a socket that fails now fails again.
             let _ = self.output.send(&mut client.connection, &self.stats);
         }
         end
@@ -249,7 +249,7 @@ impl Worker {
             if let Some(end) = self.serve_input(client, count, budget)? {
                 return unless_left(end, client);
             }
-            // Before the first park, no event tells that the peer has left.
+            // Before the first park, no event reports FIN.
             if client.connection.is_drained(count, self.input.len()) && !is_first_turn {
                 return idle(phase);
             }
@@ -305,7 +305,7 @@ impl Worker {
             }
             Flushed::SocketFull | Flushed::Everything => {}
         }
-        // Its requests were not read, so the time for the rest of one starts again.
+        // The client's requests were not read, so `request-timeout` starts again.
         if was_blocked && let Some(input) = &mut client.pending_input {
             input.restart(now_s);
         }
@@ -328,7 +328,7 @@ impl Worker {
         let traffic = &client.session.info().traffic;
         traffic.bytes_sent.add(messages.len() as u64);
         let is_sent = self.output.send(&mut client.connection, &self.stats)?;
-        // The limit on the inbox counts pending output, too.
+        // The limit on messages includes pending output.
         client.publish(self.shared.state.now_s());
         Ok(!is_sent && self.update_block(client))
     }
@@ -336,9 +336,9 @@ impl Worker {
     /// Serves the client's pending input and then the `count` bytes just read, and sends the replies.
     /// Returns why the turn ended early; `None` if every whole request was served and the client is
     /// not write-blocked.
-    // Inlined, as is everything between here and the system call that sends. A return after a system
-    // call is slow, probably because the kernel's calls displace ours in the processor's prediction of
-    // return addresses: the two returns that this saves were 5 to 9 % of a PING.
+    // Inlined, as everything between here and the system call that sends. A return after a system call is
+    // slow, probably because the kernel's calls displace ours in the CPU's return stack buffer. The two
+    // returns that this saves were 5 to 9 % of a PING.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
     fn serve_input(
@@ -457,15 +457,13 @@ fn idle(phase: Phase) -> Result<TurnEnd, CloseReason> {
     }
 }
 
-/// Bytes of one read. Larger reads save system calls for pipelines, and copies for long messages: a
-/// message of 64 KiB arrives whole, with what is around it. This still fits in a core's own cache
-/// beside the replies.
+/// Maximum bytes of one read. Large reads save system calls for pipelines, and copies for long messages:
+/// a message of 64 KiB arrives whole. Input and replies together still fit in a core's cache.
 const READ_BYTES_MAX: usize = 128 * 1024;
 
-/// Bytes that one client may hold before memory is checked earlier than at the next second.
+/// Memory of one client at which `maxmemory-clients` is checked at once, not at the next second.
 const MUCH_MEMORY_BYTES: u64 = 1024 * 1024;
 
-/// Maximum bytes discarded during a lingering close: thousands of times what the buffers of two
-/// sockets hold. A peer that sends without pause has some tenths of a second to read its last output
-/// before RST.
+/// Maximum bytes discarded during a lingering close: thousands of times the size of socket buffers. A peer
+/// that sends without pause has some 100 ms to read its last output before RST.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024 * 1024;
