@@ -64,12 +64,3 @@ impl Hooks {
         }
     }
 }
-
-impl fmt::Debug for Hooks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hooks")
-            .field("on_connect", &self.on_connect.get().is_some())
-            .field("on_disconnect", &self.on_disconnect.get().is_some())
-            .finish()
-    }
-}

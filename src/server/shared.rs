@@ -17,8 +17,10 @@ use crate::client::session::Session;
 use crate::client::{Client, Newcomer};
 use crate::command::Commands;
 use crate::config::OutputLimits;
+use crate::dispatch::batch::ServerContext;
 use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
+use crate::resp::Limits;
 use crate::state::ServerState;
 use crate::state::clients::{KillReason, flag};
 use crate::state::close_reason::{CloseReason, Refused};
@@ -144,20 +146,6 @@ impl Shared {
     /// Returns the number of clients that have not had their first turn.
     pub(crate) fn newcomers(&self) -> usize {
         self.newcomers.load(Ordering::Relaxed)
-    }
-
-    /// Returns the pending output at which a client becomes write-blocked.
-    pub(crate) fn output_bounds(&self, unauthenticated: bool) -> OutputBounds<'_> {
-        let client_bytes_max = if unauthenticated {
-            0
-        } else {
-            self.settings.pending_output_bytes_max()
-        };
-        OutputBounds {
-            client_bytes_max,
-            total_bytes_max: self.settings.total_pending_output_bytes_max(),
-            total_bytes: &self.state.pending_output_bytes,
-        }
     }
 
     /// Returns whether a client is write-blocked although the bounds have room for its output again.
@@ -305,5 +293,33 @@ impl Shared {
             .drain_progress
             .wait_while_until(&mut request, is_any_left, deadline)
             .timed_out()
+    }
+}
+
+impl ServerContext for Shared {
+    #[inline]
+    fn limits(&self, unauthenticated: bool) -> Limits {
+        self.settings.limits(unauthenticated)
+    }
+
+    fn output_bounds(&self, unauthenticated: bool) -> OutputBounds<'_> {
+        let client_bytes_max = if unauthenticated {
+            0
+        } else {
+            self.settings.pending_output_bytes_max()
+        };
+        OutputBounds {
+            client_bytes_max,
+            total_bytes_max: self.settings.total_pending_output_bytes_max(),
+            total_bytes: &self.state.pending_output_bytes,
+        }
+    }
+
+    fn honours_pauses(&self) -> bool {
+        self.phase() == Phase::Serving
+    }
+
+    fn hand_over(&self) {
+        self.pool.hand_over();
     }
 }

@@ -15,7 +15,7 @@ use crate::dispatch::output::{Output, ReplySink};
 use crate::net::connection::Connection;
 use crate::net::pending_output::{Flushed, OutputBounds};
 use crate::pool::{Parked, WorkerLocal};
-use crate::resp::{Limits, Parser};
+use crate::resp::Parser;
 use crate::state::clients::{KillReason, flag};
 use crate::state::close_reason::CloseReason;
 use crate::state::pause;
@@ -406,25 +406,6 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.stats.end_turn();
-    }
-}
-
-impl ServerContext for Shared {
-    #[inline]
-    fn limits(&self, unauthenticated: bool) -> Limits {
-        self.settings.limits(unauthenticated)
-    }
-
-    fn output_bounds(&self, unauthenticated: bool) -> OutputBounds<'_> {
-        Self::output_bounds(self, unauthenticated)
-    }
-
-    fn honours_pauses(&self) -> bool {
-        self.phase() == Phase::Serving
-    }
-
-    fn hand_over(&self) {
-        self.pool.hand_over();
     }
 }
 
