@@ -170,3 +170,47 @@ fn integer(text: &[u8]) -> Option<i64> {
     let value: i64 = str::from_utf8(text).ok()?.parse().ok()?;
     (value.to_string().as_bytes() == text).then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::parse as parse_naively;
+    use crate::resp::limits::LINE_BYTES_MAX;
+    use crate::resp::tests::{LIMITS, cases, cut, nearly_valid_stream, parse};
+
+    proptest! {
+        #![proptest_config(cases(2000))]
+
+        #[test]
+        fn parser_finds_the_same_as_the_naive_parser(
+            stream in nearly_valid_stream(),
+            cuts in vec(0..100_usize, 0..6),
+        ) {
+            let expected = parse_naively(&stream, LIMITS);
+            prop_assert_eq!(&parse(cut(&stream, cuts)), &expected);
+            prop_assert_eq!(&parse([&*stream]), &expected, "whole");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases(100))]
+
+        #[test]
+        fn naive_parser_agrees_around_the_line_limit(
+            opening in select(vec!["", "*", "*1\r\n", "*1\r\n$", "PING\r\n*1\r\n$", "\"", "\0"]),
+            filler in select(b"a1 ".to_vec()),
+            length in LINE_BYTES_MAX - 8..LINE_BYTES_MAX + 8,
+            end in select(vec!["", "\n", "\r", "\r\n", "\"\r\n", "\0\n"]),
+            cuts in vec(LINE_BYTES_MAX - 16..LINE_BYTES_MAX + 32, 0..4),
+        ) {
+            let filling = vec![filler; length];
+            let stream = [opening.as_bytes(), &filling, end.as_bytes(), b"PING\r\n"].concat();
+            let expected = parse_naively(&stream, LIMITS);
+            // Not `prop_assert_eq`, which would print 64 KiB.
+            prop_assert!(parse(cut(&stream, cuts)) == expected);
+        }
+    }
+}

@@ -15,7 +15,7 @@ mod reply;
 mod request;
 mod span;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use argument::ArgumentError;
 #[cfg(any(test, fuzzing))]

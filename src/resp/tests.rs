@@ -1,5 +1,5 @@
 //! Tests of whole streams: the requests in them, however they are cut, and the byte at which each limit
-//! is reached. A naive parser is the oracle.
+//! is reached. `src/fuzz/naive.rs` compares the parser with a naive one.
 
 use std::iter;
 
@@ -9,31 +9,19 @@ use proptest::sample::select;
 
 use super::limits::{ARGUMENTS_MAX, LINE_BYTES_MAX, REQUEST_BYTES_MAX};
 use super::{Limits, Parser, Protocol, ProtocolError, Reply};
-use crate::fuzz::naive::{self, Words};
+
+/// The words of a request.
+type Words = Vec<Vec<u8>>;
 
 /// The requests of a stream in order, and the error after them, if there is one.
-type Parsed = (Vec<Words>, Option<ProtocolError>);
+pub(crate) type Parsed = (Vec<Words>, Option<ProtocolError>);
 
 /// Limits with a bulk length that a small stream can reach.
-pub(super) const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     bulk_bytes_max: 32,
     request_bytes_max: REQUEST_BYTES_MAX,
     unauthenticated: false,
 };
-
-proptest! {
-    #![proptest_config(cases(2000))]
-
-    #[test]
-    fn parser_finds_the_same_as_the_naive_parser(
-        stream in nearly_valid_stream(),
-        cuts in vec(0..100_usize, 0..6),
-    ) {
-        let expected = naive::parse(&stream, LIMITS);
-        prop_assert_eq!(&parse(cut(&stream, cuts)), &expected);
-        prop_assert_eq!(&parse([&*stream]), &expected, "whole");
-    }
-}
 
 proptest! {
     #![proptest_config(cases(500))]
@@ -56,25 +44,6 @@ proptest! {
         prop_assert_eq!(parse(cut(&arrays, cuts.clone())), (requests.clone(), None));
         let lines: Vec<u8> = requests.iter().flat_map(|words| line(words)).collect();
         prop_assert_eq!(parse(cut(&lines, cuts)), (requests, None));
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(100))]
-
-    #[test]
-    fn naive_parser_agrees_around_the_line_limit(
-        opening in select(vec!["", "*", "*1\r\n", "*1\r\n$", "PING\r\n*1\r\n$", "\"", "\0"]),
-        filler in select(b"a1 ".to_vec()),
-        length in LINE_BYTES_MAX - 8..LINE_BYTES_MAX + 8,
-        end in select(vec!["", "\n", "\r", "\r\n", "\"\r\n", "\0\n"]),
-        cuts in vec(LINE_BYTES_MAX - 16..LINE_BYTES_MAX + 32, 0..4),
-    ) {
-        let filling = vec![filler; length];
-        let stream = [opening.as_bytes(), &filling, end.as_bytes(), b"PING\r\n"].concat();
-        let expected = naive::parse(&stream, LIMITS);
-        // Not `prop_assert_eq`, which would print 64 KiB.
-        prop_assert!(parse(cut(&stream, cuts)) == expected);
     }
 }
 
@@ -374,7 +343,7 @@ fn parse_while_overwriting(
 }
 
 /// Parses a stream in pieces as a worker does: after each piece, all whole requests.
-fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Parsed {
+pub(crate) fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Parsed {
     let mut parser = Parser::default();
     let mut input = Vec::new();
     let mut requests = Vec::new();
@@ -402,7 +371,7 @@ fn words(parser: &Parser, input: &[u8]) -> Option<Words> {
 }
 
 /// Cuts `stream` at `offsets`, except for those after its end.
-fn cut(stream: &[u8], offsets: impl IntoIterator<Item = usize>) -> Vec<&[u8]> {
+pub(crate) fn cut(stream: &[u8], offsets: impl IntoIterator<Item = usize>) -> Vec<&[u8]> {
     let mut ends = vec![0, stream.len()];
     ends.extend(offsets.into_iter().filter(|&offset| offset < stream.len()));
     ends.sort_unstable();
@@ -486,7 +455,7 @@ const NOT_RESP: [(&str, &str); 27] = [
 ];
 
 /// Generates streams of a few requests, most of them valid, with some damage.
-fn nearly_valid_stream() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn nearly_valid_stream() -> impl Strategy<Value = Vec<u8>> {
     (vec(piece(), 0..8), vec(damage(), 0..2)).prop_map(|(pieces, damages)| {
         let mut stream = pieces.concat();
         for (start, length, instead) in damages {
@@ -553,7 +522,7 @@ fn byte() -> impl Strategy<Value = u8> {
 }
 
 /// Without a file of failures: a stream that fails becomes a test with a name.
-fn cases(cases: u32) -> ProptestConfig {
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
         failure_persistence: None,
