@@ -1,4 +1,4 @@
-//! `respool::fuzz::config`, which says what it promises.
+//! Fuzzes `respool::fuzz::config`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `respool::fuzz::connection`, which says what it promises.
+//! Fuzzes `respool::fuzz::connection`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `respool::fuzz::parser`, which says what it promises.
+//! Fuzzes `respool::fuzz::parser`.
 
 #![no_main]
 
