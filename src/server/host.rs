@@ -1,14 +1,13 @@
 //! The program that runs a server, as far as CONFIG needs it.
 
 use std::error::Error;
-use std::fmt;
 use std::path::Path;
 
 use crate::config::Config;
 
 /// The program that runs a server. A host is optional: without one, CONFIG REWRITE has no file to write,
 /// and a change of [`loglevel`](Config::loglevel) has no effect.
-pub trait Host: fmt::Debug + Send + Sync {
+pub trait Host: Send + Sync {
     /// Called after each change of the configuration, by
     /// [`ServerHandle::reconfigure`](crate::ServerHandle::reconfigure) or by CONFIG SET.
     ///

@@ -1,5 +1,6 @@
 //! The owner of all parts of a server, and the operations that commands may call.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -17,7 +18,6 @@ use crate::state::ServerState;
 use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
 
 /// Owns the shared state, the worker threads, and the link to the program.
-#[derive(Debug)]
 pub(crate) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) threads: WorkerThreads,
@@ -55,6 +55,13 @@ impl Inner {
                 maxclients_at_start,
             }
         })
+    }
+}
+
+/// Shows only the phase and the number of clients.
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
     }
 }
 

@@ -14,21 +14,20 @@ use super::worker::Worker;
 use crate::state::close_reason::CloseReason;
 
 /// The worker threads. The pool ends them; a thread whose handler does not return is not waited for.
-#[derive(Debug)]
 pub(crate) struct WorkerThreads {
     shared: Arc<Shared>,
     roster: Arc<Roster>,
 }
 
 /// The counts of threads, shared with each thread.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Roster {
     counts: Mutex<Counts>,
     /// Notified when a thread has ended.
     ended: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Counts {
     /// Running threads, including those that the pool retires.
     alive: usize,
