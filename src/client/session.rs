@@ -189,19 +189,22 @@ impl Session {
 
     /// Returns the value of type `T` that handlers keep for this client, if there is one.
     ///
-    /// A value is dropped when the client is closed or sends `RESET`; clean up in `Drop`. There is one
-    /// value for each type. So use types of your own, because other handlers may use types of std, too.
+    /// A value is dropped when the client is closed or sends `RESET`; clean up in `Drop`. There is
+    /// one value for each type. So use types of your own, because other handlers may use types of
+    /// std, too.
     #[must_use]
     pub fn state<T: Any>(&self) -> Option<&T> {
         self.states.get()
     }
 
-    /// Returns the value of type `T`, after inserting its default if there is none: see [`Self::state`].
+    /// Returns the value of type `T`, after inserting its default if there is none: see
+    /// [`Self::state`].
     pub fn state_mut<T: Any + Send + Default>(&mut self) -> &mut T {
         self.states.get_mut_or_default()
     }
 
-    /// Keeps `value` for this client, and returns the previous value of its type: see [`Self::state`].
+    /// Keeps `value` for this client, and returns the previous value of its type: see
+    /// [`Self::state`].
     pub fn set_state<T: Any + Send>(&mut self, value: T) -> Option<T> {
         self.states.replace(value)
     }
@@ -231,8 +234,8 @@ impl Session {
         &self.info
     }
 
-    /// Closes the client after the reply to this request is sent. Later requests of its pipeline are not
-    /// run.
+    /// Closes the client after the reply to this request is sent. Later requests of its pipeline
+    /// are not run.
     pub fn close_after_reply(&mut self) {
         self.info.set(flag::CLOSING, true);
         self.ending = Some(Ending::AfterReply);
@@ -454,8 +457,8 @@ impl Session {
         self.follow_subscriptions();
     }
 
-    /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`. Pushes
-    /// the messages that others have left before that.
+    /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`.
+    /// Pushes the messages that others have left before that.
     pub(crate) fn reset(&mut self) {
         self.stop_listening();
         self.push_messages();

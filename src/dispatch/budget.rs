@@ -31,8 +31,8 @@ impl Budget {
         self.requests + self.forfeited
     }
 
-    /// Subtracts the time of a handler. If no time is left, clears the whole budget, so that only this
-    /// has to check the time.
+    /// Subtracts the time of a handler. If no time is left, clears the whole budget, so that only
+    /// this has to check the time.
     pub(super) fn spend(&mut self, took: Duration) {
         let took_ns = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
         self.time_ns = self.time_ns.saturating_sub(took_ns);
@@ -61,7 +61,8 @@ const TURN_BYTES: usize = 64 * 1024;
 /// Maximum requests answered in one turn: some hundred microseconds of PING.
 const TURN_REQUESTS: usize = 2048;
 
-/// Maximum writes in the middle of a batch in one turn: long replies to short requests take time, too.
+/// Maximum writes in the middle of a batch in one turn: long replies to short requests take time,
+/// too.
 const TURN_WRITES: usize = 8;
 
 /// Maximum time of handlers in one turn; the last handler may exceed it. Not every call of a short

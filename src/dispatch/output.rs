@@ -10,8 +10,8 @@ use crate::state::stats::WorkerStats;
 
 /// The destination of replies.
 pub(crate) trait ReplySink {
-    /// Sends `bytes`, and keeps the rest as pending output if it cannot be sent now. Empties `bytes`,
-    /// also on an error. Returns whether nothing is pending.
+    /// Sends `bytes`, and keeps the rest as pending output if it cannot be sent now. Empties
+    /// `bytes`, also on an error. Returns whether nothing is pending.
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool>;
 
     /// Blocks or unblocks the client by how much output is pending. Returns whether it is
@@ -33,8 +33,8 @@ impl Output {
         Reply::new(&mut self.bytes, protocol)
     }
 
-    /// Returns how often the last reply may be copied before the next write: never if it was removed, or
-    /// if it is an error, because errors are counted.
+    /// Returns how often the last reply may be copied before the next write: never if it was
+    /// removed, or if it is an error, because errors are counted.
     pub(super) fn repeats_max(&self) -> usize {
         match self.bytes.get(self.reply_start) {
             None | Some(b'-') => 0,
@@ -106,12 +106,12 @@ impl Output {
     }
 }
 
-/// Bytes of replies that cause a write in the middle of a batch. Pending output can exceed its bounds by
-/// this number and one reply.
+/// Bytes of replies that cause a write in the middle of a batch. Pending output can exceed its
+/// bounds by this number and one reply.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
-/// Maximum capacity that a worker keeps for replies from turn to turn, so that one huge reply does not
-/// keep its memory.
+/// Maximum capacity that a worker keeps for replies from turn to turn, so that one huge reply does
+/// not keep its memory.
 const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ mod edit;
 
 /// Reads a file. The result is a configuration, or a short error with its position.
 ///
-/// A configuration can be written to an empty file, and each value of CONFIG GET can be set by CONFIG
-/// SET. The file can be rewritten for another configuration: that of the file after the first NUL, or
-/// else the default.
+/// A configuration can be written to an empty file, and each value of CONFIG GET can be set by
+/// CONFIG SET. The file can be rewritten for another configuration: that of the file after the
+/// first NUL, or else the default.
 pub fn config(bytes: &[u8]) {
     let mut files = bytes.splitn(2, |&byte| byte == 0);
     let file = files.next().unwrap_or_default();

@@ -25,11 +25,12 @@ use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
 use crate::state::stats::WorkerStats;
 
 /// Serves the input of a client, piece by piece, with all built-in commands. The client gets whole
-/// replies that a strict client accepts, one for each request that the naive parser finds, of bounded
-/// length. Cutting changes nothing, except for commands whose replies differ between two runs.
+/// replies that a strict client accepts, one for each request that the naive parser finds, of
+/// bounded length. Cutting changes nothing, except for commands whose replies differ between two
+/// runs.
 ///
-/// The flags: the peer reads slowly; the server has the password `secret`; another client monitors and
-/// is subscribed to everything; another client has paused all others.
+/// The flags: the peer reads slowly; the server has the password `secret`; another client monitors
+/// and is subscribed to everything; another client has paused all others.
 pub fn connection(bytes: &[u8]) {
     let input = Input::new(bytes);
     let cut = serve(&input, &input.pieces);
@@ -333,8 +334,8 @@ impl<'a> Peer<'a> {
         with_parts.map(calls).sum()
     }
 
-    /// Returns the number of replies and messages to this client. `received` is the number of bytes from
-    /// all clients.
+    /// Returns the number of replies and messages to this client. `received` is the number of bytes
+    /// from all clients.
     fn count_replies(&mut self, received: usize, lacks_replies: bool) -> usize {
         let dialect = if lacks_replies {
             Dialect::Unknown

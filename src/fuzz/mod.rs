@@ -1,5 +1,5 @@
-//! Properties that hold for any input. Each is a function of bytes that panics if the property does not
-//! hold. Used by the fuzzers in `fuzz/` (see its `README.md`) and by `smoke.rs`.
+//! Properties that hold for any input. Each is a function of bytes that panics if the property does
+//! not hold. Used by the fuzzers in `fuzz/` (see its `README.md`) and by `smoke.rs`.
 //!
 //! Compiled only for tests and under `--cfg fuzzing`.
 //!
@@ -26,8 +26,8 @@ pub use parser::parser;
 /// A stream, its cuts, and four flags.
 ///
 /// The first byte has the flags in its low half. The second has the number of cuts in its three low
-/// bits; 7 means a cut after every byte. Each cut takes two bytes, and the rest is the stream. So the
-/// prefix `00`, as digits or NULs, means no flags and no cuts.
+/// bits; 7 means a cut after every byte. Each cut takes two bytes, and the rest is the stream. So
+/// the prefix `00`, as digits or NULs, means no flags and no cuts.
 struct Input<'a> {
     flags: u8,
     /// The pieces of `stream`; none is empty.

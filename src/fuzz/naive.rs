@@ -1,4 +1,5 @@
-//! The oracle of the parser's tests: a parser that is obviously right, and neither fast nor resumable.
+//! The oracle of the parser's tests: a parser that is obviously right, and neither fast nor
+//! resumable.
 //!
 //! Written from the rules of RESP and Redis, not from the parser that it checks. It needs the whole
 //! stream at once, copies every word, and does not limit memory.
@@ -71,8 +72,8 @@ fn bulk(input: &[u8], limits: Limits) -> Step<'_, &[u8]> {
     }
 }
 
-/// Returns the line before the first of the bytes in `ends`. After a CR, skips one more byte, whatever
-/// it is.
+/// Returns the line before the first of the bytes in `ends`. After a CR, skips one more byte,
+/// whatever it is.
 fn line<'a>(input: &'a [u8], ends: &[u8], too_big: ProtocolError) -> Step<'a, &'a [u8]> {
     match input.iter().position(|byte| ends.contains(byte)) {
         None if input.len() <= 65_536 => Err(Stop::Incomplete),

@@ -8,12 +8,12 @@ use crate::resp::limits::REQUEST_BYTES_MAX;
 use crate::resp::{Limits, Parser, ProtocolError};
 
 /// Parses a stream as a worker does, piece by piece. At every cut, the parser has found the same
-/// requests as the naive parser in all bytes so far. Cutting changes nothing. The parser uses memory in
-/// proportion to the bytes that have arrived, not to the announced lengths.
+/// requests as the naive parser in all bytes so far. Cutting changes nothing. The parser uses
+/// memory in proportion to the bytes that have arrived, not to the announced lengths.
 ///
-/// The flags: arguments have at most 32 bytes; the client is not authenticated; a request takes at most
-/// 256 bytes of memory. The naive parser does not know that last limit, so there the oracle is the
-/// uncut stream.
+/// The flags: arguments have at most 32 bytes; the client is not authenticated; a request takes at
+/// most 256 bytes of memory. The naive parser does not know that last limit, so there the oracle is
+/// the uncut stream.
 pub fn parser(bytes: &[u8]) {
     let input = Input::new(bytes);
     let is_tight = input.has(2);
@@ -109,8 +109,8 @@ impl Reading {
 /// quadratic time.
 const CHECKS_MAX: usize = 10;
 
-/// Bytes of memory for each byte of the stream. A word of a line takes two bytes, its span eight, and a
-/// growing table has room for as many again; its text is copied.
+/// Bytes of memory for each byte of the stream. A word of a line takes two bytes, its span eight,
+/// and a growing table has room for as many again; its text is copied.
 const MEMORY_PER_BYTE: usize = 12;
 
 /// The smallest table has four words, the smallest text eight bytes.

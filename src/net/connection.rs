@@ -79,8 +79,8 @@ impl Connection {
         Ok(count)
     }
 
-    /// Returns whether a read of `count` bytes into `room` has left the socket empty, so that the next
-    /// byte causes an event: see [`Readiness`].
+    /// Returns whether a read of `count` bytes into `room` has left the socket empty, so that the
+    /// next byte causes an event: see [`Readiness`].
     pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
         count < room && !(self.readiness.ending | self.readiness.urgent)
     }
@@ -105,8 +105,8 @@ impl Connection {
         self.readiness = self.readiness.and(readiness);
     }
 
-    /// Sends `bytes`, and keeps the rest as pending output if the socket is full. Empties `bytes`, also
-    /// on an error. Returns whether nothing is pending.
+    /// Sends `bytes`, and keeps the rest as pending output if the socket is full. Empties `bytes`,
+    /// also on an error. Returns whether nothing is pending.
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
@@ -182,9 +182,9 @@ impl Connection {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Registers the socket with the poll: for readability, unless the client is write-blocked or the
-    /// peer has sent FIN; and for writability, while output is pending. Makes a system call only for a
-    /// change. After a change, a socket that is ready causes an event at once.
+    /// Registers the socket with the poll: for readability, unless the client is write-blocked or
+    /// the peer has sent FIN; and for writability, while output is pending. Makes a system call
+    /// only for a change. After a change, a socket that is ready causes an event at once.
     pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let interest = match self.pending() {
             None => READABLE,
@@ -259,8 +259,8 @@ mod tests {
         (Connection::new(TcpStream::from_std(socket)), peer)
     }
 
-    // Regression: a peer that had read a huge reply almost to its end made the server keep all of it,
-    // although few bytes were pending.
+    // Regression: a peer that had read a huge reply almost to its end made the server keep all of
+    // it, although few bytes were pending.
     #[test]
     fn little_pending_output_keeps_no_large_buffer() {
         let (mut connection, mut peer) = connected();

@@ -14,8 +14,9 @@ pub(crate) const WORKER_REFUSALS_MAX: usize = 16;
 /// Descriptors that the acceptor keeps for connections that it refuses by itself.
 pub(crate) const ACCEPTOR_REFUSALS_MAX: usize = 16;
 
-/// Raises the limit to what `maxclients` clients need. Returns for how many clients the limit suffices,
-/// at most `maxclients`, and logs a warning if it is fewer. Redis's `adjustOpenFilesLimit`.
+/// Raises the limit to what `maxclients` clients need. Returns for how many clients the limit
+/// suffices, at most `maxclients`, and logs a warning if it is fewer. Redis's
+/// `adjustOpenFilesLimit`.
 pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize> {
     let reserved = (listeners + OTHERS + WORKER_REFUSALS_MAX + ACCEPTOR_REFUSALS_MAX) as u64;
     let wanted = maxclients as u64 + reserved;

@@ -1,5 +1,5 @@
-//! Listening sockets, connections and their unsent bytes, and the limit on descriptors. Nothing here
-//! knows a command.
+//! Listening sockets, connections and their unsent bytes, and the limit on descriptors. Nothing
+//! here knows a command.
 
 pub(crate) mod connection;
 pub(crate) mod descriptors;

@@ -42,8 +42,8 @@ pub(crate) struct OutputBounds<'a> {
 }
 
 impl PendingOutput {
-    /// Keeps the rest of `bytes` after the first `taken`, and empties `bytes`. Copies a few bytes, so
-    /// that they keep no large buffer. Keeps the buffer itself if most of it is pending.
+    /// Keeps the rest of `bytes` after the first `taken`, and empties `bytes`. Copies a few bytes,
+    /// so that they keep no large buffer. Keeps the buffer itself if most of it is pending.
     pub(crate) fn push(&mut self, bytes: &mut Vec<u8>, taken: usize) {
         debug_assert!(taken < bytes.len());
         let rest = &bytes[taken..];
@@ -61,8 +61,8 @@ impl PendingOutput {
         bytes.clear();
     }
 
-    /// Sends with `send` until nothing is pending, the socket is full, or `calls` is used up. Returns
-    /// why it stopped.
+    /// Sends with `send` until nothing is pending, the socket is full, or `calls` is used up.
+    /// Returns why it stopped.
     pub(crate) fn flush(
         &mut self,
         calls: &mut usize,
@@ -89,8 +89,8 @@ impl PendingOutput {
         Ok(Flushed::Everything)
     }
 
-    /// Frees the front of the first chunk if more of it was sent than is pending. So at most one byte
-    /// is moved for each byte sent.
+    /// Frees the front of the first chunk if more of it was sent than is pending. So at most one
+    /// byte is moved for each byte sent.
     fn free_sent(&mut self) {
         if let Some(chunk) = self.chunks.front_mut()
             && self.sent > (chunk.len() - self.sent).max(CHUNK_BYTES / 2)
@@ -136,8 +136,9 @@ impl PendingOutput {
         !is_allowed
     }
 
-    /// Returns whether at most half of `bounds` is used: after a client was blocked, others have sent
-    /// their output, or a bound was raised. Half, so that the client is not blocked again at once.
+    /// Returns whether at most half of `bounds` is used: after a client was blocked, others have
+    /// sent their output, or a bound was raised. Half, so that the client is not blocked again at
+    /// once.
     pub(crate) fn has_room(&self, bounds: &OutputBounds<'_>) -> bool {
         let total_bytes = bounds.total_bytes.load(Ordering::Relaxed);
         self.bytes <= bounds.client_bytes_max / 2 && total_bytes <= bounds.total_bytes_max / 2
@@ -159,8 +160,8 @@ impl PendingOutput {
         }
     }
 
-    /// Returns whether the output exceeds the hard limit, or has exceeded the soft limit for too long.
-    /// Before [`Self::update_timers`], exceeding the soft limit is enough.
+    /// Returns whether the output exceeds the hard limit, or has exceeded the soft limit for too
+    /// long. Before [`Self::update_timers`], exceeding the soft limit is enough.
     pub(crate) fn exceeds(&self, now_s: u32, limit: OutputLimit) -> bool {
         let is_over = |limit_bytes| limit_bytes > 0 && self.bytes > limit_bytes;
         let too_long = |since_s| now_s.saturating_sub(since_s) > limit.soft_s;
@@ -219,11 +220,12 @@ impl Drop for CountedBytes {
     }
 }
 
-/// Pending bytes that each client may always have, so that a few clients that never read cannot use up
-/// the total. One batch of replies leaves at most this much.
+/// Pending bytes that each client may always have, so that a few clients that never read cannot use
+/// up the total. One batch of replies leaves at most this much.
 pub(crate) const RESERVE_BYTES: usize = 64 * 1024;
 
-/// Maximum bytes of a chunk to which small outputs are appended. A chunk is freed after it was sent.
+/// Maximum bytes of a chunk to which small outputs are appended. A chunk is freed after it was
+/// sent.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -45,11 +45,11 @@ impl fmt::Display for ArgumentError {
 
 impl std::error::Error for ArgumentError {}
 
-/// Methods that parse an argument. As for [`Request::argument`], index 0 is the first argument after the
-/// name. For a subcommand, index 0 is the subcommand's name.
+/// Methods that parse an argument. As for [`Request::argument`], index 0 is the first argument
+/// after the name. For a subcommand, index 0 is the subcommand's name.
 impl<'a> Request<'a> {
-    /// Parses the argument at `index` as an integer of 64 bits. As in Redis, a plus sign, leading zeros
-    /// and blanks are errors.
+    /// Parses the argument at `index` as an integer of 64 bits. As in Redis, a plus sign, leading
+    /// zeros and blanks are errors.
     ///
     /// # Errors
     ///
@@ -76,9 +76,9 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Parses the argument at `index` as a floating-point number: decimal, with or without an exponent,
-    /// or `inf` or `infinity` in any case. `nan` and numbers that overflow or underflow 64 bits are
-    /// errors.
+    /// Parses the argument at `index` as a floating-point number: decimal, with or without an
+    /// exponent, or `inf` or `infinity` in any case. `nan` and numbers that overflow or underflow
+    /// 64 bits are errors.
     ///
     /// # Errors
     ///

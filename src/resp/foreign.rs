@@ -8,12 +8,12 @@ pub(crate) const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     \r\n\
     This server speaks RESP, the protocol of Redis, and not HTTP. Try: redis-cli PING\n";
 
-/// The reply to a `ClientHello` of TLS: a record with the fatal alert `handshake_failure`. Its version is
-/// the one that every client accepts before the negotiation.
+/// The reply to a `ClientHello` of TLS: a record with the fatal alert `handshake_failure`. Its
+/// version is the one that every client accepts before the negotiation.
 pub(crate) const TLS_ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 40];
 
-/// Returns whether `input` begins as a `ClientHello`: a handshake record of TLS 1.0 to 1.3, or of a later
-/// draft.
+/// Returns whether `input` begins as a `ClientHello`: a handshake record of TLS 1.0 to 1.3, or of a
+/// later draft.
 pub(super) fn is_tls(input: &[u8]) -> bool {
     matches!(input, [0x16, 3, 1..=4, ..])
 }

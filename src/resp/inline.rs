@@ -1,14 +1,14 @@
 //! Splits inline requests: lines of words, as a person types them.
 //!
-//! The quoting rules are those of Redis's `sdssplitargs` (`src/sds.c`). Blanks separate words. `"…"` has
-//! the escapes `\n \r \t \b \a \xHH`; any other escaped byte stands for itself. `'…'` has only `\'`. A
-//! quote may open in the middle of a word, but the word must end where it closes.
+//! The quoting rules are those of Redis's `sdssplitargs` (`src/sds.c`). Blanks separate words.
+//! `"…"` has the escapes `\n \r \t \b \a \xHH`; any other escaped byte stands for itself. `'…'` has
+//! only `\'`. A quote may open in the middle of a word, but the word must end where it closes.
 
 use super::protocol_error::ProtocolError;
 use super::span::Span;
 
-/// Splits `line`, which has no NUL, into words. Appends their unquoted bytes to `text`, and the span of
-/// each word in `text` to `words`.
+/// Splits `line`, which has no NUL, into words. Appends their unquoted bytes to `text`, and the
+/// span of each word in `text` to `words`.
 pub(super) fn split(
     line: &[u8],
     text: &mut Vec<u8>,

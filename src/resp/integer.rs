@@ -1,7 +1,7 @@
 //! Parses and writes the decimal integers of RESP.
 
-/// Parses a decimal integer of 64 bits as strictly as Redis (`string2ll` in `src/util.c`): an optional
-/// minus sign and digits, without a leading zero.
+/// Parses a decimal integer of 64 bits as strictly as Redis (`string2ll` in `src/util.c`): an
+/// optional minus sign and digits, without a leading zero.
 pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),

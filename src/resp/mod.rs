@@ -2,8 +2,8 @@
 //!
 //! This room needs only std, and knows no socket, thread or command. The protocol is described at
 //! <https://redis.io/docs/latest/develop/reference/protocol-spec/>. Where that text is silent, the
-//! parser follows redis-server 7.0.15, including the error texts, with two exceptions: the result never
-//! depends on how the bytes are cut, and a NUL in a header is an error.
+//! parser follows redis-server 7.0.15, including the error texts, with two exceptions: the result
+//! never depends on how the bytes are cut, and a NUL in a header is an error.
 
 mod argument;
 mod foreign;

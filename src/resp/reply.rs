@@ -1,8 +1,8 @@
 //! Writes replies.
 //!
-//! Only this file knows the format of replies and the differences between RESP2 and RESP3. The types are
-//! those of the protocol's description. For a type that RESP2 lacks, it sends the same as Redis
-//! (`addReplyNull`, `addReplyVerbatim`, … in `src/networking.c`).
+//! Only this file knows the format of replies and the differences between RESP2 and RESP3. The
+//! types are those of the protocol's description. For a type that RESP2 lacks, it sends the same as
+//! Redis (`addReplyNull`, `addReplyVerbatim`, … in `src/networking.c`).
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,8 @@ use super::foreign;
 use super::integer;
 use super::protocol_error::ProtocolError;
 
-/// The version of RESP of the replies to a client. A client begins with RESP2, and changes it by `HELLO`.
+/// The version of RESP of the replies to a client. A client begins with RESP2, and changes it by
+/// `HELLO`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// RESP2.
@@ -72,15 +73,17 @@ impl<'a> Reply<'a> {
         Self { protocol, ..self }
     }
 
-    /// Replies with a simple string: `+text`. CR and LF, which would end it early, are sent as blanks.
+    /// Replies with a simple string: `+text`. CR and LF, which would end it early, are sent as
+    /// blanks.
     #[expect(clippy::inline_always, reason = "see `line`")]
     #[inline(always)]
     pub fn simple(self, text: &str) -> Replied {
         self.line(b'+', text.as_bytes())
     }
 
-    /// Replies with an error: `-CODE text`. `text` begins with a code in capitals (`ERR`, `NOAUTH`, …),
-    /// by which clients distinguish errors. CR and LF, which would end it early, are sent as blanks.
+    /// Replies with an error: `-CODE text`. `text` begins with a code in capitals (`ERR`, `NOAUTH`,
+    /// …), by which clients distinguish errors. CR and LF, which would end it early, are sent as
+    /// blanks.
     pub fn error(self, text: impl AsRef<[u8]>) -> Replied {
         let error_at = self.out.len() + 1;
         let Replied { .. } = self.line(b'-', text.as_ref());
@@ -139,7 +142,8 @@ impl<'a> Reply<'a> {
         header
     }
 
-    /// Replies with plain text for a person: RESP3's verbatim string `txt`; in RESP2, a bulk string.
+    /// Replies with plain text for a person: RESP3's verbatim string `txt`; in RESP2, a bulk
+    /// string.
     pub fn verbatim(self, text: impl AsRef<[u8]>) -> Replied {
         self.verbatim_as(b"txt:", text.as_ref())
     }
@@ -168,8 +172,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Replies with a floating-point number, in the fewest digits that identify it; in RESP2, with a bulk
-    /// string. Infinities are `inf` and `-inf`; not a number is `nan`.
+    /// Replies with a floating-point number, in the fewest digits that identify it; in RESP2, with
+    /// a bulk string. Infinities are `inf` and `-inf`; not a number is `nan`.
     pub fn double(self, value: f64) -> Replied {
         let text = double_text(value);
         match self.protocol {
@@ -178,8 +182,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Replies with an integer of any size, as decimal digits after an optional `-`; in RESP2, with a
-    /// bulk string.
+    /// Replies with an integer of any size, as decimal digits after an optional `-`; in RESP2, with
+    /// a bulk string.
     ///
     /// # Panics
     ///
@@ -196,8 +200,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Adds RESP3's attribute of `count` pairs before the reply. In RESP2, sends nothing and does not
-    /// call `fill`.
+    /// Adds RESP3's attribute of `count` pairs before the reply. In RESP2, sends nothing and does
+    /// not call `fill`.
     ///
     /// # Panics
     ///
@@ -206,9 +210,9 @@ impl<'a> Reply<'a> {
         self.in_front(b'|', count, twice(count), fill)
     }
 
-    /// Sends RESP3's push of `count` items before the reply. The first item is a bulk string with the
-    /// kind of message. In RESP2, whose clients would mistake it for the reply, sends nothing and does
-    /// not call `fill`. After `CLIENT REPLY OFF`, the client gets neither push nor reply.
+    /// Sends RESP3's push of `count` items before the reply. The first item is a bulk string with
+    /// the kind of message. In RESP2, whose clients would mistake it for the reply, sends nothing
+    /// and does not call `fill`. After `CLIENT REPLY OFF`, the client gets neither push nor reply.
     ///
     /// # Panics
     ///
@@ -350,8 +354,8 @@ impl<'a> Reply<'a> {
         NOT_AN_ERROR
     }
 
-    // Inlined, so that the compiler sees a literal text and that it is one line. This saves a fifth of
-    // the instructions of a pipelined PING.
+    // Inlined, so that the compiler sees a literal text and that it is one line. This saves a fifth
+    // of the instructions of a pipelined PING.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
     fn line(self, kind: u8, text: &[u8]) -> Replied {
@@ -467,8 +471,8 @@ fn double_text(value: f64) -> String {
     }
 }
 
-/// The numbers that are written without an exponent: up to 17 digits, and small ones with a few leading
-/// zeros.
+/// The numbers that are written without an exponent: up to 17 digits, and small ones with a few
+/// leading zeros.
 const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
 
 /// Maximum bytes of a line that is composed before it is appended.

@@ -9,8 +9,8 @@
 //!
 //! The parser is flat: it stores the span of each argument in the input, and copies and allocates
 //! nothing for an array. It is resumable: called again with the same bytes and more after them, it
-//! continues where it stopped. So a request in small pieces takes linear time. The result never depends
-//! on how the bytes are cut.
+//! continues where it stopped. So a request in small pieces takes linear time. The result never
+//! depends on how the bytes are cut.
 
 use std::fmt;
 
@@ -78,8 +78,8 @@ impl fmt::Debug for Request<'_> {
 
 /// The state of a request that is being parsed.
 ///
-/// Between two calls of [`Parser::parse`], the input may only grow at its end, until a request is whole.
-/// The next call needs the bytes after that request.
+/// Between two calls of [`Parser::parse`], the input may only grow at its end, until a request is
+/// whole. The next call needs the bytes after that request.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     words: Vec<Span>,
@@ -91,7 +91,8 @@ pub(crate) struct Parser {
     searched: usize,
     /// Bulk strings that are not parsed yet; 0 before the header.
     missing: usize,
-    /// The length of the bulk string at `at`, if its header was parsed and its bytes are incomplete.
+    /// The length of the bulk string at `at`, if its header was parsed and its bytes are
+    /// incomplete.
     bulk: Option<usize>,
     inline: bool,
 }
@@ -99,8 +100,8 @@ pub(crate) struct Parser {
 impl Parser {
     /// Parses the request at the front of `input`.
     ///
-    /// Returns its length in bytes, including line ends; `None` if it is incomplete. An empty line or
-    /// array is whole, too, and [`Parser::request`] returns `None` for it.
+    /// Returns its length in bytes, including line ends; `None` if it is incomplete. An empty line
+    /// or array is whole, too, and [`Parser::request`] returns `None` for it.
     pub(crate) fn parse(
         &mut self,
         input: &[u8],
@@ -138,8 +139,8 @@ impl Parser {
 
     /// Resets the parser, and returns the error that comes first in the input.
     ///
-    /// `error` was found in the byte before `at + searched`. If the bytes before that one are too many,
-    /// the request is too big, as it would be if they had arrived alone.
+    /// `error` was found in the byte before `at + searched`. If the bytes before that one are too
+    /// many, the request is too big, as it would be if they had arrived alone.
     #[cold]
     fn fail(&mut self, error: ProtocolError, limits: Limits) -> ProtocolError {
         let failed = std::mem::take(self);
@@ -151,7 +152,8 @@ impl Parser {
         }
     }
 
-    /// Returns the request that [`Parser::parse`] has just parsed in `input`; `None` if it has no word.
+    /// Returns the request that [`Parser::parse`] has just parsed in `input`; `None` if it has no
+    /// word.
     pub(crate) fn request<'a>(&'a self, input: &'a [u8]) -> Option<Request<'a>> {
         let bytes = if self.inline { &self.unquoted } else { input };
         (!self.words.is_empty()).then_some(Request {
@@ -244,8 +246,8 @@ impl Parser {
         }
     }
 
-    /// Parses the header at `at` if it is of `kind` and has one digit, as almost every header. So there
-    /// is no search for the line end.
+    /// Parses the header at `at` if it is of `kind` and has one digit, as almost every header. So
+    /// there is no search for the line end.
     #[inline]
     fn short_header(&mut self, input: &[u8], kind: u8) -> Option<usize> {
         match input[self.at..] {
@@ -258,8 +260,8 @@ impl Parser {
         }
     }
 
-    /// Parses the header at `at`, and returns it without its CR. As in Redis, the byte after the CR is
-    /// skipped, whatever it is.
+    /// Parses the header at `at`, and returns it without its CR. As in Redis, the byte after the CR
+    /// is skipped, whatever it is.
     fn header<'a>(
         &mut self,
         input: &'a [u8],

@@ -1,5 +1,5 @@
-//! Tests of whole streams: the requests in them, however they are cut, and the byte at which each limit
-//! is reached. `src/fuzz/naive.rs` compares the parser with a naive one.
+//! Tests of whole streams: the requests in them, however they are cut, and the byte at which each
+//! limit is reached. `src/fuzz/naive.rs` compares the parser with a naive one.
 
 use std::iter;
 
@@ -186,8 +186,8 @@ fn request_takes_at_most_1_gib_with_its_table() {
     assert_eq!(parse(REQUEST_BYTES_MAX, REQUEST_BYTES_MAX + 1), too_big);
 }
 
-/// Regression, found by the fuzzer: whole, these streams were not RESP; in pieces, they were too big
-/// before that was found.
+/// Regression, found by the fuzzer: whole, these streams were not RESP; in pieces, they were too
+/// big before that was found.
 #[test]
 fn cuts_do_not_change_the_error_of_a_large_request() {
     let limits = Limits {
@@ -269,8 +269,8 @@ fn request_has_a_name_and_arguments() {
     assert_eq!(format!("{request:?}"), r#"["ECHO", "", "a\\r\\n\\x00b"]"#);
 }
 
-// A request in small pieces takes linear time: these tests overwrite the bytes that the parser has read,
-// because it must not read them again.
+// A request in small pieces takes linear time: these tests overwrite the bytes that the parser has
+// read, because it must not read them again.
 
 #[test]
 fn no_byte_of_a_long_bulk_string_is_read_twice() {
@@ -319,8 +319,8 @@ fn no_byte_of_a_long_line_is_searched_twice() {
     }
 }
 
-/// Parses one request that arrives in pieces of 1 KiB. Between two calls, overwrites the first bytes, as
-/// many as `read_bytes` returns for the number of bytes so far.
+/// Parses one request that arrives in pieces of 1 KiB. Between two calls, overwrites the first
+/// bytes, as many as `read_bytes` returns for the number of bytes so far.
 fn parse_while_overwriting(
     stream: &[u8],
     limits: Limits,

@@ -76,8 +76,8 @@ impl Acceptor {
                 }
             };
         }
-        // Connections that cannot be accepted even now are reset when the sockets close. The number of
-        // passes is bounded because peers may connect without end.
+        // Connections that cannot be accepted even now are reset when the sockets close. The number
+        // of passes is bounded because peers may connect without end.
         let mut passes = 0..LAST_PASSES;
         while self.shared.phase() == Phase::Draining
             && passes.next().is_some()
@@ -94,8 +94,8 @@ impl Acceptor {
         }
     }
 
-    /// Accepts pending connections, up to [`ACCEPTS_PER_PASS`] from each socket. After an error, the
-    /// acceptor has to pause: usually the process or the machine is out of descriptors.
+    /// Accepts pending connections, up to [`ACCEPTS_PER_PASS`] from each socket. After an error,
+    /// the acceptor has to pause: usually the process or the machine is out of descriptors.
     fn accept_all(&mut self) -> io::Result<Backlog> {
         if let Some(connection) = self.delayed.take() {
             self.receive(connection);
@@ -104,8 +104,8 @@ impl Acceptor {
             }
         }
         let mut left = Backlog::Empty;
-        // All sockets, not only the ready ones: an event does not repeat, and may have come before a
-        // pause.
+        // All sockets, not only the ready ones: an event does not repeat, and may have come before
+        // a pause.
         for index in 0..self.listen_set.len() {
             match self.accept_from(index)? {
                 Backlog::Empty => {}
@@ -141,8 +141,8 @@ impl Acceptor {
         Ok(Backlog::MayHaveMore)
     }
 
-    /// Refuses pending connections one by one, with the descriptors of [`Refusals`]. Returns `error`
-    /// if there are none.
+    /// Refuses pending connections one by one, with the descriptors of [`Refusals`]. Returns
+    /// `error` if there are none.
     fn refuse_without_descriptors(
         &mut self,
         index: usize,
@@ -263,8 +263,8 @@ const DELAY_STEP: Duration = Duration::from_millis(1);
 /// Passes that empty the longest possible backlog: 65,535 connections.
 const LAST_PASSES: usize = 66;
 
-/// Pause of the acceptor without descriptors: short for waiting clients, and long enough that a full
-/// server does not spin.
+/// Pause of the acceptor without descriptors: short for waiting clients, and long enough that a
+/// full server does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Minimum time between two warnings that accepting fails.

@@ -13,8 +13,8 @@ use crate::error::StartError;
 
 /// A server that runs on threads of its own, returned by [`Server::spawn`].
 ///
-/// Dropping it drains the server, and waits for the drain: at most `drain-timeout-ms` and 100 ms. Do
-/// not drop it in a handler or a hook: the drain would wait for that handler.
+/// Dropping it drains the server, and waits for the drain: at most `drain-timeout-ms` and 100 ms.
+/// Do not drop it in a handler or a hook: the drain would wait for that handler.
 #[derive(Debug)]
 pub struct Background {
     handle: ServerHandle,
@@ -24,8 +24,9 @@ pub struct Background {
 }
 
 impl Server {
-    /// Serves clients on threads of its own until the returned [`Background`] is dropped: for tests,
-    /// and for programs whose main thread has other work. Clients are served when this returns.
+    /// Serves clients on threads of its own until the returned [`Background`] is dropped: for
+    /// tests, and for programs whose main thread has other work. Clients are served when this
+    /// returns.
     ///
     /// ```
     /// use std::io::{Read, Write};

@@ -39,8 +39,8 @@ impl Server {
         Self::new(config, commands, count, listen::listen_all)
     }
 
-    /// Checks `config` without listening: its values, and whether the machine has the addresses. Does
-    /// not check whether a port is free.
+    /// Checks `config` without listening: its values, and whether the machine has the addresses.
+    /// Does not check whether a port is free.
     ///
     /// # Errors
     ///
@@ -52,14 +52,14 @@ impl Server {
         listen::check_all(config)
     }
 
-    /// Creates a server from sockets that are listening: from systemd, from the previous process, or
-    /// with special options. Ignores `config.bind`, `config.port` and `config.tcp_backlog`. Makes the
-    /// sockets, and clones of them, non-blocking.
+    /// Creates a server from sockets that are listening: from systemd, from the previous process,
+    /// or with special options. Ignores `config.bind`, `config.port` and `config.tcp_backlog`.
+    /// Makes the sockets, and clones of them, non-blocking.
     ///
     /// # Errors
     ///
-    /// Returns a [`StartError`] if there is no socket, a value of `config` is invalid, or the system
-    /// refuses something.
+    /// Returns a [`StartError`] if there is no socket, a value of `config` is invalid, or the
+    /// system refuses something.
     pub fn from_listeners(
         listeners: Vec<std::net::TcpListener>,
         config: Config,
@@ -113,13 +113,13 @@ impl Server {
 
     /// Sets a hook that admits or refuses every client.
     ///
-    /// If `hook` returns an error, the client is sent that error line, and is closed. The line begins
-    /// with a code such as `ERR` or `DENIED`. `hook` can keep [state](Session::state) in the session;
-    /// `RESET` drops it. Keep state that must survive `RESET` in a map by [`Session::id`].
+    /// If `hook` returns an error, the client is sent that error line, and is closed. The line
+    /// begins with a code such as `ERR` or `DENIED`. `hook` can keep [state](Session::state) in the
+    /// session; `RESET` drops it. Keep state that must survive `RESET` in a map by [`Session::id`].
     ///
-    /// `hook` runs on a worker before the client's first request is read, and may block as a handler
-    /// may. It does not run for clients that `maxclients` or `protected-mode` refuses. Only the first
-    /// call of this method has an effect.
+    /// `hook` runs on a worker before the client's first request is read, and may block as a
+    /// handler may. It does not run for clients that `maxclients` or `protected-mode` refuses. Only
+    /// the first call of this method has an effect.
     #[must_use]
     pub fn on_connect(
         self,
@@ -133,8 +133,8 @@ impl Server {
     /// Sets a hook that is called after the last reply to a client was sent, or cannot be sent any
     /// more: once for each client that was admitted.
     ///
-    /// `hook` runs on a worker, and may block as a handler may. At the end of a drain, it runs on the
-    /// draining thread, which waits for it. Only the first call of this method has an effect.
+    /// `hook` runs on a worker, and may block as a handler may. At the end of a drain, it runs on
+    /// the draining thread, which waits for it. Only the first call of this method has an effect.
     #[must_use]
     pub fn on_disconnect(
         self,
@@ -145,8 +145,8 @@ impl Server {
         self
     }
 
-    /// Sets the [`Host`], which CONFIG needs to rewrite the configuration file. Only the first call of
-    /// this method has an effect.
+    /// Sets the [`Host`], which CONFIG needs to rewrite the configuration file. Only the first call
+    /// of this method has an effect.
     #[must_use]
     pub fn with_host(self, host: impl Host + 'static) -> Self {
         self.inner.host.get_or_init(|| Box::new(host));
@@ -159,8 +159,8 @@ impl Server {
         self.local_addrs[0]
     }
 
-    /// Returns all listening addresses, at least one. If `port` is 0, shows the port that the system
-    /// chose.
+    /// Returns all listening addresses, at least one. If `port` is 0, shows the port that the
+    /// system chose.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::shared::Shared;
 use crate::state::stats::{Throughput, Turn};
 
-/// Advances the coarse clock, ends CLIENT PAUSE in time, evicts clients, and closes timed-out clients,
-/// until the clock is stopped. Can be called again after a panic.
+/// Advances the coarse clock, ends CLIENT PAUSE in time, evicts clients, and closes timed-out
+/// clients, until the clock is stopped. Can be called again after a panic.
 pub(crate) fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;
@@ -42,9 +42,9 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-/// Queues each client that seems to have missed a deadline, or to have too much output pending. A worker
-/// decides: it reads the socket first, because bytes that arrived in time may be unread. Also queues
-/// write-blocked clients that can go on, because no event tells that.
+/// Queues each client that seems to have missed a deadline, or to have too much output pending. A
+/// worker decides: it reads the socket first, because bytes that arrived in time may be unread.
+/// Also queues write-blocked clients that can go on, because no event tells that.
 fn check_clients(shared: &Shared) {
     let now = shared.state.now();
     let timeouts = shared.settings.timeouts();

@@ -22,9 +22,9 @@ pub struct Drained {
 
 /// Stops accepting, answers every request that was received whole, and closes idle clients.
 ///
-/// Reading ends after half of the time, and accepting the rest of the backlog after a quarter. In the
-/// second half nothing is read, so that a client that sends without pause is closed between two replies
-/// and not in the middle of one.
+/// Reading ends after half of the time, and accepting the rest of the backlog after a quarter. In
+/// the second half nothing is read, so that a client that sends without pause is closed between two
+/// replies and not in the middle of one.
 pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let shared = &inner.shared;
     // Not from the configuration, whose lock may be taken for long.

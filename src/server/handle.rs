@@ -22,8 +22,8 @@ pub struct ServerStats {
     pub clients: usize,
     /// Connections accepted, including the refused ones.
     pub connections: u64,
-    /// Connections refused by `maxclients`, `maxclients-per-address`, `protected-mode`, or because no
-    /// file descriptor was free.
+    /// Connections refused by `maxclients`, `maxclients-per-address`, `protected-mode`, or because
+    /// no file descriptor was free.
     pub refused: u64,
     /// Requests answered by a command's handler.
     pub requests: u64,
@@ -38,7 +38,8 @@ impl ServerHandle {
     ///
     /// The server accepts no more connections, answers every request received whole, closes idle
     /// clients, and [`Server::serve`](crate::Server::serve) returns. This takes at most
-    /// `drain-timeout-ms`, and 100 ms more if a handler does not return. Further calls have no effect.
+    /// `drain-timeout-ms`, and 100 ms more if a handler does not return. Further calls have no
+    /// effect.
     pub fn drain(&self) {
         self.inner.shared.request_drain();
     }
@@ -81,8 +82,8 @@ impl ServerHandle {
     ///
     /// # Errors
     ///
-    /// Returns a [`ReconfigureError`] if the configuration is invalid or cannot be applied now. Then
-    /// nothing changes.
+    /// Returns a [`ReconfigureError`] if the configuration is invalid or cannot be applied now.
+    /// Then nothing changes.
     pub fn reconfigure(&self, config: &Config) -> Result<(), ReconfigureError> {
         config
             .check()

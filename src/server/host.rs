@@ -5,14 +5,14 @@ use std::path::Path;
 
 use crate::config::Config;
 
-/// The program that runs a server. A host is optional: without one, CONFIG REWRITE has no file to write,
-/// and a change of [`loglevel`](Config::loglevel) has no effect.
+/// The program that runs a server. A host is optional: without one, CONFIG REWRITE has no file to
+/// write, and a change of [`loglevel`](Config::loglevel) has no effect.
 pub trait Host: Send + Sync {
     /// Called after each change of the configuration, by
     /// [`ServerHandle::reconfigure`](crate::ServerHandle::reconfigure) or by CONFIG SET.
     ///
-    /// Calls are serialized, in the order of the changes, because the configuration is locked. So this
-    /// must return soon, and must not call the server.
+    /// Calls are serialized, in the order of the changes, because the configuration is locked. So
+    /// this must return soon, and must not call the server.
     fn config_changed(&self, config: &Config);
 
     /// Returns the absolute path of the configuration file; `None` if there is none. Then CONFIG
@@ -25,6 +25,7 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Returns the reason in one line if the file could not be written. The client is sent this line.
+    /// Returns the reason in one line if the file could not be written. The client is sent this
+    /// line.
     fn rewrite_config(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>>;
 }

@@ -110,9 +110,9 @@ impl Control for Inner {
     fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten> {
         let host = self.host.get().filter(|host| host.config_file().is_some());
         let host = host.ok_or(NotRewritten::NoFile)?;
-        // Locked before the configuration is read, so that an older configuration is not written later.
-        // The configuration itself stays unlocked, because a disk may be slow. The wait is bounded, so
-        // that a disk that hangs blocks few workers.
+        // Locked before the configuration is read, so that an older configuration is not written
+        // later. The configuration itself stays unlocked, because a disk may be slow. The wait is
+        // bounded, so that a disk that hangs blocks few workers.
         let Some(_rewriting) = self.rewriting.try_lock_for(REWRITE_WAIT_MAX) else {
             return Err(NotRewritten::Failed(REWRITE_IN_PROGRESS.into()));
         };

@@ -8,8 +8,8 @@ use crate::config::{Config, OutputLimit};
 use crate::resp::Limits;
 use crate::resp::limits::REQUEST_BYTES_MAX;
 
-/// A lock-free copy of some directives. They are read one by one: a reader may see some of them changed
-/// and others not yet.
+/// A lock-free copy of some directives. They are read one by one: a reader may see some of them
+/// changed and others not yet.
 #[derive(Debug, Default)]
 pub(crate) struct LiveSettings {
     maxclients: AtomicUsize,

@@ -17,8 +17,8 @@ impl Config {
 }
 
 impl Inner {
-    /// Changes the configuration by `change`, and applies it; on an error, changes nothing. Returns a
-    /// line for each key that changed.
+    /// Changes the configuration by `change`, and applies it; on an error, changes nothing. Returns
+    /// a line for each key that changed.
     pub(super) fn change<E: From<ReconfigureError>>(
         &self,
         maxclients_max: usize,

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 /// Delays refusals. Clients that have left and are not closed yet count towards the limits. After a
 /// storm of short connections, clients that stay would be refused because of them. So the first
-/// connection over a limit waits, and all others stay in the backlog, until a client is closed or the
-/// workers have had time to notice.
+/// connection over a limit waits, and all others stay in the backlog, until a client is closed or
+/// the workers have had time to notice.
 #[derive(Debug, Default)]
 pub(super) struct RefusalDelay {
     since: Option<Instant>,

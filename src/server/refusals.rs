@@ -12,13 +12,14 @@ use crate::resp::{Protocol, Reply};
 use crate::state::close_reason::Refused;
 
 /// Refused connections in a lingering close, and spare descriptors. The spare descriptors let the
-/// acceptor refuse connections when the process has no other descriptor left. Nothing here waits for
-/// a peer.
+/// acceptor refuse connections when the process has no other descriptor left. Nothing here waits
+/// for a peer.
 #[derive(Debug)]
 pub(super) struct Refusals {
     // Invariant: spares.len() + lingering.len() <= ACCEPTOR_REFUSALS_MAX.
     spares: Vec<File>,
-    /// The error and FIN were sent. Each connection is closed at its `Instant`; the oldest is first.
+    /// The error and FIN were sent. Each connection is closed at its `Instant`; the oldest is
+    /// first.
     lingering: VecDeque<(Connection, Instant)>,
 }
 
@@ -32,8 +33,8 @@ impl Refusals {
         refusals
     }
 
-    /// Sends the error and FIN, and lets the connection linger. A close with unread input would send
-    /// RST, and the peer could lose the error.
+    /// Sends the error and FIN, and lets the connection linger. A close with unread input would
+    /// send RST, and the peer could lose the error.
     pub(super) fn refuse(&mut self, socket: TcpStream, reason: Refused) {
         if self.count() == ACCEPTOR_REFUSALS_MAX {
             self.free_one();
@@ -48,8 +49,8 @@ impl Refusals {
         self.lingering.push_back((connection, end));
     }
 
-    /// Frees a descriptor: a spare one, or else that of the oldest connection. Returns false if there
-    /// is neither.
+    /// Frees a descriptor: a spare one, or else that of the oldest connection. Returns false if
+    /// there is neither.
     pub(super) fn free_one(&mut self) -> bool {
         self.spares.pop().is_some() || self.close_oldest()
     }
@@ -103,8 +104,8 @@ fn close(mut connection: Connection) {
     }
 }
 
-/// Lingering time of a refused connection, unless its descriptor is needed: several round trips on a
-/// local network.
+/// Lingering time of a refused connection, unless its descriptor is needed: several round trips on
+/// a local network.
 const LINGERING: Duration = Duration::from_millis(50);
 
 /// Reads of 4 KiB before a refused connection is closed.

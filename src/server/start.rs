@@ -12,7 +12,8 @@ use super::supervision::{keep_running, spawn};
 use crate::error::StartError;
 
 impl Server {
-    /// Serves clients until a drain is over: see [`ServerHandle::drain`](crate::ServerHandle::drain).
+    /// Serves clients until a drain is over: see
+    /// [`ServerHandle::drain`](crate::ServerHandle::drain).
     ///
     /// Does not wait for handlers that do not return.
     ///

@@ -13,7 +13,8 @@ use super::supervision::keep_running;
 use super::worker::Worker;
 use crate::state::close_reason::CloseReason;
 
-/// The worker threads. The pool ends them; a thread whose handler does not return is not waited for.
+/// The worker threads. The pool ends them; a thread whose handler does not return is not waited
+/// for.
 pub(crate) struct WorkerThreads {
     shared: Arc<Shared>,
     roster: Arc<Roster>,
@@ -51,8 +52,8 @@ impl WorkerThreads {
 
     /// Starts threads, or retires some after their turn, until there are `wanted`.
     ///
-    /// Does nothing before [`Self::start`] and after [`Self::shutdown`]. If a thread cannot be started,
-    /// the ones started before it stay.
+    /// Does nothing before [`Self::start`] and after [`Self::shutdown`]. If a thread cannot be
+    /// started, the ones started before it stay.
     pub(crate) fn resize(&self, wanted: usize) -> io::Result<()> {
         let mut counts = self.roster.counts.lock();
         if counts.shut_down || !counts.serving {
@@ -141,7 +142,8 @@ impl Drop for Member {
         log::trace!("worker-{number} ended");
         let shut_down = roster.counts.lock().shut_down;
         if shut_down {
-            // After the drain: closes the client of the last turn, because no thread is left to do it.
+            // After the drain: closes the client of the last turn, because no thread is left to do
+            // it.
             shared
                 .pool
                 .empty(|client| shared.close(client, &CloseReason::Drained));

@@ -1,5 +1,5 @@
-//! A worker: takes a client, serves one turn of it, and parks it. Only this file knows sockets *and*
-//! commands.
+//! A worker: takes a client, serves one turn of it, and parks it. Only this file knows sockets
+//! *and* commands.
 
 use std::io;
 use std::mem;
@@ -29,7 +29,8 @@ pub(crate) struct Worker {
     local: WorkerLocal,
     /// Receives the bytes of a read, so that a client needs no buffer of its own.
     input: Box<[u8]>,
-    /// The parser of the request at the front of `input`. Moved to the client with an incomplete request.
+    /// The parser of the request at the front of `input`. Moved to the client with an incomplete
+    /// request.
     parser: Parser,
     output: Output,
 }
@@ -109,8 +110,8 @@ impl Worker {
         pause::NOTHING
     }
 
-    /// Publishes a client whose requests stay unread, because it is write-blocked or paused. Its peer
-    /// cannot send the rest of a request in the meantime, so `request-timeout` starts again.
+    /// Publishes a client whose requests stay unread, because it is write-blocked or paused. Its
+    /// peer cannot send the rest of a request in the meantime, so `request-timeout` starts again.
     #[cold]
     fn end_unread(&self, client: &mut Client, pause_level: u8) -> u8 {
         debug_assert!(pause_level != pause::NOTHING || client.connection.pending().is_some());
@@ -165,8 +166,8 @@ impl Worker {
         None
     }
 
-    /// Closes a client after its turn if too much output is pending, or if it missed a deadline. The
-    /// clock cannot decide that, because it does not know what has arrived at the socket.
+    /// Closes a client after its turn if too much output is pending, or if it missed a deadline.
+    /// The clock cannot decide that, because it does not know what has arrived at the socket.
     #[cold]
     fn check(
         &self,
@@ -201,8 +202,8 @@ impl Worker {
 
     /// Runs one turn. If a handler panics, its client is closed; other clients are not affected.
     fn turn(&mut self, client: &mut Client, budget: &mut Budget) -> Result<TurnEnd, CloseReason> {
-        // After a panic, `self` and `client` are consistent: the handler borrowed only the session and the
-        // output, and the output is repaired below.
+        // After a panic, `self` and `client` are consistent: the handler borrowed only the session
+        // and the output, and the output is repaired below.
         let end = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
             .unwrap_or_else(|panic| {
                 log::error!("a handler panicked: {}", panic_text(panic.as_ref()));
@@ -260,7 +261,8 @@ impl Worker {
         Err(CloseReason::PeerLeft)
     }
 
-    /// Sends pending output and messages, and serves pending input. Returns why the turn ended early.
+    /// Sends pending output and messages, and serves pending input. Returns why the turn ended
+    /// early.
     #[inline]
     fn serve_pending(
         &mut self,
@@ -333,12 +335,12 @@ impl Worker {
         Ok(!is_sent && self.update_block(client))
     }
 
-    /// Serves the client's pending input and then the `count` bytes just read, and sends the replies.
-    /// Returns why the turn ended early; `None` if every whole request was served and the client is
-    /// not write-blocked.
-    // Inlined, as everything between here and the system call that sends. A return after a system call is
-    // slow, probably because the kernel's calls displace ours in the CPU's return stack buffer. The two
-    // returns that this saves were 5 to 9 % of a PING.
+    /// Serves the client's pending input and then the `count` bytes just read, and sends the
+    /// replies. Returns why the turn ended early; `None` if every whole request was served and the
+    /// client is not write-blocked.
+    // Inlined, as everything between here and the system call that sends. A return after a system
+    // call is slow, probably because the kernel's calls displace ours in the CPU's return stack
+    // buffer. The two returns that this saves were 5 to 9 % of a PING.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
     fn serve_input(
@@ -421,8 +423,8 @@ impl ReplySink for Connection {
     }
 }
 
-/// Closes a paused client whose peer sent FIN, as Redis does. A paused client is not read, and must not
-/// keep the slot of a client that is still there.
+/// Closes a paused client whose peer sent FIN, as Redis does. A paused client is not read, and must
+/// not keep the slot of a client that is still there.
 fn unless_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
     match end {
         TurnEnd::ClientPaused(_) if client.connection.is_ending() => Err(CloseReason::PeerLeft),
@@ -438,13 +440,14 @@ fn idle(phase: Phase) -> Result<TurnEnd, CloseReason> {
     }
 }
 
-/// Maximum bytes of one read. Large reads save system calls for pipelines, and copies for long messages:
-/// a message of 64 KiB arrives whole. Input and replies together still fit in a core's cache.
+/// Maximum bytes of one read. Large reads save system calls for pipelines, and copies for long
+/// messages: a message of 64 KiB arrives whole. Input and replies together still fit in a core's
+/// cache.
 const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// Memory of one client at which `maxmemory-clients` is checked at once, not at the next second.
 const MUCH_MEMORY_BYTES: u64 = 1024 * 1024;
 
-/// Maximum bytes discarded during a lingering close: thousands of times the size of socket buffers. A peer
-/// that sends without pause has some 100 ms to read its last output before RST.
+/// Maximum bytes discarded during a lingering close: thousands of times the size of socket buffers.
+/// A peer that sends without pause has some 100 ms to read its last output before RST.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024 * 1024;

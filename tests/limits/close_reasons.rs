@@ -64,10 +64,7 @@ fn each_close_reason_is_counted_and_logged() {
     closed(&mut watched, peer, "tls", "it sent a TLS handshake");
 
     let mut peer = watched.connect();
-    peer.ask(
-        "PANIC\r\n",
-        "-ERR internal error: see the server's log\r\n",
-    );
+    peer.ask("PANIC\r\n", "-ERR internal error: see the server's log\r\n");
     let why = "a handler panicked";
     closed(&mut watched, peer, "handler_panicked", why);
 
