@@ -42,7 +42,7 @@ pub fn bounded<T>(places: usize) -> (Sender<T>, Receiver<T>) {
 
 impl<T: Debug> Sender<T> {
     /// As its namesake, but instead of waiting for room it panics: the queue has room for everybody
-    /// there can be. So it does if a second `Look` is sent.
+    /// there can be. So it does if a second `Recheck` is sent.
     #[track_caller]
     pub fn send(&self, value: T) -> Result<(), Nothing> {
         let Self(channel) = self;
@@ -50,10 +50,10 @@ impl<T: Debug> Sender<T> {
             .length
             .update(Ordering::Relaxed, |length| Some(length + 1));
         let mut waiting = channel.waiting();
-        let is_look = |value: &T| format!("{value:?}") == "Look";
+        let is_recheck = |value: &T| format!("{value:?}") == "Recheck";
         assert!(
-            !is_look(&value) || waiting.iter().all(|(other, _)| !is_look(other)),
-            "there is never more than one `Look` in the queue"
+            !is_recheck(&value) || waiting.iter().all(|(other, _)| !is_recheck(other)),
+            "there is never more than one `Recheck` in the queue"
         );
         assert!(waiting.len() < channel.places, "the queue is never full");
         waiting.push_back((value, view()));
