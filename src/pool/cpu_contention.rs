@@ -4,15 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the workers have noticed of other threads that want their processors.
+/// Detects that other threads wait for the workers' processors.
 ///
-/// A worker that is called to help where there is no processor for it takes one away from somebody;
-/// from the clients, if they run on this machine. Nobody gains by that, and whoever it has in hand
-/// when its time is over waits until it has its next.
+/// Then a helper would take a processor away from another thread, often from a client on the same
+/// machine, and the client that the helper serves would wait until the helper runs again.
 #[derive(Debug)]
 pub(super) struct CpuContention {
     start: Instant,
-    /// In microseconds from `start`: so long nobody is to be called.
+    /// The end of the contention, in microseconds from `start`; 0 before the first one.
     until_us: AtomicU64,
 }
 
@@ -24,7 +23,7 @@ impl CpuContention {
         }
     }
 
-    /// Lets another thread have this processor, if one waits for it, and notes whether one did.
+    /// Gives the processor to another thread, if one waits for it. Notes contention if that takes long.
     pub(super) fn give_way(&self) {
         let before = Instant::now();
         thread::yield_now();
@@ -34,15 +33,15 @@ impl CpuContention {
     fn note(&self, before: Instant, now: Instant) {
         if now - before >= ABSENCE_MIN {
             let until = now + LASTING - self.start;
-            // In half a million years it will not fit.
+            // 64 bits last for half a million years.
             let until_us = until.as_micros() as u64;
             self.until_us.store(until_us, Ordering::Relaxed);
         }
     }
 
-    /// Whether it is best not to call anybody to help.
+    /// Whether contention was noted recently. If so, no worker should spin or wake a helper.
     pub(super) fn lasts(&self) -> bool {
-        // Mostly there is no need to look at the clock.
+        // Most calls read no clock.
         self.until_us.load(Ordering::Relaxed) > 0 && self.lasts_at(Instant::now())
     }
 
@@ -51,12 +50,12 @@ impl CpuContention {
     }
 }
 
-/// Who is away from the processor for so long has not just made room for a moment of the kernel's.
-/// To give way to nobody takes less than a microsecond.
+/// The shortest yield that counts as contention. A yield to no thread takes less than a microsecond;
+/// one to a short task of the kernel takes less than this.
 const ABSENCE_MIN: Duration = Duration::from_micros(500);
 
-/// How long it counts. A helper's few turns in vain are next to nothing beside it, and a processor
-/// that becomes free is soon made use of.
+/// How long contention lasts after it was noted: so long that a few useless turns of a helper do not
+/// matter, so short that a processor that becomes free is soon used.
 const LASTING: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_away_for_long_has_noticed_a_crowd_and_it_passes() {
+    fn long_yield_notes_contention_which_passes() {
         let cpu_contention = CpuContention::new();
         assert!(!cpu_contention.lasts());
         let before = Instant::now();

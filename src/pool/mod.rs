@@ -1,8 +1,8 @@
-//! The pool: how N workers share one queue and take turns to watch the quiet clients.
+//! The pool: N workers share one queue and take turns to watch the parked clients.
 //!
-//! The protocol between queue, leader, followers and parking (states, steps, races, and why no
-//! wake-up is lost) is written down in `README.md` beside this file. The names of the steps below
-//! are its.
+//! `README.md` beside this file describes the protocol between the queue, the leader, the followers
+//! and parking: its states, its steps, the races, and why no wake-up is lost. Step numbers below are
+//! those of its section "Take".
 
 mod cpu_contention;
 mod parking;
@@ -15,38 +15,54 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
+
 use crate::client::Client;
 use cpu_contention::CpuContention;
 pub(crate) use parking::Parked;
 use parking::{Parking, Watch};
 use queue::{Queue, Work};
 
-/// What the workers share: the queue, parking, and who does what.
+/// The state that all workers share.
 #[derive(Debug)]
 pub(crate) struct Pool {
     queue: Queue,
     parking: Parking,
-    /// Workers that have joined and not ended.
+    /// Workers that have joined and not left.
     workers: AtomicUsize,
-    /// How many may be awake and find enough to do.
+    /// The number of workers that can run at the same time.
     processors: usize,
     cpu_contention: CpuContention,
-    /// How often a worker looks for something to do before it sleeps.
+    /// How often a worker polls, or looks for work, before it sleeps.
     spins: u32,
     /// Workers that wait on the queue or are about to.
     followers: AtomicUsize,
-    /// The leader waits for events or is about to, and nobody has woken it yet.
+    /// The leader waits for events or is about to, and was not woken yet.
     leader_waits: AtomicBool,
-    /// A `Work::Recheck` is in the queue; there is never another.
+    /// A `Work::Recheck` is in the queue. There is never a second one.
     recheck_sent: AtomicBool,
-    /// Workers that are to end.
+    /// Workers that should end.
     surplus: AtomicUsize,
 }
 
+/// The next step of a worker, numbered as in the README.
+enum Step<'a> {
+    /// 1. End: the pool has too many workers.
+    End,
+    /// 2. Take this from the queue.
+    Queue(Work),
+    /// 3. Lead: watch the parked clients.
+    Lead(MutexGuard<'a, Watch>),
+    /// 4. Spin: give way to other threads, then look again.
+    Spin,
+    /// 5. Follow: wait on the queue while another worker leads.
+    Follow,
+}
+
 impl Pool {
-    /// `clients_max` is how many clients there can be at once.
+    /// `clients_max` is the maximum number of clients at the same time.
     pub(crate) fn new(clients_max: usize, processors: usize) -> io::Result<Self> {
-        // Where there is one processor, no client can send while a worker looks.
+        // On one processor, no client can send while a worker spins.
         let spins = if processors > 1 { SPINS } else { 0 };
         Ok(Self {
             // One place for each client, and one for a `Recheck`.
@@ -63,33 +79,34 @@ impl Pool {
         })
     }
 
-    /// Gives a place to a client that is about to be; `None` if there is none left.
+    /// Reserves a slot for a new client; `None` if all are in use.
     pub(crate) fn assign(&self) -> Option<usize> {
         self.parking.assign()
     }
 
-    /// Takes the place of a client that is no more.
+    /// Frees the slot of a closed client.
     pub(crate) fn free(&self, slot: usize) {
         self.parking.free(slot);
     }
 
-    /// Puts a client at the tail of the queue, and sees to it that somebody notices.
+    /// Adds a client at the tail of the queue. Wakes the leader if no worker follows.
     pub(crate) fn submit(&self, client: Box<Client>) {
         self.send(Work::Serve(client));
     }
 
-    /// Queues a client that has used up its turn. It waits until no client is ready that has not, but
-    /// for one in [`TURNS_BETWEEN_POLLS`] turns.
+    /// Queues a client whose turn used up its budget. It is served when no other client is ready, or
+    /// after [`TURNS_BETWEEN_POLLS`] turns of a worker.
     ///
-    /// Wakes nobody: the caller looks at the queue again, or hands over.
+    /// Wakes no worker: the caller looks at the queue again, or hands over.
     pub(crate) fn resubmit(&self, client: Box<Client>) {
         self.poll_ready();
         self.queue.add_spent(client);
     }
 
-    /// Lets a client rest until its socket is ready, unless it is already, or `may_rest` says no.
+    /// Parks a client until its socket is ready. Returns the client if its socket is ready already,
+    /// or if `may_rest` returns false.
     ///
-    /// Whoever takes the reason to rest away that `may_rest` sees calls [`Pool::fetch`] behind that.
+    /// After making `may_rest` false, call [`Pool::fetch`].
     pub(crate) fn park(
         &self,
         client: Box<Client>,
@@ -98,28 +115,59 @@ impl Pool {
         self.parking.park(client, may_rest)
     }
 
-    /// To be called by each worker before its first [`Pool::next`].
+    /// Registers a worker. Called before its first [`Pool::next`].
     pub(crate) fn join(&self) -> WorkerLocal {
         self.workers.fetch_add(1, Ordering::Relaxed);
         WorkerLocal::default()
     }
 
-    /// Takes a worker back that has joined: called by [`Pool::next`] when it ends the worker, and for
-    /// one that panicked.
+    /// Removes a worker that joined. [`Pool::next`] calls this before it returns `None`; the caller
+    /// does so for a worker that panicked.
     pub(crate) fn leave(&self) {
         self.workers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The next client to serve: waits for it, as leader or as follower. `None` ends the worker.
+    /// Returns the next client to serve. Waits for one as leader or as follower. `None` ends the
+    /// worker.
     ///
-    /// `local` is what [`Pool::join`] gave to this worker.
+    /// `local` is the value that [`Pool::join`] returned to this worker.
     pub(crate) fn next(&self, local: &mut WorkerLocal) -> Option<Box<Client>> {
+        if let Some(client) = self.count_turn(local) {
+            return Some(client);
+        }
+        loop {
+            let work = match self.find_work(local) {
+                Step::End => {
+                    self.end_worker();
+                    return None;
+                }
+                Step::Queue(work) => Some(work),
+                Step::Lead(mut watch) => self.lead(&mut watch, local).map(Work::Serve),
+                Step::Spin => {
+                    self.cpu_contention.give_way();
+                    None
+                }
+                Step::Follow => self.follow(),
+            };
+            match work {
+                Some(Work::Serve(client)) => {
+                    local.spins = self.spins;
+                    return Some(client);
+                }
+                Some(Work::Recheck) => self.take_recheck(),
+                None => {}
+            }
+        }
+    }
+
+    /// Counts a turn. Every so many turns, wakes a helper, polls, or returns a spent client although
+    /// other clients are ready.
+    fn count_turn(&self, local: &mut WorkerLocal) -> Option<Box<Client>> {
         local.turns += 1;
-        local.turns_of_queue += 1;
-        if local.turns_of_queue == TURNS_BETWEEN_POLLS {
-            local.turns_of_queue = 0;
+        local.turns_since_poll += 1;
+        if local.turns_since_poll == TURNS_BETWEEN_POLLS {
+            local.turns_since_poll = 0;
             self.poll_ready();
-            // However many others are ready.
             if self.surplus.load(Ordering::Relaxed) == 0
                 && let Some(client) = self.queue.try_take_spent()
             {
@@ -130,44 +178,85 @@ impl Pool {
             local.turns = 0;
             self.wake_helper();
         }
-        loop {
-            if self.take_surplus() {
-                self.leave();
-                // The queue or the watch may have counted on this worker, and so may the next that
-                // is to end.
-                self.hand_over();
-                self.wake_surplus();
-                return None;
-            }
-            let work = self
-                .queue
-                .try_take()
-                .or_else(|| self.queue.try_take_spent().map(Work::Serve))
-                .or_else(|| match self.parking.try_lead() {
-                    Some(mut watch) => {
-                        local.turns_of_queue = 0;
-                        self.lead(&mut watch, local).map(Work::Serve)
-                    }
-                    None if self.spin(local) => None,
-                    None => self.follow(),
-                });
-            match work {
-                Some(Work::Serve(client)) => {
-                    local.spins = self.spins;
-                    return Some(client);
-                }
-                // Acquires what those wanted who left it at this `Recheck` instead of sending another.
-                Some(Work::Recheck) => _ = self.recheck_sent.swap(false, Ordering::AcqRel),
-                None => {}
+        None
+    }
+
+    /// Decides on the next step of a worker. Takes the surplus, work or watch that the step needs.
+    fn find_work(&self, local: &mut WorkerLocal) -> Step<'_> {
+        if self.take_surplus() {
+            return Step::End;
+        }
+        if let Some(work) = self.queue.try_take_any() {
+            return Step::Queue(work);
+        }
+        if let Some(watch) = self.parking.try_lead() {
+            return Step::Lead(watch);
+        }
+        if local.spins > 0 && !self.cpu_contention.lasts() {
+            local.spins -= 1;
+            return Step::Spin;
+        }
+        Step::Follow
+    }
+
+    /// Step 1. The queue or the watch may have relied on this worker, and the next worker that should
+    /// end relies on it to be woken.
+    #[cold]
+    fn end_worker(&self) {
+        self.leave();
+        self.hand_over();
+        self.wake_surplus();
+    }
+
+    /// Step 3. Returns the next of the clients that the last events woke. If there is none, waits for
+    /// events.
+    fn lead(&self, watch: &mut Watch, local: &mut WorkerLocal) -> Option<Box<Client>> {
+        local.turns_since_poll = 0;
+        if let Some(client) = watch.woken.pop_front() {
+            return Some(client);
+        }
+        self.leader_waits.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // Work sent before this fence is seen here; a sender after it sees `leader_waits`.
+        let timeout = if self.queue.is_empty() && !self.queue.has_spent() {
+            None
+        } else {
+            Some(Duration::ZERO)
+        };
+        if self.parking.wait(watch, timeout) {
+            local.turns = 0;
+        }
+        self.leader_waits.store(false, Ordering::Relaxed);
+        watch.woken.pop_front()
+    }
+
+    /// Step 5. Waits for work while another worker leads.
+    fn follow(&self) -> Option<Work> {
+        self.followers.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // A leader that left before it could see this follower has not woken it either.
+        let work = self.parking.has_leader().then(|| self.queue.take());
+        self.followers.fetch_sub(1, Ordering::Relaxed);
+        work
+    }
+
+    /// Moves clients with events to the queue, without waiting. While the queue is never empty,
+    /// nothing else polls the parked clients.
+    fn poll_ready(&self) {
+        if let Some(mut watch) = self.parking.try_lead() {
+            self.parking.wait(&mut watch, Some(Duration::ZERO));
+            for client in watch.woken.drain(..) {
+                self.queue.send(Work::Serve(client));
             }
         }
     }
 
-    /// To be called before a handler that may take long: sees to it that somebody else watches the
-    /// quiet clients and takes from the queue, if anybody is free to.
+    /// Makes another worker watch the parked clients and take from the queue, if one is free.
+    ///
+    /// Called before a handler that may block, and before a worker ends.
     pub(crate) fn hand_over(&self) {
         fence(Ordering::SeqCst);
-        // A follower takes what is sent to the queue, but does not wait for clients that are spent.
+        // A follower waits for work in the channel, but not for spent clients.
         if !self.parking.has_leader() || self.queue.has_spent() {
             self.wake_follower();
         }
@@ -176,8 +265,7 @@ impl Pool {
         }
     }
 
-    /// Calls a follower if there may be a processor for it. More than that would only take turns with
-    /// those who are awake.
+    /// Wakes a follower if a processor may be free for it.
     fn wake_helper(&self) {
         let followers = self.followers.load(Ordering::Relaxed);
         let awake = self
@@ -189,72 +277,90 @@ impl Pool {
         }
     }
 
-    /// Calls a worker that follows, if there is one: it will lead, unless another does.
+    /// Wakes a follower, if there is one: it looks for work, and leads if no worker does.
     fn wake_follower(&self) {
-        if self.followers.load(Ordering::Relaxed) > 0
-            && !self.recheck_sent.swap(true, Ordering::AcqRel)
+        if self.followers.load(Ordering::Relaxed) > 0 {
+            self.send_recheck();
+        }
+    }
+
+    /// Wakes a waiting worker if more workers should end. That worker wakes the next.
+    fn wake_surplus(&self) {
+        if self.surplus.load(Ordering::Relaxed) > 0 {
+            self.send_recheck();
+        }
+    }
+
+    /// Wakes the leader if no follower can take from the queue.
+    fn wake_leader(&self) {
+        if self.followers.load(Ordering::Relaxed) == 0
+            && self.leader_waits.swap(false, Ordering::Relaxed)
         {
+            self.parking.wake_leader();
+        }
+    }
+
+    fn send(&self, work: Work) {
+        self.queue.send(work);
+        fence(Ordering::SeqCst);
+        self.wake_leader();
+    }
+
+    fn send_recheck(&self) {
+        if !self.recheck_sent.swap(true, Ordering::AcqRel) {
             self.send(Work::Recheck);
         }
     }
 
-    /// Has the client at `slot` served once more, as if its socket had become ready: at once if it
-    /// rests, and otherwise when it is about to.
+    /// Notes that the `Recheck` was taken. The swap pairs with the one of each sender that relied on
+    /// this queued `Recheck` instead of sending its own.
+    fn take_recheck(&self) {
+        self.recheck_sent.swap(false, Ordering::AcqRel);
+    }
+
+    /// Gives the client at `slot` a turn, as an event of its socket would: at once if it is parked,
+    /// otherwise when it is about to be.
     pub(crate) fn notify(&self, slot: usize) {
         if let Some(client) = self.parking.notify(slot) {
             self.submit(client);
         }
     }
 
-    /// Takes out every resting client that is `wanted`.
+    /// Takes out every parked client that is `wanted`.
     pub(crate) fn fetch(&self, wanted: impl Fn(&Client) -> bool, fetched: impl FnMut(Box<Client>)) {
         self.parking.fetch(wanted, fetched);
     }
 
-    /// Takes out every client that rests or waits in the queue.
+    /// Takes out every client that is parked or queued.
     pub(crate) fn empty(&self, mut taken: impl FnMut(Box<Client>)) {
         self.parking.fetch(|_| true, &mut taken);
-        // Who holds the watch is a worker that does the same when it ends.
+        // If another worker holds the watch, it calls this when it ends.
         if let Some(mut watch) = self.parking.try_lead() {
             watch.woken.drain(..).for_each(&mut taken);
         }
-        while let Some(work) = self
-            .queue
-            .try_take()
-            .or_else(|| self.queue.try_take_spent().map(Work::Serve))
-        {
+        while let Some(work) = self.queue.try_take_any() {
             match work {
                 Work::Serve(client) => taken(client),
-                Work::Recheck => _ = self.recheck_sent.swap(false, Ordering::AcqRel),
+                Work::Recheck => self.take_recheck(),
             }
         }
-        // If the `Recheck` was for a worker that is to end, it was not for us.
+        // The `Recheck` may have been for another worker that should end.
         self.wake_surplus();
     }
 
-    /// From now on no client rests for want of something to read, and those who do are served once
-    /// more.
+    /// From now on, no idle client is parked. Parked clients are served once more.
     pub(crate) fn begin_drain(&self) {
         self.parking.begin_drain();
         self.fetch(|_| true, |client| self.submit(client));
     }
 
-    /// Has `count` workers end, each at the end of its turn.
+    /// Makes `count` workers end, each at the end of its turn.
     pub(crate) fn retire(&self, count: usize) {
         self.surplus.fetch_add(count, Ordering::Relaxed);
         self.wake_surplus();
     }
 
-    /// Calls a worker that waits, if there are still some to end. It will call the next.
-    fn wake_surplus(&self) {
-        if self.surplus.load(Ordering::Relaxed) > 0
-            && !self.recheck_sent.swap(true, Ordering::AcqRel)
-        {
-            self.send(Work::Recheck);
-        }
-    }
-
-    /// Takes back up to `count` calls to end. Gives how many.
+    /// Cancels the end of up to `count` workers. Returns how many.
     pub(crate) fn unretire(&self, count: usize) -> usize {
         (0..count).take_while(|_| self.take_surplus()).count()
     }
@@ -269,59 +375,7 @@ impl Pool {
                 .is_ok()
     }
 
-    /// Gives the next of the clients that the last events woke. If there is none, waits for events.
-    fn lead(&self, watch: &mut Watch, local: &mut WorkerLocal) -> Option<Box<Client>> {
-        if let Some(client) = watch.woken.pop_front() {
-            return Some(client);
-        }
-        self.leader_waits.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        // What was sent before the fence is seen here; who sends behind it sees `leader_waits`.
-        let timeout = if self.queue.is_empty() && !self.queue.has_spent() {
-            None
-        } else {
-            Some(Duration::ZERO)
-        };
-        if self.parking.watch(watch, timeout) {
-            local.turns = 0;
-        }
-        self.leader_waits.store(false, Ordering::Relaxed);
-        watch.woken.pop_front()
-    }
-
-    /// Whether a worker that has just served somebody should look for work again before it follows:
-    /// the leader may be about to find enough for both.
-    fn spin(&self, local: &mut WorkerLocal) -> bool {
-        if local.spins == 0 || self.cpu_contention.lasts() {
-            return false;
-        }
-        local.spins -= 1;
-        self.cpu_contention.give_way();
-        true
-    }
-
-    /// Waits for work while another worker leads.
-    fn follow(&self) -> Option<Work> {
-        self.followers.fetch_add(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        // A leader that left before it could count us has not called us either.
-        let work = self.parking.has_leader().then(|| self.queue.take());
-        self.followers.fetch_sub(1, Ordering::Relaxed);
-        work
-    }
-
-    /// Queues those whom events have woken. While the queue never runs empty, this is all that looks
-    /// at the parked clients.
-    fn poll_ready(&self) {
-        if let Some(mut watch) = self.parking.try_lead() {
-            self.parking.watch(&mut watch, Some(Duration::ZERO));
-            for client in watch.woken.drain(..) {
-                self.queue.send(Work::Serve(client));
-            }
-        }
-    }
-
-    /// How many wait in the queue, how many follow, and whether somebody leads.
+    /// Returns the length of the queue, the number of followers, and whether there is a leader.
     pub(crate) fn snapshot(&self) -> (usize, usize, bool) {
         (
             self.queue.len(),
@@ -329,43 +383,28 @@ impl Pool {
             self.parking.has_leader(),
         )
     }
-
-    fn send(&self, work: Work) {
-        self.queue.send(work);
-        fence(Ordering::SeqCst);
-        self.wake_leader();
-    }
-
-    /// Wakes the leader if it is the only one who could take from the queue.
-    fn wake_leader(&self) {
-        if self.followers.load(Ordering::Relaxed) == 0
-            && self.leader_waits.swap(false, Ordering::Relaxed)
-        {
-            self.parking.wake_leader();
-        }
-    }
 }
 
-/// How often a worker looks for events before it sleeps: some microseconds, about what it takes to
-/// fall asleep and be woken.
+/// Polls, or looks for work, before a worker sleeps: a few microseconds, about the time of falling
+/// asleep and being woken.
 const SPINS: u32 = 20;
 
-/// A worker's time in the pool, and how long it has gone on without a pause.
+/// What a worker remembers between its turns.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerLocal {
-    /// Turns since it last waited for something to do, or called for help.
+    /// Turns since it last waited for an event, or woke a helper.
     turns: u32,
-    /// Turns since it last found the queue empty, or glanced.
-    turns_of_queue: u32,
-    /// How often it is still to look for work before it follows.
+    /// Turns since it last polled, or took a client that events woke.
+    turns_since_poll: u32,
+    /// How often it still looks for work before it follows.
     spins: u32,
 }
 
-/// Turns without a pause before a worker calls another to help. To wake one takes about as long as a
-/// turn, so it is not done for what this one would soon have done itself.
+/// Turns without a wait after which a worker wakes a helper. Waking one takes about as long as a
+/// turn, so it does not pay for work that this worker could do soon.
 const TURNS_BEFORE_HELPER: u32 = 64;
 
-/// Turns that a worker takes before it looks at the parked clients without waiting. These are short
-/// turns (behind one that used up its budget it looks anyway), so a woken client is noticed within
-/// a millisecond although the queue never runs empty, and the look costs each turn next to nothing.
+/// Turns after which a worker polls without waiting. Such turns are short, because after one that
+/// used up its budget it polls anyway. So a parked client with an event waits at most a millisecond
+/// while the queue is never empty, and the poll adds almost nothing to a turn.
 const TURNS_BETWEEN_POLLS: u32 = 64;

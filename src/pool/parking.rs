@@ -1,4 +1,4 @@
-//! Parking: where quiet clients rest, and the one poll that watches their sockets.
+//! Parking: the slots of idle clients, and the one poll that watches their sockets.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,33 +12,33 @@ use super::slot::Slot;
 use crate::client::Client;
 use crate::net::connection::Readiness;
 
-/// The places of all clients, and the poll.
+/// The slots of all clients, and the poll.
 #[derive(Debug)]
 pub(super) struct Parking {
     slots: Box<[Mutex<Slot<Box<Client>>>]>,
-    /// Locked when a client comes or goes, and by [`Parking::fetch`]; never for a request.
+    /// Locked when a client is admitted or closed, and by [`Parking::fetch`]; never for a request.
     free_slots: Mutex<FreeSlots>,
     registry: Registry,
-    /// Who holds this lock is the leader. No other lock is taken under it but, one at a time, a
-    /// slot's.
+    /// The worker that holds this lock is the leader. Under it, only slots are locked, one at a
+    /// time.
     watch: Mutex<Watch>,
     waker: Waker,
-    /// Set when the server drains: then no client may rest here for want of something to read.
+    /// Set when the server drains: then no idle client is parked.
     draining: AtomicBool,
 }
 
-/// Which slots have a client.
+/// The slots in use, and those that are free.
 #[derive(Debug)]
 struct FreeSlots {
     free: Vec<usize>,
-    /// A bit for each slot, by its index: whether it is not in `free`.
+    /// One bit for each slot: set if it is not in `free`.
     in_use: Vec<u64>,
 }
 
 impl FreeSlots {
     fn new(count: usize) -> Self {
         Self {
-            // Handed out from the end: the first client gets place 0.
+            // Taken from the end: the first client gets slot 0.
             free: (0..count).rev().collect(),
             in_use: vec![0; count.div_ceil(64)],
         }
@@ -56,7 +56,7 @@ impl FreeSlots {
     }
 }
 
-/// The places whose bits are set.
+/// Returns the slots whose bits are set.
 fn slots_in(bits: Vec<u64>) -> impl Iterator<Item = usize> {
     bits.into_iter().enumerate().flat_map(|(index, mut word)| {
         std::iter::from_fn(move || {
@@ -67,31 +67,29 @@ fn slots_in(bits: Vec<u64>) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The poll, for the one who holds it.
+/// The poll and its results, owned by the leader.
 #[derive(Debug)]
 pub(super) struct Watch {
     poll: Poll,
     events: Events,
-    /// Those whom the last events woke, and whom nobody has taken yet.
+    /// Clients that the last events woke, and that no worker has taken yet.
     pub(super) woken: VecDeque<Box<Client>>,
-    /// How often it is looked for events before the leader sleeps until one comes.
+    /// How often the leader polls before it sleeps.
     spins: u32,
 }
 
 impl Watch {
-    /// Waits for events, for as long as `timeout` says.
+    /// Waits for events, up to `timeout`. Spins before sleeping; returns true if the first poll was
+    /// empty.
     ///
-    /// Who sleeps has to be woken, and that costs most for those who do it: clients about as fast as
-    /// the server pay with every request. So it looks first whether the next event is as good as
-    /// there.
-    ///
-    /// Gives whether it was in vain to look once.
+    /// Clients as fast as the server would pay for a sleeping leader with every request: they would
+    /// have to wake it.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let spins = if timeout.is_none() { self.spins } else { 0 };
-        for look in 0..spins {
+        for spin in 0..spins {
             self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
             if !self.events.is_empty() {
-                return Ok(look > 0);
+                return Ok(spin > 0);
             }
         }
         self.poll.poll(&mut self.events, timeout)?;
@@ -99,20 +97,20 @@ impl Watch {
     }
 }
 
-/// What became of a client that was to be parked.
+/// The result of parking a client.
 #[derive(Debug)]
 pub(crate) enum Parked {
-    /// It rests. An event, or the clock, brings it back.
+    /// The client is parked. An event, [`Parking::notify`] or [`Parking::fetch`] takes it out.
     Resting,
-    /// Its socket has become ready again, or there is no reason to rest any more: serve it.
+    /// The socket has become ready again, or the client must not rest: serve it.
     Ready(Box<Client>),
-    /// The poll cannot watch its socket.
+    /// The poll cannot watch the socket.
     Failed(Box<Client>, io::Error),
 }
 
 impl Parking {
-    /// `slots` is how many clients there can be at once, and `spins` how often it is looked for
-    /// events before sleeping.
+    /// `slots` is the maximum number of clients at the same time, and `spins` how often the leader
+    /// polls before it sleeps.
     pub(super) fn new(slots: usize, spins: u32) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
@@ -133,20 +131,21 @@ impl Parking {
         })
     }
 
-    /// Gives a place to a client that is about to be; `None` if there is none left.
+    /// Reserves a slot for a new client; `None` if all are in use.
     pub(super) fn assign(&self) -> Option<usize> {
         let slot = self.free_slots.lock().take()?;
         *self.slots[slot].lock() = Slot::Away;
         Some(slot)
     }
 
-    /// Takes the place of a client that is no more.
+    /// Frees the slot of a closed client.
     pub(super) fn free(&self, slot: usize) {
         *self.slots[slot].lock() = Slot::Free;
         self.free_slots.lock().give_back(slot);
     }
 
-    /// Lets the client rest until its socket is ready, unless it is already, or `may_rest` says no.
+    /// Parks a client until its socket is ready. Returns it if its socket is ready already, or if
+    /// `may_rest` returns false.
     pub(super) fn park(
         &self,
         mut client: Box<Client>,
@@ -158,12 +157,12 @@ impl Parking {
             client.connection.note(readiness);
             return Parked::Ready(client);
         }
-        // Both under the slot's lock: `fetch` comes by after the reason to rest was taken away, so
-        // either it finds the client here or we see that.
+        // Both are read under the slot's lock, and `fetch` locks the slot after they change: either
+        // this sees the change, or `fetch` finds the client parked.
         if (self.draining.load(Ordering::Relaxed) && client.is_idle()) || !may_rest(&client) {
             return Parked::Ready(client);
         }
-        // Under the slot's lock too: the event may come at once, and waits for the lock.
+        // Under the slot's lock too: an event that comes at once waits for it.
         if let Err(error) = client.connection.watch(&self.registry, Token(index)) {
             return Parked::Failed(client, error);
         }
@@ -172,7 +171,7 @@ impl Parking {
         Parked::Resting
     }
 
-    /// Makes the caller the leader, if there is none.
+    /// Makes the caller the leader, unless another worker is.
     pub(super) fn try_lead(&self) -> Option<MutexGuard<'_, Watch>> {
         self.watch.try_lock()
     }
@@ -181,9 +180,9 @@ impl Parking {
         self.watch.is_locked()
     }
 
-    /// Waits for events, for as long as `timeout` says, and adds the clients that they wake to those
-    /// who are `woken`. Gives whether it had to wait.
-    pub(super) fn watch(&self, watch: &mut Watch, timeout: Option<Duration>) -> bool {
+    /// Waits for events, up to `timeout`, and moves the clients that they wake to `woken`. Returns
+    /// whether it had to wait.
+    pub(super) fn wait(&self, watch: &mut Watch, timeout: Option<Duration>) -> bool {
         let waited = match watch.wait(timeout) {
             Ok(waited) => waited,
             Err(error) => {
@@ -204,22 +203,22 @@ impl Parking {
         waited
     }
 
-    /// As an event, but from within. Gives the client if it rests.
+    /// Handles a notification like an event. Returns the client if it is parked.
     pub(super) fn notify(&self, slot: usize) -> Option<Box<Client>> {
         self.slots[slot].lock().event(Readiness::default())
     }
 
-    /// Has the leader return from its wait, or the next one not begin to.
+    /// Makes the leader return from its wait, or the next leader not begin one.
     pub(super) fn wake_leader(&self) {
         if let Err(error) = self.waker.wake() {
             log::error!("cannot wake the leader: {error}");
         }
     }
 
-    /// Takes out every resting client that is `wanted`. Looks only at slots that have a client.
+    /// Takes out every parked client that is `wanted`. Looks only at slots in use.
     ///
-    /// A client that gets its slot after this has looked which are in use has locked `slots` after
-    /// this did. So it sees what the caller did before, and needs not be found.
+    /// A client that is not found because it got its slot later has locked `free_slots` after this.
+    /// So it sees what the caller did before.
     pub(super) fn fetch(
         &self,
         wanted: impl Fn(&Client) -> bool,
@@ -232,15 +231,15 @@ impl Parking {
         }
     }
 
-    /// From now on no client rests for want of something to read.
+    /// From now on, no idle client is parked.
     pub(super) fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 }
 
-/// The waker's token: no client's place.
+/// The waker's token, which is no slot.
 const WAKER: Token = Token(usize::MAX);
 
-/// Events that one wait brings at most: enough that a busy leader seldom waits twice, few enough
-/// that the last of them is not stale.
+/// Maximum events of one wait: enough that a busy leader seldom polls twice, few enough that the last
+/// of them is still fresh when it is handled.
 const EVENTS_MAX: usize = 256;

@@ -1,4 +1,4 @@
-//! The queue: one channel of clients that have something to say.
+//! The queue of clients that wait for a worker: a channel, and beside it a list of spent clients.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,32 +8,31 @@ use parking_lot::Mutex;
 
 use crate::client::Client;
 
-/// What a worker takes from the queue.
+/// An item of the queue.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Serve this client.
     Serve(Box<Client>),
-    /// Look around: parking wants a leader, or the pool has a worker too many.
+    /// Look at everything again: a leader or helper is wanted, or a worker should end.
     Recheck,
 }
 
-/// The clients that wait for a worker, each kind first in, first out.
+/// Waiting clients. Each of the two lists is first in, first out.
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: Sender<Work>,
     receiver: Receiver<Work>,
-    /// Clients that used up their turn. They wait until no other client does.
+    /// Clients whose last turn used up its budget. They wait until no other client does.
     spent: Mutex<VecDeque<Box<Client>>>,
-    /// How many they are: written under their lock, read without, because each turn looks at it.
+    /// The length of `spent`: written under its lock, read without it in each turn.
     spent_count: AtomicUsize,
 }
 
 impl Queue {
-    /// `slots` is how much may wait in the channel at once. It must be enough for every client that
-    /// has a place in parking and for the one `Work::Recheck`: then it is never full, and sending never
-    /// waits.
-    pub(super) fn new(slots: usize) -> Self {
-        let (sender, receiver) = crossbeam_channel::bounded(slots);
+    /// `capacity` is that of the channel: one for each slot in parking, and one for the only
+    /// `Work::Recheck`. So the channel is never full, and sending never waits.
+    pub(super) fn new(capacity: usize) -> Self {
+        let (sender, receiver) = crossbeam_channel::bounded(capacity);
         Self {
             sender,
             receiver,
@@ -46,13 +45,13 @@ impl Queue {
     pub(super) fn send(&self, work: Work) {
         debug_assert!(
             !self.sender.is_full(),
-            "a client was admitted for which there is no place"
+            "more clients were admitted than there are slots"
         );
         // Invariant: the queue holds its own receiver, so it is never disconnected.
         self.sender.send(work).expect("the queue has a receiver");
     }
 
-    /// Adds a client that used up its turn.
+    /// Adds a spent client.
     pub(super) fn add_spent(&self, client: Box<Client>) {
         let mut spent = self.spent.lock();
         spent.push_back(client);
@@ -63,14 +62,22 @@ impl Queue {
     #[expect(clippy::inline_always, reason = "on the way of each turn")]
     #[inline(always)]
     pub(super) fn try_take(&self) -> Option<Work> {
-        // Mostly it is empty, and to see that costs less than to try.
+        // The channel is mostly empty, and looking costs less than trying.
         if self.is_empty() {
             return None;
         }
         self.receiver.try_recv().ok()
     }
 
-    /// Takes the first client that used up its turn, if there is one.
+    /// Takes the work at the head, or else the first spent client.
+    #[expect(clippy::inline_always, reason = "on the way of each turn")]
+    #[inline(always)]
+    pub(super) fn try_take_any(&self) -> Option<Work> {
+        self.try_take()
+            .or_else(|| self.try_take_spent().map(Work::Serve))
+    }
+
+    /// Takes the first spent client, if there is one.
     #[inline]
     pub(super) fn try_take_spent(&self) -> Option<Box<Client>> {
         if self.has_spent() {
@@ -80,7 +87,7 @@ impl Queue {
         }
     }
 
-    /// As [`Self::try_take_spent`]. Another worker may have been faster.
+    /// Returns `None` if another worker took the last spent client in the meantime.
     #[cold]
     fn take_spent(&self) -> Option<Box<Client>> {
         let mut spent = self.spent.lock();
@@ -89,18 +96,18 @@ impl Queue {
         client
     }
 
-    /// Waits for work, but not for clients that used up their turn.
+    /// Waits for work in the channel, not for spent clients.
     pub(super) fn take(&self) -> Work {
         // Invariant: the queue holds its own sender, so it is never disconnected.
         self.receiver.recv().expect("the queue has a sender")
     }
 
-    /// How many clients wait, with a `Work::Recheck`.
+    /// Returns how many clients wait. A `Work::Recheck` counts as one.
     pub(super) fn len(&self) -> usize {
         self.receiver.len() + self.spent_count.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing is there for [`Self::try_take`].
+    /// Whether the channel is empty.
     #[expect(clippy::inline_always, reason = "on the way of each turn")]
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
@@ -108,7 +115,7 @@ impl Queue {
         self.sender.is_empty()
     }
 
-    /// Whether a client is there for [`Self::try_take_spent`].
+    /// Whether a spent client waits.
     #[inline]
     pub(super) fn has_spent(&self) -> bool {
         self.spent_count.load(Ordering::Relaxed) > 0

@@ -1,49 +1,49 @@
-//! Where a client is, as parking sees it: the transitions and nothing else.
+//! The states of a slot in parking, and the transitions between them.
 
 use std::mem;
 
 use crate::net::connection::Readiness;
 
-/// A place in parking.
+/// A slot in parking.
 ///
 /// ```text
 ///         assign             park
 ///   Free ────────► Away ────────────► Parked(client)
-///     ▲            │ ▲ ◄──────────────── event or fetch gives the client
+///     ▲            │ ▲ ◄──────────────── event or fetch returns the client
 ///     └────────────┘ │ events
 ///        free        ▼
 ///                AwayAndReady
 /// ```
 ///
-/// `Away` and `AwayAndReady` mean that the client's owner is elsewhere: the acceptor, the queue or
-/// a worker. `AwayAndReady` remembers an event that came meanwhile, so that it is not lost.
+/// In `Away` and `AwayAndReady`, the client is owned by the acceptor, the queue or a worker.
+/// `AwayAndReady` remembers an event that came in the meantime, so that it is not lost.
 #[derive(Debug)]
 pub(super) enum Slot<C> {
-    /// Nobody's.
+    /// No client uses the slot.
     Free,
-    /// The client is elsewhere.
+    /// The client is not parked.
     Away,
-    /// The client is elsewhere, and its socket has become ready again.
+    /// The client is not parked, and its socket has become ready again.
     AwayAndReady(Readiness),
-    /// The client rests here.
+    /// The client is parked.
     Parked(C),
 }
 
 impl<C> Slot<C> {
-    /// The socket has become ready. Gives the client if it rests here; otherwise remembers the
+    /// Handles an event of the socket. Returns the client if it is parked; otherwise remembers the
     /// event.
     pub(super) fn event(&mut self, readiness: Readiness) -> Option<C> {
         match mem::replace(self, Self::Away) {
             Self::Parked(client) => return Some(client),
             Self::Away => *self = Self::AwayAndReady(readiness),
             Self::AwayAndReady(before) => *self = Self::AwayAndReady(before.and(readiness)),
-            // The client was closed after the event was collected and before it was looked at.
+            // The client was closed after the poll returned the event.
             Self::Free => *self = Self::Free,
         }
         None
     }
 
-    /// Forgets the events that came while the client was away, if any did. Returns what they said.
+    /// Takes the readiness of the events that came while the client was away, if any came.
     pub(super) fn take_event(&mut self) -> Option<Readiness> {
         let Self::AwayAndReady(readiness) = *self else {
             return None;
@@ -52,7 +52,7 @@ impl<C> Slot<C> {
         Some(readiness)
     }
 
-    /// Takes the client if it rests here and is `wanted`.
+    /// Takes the client if it is parked and `wanted`.
     pub(super) fn fetch(&mut self, wanted: impl FnOnce(&C) -> bool) -> Option<C> {
         match mem::replace(self, Self::Away) {
             Self::Parked(client) if wanted(&client) => Some(client),
@@ -82,14 +82,14 @@ mod tests {
     };
 
     #[test]
-    fn an_event_gives_the_parked_client_once() {
+    fn event_returns_the_parked_client_once() {
         let mut slot = Slot::Parked('c');
         assert_eq!(slot.event(READY), Some('c'));
         assert_eq!(slot.event(READY), None);
     }
 
     #[test]
-    fn an_event_while_the_client_is_away_is_remembered_until_it_is_taken() {
+    fn event_while_client_is_away_is_remembered_until_taken() {
         let mut slot = Slot::<char>::Away;
         assert_eq!(slot.event(READY), None);
         assert_eq!(slot.take_event(), Some(READY));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn later_events_do_not_hide_what_an_event_said() {
+    fn later_event_does_not_hide_earlier_readiness() {
         let mut slot = Slot::<char>::Away;
         slot.event(ENDING);
         slot.event(READY);
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_a_closed_client_changes_nothing() {
+    fn event_of_a_closed_client_changes_nothing() {
         let mut slot = Slot::<char>::Free;
         assert_eq!(slot.event(ENDING), None);
         assert!(matches!(slot, Slot::Free));
     }
 
     #[test]
-    fn only_a_parked_client_that_is_wanted_is_fetched() {
+    fn fetch_takes_only_a_parked_and_wanted_client() {
         let mut slot = Slot::Parked('c');
         assert_eq!(slot.fetch(|_| false), None);
         assert_eq!(slot.fetch(|&client| client == 'c'), Some('c'));

@@ -1,4 +1,4 @@
-//! The steps of the pool one at a time, on one thread.
+//! Tests of the steps of the pool, one step at a time.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -9,13 +9,13 @@ use std::thread;
 use super::*;
 use crate::client::session::Session;
 
-/// A client that has a place in `pool`, and its peer.
+/// Returns a client with a slot in `pool`, and its peer.
 fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let peer = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
     let (socket, addr) = listener.accept().expect("the peer has connected");
     socket.set_nonblocking(true).expect("a TCP socket");
-    let slot = pool.assign().expect("there is a place");
+    let slot = pool.assign().expect("a slot is free");
     let socket = mio::net::TcpStream::from_std(socket);
     (
         Box::new(Client::new(socket, Session::for_test(slot, addr))),
@@ -27,20 +27,18 @@ fn pool() -> Pool {
     Pool::new(4, 2).expect("the system lets us poll")
 }
 
-/// Parks `client`, which must rest.
+/// Parks `client`, whose socket must not be ready.
 fn park(pool: &Pool, client: Box<Client>) {
     assert!(matches!(pool.park(client, |_| true), Parked::Resting));
 }
 
-/// The place of the client that `next` gives.
+/// Returns the slot of the client that `next` returns.
 fn next(pool: &Pool, local: &mut WorkerLocal) -> usize {
-    pool.next(local)
-        .expect("there is no worker too many")
-        .slot()
+    pool.next(local).expect("no worker is retired").slot()
 }
 
 #[test]
-fn rule_1_a_queue_that_never_runs_empty_does_not_hide_the_parked_clients() {
+fn rule_1_busy_queue_does_not_hide_parked_clients() {
     let pool = pool();
     let (one, _peer) = client(&pool);
     let (other, _peer) = client(&pool);
@@ -52,34 +50,34 @@ fn rule_1_a_queue_that_never_runs_empty_does_not_hide_the_parked_clients() {
     pool.submit(other);
 
     let mut local = pool.join();
-    // Behind the glance, the two that are in the queue already come first.
+    // The two clients that are in the queue already come before the polled one.
     for _ in 0..TURNS_BETWEEN_POLLS + 2 {
-        let client = pool.next(&mut local).expect("there is no worker too many");
+        let client = pool.next(&mut local).expect("no worker is retired");
         if client.slot() == wanted {
             return;
         }
         pool.submit(client);
     }
-    panic!("the parked client was not noticed");
+    panic!("the parked client was not polled");
 }
 
 #[test]
-fn rule_1_who_has_used_up_its_turn_queues_behind_those_who_are_ready() {
+fn rule_1_spent_client_comes_after_ready_clients() {
     let pool = pool();
-    let (hog, _peer) = client(&pool);
+    let (spent, _peer) = client(&pool);
     let (parked, mut peer) = client(&pool);
-    let (hogs_place, wanted) = (hog.slot(), parked.slot());
+    let (spent_slot, ready_slot) = (spent.slot(), parked.slot());
     park(&pool, parked);
     peer.write_all(b"PING\r\n").expect("a connected socket");
 
-    pool.resubmit(hog);
+    pool.resubmit(spent);
     let mut local = pool.join();
-    assert_eq!(next(&pool, &mut local), wanted);
-    assert_eq!(next(&pool, &mut local), hogs_place);
+    assert_eq!(next(&pool, &mut local), ready_slot);
+    assert_eq!(next(&pool, &mut local), spent_slot);
 }
 
 #[test]
-fn rule_4_what_came_before_the_first_park_brings_an_event() {
+fn rule_4_bytes_before_the_first_park_cause_an_event() {
     let pool = Arc::new(pool());
     let (client, mut peer) = client(&pool);
     let wanted = client.slot();
@@ -89,21 +87,19 @@ fn rule_4_what_came_before_the_first_park_brings_an_event() {
 }
 
 #[test]
-fn an_event_that_comes_while_the_client_is_away_is_not_lost() {
+fn event_while_the_client_is_away_is_not_lost() {
     let pool = pool();
     let (client, mut peer) = client(&pool);
     park(&pool, client);
     peer.write_all(b"PING\r\n").expect("a connected socket");
-    let client = pool
-        .next(&mut pool.join())
-        .expect("there is no worker too many");
+    let client = pool.next(&mut pool.join()).expect("no worker is retired");
     peer.write_all(b"PING\r\n").expect("a connected socket");
     pool.poll_ready();
     assert!(matches!(pool.park(client, |_| true), Parked::Ready(_)));
 }
 
 #[test]
-fn a_drain_brings_everybody_back_and_lets_nobody_rest() {
+fn drain_takes_parked_clients_out_and_parks_no_more() {
     let pool = pool();
     let (resting, _peer) = client(&pool);
     let (away, _peer) = client(&pool);
@@ -115,14 +111,14 @@ fn a_drain_brings_everybody_back_and_lets_nobody_rest() {
 }
 
 #[test]
-fn so_many_workers_end_as_are_told_to() {
+fn as_many_workers_end_as_are_retired() {
     let pool = pool();
     pool.retire(3);
     assert_eq!(pool.unretire(1), 1);
     assert!(pool.next(&mut pool.join()).is_none());
     assert!(pool.next(&mut pool.join()).is_none());
     assert_eq!(pool.unretire(1), 0);
-    // The third is not told any more: it goes on to serve.
+    // The third worker is not retired any more: it serves on.
     let (client, _peer) = client(&pool);
     let slot = client.slot();
     pool.submit(client);
@@ -130,10 +126,10 @@ fn so_many_workers_end_as_are_told_to() {
 }
 
 #[test]
-fn places_are_given_once_and_again_when_they_are_free() {
+fn slots_are_assigned_once_until_they_are_freed() {
     let pool = pool();
     let slots: Vec<_> = (0..4)
-        .map(|_| pool.assign().expect("there is a place"))
+        .map(|_| pool.assign().expect("a slot is free"))
         .collect();
     assert_eq!(slots, [0, 1, 2, 3]);
     assert_eq!(pool.assign(), None);
@@ -141,7 +137,7 @@ fn places_are_given_once_and_again_when_they_are_free() {
     assert_eq!(pool.assign(), Some(2));
 }
 
-/// Runs `step`, which must not wait.
+/// Runs `step` on another thread. It must not wait.
 fn promptly<T: Send + 'static>(
     pool: &Arc<Pool>,
     step: impl FnOnce(&Pool) -> T + Send + 'static,
@@ -155,13 +151,13 @@ fn promptly<T: Send + 'static>(
 }
 
 #[test]
-fn rule_3_who_is_about_to_lead_sees_what_was_submitted_just_before() {
+fn rule_3_leader_sees_a_client_submitted_just_before() {
     let pool = Arc::new(pool());
     let (client, _peer) = client(&pool);
-    // Nobody waits yet, so nobody is woken.
+    // No worker waits yet, so none is woken.
     pool.submit(client);
     let led = promptly(&pool, |pool| {
-        let mut watch = pool.parking.try_lead().expect("nobody else leads");
+        let mut watch = pool.parking.try_lead().expect("no other worker leads");
         pool.lead(&mut watch, &mut pool.join()).is_some()
     });
     assert!(!led, "there was no event");
@@ -172,29 +168,29 @@ fn rule_3_who_is_about_to_lead_sees_what_was_submitted_just_before() {
 }
 
 #[test]
-fn rule_3_who_submits_wakes_the_leader_if_nobody_follows() {
+fn rule_3_submit_wakes_the_leader_without_followers() {
     let pool = Arc::new(pool());
     let (client, _peer) = client(&pool);
-    // As the leader leaves it just before it waits.
+    // The state just before the leader waits.
     pool.leader_waits.store(true, Ordering::Relaxed);
     pool.submit(client);
     promptly(&pool, |pool| {
-        let mut watch = pool.parking.try_lead().expect("nobody else leads");
-        pool.parking.watch(&mut watch, None);
+        let mut watch = pool.parking.try_lead().expect("no other worker leads");
+        pool.parking.wait(&mut watch, None);
     });
 }
 
 #[test]
-fn rule_2_who_is_about_to_follow_leads_if_the_leader_has_just_left() {
+fn rule_2_worker_does_not_follow_without_a_leader() {
     let pool = Arc::new(pool());
     assert!(promptly(&pool, |pool| pool.follow().is_none()));
 }
 
 #[test]
-fn rule_2_a_hand_over_calls_one_follower_once() {
+fn rule_2_hand_over_wakes_one_follower_once() {
     let pool = Arc::new(pool());
     pool.hand_over();
-    assert!(pool.queue.is_empty(), "nobody is there to be called");
+    assert!(pool.queue.is_empty(), "there is no follower");
     pool.followers.store(2, Ordering::Relaxed);
     pool.hand_over();
     pool.hand_over();
@@ -203,23 +199,23 @@ fn rule_2_a_hand_over_calls_one_follower_once() {
 }
 
 #[test]
-fn rule_2_a_hand_over_wakes_the_leader_for_what_waits_in_the_queue() {
+fn rule_2_hand_over_wakes_the_leader_for_queued_clients() {
     let pool = Arc::new(pool());
     let (client, _peer) = client(&pool);
-    // The worker that hands over was counted on as a follower when this was submitted.
+    // When the client is submitted, the worker that hands over later still counts as a follower.
     pool.followers.store(1, Ordering::Relaxed);
     pool.leader_waits.store(true, Ordering::Relaxed);
     pool.submit(client);
     pool.followers.store(0, Ordering::Relaxed);
     promptly(&pool, |pool| {
-        let mut watch = pool.parking.try_lead().expect("nobody else leads");
+        let mut watch = pool.parking.try_lead().expect("no other worker leads");
         pool.hand_over();
-        pool.parking.watch(&mut watch, None);
+        pool.parking.wait(&mut watch, None);
     });
 }
 
 #[test]
-fn resizing_over_and_over_never_fills_the_queue() {
+fn repeated_resizing_never_fills_the_queue() {
     let pool = pool();
     for _ in 0..100 {
         pool.retire(3);
@@ -230,7 +226,7 @@ fn resizing_over_and_over_never_fills_the_queue() {
 }
 
 #[test]
-fn a_worker_that_ends_calls_the_next_that_is_to_end() {
+fn ending_worker_wakes_the_next_retired_worker() {
     let pool = pool();
     pool.retire(2);
     assert!(matches!(pool.queue.try_take(), Some(Work::Recheck)));
@@ -240,7 +236,7 @@ fn a_worker_that_ends_calls_the_next_that_is_to_end() {
 }
 
 #[test]
-fn everybody_is_taken_out_wherever_they_are() {
+fn empty_takes_clients_out_wherever_they_are() {
     let pool = pool();
     let (resting, _peer) = client(&pool);
     let (waiting, _peer) = client(&pool);
@@ -252,18 +248,17 @@ fn everybody_is_taken_out_wherever_they_are() {
     for peer in [&mut first_peer, &mut second_peer] {
         peer.write_all(b"PING\r\n").expect("a connected socket");
     }
-    // One worker has one of them in hand, and leaves the other to whoever comes.
-    let in_hand = next(&pool, &mut pool.join());
+    // One worker serves one of them, and leaves the other in `woken`.
+    let served = next(&pool, &mut pool.join());
     pool.submit(waiting);
-    let mut slots = vec![in_hand];
+    let mut slots = vec![served];
     pool.empty(|client| slots.push(client.slot()));
     slots.sort_unstable();
     assert_eq!(slots, [0, 1, 2, 3]);
 }
 
-/// Has a worker of two take so many turns without a pause while the other follows. Gives whether it
-/// has called it.
-fn calls_within(turns: u32, processors: usize) -> bool {
+/// Lets one of two workers take `turns` turns without a wait. Returns whether it woke the other.
+fn wakes_helper_within(turns: u32, processors: usize) -> bool {
     let pool = Pool::new(4, processors).expect("the system lets us poll");
     let mut local = pool.join();
     let _follower = pool.join();
@@ -271,20 +266,20 @@ fn calls_within(turns: u32, processors: usize) -> bool {
     let (mut waiting, _peer) = client(&pool);
     for _ in 0..turns {
         pool.submit(waiting);
-        waiting = pool.next(&mut local).expect("there is no worker too many");
+        waiting = pool.next(&mut local).expect("no worker is retired");
     }
     pool.recheck_sent.load(Ordering::Relaxed)
 }
 
 #[test]
-fn who_does_not_pause_calls_a_follower_if_there_is_a_processor_for_it() {
-    assert!(calls_within(TURNS_BEFORE_HELPER, 2));
-    assert!(!calls_within(TURNS_BEFORE_HELPER - 1, 2));
-    assert!(!calls_within(TURNS_BEFORE_HELPER, 1));
+fn busy_worker_wakes_a_helper_if_a_processor_is_free() {
+    assert!(wakes_helper_within(TURNS_BEFORE_HELPER, 2));
+    assert!(!wakes_helper_within(TURNS_BEFORE_HELPER - 1, 2));
+    assert!(!wakes_helper_within(TURNS_BEFORE_HELPER, 1));
 }
 
 #[test]
-fn who_takes_everybody_out_leaves_the_call_for_those_who_are_to_end() {
+fn empty_leaves_the_recheck_for_retired_workers() {
     let pool = pool();
     pool.retire(2);
     pool.empty(|_| panic!("there is no client"));

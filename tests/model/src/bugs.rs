@@ -138,8 +138,8 @@ pub const BUGS: &[Bug] = &[
         shown_by: "crew_leaves_no_spent_client",
         file: "mod.rs",
         edits: &[(
-            "            .try_take()\n            .or_else(|| self.queue.try_take_spent().map(Work::Serve))\n        {",
-            "            .try_take()\n        {",
+            "while let Some(work) = self.queue.try_take_any() {",
+            "while let Some(work) = self.queue.try_take() {",
         )],
     },
     Bug {
@@ -148,8 +148,10 @@ pub const BUGS: &[Bug] = &[
         shown_by: "a_quiet_crew_shrinks",
         file: "mod.rs",
         edits: &[(
-            "{\n            self.send(Work::Recheck);\n        }\n    }\n\n    /// Has the client at",
-            "{\n            self.queue.send(Work::Recheck);\n        }\n    }\n\n    /// Has the client at",
+            "if self.followers.load(Ordering::Relaxed) > 0 {\n            self.send_recheck();",
+            "if self.followers.load(Ordering::Relaxed) > 0\n            \
+             && !self.recheck_sent.swap(true, Ordering::AcqRel)\n        {\n            \
+             self.queue.send(Work::Recheck);",
         )],
     },
     Bug {
@@ -157,27 +159,23 @@ pub const BUGS: &[Bug] = &[
         shown_by: "handlers_block",
         file: "mod.rs",
         edits: &[(
-            "self.followers.load(Ordering::Relaxed) > 0\n            && !self.recheck_sent.swap(true, Ordering::AcqRel)\n",
-            "self.followers.load(Ordering::Relaxed) > 0\n",
+            "if self.followers.load(Ordering::Relaxed) > 0 {\n            self.send_recheck();",
+            "if self.followers.load(Ordering::Relaxed) > 0 {\n            self.send(Work::Recheck);",
         )],
     },
     Bug {
         name: "who_ends_does_not_hand_over",
         shown_by: "a_busy_crew_shrinks_and_grows",
         file: "mod.rs",
-        edits: &[(
-            "self.hand_over();
-                self.wake",
-            "self.wake",
-        )],
+        edits: &[("self.leave();\n        self.hand_over();", "self.leave();")],
     },
     Bug {
         name: "who_ends_does_not_call_the_next",
         shown_by: "a_quiet_crew_shrinks",
         file: "mod.rs",
         edits: &[(
-            "self.wake_surplus();\n                return None;",
-            "return None;",
+            "self.hand_over();\n        self.wake_surplus();",
+            "self.hand_over();",
         )],
     },
     Bug {
@@ -185,7 +183,7 @@ pub const BUGS: &[Bug] = &[
         shown_by: "a_busy_crew_shrinks_and_grows",
         file: "mod.rs",
         edits: &[(
-            "Some(Work::Recheck) => _ = self.recheck_sent.swap(false, Ordering::AcqRel)",
+            "Some(Work::Recheck) => self.take_recheck()",
             "Some(Work::Recheck) => self.recheck_sent.store(false, Ordering::Relaxed)",
         )],
     },
@@ -194,7 +192,7 @@ pub const BUGS: &[Bug] = &[
         shown_by: "handlers_block",
         file: "mod.rs",
         edits: &[(
-            "Some(Work::Recheck) => _ = self.recheck_sent.swap(false, Ordering::AcqRel)",
+            "Some(Work::Recheck) => self.take_recheck()",
             "Some(Work::Recheck) => {}",
         )],
     },
@@ -203,15 +201,15 @@ pub const BUGS: &[Bug] = &[
         shown_by: "a_crew_leaves_nobody_behind",
         file: "mod.rs",
         edits: &[(
-            "was not for us.\n        self.wake_surplus();",
-            "was not for us.",
+            "another worker that should end.\n        self.wake_surplus();",
+            "another worker that should end.",
         )],
     },
     Bug {
         name: "nobody_polls_ready_clients",
         shown_by: "nobody_starves_beside_a_flood",
         file: "mod.rs",
-        edits: &[("self.parking.watch(&mut watch, Some(Duration::ZERO));", "")],
+        edits: &[("self.parking.wait(&mut watch, Some(Duration::ZERO));", "")],
     },
     Bug {
         name: "poll_ready_drops_woken_clients",
