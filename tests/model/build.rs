@@ -1,8 +1,7 @@
-//! Takes the pool from `src/pool` of the crate: once as it is, and once with each of the bugs.
+//! Copies the pool from `src/pool`: once as it is, and once with each of the bugs.
 //!
-//! Of the text only this is changed: what it uses of other crates, and of std's atomics, is replaced
-//! by what stands in for it here, and some numbers are made small so that runs are short. Each
-//! replacement must fit, or the build fails.
+//! Replaces other crates and std's atomics by the stand-ins of this crate, and makes some constants
+//! smaller so that runs are short. The build fails if a replacement does not fit.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,7 +11,7 @@ use std::{env, fs};
 #[expect(
     dead_code,
     unreachable_pub,
-    reason = "the crate has them too, and shows more of them"
+    reason = "the crate has this module too, and uses all of it"
 )]
 mod bugs;
 
@@ -59,17 +58,16 @@ fn main() {
         })
         .collect();
     for ((from, _), fits) in STAND_INS.iter().zip(fits) {
-        assert!(fits, "build.rs: the pool no longer says `{from}`");
+        assert!(fits, "build.rs: the pool no longer contains `{from}`");
     }
 
-    let mut list =
-        String::from("/// Every pool by its name.\npub const POOLS: &[(&str, Make)] = &[\n");
+    let mut list = String::from("/// All pools, by name.\npub const POOLS: &[(&str, Make)] = &[\n");
     let mut modules = String::new();
     let sound = ("sound", "", &[][..]);
     let buggy = bugs::BUGS.iter().map(|bug| (bug.name, bug.file, bug.edits));
     for (name, changed, edits) in [sound].into_iter().chain(buggy) {
         let folder = Path::new(&out).join(name);
-        fs::create_dir_all(&folder).expect("a folder of our own");
+        fs::create_dir_all(&folder).expect("OUT_DIR is writable");
         for (file, text) in FILES.iter().zip(&texts) {
             let mut text = text.clone();
             if *file == changed {
@@ -77,12 +75,12 @@ fn main() {
                     let count = text.matches(from).count();
                     assert!(
                         count == 1,
-                        "the bug {name} does not fit: {file} says `{from}` {count} times"
+                        "the bug {name} does not fit: {file} contains `{from}` {count} times"
                     );
                     text = text.replace(from, to);
                 }
             }
-            fs::write(folder.join(file), text).expect("a folder of our own");
+            fs::write(folder.join(file), text).expect("OUT_DIR is writable");
         }
         let path = format!("{:?}", folder.join("mod.rs").display().to_string());
         let _ = writeln!(
@@ -95,5 +93,5 @@ fn main() {
         );
     }
     let text = format!("{modules}\n{list}];\n");
-    fs::write(Path::new(&out).join("pools.rs"), text).expect("a folder of our own");
+    fs::write(Path::new(&out).join("pools.rs"), text).expect("OUT_DIR is writable");
 }

@@ -1,23 +1,23 @@
-//! Bugs that the check must find: each is seeded into a copy of the pool of its own.
+//! The seeded bugs, which the check must find. Each is seeded into its own copy of the pool.
 
-/// A bug.
+/// A seeded bug.
 #[derive(Debug)]
 pub struct Bug {
-    /// What it is called.
+    /// Its name, also in test filters.
     pub name: &'static str,
-    /// The scenario that shows it.
+    /// The scenario that finds it.
     pub shown_by: &'static str,
-    /// The file of the pool that has it.
+    /// The file of the pool that is edited.
     pub file: &'static str,
-    /// What is replaced there, once, by what.
+    /// Texts of that file and their replacements. Each text occurs once.
     pub edits: &'static [(&'static str, &'static str)],
 }
 
-/// All of them.
+/// All seeded bugs.
 pub const BUGS: &[Bug] = &[
     Bug {
         name: "lead_without_a_fence",
-        shown_by: "talks",
+        shown_by: "two_clients_ping",
         file: "mod.rs",
         edits: &[(
             "(true, Ordering::Relaxed);\n        fence(Ordering::SeqCst);",
@@ -26,7 +26,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "follow_without_a_fence",
-        shown_by: "handlers_block",
+        shown_by: "handler_blocks",
         file: "mod.rs",
         edits: &[(
             "(1, Ordering::Relaxed);\n        fence(Ordering::SeqCst);",
@@ -35,7 +35,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "send_without_a_fence",
-        shown_by: "talks",
+        shown_by: "two_clients_ping",
         file: "mod.rs",
         edits: &[(
             "send(work);\n        fence(Ordering::SeqCst);",
@@ -44,7 +44,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "hand_over_without_a_fence",
-        shown_by: "handlers_block",
+        shown_by: "handler_blocks",
         file: "mod.rs",
         edits: &[(
             "hand_over(&self) {\n        fence(Ordering::SeqCst);",
@@ -52,8 +52,8 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "lead_does_not_look_at_the_queue",
-        shown_by: "talks",
+        name: "lead_ignores_the_queue",
+        shown_by: "two_clients_ping",
         file: "mod.rs",
         edits: &[(
             "let timeout = if self.queue.is_empty() && !self.queue.has_spent() {",
@@ -62,13 +62,13 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "send_wakes_no_leader",
-        shown_by: "talks",
+        shown_by: "two_clients_ping",
         file: "mod.rs",
         edits: &[("fence(Ordering::SeqCst);\n        self.wake_leader();", "")],
     },
     Bug {
-        name: "follow_does_not_look_at_the_watch",
-        shown_by: "handlers_block",
+        name: "follow_ignores_the_watch",
+        shown_by: "handler_blocks",
         file: "mod.rs",
         edits: &[(
             "self.parking.has_leader().then(|| self.queue.take())",
@@ -77,7 +77,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "follow_counts_itself_too_late",
-        shown_by: "handlers_block",
+        shown_by: "handler_blocks",
         file: "mod.rs",
         edits: &[
             (
@@ -89,8 +89,8 @@ pub const BUGS: &[Bug] = &[
         ],
     },
     Bug {
-        name: "hand_over_forgets_the_queue",
-        shown_by: "handlers_of_new_clients_block",
+        name: "hand_over_ignores_the_queue",
+        shown_by: "handler_of_a_new_client_blocks",
         file: "mod.rs",
         edits: &[(
             "if self.queue.has_spent() || !self.queue.is_empty() {",
@@ -99,7 +99,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "hand_over_wakes_no_follower_for_spent_clients",
-        shown_by: "spent_client_is_for_a_follower",
+        shown_by: "follower_takes_a_spent_client",
         file: "mod.rs",
         edits: &[(
             "if !self.parking.has_leader() || self.queue.has_spent() {",
@@ -107,7 +107,7 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "hand_over_forgets_spent_clients",
+        name: "hand_over_ignores_spent_clients",
         shown_by: "spent_client_does_not_wait_for_a_handler",
         file: "mod.rs",
         edits: &[(
@@ -116,7 +116,7 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "lead_does_not_look_for_spent_clients",
+        name: "lead_ignores_spent_clients",
         shown_by: "spent_client_does_not_wait_for_a_handler",
         file: "mod.rs",
         edits: &[(
@@ -134,8 +134,8 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "spent_clients_are_left_at_the_end",
-        shown_by: "crew_leaves_no_spent_client",
+        name: "empty_leaves_spent_clients",
+        shown_by: "shutdown_closes_spent_clients",
         file: "mod.rs",
         edits: &[(
             "while let Some(work) = self.queue.try_take_any() {",
@@ -143,9 +143,9 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        // This one was real.
+        // This bug was once in the pool.
         name: "hand_over_wakes_no_leader",
-        shown_by: "a_quiet_crew_shrinks",
+        shown_by: "idle_workers_are_retired",
         file: "mod.rs",
         edits: &[(
             "if self.followers.load(Ordering::Relaxed) > 0 {\n            self.send_recheck();",
@@ -155,8 +155,8 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "hand_over_wakes_again_and_again",
-        shown_by: "handlers_block",
+        name: "hand_over_sends_a_second_recheck",
+        shown_by: "handler_blocks",
         file: "mod.rs",
         edits: &[(
             "if self.followers.load(Ordering::Relaxed) > 0 {\n            self.send_recheck();",
@@ -164,14 +164,14 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "who_ends_does_not_hand_over",
-        shown_by: "a_busy_crew_shrinks_and_grows",
+        name: "ending_worker_does_not_hand_over",
+        shown_by: "busy_workers_are_resized",
         file: "mod.rs",
         edits: &[("self.leave();\n        self.hand_over();", "self.leave();")],
     },
     Bug {
-        name: "who_ends_does_not_call_the_next",
-        shown_by: "a_quiet_crew_shrinks",
+        name: "ending_worker_does_not_wake_the_next",
+        shown_by: "idle_workers_are_retired",
         file: "mod.rs",
         edits: &[(
             "self.hand_over();\n        self.wake_surplus();",
@@ -179,8 +179,8 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "recheck_is_cleared_without_acquiring",
-        shown_by: "a_busy_crew_shrinks_and_grows",
+        name: "recheck_is_cleared_without_acquire",
+        shown_by: "busy_workers_are_resized",
         file: "mod.rs",
         edits: &[(
             "Some(Work::Recheck) => self.take_recheck()",
@@ -189,7 +189,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "recheck_is_never_cleared",
-        shown_by: "handlers_block",
+        shown_by: "handler_blocks",
         file: "mod.rs",
         edits: &[(
             "Some(Work::Recheck) => self.take_recheck()",
@@ -197,8 +197,8 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "empty_swallows_a_call",
-        shown_by: "a_crew_leaves_nobody_behind",
+        name: "empty_drops_the_recheck_of_another_worker",
+        shown_by: "shutdown_closes_all_clients",
         file: "mod.rs",
         edits: &[(
             "another worker that should end.\n        self.wake_surplus();",
@@ -206,20 +206,20 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "nobody_polls_ready_clients",
-        shown_by: "nobody_starves_beside_a_flood",
+        name: "poll_ready_does_not_poll",
+        shown_by: "client_does_not_starve_beside_a_flood",
         file: "mod.rs",
         edits: &[("self.parking.wait(&mut watch, Some(Duration::ZERO));", "")],
     },
     Bug {
         name: "poll_ready_drops_woken_clients",
-        shown_by: "nobody_starves_beside_a_flood",
+        shown_by: "client_does_not_starve_beside_a_flood",
         file: "mod.rs",
         edits: &[("in watch.woken.drain(..) {", "in watch.woken.drain(..0) {")],
     },
     Bug {
-        name: "drain_fetches_before_it_says_so",
-        shown_by: "a_drain_empties",
+        name: "drain_fetches_before_it_begins",
+        shown_by: "drain_closes_all_clients",
         file: "mod.rs",
         edits: &[(
             "self.parking.begin_drain();\n        self.fetch(|_| true, |client| self.submit(client));",
@@ -227,8 +227,8 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "park_looks_at_the_drain_before_it_locks",
-        shown_by: "a_drain_empties",
+        name: "park_reads_the_drain_before_it_locks",
+        shown_by: "drain_closes_all_clients",
         file: "parking.rs",
         edits: &[
             (
@@ -240,8 +240,8 @@ pub const BUGS: &[Bug] = &[
         ],
     },
     Bug {
-        name: "park_looks_at_the_reason_before_it_locks",
-        shown_by: "a_pause_ends",
+        name: "park_calls_may_rest_before_it_locks",
+        shown_by: "pause_ends",
         file: "parking.rs",
         edits: &[
             (
@@ -252,8 +252,8 @@ pub const BUGS: &[Bug] = &[
         ],
     },
     Bug {
-        name: "park_does_not_look_for_an_event",
-        shown_by: "talks",
+        name: "park_ignores_an_event",
+        shown_by: "two_clients_ping",
         file: "parking.rs",
         edits: &[(
             "slot.take_event() {",
@@ -261,8 +261,8 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "notify_skips_clients_in_a_turn",
-        shown_by: "mail_comes",
+        name: "notify_ignores_clients_in_a_turn",
+        shown_by: "message_comes",
         file: "parking.rs",
         edits: &[(
             "self.slots[slot].lock().event(Readiness::default())",
@@ -270,8 +270,8 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "a_place_is_given_away_too_early",
-        shown_by: "places_are_used_again",
+        name: "slot_is_reused_too_early",
+        shown_by: "slots_are_reused",
         file: "parking.rs",
         edits: &[(
             "*self.slots[slot].lock() = Slot::Free;\n        self.free_slots.lock().give_back(slot);",
@@ -279,14 +279,14 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "a_socket_is_watched_before_its_slot_is_taken",
-        shown_by: "talks",
+        name: "socket_is_watched_before_its_slot_is_away",
+        shown_by: "two_clients_ping",
         file: "parking.rs",
         edits: &[("*self.slots[slot].lock() = Slot::Away;\n", "")],
     },
     Bug {
-        name: "an_event_for_who_is_away_is_forgotten",
-        shown_by: "talks",
+        name: "event_for_an_away_client_is_lost",
+        shown_by: "two_clients_ping",
         file: "slot.rs",
         edits: &[(
             "Self::Away => *self = Self::AwayAndReady(readiness),",
@@ -294,14 +294,14 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        name: "a_later_event_hides_the_end",
-        shown_by: "mail_comes_with_the_end",
+        name: "later_event_hides_the_fin",
+        shown_by: "message_comes_with_the_fin",
         file: "slot.rs",
         edits: &[("before.and(readiness)", "readiness")],
     },
     Bug {
-        name: "an_end_is_not_noted",
-        shown_by: "ends_come_with_the_last_bytes",
+        name: "fin_is_not_noted",
+        shown_by: "fin_comes_with_the_last_bytes",
         file: "parking.rs",
         edits: &[(
             "client.connection.note(readiness);\n            return",

@@ -1,27 +1,27 @@
-//! What stands in for the crate's module of this name: a client, as far as the pool and a worker's
-//! turn look at it.
+//! Stand-in for the crate's module of this name: the parts of a client that the pool and a worker's
+//! turn use.
+
+#![expect(missing_docs, reason = "the original documents it")]
 
 use std::io;
 use std::sync::Arc;
 
 use crate::mio::{Registry, Socket, Token};
 use crate::net::connection::Readiness;
-use crate::world::{Mailbox, Request};
+use crate::world::{Inbox, Request};
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct Client {
     slot: usize,
-    /// As its namesake.
     pub connection: Connection,
-    /// Requests that were read and wait for their turn.
-    pub(crate) held: Vec<Request>,
-    /// It rests because of a pause.
+    /// Requests that were read and not served yet.
+    pub(crate) pending: Vec<Request>,
+    /// It is parked because of a pause.
     pub(crate) paused: bool,
-    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) inbox: Arc<Inbox>,
 }
 
-/// As its namesake: what it remembers of the peer's end is the same.
+/// Remembers the peer's FIN as the original does.
 #[derive(Debug)]
 pub struct Connection {
     pub(crate) socket: Arc<Socket>,
@@ -31,7 +31,7 @@ pub struct Connection {
 }
 
 impl Client {
-    pub(crate) fn new(slot: usize, socket: Arc<Socket>, mailbox: Arc<Mailbox>) -> Self {
+    pub(crate) fn new(slot: usize, socket: Arc<Socket>, inbox: Arc<Inbox>) -> Self {
         Self {
             slot,
             connection: Connection {
@@ -40,18 +40,17 @@ impl Client {
                 noted: Readiness::default(),
                 ended: false,
             },
-            held: Vec::new(),
+            pending: Vec::new(),
             paused: false,
-            mailbox,
+            inbox,
         }
     }
 
-    /// As its namesake.
     pub fn slot(&self) -> usize {
         self.slot
     }
 
-    /// As its namesake. Nobody in the model owes anything.
+    /// No client of the model has pending output.
     pub fn is_idle(&self) -> bool {
         true
     }
@@ -67,7 +66,7 @@ impl Connection {
         read
     }
 
-    /// Whether a read that did not fill the room has left the socket empty.
+    /// Whether a short read has left the socket empty.
     pub(crate) fn is_drained(&self) -> bool {
         !self.noted.ending
     }
@@ -76,12 +75,10 @@ impl Connection {
         self.ended
     }
 
-    /// As its namesake.
     pub fn note(&mut self, readiness: Readiness) {
         self.noted = self.noted.and(readiness);
     }
 
-    /// As its namesake.
     pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         if !self.watched {
             registry.register(&self.socket, token);

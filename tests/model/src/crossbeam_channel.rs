@@ -1,38 +1,37 @@
-//! What stands in for the crate of this name: a bounded channel. It promises no more than the real
-//! one's documents do: what was known to who sends is known to who receives, and nothing else.
+//! Stand-in for the crate of this name: a bounded channel. It promises only what the original
+//! documents: a receiver sees what the sender of its value had seen.
+
+#![expect(missing_docs, reason = "the original documents it")]
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::explore::{Key, call, key, wait_for};
+use crate::explore::{Key, key, wait_for, wake};
 use crate::memory::{Cell, Ordering, View, join, view};
 
 #[derive(Debug)]
 struct Channel<T> {
-    places: usize,
+    capacity: usize,
     waiting: Mutex<VecDeque<(T, View)>>,
-    /// How many wait, for those who only look: that may be an old value.
+    /// The length for readers without the lock: they may see an old value.
     length: Cell,
     received: Key,
 }
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct Sender<T>(Arc<Channel<T>>);
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Channel<T>>);
 
-/// There is nobody at the other end, or nothing in the channel.
+/// The channel is empty.
 #[derive(Debug)]
 pub struct Nothing;
 
-/// As its namesake.
-pub fn bounded<T>(places: usize) -> (Sender<T>, Receiver<T>) {
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let channel = Arc::new(Channel {
-        places,
+        capacity,
         waiting: Mutex::default(),
         length: Cell::new(0),
         received: key(),
@@ -41,8 +40,7 @@ pub fn bounded<T>(places: usize) -> (Sender<T>, Receiver<T>) {
 }
 
 impl<T: Debug> Sender<T> {
-    /// As its namesake, but instead of waiting for room it panics: the queue has room for everybody
-    /// there can be. So it does if a second `Recheck` is sent.
+    /// Panics if the channel is full, or has a `Recheck` and gets a second one.
     #[track_caller]
     pub fn send(&self, value: T) -> Result<(), Nothing> {
         let Self(channel) = self;
@@ -55,21 +53,20 @@ impl<T: Debug> Sender<T> {
             !is_recheck(&value) || waiting.iter().all(|(other, _)| !is_recheck(other)),
             "there is never more than one `Recheck` in the queue"
         );
-        assert!(waiting.len() < channel.places, "the queue is never full");
+        assert!(waiting.len() < channel.capacity, "the queue is never full");
         waiting.push_back((value, view()));
         drop(waiting);
-        call(channel.received);
+        wake(channel.received);
         Ok(())
     }
 
-    /// As its namesake.
     pub fn is_full(&self) -> bool {
-        self.0.waiting().len() == self.0.places
+        self.0.waiting().len() == self.0.capacity
     }
 }
 
 impl<T> Receiver<T> {
-    /// As its namesake. What was sent may not be seen yet.
+    /// May miss a value that was just sent.
     #[track_caller]
     pub fn try_recv(&self) -> Result<T, Nothing> {
         if self.is_empty() {
@@ -78,19 +75,16 @@ impl<T> Receiver<T> {
         self.0.take().ok_or(Nothing)
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn recv(&self) -> Result<T, Nothing> {
         Ok(wait_for(self.0.received, "the queue", || self.0.take()))
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn len(&self) -> usize {
         self.0.length.load(Ordering::Relaxed)
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

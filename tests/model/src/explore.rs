@@ -1,9 +1,10 @@
-//! Runs a scenario over and over, each time in another order.
+//! Runs a scenario many times, each time in another order.
 //!
 //! The threads of a scenario are coroutines of one real thread, and one of them runs at a time. At
-//! each `step` any other may go on instead, and each load may see an old value ([`crate::memory`]):
-//! these are the *choices*. Choice 0 is always the plain one (go on; see the newest value), the
-//! others are *deviations*. The same choices give the same run.
+//! each `step` another thread may continue, and each load may return an old value
+//! ([`crate::memory`]): these are the *choices*. Choice 0 is always the plain one (the thread
+//! continues; the load returns the newest value), the others are *deviations*. The same choices lead
+//! to the same run.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -14,32 +15,32 @@ use generator::{Generator, Gn};
 
 use crate::memory::{Memory, Views};
 
-/// Which orders are run.
+/// The orders to run.
 #[derive(Debug, Clone, Copy)]
 pub enum Orders {
-    /// This many that are drawn by lot, from this seed on.
-    Drawn {
-        /// Each order has a seed of its own: this one, the next, and so on.
+    /// Random orders.
+    Random {
+        /// The seed of the first order. Each next order has the next seed.
         seed: u64,
-        /// How many.
+        /// The number of orders.
         count: usize,
     },
-    /// All that deviate at most this often.
+    /// All orders with at most this many deviations.
     Deviating(usize),
 }
 
-/// An order in which the scenario went wrong.
+/// An order in which the scenario failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// What went wrong.
-    pub why: String,
-    /// How many orders were run, this one included.
+    /// The panic or deadlock.
+    pub reason: String,
+    /// Orders that were run, including this one.
     pub runs: usize,
-    /// What each thread did, line by line.
+    /// The steps of all threads, one per line.
     pub trace: String,
 }
 
-/// Runs `scenario` in many orders. Gives how many, unless it went wrong in one.
+/// Runs `scenario` in many orders. Returns how many, or the first failure.
 pub fn explore(
     orders: Orders,
     scenario: impl Fn() + Copy + Send + 'static,
@@ -49,23 +50,27 @@ pub fn explore(
     while let Some(plan) = next {
         runs += 1;
         let (outcome, plan) = run(plan, false, scenario);
-        if let Err(why) = outcome {
+        if let Err(reason) = outcome {
             let again = Plan::again(&plan);
             let trace = mem::take(&mut run(again, true, scenario).1.trace);
-            return Err(Failure { why, runs, trace });
+            return Err(Failure {
+                reason,
+                runs,
+                trace,
+            });
         }
         next = plan.next(orders, runs);
     }
     Ok(runs)
 }
 
-/// What a run is to choose, and what it has chosen.
+/// The choices of a run: those to make, and those made.
 #[derive(Debug, Default)]
 struct Plan {
     given: Vec<usize>,
-    /// Behind the given ones; without them, 0.
+    /// Makes the choices after the given ones. Without it they are 0.
     dice: Option<Dice>,
-    /// Each choice, and of how many.
+    /// Each choice, and the number of its alternatives.
     made: Vec<(usize, usize)>,
     trace: String,
 }
@@ -73,7 +78,7 @@ struct Plan {
 impl Plan {
     fn first(orders: Orders) -> Self {
         let dice = match orders {
-            Orders::Drawn { seed, .. } => Some(Dice::new(seed)),
+            Orders::Random { seed, .. } => Some(Dice::new(seed)),
             Orders::Deviating(_) => None,
         };
         Self {
@@ -89,10 +94,10 @@ impl Plan {
         }
     }
 
-    /// What comes behind this one, the `runs`th.
+    /// Returns the plan after this one, which was number `runs`.
     fn next(self, orders: Orders, runs: usize) -> Option<Self> {
         match orders {
-            Orders::Drawn { seed, count } => (runs < count).then(|| Self {
+            Orders::Random { seed, count } => (runs < count).then(|| Self {
                 dice: Some(Dice::new(seed + runs as u64)),
                 ..Self::default()
             }),
@@ -100,7 +105,7 @@ impl Plan {
         }
     }
 
-    /// Depth first: the last choice that leaves one untried and may deviate makes the next one.
+    /// Depth first: changes the last choice that has an untried alternative and may deviate.
     fn next_deviating(self, deviations_max: usize) -> Option<Self> {
         let mut made = self.made;
         let mut deviations = made.iter().filter(|&&(chosen, _)| chosen > 0).count();
@@ -117,12 +122,12 @@ impl Plan {
         None
     }
 
-    /// A choice that is 0 unless it deviates.
+    /// Makes a choice that is 0 unless it deviates.
     fn choose(&mut self, of: usize) -> usize {
         self.make(of, Dice::roll)
     }
 
-    /// A choice that has no plain value.
+    /// Makes a choice without a plain value.
     fn draw(&mut self, of: usize) -> usize {
         self.make(of, |dice, of| (dice.draw() % of as u64) as usize)
     }
@@ -132,28 +137,28 @@ impl Plan {
             Some(&chosen) => chosen,
             None => self.dice.as_mut().map_or(0, |dice| throw(dice, of)),
         };
-        assert!(chosen < of, "the same choices give the same run");
+        assert!(chosen < of, "the same choices lead to the same run");
         self.made.push((chosen, of));
         chosen
     }
 }
 
-/// Chance, the same for the same seed.
+/// A random generator with a seed.
 #[derive(Debug)]
 struct Dice {
     state: u64,
-    /// One choice in so many deviates. It differs from run to run: some errors want one deviation
-    /// in a quiet run, others a turmoil.
-    calm: u64,
+    /// One choice in this many deviates. It differs from run to run: some errors need a single
+    /// deviation, others many.
+    rarity: u64,
 }
 
 impl Dice {
     fn new(seed: u64) -> Self {
         let mut dice = Self {
             state: seed,
-            calm: 0,
+            rarity: 0,
         };
-        dice.calm = 2 << (dice.draw() % 5);
+        dice.rarity = 2 << (dice.draw() % 5);
         dice
     }
 
@@ -166,7 +171,7 @@ impl Dice {
     }
 
     fn roll(&mut self, of: usize) -> usize {
-        if self.draw().is_multiple_of(self.calm) {
+        if self.draw().is_multiple_of(self.rarity) {
             1 + (self.draw() % (of as u64 - 1)) as usize
         } else {
             0
@@ -174,7 +179,7 @@ impl Dice {
     }
 }
 
-/// A run under way.
+/// The current run.
 #[derive(Debug)]
 pub(crate) struct Run {
     threads: Vec<Thread>,
@@ -184,22 +189,22 @@ pub(crate) struct Run {
     steps: usize,
     traces: bool,
     failure: Option<String>,
-    /// What things to wait for are known by: counted.
+    /// Keys made so far.
     keys: usize,
 }
 
 #[derive(Debug)]
 struct Thread {
     name: String,
-    /// What it waits for, if it does: the thing's key, and what to say of it.
+    /// The key and the description of the event that it waits for.
     waits_for: Option<(Key, &'static str)>,
-    /// `None` while it runs, and when it has ended.
+    /// `None` while it runs, and after it has ended.
     coroutine: Option<Coroutine>,
     ended: bool,
     views: Views,
 }
 
-/// Something that threads wait for.
+/// An event that threads wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key(usize);
 
@@ -207,7 +212,7 @@ type Coroutine = Generator<'static, (), ()>;
 
 thread_local! {
     static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
-    /// Coroutines that have ended: their stacks are used again.
+    /// Coroutines that have ended. Their stacks are reused.
     static SPARE: RefCell<Vec<Coroutine>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -246,7 +251,7 @@ fn run(
     };
     let mut run = RUN.take().expect("it was set above");
     for thread in run.threads {
-        // To unwind what was cut off would run destructors that talk to the run.
+        // Unwinding an unfinished thread would run destructors that access the run.
         mem::forget(thread.coroutine);
     }
     (outcome, mem::take(&mut run.plan))
@@ -258,8 +263,8 @@ impl Run {
         (self.current, coroutine.expect("it is ready to run"))
     }
 
-    /// Behind a turn of the thread `index`: sees to it that `current` can go on. Gives how the run
-    /// has ended, if it has.
+    /// Called after the thread `index` stopped: makes a thread current that can continue. Returns the
+    /// outcome if the run has ended.
     fn find_next(&mut self, index: usize, ended: bool) -> Option<Result<(), String>> {
         self.threads[index].ended |= ended;
         if let Some(failure) = self.failure.take() {
@@ -272,18 +277,18 @@ impl Run {
             return Some(Ok(()));
         }
         if self.ready().next().is_none() {
-            return Some(Err(self.tell_who_waits()));
+            return Some(Err(self.describe_waits()));
         }
         self.pick(0);
         None
     }
 
-    /// Chooses who goes on: of those who can, the one behind the first `passed` if nothing deviates.
+    /// Chooses the thread that continues: without a deviation, the first ready one after `passed`.
     fn pick(&mut self, passed: usize) {
         let of = self.ready().count();
         let chosen = (self.choose(of) + passed) % of;
         let next = self.ready().nth(chosen);
-        self.current = next.expect("so many were counted");
+        self.current = next.expect("it is below the count");
     }
 
     fn is_ready(&self, index: usize) -> bool {
@@ -291,15 +296,15 @@ impl Run {
         !thread.ended && thread.waits_for.is_none()
     }
 
-    /// Who can go on, the current thread first.
+    /// Returns the threads that can continue, the current one first.
     fn ready(&self) -> impl Iterator<Item = usize> {
         let count = self.threads.len();
         let all = (self.current..count).chain(0..self.current);
         all.filter(|&index| self.is_ready(index))
     }
 
-    fn tell_who_waits(&self) -> String {
-        let mut text = "everybody waits:".to_owned();
+    fn describe_waits(&self) -> String {
+        let mut text = "all threads wait:".to_owned();
         for Thread {
             name, waits_for, ..
         } in &self.threads
@@ -311,12 +316,12 @@ impl Run {
         text
     }
 
-    /// A number below `of`.
+    /// Returns a number below `of`.
     pub(crate) fn choose(&mut self, of: usize) -> usize {
         if of > 1 { self.plan.choose(of) } else { 0 }
     }
 
-    /// The memory, and what the current thread knows of it.
+    /// Returns the memory, and the views of the current thread.
     pub(crate) fn memory(&mut self) -> (&mut Memory, &mut Views) {
         (&mut self.memory, &mut self.threads[self.current].views)
     }
@@ -329,7 +334,7 @@ impl Run {
     }
 }
 
-/// Starts a thread. It knows all that its starter knows.
+/// Starts a thread. It begins with the views of its starter.
 pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) {
     let body = move || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
@@ -361,12 +366,12 @@ pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// Before everything that others can notice: they may go on first.
+/// Called before each access that other threads can see: another thread may continue first.
 pub(crate) fn step() {
     give_way(0);
 }
 
-/// In a loop that only others can end: they go on first, unless the run deviates.
+/// Called in a loop that waits for other threads: they continue first, unless the run deviates.
 pub(crate) fn pass() {
     give_way(1);
 }
@@ -377,7 +382,7 @@ fn give_way(passed: usize) {
     }
     let switched = with_run(|run| {
         run.steps += 1;
-        assert!(run.steps < STEPS_MAX, "it does not come to an end");
+        assert!(run.steps < STEPS_MAX, "the run does not end");
         let before = run.current;
         run.pick(passed);
         run.current != before
@@ -387,21 +392,21 @@ fn give_way(passed: usize) {
     }
 }
 
-/// Any number below `of`: what a scenario leaves open.
+/// Returns any number below `of`, for a scenario with variants.
 pub fn any(of: usize) -> usize {
     with_run(|run| run.plan.draw(of))
 }
 
-/// Has the thread go on that was chosen.
+/// Switches to the chosen thread.
 #[expect(
     deprecated,
-    reason = "the other way to do it would have to be handed through the code under test"
+    reason = "the alternative would have to be passed through the code under test"
 )]
 fn switch() {
     generator::yield_with(());
 }
 
-/// A new thing to wait for.
+/// Returns a new key.
 pub(crate) fn key() -> Key {
     with_run(|run| {
         run.keys += 1;
@@ -409,7 +414,7 @@ pub(crate) fn key() -> Key {
     })
 }
 
-/// Waits until `ready` gives something. It is asked again whenever `key` was called.
+/// Waits until `ready` returns a value. It is called again after each `wake` with the same key.
 pub(crate) fn wait_for<T>(key: Key, what: &'static str, mut ready: impl FnMut() -> Option<T>) -> T {
     step();
     loop {
@@ -425,8 +430,8 @@ pub(crate) fn wait_for<T>(key: Key, what: &'static str, mut ready: impl FnMut() 
     }
 }
 
-/// Has those who wait for `key` look again.
-pub(crate) fn call(key: Key) {
+/// Wakes the threads that wait for `key`.
+pub(crate) fn wake(key: Key) {
     with_run(|run| {
         for thread in &mut run.threads {
             if thread.waits_for.is_some_and(|(other, _)| other == key) {
@@ -436,8 +441,8 @@ pub(crate) fn call(key: Key) {
     });
 }
 
-/// Enough for a panic and its message.
+/// Large enough for a panic and its message.
 const STACK_WORDS: usize = 0x4000;
 
-/// Many times what the longest scenario takes.
+/// Many times the steps of the longest scenario.
 const STEPS_MAX: usize = 20_000;

@@ -1,33 +1,34 @@
-//! Checks the pool of respool over many interleavings, and that the check can fail.
+//! Checks respool's pool over many interleavings, and checks that the check can fail.
 //!
-//! What is checked is the text of `src/pool`, not a copy that could drift: `build.rs` takes it from
-//! there and lets it use what stands in for its primitives here. So the pool itself knows nothing of
-//! this, and costs nothing for it. With each of the [`bugs`] in it, it is taken once more; the check
-//! must find them all.
+//! It checks the text of `src/pool`, not a copy that could drift. `build.rs` takes that text and
+//! replaces the primitives by the stand-ins of this crate, so the pool itself needs no hooks. Each of
+//! the [`bugs`] is seeded into its own copy of the pool, and the check must find them all.
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | `explore.rs` | the scheduler: threads, the order in which they run, what waits for ever |
-//! | `memory.rs` | atomics and fences, with loads that see old values |
-//! | `parking_lot.rs`, `crossbeam_channel.rs`, `mio.rs`, `log.rs` | what stands in for the crates |
-//! | `cpu_contention.rs` | what stands in for the pool's one part that knows the time |
-//! | `client.rs`, `world.rs` | clients and peers, workers, crew: all around the pool, made small |
-//! | `scenarios.rs` | what is played |
+//! | `explore.rs` | the scheduler: threads, the order in which they run, deadlocks |
+//! | `memory.rs` | atomics and fences whose loads may return old values |
+//! | `parking_lot.rs`, `crossbeam_channel.rs`, `mio.rs`, `log.rs` | stand-ins for the crates |
+//! | `cpu_contention.rs` | the stand-in for the only part of the pool that reads a clock |
+//! | `client.rs`, `world.rs` | small versions of everything around the pool: clients, peers, workers |
+//! | `scenarios.rs` | the scenarios |
 //! | `bugs.rs`, `pools.rs` | the seeded bugs, and the pools with and without them |
-//! | `tests/pool.rs` | plays the scenarios |
-//! | `tests/memory.rs` | says what the memory may and may not do |
+//! | `tests/pool.rs` | runs the scenarios |
+//! | `tests/memory.rs` | tests what the memory may and may not do |
 //!
-//! What it cannot find: an error in the real primitives, or where they promise less than their
-//! stand-ins; loads that see a *later* store (no step of the pool stores what depends on a load that
-//! could), and errors of weak memory that need two stores to one atomic in another order than they
-//! were run in; what differs between the real worker, crew and client and those here; anything that
-//! only larger scenarios show.
+//! The check cannot find:
+//!
+//! - errors in the real primitives, or promises of the stand-ins that the real ones do not make;
+//! - errors that need a load to return a *later* store (no step of the pool stores a value that depends
+//!   on such a load), or two stores to one atomic in another order than that of the run;
+//! - differences between the real worker, worker threads and client and those of the model;
+//! - errors that only larger scenarios show.
 
 #![expect(
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
-    reason = "nobody else calls this, and to panic is how it finds what it looks for"
+    reason = "only its own tests call this crate, and a panic reports an error of the pool"
 )]
 
 pub mod bugs;

@@ -1,6 +1,6 @@
-//! What stands in for the crate of this name.
+//! Stand-in for the crate `log`.
 
-/// Nothing in the model may go so wrong that it is logged.
+/// Panics: no error that the pool logs can happen in the model.
 macro_rules! error {
     ($($text:tt)*) => {
         panic!($($text)*)

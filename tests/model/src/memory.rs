@@ -1,12 +1,15 @@
-//! Atomics whose loads may see old values, within what the memory model of C++ and Rust allows.
+//! Atomics whose loads may return old values, as far as the memory model of C++ and Rust allows.
 //!
-//! Each cell keeps every value that was ever stored in it. A thread has a *view*: for each cell,
-//! the oldest value that it may still see. A load sees any value from there on, and moves the view.
-//! Who acquires a value takes over the view that was released with it. Behind two sequentially
-//! consistent fences, the later thread knows all that the earlier one knew. This is the view machine
-//! of Kang et al. (*A Promising Semantics for Relaxed-Memory Concurrency*, POPL 2017) without its
-//! promises: a load never sees a store that comes later in the order of the run. Accesses
-//! that are `SeqCst` themselves count as acquire and release.
+//! Each cell keeps every value that was ever stored in it. A thread has a *view*: for each cell, the
+//! oldest value that it may still see. A load returns that value or any later one, and moves the view.
+//! An acquiring load joins the view that was released with the value. Of two sequentially consistent
+//! fences, the later one joins the view of the earlier one.
+//!
+//! This is the view machine of Kang et al. (*A Promising Semantics for Relaxed-Memory Concurrency*,
+//! POPL 2017) without its promises: a load never returns a store that comes later in the run.
+//! `SeqCst` accesses count as acquire and release.
+
+#![expect(missing_docs, reason = "the original documents it")]
 
 use std::fmt;
 use std::mem;
@@ -15,7 +18,7 @@ pub use std::sync::atomic::Ordering;
 
 use crate::explore::{step, with_run};
 
-/// For each cell, the oldest value that may still be seen: its place among the cell's values.
+/// For each cell, the oldest value that may still be seen, as an index of the cell's values.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View(Vec<usize>);
 
@@ -38,17 +41,17 @@ impl View {
     }
 }
 
-/// What a thread knows.
+/// The views of a thread.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Views {
     now: View,
-    /// What it will know behind its next fence.
+    /// Joined at its next fence.
     acquired: View,
-    /// What it knew at its last fence.
+    /// The view at its last fence.
     released: View,
 }
 
-/// All cells, and what is known at the last fence of all.
+/// All cells, and the view at the last fence of all threads.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     cells: Vec<Vec<Stored>>,
@@ -91,7 +94,7 @@ impl Cell {
         })
     }
 
-    /// Reads any value that may still be seen.
+    /// Returns any value that may still be seen.
     #[track_caller]
     pub(crate) fn load(&self, ordering: Ordering) -> usize {
         step();
@@ -100,7 +103,7 @@ impl Cell {
             let mut seen: Vec<(usize, usize)> = Vec::new();
             let (memory, views) = run.memory();
             let stored = memory.cells[self.0].iter().enumerate();
-            // The newest first; it stands for those before it with the same value.
+            // The newest first. Of equal values, only the newest is a choice.
             for (at, Stored { value, .. }) in stored.skip(views.now.at(self.0)).rev() {
                 if seen.iter().all(|(_, other)| other != value) {
                     seen.push((at, *value));
@@ -116,7 +119,7 @@ impl Cell {
         })
     }
 
-    /// Writes behind all others.
+    /// Stores a value after all others.
     #[track_caller]
     pub(crate) fn store(&self, value: usize, ordering: Ordering) {
         step();
@@ -128,7 +131,7 @@ impl Cell {
         });
     }
 
-    /// Reads the newest value and writes what `change` makes of it, if anything. Gives what it read.
+    /// Reads the newest value and stores the one that `change` returns, if any. Returns the value read.
     #[track_caller]
     pub(crate) fn update(
         &self,
@@ -139,7 +142,7 @@ impl Cell {
         self.update_now(ordering, change)
     }
 
-    /// As `update`, in one step with what the caller did before.
+    /// As `update`, in the same step as the caller's last access.
     #[track_caller]
     pub(crate) fn update_now(
         &self,
@@ -172,14 +175,14 @@ impl Views {
         self.acquired.join(&stored.released);
     }
 
-    /// Takes over all that was known where `view` was taken.
+    /// Joins `view`.
     fn join(&mut self, view: &View) {
         self.now.join(view);
     }
 }
 
 impl Memory {
-    /// `before` is what was released with the value that this one replaces.
+    /// `before` is the view that was released with the value that this one replaces.
     fn write(
         &mut self,
         cell: usize,
@@ -201,7 +204,7 @@ impl Memory {
     }
 }
 
-/// Where the code under test did it.
+/// The line of the code under test.
 struct Line(&'static Location<'static>);
 
 impl fmt::Display for Line {
@@ -211,12 +214,12 @@ impl fmt::Display for Line {
     }
 }
 
-/// What the current thread knows, to go with a value that it gives away.
+/// Returns the view of the current thread, to be sent with a value.
 pub(crate) fn view() -> View {
     with_run(|run| run.memory().1.now.clone())
 }
 
-/// Takes over what came with a value.
+/// Joins the view that was sent with a value.
 pub(crate) fn join(view: &View) {
     with_run(|run| run.memory().1.join(view));
 }
@@ -224,7 +227,7 @@ pub(crate) fn join(view: &View) {
 /// As [`std::sync::atomic::fence`].
 #[track_caller]
 pub fn fence(ordering: Ordering) {
-    assert_eq!(ordering, Ordering::SeqCst, "the pool needs no other");
+    assert_eq!(ordering, Ordering::SeqCst, "the pool uses no other fences");
     step();
     let line = Location::caller();
     with_run(|run| {
@@ -238,41 +241,37 @@ pub fn fence(ordering: Ordering) {
     });
 }
 
-/// As [`std::sync::atomic::AtomicUsize`], as far as the pool needs it.
+/// As [`std::sync::atomic::AtomicUsize`], with the methods that the pool uses.
 #[derive(Debug)]
 pub struct AtomicUsize(Cell);
 
 impl AtomicUsize {
-    /// Made by one thread, before the others know of it.
+    /// Made by one thread, before others can access it.
     pub fn new(value: usize) -> Self {
         Self(Cell::new(value))
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn load(&self, ordering: Ordering) -> usize {
         self.0.load(ordering)
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn store(&self, value: usize, ordering: Ordering) {
         self.0.store(value, ordering);
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn fetch_add(&self, by: usize, ordering: Ordering) -> usize {
         self.0.update(ordering, |value| value.checked_add(by))
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn fetch_sub(&self, by: usize, ordering: Ordering) -> usize {
         self.0.update(ordering, |value| value.checked_sub(by))
     }
 
-    /// As its namesake, without a failure of its own.
+    /// Fails only if `change` returns `None`.
     #[track_caller]
     pub fn fetch_update(
         &self,
@@ -288,29 +287,26 @@ impl AtomicUsize {
     }
 }
 
-/// As [`std::sync::atomic::AtomicBool`], as far as the pool needs it.
+/// As [`std::sync::atomic::AtomicBool`], with the methods that the pool uses.
 #[derive(Debug)]
 pub struct AtomicBool(Cell);
 
 impl AtomicBool {
-    /// Made by one thread, before the others know of it.
+    /// Made by one thread, before others can access it.
     pub fn new(value: bool) -> Self {
         Self(Cell::new(value.into()))
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn load(&self, ordering: Ordering) -> bool {
         self.0.load(ordering) != 0
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn store(&self, value: bool, ordering: Ordering) {
         self.0.store(value.into(), ordering);
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn swap(&self, value: bool, ordering: Ordering) -> bool {
         self.0.update(ordering, |_| Some(value.into())) != 0

@@ -1,27 +1,25 @@
-//! What stands in for the crate of this name: a poll as `epoll(7)` is with `EPOLLET`, and sockets as
-//! it sees them.
+//! Stand-in for the crate of this name: a poll like `epoll(7)` with `EPOLLET`, and its sockets.
 //!
-//! What comes for a socket puts it on the poll's list, once; so does registering it when something
-//! is there already. A wait takes from the list those who still have something to read. Nothing of
-//! it orders memory: that a system call does so is nowhere promised.
+//! Bytes or FIN put a socket on the poll's list, once. Registering a readable socket does so too. A
+//! wait takes sockets from the list and returns those that are still readable. Nothing here orders
+//! memory, because no system call promises to.
+
+#![expect(missing_docs, reason = "the original documents it")]
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::explore::{Key, call, key, step, wait_for};
+use crate::explore::{Key, key, step, wait_for, wake};
 use crate::world::Request;
 
-/// As its namesake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token(pub usize);
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct Poll(Registry);
 
-/// As its namesake.
 #[derive(Debug, Clone)]
 pub struct Registry {
     ready: Arc<Mutex<VecDeque<(Token, Source)>>>,
@@ -34,26 +32,22 @@ enum Source {
     Socket(Arc<Socket>),
 }
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct Events {
     events: Vec<Event>,
     capacity: usize,
 }
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct Event {
     token: Token,
     ending: bool,
 }
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct Waker(Registry, Token);
 
 impl Poll {
-    /// As its namesake.
     pub fn new() -> io::Result<Self> {
         Ok(Self(Registry {
             ready: Arc::default(),
@@ -61,12 +55,10 @@ impl Poll {
         }))
     }
 
-    /// As its namesake.
     pub fn registry(&self) -> &Registry {
         &self.0
     }
 
-    /// As its namesake.
     pub fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.events.clear();
         let Self(registry) = self;
@@ -84,12 +76,11 @@ impl Poll {
 }
 
 impl Registry {
-    /// As its namesake.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(self.clone())
     }
 
-    /// Watches the socket for what is to be read.
+    /// Watches the socket for readability.
     pub fn register(&self, socket: &Arc<Socket>, token: Token) {
         step();
         let mut state = socket.state();
@@ -109,7 +100,7 @@ impl Registry {
             ready.push_back((token, source));
         }
         drop(ready);
-        call(self.came);
+        wake(self.came);
     }
 }
 
@@ -130,13 +121,11 @@ impl Source {
 }
 
 impl Events {
-    /// As its namesake.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
-    /// As its namesake.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             events: Vec::new(),
@@ -144,31 +133,26 @@ impl Events {
         }
     }
 
-    /// As its namesake.
     pub fn iter(&self) -> impl Iterator<Item = &Event> {
         self.events.iter()
     }
 }
 
 impl Event {
-    /// As its namesake.
     pub fn token(&self) -> Token {
         self.token
     }
 
-    /// As its namesake.
     pub fn is_read_closed(&self) -> bool {
         self.ending
     }
 }
 
 impl Waker {
-    /// As its namesake.
     pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         Ok(Self(registry.clone(), token))
     }
 
-    /// As its namesake.
     pub fn wake(&self) -> io::Result<()> {
         step();
         self.0.add(self.1, Source::Waker);
@@ -176,7 +160,7 @@ impl Waker {
     }
 }
 
-/// A connection, as the system keeps it.
+/// A connection, as the kernel keeps it.
 #[derive(Debug)]
 pub struct Socket {
     state: Mutex<State>,
@@ -186,11 +170,11 @@ pub struct Socket {
 #[derive(Debug, Default)]
 struct State {
     unread: Vec<Request>,
-    /// The peer has ended its sending side.
+    /// The peer has sent FIN.
     ended: bool,
-    /// We have closed it.
+    /// The server has closed it.
     closed: bool,
-    /// What the peer has been sent.
+    /// Replies sent to the peer.
     replies: usize,
     watched_by: Option<(Registry, Token)>,
 }
@@ -210,16 +194,16 @@ impl Default for Socket {
     }
 }
 
-/// The peer's end.
+/// The peer's side.
 impl Socket {
-    /// Sends all of these at once.
+    /// Sends all requests at once.
     pub fn send(self: &Arc<Self>, requests: &[Request]) {
         step();
         self.state().unread.extend(requests);
         self.report();
     }
 
-    /// Ends the peer's sending side.
+    /// Sends FIN.
     pub fn end(self: &Arc<Self>) {
         step();
         self.state().ended = true;
@@ -233,25 +217,25 @@ impl Socket {
         });
     }
 
-    /// Waits until the peer has `count` replies, or our end has closed it.
-    pub fn wait_for_replies_or_the_end(&self, count: usize) {
-        wait_for(self.answered, "a reply or the end", || {
+    /// Waits until the peer has `count` replies, or the server has closed the socket.
+    pub fn wait_for_replies_or_close(&self, count: usize) {
+        wait_for(self.answered, "a reply or the close", || {
             let state = self.state();
             (state.closed || state.replies >= count).then_some(())
         });
     }
 
-    /// Waits until our end has closed it.
+    /// Waits until the server has closed the socket.
     pub fn wait_until_closed(&self) {
-        wait_for(self.answered, "the end", || {
+        wait_for(self.answered, "the close", || {
             self.state().closed.then_some(())
         });
     }
 }
 
-/// Our end.
+/// The server's side.
 impl Socket {
-    /// What has come since the last read; nothing behind its end. `None` if it would have to wait.
+    /// Returns the requests since the last read; an empty list for FIN; `None` if it would block.
     pub(crate) fn read(&self) -> Option<Vec<Request>> {
         step();
         let mut state = self.state();
@@ -263,7 +247,7 @@ impl Socket {
     pub(crate) fn reply(&self) {
         step();
         self.state().replies += 1;
-        call(self.answered);
+        wake(self.answered);
     }
 
     pub(crate) fn close(&self) {
@@ -273,13 +257,13 @@ impl Socket {
         step();
         let mut state = self.state();
         state.closed = true;
-        // The system forgets a closed socket. Events that a wait has given already stay.
+        // The kernel forgets a closed socket. Events that a wait has returned already stay.
         let watched_by = state.watched_by.take();
         drop(state);
         if let Some((registry, token)) = watched_by {
             registry.ready().retain(|&(other, _)| other != token);
         }
-        call(self.answered);
+        wake(self.answered);
     }
 
     fn report(self: &Arc<Self>) {

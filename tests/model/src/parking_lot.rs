@@ -1,32 +1,30 @@
-//! What stands in for the crate of this name: a lock is taken and given back through one cell, so
-//! that who only looks at it may see an old value.
+//! Stand-in for the crate of this name. A lock is one cell, so `is_locked` may see an old value.
+
+#![expect(missing_docs, reason = "the original documents it")]
 
 use std::ops::{Deref, DerefMut};
 use std::sync;
 
-use crate::explore::{Key, call, key, step, wait_for};
+use crate::explore::{Key, key, step, wait_for, wake};
 use crate::memory::{Cell, Ordering};
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct Mutex<T> {
     locked: Cell,
     unlocked: Key,
-    /// Its lock is free whenever ours is.
+    /// Free whenever `locked` is 0.
     value: sync::Mutex<T>,
 }
 
-/// As its namesake.
 #[derive(Debug)]
 pub struct MutexGuard<'a, T> {
     locked: &'a Cell,
     unlocked: Key,
-    /// `None` once it is given back.
+    /// `None` after it was unlocked.
     value: Option<sync::MutexGuard<'a, T>>,
 }
 
 impl<T> Mutex<T> {
-    /// As its namesake.
     pub fn new(value: T) -> Self {
         Self {
             locked: Cell::new(0),
@@ -35,13 +33,12 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// As its namesake.
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         wait_for(self.unlocked, "a lock", || self.take())
     }
 
-    /// As its namesake: may fail because of a lock that was given back, but not yet seen to be.
+    /// May fail although the lock is free, because it sees an old value.
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         if self.is_locked() {
@@ -51,7 +48,7 @@ impl<T> Mutex<T> {
         self.take()
     }
 
-    /// As its namesake: relaxed.
+    /// May see an old value.
     #[track_caller]
     pub fn is_locked(&self) -> bool {
         self.locked.load(Ordering::Relaxed) != 0
@@ -91,6 +88,6 @@ impl<T> Drop for MutexGuard<'_, T> {
         }
         self.value = None;
         self.locked.store(0, Ordering::Release);
-        call(self.unlocked);
+        wake(self.unlocked);
     }
 }

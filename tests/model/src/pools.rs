@@ -1,41 +1,32 @@
-//! The pool, and its copies with a bug each. `build.rs` takes them from `src/pool`.
+//! The pool, and a copy with each bug. `build.rs` takes them from `src/pool`.
+
+#![expect(missing_docs, reason = "`src/pool` documents the methods")]
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::client::Client;
 
-/// What is called of a pool.
+/// The methods of a pool.
 pub trait Pool: Debug + Send + Sync {
-    /// As its namesake.
     fn assign(&self) -> Option<usize>;
-    /// As its namesake.
     fn free(&self, slot: usize);
-    /// As its namesake.
     fn submit(&self, client: Box<Client>);
-    /// As its namesake.
     fn resubmit(&self, client: Box<Client>);
-    /// As its namesake. Gives the client if it does not rest.
+    /// Returns the client if it was not parked.
     fn park(&self, client: Box<Client>, may_rest: &dyn Fn(&Client) -> bool) -> Option<Box<Client>>;
-    /// Gives a function that is as `next`, for one who has joined.
+    /// Joins a worker and returns its `next`.
     fn join<'a>(&'a self) -> Box<dyn FnMut() -> Option<Box<Client>> + 'a>;
-    /// As its namesake.
     fn hand_over(&self);
-    /// As its namesake.
     fn notify(&self, slot: usize);
-    /// As its namesake.
     fn fetch(&self, wanted: &dyn Fn(&Client) -> bool, fetched: &mut dyn FnMut(Box<Client>));
-    /// As its namesake.
     fn empty(&self, taken: &mut dyn FnMut(Box<Client>));
-    /// As its namesake.
     fn begin_drain(&self);
-    /// As its namesake.
     fn retire(&self, count: usize);
-    /// As its namesake.
     fn unretire(&self, count: usize) -> usize;
 }
 
-/// Makes a pool with so many slots.
+/// Makes a pool with this many slots.
 pub type Make = fn(usize) -> Arc<dyn Pool>;
 
 macro_rules! pool {

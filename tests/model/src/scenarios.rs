@@ -1,6 +1,6 @@
-//! What is played: small, so that much of what can happen does happen.
+//! The scenarios: small, so that a run covers much of what can happen.
 //!
-//! In each, everybody must be served and closed, and every worker must end when it is told to.
+//! In each of them, every client must be served and closed, and every retired worker must end.
 
 use std::sync::Arc;
 
@@ -11,47 +11,47 @@ use crate::world::{Request, World};
 
 use Request::{Block, Flood, Open, Ping};
 
-/// Something that happens to a pool.
+/// A use of a pool.
 #[derive(Debug)]
 pub struct Scenario {
-    /// What it is called.
+    /// Its name, also in test filters.
     pub name: &'static str,
-    /// Plays it once, with a new pool.
-    pub play: fn(Make),
+    /// Runs it once, with a new pool.
+    pub run: fn(Make),
 }
 
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
-        /// All of them.
+        /// All scenarios.
         pub const SCENARIOS: &[Scenario] = &[
-            $(Scenario { name: stringify!($name), play: $name }),*
+            $(Scenario { name: stringify!($name), run: $name }),*
         ];
     };
 }
 
 scenarios![
-    talks,
-    talks_with_one_worker,
-    ends_come_with_the_last_bytes,
-    handlers_block,
-    handlers_of_new_clients_block,
-    nobody_starves_beside_a_flood,
+    two_clients_ping,
+    two_clients_ping_with_one_worker,
+    fin_comes_with_the_last_bytes,
+    handler_blocks,
+    handler_of_a_new_client_blocks,
+    client_does_not_starve_beside_a_flood,
     spent_client_does_not_wait_for_a_handler,
-    spent_client_is_for_a_follower,
-    crew_leaves_no_spent_client,
-    places_are_used_again,
-    mail_comes,
-    mail_comes_with_the_end,
-    a_pause_ends,
-    a_drain_empties,
-    a_quiet_crew_shrinks,
-    a_busy_crew_shrinks_and_grows,
-    a_crew_leaves_nobody_behind,
-    much_happens,
+    follower_takes_a_spent_client,
+    shutdown_closes_spent_clients,
+    slots_are_reused,
+    message_comes,
+    message_comes_with_the_fin,
+    pause_ends,
+    drain_closes_all_clients,
+    idle_workers_are_retired,
+    busy_workers_are_resized,
+    shutdown_closes_all_clients,
+    random_mix,
 ];
 
-/// Sends each of these, and waits for the answer to it; then ends.
-fn talk(requests: &'static [Request]) -> impl FnOnce(&Arc<Socket>) {
+/// Sends the requests one by one, each after the reply to the last; then FIN.
+fn send_one_by_one(requests: &'static [Request]) -> impl FnOnce(&Arc<Socket>) {
     move |socket| {
         for (index, &request) in requests.iter().enumerate() {
             socket.send(&[request]);
@@ -62,8 +62,8 @@ fn talk(requests: &'static [Request]) -> impl FnOnce(&Arc<Socket>) {
     }
 }
 
-/// Sends all of these, and ends.
-fn shout(requests: &'static [Request]) -> impl FnOnce(&Arc<Socket>) {
+/// Sends all requests and FIN at once.
+fn send_at_once(requests: &'static [Request]) -> impl FnOnce(&Arc<Socket>) {
     move |socket| {
         socket.send(requests);
         socket.end();
@@ -72,33 +72,33 @@ fn shout(requests: &'static [Request]) -> impl FnOnce(&Arc<Socket>) {
     }
 }
 
-fn talks(make: Make) {
+fn two_clients_ping(make: Make) {
     let world = World::new(make, 2, 2);
-    world.connect(talk(&[Ping, Ping]));
-    world.connect(talk(&[Ping, Ping]));
+    world.connect(send_one_by_one(&[Ping, Ping]));
+    world.connect(send_one_by_one(&[Ping, Ping]));
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
 /// Rule 3: everything works with one worker.
-fn talks_with_one_worker(make: Make) {
+fn two_clients_ping_with_one_worker(make: Make) {
     let world = World::new(make, 2, 1);
-    world.connect(talk(&[Ping, Ping]));
-    world.connect(talk(&[Ping, Ping]));
+    world.connect(send_one_by_one(&[Ping, Ping]));
+    world.connect(send_one_by_one(&[Ping, Ping]));
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn ends_come_with_the_last_bytes(make: Make) {
+fn fin_comes_with_the_last_bytes(make: Make) {
     let world = World::new(make, 2, 2);
-    world.connect(end_beside_a_handler(&world));
-    world.connect(shout(&[]));
+    world.connect(fin_during_a_handler(&world));
+    world.connect(send_at_once(&[]));
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-/// Sends a last request together with its end while a handler blocks for an earlier one.
-fn end_beside_a_handler(world: &Arc<World>) -> impl FnOnce(&Arc<Socket>) + use<> {
+/// Sends a last request and FIN while the handler of an earlier request blocks.
+fn fin_during_a_handler(world: &Arc<World>) -> impl FnOnce(&Arc<Socket>) + use<> {
     let world = Arc::clone(world);
     move |socket| {
         socket.send(&[Ping]);
@@ -113,106 +113,106 @@ fn end_beside_a_handler(world: &Arc<World>) -> impl FnOnce(&Arc<Socket>) + use<>
     }
 }
 
-/// Rule 2: who is in a handler delays nobody.
-fn handlers_block(make: Make) {
+/// Rule 2: a blocked handler does not delay other clients.
+fn handler_blocks(make: Make) {
     let world = World::new(make, 2, 2);
-    world.connect(talk(&[Ping, Block]));
-    world.connect(talk(&[Ping, Open]));
+    world.connect(send_one_by_one(&[Ping, Block]));
+    world.connect(send_one_by_one(&[Ping, Open]));
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-/// Rule 2, for clients that come through the queue and not by an event.
-fn handlers_of_new_clients_block(make: Make) {
+/// Rule 2, for clients that come through the queue instead of an event.
+fn handler_of_a_new_client_blocks(make: Make) {
     let world = World::new(make, 3, 2);
-    world.connect(shout(&[Block]));
-    world.connect(shout(&[Open]));
+    world.connect(send_at_once(&[Block]));
+    world.connect(send_at_once(&[Open]));
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-/// Rule 1: what never runs empty hides nobody.
-fn nobody_starves_beside_a_flood(make: Make) {
+/// Rule 1: a queue that is never empty does not hide parked clients.
+fn client_does_not_starve_beside_a_flood(make: Make) {
     let world = World::new(make, 2, 1);
-    world.connect(shout(&[Flood]));
-    world.connect(talk(&[Ping, Open]));
+    world.connect(send_at_once(&[Flood]));
+    world.connect(send_one_by_one(&[Ping, Open]));
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-/// Its turn ends before the request that opens the gate.
+/// The turn ends before the request that opens the gate.
 const SPENDS_A_TURN: &[Request] = &[Ping, Ping, Open];
 
 fn spent_client_does_not_wait_for_a_handler(make: Make) {
     let world = World::new(make, 2, 2);
-    world.connect(shout(SPENDS_A_TURN));
-    world.connect(shout(&[Block]));
+    world.connect(send_at_once(SPENDS_A_TURN));
+    world.connect(send_at_once(&[Block]));
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn spent_client_is_for_a_follower(make: Make) {
+fn follower_takes_a_spent_client(make: Make) {
     let world = World::new(make, 2, 3);
-    world.connect(shout(SPENDS_A_TURN));
-    world.connect(shout(&[Block]));
+    world.connect(send_at_once(SPENDS_A_TURN));
+    world.connect(send_at_once(&[Block]));
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn crew_leaves_no_spent_client(make: Make) {
+fn shutdown_closes_spent_clients(make: Make) {
     let world = World::new(make, 1, 1);
     world.connect(|socket| {
         socket.send(&[Ping; 4]);
         socket.wait_until_closed();
     });
-    world.dismiss();
+    world.shutdown();
     world.wait_until_closed(1);
 }
 
-fn places_are_used_again(make: Make) {
+fn slots_are_reused(make: Make) {
     let world = World::new(make, 2, 2);
     for _ in 0..3 {
-        world.connect(shout(&[]));
+        world.connect(send_at_once(&[]));
     }
-    world.connect(talk(&[Ping]));
+    world.connect(send_one_by_one(&[Ping]));
     world.wait_until_closed(4);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn mail_comes(make: Make) {
+fn message_comes(make: Make) {
     let world = World::new(make, 2, 2);
-    let guest = world.connect(|socket| {
+    let peer = world.connect(|socket| {
         socket.send(&[Ping]);
         socket.wait_for_replies(3);
         socket.end();
         socket.wait_until_closed();
     });
-    world.post(&guest);
-    world.post(&guest);
+    world.push(&peer);
+    world.push(&peer);
     world.wait_until_closed(1);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn mail_comes_with_the_end(make: Make) {
+fn message_comes_with_the_fin(make: Make) {
     let world = World::new(make, 2, 2);
-    let guest = world.connect(end_beside_a_handler(&world));
+    let peer = world.connect(fin_during_a_handler(&world));
     world.wait_until_blocked();
-    world.post(&guest);
+    world.push(&peer);
     world.wait_until_closed(1);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn a_pause_ends(make: Make) {
+fn pause_ends(make: Make) {
     let world = World::new(make, 2, 2);
     world.pause();
-    world.connect(talk(&[Ping, Ping]));
-    world.connect(talk(&[Ping]));
+    world.connect(send_one_by_one(&[Ping, Ping]));
+    world.connect(send_one_by_one(&[Ping]));
     world.end_pause();
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn a_drain_empties(make: Make) {
+fn drain_closes_all_clients(make: Make) {
     let world = World::new(make, 2, 2);
     world.connect(|socket| socket.wait_until_closed());
     world.connect(|socket| {
@@ -221,92 +221,92 @@ fn a_drain_empties(make: Make) {
     });
     world.drain();
     world.wait_until_closed(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-/// Nothing comes but the word that two are to end, while one of them may be in a handler.
-fn a_quiet_crew_shrinks(make: Make) {
+/// Two of three workers are retired, while one of the three may be in a handler.
+fn idle_workers_are_retired(make: Make) {
     let world = World::new(make, 2, 3);
-    let guest = world.connect(talk(&[Ping, Block]));
-    guest.socket.wait_for_replies(1);
+    let peer = world.connect(send_one_by_one(&[Ping, Block]));
+    peer.socket.wait_for_replies(1);
     world.resize(1);
     world.wait_until_alive(1);
     world.open();
     world.wait_until_closed(1);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn a_busy_crew_shrinks_and_grows(make: Make) {
+fn busy_workers_are_resized(make: Make) {
     let world = World::new(make, 2, 3);
-    world.connect(talk(&[Ping]));
+    world.connect(send_one_by_one(&[Ping]));
     world.resize(1);
     world.wait_until_alive(1);
-    world.connect(talk(&[Ping]));
+    world.connect(send_one_by_one(&[Ping]));
     world.resize(3);
     world.resize(2);
     world.wait_until_closed(2);
     world.wait_until_alive(2);
-    world.dismiss();
+    world.shutdown();
 }
 
-fn a_crew_leaves_nobody_behind(make: Make) {
+fn shutdown_closes_all_clients(make: Make) {
     let world = World::new(make, 2, 2);
     world.connect(|socket| {
         socket.send(&[Ping]);
         socket.wait_until_closed();
     });
     world.connect(|socket| socket.wait_until_closed());
-    world.dismiss();
+    world.shutdown();
     world.wait_until_closed(2);
 }
 
-/// Whatever the other scenarios are made of, drawn by lot.
-fn much_happens(make: Make) {
+/// A random mix of the steps of the other scenarios.
+fn random_mix(make: Make) {
     let handlers_block = any(3) == 0;
     let workers = usize::from(handlers_block) + 1 + any(2);
     let world = World::new(make, 3, workers);
     if any(3) == 0 {
         world.pause();
     }
-    let mut guests = Vec::new();
+    let mut peers = Vec::new();
     if handlers_block {
-        guests.push(world.connect(chat(&[Ping, Block])));
-        guests.push(world.connect(chat(&[Open])));
+        peers.push(world.connect(send_any_way(&[Ping, Block])));
+        peers.push(world.connect(send_any_way(&[Open])));
     }
-    for _ in guests.len()..=any(3) {
+    for _ in peers.len()..=any(3) {
         let script: &[Request] = [&[][..], &[Ping], &[Ping, Ping], &[Ping; 4]][any(4)];
-        guests.push(world.connect(chat(script)));
+        peers.push(world.connect(send_any_way(script)));
     }
     for _ in 0..any(4) {
         match any(3) {
-            0 => world.post(&guests[any(guests.len())]),
-            // Who waits in a handler must not be the only one.
+            0 => world.push(&peers[any(peers.len())]),
+            // The worker in a blocked handler must not be the only one.
             1 if !handlers_block => world.resize(1 + any(3)),
             _ => world.end_pause(),
         }
     }
     world.end_pause();
     match any(3) {
-        0 => world.wait_until_closed(guests.len()),
+        0 => world.wait_until_closed(peers.len()),
         1 => {
             world.drain();
-            // Who would have opened it may have been closed before.
+            // The client with the `Open` may have been closed before it was served.
             world.open();
-            world.wait_until_closed(guests.len());
+            world.wait_until_closed(peers.len());
         }
         _ => world.open(),
     }
-    world.dismiss();
+    world.shutdown();
 }
 
-/// Sends these at once or one by one, and ends at once or later; or the server ends first.
-fn chat(requests: &'static [Request]) -> impl FnOnce(&Arc<Socket>) {
+/// Sends the requests at once or one by one, then FIN, unless the server closes first.
+fn send_any_way(requests: &'static [Request]) -> impl FnOnce(&Arc<Socket>) {
     let waits = any(2) == 0;
     move |socket| {
         for (index, &request) in requests.iter().enumerate() {
             socket.send(&[request]);
             if waits {
-                socket.wait_for_replies_or_the_end(index + 1);
+                socket.wait_for_replies_or_close(index + 1);
             }
         }
         socket.end();

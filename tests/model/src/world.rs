@@ -1,18 +1,17 @@
-//! What is around the pool: workers whose turns are like those of the real one, the crew, clients
-//! and their peers.
+//! Everything around the pool, made small: worker threads with short turns, clients and peers.
 
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic;
 
 use crate::client::Client;
-use crate::explore::{Key, call, key, pass, spawn, step, wait_for};
+use crate::explore::{Key, key, pass, spawn, step, wait_for, wake};
 use crate::memory::{AtomicBool, AtomicUsize, Ordering};
 use crate::mio::Socket;
 use crate::parking_lot::Mutex;
 use crate::pools::{Make, Pool};
 
-/// What a peer may ask for.
+/// The requests of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
     /// Answered at once.
@@ -21,53 +20,53 @@ pub enum Request {
     Block,
     /// Opens the gate.
     Open,
-    /// As good as a pipeline that does not end before the gate is open: every turn uses up its
+    /// Stands for a pipeline that ends when the gate is open: until then, each turn uses up its
     /// budget.
     Flood,
 }
 
-/// What others leave for a client: as the crate's `Entry`.
+/// Messages for a client, like the crate's `Inbox`.
 #[derive(Debug)]
-pub struct Mailbox {
-    has_mail: AtomicBool,
+pub struct Inbox {
+    has_unread: AtomicBool,
     messages: Mutex<usize>,
 }
 
-impl Mailbox {
+impl Inbox {
     fn new() -> Self {
         Self {
-            has_mail: AtomicBool::new(false),
+            has_unread: AtomicBool::new(false),
             messages: Mutex::new(0),
         }
     }
 
-    /// Leaves a message. Gives whether the client has to be notified.
-    fn post(&self) -> bool {
+    /// Adds a message. Returns whether the client must be notified.
+    fn push(&self) -> bool {
         let mut messages = self.messages.lock();
         *messages += 1;
-        !self.has_mail.swap(true, Ordering::Relaxed)
+        !self.has_unread.swap(true, Ordering::Relaxed)
     }
 
-    fn has_mail(&self) -> bool {
-        self.has_mail.load(Ordering::Relaxed)
+    fn has_unread(&self) -> bool {
+        self.has_unread.load(Ordering::Relaxed)
     }
 
     fn take(&self) -> usize {
         let mut messages = self.messages.lock();
-        self.has_mail.store(false, Ordering::Relaxed);
+        self.has_unread.store(false, Ordering::Relaxed);
         mem::take(&mut *messages)
     }
 }
 
-/// A pool and everybody around it.
+/// A pool and everything around it.
 #[derive(Debug)]
 pub struct World {
     /// The pool that is checked.
     pub pool: Arc<dyn Pool>,
     phase: AtomicUsize,
     paused: AtomicBool,
-    members: Mutex<Members>,
-    /// What the scenario knows, and no thread of the pool does.
+    counts: Mutex<Counts>,
+    /// Known to the scenario, not to the threads of the pool.
     seen: Seen,
     changed: Key,
 }
@@ -81,7 +80,7 @@ struct Seen {
     alive: Count,
 }
 
-/// A number that everybody sees as it is.
+/// A number of which all threads see the newest value.
 #[derive(Debug, Default)]
 struct Count(atomic::AtomicUsize);
 
@@ -100,33 +99,33 @@ impl Count {
 }
 
 #[derive(Debug, Default)]
-struct Members {
+struct Counts {
     alive: usize,
     wanted: usize,
-    hired: usize,
-    dismissed: bool,
+    started: usize,
+    shut_down: bool,
 }
 
 const SERVING: usize = 0;
 const DRAINING: usize = 1;
 
-/// A client that was let in: the peer's end of it, and what others need to leave mail for it.
+/// The peer of an admitted client.
 #[derive(Debug, Clone)]
-pub struct Guest {
-    /// The peer's end.
+pub struct Peer {
+    /// Its socket.
     pub socket: Arc<Socket>,
     slot: usize,
-    mailbox: Arc<Mailbox>,
+    inbox: Arc<Inbox>,
 }
 
 impl World {
-    /// A pool of `workers` with `slots` for clients.
+    /// Makes a pool with `workers` and `slots`.
     pub fn new(make: Make, slots: usize, workers: usize) -> Arc<Self> {
         let world = Arc::new(Self {
             pool: make(slots),
             phase: AtomicUsize::new(SERVING),
             paused: AtomicBool::new(false),
-            members: Mutex::new(Members::default()),
+            counts: Mutex::new(Counts::default()),
             seen: Seen::default(),
             changed: key(),
         });
@@ -134,8 +133,8 @@ impl World {
         world
     }
 
-    /// Lets a client in, whose peer does what `peer` says.
-    pub fn connect(self: &Arc<Self>, peer: impl FnOnce(&Arc<Socket>) + Send + 'static) -> Guest {
+    /// Admits a client whose peer runs `peer`.
+    pub fn connect(self: &Arc<Self>, peer: impl FnOnce(&Arc<Socket>) + Send + 'static) -> Peer {
         let slot = loop {
             let closed = self.seen.closed.get();
             if let Some(slot) = self.pool.assign() {
@@ -144,26 +143,26 @@ impl World {
             self.wait_until("a free slot", |seen| seen.closed.get() > closed);
         };
         self.seen.connected.add();
-        let guest = Guest {
+        let admitted = Peer {
             socket: Arc::new(Socket::default()),
             slot,
-            mailbox: Arc::new(Mailbox::new()),
+            inbox: Arc::new(Inbox::new()),
         };
-        let socket = Arc::clone(&guest.socket);
+        let socket = Arc::clone(&admitted.socket);
         spawn(format!("peer-{slot}"), move || peer(&socket));
-        let client = Client::new(slot, Arc::clone(&guest.socket), guest.mailbox.clone());
+        let client = Client::new(slot, Arc::clone(&admitted.socket), admitted.inbox.clone());
         self.pool.submit(Box::new(client));
-        guest
+        admitted
     }
 
-    /// Leaves a message for a client, which counts as a reply.
-    pub fn post(&self, guest: &Guest) {
-        if guest.mailbox.post() {
-            self.pool.notify(guest.slot);
+    /// Sends a message to a client. Its peer counts it as a reply.
+    pub fn push(&self, admitted: &Peer) {
+        if admitted.inbox.push() {
+            self.pool.notify(admitted.slot);
         }
     }
 
-    /// From now on every request waits.
+    /// Pauses all clients.
     pub fn pause(&self) {
         self.paused.store(true, Ordering::Relaxed);
     }
@@ -176,47 +175,47 @@ impl World {
         });
     }
 
-    /// As the crate's `drain`, up to the word that everybody is to leave.
+    /// Begins a drain, as the crate does.
     pub fn drain(&self) {
         self.phase.store(DRAINING, Ordering::Release);
         self.pool.begin_drain();
     }
 
-    /// Waits until `count` clients were closed.
+    /// Waits until `count` clients are closed.
     pub fn wait_until_closed(&self, count: usize) {
-        self.wait_until("the clients' ends", |seen| seen.closed.get() == count);
+        self.wait_until("closed clients", |seen| seen.closed.get() == count);
     }
 
     /// Waits until there are `count` workers.
     pub fn wait_until_alive(&self, count: usize) {
-        self.wait_until("the workers' ends", |seen| seen.alive.get() == count);
+        self.wait_until("a number of workers", |seen| seen.alive.get() == count);
     }
 
-    /// Waits until a handler waits for the gate.
+    /// Waits until a handler blocks.
     pub fn wait_until_blocked(&self) {
-        self.wait_until("a handler", |seen| seen.blocked.get() > 0);
+        self.wait_until("a blocked handler", |seen| seen.blocked.get() > 0);
     }
 
     /// Opens the gate.
     pub fn open(&self) {
         step();
         self.seen.open.set(1);
-        call(self.changed);
+        wake(self.changed);
     }
 
-    /// Sees the workers off, and closes whoever is still a client then.
-    pub fn dismiss(&self) {
-        let mut members = self.members.lock();
-        members.dismissed = true;
-        self.pool.retire(mem::take(&mut members.wanted));
-        drop(members);
+    /// Ends all workers, then closes the remaining clients.
+    pub fn shutdown(&self) {
+        let mut counts = self.counts.lock();
+        counts.shut_down = true;
+        self.pool.retire(mem::take(&mut counts.wanted));
+        drop(counts);
         self.wait_until_alive(0);
-        assert_eq!(self.members.lock().alive, 0);
+        assert_eq!(self.counts.lock().alive, 0);
         self.pool.empty(&mut |client| self.close(client));
         let Seen {
             connected, closed, ..
         } = &self.seen;
-        assert_eq!(closed.get(), connected.get(), "everybody is closed once");
+        assert_eq!(closed.get(), connected.get(), "each client is closed once");
     }
 
     fn wait_until(&self, what: &'static str, is_so: impl Fn(&Seen) -> bool) {
@@ -224,40 +223,40 @@ impl World {
     }
 }
 
-/// The crew: as the crate's `Crew`.
+/// Like the crate's `WorkerThreads`.
 impl World {
-    /// Starts workers, or has some of them end.
+    /// Starts or ends workers until there are `wanted`.
     pub fn resize(self: &Arc<Self>, wanted: usize) {
-        let mut members = self.members.lock();
-        if members.wanted > wanted {
-            self.pool.retire(members.wanted - wanted);
-            members.wanted = wanted;
+        let mut counts = self.counts.lock();
+        if counts.wanted > wanted {
+            self.pool.retire(counts.wanted - wanted);
+            counts.wanted = wanted;
         }
-        members.wanted += self.pool.unretire(wanted - members.wanted);
-        while members.wanted < wanted {
+        counts.wanted += self.pool.unretire(wanted - counts.wanted);
+        while counts.wanted < wanted {
             let world = Arc::clone(self);
-            spawn(format!("worker-{}", members.hired), move || world.work());
-            members.hired += 1;
-            members.alive += 1;
-            members.wanted += 1;
+            spawn(format!("worker-{}", counts.started), move || world.work());
+            counts.started += 1;
+            counts.alive += 1;
+            counts.wanted += 1;
         }
-        self.seen.alive.set(members.alive);
-        call(self.changed);
+        self.seen.alive.set(counts.alive);
+        wake(self.changed);
     }
 
     fn leave(&self) {
-        let dismissed = self.members.lock().dismissed;
-        if dismissed {
+        let shut_down = self.counts.lock().shut_down;
+        if shut_down {
             self.pool.empty(&mut |client| self.close(client));
         }
-        let mut members = self.members.lock();
-        members.alive -= 1;
-        self.seen.alive.set(members.alive);
-        call(self.changed);
+        let mut counts = self.counts.lock();
+        counts.alive -= 1;
+        self.seen.alive.set(counts.alive);
+        wake(self.changed);
     }
 }
 
-/// The worker: as the crate's `Worker`.
+/// Like the crate's `Worker`.
 impl World {
     fn work(&self) {
         let mut next = self.pool.join();
@@ -271,9 +270,9 @@ impl World {
         let mut budget = TURN_REQUESTS;
         loop {
             match self.turn(&mut client, &mut budget) {
-                Pause::Spent => return self.pool.resubmit(client),
-                Pause::Ended => return self.close(client),
-                pause @ (Pause::Quiet | Pause::Paused) => match self.rest(client, pause) {
+                TurnEnd::BudgetSpent => return self.pool.resubmit(client),
+                TurnEnd::PeerClosed => return self.close(client),
+                end @ (TurnEnd::Idle | TurnEnd::ClientPaused) => match self.park(client, end) {
                     Some(ready) => client = ready,
                     None => return,
                 },
@@ -281,52 +280,52 @@ impl World {
         }
     }
 
-    fn rest(&self, mut client: Box<Client>, pause: Pause) -> Option<Box<Client>> {
-        let paused = pause == Pause::Paused;
+    fn park(&self, mut client: Box<Client>, end: TurnEnd) -> Option<Box<Client>> {
+        let paused = end == TurnEnd::ClientPaused;
         client.paused = paused;
         let may_rest = |_: &Client| !paused || self.paused.load(Ordering::Relaxed);
         self.pool.park(client, &may_rest)
     }
 
-    fn turn(&self, client: &mut Client, budget: &mut usize) -> Pause {
+    fn turn(&self, client: &mut Client, budget: &mut usize) -> TurnEnd {
         let phase = self.phase.load(Ordering::Acquire);
-        if client.mailbox.has_mail() {
-            for _ in 0..client.mailbox.take() {
+        if client.inbox.has_unread() {
+            for _ in 0..client.inbox.take() {
                 client.connection.socket.reply();
             }
         }
-        if !client.held.is_empty()
-            && let Some(pause) = self.serve_held(client, budget)
+        if !client.pending.is_empty()
+            && let Some(end) = self.serve_pending(client, budget)
         {
-            return pause;
+            return end;
         }
         while !client.connection.ended() {
             if *budget == 0 {
-                return Pause::Spent;
+                return TurnEnd::BudgetSpent;
             }
             let Some(requests) = client.connection.read() else {
-                return quiet(phase);
+                return idle(phase);
             };
-            client.held.extend(requests);
-            if let Some(pause) = self.serve_held(client, budget) {
-                return pause;
+            client.pending.extend(requests);
+            if let Some(end) = self.serve_pending(client, budget) {
+                return end;
             }
             if !client.connection.ended() && client.connection.is_drained() {
-                return quiet(phase);
+                return idle(phase);
             }
         }
-        Pause::Ended
+        TurnEnd::PeerClosed
     }
 
-    fn serve_held(&self, client: &mut Client, budget: &mut usize) -> Option<Pause> {
+    fn serve_pending(&self, client: &mut Client, budget: &mut usize) -> Option<TurnEnd> {
         let paused =
             self.paused.load(Ordering::Relaxed) && self.phase.load(Ordering::Acquire) == SERVING;
-        while let Some(&request) = client.held.first() {
+        while let Some(&request) = client.pending.first() {
             if *budget == 0 {
-                return Some(Pause::Spent);
+                return Some(TurnEnd::BudgetSpent);
             }
             if paused {
-                return Some(Pause::Paused);
+                return Some(TurnEnd::ClientPaused);
             }
             *budget -= 1;
             match request {
@@ -334,7 +333,7 @@ impl World {
                 Request::Block => {
                     self.pool.hand_over();
                     self.seen.blocked.add();
-                    call(self.changed);
+                    wake(self.changed);
                     self.wait_until("the gate", |seen| seen.open.get() > 0);
                 }
                 Request::Open => self.open(),
@@ -346,38 +345,38 @@ impl World {
                     }
                 }
             }
-            client.held.remove(0);
+            client.pending.remove(0);
             client.connection.socket.reply();
         }
         None
     }
 
-    /// As the crate's `Shared::close`.
+    /// Like the crate's `Shared::close`.
     fn close(&self, client: Box<Client>) {
         let slot = client.slot();
         drop(client);
         self.pool.free(slot);
         self.seen.closed.add();
-        call(self.changed);
+        wake(self.changed);
     }
 }
 
-/// Why a turn is over.
+/// Why a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pause {
-    Quiet,
-    Spent,
-    Paused,
-    Ended,
+enum TurnEnd {
+    Idle,
+    BudgetSpent,
+    ClientPaused,
+    PeerClosed,
 }
 
-fn quiet(phase: usize) -> Pause {
+fn idle(phase: usize) -> TurnEnd {
     if phase == SERVING {
-        Pause::Quiet
+        TurnEnd::Idle
     } else {
-        Pause::Ended
+        TurnEnd::PeerClosed
     }
 }
 
-/// Few, so that scenarios with more are short.
+/// Few, so that a scenario with more is short.
 const TURN_REQUESTS: usize = 2;

@@ -1,4 +1,4 @@
-//! What the memory of the model may and may not do: the usual litmus tests.
+//! Litmus tests of the model's memory.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, atomic};
@@ -14,7 +14,7 @@ struct Cells {
     y: AtomicUsize,
 }
 
-/// What two threads can have seen, in whatever order they run.
+/// Returns the results that two threads can have, over all orders.
 fn outcomes(one: fn(&Cells) -> usize, other: fn(&Cells) -> usize) -> BTreeSet<(usize, usize)> {
     let seen: &'static Mutex<BTreeSet<_>> = Box::leak(Box::default());
     let scenario = move || {
@@ -30,19 +30,19 @@ fn outcomes(one: fn(&Cells) -> usize, other: fn(&Cells) -> usize) -> BTreeSet<(u
                 results[index].store(body(&cells), SeqCst);
                 let [one, other] = [0, 1].map(|index: usize| results[index].load(SeqCst));
                 if one != NOT_YET && other != NOT_YET {
-                    seen.lock().expect("nobody panics").insert((one, other));
+                    seen.lock().expect("no thread panics").insert((one, other));
                 }
             });
         }
     };
-    explore(Orders::Deviating(10), scenario).expect("nothing can go wrong");
-    seen.lock().expect("nobody panics").clone()
+    explore(Orders::Deviating(10), scenario).expect("no order fails");
+    seen.lock().expect("no thread panics").clone()
 }
 
 const NOT_YET: usize = usize::MAX;
 
 #[test]
-fn without_fences_both_may_miss_what_the_other_has_stored() {
+fn without_fences_both_threads_may_miss_the_other_store() {
     let seen = outcomes(
         |cells| {
             cells.x.store(1, Relaxed);
@@ -73,7 +73,7 @@ fn one_fence_is_not_enough() {
 }
 
 #[test]
-fn with_fences_one_of_them_sees_it() {
+fn with_fences_one_thread_sees_the_other_store() {
     let seen = outcomes(
         |cells| {
             cells.x.store(1, Relaxed);
@@ -89,9 +89,9 @@ fn with_fences_one_of_them_sees_it() {
     assert_eq!(seen, [(0, 1), (1, 0), (1, 1)].into());
 }
 
-/// What the reader sees of a message, 2 if it was not yet sent.
+/// Returns what the reader can see of a message; 2 means not sent yet.
 fn message(store: Ordering, load: Ordering) -> BTreeSet<usize> {
-    // Functions carry nothing along, so that each order wants its own.
+    // Function pointers capture nothing, so each ordering needs its own.
     let reader: fn(&Cells) -> usize = match load {
         Acquire => |cells| {
             let sent = cells.y.load(Acquire);
@@ -119,14 +119,14 @@ fn message(store: Ordering, load: Ordering) -> BTreeSet<usize> {
 }
 
 #[test]
-fn a_message_comes_with_what_was_released_if_it_is_acquired() {
+fn acquire_load_sees_what_a_release_store_published() {
     assert_eq!(message(Release, Acquire), [1, 2].into());
     assert_eq!(message(Release, Relaxed), [0, 1, 2].into());
     assert_eq!(message(Relaxed, Acquire), [0, 1, 2].into());
 }
 
 #[test]
-fn a_fence_on_either_side_releases_and_acquires() {
+fn fences_release_and_acquire() {
     let seen = outcomes(
         |cells| {
             cells.x.store(1, Relaxed);
@@ -144,7 +144,7 @@ fn a_fence_on_either_side_releases_and_acquires() {
 }
 
 #[test]
-fn who_has_seen_a_value_sees_none_before_it() {
+fn load_never_returns_an_older_value_than_the_last_load() {
     let seen = outcomes(
         |cells| {
             cells.x.store(1, Relaxed);
@@ -158,13 +158,13 @@ fn who_has_seen_a_value_sees_none_before_it() {
 }
 
 #[test]
-fn changes_in_one_step_are_never_lost() {
+fn atomic_updates_are_never_lost() {
     let add = |cells: &Cells| cells.x.fetch_add(1, Relaxed);
     assert_eq!(outcomes(add, add), [(0, 1), (1, 0)].into());
 }
 
 #[test]
-fn changes_in_two_steps_are() {
+fn separate_load_and_store_can_lose_an_update() {
     let add = |cells: &Cells| {
         let value = cells.x.load(Relaxed);
         cells.x.store(value + 1, Relaxed);

@@ -1,7 +1,7 @@
-//! Plays every scenario in many orders, and with every seeded bug the one that shows it.
+//! Runs every scenario in many orders, and for every seeded bug the scenario that must find it.
 //!
-//! `cargo test --profile model -p respool-model`. An argument plays only the scenarios and bugs whose
-//! names contain it. `MODEL_FACTOR=10` draws ten times as many orders.
+//! `cargo test --profile model -p respool-model`. An argument selects the scenarios and bugs whose
+//! names contain it. `MODEL_FACTOR=10` runs ten times as many random orders.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use respool_model::explore::{Failure, Orders, explore};
 use respool_model::pools::{Make, POOLS};
 use respool_model::scenarios::{SCENARIOS, Scenario};
 
-/// Something to play.
+/// A scenario to run.
 enum Task {
     Sound(&'static Scenario),
     Buggy(&'static Bug),
@@ -28,50 +28,53 @@ impl Task {
         }
     }
 
-    /// Gives what to report: an error if the pool is wrong, or a bug was not found.
-    fn play(&self, factor: usize) -> Result<String, String> {
+    /// Returns a report: an error if the pool failed, or a bug was not found.
+    fn run(&self, factor: usize) -> Result<String, String> {
         match self {
-            Self::Sound(scenario) => play_sound(scenario, factor),
-            Self::Buggy(bug) => play_buggy(bug, factor),
+            Self::Sound(scenario) => run_sound(scenario, factor),
+            Self::Buggy(bug) => run_buggy(bug, factor),
         }
     }
 }
 
-fn play_sound(scenario: &Scenario, factor: usize) -> Result<String, String> {
+fn run_sound(scenario: &Scenario, factor: usize) -> Result<String, String> {
     let make = pool("sound");
-    let deviating = play(scenario, make, Orders::Deviating(DEVIATIONS_MAX));
-    let deviating = deviating.map_err(tell)?;
-    let drawn = Orders::Drawn {
+    let deviating = run(scenario, make, Orders::Deviating(DEVIATIONS_MAX));
+    let deviating = deviating.map_err(report)?;
+    let random = Orders::Random {
         seed: 0,
-        count: DRAWN * factor,
+        count: RANDOM_ORDERS * factor,
     };
-    let drawn = play(scenario, make, drawn).map_err(tell)?;
+    let random = run(scenario, make, random).map_err(report)?;
     Ok(format!(
-        "{deviating} orders that deviate at most {DEVIATIONS_MAX} times, {drawn} drawn"
+        "{deviating} orders with at most {DEVIATIONS_MAX} deviations, {random} random orders"
     ))
 }
 
-fn play_buggy(bug: &Bug, factor: usize) -> Result<String, String> {
+fn run_buggy(bug: &Bug, factor: usize) -> Result<String, String> {
     let scenario = SCENARIOS
         .iter()
         .find(|scenario| scenario.name == bug.shown_by)
         .expect("a bug names a scenario");
-    let orders = Orders::Drawn {
+    let orders = Orders::Random {
         seed: 0,
-        count: DRAWN * factor,
+        count: RANDOM_ORDERS * factor,
     };
-    match play(scenario, pool(bug.name), orders) {
+    match run(scenario, pool(bug.name), orders) {
         Ok(runs) => Err(format!("not found in {runs} orders of {}", scenario.name)),
-        Err(Failure { why, runs, .. }) => {
-            let why = why.lines().next().unwrap_or_default();
-            Ok(format!("found in order {runs} of {}: {why}", scenario.name))
+        Err(Failure { reason, runs, .. }) => {
+            let reason = reason.lines().next().unwrap_or_default();
+            Ok(format!(
+                "found in order {runs} of {}: {reason}",
+                scenario.name
+            ))
         }
     }
 }
 
-fn play(scenario: &Scenario, make: Make, orders: Orders) -> Result<usize, Failure> {
-    let play = scenario.play;
-    explore(orders, move || play(make))
+fn run(scenario: &Scenario, make: Make, orders: Orders) -> Result<usize, Failure> {
+    let run = scenario.run;
+    explore(orders, move || run(make))
 }
 
 fn pool(name: &str) -> Make {
@@ -79,13 +82,17 @@ fn pool(name: &str) -> Make {
     pool.expect("build.rs makes one for each bug").1
 }
 
-fn tell(failure: Failure) -> String {
-    let Failure { why, runs, trace } = failure;
-    format!("order {runs}: {why}\n\n{trace}")
+fn report(failure: Failure) -> String {
+    let Failure {
+        reason,
+        runs,
+        trace,
+    } = failure;
+    format!("order {runs}: {reason}\n\n{trace}")
 }
 
 fn main() -> ExitCode {
-    // A panic in a scenario is what is looked for, and is reported in its place.
+    // A panic in a scenario is a finding, and is reported by its task.
     panic::set_hook(Box::new(|_| {}));
     let wanted = env::args().skip(1).find(|word| !word.starts_with('-'));
     let wanted = wanted.unwrap_or_default();
@@ -102,7 +109,7 @@ fn main() -> ExitCode {
     let work = || {
         while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
             let start = Instant::now();
-            let outcome = task.play(factor);
+            let outcome = task.run(factor);
             failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
             let (word, text) = match outcome {
                 Ok(text) => ("ok", text),
@@ -120,15 +127,15 @@ fn main() -> ExitCode {
         }
     });
     if failed.into_inner() || tasks.is_empty() {
-        println!("the pool is wrong, or the check is");
+        println!("failed: the pool or the check has an error");
         return ExitCode::FAILURE;
     }
-    println!("the pool holds, and every seeded bug was found");
+    println!("passed: no error in the pool, and every seeded bug was found");
     ExitCode::SUCCESS
 }
 
-/// Orders drawn for each scenario, and at most for each bug.
-const DRAWN: usize = 20_000;
+/// Random orders for each scenario, and at most for each bug.
+const RANDOM_ORDERS: usize = 20_000;
 
-/// All orders that deviate this often are tried: one more, and it takes a hundred times as long.
+/// All orders with up to this many deviations are run. One more would take a hundred times as long.
 const DEVIATIONS_MAX: usize = 2;

@@ -1,8 +1,8 @@
-//! What stands in for the crate's module of this name: what an event says.
+//! Stand-in for the crate's module of this name.
 
 use crate::mio::Event;
 
-/// As its namesake. No peer in the model sends urgent data.
+/// No peer of the model sends urgent data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Readiness {
     pub(crate) ending: bool,
@@ -10,7 +10,6 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// As its namesake.
     pub fn of(event: &Event) -> Self {
         Self {
             ending: event.is_read_closed(),
@@ -18,7 +17,6 @@ impl Readiness {
         }
     }
 
-    /// As its namesake.
     #[must_use]
     pub fn and(self, later: Self) -> Self {
         Self {
