@@ -165,20 +165,19 @@ impl Pool {
     fn count_turn(&self, local: &mut WorkerLocal) -> Option<Box<Client>> {
         local.turns += 1;
         local.turns_since_poll += 1;
-        if local.turns_since_poll == TURNS_BETWEEN_POLLS {
-            local.turns_since_poll = 0;
-            self.poll_ready();
-            if self.surplus.load(Ordering::Relaxed) == 0
-                && let Some(client) = self.queue.try_take_spent()
-            {
-                return Some(client);
-            }
-        }
         if local.turns == TURNS_BEFORE_HELPER {
             local.turns = 0;
             self.wake_helper();
         }
-        None
+        if local.turns_since_poll < TURNS_BETWEEN_POLLS {
+            return None;
+        }
+        local.turns_since_poll = 0;
+        self.poll_ready();
+        if self.surplus.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        self.queue.try_take_spent()
     }
 
     /// Decides on the next step of a worker. Takes the surplus, work or watch that the step needs.

@@ -278,6 +278,21 @@ fn busy_worker_wakes_a_helper_if_a_processor_is_free() {
     assert!(!wakes_helper_within(TURNS_BEFORE_HELPER, 1));
 }
 
+/// A worker once woke no helper, because its 64th turn was also that of a poll and a spent client.
+#[test]
+fn worker_busy_with_spent_clients_wakes_a_helper() {
+    let pool = pool();
+    let mut local = pool.join();
+    let _follower = pool.join();
+    pool.followers.store(1, Ordering::Relaxed);
+    let (mut spent, _peer) = client(&pool);
+    for _ in 0..TURNS_BEFORE_HELPER {
+        pool.resubmit(spent);
+        spent = pool.next(&mut local).expect("no worker is retired");
+    }
+    assert!(pool.recheck_sent.load(Ordering::Relaxed));
+}
+
 #[test]
 fn empty_leaves_the_recheck_for_retired_workers() {
     let pool = pool();
