@@ -138,7 +138,11 @@ impl Pool {
         loop {
             let work = match self.find_work(local) {
                 Step::End => {
-                    self.end_worker();
+                    self.leave();
+                    // The queue or the watch may have relied on this worker, and so does the next
+                    // worker that should end.
+                    self.hand_over();
+                    self.wake_surplus();
                     return None;
                 }
                 Step::Queue(work) => Some(work),
@@ -198,15 +202,6 @@ impl Pool {
         Step::Follow
     }
 
-    /// Step 1. The queue or the watch may have relied on this worker, and the next worker that should
-    /// end relies on it to be woken.
-    #[cold]
-    fn end_worker(&self) {
-        self.leave();
-        self.hand_over();
-        self.wake_surplus();
-    }
-
     /// Step 3. Returns the next of the clients that the last events woke. If there is none, waits for
     /// events.
     fn lead(&self, watch: &mut Watch, local: &mut WorkerLocal) -> Option<Box<Client>> {
@@ -217,11 +212,7 @@ impl Pool {
         self.leader_waits.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Work sent before this fence is seen here; a sender after it sees `leader_waits`.
-        let timeout = if self.queue.is_empty() && !self.queue.has_spent() {
-            None
-        } else {
-            Some(Duration::ZERO)
-        };
+        let timeout = self.queue.has_any().then_some(Duration::ZERO);
         if self.parking.wait(watch, timeout) {
             local.turns = 0;
         }
@@ -259,7 +250,7 @@ impl Pool {
         if !self.parking.has_leader() || self.queue.has_spent() {
             self.wake_follower();
         }
-        if self.queue.has_spent() || !self.queue.is_empty() {
+        if self.queue.has_any() {
             self.wake_leader();
         }
     }

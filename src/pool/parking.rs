@@ -31,8 +31,8 @@ pub(super) struct Parking {
 #[derive(Debug)]
 struct FreeSlots {
     free: Vec<usize>,
-    /// One bit for each slot: set if it is not in `free`.
-    in_use: Vec<u64>,
+    /// For each slot, whether it is not in `free`.
+    in_use: Vec<bool>,
 }
 
 impl FreeSlots {
@@ -40,31 +40,20 @@ impl FreeSlots {
         Self {
             // Taken from the end: the first client gets slot 0.
             free: (0..count).rev().collect(),
-            in_use: vec![0; count.div_ceil(64)],
+            in_use: vec![false; count],
         }
     }
 
     fn take(&mut self) -> Option<usize> {
         let slot = self.free.pop()?;
-        self.in_use[slot / 64] |= 1 << (slot % 64);
+        self.in_use[slot] = true;
         Some(slot)
     }
 
     fn give_back(&mut self, slot: usize) {
-        self.in_use[slot / 64] &= !(1 << (slot % 64));
+        self.in_use[slot] = false;
         self.free.push(slot);
     }
-}
-
-/// Returns the slots whose bits are set.
-fn slots_in(bits: Vec<u64>) -> impl Iterator<Item = usize> {
-    bits.into_iter().enumerate().flat_map(|(index, mut word)| {
-        std::iter::from_fn(move || {
-            let bit = word.checked_ilog2()? as usize;
-            word &= !(1 << bit);
-            Some(index * 64 + bit)
-        })
-    })
 }
 
 /// The poll and its results, owned by the leader.
@@ -225,8 +214,8 @@ impl Parking {
         mut fetched: impl FnMut(Box<Client>),
     ) {
         let in_use = self.free_slots.lock().in_use.clone();
-        for slot in slots_in(in_use) {
-            let client = self.slots[slot].lock().fetch(|client| wanted(client));
+        for (slot, _) in self.slots.iter().zip(in_use).filter(|&(_, used)| used) {
+            let client = slot.lock().fetch(|client| wanted(client));
             client.map(&mut fetched);
         }
     }

@@ -56,8 +56,8 @@ pub const BUGS: &[Bug] = &[
         shown_by: "two_clients_ping",
         file: "mod.rs",
         edits: &[(
-            "let timeout = if self.queue.is_empty() && !self.queue.has_spent() {",
-            "let timeout = if !self.queue.has_spent() {",
+            "let timeout = self.queue.has_any()",
+            "let timeout = self.queue.has_spent()",
         )],
     },
     Bug {
@@ -92,10 +92,7 @@ pub const BUGS: &[Bug] = &[
         name: "hand_over_ignores_the_queue",
         shown_by: "handler_of_a_new_client_blocks",
         file: "mod.rs",
-        edits: &[(
-            "if self.queue.has_spent() || !self.queue.is_empty() {",
-            "if self.queue.has_spent() {",
-        )],
+        edits: &[("if self.queue.has_any() {", "if self.queue.has_spent() {")],
     },
     Bug {
         name: "hand_over_wakes_no_follower_for_spent_clients",
@@ -110,18 +107,15 @@ pub const BUGS: &[Bug] = &[
         name: "hand_over_ignores_spent_clients",
         shown_by: "spent_client_does_not_wait_for_a_handler",
         file: "mod.rs",
-        edits: &[(
-            "if self.queue.has_spent() || !self.queue.is_empty() {",
-            "if !self.queue.is_empty() {",
-        )],
+        edits: &[("if self.queue.has_any() {", "if !self.queue.is_empty() {")],
     },
     Bug {
         name: "lead_ignores_spent_clients",
         shown_by: "spent_client_does_not_wait_for_a_handler",
         file: "mod.rs",
         edits: &[(
-            "let timeout = if self.queue.is_empty() && !self.queue.has_spent() {",
-            "let timeout = if self.queue.is_empty() {",
+            "let timeout = self.queue.has_any()",
+            "let timeout = (!self.queue.is_empty())",
         )],
     },
     Bug {
@@ -167,15 +161,18 @@ pub const BUGS: &[Bug] = &[
         name: "ending_worker_does_not_hand_over",
         shown_by: "busy_workers_are_resized",
         file: "mod.rs",
-        edits: &[("self.leave();\n        self.hand_over();", "self.leave();")],
+        edits: &[(
+            "self.hand_over();\n                    self.wake",
+            "self.wake",
+        )],
     },
     Bug {
         name: "ending_worker_does_not_wake_the_next",
         shown_by: "idle_workers_are_retired",
         file: "mod.rs",
         edits: &[(
-            "self.hand_over();\n        self.wake_surplus();",
-            "self.hand_over();",
+            "self.wake_surplus();\n                    return None;",
+            "return None;",
         )],
     },
     Bug {
