@@ -246,11 +246,13 @@ impl Pool {
     /// Called before a handler that may block, and before a worker ends.
     pub(crate) fn hand_over(&self) {
         fence(Ordering::SeqCst);
-        // A follower waits for work in the channel, but not for spent clients.
-        if !self.parking.has_leader() || self.queue.has_spent() {
+        if self.queue.has_spent() {
+            // Followers wait for a `Recheck`, but not for spent clients.
+            self.send_recheck();
+        } else if !self.parking.has_leader() {
             self.wake_follower();
         }
-        if self.queue.has_any() {
+        if !self.queue.is_empty() {
             self.wake_leader();
         }
     }

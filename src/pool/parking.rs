@@ -71,8 +71,8 @@ impl Watch {
     /// Waits for events, up to `timeout`. Spins before sleeping; returns true if the first poll was
     /// empty.
     ///
-    /// Clients as fast as the server would pay for a sleeping leader with every request: they would
-    /// have to wake it.
+    /// Without spinning, a client as fast as the server would have to wake the leader with every
+    /// request.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let spins = if timeout.is_none() { self.spins } else { 0 };
         for spin in 0..spins {

@@ -214,6 +214,16 @@ fn rule_2_hand_over_wakes_the_leader_for_queued_clients() {
     });
 }
 
+/// Whether a worker follows may change between two reads, so the hand-over must not depend on it.
+#[test]
+fn rule_2_hand_over_sends_a_recheck_for_spent_clients() {
+    let pool = pool();
+    let (client, _peer) = client(&pool);
+    pool.resubmit(client);
+    pool.hand_over();
+    assert!(matches!(pool.queue.try_take(), Some(Work::Recheck)));
+}
+
 #[test]
 fn repeated_resizing_never_fills_the_queue() {
     let pool = pool();

@@ -92,22 +92,35 @@ pub const BUGS: &[Bug] = &[
         name: "hand_over_ignores_the_queue",
         shown_by: "handler_of_a_new_client_blocks",
         file: "mod.rs",
-        edits: &[("if self.queue.has_any() {", "if self.queue.has_spent() {")],
+        edits: &[("if !self.queue.is_empty() {", "if false {")],
     },
     Bug {
         name: "hand_over_wakes_no_follower_for_spent_clients",
         shown_by: "follower_takes_a_spent_client",
         file: "mod.rs",
         edits: &[(
-            "if !self.parking.has_leader() || self.queue.has_spent() {",
-            "if !self.parking.has_leader() {",
+            "self.send_recheck();\n        } else if",
+            "self.wake_leader();\n        } else if",
         )],
     },
     Bug {
         name: "hand_over_ignores_spent_clients",
         shown_by: "spent_client_does_not_wait_for_a_handler",
         file: "mod.rs",
-        edits: &[("if self.queue.has_any() {", "if !self.queue.is_empty() {")],
+        edits: &[(
+            "self.send_recheck();\n        } else if",
+            "self.wake_follower();\n        } else if",
+        )],
+    },
+    Bug {
+        // This bug was once in the pool: a worker may start to follow between the two.
+        name: "hand_over_reads_the_followers_twice",
+        shown_by: "follower_takes_a_spent_client",
+        file: "mod.rs",
+        edits: &[(
+            "self.send_recheck();\n        } else if",
+            "self.wake_follower();\n            self.wake_leader();\n        } else if",
+        )],
     },
     Bug {
         name: "lead_ignores_spent_clients",
