@@ -63,13 +63,18 @@ impl<T: Debug> Sender<T> {
     pub fn is_full(&self) -> bool {
         self.0.waiting().len() == self.0.capacity
     }
+
+    #[track_caller]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<T> Receiver<T> {
     /// May miss a value that was just sent.
     #[track_caller]
     pub fn try_recv(&self) -> Result<T, Nothing> {
-        if self.is_empty() {
+        if self.0.is_empty() {
             return Err(Nothing);
         }
         self.0.take().ok_or(Nothing)
@@ -87,13 +92,19 @@ impl<T> Receiver<T> {
 
     #[track_caller]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.is_empty()
     }
 }
 
 impl<T> Channel<T> {
     fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<(T, View)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// May miss a value that was just sent.
+    #[track_caller]
+    fn is_empty(&self) -> bool {
+        self.length.load(Ordering::Relaxed) == 0
     }
 
     #[track_caller]
