@@ -33,7 +33,7 @@ pub struct Command {
     pub(crate) subcommands: ByName<Self>,
 }
 
-/// Which pauses (`CLIENT PAUSE`) a command's requests wait for.
+/// The pauses (`CLIENT PAUSE`) during which a command's requests wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PausePolicy {
     /// A pause of all requests.

@@ -4,12 +4,12 @@
 
 use std::borrow::Cow;
 
-/// How many words a command takes, its own name included, as Redis counts them.
+/// The number of words in a command's requests. The name counts, as in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arity {
-    /// So many words and no others.
+    /// This number of words.
     Exactly(usize),
-    /// So many words or more.
+    /// This number of words or more.
     AtLeast(usize),
 }
 
