@@ -221,8 +221,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     }
 
     /// Answers identical requests that follow the first `length` of `bytes` by copying the reply;
-    /// returns how many. Copies only if the handler would reply the same, and no monitor sees each
-    /// request.
+    /// returns how many. Copies only if the handler would reply the same, without monitors.
     fn copy_reply(&mut self, command: &Command, length: usize, bytes: &[u8]) -> usize {
         if !command.is_pure() || self.state.observes_every_call() {
             return 0;
@@ -330,8 +329,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         replied
     }
 
-    /// Returns whether the restrictions no longer apply: `requirepass` was removed after the client
-    /// connected.
+    /// Returns whether the restrictions no longer apply, because `requirepass` was removed.
     #[cold]
     fn are_lifted(&self, restrictions: u8) -> bool {
         restrictions == restriction::PASSWORD && !self.session.wants_password()

@@ -61,8 +61,7 @@ const TURN_BYTES: usize = 64 * 1024;
 /// Maximum requests answered in one turn: some hundred microseconds of PING.
 const TURN_REQUESTS: usize = 2048;
 
-/// Maximum writes in the middle of a batch in one turn: long replies to short requests take time,
-/// too.
+/// Maximum writes in the middle of a batch in one turn: long replies take time, too.
 const TURN_WRITES: usize = 8;
 
 /// Maximum time of handlers in one turn; the last handler may exceed it. Not every call of a short

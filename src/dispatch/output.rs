@@ -63,8 +63,8 @@ impl Output {
         self.bytes.truncate(self.reply_start);
     }
 
-    /// Inserts the messages of the request that has just run before its reply. Removes the reply
-    /// unless it is sent.
+    /// Inserts the messages of the last request before its reply. Removes the reply if it is
+    /// skipped.
     #[cold]
     pub(super) fn finish_reply(&mut self, session: &mut Session) {
         let (messages, is_sent) = session.end_request();
@@ -110,8 +110,7 @@ impl Output {
 /// bounds by this number and one reply.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
-/// Maximum capacity that a worker keeps for replies from turn to turn, so that one huge reply does
-/// not keep its memory.
+/// Maximum capacity that a worker keeps from turn to turn, so that a huge reply frees its memory.
 const OUTPUT_CAPACITY_MAX: usize = 4 * OUTPUT_BYTES;
 
 #[cfg(test)]

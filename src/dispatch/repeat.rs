@@ -4,8 +4,7 @@
 pub(super) fn repeats(bytes: &[u8], length: usize, count_max: usize) -> usize {
     let (first, after) = bytes.split_at(length);
     let count = (after.len() / length).min(count_max);
-    // If all bytes equal the bytes `length` before them, all are repetitions: usually one
-    // comparison.
+    // If all bytes equal those `length` before them, all are repetitions: usually one comparison.
     if after[..count * length] == bytes[..count * length] {
         return count;
     }
@@ -19,8 +18,8 @@ pub(super) fn begins_with(bytes: &[u8], front: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..front.len()) else {
         return false;
     };
-    // Compares 8 to 16 bytes, such as a PING, as two words that may overlap. A call of `memcmp`
-    // would double the time.
+    // Compares 8 to 16 bytes, such as a PING, as two overlapping words. `memcmp` takes twice as
+    // long.
     match (bytes.first_chunk(), front.first_chunk()) {
         (Some(first), Some(wanted)) if front.len() <= 2 * WORD_BYTES => {
             let word = u64::from_ne_bytes;
@@ -33,6 +32,5 @@ pub(super) fn begins_with(bytes: &[u8], front: &[u8]) -> bool {
 
 const WORD_BYTES: usize = size_of::<u64>();
 
-/// Maximum bytes of a request that is compared with the next. A longer one is parsed faster, by its
-/// headers.
+/// Maximum bytes of a request that is compared with the next. A longer one is parsed faster.
 pub(super) const REPEATED_BYTES_MAX: usize = 64;

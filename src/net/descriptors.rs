@@ -4,8 +4,7 @@ use std::io;
 
 use rlimit::Resource;
 
-/// Descriptors for all but clients and listening sockets: polls and wakers, standard streams, log,
-/// signals.
+/// Descriptors for other purposes: polls and wakers, standard streams, log, signals.
 const OTHERS: usize = 16;
 
 /// Maximum refused connections that workers close at the same time, each in a slot of the pool.
@@ -39,8 +38,7 @@ pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize
     Ok(room)
 }
 
-/// Raises the limit towards `wanted`, even the hard limit if the system allows it. Returns the new
-/// limit.
+/// Raises the limit towards `wanted`, also the hard limit if possible. Returns the new limit.
 fn raise(wanted: u64) -> io::Result<u64> {
     let (soft, hard) = Resource::NOFILE.get()?;
     if soft >= wanted {

@@ -10,8 +10,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use crate::config::Config;
 use crate::error::StartError;
 
-/// Listens on every address of `bind`. An address with a leading `-` is optional: it may be missing
-/// on this machine.
+/// Listens on every address of `bind`. An address with a leading `-` may be missing.
 pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     if config.bind.is_empty() {
         return Err(StartError::NoListener);
@@ -22,8 +21,7 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError
         let address = SocketAddr::new(bind.address, port);
         match listen(address, config) {
             Ok(listener) => {
-                // With `port = 0`, the system chooses for the first address; the others use the
-                // same.
+                // With `port = 0`, the system chooses a port for the first address.
                 port = listener.local_addr().map_or(port, |address| address.port());
                 listeners.push(listener);
             }

@@ -137,8 +137,7 @@ impl PendingOutput {
     }
 
     /// Returns whether at most half of `bounds` is used: after a client was blocked, others have
-    /// sent their output, or a bound was raised. Half, so that the client is not blocked again at
-    /// once.
+    /// sent their output, or a bound was raised. Half, to avoid blocking the client again at once.
     pub(crate) fn has_room(&self, bounds: &OutputBounds<'_>) -> bool {
         let total_bytes = bounds.total_bytes.load(Ordering::Relaxed);
         self.bytes <= bounds.client_bytes_max / 2 && total_bytes <= bounds.total_bytes_max / 2
@@ -149,8 +148,7 @@ impl PendingOutput {
         self.progress_s.unwrap_or_default()
     }
 
-    /// Updates the times of the last progress and of the soft `limit`, after each turn that leaves
-    /// output pending.
+    /// Updates both times after each turn that leaves output pending.
     pub(crate) fn update_timers(&mut self, now_s: u32, limit: OutputLimit) {
         self.progress_s.get_or_insert(now_s);
         if limit.soft_bytes > 0 && self.bytes > limit.soft_bytes {
@@ -224,8 +222,7 @@ impl Drop for CountedBytes {
 /// up the total. One batch of replies leaves at most this much.
 pub(crate) const RESERVE_BYTES: usize = 64 * 1024;
 
-/// Maximum bytes of a chunk to which small outputs are appended. A chunk is freed after it was
-/// sent.
+/// Maximum bytes of a chunk to which small outputs are appended.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]

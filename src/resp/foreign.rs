@@ -12,8 +12,7 @@ pub(crate) const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 /// version is the one that every client accepts before the negotiation.
 pub(crate) const TLS_ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 40];
 
-/// Returns whether `input` begins as a `ClientHello`: a handshake record of TLS 1.0 to 1.3, or of a
-/// later draft.
+/// Returns whether `input` begins as a `ClientHello`: a handshake of TLS 1.0 to 1.3, or later.
 pub(super) fn is_tls(input: &[u8]) -> bool {
     matches!(input, [0x16, 3, 1..=4, ..])
 }
@@ -23,8 +22,7 @@ pub(crate) fn is_http_version(word: &[u8]) -> bool {
     word.starts_with(b"HTTP/1.")
 }
 
-/// Returns whether the first line of `input` is a request of HTTP/1: three words, whatever quotes
-/// they hold.
+/// Returns whether the first line of `input` is a request of HTTP/1: three words of any quotes.
 pub(crate) fn is_http_request_line(input: &[u8]) -> bool {
     let line = input.split(|&byte| byte == b'\n').next();
     let words = line.unwrap_or_default().split(u8::is_ascii_whitespace);

@@ -25,8 +25,7 @@ pub(crate) enum ProtocolError {
     InvalidBulkLength,
     /// A bulk string of more than 16 KiB from an unauthenticated client.
     UnauthenticatedBulkLength,
-    /// A request of more than `client-query-buffer-limit`. Redis closes such a client without an
-    /// error.
+    /// A request of more than `client-query-buffer-limit`. Redis has no error for it.
     TooBigRequest,
     /// A handshake of TLS. The reply is an alert of TLS, not RESP.
     Tls,

@@ -12,8 +12,7 @@ use super::foreign;
 use super::integer;
 use super::protocol_error::ProtocolError;
 
-/// The version of RESP of the replies to a client. A client begins with RESP2, and changes it by
-/// `HELLO`.
+/// The version of RESP of the replies to a client: RESP2 until the client changes it by `HELLO`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// RESP2.
@@ -73,8 +72,7 @@ impl<'a> Reply<'a> {
         Self { protocol, ..self }
     }
 
-    /// Replies with a simple string: `+text`. CR and LF, which would end it early, are sent as
-    /// blanks.
+    /// Replies with a simple string: `+text`. CR and LF in it are sent as blanks.
     #[expect(clippy::inline_always, reason = "see `line`")]
     #[inline(always)]
     pub fn simple(self, text: &str) -> Replied {
@@ -82,8 +80,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Replies with an error: `-CODE text`. `text` begins with a code in capitals (`ERR`, `NOAUTH`,
-    /// …), by which clients distinguish errors. CR and LF, which would end it early, are sent as
-    /// blanks.
+    /// …), by which clients distinguish errors. CR and LF in it are sent as blanks.
     pub fn error(self, text: impl AsRef<[u8]>) -> Replied {
         let error_at = self.out.len() + 1;
         let Replied { .. } = self.line(b'-', text.as_ref());
@@ -142,8 +139,7 @@ impl<'a> Reply<'a> {
         header
     }
 
-    /// Replies with plain text for a person: RESP3's verbatim string `txt`; in RESP2, a bulk
-    /// string.
+    /// Replies with text for a person: RESP3's verbatim string `txt`; in RESP2, a bulk string.
     pub fn verbatim(self, text: impl AsRef<[u8]>) -> Replied {
         self.verbatim_as(b"txt:", text.as_ref())
     }
@@ -471,8 +467,7 @@ fn double_text(value: f64) -> String {
     }
 }
 
-/// The numbers that are written without an exponent: up to 17 digits, and small ones with a few
-/// leading zeros.
+/// The numbers that are written without an exponent.
 const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
 
 /// Maximum bytes of a line that is composed before it is appended.

@@ -91,8 +91,7 @@ pub(crate) struct Parser {
     searched: usize,
     /// Bulk strings that are not parsed yet; 0 before the header.
     missing: usize,
-    /// The length of the bulk string at `at`, if its header was parsed and its bytes are
-    /// incomplete.
+    /// The length of the bulk string at `at`, if only its header was parsed.
     bulk: Option<usize>,
     inline: bool,
 }
@@ -152,8 +151,7 @@ impl Parser {
         }
     }
 
-    /// Returns the request that [`Parser::parse`] has just parsed in `input`; `None` if it has no
-    /// word.
+    /// Returns the request that [`Parser::parse`] found in `input`; `None` if it has no word.
     pub(crate) fn request<'a>(&'a self, input: &'a [u8]) -> Option<Request<'a>> {
         let bytes = if self.inline { &self.unquoted } else { input };
         (!self.words.is_empty()).then_some(Request {

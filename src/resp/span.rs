@@ -1,7 +1,6 @@
 //! The position of a word in a request.
 
-/// The range of a word in the bytes of a request. 32 bits suffice: see `REQUEST_BYTES_MAX` in
-/// `limits.rs`.
+/// The range of a word in the bytes of a request. 32 bits suffice: see `REQUEST_BYTES_MAX`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     start: u32,

@@ -55,8 +55,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts until the server drains, and then what is left in the backlogs. Can be called again
-    /// after a panic.
+    /// Accepts until the server drains, and then the backlogs. Can be called again after a panic.
     pub(super) fn run(&mut self) {
         // The first pass waits for no event: an event from before a panic does not repeat.
         let mut pause = Some(Duration::ZERO);
@@ -104,8 +103,7 @@ impl Acceptor {
             }
         }
         let mut left = Backlog::Empty;
-        // All sockets, not only the ready ones: an event does not repeat, and may have come before
-        // a pause.
+        // All sockets, not only the ready ones: an event does not repeat after a pause.
         for index in 0..self.listen_set.len() {
             match self.accept_from(index)? {
                 Backlog::Empty => {}

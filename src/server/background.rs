@@ -25,8 +25,7 @@ pub struct Background {
 
 impl Server {
     /// Serves clients on threads of its own until the returned [`Background`] is dropped: for
-    /// tests, and for programs whose main thread has other work. Clients are served when this
-    /// returns.
+    /// tests, and for programs whose main thread has other work.
     ///
     /// ```
     /// use std::io::{Read, Write};

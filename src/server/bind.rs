@@ -159,8 +159,7 @@ impl Server {
         self.local_addrs[0]
     }
 
-    /// Returns all listening addresses, at least one. If `port` is 0, shows the port that the
-    /// system chose.
+    /// Returns all listening addresses, at least one: see [`Self::local_addr`].
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs

@@ -54,6 +54,5 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     Drained { aborted, failed }
 }
 
-/// Time for the workers to end their last turn after the drain. A handler that takes longer is not
-/// waited for.
+/// Time for the workers to end their last turn. A handler that takes longer is not waited for.
 const LAST_TURN: Duration = Duration::from_millis(100);

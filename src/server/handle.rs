@@ -13,8 +13,7 @@ pub struct ServerHandle {
     pub(super) inner: Arc<Inner>,
 }
 
-/// Counts since the start of a server. `INFO` has more of them, and counts since the last `CONFIG
-/// RESETSTAT`.
+/// Counts since the start of a server. Those of `INFO` begin at the last `CONFIG RESETSTAT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStats {
@@ -44,8 +43,7 @@ impl ServerHandle {
         self.inner.shared.request_drain();
     }
 
-    /// Returns the number of worker threads. After a change of `workers`, threads end after their
-    /// current turn.
+    /// Returns the number of worker threads. Threads end after a turn when `workers` is lowered.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.inner.threads.size()
@@ -53,8 +51,7 @@ impl ServerHandle {
 
     /// Returns counts since the start of the server.
     ///
-    /// Each worker has its own counters and goes on meanwhile. So the numbers may be of slightly
-    /// different times.
+    /// Each worker has its own counters. So the numbers may be of slightly different times.
     #[must_use]
     pub fn stats(&self) -> ServerStats {
         let state = &self.inner.shared.state;

@@ -25,7 +25,6 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Returns the reason in one line if the file could not be written. The client is sent this
-    /// line.
+    /// Returns the reason in one line, for the client, if the file could not be written.
     fn rewrite_config(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>>;
 }

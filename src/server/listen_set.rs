@@ -21,8 +21,7 @@ pub(super) struct ListenSet {
 #[derive(Debug)]
 struct Listener {
     socket: TcpListener,
-    /// The local address of every connection; `None` if the socket listens on all addresses of the
-    /// machine.
+    /// The local address of every connection; `None` if the socket listens on all addresses.
     addr: Option<Arc<SocketAddr>>,
 }
 

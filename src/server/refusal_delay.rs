@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(super) struct RefusalDelay {
     since: Option<Instant>,
-    /// The number of departures when the last delay expired. Until another client leaves, further
-    /// delays are useless.
+    /// The number of departures when the last delay expired. A delay is useless until another one.
     expired_at: Option<usize>,
 }
 
@@ -41,8 +40,7 @@ impl RefusalDelay {
     }
 }
 
-/// Maximum delay while some clients have not had their first turn: about as long as the queue of a
-/// busy server.
+/// Maximum delay while some clients have not had their first turn: a busy server's queue.
 const NEWCOMERS_DELAY_MAX: Duration = Duration::from_millis(100);
 
 /// Maximum delay if every client has had its first turn: for clients that have left since.

@@ -12,14 +12,12 @@ use crate::resp::{Protocol, Reply};
 use crate::state::close_reason::Refused;
 
 /// Refused connections in a lingering close, and spare descriptors. The spare descriptors let the
-/// acceptor refuse connections when the process has no other descriptor left. Nothing here waits
-/// for a peer.
+/// acceptor refuse connections when the process has no other descriptor left.
 #[derive(Debug)]
 pub(super) struct Refusals {
     // Invariant: spares.len() + lingering.len() <= ACCEPTOR_REFUSALS_MAX.
     spares: Vec<File>,
-    /// The error and FIN were sent. Each connection is closed at its `Instant`; the oldest is
-    /// first.
+    /// Connections after the error and FIN, each with the time of its close; the oldest is first.
     lingering: VecDeque<(Connection, Instant)>,
 }
 
@@ -49,8 +47,8 @@ impl Refusals {
         self.lingering.push_back((connection, end));
     }
 
-    /// Frees a descriptor: a spare one, or else that of the oldest connection. Returns false if
-    /// there is neither.
+    /// Frees a descriptor: a spare one, or else the oldest connection's. Returns false without
+    /// either.
     pub(super) fn free_one(&mut self) -> bool {
         self.spares.pop().is_some() || self.close_oldest()
     }
@@ -104,8 +102,7 @@ fn close(mut connection: Connection) {
     }
 }
 
-/// Lingering time of a refused connection, unless its descriptor is needed: several round trips on
-/// a local network.
+/// Maximum lingering time of a refused connection: several round trips on a local network.
 const LINGERING: Duration = Duration::from_millis(50);
 
 /// Reads of 4 KiB before a refused connection is closed.

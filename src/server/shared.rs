@@ -1,5 +1,4 @@
-//! The state that all threads of a server share: its phase, and which clients are admitted and
-//! closed.
+//! The state that all threads of a server share.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -149,8 +148,7 @@ impl Shared {
         self.newcomers.load(Ordering::Relaxed)
     }
 
-    /// Returns whether a client is write-blocked although the bounds have room for its output
-    /// again.
+    /// Returns whether a write-blocked client can go on, because the bounds have room again.
     pub(crate) fn can_unblock(&self, client: &Client) -> bool {
         client.closing.is_none()
             && client.connection.pending().is_some_and(|pending| {
@@ -245,8 +243,7 @@ impl Shared {
         self.pool.free(slot);
         self.connections.fetch_sub(1, Ordering::Relaxed);
         if self.phase() != Phase::Serving {
-            // Locked: otherwise, the draining thread could miss this between its check and its
-            // wait.
+            // Locked, so that the draining thread cannot miss this between its check and its wait.
             let _request = self.drain_request.lock();
             self.drain_progress.notify_all();
         }

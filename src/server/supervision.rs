@@ -60,8 +60,7 @@ mod tests {
 
     use std::cell::Cell;
 
-    /// Runs a body that panics `count` times. Returns how often it ran, and whether it was given
-    /// up.
+    /// Runs a body that panics `count` times. Returns its runs, and whether it was given up.
     fn run_with_panics(count: u32) -> (u32, bool) {
         let (runs, given_up) = (Cell::new(0), Cell::new(false));
         let body = || {

@@ -13,8 +13,7 @@ use super::supervision::keep_running;
 use super::worker::Worker;
 use crate::state::close_reason::CloseReason;
 
-/// The worker threads. The pool ends them; a thread whose handler does not return is not waited
-/// for.
+/// The worker threads. The pool ends them.
 pub(crate) struct WorkerThreads {
     shared: Arc<Shared>,
     roster: Arc<Roster>,
@@ -142,8 +141,7 @@ impl Drop for Member {
         log::trace!("worker-{number} ended");
         let shut_down = roster.counts.lock().shut_down;
         if shut_down {
-            // After the drain: closes the client of the last turn, because no thread is left to do
-            // it.
+            // After the drain, no other thread is left to close the client of the last turn.
             shared
                 .pool
                 .empty(|client| shared.close(client, &CloseReason::Drained));

@@ -1,5 +1,4 @@
-//! A worker: takes a client, serves one turn of it, and parks it. Only this file knows sockets
-//! *and* commands.
+//! A worker: takes a client, serves one turn of it, and parks it.
 
 use std::io;
 use std::mem;
@@ -29,8 +28,7 @@ pub(crate) struct Worker {
     local: WorkerLocal,
     /// Receives the bytes of a read, so that a client needs no buffer of its own.
     input: Box<[u8]>,
-    /// The parser of the request at the front of `input`. Moved to the client with an incomplete
-    /// request.
+    /// The parser of the request at the front of `input`. Moved to the client if it is incomplete.
     parser: Parser,
     output: Output,
 }
