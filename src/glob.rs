@@ -1,14 +1,15 @@
-//! Redis's glob patterns (`stringmatchlen` in `src/util.c`): `*` is any bytes, `?` any byte, `[a-z]`
-//! and `[^a-z]` one of some bytes, `\x` the byte x itself.
+//! Redis's glob patterns (`stringmatchlen` in `src/util.c`): `*` matches any bytes, `?` any byte,
+//! `[a-z]` and `[^a-z]` one byte of a set, `\x` the byte x itself.
 
 use std::cell::OnceCell;
 
-/// A pattern to compare texts with. To compare takes time proportional to the length of the text,
-/// with a factor that [`PATTERN_BYTES_MAX`] bounds: a machine word for each 64 bytes of the pattern.
+/// A pattern to compare texts with. A comparison takes time proportional to the length of the text,
+/// with a factor of one machine word for each 64 bytes of the pattern, which [`PATTERN_BYTES_MAX`]
+/// bounds.
 pub(crate) struct Pattern<'p> {
     bytes: &'p [u8],
     fold: Fold,
-    /// What follows the first star, from the first text on that needs it.
+    /// The pattern after the first star, compiled for the first text that needs it.
     search: OnceCell<Box<Search>>,
 }
 
@@ -16,19 +17,20 @@ pub(crate) struct Pattern<'p> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
-/// Bytes of a pattern. Redis has no bound, and compares as long as both lengths multiplied.
+/// Maximum bytes of a pattern. Redis has no bound, and takes time in proportion to the product of
+/// both lengths.
 pub(crate) const PATTERN_BYTES_MAX: usize = 1024;
 
-/// What is made of a byte before it is compared.
+/// Maps a byte before it is compared.
 type Fold = fn(u8) -> u8;
 
 impl<'p> Pattern<'p> {
-    /// Makes a pattern that distinguishes capitals from small letters.
+    /// Returns a pattern that distinguishes upper and lower case.
     pub(crate) fn new(bytes: &'p [u8]) -> Result<Self, TooLong> {
         Self::with(bytes, |byte| byte)
     }
 
-    /// Makes a pattern that does not distinguish them.
+    /// Returns a pattern that ignores the case of ASCII letters.
     pub(crate) fn ignoring_case(bytes: &'p [u8]) -> Result<Self, TooLong> {
         Self::with(bytes, |byte| byte.to_ascii_lowercase())
     }
@@ -48,7 +50,7 @@ impl<'p> Pattern<'p> {
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
         let mut text = text.iter();
         let mut pattern = self.bytes;
-        // Up to the first star, each element stands for one byte.
+        // Up to the first star, each element matches one byte.
         while let Some((element, rest)) = Element::first_of(pattern, self.fold) {
             if matches!(element, Element::Star) {
                 return self.search(rest).finds(text.as_slice(), self.fold);
@@ -71,6 +73,7 @@ impl<'p> Pattern<'p> {
 }
 
 /// One element of a pattern.
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 enum Element {
     Star,
     Any,
@@ -93,7 +96,7 @@ impl Element {
         })
     }
 
-    /// Whether it stands for this byte, which is folded.
+    /// Whether the element matches this byte, which is folded.
     fn accepts(&self, byte: u8) -> bool {
         match self {
             Self::Star | Self::Any => true,
@@ -103,9 +106,8 @@ impl Element {
     }
 }
 
-/// A set of folded bytes, a bit for each.
-#[derive(Default)]
-struct Class([u64; 4]);
+/// A set of folded bytes.
+struct Class([bool; 256]);
 
 impl Class {
     /// Returns the class whose elements follow the `[`, and the pattern after its `]`. A class that
@@ -115,7 +117,7 @@ impl Class {
             [b'^', rest @ ..] => (true, rest),
             rest => (false, rest),
         };
-        let mut class = Self::default();
+        let mut class = Self([false; 256]);
         loop {
             rest = match rest {
                 [] => break,
@@ -139,23 +141,18 @@ impl Class {
             }
         }
         if negated {
-            class.0 = class.0.map(|bits| !bits);
+            class.0 = class.0.map(|has| !has);
         }
         (class, rest)
     }
 
     /// Adds the bytes from `first` to `last`.
     fn add(&mut self, first: u8, last: u8) {
-        for (word, lowest) in self.0.iter_mut().zip([0, 64, 128, 192]) {
-            let (from, to) = (first.max(lowest), last.min(lowest + 63));
-            if from <= to {
-                *word |= (u64::MAX >> (63 - (to - from))) << (from - lowest);
-            }
-        }
+        self.0[first.into()..=last.into()].fill(true);
     }
 
     fn has(&self, byte: u8) -> bool {
-        self.0[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
+        self.0[usize::from(byte)]
     }
 
     fn bytes(&self) -> impl Iterator<Item = u8> {
@@ -163,23 +160,23 @@ impl Class {
     }
 }
 
-/// A pattern that follows a star, as an automaton: its state has a bit for each number of elements
-/// that may have matched so far. A byte moves all of them at once, in words of 64.
+/// A pattern after a star, as an automaton: its state has a bit for each number of elements that
+/// may have matched so far. A byte moves all bits at once, in words of 64.
 struct Search {
     /// Words of the state.
     width: usize,
-    /// For each byte the bits that it moves on, besides those in `any`.
+    /// For each byte, the bits that it moves, besides those in `any`.
     moves: Vec<u64>,
-    /// The bits that every byte moves on.
+    /// The bits that every byte moves.
     any: [u64; WIDTH_MAX],
-    /// The bits that also stay where they are, because a star is next.
+    /// The bits that also stay, because a star is next.
     stays: [u64; WIDTH_MAX],
-    /// Elements without the stars: the bit of a whole match.
+    /// Elements without stars: the bit of a whole match.
     elements: usize,
 }
 
-/// Words that suffice for the longest pattern: the star before it counts as one of its bytes, and
-/// there is one bit more than elements.
+/// Words for the longest pattern: the star before it is one of its bytes, and there is one bit more
+/// than elements.
 const WIDTH_MAX: usize = PATTERN_BYTES_MAX / 64;
 
 impl Search {

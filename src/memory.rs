@@ -1,12 +1,12 @@
-//! How much memory there is for this process, and how much of it the process takes.
+//! The memory that this process may use, and the memory that it uses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Returns how many bytes of memory this process may use: those of the machine, or fewer if its cgroup
-/// allows fewer. `None` if the system does not say. Read once: a later change of the cgroup has no
-/// effect.
+/// Returns how many bytes of memory this process may use: those of the machine, or fewer if its
+/// cgroup allows fewer. `None` if the system does not say. Read once: a later change of the cgroup
+/// has no effect.
 pub(crate) fn allowed_bytes() -> Option<usize> {
     static BYTES: OnceLock<Option<usize>> = OnceLock::new();
     *BYTES.get_or_init(|| {
@@ -32,8 +32,8 @@ pub(crate) fn peak_bytes() -> Option<usize> {
     bytes_in("/proc/self/status", "VmHWM:")
 }
 
-/// Returns a field of a file as in `proc_meminfo(5)` or `proc_pid_status(5)`, in bytes; `None` where
-/// the system has no such file.
+/// Returns a field of a file as in `proc_meminfo(5)` or `proc_pid_status(5)`, in bytes; `None`
+/// where the system has no such file.
 fn bytes_in(file: &str, field: &str) -> Option<usize> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
@@ -41,8 +41,8 @@ fn bytes_in(file: &str, field: &str) -> Option<usize> {
 }
 
 /// The files that limit a process of these `cgroups`, a text as in `/proc/self/cgroup`
-/// (`cgroups(7)`): those of its own cgroup and of all above it. A container often sees its own cgroup
-/// as the topmost.
+/// (`cgroups(7)`): those of its own cgroup and of all above it. A container often sees its own
+/// cgroup as the topmost.
 fn limit_files(cgroups: &str) -> impl Iterator<Item = PathBuf> {
     cgroups.lines().flat_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -65,7 +65,7 @@ fn limit_files(cgroups: &str) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// `None` for `max`, which means no limit.
+/// Parses a number of bytes; `None` for `max`, which means no limit.
 fn number(text: &str) -> Option<usize> {
     text.trim().parse().ok()
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_of_a_cgroup_and_of_those_above_it_count() {
+    fn limits_of_a_cgroup_and_its_ancestors_count() {
         let files = |text| {
             let files = limit_files(text).map(|file| file.display().to_string());
             files.collect::<Vec<_>>()
@@ -96,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_is_no_number() {
+    fn max_is_no_limit() {
         assert_eq!(number("max\n"), None);
         assert_eq!(number("1048576\n"), Some(1 << 20));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_says_how_much_memory_there_is() {
+    fn linux_reports_memory() {
         assert!(allowed_bytes() > Some(1 << 20));
         assert!(resident_bytes() > Some(1 << 10));
         assert!(peak_bytes() > Some(1 << 10));

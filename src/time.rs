@@ -1,11 +1,8 @@
 //! The wall clock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-/// By the system's clock. One that stands before 1970 is set wrong, and 0 says so as well as
-/// anything.
+/// Returns the time since 1970 by the system's clock; 0 if the clock is set before that.
 pub(crate) fn now_since_1970() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    UNIX_EPOCH.elapsed().unwrap_or_default()
 }
