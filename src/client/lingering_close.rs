@@ -3,8 +3,8 @@
 use crate::state::close_reason::CloseReason;
 
 /// The state of a lingering close: pending output is sent, then FIN, and then the peer's bytes are
-/// discarded until its FIN. Closing a socket with unread bytes would send RST, which can overtake the
-/// last reply.
+/// discarded until its FIN. Closing a socket with unread bytes would send RST, which can overtake
+/// the last reply.
 #[derive(Debug)]
 pub(crate) struct LingeringClose {
     pub(crate) reason: CloseReason,

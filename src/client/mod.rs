@@ -15,7 +15,7 @@ use crate::config::{OutputLimit, OutputLimits};
 use crate::net::connection::Connection;
 use crate::net::pending_output::PendingOutput;
 use crate::resp::Reply;
-use crate::state::clients::{PendingInputBytes, flag};
+use crate::state::clients::{ClientFlags, PendingInputBytes};
 use crate::state::close_reason::CloseReason;
 use lingering_close::LingeringClose;
 use pending_input::PendingInput;
@@ -76,7 +76,7 @@ impl Client {
 
     /// Whether CLIENT PAUSE holds its requests up.
     pub(crate) fn is_paused(&self) -> bool {
-        self.session.info().has(flag::PAUSED)
+        self.session.info().has(ClientFlags::PAUSED)
     }
 
     /// Notes the end of a turn in the registry, with the bytes that are pending.
@@ -101,8 +101,8 @@ impl Client {
         self.needs_check || self.connection.pending().is_some()
     }
 
-    /// Whether it only waits for input or for the end of a pause: no output is pending, and it is not
-    /// being closed.
+    /// Whether it only waits for input or for the end of a pause: no output is pending, and it is
+    /// not being closed.
     pub(crate) fn is_idle(&self) -> bool {
         self.closing.is_none() && self.connection.pending().is_none()
     }
@@ -183,7 +183,7 @@ mod tests {
         assert!(client.exceeds(71, limits(limit(0, 999), none)));
         pending_of(&mut client).update_timers(71, limit(0, 1000));
         assert!(!client.exceeds(200, limits(limit(0, 1000), none)));
-        client.session.info().set(flag::MONITOR, true);
+        client.session.info().set(ClientFlags::MONITOR, true);
         assert!(!client.exceeds(200, limits(limit(1, 0), none)));
         assert!(client.exceeds(200, limits(none, limit(1, 0))));
     }

@@ -3,8 +3,8 @@
 use std::mem;
 
 use crate::resp::Parser;
-use crate::state::Now;
 use crate::state::clients::PendingInputBytes;
+use crate::state::coarse_clock::Now;
 
 /// Input that a turn left unserved, and how much of the request at its front was parsed.
 #[derive(Debug)]
@@ -73,7 +73,8 @@ impl PendingInput {
         }
     }
 
-    /// Removes the next `count` bytes, which were served. Returns the rest; `None` if there is none.
+    /// Removes the next `count` bytes, which were served. Returns the rest; `None` if there is
+    /// none.
     pub(crate) fn without(mut self: Box<Self>, count: usize, now_s: u32) -> Option<Box<Self>> {
         if count > 0 {
             self.restart(now_s);
@@ -88,15 +89,15 @@ impl PendingInput {
     }
 }
 
-/// Maximum bytes already served that stay in the buffer. Beyond that, moving the rest is cheaper than
-/// keeping the memory of a huge request.
+/// Maximum bytes already served that stay in the buffer. Beyond that, moving the rest is cheaper
+/// than keeping the memory of a huge request.
 const SERVED_BYTES_KEPT: usize = 64 * 1024;
 
 /// Maximum seconds that a request earns by one byte each.
 const SLOW_REQUEST_S_MAX: usize = 600;
 
-/// Bytes for each further second, after [`SLOW_REQUEST_S_MAX`]. A slow link sends far more, and a peer
-/// that only wants to hold memory has to send this much.
+/// Bytes for each further second, after [`SLOW_REQUEST_S_MAX`]. A slow link sends far more, and a
+/// peer that only wants to hold memory has to send this much.
 const REQUEST_BYTES_PER_S_MIN: usize = 1024;
 
 #[cfg(test)]

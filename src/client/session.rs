@@ -1,4 +1,4 @@
-//! What the server remembers of a client, and all of it that a command sees.
+//! The session of a client: what the server remembers of it, and all that a command sees of it.
 
 use std::any::Any;
 use std::fmt;
@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bitflags::bitflags;
+
 use crate::client::states::States;
 use crate::resp::{Protocol, Replied, Reply};
 use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
-use crate::state::clients::{ClientIdentity, ClientInfo, NAME_BYTES_MAX, flag};
+use crate::state::clients::{ClientFlags, ClientIdentity, ClientInfo, NAME_BYTES_MAX};
 
 /// The session of one client, from its connection to its close: its identity, and the state that
 /// handlers keep for it.
@@ -28,15 +30,13 @@ use crate::state::clients::{ClientIdentity, ClientInfo, NAME_BYTES_MAX, flag};
 /// });
 /// ```
 pub struct Session {
-    /// What others may know of the client. What is seldom looked at is kept only there.
+    /// What other threads may know of the client. What is seldom read is only there.
     info: Arc<ClientInfo>,
     server: Arc<ServerState>,
     protocol: Protocol,
-    /// A set of [`reply_flag`]s.
-    reply_flags: u8,
+    reply_flags: ReplyFlags,
     ending: Option<Ending>,
-    /// The [`restriction`]s that are closed to its requests.
-    restrictions: u8,
+    restrictions: Restrictions,
     tracking: Option<Box<Tracking>>,
     subscriptions: Option<Box<Subscriptions>>,
     states: States,
@@ -50,37 +50,41 @@ pub struct Session {
     is_connected: bool,
 }
 
-/// What a client has to pass before a command runs for it; most commands stop at both.
-pub(crate) mod restriction {
-    /// It has not said the password.
-    pub(crate) const PASSWORD: u8 = 1;
-    /// It speaks RESP2 and is subscribed: what comes is messages, and replies would be lost in
-    /// them.
-    pub(crate) const SUBSCRIBED: u8 = 2;
+bitflags! {
+    /// Why a client may not run a command; most commands are restricted by both.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct Restrictions: u8 {
+        /// The client is not authenticated.
+        const PASSWORD = 1;
+        /// The client is subscribed in RESP2, where replies cannot be distinguished from messages.
+        const SUBSCRIBED = 1 << 1;
+    }
 }
 
-/// How a command wants its client's connection to end.
+/// How a command has its client's connection closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The reply is sent, then the connection is closed.
     AfterReply,
-    /// The peer spoke HTTP. The reply is sent where it is one that HTTP knows.
+    /// The peer spoke HTTP. The reply is sent only if it is a response of HTTP.
     Http { is_answered: bool },
-    /// Nothing more is sent: it has the server drain.
+    /// Nothing more is sent: the server drains.
     Drain,
 }
 
-/// What `CLIENT REPLY` and messages mean for the reply to the current request, as in Redis. Most
-/// clients have none of these flags.
-mod reply_flag {
-    /// No reply is sent: `CLIENT REPLY OFF`.
-    pub(crate) const OFF: u8 = 1;
-    /// The reply to the current request is not sent: `CLIENT REPLY SKIP` came before it.
-    pub(crate) const SKIP: u8 = 1 << 1;
-    /// The current request is `CLIENT REPLY SKIP`: neither its reply nor the next one is sent.
-    pub(crate) const SKIP_NEXT: u8 = 1 << 2;
-    /// Messages are sent before the reply, whether the reply itself is sent or not.
-    pub(crate) const PUSHING: u8 = 1 << 3;
+bitflags! {
+    /// What becomes of the reply to the current request, as in Redis. Most clients have no flag.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct ReplyFlags: u8 {
+        /// No reply is sent: `CLIENT REPLY OFF`.
+        const OFF = 1;
+        /// The reply to the current request is not sent: `CLIENT REPLY SKIP` came before it.
+        const SKIP = 1 << 1;
+        /// The current request is `CLIENT REPLY SKIP`: neither its reply nor the next one is sent.
+        const SKIP_NEXT = 1 << 2;
+        /// Messages are sent before the reply, even if the reply is not sent.
+        const PUSHING = 1 << 3;
+    }
 }
 
 /// The options of `CLIENT TRACKING`. There are no keys, so they are only reported when asked for.
@@ -118,27 +122,26 @@ impl Tracking {
     }
 }
 
-/// Why a client cannot be called so.
+/// Why a client cannot have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidName {
-    /// It has a byte that is no visible ASCII character and could break the lines of a list.
+    /// It has a byte that is no visible ASCII character, which could break the lines of a list.
     Characters,
-    /// It is longer than [`NAME_BYTES_MAX`].
     Length,
 }
 
 impl Session {
     pub(crate) fn new(info: Arc<ClientInfo>, server: Arc<ServerState>) -> Self {
-        let restrictions = if server.wants_password() {
-            restriction::PASSWORD
+        let restrictions = if server.settings.requires_password() {
+            Restrictions::PASSWORD
         } else {
-            0
+            Restrictions::empty()
         };
         Self {
             info,
             server,
             protocol: Protocol::Resp2,
-            reply_flags: 0,
+            reply_flags: ReplyFlags::empty(),
             ending: None,
             restrictions,
             tracking: None,
@@ -209,7 +212,7 @@ impl Session {
         self.states.replace(value)
     }
 
-    /// Forgets what handlers have kept.
+    /// Drops the values that handlers keep.
     pub(crate) fn forget_states(&mut self) {
         self.states = States::default();
     }
@@ -224,12 +227,10 @@ impl Session {
         self.is_connected = true;
     }
 
-    /// What is to be known of the server.
     pub(crate) fn server(&self) -> &Arc<ServerState> {
         &self.server
     }
 
-    /// What others may know of the client.
     pub(crate) fn info(&self) -> &Arc<ClientInfo> {
         &self.info
     }
@@ -237,7 +238,7 @@ impl Session {
     /// Closes the client after the reply to this request is sent. Later requests of its pipeline
     /// are not run.
     pub fn close_after_reply(&mut self) {
-        self.info.set(flag::CLOSING, true);
+        self.info.set(ClientFlags::CLOSING, true);
         self.ending = Some(Ending::AfterReply);
     }
 
@@ -250,16 +251,16 @@ impl Session {
         self.ending
     }
 
-    /// Answers in `protocol` from now on. Pushes the messages that wait in the other protocol.
+    /// Answers in `protocol` from now on. Pushes the messages that are left in the other protocol.
     pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
         if self.subscriptions.is_some() {
-            let messages = self.info.change_protocol(protocol);
+            let messages = self.info.inbox.change_protocol(protocol);
             self.push_all(messages);
         } else {
-            self.info.set_protocol(protocol);
+            self.info.inbox.set_protocol(protocol);
         }
-        self.follow_subscriptions();
+        self.publish_subscriptions();
     }
 
     pub(crate) fn set_database(&mut self, database: u8) {
@@ -267,20 +268,20 @@ impl Session {
     }
 
     pub(crate) fn set_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
-        self.say(name, |identity, name| identity.name = name)
+        self.set_identity(name, |identity, name| identity.name = name)
     }
 
     pub(crate) fn set_library_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
-        self.say(name, |identity, name| identity.library_name = name)
+        self.set_identity(name, |identity, name| identity.library_name = name)
     }
 
     pub(crate) fn set_library_version(&mut self, version: &[u8]) -> Result<(), InvalidName> {
-        self.say(version, |identity, version| {
+        self.set_identity(version, |identity, version| {
             identity.library_version = version;
         })
     }
 
-    /// Whether a client may be called so, or its library.
+    /// Checks a name of a client or of its library.
     pub(crate) fn check_name(word: &[u8]) -> Result<(), InvalidName> {
         if !word.iter().all(u8::is_ascii_graphic) {
             return Err(InvalidName::Characters);
@@ -291,8 +292,8 @@ impl Session {
         Ok(())
     }
 
-    /// Sets what must consist of visible ASCII characters; an empty word unsets it.
-    fn say(
+    /// Sets a part of the identity; an empty word unsets it.
+    fn set_identity(
         &mut self,
         word: &[u8],
         set: impl FnOnce(&mut ClientIdentity, Box<[u8]>),
@@ -303,30 +304,21 @@ impl Session {
         Ok(())
     }
 
-    /// The [`restriction`]s that are closed.
     #[inline]
-    pub(crate) fn restrictions(&self) -> u8 {
+    pub(crate) fn restrictions(&self) -> Restrictions {
         self.restrictions
     }
 
-    /// Whether it still has to say the password.
+    /// Whether the client still has to authenticate.
     pub(crate) fn wants_password(&self) -> bool {
-        // The password may have been taken away since the client came.
-        self.restrictions & restriction::PASSWORD != 0 && self.server.wants_password()
+        // The password may have been removed since the client connected.
+        self.restrictions.contains(Restrictions::PASSWORD)
+            && self.server.settings.requires_password()
     }
 
     /// Marks the client as authenticated for `requirepass`: for an `AUTH` command of your own.
     pub fn authenticate(&mut self) {
-        self.set_restriction(restriction::PASSWORD, false);
-    }
-
-    /// Opens or closes a gate.
-    pub(crate) fn set_restriction(&mut self, restriction: u8, closed: bool) {
-        if closed {
-            self.restrictions |= restriction;
-        } else {
-            self.restrictions &= !restriction;
-        }
+        self.restrictions.remove(Restrictions::PASSWORD);
     }
 
     pub(crate) fn tracking(&self) -> Option<&Tracking> {
@@ -334,7 +326,7 @@ impl Session {
     }
 
     pub(crate) fn set_tracking(&mut self, tracking: Option<Tracking>) {
-        self.info.set(flag::TRACKING, tracking.is_some());
+        self.info.set(ClientFlags::TRACKING, tracking.is_some());
         if let Some(tracking) = &tracking {
             self.info
                 .change_identity(|identity| identity.redirect = tracking.redirect);
@@ -343,122 +335,118 @@ impl Session {
         self.publish_memory();
     }
 
-    /// Notes in the entry how much memory is kept for the client.
+    /// Publishes the memory of CLIENT TRACKING and of the subscriptions.
     fn publish_memory(&self) {
         let tracking = self.tracking.as_ref();
         let tracking_bytes = tracking.map_or(0, |tracking| tracking.memory_bytes());
         let subscriptions = self.subscriptions.as_ref();
         let subscriptions_bytes = subscriptions.map_or(0, |own| own.bytes());
-        self.info
-            .publish_session(tracking_bytes + subscriptions_bytes);
+        self.info.session.set(tracking_bytes + subscriptions_bytes);
     }
 
     pub(crate) fn subscriptions(&self) -> Option<&Subscriptions> {
         self.subscriptions.as_deref()
     }
 
-    /// Has `change` look at the subscriptions, and change them.
+    /// Calls `change` with the subscriptions.
     pub(crate) fn subscribe<T>(&mut self, change: impl FnOnce(&mut Subscriptions) -> T) -> T {
         let subscriptions = self.subscriptions.get_or_insert_default();
         let result = change(subscriptions);
         if subscriptions.count() == 0 {
             self.subscriptions = None;
         }
-        self.follow_subscriptions();
+        self.publish_subscriptions();
         result
     }
 
-    fn follow_subscriptions(&mut self) {
+    fn publish_subscriptions(&mut self) {
         let subscribed = self.subscriptions.is_some();
         let count = |kind| {
             let own = self.subscriptions.as_ref();
             // Their bytes are bounded, so their number fits.
             own.map_or(0, |own| own.count_of(kind) as u32)
         };
-        let (channels, patterns) = (count(Kind::Channel), count(Kind::Pattern));
-        self.info.channels.store(channels, Ordering::Relaxed);
-        self.info.patterns.store(patterns, Ordering::Relaxed);
-        self.info.set(flag::SUBSCRIBER, subscribed);
+        let info = &self.info;
+        info.channels.store(count(Kind::Channel), Ordering::Relaxed);
+        info.patterns.store(count(Kind::Pattern), Ordering::Relaxed);
+        self.info.set(ClientFlags::SUBSCRIBER, subscribed);
         self.publish_memory();
         let speaks_resp2 = self.protocol == Protocol::Resp2;
-        self.set_restriction(restriction::SUBSCRIBED, subscribed && speaks_resp2);
+        self.restrictions
+            .set(Restrictions::SUBSCRIBED, subscribed && speaks_resp2);
     }
 
     /// Sends the replies to this request and to those that follow: `CLIENT REPLY ON`.
     pub(crate) fn send_replies(&mut self) {
-        self.reply_flags &= !(reply_flag::OFF | reply_flag::SKIP);
+        self.reply_flags.remove(ReplyFlags::OFF | ReplyFlags::SKIP);
     }
 
     /// Sends no reply from now on: `CLIENT REPLY OFF`.
     pub(crate) fn drop_replies(&mut self) {
-        self.reply_flags |= reply_flag::OFF;
+        self.reply_flags.insert(ReplyFlags::OFF);
     }
 
     /// Sends neither this reply nor the next one: `CLIENT REPLY SKIP`. Without replies, skips none.
     pub(crate) fn skip_next_reply(&mut self) {
-        if self.reply_flags & reply_flag::OFF == 0 {
-            self.reply_flags |= reply_flag::SKIP_NEXT;
-        }
+        let is_off = self.reply_flags.contains(ReplyFlags::OFF);
+        self.reply_flags.set(ReplyFlags::SKIP_NEXT, !is_off);
     }
 
-    /// Adds a message to those that are sent before the current request's reply, whatever becomes
-    /// of the reply.
+    /// Sends a message before the reply to the current request, even if the reply is not sent.
     pub(crate) fn push(&mut self, message: impl FnOnce(Reply<'_>) -> Replied) {
-        self.reply_flags |= reply_flag::PUSHING;
+        self.reply_flags.insert(ReplyFlags::PUSHING);
         let pushes = self.pushes.get_or_insert_default();
         let Replied { .. } = message(Reply::new(pushes, self.protocol));
     }
 
-    /// As [`Self::push`], for the messages that others have left until now.
+    /// Pushes the messages in the inbox: see [`Self::push`].
     pub(crate) fn push_messages(&mut self) {
-        let messages = self.info.take_messages();
+        let messages = self.info.inbox.take_messages();
         self.push_all(messages);
     }
 
     fn push_all(&mut self, messages: Vec<u8>) {
         if !messages.is_empty() {
-            self.reply_flags |= reply_flag::PUSHING;
+            self.reply_flags.insert(ReplyFlags::PUSHING);
             self.pushes.get_or_insert_default().extend(messages);
         }
     }
 
-    /// Whether the current request ends otherwise than by its reply alone: see
+    /// Whether the current request ends with more than its reply, or without it: see
     /// [`Self::end_request`].
     #[inline]
     pub(crate) fn has_reply_flags(&self) -> bool {
-        self.reply_flags != 0
+        !self.reply_flags.is_empty()
     }
 
-    /// Ends the current request, one without a word included. Returns the messages to send before
-    /// its reply, and whether the reply is sent.
+    /// Ends the current request, also an empty one. Returns the messages to send before its reply,
+    /// and whether the reply is sent.
     #[cold]
     pub(crate) fn end_request(&mut self) -> (Vec<u8>, bool) {
-        use reply_flag::{OFF, PUSHING, SKIP, SKIP_NEXT};
         let flags = self.reply_flags;
-        self.reply_flags &= !(SKIP | SKIP_NEXT | PUSHING);
-        if flags & SKIP_NEXT != 0 {
-            self.reply_flags |= SKIP;
-        }
+        self.reply_flags = flags & ReplyFlags::OFF;
+        self.reply_flags
+            .set(ReplyFlags::SKIP, flags.contains(ReplyFlags::SKIP_NEXT));
         let messages = self.pushes.take().map_or_else(Vec::new, |pushes| *pushes);
-        (messages, flags & (OFF | SKIP | SKIP_NEXT) == 0)
+        (messages, (flags - ReplyFlags::PUSHING).is_empty())
     }
 
-    /// Whether it is told of what others do.
+    /// Whether the client is subscribed or monitors.
     pub(crate) fn listens(&self) -> bool {
-        self.subscriptions.is_some() || self.info.has(flag::MONITOR)
+        self.subscriptions.is_some() || self.info.has(ClientFlags::MONITOR)
     }
 
-    /// Listens to nothing any more.
+    /// Ends all subscriptions and MONITOR.
     pub(crate) fn stop_listening(&mut self) {
         self.server
             .forget_listener(&self.info, self.subscriptions());
         self.subscriptions = None;
-        self.info.set(flag::MONITOR, false);
-        self.follow_subscriptions();
+        self.info.set(ClientFlags::MONITOR, false);
+        self.publish_subscriptions();
     }
 
-    /// Forgets what the client has set, but for what it said of its library: Redis's `RESET`.
-    /// Pushes the messages that others have left before that.
+    /// Undoes what the client has set, except the name and version of its library: Redis's `RESET`.
+    /// Pushes the messages that other threads left before that.
     pub(crate) fn reset(&mut self) {
         self.stop_listening();
         self.push_messages();
@@ -466,16 +454,20 @@ impl Session {
         self.set_protocol(Protocol::Resp2);
         self.set_database(0);
         // As in Redis, a reply that was to be skipped still is.
-        self.reply_flags &= !(reply_flag::OFF | reply_flag::SKIP_NEXT);
+        self.reply_flags
+            .remove(ReplyFlags::OFF | ReplyFlags::SKIP_NEXT);
         self.forget_states();
         self.info
             .change_identity(|identity| identity.name = Box::default());
-        self.info.set(flag::NO_EVICT | flag::NO_TOUCH, false);
-        self.set_restriction(restriction::PASSWORD, self.server.wants_password());
+        self.info
+            .set(ClientFlags::NO_EVICT | ClientFlags::NO_TOUCH, false);
+        let requires_password = self.server.settings.requires_password();
+        self.restrictions
+            .set(Restrictions::PASSWORD, requires_password);
     }
 }
 
-/// The client alone: the session reaches the whole server, and what others have sent.
+/// Shows the client alone: the session reaches the whole server, and the messages of others.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")

@@ -1,12 +1,12 @@
-//! What handlers keep of a client from request to request.
+//! The values that handlers keep for a client from request to request.
 
 use std::any::Any;
 
-/// A value of each type that was kept. Most clients have none, and for them this is one word.
+/// One value of each type. Most clients have none, and then this is one machine word.
 #[derive(Debug, Default)]
 #[expect(
     clippy::box_collection,
-    reason = "every idle client has one, so it is to be small"
+    reason = "each idle client has one, so it is small"
 )]
 pub(crate) struct States(Option<Box<Vec<State>>>);
 
@@ -28,10 +28,10 @@ impl States {
                 states.len() - 1
             });
         let state = (*states[index]).downcast_mut();
-        state.expect("it was found by its type, or was made of it")
+        state.expect("the state at this index has this type")
     }
 
-    /// Gives what was kept before.
+    /// Returns the former value.
     pub(crate) fn replace<T: Any + Send>(&mut self, value: T) -> Option<T> {
         let states = self.0.get_or_insert_default();
         let same = states.iter().position(|state| (**state).is::<T>());
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_of_each_type_is_kept() {
+    fn one_value_of_each_type_is_kept() {
         let mut states = States::default();
         assert_eq!(states.get::<u32>(), None);
         *states.get_mut_or_default::<u32>() += 7;

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::Client;
-use crate::state::Now;
-use crate::state::clients::{NO_COMMAND, flag};
+use crate::state::clients::{ClientFlags, NO_COMMAND};
 use crate::state::close_reason::Deadline;
+use crate::state::coarse_clock::Now;
 
 /// The configured timeouts, in seconds; 0 means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Client {
         }
         if self.is_write_blocked() {
             State::WriteBlocked
-        } else if info.has(flag::PAUSED) {
+        } else if info.has(ClientFlags::PAUSED) {
             State::Paused
         } else if self.pending_input.is_some() {
             State::MidRequest
@@ -106,8 +106,8 @@ impl Client {
     }
 }
 
-/// Maximum seconds from our FIN to the peer's. An attentive peer takes a round trip. The coarse clock
-/// may add one.
+/// Maximum seconds from our FIN to the peer's. An attentive peer takes a round trip. The coarse
+/// clock may add one.
 const FIN_WAIT_S_MAX: u32 = 2;
 
 /// Maximum seconds without progress on the last output before FIN.
@@ -192,7 +192,7 @@ mod tests {
         client.pending_input = pending_input.without(1, 131);
         assert_eq!(late(&client, 161), None);
         assert_eq!(late(&client, 162), Some(Deadline::Request));
-        client.session.info().set(flag::PAUSED, true);
+        client.session.info().set(ClientFlags::PAUSED, true);
         assert_eq!(late(&client, u32::MAX), None);
     }
 

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::by_name::{ByName, Named};
-use crate::client::session::Session;
+use crate::client::session::{Restrictions, Session};
 use crate::resp::{Replied, Reply, Request};
 use crate::state::catalog::{Arity, CommandInfo, Docs};
-use crate::state::pause;
+use crate::state::pause::PauseLevel;
 
 /// Answers a request of a command.
 pub(crate) type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync;
@@ -25,8 +25,8 @@ pub struct Command {
     pub(crate) is_short: bool,
     /// The reply depends only on the request and the session, and the handler does nothing else.
     pub(crate) is_pure: bool,
-    /// The [`restriction`](crate::client::session::restriction)s under which it runs all the same.
-    pub(crate) allowed_under: u8,
+    /// The restrictions under which it runs all the same.
+    pub(crate) allowed_under: Restrictions,
     pub(crate) pause_policy: PausePolicy,
     pub(crate) handler: Box<Handler>,
     /// Empty unless the command is a container.
@@ -57,7 +57,7 @@ impl Command {
             },
             is_short: false,
             is_pure: false,
-            allowed_under: 0,
+            allowed_under: Restrictions::empty(),
             pause_policy: PausePolicy::WithAll,
             handler,
             subcommands: ByName::default(),
@@ -107,7 +107,7 @@ impl Command {
     }
 
     /// Lets clients under these restrictions run the command.
-    pub(crate) fn allow_under(&mut self, restrictions: u8) -> &mut Self {
+    pub(crate) fn allow_under(&mut self, restrictions: Restrictions) -> &mut Self {
         self.allowed_under = restrictions;
         self
     }
@@ -139,15 +139,15 @@ impl Command {
     }
 
     /// Returns those of `restrictions` that keep the command from running.
-    pub(crate) fn is_stopped_by(&self, restrictions: u8) -> u8 {
-        restrictions & !self.allowed_under
+    pub(crate) fn is_stopped_by(&self, restrictions: Restrictions) -> Restrictions {
+        restrictions - self.allowed_under
     }
 
     /// Whether the command's requests wait during a pause of this level.
-    pub(crate) fn waits_while(&self, level: u8) -> bool {
+    pub(crate) fn waits_while(&self, level: PauseLevel) -> bool {
         match self.pause_policy {
-            PausePolicy::WithAll => level == pause::ALL,
-            PausePolicy::WithWrites => level != pause::NOTHING,
+            PausePolicy::WithAll => level == PauseLevel::All,
+            PausePolicy::WithWrites => true,
             PausePolicy::Never => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Replies to requests that are not run.
 
 use super::Command;
-use crate::client::session::{Ending, Session, restriction};
+use crate::client::session::{Ending, Restrictions, Session};
 use crate::resp::{Replied, Reply, Request, is_http_version};
 
 /// The reason why a request is not run.
@@ -18,8 +18,8 @@ pub(crate) enum Refusal<'a> {
 
 impl<'a> Refusal<'a> {
     /// Returns the refusal for the first of these restrictions.
-    pub(crate) fn by_restrictions(restrictions: u8, command: &'a Command) -> Self {
-        if restrictions & restriction::PASSWORD != 0 {
+    pub(crate) fn by_restrictions(restrictions: Restrictions, command: &'a Command) -> Self {
+        if restrictions.contains(Restrictions::PASSWORD) {
             Self::NoPassword(command)
         } else {
             Self::Subscribed(command)

@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::output::{Output, ReplySink};
 use super::repeat::{REPEATED_BYTES_MAX, begins_with, repeats};
 use crate::client::pending_input::PendingInput;
-use crate::client::session::{Ending, Session, restriction};
+use crate::client::session::{Ending, Restrictions, Session};
 use crate::command::Commands;
 use crate::command::entry::{CALLS_TIMED_ONCE, Command};
 use crate::command::refusal::Refusal;
@@ -16,7 +16,7 @@ use crate::net::pending_output::OutputBounds;
 use crate::resp::{Limits, Parser, ProtocolError, Replied, Request, is_http_request_line};
 use crate::state::ServerState;
 use crate::state::close_reason::CloseReason;
-use crate::state::pause;
+use crate::state::pause::PauseLevel;
 use crate::state::stats::WorkerStats;
 
 /// The requests of one read, and their environment.
@@ -56,7 +56,7 @@ pub(crate) enum TurnEnd {
     /// The budget is spent.
     BudgetSpent,
     /// CLIENT PAUSE applies to the next request, at this level.
-    ClientPaused(u8),
+    ClientPaused(PauseLevel),
 }
 
 /// The number of bytes that were served, and why the turn ended early.
@@ -250,11 +250,9 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
 
     /// Returns the level of CLIENT PAUSE if it applies to the command.
     #[inline]
-    fn pause_level(&self, command: &Command) -> Option<u8> {
-        match self.state.pause.held_of(self.session.id()) {
-            pause::NOTHING => None,
-            level => (command.waits_while(level) && self.context.honours_pauses()).then_some(level),
-        }
+    fn pause_level(&self, command: &Command) -> Option<PauseLevel> {
+        let level = self.state.pause.level_for(self.session.id())?;
+        (command.waits_while(level) && self.context.honours_pauses()).then_some(level)
     }
 
     /// Answers a request. If CLIENT PAUSE applies, returns its level instead.
@@ -263,11 +261,11 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         &mut self,
         request: &Request<'_>,
         resolved: Result<&Command, Refusal<'_>>,
-    ) -> Result<Option<u8>, CloseReason> {
+    ) -> Result<Option<PauseLevel>, CloseReason> {
         match resolved {
             Ok(command) => {
                 let restrictions = command.is_stopped_by(self.session.restrictions());
-                if restrictions != 0 && !self.are_lifted(restrictions) {
+                if !restrictions.is_empty() && !self.are_lifted(restrictions) {
                     self.refuse(Refusal::by_restrictions(restrictions, command), request);
                 } else if let Some(level) = self.pause_level(command) {
                     return Ok(Some(level));
@@ -323,7 +321,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
         self.budget.spend(took * calls);
         let stats = &self.stats.commands[command.index()];
-        stats.time(took, self.state.keeps_durations());
+        stats.time(took, self.state.settings.latency_tracking());
         self.state
             .note(&command.info, request, self.session.info(), took);
         replied
@@ -331,8 +329,8 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
 
     /// Returns whether the restrictions no longer apply, because `requirepass` was removed.
     #[cold]
-    fn are_lifted(&self, restrictions: u8) -> bool {
-        restrictions == restriction::PASSWORD && !self.session.wants_password()
+    fn are_lifted(&self, restrictions: Restrictions) -> bool {
+        restrictions == Restrictions::PASSWORD && !self.session.wants_password()
     }
 
     #[cold]

@@ -195,7 +195,7 @@ impl Control for TestServer {
         change(&mut new)?;
         current.check_fixed(&new)?;
         self.settings.apply(&new);
-        self.state.follow(&new);
+        self.state.apply(&new);
         *current = new;
         Ok(())
     }
@@ -342,7 +342,7 @@ impl<'a> Peer<'a> {
         } else {
             Dialect::Resp2
         };
-        let messages = self.session.info().take_messages();
+        let messages = self.session.info().inbox.take_messages();
         self.sink.sent.extend_from_slice(&messages);
         let mut replies = Replies::new(&self.sink.sent, dialect);
         let mut count = 0;

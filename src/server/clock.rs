@@ -33,9 +33,9 @@ pub(crate) fn run(shared: &Shared) {
         next_tick = now + TICK;
         // 32 bits hold 136 years.
         let now_s = shared.state.started.elapsed().as_secs() as u32;
-        shared.state.set_now_s(now_s, has_stalled);
+        shared.state.clock.set(now_s, has_stalled);
         let work_ever = shared.state.stats.work_ever();
-        shared.state.set_rates(work_ever.since(work_before));
+        *shared.state.rates.lock() = work_ever.since(work_before);
         work_before = work_ever;
         check_clients(shared);
         long_turns.check(shared);
@@ -46,7 +46,7 @@ pub(crate) fn run(shared: &Shared) {
 /// worker decides: it reads the socket first, because bytes that arrived in time may be unread.
 /// Also queues write-blocked clients that can go on, because no event tells that.
 fn check_clients(shared: &Shared) {
-    let now = shared.state.now();
+    let now = shared.state.clock.now();
     let timeouts = shared.settings.timeouts();
     let limits = shared.output_limits();
     shared.pool.fetch(

@@ -42,7 +42,7 @@ impl Inner {
             return Err(ReconfigureError::Thread(error).into());
         }
         self.shared.settings.apply(&new);
-        self.shared.state.follow(&new);
+        self.shared.state.apply(&new);
         let changes = current.changes(&new);
         *current = new;
         self.shared.wake_acceptor();

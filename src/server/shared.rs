@@ -22,8 +22,9 @@ use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
 use crate::resp::Limits;
 use crate::state::ServerState;
-use crate::state::clients::{KillReason, flag};
+use crate::state::clients::ClientFlags;
 use crate::state::close_reason::{CloseReason, Refused};
+use crate::state::inbox::KillReason;
 
 /// The state that all threads of a server share.
 pub(crate) struct Shared {
@@ -161,7 +162,7 @@ impl Shared {
     pub(crate) fn output_limits(&self) -> OutputLimits {
         OutputLimits {
             normal: self.settings.output_limit(),
-            pubsub: self.state.messages_limit(),
+            pubsub: self.state.settings.messages_limit(),
         }
     }
 
@@ -192,13 +193,13 @@ impl Shared {
         // Clients that are about to be closed free their memory.
         let staying = || {
             let all = self.state.clients.all();
-            all.filter(|info| info.kill_reason().is_none())
+            all.filter(|info| info.inbox.kill_reason().is_none())
         };
         let mut bytes: u64 = staying().map(|info| info.memory_bytes()).sum();
         if bytes <= bytes_max {
             return;
         }
-        let evictable = staying().filter(|info| !info.has(flag::NO_EVICT));
+        let evictable = staying().filter(|info| !info.has(ClientFlags::NO_EVICT));
         let mut sized: Vec<_> = evictable.map(|info| (info.memory_bytes(), info)).collect();
         sized.sort_by_key(|(client_bytes, _)| Reverse(*client_bytes));
         for (client_bytes, info) in sized {
@@ -206,7 +207,7 @@ impl Shared {
                 break;
             }
             bytes = bytes.saturating_sub(client_bytes);
-            info.kill(KillReason::Evicted);
+            info.inbox.kill(KillReason::Evicted);
             self.pool.notify(info.slot);
         }
     }
@@ -237,7 +238,8 @@ impl Shared {
         if is_counted {
             self.count_out(session, reason);
         }
-        self.state.note_close(session.info(), reason);
+        let now_s = self.state.now_s();
+        self.state.closes.note(session.info(), reason, now_s);
         let slot = client.slot();
         drop(client);
         self.pool.free(slot);

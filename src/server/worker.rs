@@ -15,9 +15,10 @@ use crate::net::connection::Connection;
 use crate::net::pending_output::{Flushed, OutputBounds};
 use crate::pool::{Parked, WorkerLocal};
 use crate::resp::Parser;
-use crate::state::clients::{KillReason, flag};
+use crate::state::clients::ClientFlags;
 use crate::state::close_reason::CloseReason;
-use crate::state::pause;
+use crate::state::inbox::KillReason;
+use crate::state::pause::PauseLevel;
 use crate::state::stats::WorkerStats;
 
 /// A thread of the pool. Serves one client at a time, for one turn.
@@ -59,8 +60,8 @@ impl Worker {
         let mut budget = Budget::default();
         loop {
             let info = client.session.info();
-            if info.has_unread()
-                && let Some(kill_reason) = info.kill_reason()
+            if info.inbox.has_unread()
+                && let Some(kill_reason) = info.inbox.kill_reason()
             {
                 return self.shared.close(client, &kill_reason.into());
             }
@@ -75,8 +76,8 @@ impl Worker {
             };
             let pause_level = match end {
                 Ok(TurnEnd::Idle) => self.end_idle(&client),
-                Ok(TurnEnd::WriteBlocked) => self.end_unread(&mut client, pause::NOTHING),
-                Ok(TurnEnd::ClientPaused(level)) => self.end_unread(&mut client, level),
+                Ok(TurnEnd::WriteBlocked) => self.end_unread(&mut client, None),
+                Ok(TurnEnd::ClientPaused(level)) => self.end_unread(&mut client, Some(level)),
                 Ok(TurnEnd::BudgetSpent) => return self.requeue(client),
                 Err(reason) => match self.begin_close(client, reason) {
                     Some(lingering) => {
@@ -100,19 +101,23 @@ impl Worker {
     }
 
     /// Publishes a client that has nothing left to read.
-    fn end_idle(&self, client: &Client) -> u8 {
+    fn end_idle(&self, client: &Client) -> Option<PauseLevel> {
         client.publish(self.shared.state.now_s());
         if client.connection.pending().is_some() {
             self.report_memory(client);
         }
-        pause::NOTHING
+        None
     }
 
     /// Publishes a client whose requests stay unread, because it is write-blocked or paused. Its
     /// peer cannot send the rest of a request in the meantime, so `request-timeout` starts again.
     #[cold]
-    fn end_unread(&self, client: &mut Client, pause_level: u8) -> u8 {
-        debug_assert!(pause_level != pause::NOTHING || client.connection.pending().is_some());
+    fn end_unread(
+        &self,
+        client: &mut Client,
+        pause_level: Option<PauseLevel>,
+    ) -> Option<PauseLevel> {
+        debug_assert!(pause_level.is_some() || client.connection.pending().is_some());
         let now_s = self.shared.state.now_s();
         client.publish(now_s);
         if let Some(input) = &mut client.pending_input {
@@ -124,15 +129,15 @@ impl Worker {
 
     /// Parks a client until its socket is ready, or until CLIENT PAUSE ends or applies to less than
     /// `pause_level`. Returns the client if it is ready again.
-    fn park(&self, client: Box<Client>, pause_level: u8) -> Option<Box<Client>> {
-        let is_paused = pause_level != pause::NOTHING;
+    fn park(&self, client: Box<Client>, pause_level: Option<PauseLevel>) -> Option<Box<Client>> {
+        let is_paused = pause_level.is_some();
         let info = client.session.info();
-        if info.has(flag::PAUSED) != is_paused {
-            info.set(flag::PAUSED, is_paused);
+        if info.has(ClientFlags::PAUSED) != is_paused {
+            info.set(ClientFlags::PAUSED, is_paused);
         }
         let pause = &self.shared.state.pause;
         let may_rest =
-            |client: &Client| !is_paused || pause.held_of(client.session.id()) >= pause_level;
+            |client: &Client| !is_paused || pause.level_for(client.session.id()) >= pause_level;
         match self.shared.pool.park(client, may_rest) {
             Parked::Resting => None,
             Parked::Ready(client) => Some(client),
@@ -173,7 +178,7 @@ impl Worker {
         end: TurnEnd,
         budget: &Budget,
     ) -> Result<TurnEnd, CloseReason> {
-        let (shared, now) = (&self.shared, self.shared.state.now());
+        let (shared, now) = (&self.shared, self.shared.state.clock.now());
         let limits = shared.output_limits();
         let limit = client.output_limit(limits);
         if let Some(pending) = client.connection.pending_mut() {
@@ -272,7 +277,7 @@ impl Worker {
         {
             return Ok(Some(end));
         }
-        if client.session.info().has_unread() && self.deliver(client, budget)? {
+        if client.session.info().inbox.has_unread() && self.deliver(client, budget)? {
             return Ok(Some(TurnEnd::WriteBlocked));
         }
         if client.pending_input.is_some() {
@@ -322,7 +327,7 @@ impl Worker {
     /// Sends the messages in the client's inbox. Returns whether the client is write-blocked.
     #[cold]
     fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, CloseReason> {
-        let messages = client.session.info().take_messages();
+        let messages = client.session.info().inbox.take_messages();
         budget.bytes = budget.bytes.saturating_sub(messages.len());
         self.output.bytes.extend_from_slice(&messages);
         let traffic = &client.session.info().traffic;

@@ -1,6 +1,6 @@
-//! What there is to know of each command without running it: names, arity and documentation, by index.
+//! The names, arity and documentation of each command, by index, without the handlers.
 //!
-//! The statistics, CLIENT LIST, SLOWLOG and MONITOR name commands by it, and COMMAND answers from it.
+//! Statistics, CLIENT LIST, SLOWLOG and MONITOR take names from it, and COMMAND answers from it.
 
 use std::borrow::Cow;
 
@@ -21,17 +21,17 @@ impl Arity {
         }
     }
 
-    /// Whether a request of at least so many words can meet it, and only such ones do.
+    /// Whether only requests of at least so many words are admitted.
     pub(crate) fn admits_some_from(self, words: usize) -> bool {
         let (Self::Exactly(count) | Self::AtLeast(count)) = self;
         count >= words
     }
 }
 
-/// Describes one command or subcommand.
+/// The description of a command or subcommand.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandInfo {
-    /// In lower case, as errors and statistics name it; a subcommand with its container: `client|id`.
+    /// In lower case; a subcommand with its container: `client|id`.
     pub(crate) full_name: Box<str>,
     pub(crate) arity: Arity,
     /// The index in the [`Catalog`] and in the statistics.
@@ -40,19 +40,20 @@ pub(crate) struct CommandInfo {
 }
 
 impl CommandInfo {
-    /// Returns the container's name and the subcommand's, which is empty for a command of its own.
+    /// Returns the names of the container and of the subcommand, which is empty for a whole
+    /// command.
     fn names(&self) -> (&str, &str) {
         self.full_name
             .split_once('|')
             .unwrap_or((&self.full_name, ""))
     }
 
-    /// Returns the name of a subcommand without its container; `None` for a command of its own.
+    /// Returns the name of a subcommand without its container; `None` for a whole command.
     pub(crate) fn subcommand_name(&self) -> Option<&str> {
         self.full_name.split_once('|').map(|(_, name)| name)
     }
 
-    /// Whether monitors see its requests.
+    /// Whether MONITOR shows its requests.
     pub(crate) fn is_shown_to_monitors(&self) -> bool {
         !self.docs.has_flag("admin") && !self.docs.has_flag("skip_monitor")
     }
@@ -75,8 +76,7 @@ impl CommandInfo {
     }
 }
 
-/// Every command of a server, in the order of the full names; the subcommands of a container follow
-/// it.
+/// Every command of a server, sorted by full name; the subcommands follow their container.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog(Vec<CommandInfo>);
 
@@ -85,7 +85,7 @@ impl Catalog {
     pub(crate) fn new(mut infos: Vec<CommandInfo>) -> Self {
         infos.sort_unstable_by(|one, other| one.names().cmp(&other.names()));
         for (index, info) in infos.iter_mut().enumerate() {
-            // No program has more commands than a `u16` counts.
+            // No program has more than 65,535 commands.
             info.index = index as u16;
         }
         Self(infos)
@@ -105,26 +105,26 @@ impl Catalog {
         let full_name = str::from_utf8(full_name).ok()?.to_ascii_lowercase();
         let wanted = full_name.split_once('|').unwrap_or((&full_name, ""));
         let index = self.0.binary_search_by(|info| info.names().cmp(&wanted));
-        // The name of a container followed by `|` is no name.
+        // `client|` is no name.
         index
             .ok()
             .map(|index| &self.0[index])
             .filter(|info| *info.full_name == *full_name)
     }
 
-    /// Every command and subcommand.
+    /// Returns every command and subcommand.
     pub(crate) fn all(&self) -> impl Iterator<Item = &CommandInfo> {
         self.0.iter()
     }
 
-    /// The commands without subcommands.
+    /// Returns every command without its subcommands.
     pub(crate) fn commands(&self) -> impl Iterator<Item = &CommandInfo> + Clone {
         self.0
             .iter()
             .filter(|info| info.subcommand_name().is_none())
     }
 
-    /// The subcommands of a container; none for any other command.
+    /// Returns the subcommands of a container; none for any other command.
     pub(crate) fn subcommands(&self, container: &CommandInfo) -> &[CommandInfo] {
         let first = usize::from(container.index) + 1;
         let rest = &self.0[first.min(self.0.len())..];
@@ -135,36 +135,35 @@ impl Catalog {
     }
 }
 
-/// What is documented of a command. Where a text or a list is empty, there is none.
+/// The documentation of a command. An empty text or list means that there is none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Docs {
-    /// In lower case; of a subcommand with its container: `client|id`.
+    /// In lower case; a subcommand with its container: `client|id`.
     pub(crate) name: &'static str,
-    /// The topic that it belongs to.
     pub(crate) group: &'static str,
-    /// Redis's version that brought it.
+    /// The version of Redis that added it.
     pub(crate) since: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) complexity: &'static str,
-    /// How it behaves, in the order in which Redis lists them.
+    /// In Redis's order.
     pub(crate) flags: &'static [&'static str],
-    /// What a program has declared of it besides.
+    /// Flags declared by a program in addition.
     pub(crate) declared: &'static [&'static str],
     /// The ACL category that does not follow from its flags.
     pub(crate) category: &'static str,
-    /// What a client or a proxy may make use of.
+    /// Hints for clients and proxies.
     pub(crate) tips: &'static [&'static str],
-    /// How the documentation is to be taken: `syscmd` is no command for users.
+    /// Flags of the documentation: `syscmd` is no command for users.
     pub(crate) doc_flags: &'static [&'static str],
-    /// Versions and what changed in them.
+    /// Versions, and what each of them changed.
     pub(crate) history: &'static [(&'static str, &'static str)],
     pub(crate) arguments: &'static [Argument],
 }
 
-/// An argument of a command. Where a text or a list is empty, there is none.
+/// An argument of a command. An empty text or list means that there is none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Argument {
-    /// Empty for a word that stands for itself, which goes by its token.
+    /// Empty for a literal word, which is named by its token.
     pub(crate) name: &'static str,
     pub(crate) kind: &'static str,
     /// The word in front of it.
@@ -173,15 +172,14 @@ pub(crate) struct Argument {
     pub(crate) deprecated_since: &'static str,
     pub(crate) optional: bool,
     pub(crate) multiple: bool,
-    /// If it stands there several times, so does its token.
+    /// The token is repeated, too, if the argument is.
     pub(crate) multiple_token: bool,
-    /// The alternatives, or what follows one another.
+    /// The alternatives, or the parts in their order.
     pub(crate) arguments: &'static [Self],
 }
 
 impl Docs {
-    /// Those of a command that is not respool's own. Redis has such from its modules, and tells
-    /// their group; here is no module that could be named.
+    /// The documentation of a program's command. Redis documents commands of its modules so.
     pub(crate) const UNDOCUMENTED: Self = Self {
         name: "",
         group: "module",
@@ -197,17 +195,16 @@ impl Docs {
         arguments: &[],
     };
 
-    /// Whether it is flagged so.
     pub(crate) fn has_flag(&self, flag: &str) -> bool {
         self.flags.contains(&flag) || self.declared.contains(&flag)
     }
 
-    /// How it behaves, and what a program has declared behind that.
+    /// Returns Redis's flags, then those declared by a program.
     pub(crate) fn all_flags(&self) -> Vec<&'static str> {
         [self.flags, self.declared].concat()
     }
 
-    /// Flags a command by a program's word, which knows of no other flags than these.
+    /// Adds a flag declared by a program: `write` or `fast`.
     pub(crate) fn add_flag(&mut self, flag: &str) {
         let has = |other| !self.flags.contains(&other) && (other == flag || self.has_flag(other));
         self.declared = match (has("write"), has("fast")) {
@@ -218,23 +215,22 @@ impl Docs {
         };
     }
 
-    /// The ACL categories that it belongs to.
+    /// Returns the ACL categories of the command.
     pub(crate) fn categories(&self) -> impl Iterator<Item = &'static str> {
         CATEGORIES
             .into_iter()
             .filter(|category| self.is_in(category))
     }
 
-    /// Whether it belongs to the ACL category of this name. Most follow from the flags
+    /// Whether the command is in this ACL category. Most follow from the flags
     /// (`setImplicitACLCategories` in `src/server.c`).
     fn is_in(&self, category: &str) -> bool {
-        let says = |flag: &str| self.has_flag(flag);
         self.category == category
             || match category {
-                "read" => says("readonly"),
-                "write" | "pubsub" | "admin" | "fast" | "blocking" => says(category),
-                "slow" => !says("fast"),
-                "dangerous" => says("admin") || self.category == "admin",
+                "read" => self.has_flag("readonly"),
+                "write" | "pubsub" | "admin" | "fast" | "blocking" => self.has_flag(category),
+                "slow" => !self.has_flag("fast"),
+                "dangerous" => self.has_flag("admin") || self.category == "admin",
                 _ => false,
             }
     }
@@ -249,7 +245,7 @@ impl Argument {
         }
     }
 
-    /// How often it may stand there, in the order in which Redis lists that.
+    /// Returns how often the argument may be given, in Redis's order.
     pub(crate) fn flags(&self) -> impl Iterator<Item = &'static str> {
         let flags = [
             ("optional", self.optional),
@@ -262,8 +258,7 @@ impl Argument {
     }
 }
 
-/// Every ACL category, in the order in which Redis lists them (`ACLCommandCategories` in
-/// `src/acl.c`).
+/// Every ACL category, in Redis's order (`ACLCommandCategories` in `src/acl.c`).
 pub(crate) const CATEGORIES: [&str; 21] = [
     "keyspace",
     "read",

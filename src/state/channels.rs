@@ -1,4 +1,4 @@
-//! Pub/sub: who listens to which channel.
+//! Pub/sub: the channels and patterns, and their subscribers.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -19,29 +19,29 @@ use crate::glob;
 
 /// All channels and patterns that clients are subscribed to.
 ///
-/// No lock is held for longer than a slice of the work takes: a message is compared with all
-/// patterns before any lock is taken, and is left for the subscribers of one topic after the other.
+/// No lock is held for longer than a slice of the work: a message is compared with all patterns
+/// before any lock is taken, and is left for the subscribers of one topic after the other.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    by_name: Topics,
-    by_pattern: Topics,
-    /// One for all channels of the same hash: held while a message is left for its subscribers, so
-    /// that all see the messages of a channel in the same order.
+    /// By [`Kind`].
+    topics: [Topics; 2],
+    /// Held while a message is left for its subscribers, so that all of them see the messages of a
+    /// channel in the same order. Channels of the same hash share a lock.
     publishing: Box<[Mutex<()>]>,
     hasher: RandomState,
-    /// The number of the topic that comes next.
+    /// The number of the next topic.
     next_number: AtomicU64,
 }
 
-/// The topics of a kind, by name.
+/// All channels or all patterns, by name.
 #[derive(Debug, Default)]
 struct Topics(Mutex<BTreeSet<ByName>>);
 
-/// A channel, or a pattern for names of channels, that clients are subscribed to.
+/// A channel or a pattern that clients are subscribed to.
 #[derive(Debug)]
 pub(crate) struct Topic {
     name: Box<[u8]>,
-    /// Counted as topics come.
+    /// Counted in the order of creation.
     number: u64,
     subscribers: Recipients,
 }
@@ -82,65 +82,52 @@ impl PartialEq for ByName {
     }
 }
 
-/// What one client is subscribed to.
+/// The channels and patterns that one client is subscribed to.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    channels: BTreeSet<ByName>,
-    patterns: BTreeSet<ByName>,
+    /// By [`Kind`].
+    topics: [BTreeSet<ByName>; 2],
     bytes: usize,
 }
 
-/// What a subscription names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Channel,
     Pattern,
 }
 
-/// Why a client may not subscribe to more.
+/// Why a subscription is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unsubscribable {
-    /// It is subscribed to too much already.
+    /// The client has too many already.
     TooMany,
     /// The name is longer than [`CHANNEL_BYTES_MAX`], or the pattern than [`PATTERN_BYTES_MAX`].
     TooLong,
 }
 
 impl Subscriptions {
-    /// How many channels and patterns there are.
+    /// Returns the number of channels and patterns.
     pub(crate) fn count(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        self.topics.iter().map(BTreeSet::len).sum()
     }
 
-    /// How many there are of a kind.
     pub(crate) fn count_of(&self, kind: Kind) -> usize {
         self.of(kind).len()
     }
 
-    /// The first of a kind in alphabetical order.
+    /// Returns the first of a kind in alphabetical order.
     pub(crate) fn first(&self, kind: Kind) -> Option<Arc<Topic>> {
         self.of(kind).first().map(|ByName(topic)| Arc::clone(topic))
     }
 
-    /// Bytes of memory that they take.
+    /// Returns the bytes of memory of all.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     #[expect(clippy::mutable_key_type, reason = "the name of a topic never changes")]
     fn of(&self, kind: Kind) -> &BTreeSet<ByName> {
-        match kind {
-            Kind::Channel => &self.channels,
-            Kind::Pattern => &self.patterns,
-        }
-    }
-
-    #[expect(clippy::mutable_key_type, reason = "the name of a topic never changes")]
-    fn of_mut(&mut self, kind: Kind) -> &mut BTreeSet<ByName> {
-        match kind {
-            Kind::Channel => &mut self.channels,
-            Kind::Pattern => &mut self.patterns,
-        }
+        &self.topics[kind as usize]
     }
 }
 
@@ -152,7 +139,7 @@ impl Topics {
             .map(|ByName(topic)| Arc::clone(topic))
     }
 
-    /// Returns the topic of this name, which `new` makes if there is none.
+    /// Returns the topic of this name; `new` creates it if there is none.
     fn find_or_add(&self, name: &[u8], new: impl FnOnce() -> Topic) -> Arc<Topic> {
         let mut topics = self.0.lock();
         if let Some(ByName(topic)) = topics.get(name) {
@@ -163,7 +150,7 @@ impl Topics {
         topic
     }
 
-    /// Removes a topic that has ended, unless another of its name has taken its place.
+    /// Removes a topic that has ended, unless another one has its name by now.
     fn remove(&self, ended: &Arc<Topic>) {
         let mut topics = self.0.lock();
         let current = topics.get(ended.name());
@@ -172,8 +159,8 @@ impl Topics {
         }
     }
 
-    /// Every topic with a lower number than `end`, by name. Those that come meanwhile are passed
-    /// over, or it might never end.
+    /// Returns every topic with a lower number than `end`, by name. Skips topics that are added in
+    /// the meantime, or it might never end.
     fn each_before(&self, end: u64) -> impl Iterator<Item = Arc<Topic>> {
         let slice_after = |last: Option<&ByName>| {
             let lower = last.map_or(Bound::Unbounded, |last| Bound::Excluded(last.0.name()));
@@ -193,13 +180,10 @@ impl Topics {
 
 impl Channels {
     fn of(&self, kind: Kind) -> &Topics {
-        match kind {
-            Kind::Channel => &self.by_name,
-            Kind::Pattern => &self.by_pattern,
-        }
+        &self.topics[kind as usize]
     }
 
-    /// Has the client listen, too. Listening twice to the same is listening once.
+    /// Subscribes a client. A second time has no effect.
     pub(crate) fn subscribe(
         &self,
         info: &Arc<ClientInfo>,
@@ -232,15 +216,14 @@ impl Channels {
         loop {
             let topic = self.of(kind).find_or_add(name, new);
             if topic.subscribers.change(|clients| clients.add(info)) {
-                subscriptions.of_mut(kind).insert(ByName(topic));
+                subscriptions.topics[kind as usize].insert(ByName(topic));
                 return Ok(());
             }
-            // Its last subscriber has just left, and is about to remove it.
+            // The last subscriber has just left, and is about to remove the topic.
             self.of(kind).remove(&topic);
         }
     }
 
-    /// Has the client listen no more.
     pub(crate) fn unsubscribe(
         &self,
         info: &ClientInfo,
@@ -248,13 +231,13 @@ impl Channels {
         kind: Kind,
         name: &[u8],
     ) {
-        if let Some(ByName(topic)) = subscriptions.of_mut(kind).take(name) {
+        if let Some(ByName(topic)) = subscriptions.topics[kind as usize].take(name) {
             subscriptions.bytes -= name.len() + SUBSCRIPTION_BYTES;
             self.forget(info, kind, &topic);
         }
     }
 
-    /// Has a client that goes listen to nothing any more.
+    /// Ends all subscriptions of a client that is closed.
     pub(crate) fn forget_all(&self, info: &ClientInfo, subscriptions: &Subscriptions) {
         for kind in [Kind::Channel, Kind::Pattern] {
             for ByName(topic) in subscriptions.of(kind) {
@@ -273,20 +256,20 @@ impl Channels {
         }
     }
 
-    /// Leaves a message for everybody who listens to the channel, as often as it listens: by its
-    /// name, and by each pattern. Returns how often that was; calls `tell` for each client whose
-    /// owner has to look at its mail.
+    /// Leaves a message for each subscriber of the channel: once for its name, and once for each
+    /// pattern. Returns the number of messages left. Calls `notify` for each client whose owner
+    /// must be notified.
     pub(crate) fn publish(
         &self,
         channel: &[u8],
         message: &[u8],
         now_s: u32,
         limit: OutputLimit,
-        mut tell: impl FnMut(&ClientInfo),
+        mut notify: impl FnMut(&ClientInfo),
     ) -> usize {
-        // First, and without a lock: it takes as long as others want who subscribe to patterns.
+        // First, and without a lock: it takes long if other clients subscribe to many patterns.
         let patterns: Vec<_> = self
-            .by_pattern
+            .of(Kind::Pattern)
             .each_before(self.next_number.load(Relaxed))
             .filter(|topic| {
                 glob::Pattern::new(topic.name()).is_ok_and(|pattern| pattern.matches(channel))
@@ -295,41 +278,41 @@ impl Channels {
         let hash = self.hasher.hash_one(channel) as usize;
         let _publishing = self.publishing[hash % self.publishing.len()].lock();
         let mut count = 0;
-        if let Some(topic) = self.by_name.find(channel) {
+        if let Some(topic) = self.of(Kind::Channel).find(channel) {
             let words = [b"message", channel, message];
             let message = Message::of(&words);
-            count += topic.subscribers.push(&message, now_s, limit, &mut tell);
+            count += topic.subscribers.push(&message, now_s, limit, &mut notify);
         }
         for topic in &patterns {
             let words = [b"pmessage", topic.name(), channel, message];
             let message = Message::of(&words);
-            count += topic.subscribers.push(&message, now_s, limit, &mut tell);
+            count += topic.subscribers.push(&message, now_s, limit, &mut notify);
         }
         count
     }
 
-    /// The channels that somebody listens to by their names.
+    /// Returns the channels that have subscribers.
     pub(crate) fn active(&self) -> impl Iterator<Item = Arc<Topic>> {
-        self.by_name.each_before(self.next_number.load(Relaxed))
+        self.of(Kind::Channel)
+            .each_before(self.next_number.load(Relaxed))
     }
 
-    /// How many clients listen to the channel by its name.
+    /// Returns how many clients are subscribed to the channel by its name.
     pub(crate) fn listeners(&self, channel: &[u8]) -> usize {
-        let topic = self.by_name.find(channel);
+        let topic = self.of(Kind::Channel).find(channel);
         topic.map_or(0, |topic| topic.subscribers.change(|clients| clients.len()))
     }
 
-    /// How many channels and how many patterns there are.
+    /// Returns the number of channels and the number of patterns.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.by_name.len(), self.by_pattern.len())
+        (self.of(Kind::Channel).len(), self.of(Kind::Pattern).len())
     }
 }
 
 impl Default for Channels {
     fn default() -> Self {
         Self {
-            by_name: Topics::default(),
-            by_pattern: Topics::default(),
+            topics: Default::default(),
             publishing: (0..PUBLISHING_LOCKS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             next_number: AtomicU64::new(0),
@@ -337,25 +320,25 @@ impl Default for Channels {
     }
 }
 
-/// Channels that can be published to at the same time. A lock takes a byte.
+/// Maximum channels that can be published to at the same time. A lock takes a byte.
 const PUBLISHING_LOCKS: usize = 1024;
 
-/// Bytes of a channel's name. Redis has no such bound; but there, too, each pattern is compared with
-/// it for each message.
+/// Maximum bytes of a channel's name, because each message is compared with each pattern. Redis has
+/// no such bound.
 pub(crate) const CHANNEL_BYTES_MAX: usize = 1024;
 
-/// Bytes of a pattern, for the same reason.
+/// Maximum bytes of a pattern, for the same reason.
 pub(crate) const PATTERN_BYTES_MAX: usize = 256;
 
 const _: () = assert!(PATTERN_BYTES_MAX <= glob::PATTERN_BYTES_MAX);
 
-/// Patterns of one client.
+/// Maximum patterns of one client.
 const PATTERNS_MAX: usize = 1024;
 
-/// Bytes that a subscription takes besides its name, where no other client has the same: as measured
-/// with a million of them, with glibc's allocator, 161.
+/// Bytes that a subscription takes besides its name if no other client has the same: measured with
+/// a million subscriptions and glibc's allocator, 161.
 const SUBSCRIPTION_BYTES: usize = 160;
 
-/// Bytes that the subscriptions of one client may take: far more than a program needs, and no more
-/// than may wait for it in messages.
+/// Maximum bytes of the subscriptions of one client: more than a program needs, and no more than
+/// its messages may take by default.
 const SUBSCRIPTIONS_BYTES_MAX: usize = 32 * 1024 * 1024;

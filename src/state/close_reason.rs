@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::resp::ProtocolError;
-use crate::state::clients::KillReason;
+use crate::state::inbox::KillReason;
 
 /// Why a client was closed.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! What commands may have the server do. The server implements it, and is so named by no command.
+//! What commands may have the server do. The server implements it, so that no command names the
+//! server.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -10,28 +11,27 @@ use crate::config::Config;
 
 /// The server, as commands see it.
 pub(crate) trait Control: fmt::Debug + Send + Sync {
-    /// Has the client at `slot` served once more, wherever it is, so that it sees its mail. If
-    /// another client has the place by now, that one is served for nothing.
+    /// Has the client in `slot` served, wherever it is, so that it looks at its inbox. If another
+    /// client has the slot by now, that one is served for nothing.
     fn notify(&self, slot: usize);
 
-    /// Follows a change of the pause: ends it in time, and has those served who waited if it is
+    /// Reacts to a change of the pause: plans its end, and has the paused clients served if it is
     /// over.
     fn follow_pause(&self);
 
-    /// The file that the configuration came from, if there is one.
+    /// Returns the file of the configuration, if there is one.
     fn config_file(&self) -> Option<PathBuf>;
 
-    /// Returns what the pool is doing, for INFO.
     fn snapshot(&self) -> PoolSnapshot;
 
-    /// Puts into force what `change` makes of the configuration: all of it or, on an error, nothing.
-    /// `change` must not ask for the configuration itself, which nobody else can see meanwhile.
+    /// Puts into force what `change` makes of the configuration: all of it or, on an error,
+    /// nothing. The configuration is locked meanwhile, so `change` must not lock it.
     fn change_config(
         self: Arc<Self>,
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
     ) -> Result<(), Unchanged>;
 
-    /// Has the program write what is in force into its file.
+    /// Has the program write the configuration in force to its file.
     fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten>;
 
     /// Starts the drain: as `ServerHandle::drain`.
@@ -41,7 +41,7 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
 /// The state of the pool, roughly: its parts are read one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PoolSnapshot {
-    /// Clients that wait in the queue.
+    /// Clients in the queue.
     pub(crate) queued: usize,
     /// Workers that wait on the queue.
     pub(crate) followers: usize,
@@ -52,7 +52,7 @@ pub(crate) struct PoolSnapshot {
 /// Why the configuration stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unchanged {
-    /// The key that is to blame, if one is.
+    /// The key with the error, if there is one.
     pub(crate) key: Option<&'static str>,
     /// In Redis's words where it has some.
     pub(crate) reason: Cow<'static, str>,
@@ -61,8 +61,8 @@ pub(crate) struct Unchanged {
 /// Why the configuration's file stays as it is.
 #[derive(Debug)]
 pub(crate) enum NotRewritten {
-    /// There is no file, or no program to write one.
+    /// There is no file, or the program writes none.
     NoFile,
-    /// The program could not.
+    /// The program could not write it.
     Failed(Box<dyn Error + Send + Sync>),
 }

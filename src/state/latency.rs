@@ -7,20 +7,20 @@ use parking_lot::Mutex;
 
 use crate::time::now_since_1970;
 
-/// What was noticed, by the event's name: `command`, or `fast-command` for those of constant time.
+/// Spikes by event: `command`, or `fast-command` for commands of constant time.
 #[derive(Debug, Default)]
 pub(crate) struct LatencyMonitor(Mutex<BTreeMap<&'static str, Series>>);
 
 /// The spikes of one event.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Series {
-    /// The latest behind; one for each second that had any.
+    /// One for each second with a spike, the latest last.
     pub(crate) samples: VecDeque<LatencySample>,
-    /// The longest ever, in milliseconds.
+    /// The longest spike since the start, in milliseconds.
     pub(crate) longest_ms: u64,
 }
 
-/// The longest duration of a second.
+/// The longest spike of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LatencySample {
     /// Seconds since 1970.
@@ -46,7 +46,7 @@ impl LatencyMonitor {
         }
     }
 
-    /// Every event that had a spike.
+    /// Returns every event that had a spike.
     pub(crate) fn all(&self) -> Vec<(&'static str, Series)> {
         let events = self.0.lock();
         events
@@ -55,16 +55,16 @@ impl LatencyMonitor {
             .collect()
     }
 
-    /// The names of the events that had a spike.
+    /// Returns the names of the events that had a spike.
     pub(crate) fn events(&self) -> Vec<&'static str> {
         self.0.lock().keys().copied().collect()
     }
 
-    /// Forgets the events that are `meant`. Returns how many those were.
-    pub(crate) fn reset(&self, meant: &[&str]) -> usize {
+    /// Removes these events. Returns how many there were.
+    pub(crate) fn reset(&self, names: &[&str]) -> usize {
         let mut events = self.0.lock();
         let before = events.len();
-        events.retain(|name, _| !meant.contains(name));
+        events.retain(|name, _| !names.contains(name));
         before - events.len()
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_one_spike_and_a_series_160() {
+    fn second_has_one_spike_and_a_series_160() {
         let samples = LatencyMonitor::default();
         samples.add_at(1, "command", 20);
         samples.add_at(1, "command", 30);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reset_is_counted() {
+    fn reset_events_are_counted() {
         let samples = LatencyMonitor::default();
         samples.add("command", 1);
         samples.add("fast-command", 1);

@@ -1,39 +1,41 @@
-//! `CLIENT PAUSE`: for a while, requests of other clients wait.
+//! `CLIENT PAUSE`: holds up requests of other clients for a while.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The pause, if there is one. Commands begin and end it, the clock's thread ends it when its time
-/// is over, and workers ask once for each batch.
+/// The pause, if there is one. Commands begin and end it, the clock's thread ends it in time, and
+/// workers look at it for each request.
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
-    /// [`NOTHING`], [`WRITES`] or [`ALL`]. Written under the lock of `terms`, read without.
-    held: AtomicU8,
+    /// A [`PauseLevel`], or 0 without a pause. Written under the lock of `terms`, read without.
+    level: AtomicU8,
     terms: Mutex<Terms>,
+}
+
+/// The requests that a pause holds up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PauseLevel {
+    /// Requests that change something for other clients.
+    Writes = 1,
+    All,
 }
 
 #[derive(Debug, Default)]
 struct Terms {
     ends: Option<Instant>,
-    /// Clients that have paused the others, by their numbers: their own requests do not wait.
+    /// The numbers of the clients that began a pause: their own requests are not held up.
     by: Vec<u64>,
 }
 
-/// What waits: no request.
-pub(crate) const NOTHING: u8 = 0;
-/// What waits: requests that change something for others.
-pub(crate) const WRITES: u8 = 1;
-/// What waits: every request.
-pub(crate) const ALL: u8 = 2;
-
 impl Pause {
-    /// Begins a pause, or makes the one that there is stricter and longer, never shorter. One of no time
-    /// is none.
-    pub(crate) fn begin(&self, by: u64, held: u8, lasts: Duration) {
+    /// Begins a pause, or makes the current one stricter and longer, never shorter. A pause of no
+    /// time is none.
+    pub(crate) fn begin(&self, by: u64, level: PauseLevel, lasts: Duration) {
         let mut terms = self.terms.lock();
-        if lasts.is_zero() && !self.is_on() {
+        let current = self.level();
+        if lasts.is_zero() && current.is_none() {
             return;
         }
         let now = Instant::now();
@@ -42,8 +44,8 @@ impl Pause {
         if !terms.by.contains(&by) && terms.by.len() < PAUSERS_MAX {
             terms.by.push(by);
         }
-        let held = held.max(self.held.load(Ordering::Relaxed));
-        self.held.store(held, Ordering::Relaxed);
+        let level = current.map_or(level, |current| current.max(level));
+        self.level.store(level as u8, Ordering::Relaxed);
     }
 
     /// Ends the pause. Returns whether there was one.
@@ -56,10 +58,10 @@ impl Pause {
 
     fn end_under(&self, terms: &mut Terms) {
         *terms = Terms::default();
-        self.held.store(NOTHING, Ordering::Relaxed);
+        self.level.store(0, Ordering::Relaxed);
     }
 
-    /// Ends the pause if its time is over. Gives when it will be, and whether it has ended now.
+    /// Ends the pause if its time is over. Returns when it will end, and whether it has ended now.
     pub(crate) fn end_if_over(&self) -> (Option<Instant>, bool) {
         let mut terms = self.terms.lock();
         if terms.ends.is_none_or(|ends| ends > Instant::now()) {
@@ -69,86 +71,89 @@ impl Pause {
         (None, true)
     }
 
-    /// Whether there is a pause.
     pub(crate) fn is_on(&self) -> bool {
-        self.held.load(Ordering::Relaxed) != NOTHING
+        self.level().is_some()
     }
 
-    /// What waits of the requests of this client.
     #[inline]
-    pub(crate) fn held_of(&self, id: u64) -> u8 {
-        match self.held.load(Ordering::Relaxed) {
-            NOTHING => NOTHING,
-            held => self.unless_by(id, held),
+    fn level(&self) -> Option<PauseLevel> {
+        match self.level.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(PauseLevel::Writes),
+            _ => Some(PauseLevel::All),
         }
+    }
+
+    /// Returns the level of the pause for the requests of this client; `None` if none holds them
+    /// up.
+    #[inline]
+    pub(crate) fn level_for(&self, id: u64) -> Option<PauseLevel> {
+        self.level().filter(|_| !self.is_by(id))
     }
 
     #[cold]
-    fn unless_by(&self, id: u64, held: u8) -> u8 {
-        if self.terms.lock().by.contains(&id) {
-            NOTHING
-        } else {
-            held
-        }
+    fn is_by(&self, id: u64) -> bool {
+        self.terms.lock().by.contains(&id)
     }
 }
 
-/// Clients that are remembered as those who paused the others. The next one's own requests wait.
+/// Maximum clients that are remembered as having begun a pause. A further one holds itself up, too.
 const PAUSERS_MAX: usize = 64;
 
-/// What stands for a time that no clock reaches: a century.
+/// A century, in place of a time that no clock reaches.
 const A_LONG_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
+    use super::PauseLevel::{All, Writes};
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn all_wait_but_the_one_who_paused_them() {
+    fn pause_holds_up_all_but_the_client_that_began_it() {
         let pause = Pause::default();
-        assert_eq!(pause.held_of(1), NOTHING);
-        pause.begin(1, ALL, HOUR);
-        assert_eq!((pause.held_of(1), pause.held_of(2)), (NOTHING, ALL));
+        assert_eq!(pause.level_for(1), None);
+        pause.begin(1, All, HOUR);
+        assert_eq!((pause.level_for(1), pause.level_for(2)), (None, Some(All)));
         pause.end();
-        assert_eq!(pause.held_of(2), NOTHING);
+        assert_eq!(pause.level_for(2), None);
     }
 
     #[test]
-    fn of_two_pauses_the_longer_and_the_stricter_holds() {
+    fn longer_and_stricter_of_two_pauses_wins() {
         let pause = Pause::default();
-        pause.begin(1, ALL, HOUR);
+        pause.begin(1, All, HOUR);
         let (ends, _) = pause.end_if_over();
-        pause.begin(2, WRITES, Duration::ZERO);
+        pause.begin(2, Writes, Duration::ZERO);
         assert_eq!(pause.end_if_over(), (ends, false));
-        assert_eq!(pause.held_of(3), ALL);
+        assert_eq!(pause.level_for(3), Some(All));
     }
 
     #[test]
-    fn a_pause_ends_when_its_time_is_over_and_says_so_once() {
+    fn pause_ends_in_time_once() {
         let pause = Pause::default();
-        pause.begin(1, WRITES, Duration::from_nanos(1));
+        pause.begin(1, Writes, Duration::from_nanos(1));
         while pause.end_if_over() != (None, true) {}
         assert_eq!(pause.end_if_over(), (None, false));
     }
 
-    // Until the clock's thread had ended it, every other client waited.
+    // It held every other client up until the clock's thread ended it.
     #[test]
-    fn pause_of_no_time_holds_nobody_up() {
+    fn pause_of_no_time_holds_nothing_up() {
         let pause = Pause::default();
-        pause.begin(1, ALL, Duration::ZERO);
-        assert_eq!(pause.held_of(2), NOTHING);
-        pause.begin(1, WRITES, HOUR);
-        pause.begin(1, ALL, Duration::ZERO);
-        assert_eq!(pause.held_of(2), ALL);
+        pause.begin(1, All, Duration::ZERO);
+        assert_eq!(pause.level_for(2), None);
+        pause.begin(1, Writes, HOUR);
+        pause.begin(1, All, Duration::ZERO);
+        assert_eq!(pause.level_for(2), Some(All));
     }
 
     #[test]
-    fn a_time_beyond_all_clocks_is_a_long_time() {
+    fn time_beyond_all_clocks_is_a_long_time() {
         let pause = Pause::default();
-        pause.begin(1, ALL, Duration::from_millis(u64::MAX));
-        assert_eq!(pause.held_of(2), ALL);
+        pause.begin(1, All, Duration::from_millis(u64::MAX));
+        assert_eq!(pause.level_for(2), Some(All));
         assert!(!pause.end_if_over().1);
     }
 }

@@ -1,4 +1,4 @@
-//! Recipients of the same messages: the subscribers of a channel or of a pattern, or the monitors.
+//! The recipients of the same messages: the subscribers of a channel or pattern, or the monitors.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(super) enum Clients {
     None,
     One(Arc<ClientInfo>),
     Many(BTreeMap<u64, Arc<ClientInfo>>),
-    /// The last client was removed, and none may be added any more.
+    /// The last client was removed, and no other can be added.
     Ended,
 }
 
@@ -95,19 +95,19 @@ impl Clients {
 }
 
 impl Recipients {
-    /// Changes which clients there are, or counts them.
+    /// Calls `change` with the clients, under the lock.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Clients) -> T) -> T {
         change(&mut self.0.lock())
     }
 
-    /// Leaves a message for each client. Returns for how many; calls `tell` for each whose owner has
-    /// to look at its mail.
+    /// Leaves a message for each client. Returns how many there are. Calls `notify` for each client
+    /// whose owner must be notified.
     pub(super) fn push(
         &self,
         message: &Message<'_>,
         now_s: u32,
         limit: OutputLimit,
-        mut tell: impl FnMut(&ClientInfo),
+        mut notify: impl FnMut(&ClientInfo),
     ) -> usize {
         let (mut count, mut last_id) = (0, None);
         loop {
@@ -119,8 +119,11 @@ impl Recipients {
                     bytes += copied.len();
                     copied
                 };
-                if info.push(copied, now_s, limit) {
-                    tell(info);
+                if info
+                    .inbox
+                    .push(copied, info.pending_output.get(), now_s, limit)
+                {
+                    notify(info);
                 }
                 count += 1;
                 last_id = Some(info.id);
@@ -137,10 +140,10 @@ impl Recipients {
     }
 }
 
-/// Bytes of messages that are copied while the lock is held.
+/// Bytes of messages that are copied under the lock.
 const SLICE_BYTES: usize = 256 * 1024;
 
-/// A message on its way to many clients.
+/// A message for many clients.
 pub(super) enum Message<'a> {
     /// A line, the same in both protocols.
     Line(&'a [u8]),
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn message_reaches_every_client_once_over_many_slices() {
+    fn message_reaches_every_client_once() {
         let count = 3 * SLICE_ITEMS + 1;
         for message in [b"x".to_vec(), vec![b'x'; SLICE_BYTES / 10]] {
             let recipients = Recipients::default();
@@ -204,11 +207,11 @@ mod tests {
                 assert!(recipients.change(|clients| clients.add(info)));
                 assert!(recipients.change(|clients| clients.add(info)));
             }
-            let mut told = 0;
-            let sent = recipients.push(&Message::Line(&message), 0, NO_LIMIT, |_| told += 1);
-            assert_eq!((sent, told), (count, count));
+            let mut notified = 0;
+            let sent = recipients.push(&Message::Line(&message), 0, NO_LIMIT, |_| notified += 1);
+            assert_eq!((sent, notified), (count, count));
             for info in &infos {
-                assert_eq!(info.take_messages(), message);
+                assert_eq!(info.inbox.take_messages(), message);
             }
         }
     }
@@ -217,18 +220,18 @@ mod tests {
     fn each_client_is_sent_its_own_protocol() {
         let recipients = Recipients::default();
         let infos = [info(1), info(2)];
-        infos[1].set_protocol(Protocol::Resp3);
+        infos[1].inbox.set_protocol(Protocol::Resp3);
         for info in &infos {
             assert!(recipients.change(|clients| clients.add(info)));
         }
         let words: [&[u8]; 1] = [b"a"];
         recipients.push(&Message::of(&words), 0, NO_LIMIT, |_| ());
-        assert_eq!(infos[0].take_messages(), b"*1\r\n$1\r\na\r\n");
-        assert_eq!(infos[1].take_messages(), b">1\r\n$1\r\na\r\n");
+        assert_eq!(infos[0].inbox.take_messages(), b"*1\r\n$1\r\na\r\n");
+        assert_eq!(infos[1].inbox.take_messages(), b">1\r\n$1\r\na\r\n");
     }
 
     #[test]
-    fn nobody_is_added_after_the_end() {
+    fn no_client_is_added_after_the_end() {
         let (one, other) = (info(1), info(2));
         let mut clients = Clients::default();
         assert!(clients.add(&one) && clients.add(&other));

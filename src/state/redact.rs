@@ -5,9 +5,9 @@ use crate::config;
 use crate::resp::Request;
 
 impl CommandInfo {
-    /// Returns the first words of a request, up to `count_max`, as MONITOR and SLOWLOG may show them.
-    /// Only words that cannot be secret are shown where a password may stand, so that a misspelled or
-    /// misplaced word hides too much rather than too little.
+    /// Returns the first words of a request, up to `count_max`, as MONITOR and SLOWLOG may show
+    /// them. Only words that cannot be secret are shown where a password may stand, so that a
+    /// misspelled or misplaced word hides too much rather than too little.
     pub(crate) fn words_to_show<'a>(
         &self,
         request: &Request<'a>,

@@ -1,9 +1,10 @@
-//! Walks through a locked list in slices, so that no thread waits for the lock during the whole walk.
+//! Walks through a locked list in slices, so that no thread waits for the lock during the whole
+//! walk.
 
 use std::iter;
 
-/// Returns every item once. `slice_after` returns some items after the given one, or the first ones,
-/// and is to hold a lock no longer than that takes.
+/// Returns every item once. `slice_after` returns some items after the given one, or the first
+/// ones; only it takes the lock.
 pub(super) fn in_slices<T: Clone>(
     mut slice_after: impl FnMut(Option<&T>) -> Vec<T>,
 ) -> impl Iterator<Item = T> {
@@ -19,7 +20,7 @@ pub(super) fn in_slices<T: Clone>(
     .fuse()
 }
 
-/// Items of one slice: to copy so many references takes some microseconds.
+/// Items of one slice. Copying so many references takes some microseconds.
 pub(super) const SLICE_ITEMS: usize = 256;
 
 #[cfg(test)]

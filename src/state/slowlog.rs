@@ -1,4 +1,4 @@
-//! The slow log: requests whose handlers took long, the latest first.
+//! The slow log: requests whose handlers took long.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use super::clients::{ClientInfo, NAME_BYTES_MAX};
 use crate::time::now_since_1970;
 
-/// The requests that are remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Slowlog(Mutex<Log>);
 
@@ -25,7 +24,7 @@ struct Log {
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) id: u64,
-    /// When it was over: seconds since 1970.
+    /// When it ended, in seconds since 1970.
     pub(crate) at_s: u64,
     pub(crate) took: Duration,
     excerpt: Excerpt,
@@ -34,15 +33,15 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// What is kept of the request's words.
+    /// Returns the words that are kept.
     pub(crate) fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.excerpt.words()
     }
 }
 
 impl Slowlog {
-    /// Adds a request, and forgets the oldest beyond `length_max`. `words` are its first ones, and
-    /// `count` is how many it has.
+    /// Adds a request, and removes the oldest beyond `length_max`. `words` are its first words, and
+    /// `count` is the number of all.
     pub(crate) fn add(
         &self,
         words: &[&[u8]],
@@ -60,7 +59,7 @@ impl Slowlog {
             peer_addr: info.peer_addr.to_string().into(),
             client_name,
         };
-        let forgotten = {
+        let removed = {
             let mut log = self.0.lock();
             record.id = log.next_id;
             log.next_id += 1;
@@ -68,11 +67,11 @@ impl Slowlog {
             let length = length_max.min(log.records.len());
             log.records.split_off(length)
         };
-        // Without the lock: there may be a million of them.
-        drop(forgotten);
+        // Without the lock: there may be a million records.
+        drop(removed);
     }
 
-    /// The latest, up to `count` of them.
+    /// Returns the latest `count` records, the latest first.
     pub(crate) fn latest(&self, count: usize) -> Vec<Arc<Record>> {
         self.0.lock().records.iter().take(count).cloned().collect()
     }
@@ -81,27 +80,26 @@ impl Slowlog {
         self.0.lock().records.len()
     }
 
-    /// Forgets everything but the number of the next.
+    /// Removes all records. The next one's number goes on.
     pub(crate) fn reset(&self) {
-        let forgotten = mem::take(&mut self.0.lock().records);
+        let removed = mem::take(&mut self.0.lock().records);
         // Without the lock.
-        drop(forgotten);
+        drop(removed);
     }
 }
 
-/// What is kept of a request, as in Redis (`slowlogCreateEntry`): 32 words, and 128 bytes of each,
-/// or fewer if that were too much in all; what is left out is said. In one piece, so that it takes
-/// little more memory than its bytes.
+/// The part of a request that is kept, as in Redis (`slowlogCreateEntry`): 32 words, and 128 bytes
+/// of each, or fewer if that were too much in all. Remarks count what is omitted.
 #[derive(Debug)]
 struct Excerpt {
     bytes: Box<[u8]>,
-    /// Where in `bytes` each word ends.
+    /// The end of each word in `bytes`.
     ends: Box<[u16]>,
 }
 
 impl Excerpt {
-    /// `words` are the first of the `count` words of a request: all, or [`WORDS_MAX`]. There is room
-    /// for `bytes_max`.
+    /// `words` are the first of the `count` words of a request: all, or [`WORDS_MAX`]. Keeps at
+    /// most `bytes_max`.
     fn of(words: &[&[u8]], count: usize, bytes_max: usize) -> Self {
         let kept = if count > WORDS_MAX {
             &words[..WORDS_MAX - 1]
@@ -155,17 +153,17 @@ pub(super) const WORDS_MAX: usize = 32;
 /// `SLOWLOG_ENTRY_MAX_STRING`.
 const WORD_BYTES_MAX: usize = 128;
 
-/// Bytes of a remark on what is left out: no request has more than 2^32 words or bytes.
+/// Maximum bytes of a remark: no request has more than 2^32 words or bytes.
 const REMARK_BYTES_MAX: usize = "... (4294967295 more arguments)".len();
 
-/// Bytes of memory that a record takes at most, as the manual says of `slowlog-max-len`, without
-/// those that are the same for all.
+/// Maximum bytes of the words and the name of a record, so that it takes at most 4 KiB of memory,
+/// as the manual says of `slowlog-max-len`.
 const RECORD_BYTES_MAX: usize = 4096 - size_of::<Record>() - 2 * WORDS_MAX - FIXED_BYTES;
 
-/// Bytes of the longest address with its port, of the list, and of what the allocator takes.
+/// Bytes of the longest address with its port, of the list, and of the allocator.
 const FIXED_BYTES: usize = 64 + 16 + 5 * 16;
 
-// A word of a client with a long name can be recognized, and every end fits into 16 bits.
+// Enough of each word is kept even if the client has a long name.
 const _: () = assert!((RECORD_BYTES_MAX - NAME_BYTES_MAX) / WORDS_MAX > REMARK_BYTES_MAX + 32);
 
 #[cfg(test)]
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_come_first_and_the_oldest_are_forgotten() {
+    fn latest_come_first_and_oldest_are_removed() {
         let log = Slowlog::default();
         for word in [&b"one"[..], b"two", b"three"] {
             log.add(&[word], 1, Duration::from_millis(20), &info(), 2);
@@ -196,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_request_is_cut_and_what_is_left_out_is_said() {
+    fn long_request_is_cut_with_a_remark() {
         let long = [b'x'; WORD_BYTES_MAX + 1];
         let fits = [&long[..WORD_BYTES_MAX]; 28];
         assert!(Excerpt::of(&fits, 28, RECORD_BYTES_MAX).words().eq(fits));
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn record_takes_no_more_than_the_manual_says() {
+    fn record_takes_no_more_than_documented() {
         let long = vec![b'x'; 100_000_000];
         for length in [0, 31, 32, 81, 100, 127, 128, 129, 100_000_000] {
             for count in [1, 31, 32, 33, u32::MAX as usize] {

@@ -1,5 +1,4 @@
-//! Statistics: what every worker has done, counted where it costs next to nothing, and summed only
-//! when somebody asks.
+//! Statistics: each worker counts for itself, and a request for the totals adds the counts up.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -8,60 +7,63 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// The tallies of all workers there ever were, and what they stood at when they were last reset.
+use super::counter::LocalCounter;
+use super::histogram::{Durations, Histogram};
+
+/// The counts of all workers, also of those that have ended, and the totals at the last reset.
 #[derive(Debug)]
 pub(crate) struct ServerStats {
     commands: usize,
-    workers: Mutex<Tallies>,
-    /// What is subtracted from every sum. Nobody may write a worker's tally but the worker.
+    workers: Mutex<AllWorkers>,
+    /// Subtracted from every total: only the worker itself may write its counts.
     baseline: Mutex<Arc<Totals>>,
 }
 
 #[derive(Debug, Default)]
-struct Tallies {
-    /// Of the workers that there are, and of some that have ended.
+struct AllWorkers {
+    /// Running workers, and some that have ended.
     workers: Vec<Arc<WorkerStats>>,
-    /// What the others did who have ended.
+    /// The totals of all other workers that have ended.
     past: Totals,
 }
 
-/// What one worker has done. Only that worker writes it, so counting costs no more than adding.
-#[derive(Debug)]
+/// The counts of one worker, which alone writes them.
+#[derive(Debug, Default)]
 #[repr(align(64))] // A cache line of its own.
 pub(crate) struct WorkerStats {
     /// The number of the worker's thread.
     worker: usize,
     /// Turns begun.
     turns: LocalCounter,
-    /// The client whose turn it is; 0 if it is nobody's.
-    serves: AtomicU64,
+    /// The client whose turn it is; 0 if there is none.
+    client_id: AtomicU64,
     pub(crate) bytes_read: LocalCounter,
     pub(crate) bytes_sent: LocalCounter,
     pub(crate) reads: LocalCounter,
     pub(crate) writes: LocalCounter,
-    /// By the commands' indices.
+    /// By the index of the command.
     pub(crate) commands: Box<[CommandStats]>,
-    /// Error replies by their codes. The lock is taken for an error reply, and by who asks.
+    /// Error replies by code.
     errors: Mutex<BTreeMap<Box<str>, u64>>,
 }
 
-/// What one worker has done for one command.
+/// The counts of one worker for one command.
 #[derive(Debug, Default)]
 pub(crate) struct CommandStats {
-    /// Requests that its handler has answered.
+    /// Requests that the handler answered.
     pub(crate) calls: LocalCounter,
-    /// Requests that were refused before it.
+    /// Requests refused before the handler.
     pub(crate) rejected: LocalCounter,
-    /// Requests that it has answered by an error.
+    /// Requests that the handler answered with an error.
     pub(crate) failed: LocalCounter,
-    /// How many of the calls were timed, and how long those took.
+    /// Calls that were timed, and their time.
     timed: LocalCounter,
     timed_ns: LocalCounter,
-    /// How long the timed calls took, each; there from the first of them on.
+    /// The durations of the timed calls, from the first one on.
     durations: OnceLock<Box<Histogram>>,
 }
 
-/// Counts of one client. Its owner adds to them once a read or write.
+/// The counts of one client, written by its owner once a read or write.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) bytes_read: LocalCounter,
@@ -69,61 +71,35 @@ pub(crate) struct Traffic {
     pub(crate) requests: LocalCounter,
 }
 
-/// A number that one thread writes and any may read.
-#[derive(Debug, Default)]
-pub(crate) struct LocalCounter(AtomicU64);
-
-impl LocalCounter {
-    /// To be called by the one thread that writes.
-    #[inline]
-    pub(crate) fn add(&self, more: u64) {
-        // No read-modify-write, which would lock the line: nobody else writes.
-        let sum = self.get().wrapping_add(more);
-        self.0.store(sum, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 impl ServerStats {
-    /// `commands` is how many there are: one more than the highest index.
+    /// `commands` is the number of commands.
     pub(crate) fn new(commands: usize) -> Self {
         Self {
             commands,
-            workers: Mutex::new(Tallies {
+            workers: Mutex::new(AllWorkers {
                 workers: Vec::new(),
-                past: Totals::of(commands),
+                past: Totals::zero(commands),
             }),
             baseline: Mutex::default(),
         }
     }
 
-    /// A tally for a worker that begins.
+    /// Returns the counts for a new worker.
     pub(crate) fn new_worker(&self, worker: usize) -> Arc<WorkerStats> {
+        let commands = (0..self.commands).map(|_| CommandStats::default());
         let stats = Arc::new(WorkerStats {
             worker,
-            turns: LocalCounter::default(),
-            serves: AtomicU64::new(0),
-            bytes_read: LocalCounter::default(),
-            bytes_sent: LocalCounter::default(),
-            reads: LocalCounter::default(),
-            writes: LocalCounter::default(),
-            commands: (0..self.commands)
-                .map(|_| CommandStats::default())
-                .collect(),
-            errors: Mutex::default(),
+            commands: commands.collect(),
+            ..WorkerStats::default()
         });
         let mut workers = self.workers.lock();
-        let Tallies { workers, past } = &mut *workers;
-        // However often the number of workers changes, no more than a tally for each is kept.
+        let AllWorkers { workers, past } = &mut *workers;
+        // Bounded, however often the number of workers changes.
         workers.retain(|stats| {
-            // One that somebody adds up right now counts as not ended, until the next worker begins.
+            // While another thread adds it up it does not count as ended, until the next worker.
             let ended = Arc::strong_count(stats) == 1;
             if ended {
-                // Behind everything that the worker did before it let go.
+                // Pairs with the drop by the worker: all its counts are visible.
                 fence(Ordering::Acquire);
                 past.add(stats);
             }
@@ -133,7 +109,7 @@ impl ServerStats {
         stats
     }
 
-    /// All that was ever done, resets or not.
+    /// Returns the work since the start, regardless of resets.
     pub(crate) fn work_ever(&self) -> Throughput {
         let workers = self.workers.lock();
         let mut work = workers.past.work();
@@ -146,35 +122,35 @@ impl ServerStats {
         work
     }
 
-    /// Puts the turns that workers are in into `turns`, in place of what is there.
+    /// Replaces the contents of `turns` by the turns in progress.
     pub(crate) fn turns(&self, turns: &mut Vec<Turn>) {
         turns.clear();
         let workers = self.workers.lock();
         let all = workers.workers.iter().map(|stats| Turn {
             worker: stats.worker,
             number: stats.turns.get(),
-            client_id: stats.serves.load(Ordering::Relaxed),
+            client_id: stats.client_id.load(Ordering::Relaxed),
         });
         turns.extend(all.filter(|turn| turn.client_id != 0));
     }
 
-    /// All that was done since the last reset.
+    /// Returns the totals since the last reset.
     pub(crate) fn totals(&self) -> Totals {
-        // Before the sum, which only grows: a reset that comes between does not make it too small.
+        // First: a reset in between must not leave more to subtract than there is.
         let baseline = Arc::clone(&self.baseline.lock());
         let mut totals = self.totals_ever();
         totals.subtract(&baseline);
         totals
     }
 
-    /// Has every count begin at 0 again.
+    /// Lets every count begin at 0 again.
     pub(crate) fn reset(&self) {
         let totals = Arc::new(self.totals_ever());
         *self.baseline.lock() = totals;
     }
 
     fn totals_ever(&self) -> Totals {
-        // Added up without the lock, which the clock's thread needs.
+        // Adds up without the lock, which the clock's thread needs.
         let (mut totals, workers) = {
             let workers = self.workers.lock();
             (workers.past.clone(), workers.workers.clone())
@@ -186,29 +162,28 @@ impl ServerStats {
     }
 }
 
-/// A turn that a worker is in.
+/// A turn in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// The number of the worker's thread.
     pub(crate) worker: usize,
-    /// How many turns that worker had begun, this one included.
+    /// How many turns the worker has begun, this one included.
     pub(crate) number: u64,
     pub(crate) client_id: u64,
 }
 
 impl WorkerStats {
-    /// A client's turn begins.
+    /// Notes the begin of a client's turn.
     pub(crate) fn begin_turn(&self, client_id: u64) {
         self.turns.add(1);
-        self.serves.store(client_id, Ordering::Relaxed);
+        self.client_id.store(client_id, Ordering::Relaxed);
     }
 
-    /// It is over.
     pub(crate) fn end_turn(&self) {
-        self.serves.store(0, Ordering::Relaxed);
+        self.client_id.store(0, Ordering::Relaxed);
     }
 
-    /// Counts an error reply by its code, with which its text begins.
+    /// Counts an error reply by its code: the first word of its text.
     #[cold]
     pub(crate) fn count_error(&self, text: &[u8]) {
         let length = text.iter().take(ERROR_CODE_BYTES_MAX);
@@ -223,15 +198,15 @@ impl WorkerStats {
     }
 }
 
-/// Bytes of an error's code that are told apart. Redis's bound.
+/// Maximum bytes of an error code; the rest is ignored. Redis's bound.
 const ERROR_CODE_BYTES_MAX: usize = 32;
 
-/// Codes that are counted, so that handlers that make codes up do not fill the memory. Redis's
+/// Maximum number of codes, so that handlers that invent codes do not fill the memory. Redis's
 /// bound.
 const ERROR_CODES_MAX: usize = 128;
 
 impl CommandStats {
-    /// Counts how long one call took.
+    /// Counts the time of a call. If `keep`, also in the histogram.
     pub(crate) fn time(&self, took: Duration, keep: bool) {
         // 584 years fit.
         let took_ns = took.as_nanos() as u64;
@@ -243,7 +218,7 @@ impl CommandStats {
     }
 }
 
-/// Tallies added up.
+/// The counts of all workers, added up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) bytes_read: u64,
@@ -254,7 +229,7 @@ pub(crate) struct Totals {
     pub(crate) errors: BTreeMap<Box<str>, u64>,
 }
 
-/// The tallies of a command, added up.
+/// The counts of one command, added up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CommandTotals {
     pub(crate) calls: u64,
@@ -262,11 +237,10 @@ pub(crate) struct CommandTotals {
     pub(crate) failed: u64,
     timed: u64,
     timed_ns: u64,
-    /// Calls by the bucket of their duration; empty as long as none was timed.
-    durations: Vec<u64>,
+    pub(crate) durations: Durations,
 }
 
-/// How much was done, in short.
+/// The work done in a time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Throughput {
     pub(crate) requests: u64,
@@ -275,7 +249,7 @@ pub(crate) struct Throughput {
 }
 
 impl Throughput {
-    /// What was done since `before`.
+    /// Returns the work since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             requests: self.requests - before.requests,
@@ -294,8 +268,8 @@ impl Totals {
         }
     }
 
-    /// Nothing, for so many commands.
-    fn of(commands: usize) -> Self {
+    /// Zero for each of so many commands.
+    fn zero(commands: usize) -> Self {
         Self {
             commands: vec![CommandTotals::default(); commands],
             ..Self::default()
@@ -331,12 +305,12 @@ impl Totals {
         self.errors.retain(|_, count| *count > 0);
     }
 
-    /// Requests answered.
+    /// Returns the number of requests that handlers answered.
     pub(crate) fn calls(&self) -> u64 {
         self.commands.iter().map(|command| command.calls).sum()
     }
 
-    /// Error replies.
+    /// Returns the number of error replies.
     pub(crate) fn errors(&self) -> u64 {
         self.errors.values().sum()
     }
@@ -350,10 +324,7 @@ impl CommandTotals {
         self.timed += stats.timed.get();
         self.timed_ns += stats.timed_ns.get();
         if let Some(histogram) = stats.durations.get() {
-            self.durations.resize(BUCKETS, 0);
-            for (sum, count) in self.durations.iter_mut().zip(&histogram.0) {
-                *sum += count.get();
-            }
+            self.durations.add(histogram);
         }
     }
 
@@ -363,127 +334,29 @@ impl CommandTotals {
         self.failed -= before.failed;
         self.timed -= before.timed;
         self.timed_ns -= before.timed_ns;
-        for (sum, before) in self.durations.iter_mut().zip(&before.durations) {
-            *sum -= before;
-        }
+        self.durations.subtract(&before.durations);
     }
 
-    /// Whether there is anything to tell.
+    /// Whether any request for the command came.
     pub(crate) fn is_used(&self) -> bool {
         self.calls + self.rejected + self.failed > 0
     }
 
-    /// How long a call takes on average, in microseconds, by those that were timed.
+    /// Returns the mean time of the timed calls in microseconds.
     pub(crate) fn micros_per_call(&self) -> f64 {
         if self.timed == 0 {
             return 0.0;
         }
         self.timed_ns as f64 / 1000.0 / self.timed as f64
     }
-
-    /// The duration, in microseconds, within which `percent` of the calls stay; `None` as long as
-    /// none was timed.
-    pub(crate) fn percentile(&self, percent: f64) -> Option<f64> {
-        let kept: u64 = self.durations.iter().sum();
-        if kept == 0 {
-            return None;
-        }
-        let wanted = (percent / 100.0 * kept as f64).ceil().max(1.0) as u64;
-        let mut sum = 0;
-        let bucket = self.durations.iter().position(|count| {
-            sum += count;
-            sum >= wanted
-        });
-        Some(upper_ns(bucket.unwrap_or(BUCKETS - 1)) as f64 / 1000.0)
-    }
-
-    /// How many calls took up to so many microseconds, for each power of two where that grows:
-    /// Redis's `LATENCY HISTOGRAM`. Where only some of the calls were timed, the rest is taken to
-    /// be like them.
-    pub(crate) fn cumulated(&self) -> Vec<(u64, u64)> {
-        let kept: u64 = self.durations.iter().sum();
-        let (mut points, mut sum, mut told) = (Vec::new(), 0, 0);
-        let mut limit_ns = FIRST_POINT_NS;
-        for (bucket, count) in self.durations.iter().enumerate() {
-            while upper_ns(bucket) > limit_ns {
-                limit_ns *= 2;
-            }
-            sum += count;
-            let ends = upper_ns(bucket) == limit_ns || bucket + 1 == self.durations.len();
-            if ends && sum > told {
-                told = sum;
-                let calls = u128::from(self.calls) * u128::from(sum) / u128::from(kept);
-                // With the width of a bucket of Redis's own histogram, so that the points have the
-                // same names: 1, 2, 4, 8, 16, 33, 66, …
-                points.push(((limit_ns + limit_ns / 128 - 1) / 1000, calls as u64));
-            }
-        }
-        points
-    }
 }
-
-/// How often what took how long: 16 buckets for each power of two of nanoseconds, so that a
-/// duration is known to a sixteenth.
-#[derive(Debug)]
-struct Histogram([LocalCounter; BUCKETS]);
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self([const { LocalCounter(AtomicU64::new(0)) }; BUCKETS])
-    }
-}
-
-impl Histogram {
-    fn add(&self, took_ns: u64) {
-        self.0[bucket(took_ns)].add(1);
-    }
-}
-
-/// The bucket for a duration: those up to 16 ns one by one, then 16 for each power of two.
-fn bucket(took_ns: u64) -> usize {
-    let last = took_ns.saturating_sub(1);
-    if last < 16 {
-        return last as usize;
-    }
-    let power = last.ilog2() as usize;
-    let bucket = (power - 3) * 16 + ((last >> (power - 4)) & 15) as usize;
-    bucket.min(BUCKETS - 1)
-}
-
-/// The longest duration in a bucket, in nanoseconds.
-fn upper_ns(bucket: usize) -> u64 {
-    if bucket < 16 {
-        return bucket as u64 + 1;
-    }
-    let (power, part) = (bucket / 16 + 3, bucket % 16);
-    (16 + part as u64 + 1) << (power - 4)
-}
-
-/// Up to a quarter of an hour; what takes longer counts as that.
-const BUCKETS: usize = 37 * 16;
-
-/// What `LATENCY HISTOGRAM` begins with.
-const FIRST_POINT_NS: u64 = 1024;
-
-const _: () = assert!(size_of::<Histogram>() < 5000);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn timed(durations_ns: &[u64]) -> CommandTotals {
-        let command = CommandStats::default();
-        for &ns in durations_ns {
-            command.calls.add(1);
-            command.time(Duration::from_nanos(ns), true);
-        }
-        let mut totals = CommandTotals::default();
-        totals.add(&command);
-        totals
-    }
-
     #[test]
-    fn the_tallies_of_all_workers_are_added_up_and_outlive_them() {
+    fn totals_include_workers_that_have_ended() {
         let stats = ServerStats::new(2);
         let (one, other) = (stats.new_worker(0), stats.new_worker(0));
         one.commands[0].calls.add(2);
@@ -500,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_begins_at_nothing_and_counts_on() {
+    fn counts_begin_at_0_after_a_reset() {
         let stats = ServerStats::new(1);
         let worker = stats.new_worker(0);
         let work = |times: u64| {
@@ -511,11 +384,10 @@ mod tests {
         };
         work(5);
         stats.reset();
-        let nothing = Totals::of(1);
         let mut totals = stats.totals();
-        assert!(totals.commands[0].percentile(50.0).is_none());
-        totals.commands[0].durations.clear();
-        assert_eq!(totals, nothing);
+        assert!(totals.commands[0].durations.percentile(50.0).is_none());
+        totals.commands[0].durations = Durations::default();
+        assert_eq!(totals, Totals::zero(1));
         work(2);
         assert_eq!(stats.totals().calls(), 2);
         assert_eq!(stats.totals().errors(), 1);
@@ -523,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_counted_by_their_codes_and_not_by_more_of_them_than_128() {
+    fn errors_are_counted_by_at_most_128_codes() {
         let stats = ServerStats::new(0);
         let worker = stats.new_worker(0);
         worker.count_error(b"ERR one\r\n");
@@ -536,46 +408,5 @@ mod tests {
             worker.count_error(format!("CODE{number} x\r\n").as_bytes());
         }
         assert_eq!(stats.totals().errors.len(), ERROR_CODES_MAX);
-    }
-
-    #[test]
-    fn every_duration_falls_into_the_bucket_that_ends_at_it_or_closely_above() {
-        for ns in (1..100_000).chain((0..39).map(|power| 1 << power)) {
-            let upper = upper_ns(bucket(ns));
-            assert!(ns <= upper && upper <= ns + ns / 16 + 1, "{ns} in {upper}");
-            assert!(bucket(ns) == 0 || upper_ns(bucket(ns) - 1) < ns, "{ns}");
-        }
-        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
-    }
-
-    #[test]
-    fn percentiles_are_those_of_the_calls_that_were_timed() {
-        let mut durations = vec![1_000; 98];
-        durations.extend([50_000, 1_000_000]);
-        let totals = timed(&durations);
-        let near = |percent, micros: f64| {
-            let value = totals.percentile(percent).expect("some were timed");
-            assert!(
-                (micros..micros * 17.0 / 16.0 + 0.001).contains(&value),
-                "{percent}: {value}"
-            );
-        };
-        near(50.0, 1.0);
-        near(98.0, 1.0);
-        near(99.0, 50.0);
-        near(99.9, 1000.0);
-        near(100.0, 1000.0);
-        assert_eq!(timed(&[]).percentile(50.0), None);
-    }
-
-    #[test]
-    fn the_cumulated_histogram_has_the_points_of_redis_and_ends_at_all_calls() {
-        let mut totals = timed(&[500, 1024, 1025, 30_000, 40_000, 1_000_000]);
-        assert_eq!(
-            totals.cumulated(),
-            [(1, 2), (2, 3), (33, 4), (66, 5), (1056, 6)]
-        );
-        totals.calls = 600;
-        assert_eq!(totals.cumulated().last(), Some(&(1056, 600)));
     }
 }

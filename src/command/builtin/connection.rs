@@ -1,7 +1,7 @@
 //! The commands about the connection itself.
 
 use super::common::{argument, is, syntax_error};
-use crate::client::session::{InvalidName, Session, restriction};
+use crate::client::session::{InvalidName, Restrictions, Session};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::refusal::wrong_number_of_arguments;
 use crate::command::{Arity, Commands};
@@ -9,11 +9,11 @@ use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::state::clients::NAME_BYTES_MAX;
 
 pub(crate) fn register(commands: &mut Commands) {
-    const NO_PASSWORD: u8 = restriction::PASSWORD;
-    const ANY: u8 = restriction::PASSWORD | restriction::SUBSCRIBED;
+    const NO_PASSWORD: Restrictions = Restrictions::PASSWORD;
+    const ANY: Restrictions = Restrictions::all();
     let ping = commands.register_own("PING", Arity::AtLeast(1), ping);
     ping.mark_pure_and_short()
-        .allow_under(restriction::SUBSCRIBED);
+        .allow_under(Restrictions::SUBSCRIBED);
     commands
         .register_own("ECHO", Arity::Exactly(2), echo)
         .mark_pure_and_short();
@@ -34,7 +34,7 @@ pub(crate) fn register(commands: &mut Commands) {
 /// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets an array
 /// that looks like a message.
 fn ping(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let is_subscribed = session.restrictions() & restriction::SUBSCRIBED != 0;
+    let is_subscribed = session.restrictions().contains(Restrictions::SUBSCRIBED);
     match request.word_count() {
         1 if !is_subscribed => reply.simple("PONG"),
         2 if !is_subscribed => echo(session, request, reply),
@@ -97,7 +97,7 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
         return invalid_client_name(invalid, reply);
     }
     if has_password {
-        session.set_restriction(restriction::PASSWORD, false);
+        session.authenticate();
     }
     session.set_protocol(protocol);
     introduce(session, reply.speaking(protocol))
@@ -126,7 +126,7 @@ fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
 /// unset, every password is right.
 fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (user, password) = match request.word_count() {
-        2 if !session.server().wants_password() => {
+        2 if !session.server().settings.requires_password() => {
             return reply.error(
                 "ERR AUTH <password> called without any password configured for the default user. \
                  Are you sure your configuration is correct?",
@@ -139,13 +139,16 @@ fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     if !is_right(session, user, password) {
         return wrong_password(reply);
     }
-    session.set_restriction(restriction::PASSWORD, false);
+    session.authenticate();
     reply.simple("OK")
 }
 
 fn is_right(session: &Session, user: Option<&[u8]>, password: Option<&[u8]>) -> bool {
     // Compares the password in any case, so that a wrong user takes as long.
-    let is_password = session.server().is_password(password.unwrap_or_default());
+    let is_password = session
+        .server()
+        .settings
+        .is_password(password.unwrap_or_default());
     user == Some(b"default") && is_password
 }
 

@@ -23,7 +23,7 @@ use crate::command::builtin::connection::REDIS_VERSION;
 use crate::memory;
 use crate::resp::{Replied, Reply, Request};
 use crate::state::ServerState;
-use crate::state::clients::flag;
+use crate::state::clients::ClientFlags;
 use crate::state::control::PoolSnapshot;
 use crate::state::stats::{CommandTotals, Totals};
 use crate::time::now_since_1970;
@@ -202,11 +202,11 @@ fn clients(state: &ServerState, lines: &mut Lines<'_>) {
     let (mut input_bytes, mut output_bytes) = (0, 0);
     let (mut paused, mut tracking, mut subscribed) = (0, 0, 0);
     for info in state.clients.all() {
-        input_bytes = input_bytes.max(info.pending_input_bytes());
-        output_bytes = output_bytes.max(info.pending_output_bytes() + info.inbox_bytes());
-        paused += u32::from(info.has(flag::PAUSED));
-        tracking += u32::from(info.has(flag::TRACKING));
-        subscribed += u32::from(info.has(flag::SUBSCRIBER));
+        input_bytes = input_bytes.max(info.pending_input.get());
+        output_bytes = output_bytes.max(info.pending_output.get() + info.inbox.bytes());
+        paused += u32::from(info.has(ClientFlags::PAUSED));
+        tracking += u32::from(info.has(ClientFlags::TRACKING));
+        subscribed += u32::from(info.has(ClientFlags::SUBSCRIBER));
     }
     lines.add(
         "connected_clients",
@@ -286,7 +286,7 @@ fn persistence(state: &ServerState, lines: &mut Lines<'_>) {
 }
 
 fn stats(state: &ServerState, lines: &mut Lines<'_>) {
-    let closes: Vec<_> = state.closes().collect();
+    let closes: Vec<_> = state.closes.all().collect();
     let sum_of = |reasons: &[&str]| -> u64 {
         let found = closes.iter().filter(|(reason, _)| reasons.contains(reason));
         found.map(|(_, count)| count).sum()
@@ -332,7 +332,7 @@ fn stats(state: &ServerState, lines: &mut Lines<'_>) {
 /// Adds the fields of Stats about connections, requests and bytes.
 fn traffic(state: &ServerState, lines: &mut Lines<'_>) {
     let totals = lines.totals(state);
-    let rates = state.rates();
+    let rates = *state.rates.lock();
     lines.add("total_connections_received", state.connections.get());
     lines.add("total_commands_processed", totals.calls());
     lines.add("instantaneous_ops_per_sec", rates.requests);
@@ -415,7 +415,7 @@ fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
         let values: Vec<_> = percentiles
             .iter()
             .filter_map(|percentile| {
-                let micros = totals.percentile(percentile.percent())?;
+                let micros = totals.durations.percentile(percentile.percent())?;
                 Some(format!("p{percentile}={micros:.3}"))
             })
             .collect();

@@ -33,7 +33,7 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
         .collect();
     reply.map(commands.len(), |pairs| {
         for (name, totals) in commands {
-            let points = totals.cumulated();
+            let points = totals.durations.cumulated(totals.calls);
             pairs.pair(name, |value| {
                 value.map(2, |fields| {
                     // No server lives long enough for a number that does not fit.
@@ -57,12 +57,12 @@ fn timed_commands<'a>(
     state: &'a ServerState,
     totals: &'a Totals,
 ) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
-    used_commands(state, totals).filter(|(_, totals)| totals.percentile(100.0).is_some())
+    used_commands(state, totals).filter(|(_, totals)| totals.durations.percentile(100.0).is_some())
 }
 
 /// `LATENCY LATEST`: for each event, its latest sample and its longest.
 fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let events = session.server().samples.all();
+    let events = session.server().latency.all();
     reply.array(events.len(), |items| {
         for (name, series) in &events {
             // A series is never empty.
@@ -83,7 +83,7 @@ fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 /// `LATENCY HISTORY event`: the event's samples, at most one for each second.
 fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let event = argument(request, 1);
-    let events = session.server().samples.all();
+    let events = session.server().latency.all();
     let series = events.into_iter().find(|(name, _)| is(event, name));
     let samples = series.map(|(_, series)| series.samples).unwrap_or_default();
     reply.array(samples.len(), |items| {
@@ -101,7 +101,7 @@ fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
 /// `LATENCY RESET [event …]`: removes these events, or all, and answers their number.
 fn reset(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = || request.arguments().skip(1);
-    let samples = &session.server().samples;
+    let samples = &session.server().latency;
     // Compares the names before the lock is taken, which every slow call needs.
     let mut events = samples.events();
     if wanted().len() > 0 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::common::{argument, bulks, pattern_too_long, wrong_arguments};
-use crate::client::session::{Session, restriction};
+use crate::client::session::{Restrictions, Session};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Commands};
 use crate::glob;
@@ -21,7 +21,7 @@ pub(super) fn register(commands: &mut Commands) {
         ("PUNSUBSCRIBE", Arity::AtLeast(1), punsubscribe),
     ] {
         let command = commands.register_own(name, arity, handler);
-        command.allow_under(restriction::SUBSCRIBED);
+        command.allow_under(Restrictions::SUBSCRIBED);
     }
     commands
         .register_own("PUBLISH", Arity::Exactly(3), publish)
@@ -138,7 +138,7 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         channel,
         message,
         state.now_s(),
-        state.messages_limit(),
+        state.settings.messages_limit(),
         |info| {
             if !is_own(info) {
                 slots.push(info.slot);

@@ -11,7 +11,7 @@ use crate::command::help::write_lines;
 use crate::command::{Arity, Commands};
 use crate::config::DebugAccess;
 use crate::resp::{Replied, Reply, Request, parse_integer};
-use crate::state::clients::flag;
+use crate::state::clients::ClientFlags;
 use crate::time::now_since_1970;
 
 pub(super) fn register(commands: &mut Commands) {
@@ -73,7 +73,7 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
 
 /// `MONITOR`: sends every request of any client to this one, until it leaves or sends `RESET`.
 fn monitor(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.info().set(flag::MONITOR, true);
+    session.info().set(ClientFlags::MONITOR, true);
     session.server().add_monitor(session.info());
     reply.simple("OK")
 }

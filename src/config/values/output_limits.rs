@@ -20,7 +20,7 @@ pub struct OutputLimits {
 }
 
 /// Bytes of pending output above which a client is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutputLimit {
     /// Bytes above which the client is closed at once; 0 means no limit.
     pub hard_bytes: usize,

@@ -6,7 +6,8 @@ use super::kind::Kind;
 use crate::client::session::Session;
 use crate::command::builtin::common::is;
 use crate::resp::{Replied, Reply, Request, parse_integer};
-use crate::state::clients::{ClientInfo, KillReason, WrittenAddr};
+use crate::state::clients::{ClientInfo, WrittenAddr};
+use crate::state::inbox::KillReason;
 
 /// `CLIENT KILL address` or `CLIENT KILL option value …`: closes the clients that match.
 pub(super) fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -36,7 +37,7 @@ pub(super) fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_
         if info.id == session.id() {
             session.close_after_reply();
         } else {
-            info.kill(KillReason::ClientKill);
+            info.inbox.kill(KillReason::ClientKill);
             killed_slots.push(info.slot);
         }
     }

@@ -1,7 +1,7 @@
 //! The kinds of clients that Redis's filters name. respool has no masters and no replicas.
 
 use crate::command::builtin::common::is;
-use crate::state::clients::{ClientInfo, flag};
+use crate::state::clients::{ClientFlags, ClientInfo};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -27,7 +27,7 @@ impl Kind {
     }
 
     pub(super) fn of(info: &ClientInfo) -> Self {
-        if info.has(flag::SUBSCRIBER) {
+        if info.has(ClientFlags::SUBSCRIBER) {
             Self::Pubsub
         } else {
             Self::Normal

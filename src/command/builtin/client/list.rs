@@ -9,7 +9,7 @@ use crate::client::session::Session;
 use crate::command::builtin::common::{argument, is, syntax_error};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::state::ServerState;
-use crate::state::clients::{ClientInfo, NO_COMMAND, flag};
+use crate::state::clients::{ClientFlags, ClientInfo, NO_COMMAND};
 
 /// `CLIENT INFO`: the client's own line of `CLIENT LIST`.
 pub(super) fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -88,13 +88,13 @@ fn add_origin(list: &mut String, now_s: u32, info: &ClientInfo) {
 /// Appends the letters of the flags that are set, in Redis's order.
 fn add_flags(list: &mut String, info: &ClientInfo) {
     let letters = [
-        (flag::MONITOR, 'O'),
-        (flag::SUBSCRIBER, 'P'),
-        (flag::PAUSED, 'b'),
-        (flag::TRACKING, 't'),
-        (flag::CLOSING, 'c'),
-        (flag::NO_EVICT, 'e'),
-        (flag::NO_TOUCH, 'T'),
+        (ClientFlags::MONITOR, 'O'),
+        (ClientFlags::SUBSCRIBER, 'P'),
+        (ClientFlags::PAUSED, 'b'),
+        (ClientFlags::TRACKING, 't'),
+        (ClientFlags::CLOSING, 'c'),
+        (ClientFlags::NO_EVICT, 'e'),
+        (ClientFlags::NO_TOUCH, 'T'),
     ];
     let length = list.len();
     let set = letters.iter().filter(|(flag, _)| info.has(*flag));
@@ -106,11 +106,11 @@ fn add_flags(list: &mut String, info: &ClientInfo) {
 
 /// Appends the bytes that the client's buffers take.
 fn add_buffers(list: &mut String, info: &ClientInfo) {
-    let input = info.pending_input_bytes();
-    let free = info.free_bytes();
-    let table = info.table_bytes();
-    let output = info.pending_output_bytes();
-    let inbox = info.inbox_bytes();
+    let input = info.pending_input.get();
+    let free = info.pending_input_free.get();
+    let table = info.pending_input_table.get();
+    let output = info.pending_output.get();
+    let inbox = info.inbox.bytes();
     let messages = u8::from(inbox > 0);
     let all_output = output + inbox;
     let total = QUIET_BYTES + info.memory_bytes();
@@ -132,7 +132,7 @@ fn add_protocol(list: &mut String, state: &ServerState, info: &ClientInfo) {
         index => state.catalog.get(index.into()),
     };
     let command = command.map_or("NULL", |command| &command.full_name);
-    let version = match info.protocol() {
+    let version = match info.inbox.protocol() {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
     };
@@ -140,7 +140,7 @@ fn add_protocol(list: &mut String, state: &ServerState, info: &ClientInfo) {
     let (bytes_read, bytes_sent) = (traffic.bytes_read.get(), traffic.bytes_sent.get());
     let requests = traffic.requests.get();
     let _ = info.with_identity(|identity| {
-        let redirect = if info.has(flag::TRACKING) {
+        let redirect = if info.has(ClientFlags::TRACKING) {
             identity.redirect as i64
         } else {
             -1

@@ -20,7 +20,7 @@ use crate::client::session::{InvalidName, Session};
 use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
-use crate::state::clients::{NAME_BYTES_MAX, flag};
+use crate::state::clients::{ClientFlags, NAME_BYTES_MAX};
 
 pub(super) fn register(mut client: Container<'_>) {
     for (name, arity, handler) in [
@@ -108,15 +108,20 @@ fn reply_mode(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) ->
 
 /// `CLIENT NO-EVICT on|off`: whether the client is exempt from eviction.
 fn no_evict(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    switch(session, flag::NO_EVICT, request, reply)
+    switch(session, ClientFlags::NO_EVICT, request, reply)
 }
 
 /// `CLIENT NO-TOUCH on|off`: changes only the client's flags, because there are no keys to touch.
 fn no_touch(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    switch(session, flag::NO_TOUCH, request, reply)
+    switch(session, ClientFlags::NO_TOUCH, request, reply)
 }
 
-fn switch(session: &Session, flag: u8, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+fn switch(
+    session: &Session,
+    flag: ClientFlags,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> Replied {
     let word = argument(request, 1);
     if !is(word, "on") && !is(word, "off") {
         return syntax_error(reply);

@@ -5,15 +5,16 @@ use std::time::Duration;
 use crate::client::session::Session;
 use crate::command::builtin::common::{argument, is, wrong_arguments};
 use crate::resp::{Replied, Reply, Request, parse_integer};
-use crate::state::{ServerState, pause};
+use crate::state::ServerState;
+use crate::state::pause::PauseLevel;
 
 /// `CLIENT PAUSE milliseconds [WRITE|ALL]`: the requests of other clients wait. Unlike in Redis,
 /// `CLIENT UNPAUSE`, the client that asked and a drain do not wait.
 pub(super) fn pause(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let held = match (request.word_count(), request.argument(2)) {
-        (3, _) => pause::ALL,
-        (4, Some(mode)) if is(mode, "ALL") => pause::ALL,
-        (4, Some(mode)) if is(mode, "WRITE") => pause::WRITES,
+    let level = match (request.word_count(), request.argument(2)) {
+        (3, _) => PauseLevel::All,
+        (4, Some(mode)) if is(mode, "ALL") => PauseLevel::All,
+        (4, Some(mode)) if is(mode, "WRITE") => PauseLevel::Writes,
         (4, _) => return reply.error("ERR CLIENT PAUSE mode must be WRITE or ALL"),
         _ => return wrong_arguments("CLIENT", request, reply),
     };
@@ -25,7 +26,7 @@ pub(super) fn pause(session: &mut Session, request: &Request<'_>, reply: Reply<'
     };
     let state = session.server();
     let lasts = Duration::from_millis(lasts_ms);
-    state.pause.begin(session.id(), held, lasts);
+    state.pause.begin(session.id(), level, lasts);
     follow_pause(state);
     reply.simple("OK")
 }

@@ -1,0 +1,263 @@
+//! The inbox of a client: the messages that other threads leave for it, and their order to close
+//! it.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::config::OutputLimit;
+use crate::resp::Protocol;
+
+/// Filled by any thread, and emptied by the client's owner.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    /// The client speaks RESP3. Written under the lock if messages may come at the same time.
+    resp3: AtomicBool,
+    /// There is something that the owner has not taken. Written under the lock.
+    has_unread: AtomicBool,
+    /// `None` while there is nothing.
+    contents: Mutex<Option<Box<Contents>>>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    /// Whole messages, encoded.
+    messages: Vec<u8>,
+    kill_reason: Option<KillReason>,
+    /// When the soft limit was exceeded, in seconds of the coarse clock.
+    full_since_s: Option<u32>,
+}
+
+/// Why another thread closes a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KillReason {
+    /// `CLIENT KILL`.
+    ClientKill,
+    /// The client does not read its messages.
+    SlowReader,
+    /// All clients together take too much memory, and this one the most.
+    Evicted,
+}
+
+impl Inbox {
+    /// Returns the protocol in which messages are left.
+    pub(crate) fn protocol(&self) -> Protocol {
+        if self.resp3.load(Ordering::Relaxed) {
+            Protocol::Resp3
+        } else {
+            Protocol::Resp2
+        }
+    }
+
+    pub(crate) fn set_protocol(&self, protocol: Protocol) {
+        self.resp3
+            .store(protocol == Protocol::Resp3, Ordering::Relaxed);
+    }
+
+    /// Sets the protocol between two messages. Returns the messages in the former protocol.
+    pub(crate) fn change_protocol(&self, protocol: Protocol) -> Vec<u8> {
+        let mut contents = self.contents.lock();
+        self.set_protocol(protocol);
+        self.take_from(&mut contents)
+    }
+
+    /// Leaves a message in the client's protocol. Returns whether the owner must be notified: false
+    /// if it was notified before and has not looked yet.
+    ///
+    /// Kills the client if its messages and its `unsent` output together exceed `limit`.
+    #[must_use]
+    pub(crate) fn push<'a>(
+        &self,
+        message: impl FnOnce(Protocol) -> &'a [u8],
+        unsent: usize,
+        now_s: u32,
+        limit: OutputLimit,
+    ) -> bool {
+        let mut contents = self.contents.lock();
+        let contents = contents.get_or_insert_default();
+        if contents.kill_reason.is_some() {
+            return false;
+        }
+        // Under the lock: the protocol may be about to change.
+        let message = message(self.protocol());
+        if contents.has_room(message.len(), unsent, now_s, limit) {
+            contents.messages.extend_from_slice(message);
+        } else {
+            contents.kill(KillReason::SlowReader);
+        }
+        let was_unread = self.has_unread.swap(true, Ordering::Relaxed);
+        // A write-blocked owner was notified and left its messages; it must still see the kill.
+        !was_unread || contents.kill_reason.is_some()
+    }
+
+    /// Has the client closed. The first reason stays. The caller notifies the owner.
+    pub(crate) fn kill(&self, reason: KillReason) {
+        let mut contents = self.contents.lock();
+        contents.get_or_insert_default().kill(reason);
+        self.has_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is something to take. A thread that was notified under a lock that it has
+    /// taken since (a slot's, the queue's) sees it.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.has_unread.load(Ordering::Relaxed)
+    }
+
+    /// Returns why another thread closes the client, if one does.
+    pub(crate) fn kill_reason(&self) -> Option<KillReason> {
+        self.contents.lock().as_ref()?.kill_reason
+    }
+
+    pub(crate) fn take_messages(&self) -> Vec<u8> {
+        self.take_from(&mut self.contents.lock())
+    }
+
+    fn take_from(&self, contents: &mut Option<Box<Contents>>) -> Vec<u8> {
+        let kill_reason = contents.as_ref().and_then(|contents| contents.kill_reason);
+        self.has_unread
+            .store(kill_reason.is_some(), Ordering::Relaxed);
+        match contents {
+            // The messages become pending output, which counts for the soft limit as before.
+            Some(kept) if kill_reason.is_some() || kept.full_since_s.is_some() => {
+                mem::take(&mut kept.messages)
+            }
+            _ => contents.take().map_or_else(Vec::new, |own| own.messages),
+        }
+    }
+
+    /// Returns the bytes of all messages.
+    pub(crate) fn bytes(&self) -> usize {
+        let contents = self.contents.lock();
+        contents.as_ref().map_or(0, |own| own.messages.len())
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let contents = self.contents.lock();
+        contents.as_ref().map_or(0, |own| own.messages.capacity())
+    }
+}
+
+impl Contents {
+    fn kill(&mut self, reason: KillReason) {
+        self.kill_reason.get_or_insert(reason);
+        self.messages = Vec::new();
+    }
+
+    /// Whether `more` bytes may be added. Notes since when the soft limit is exceeded.
+    fn has_room(&mut self, more: usize, unsent: usize, now_s: u32, limit: OutputLimit) -> bool {
+        let exceeds = |bytes, bytes_max| bytes_max > 0 && bytes > bytes_max;
+        let before = self.messages.len() + unsent;
+        // Since the last message it has only become less.
+        if !exceeds(before, limit.soft_bytes) {
+            self.full_since_s = None;
+        }
+        if exceeds(before + more, limit.hard_bytes) {
+            return false;
+        }
+        if !exceeds(before + more, limit.soft_bytes) {
+            return true;
+        }
+        let since_s = *self.full_since_s.get_or_insert(now_s);
+        now_s.saturating_sub(since_s) <= limit.soft_s
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: OutputLimit = OutputLimit {
+        hard_bytes: 1000,
+        soft_bytes: 100,
+        soft_s: 60,
+    };
+
+    fn push(inbox: &Inbox, message: &[u8], now_s: u32) -> bool {
+        inbox.push(|_| message, 0, now_s, LIMIT)
+    }
+
+    #[test]
+    fn owner_is_notified_once_until_it_takes_the_messages() {
+        let inbox = Inbox::default();
+        assert!(!inbox.has_unread());
+        assert!(push(&inbox, b"one", 0));
+        assert!(!push(&inbox, b"two", 0));
+        assert!(inbox.has_unread());
+        assert_eq!(inbox.take_messages(), b"onetwo");
+        assert!(!inbox.has_unread());
+        assert!(push(&inbox, b"three", 0));
+    }
+
+    #[test]
+    fn hard_limit_kills_the_client_and_frees_its_messages() {
+        let inbox = Inbox::default();
+        let message = [b'x'; LIMIT.hard_bytes];
+        assert!(push(&inbox, &message, 0));
+        assert_eq!(inbox.kill_reason(), None);
+        assert!(push(&inbox, b"x", 0), "notified again");
+        assert_eq!(inbox.kill_reason(), Some(KillReason::SlowReader));
+        assert_eq!(inbox.bytes(), 0);
+        assert!(!push(&inbox, b"x", 0));
+        assert!(inbox.has_unread(), "the kill stays");
+        assert!(inbox.take_messages().is_empty());
+        assert!(inbox.has_unread(), "the kill stays");
+    }
+
+    #[test]
+    fn soft_limit_may_be_exceeded_for_a_minute() {
+        let inbox = Inbox::default();
+        let message = [b'x'; LIMIT.soft_bytes];
+        let _ = push(&inbox, &message, 0);
+        let _ = push(&inbox, b"x", 100);
+        // Another thread read the clock earlier and comes later.
+        let _ = push(&inbox, b"x", 99);
+        let _ = push(&inbox, b"x", 160);
+        assert_eq!(inbox.kill_reason(), None);
+        let _ = push(&inbox, b"x", 161);
+        assert_eq!(inbox.kill_reason(), Some(KillReason::SlowReader));
+    }
+
+    #[test]
+    fn minute_goes_on_while_taken_messages_are_unsent() {
+        let inbox = Inbox::default();
+        let message = [b'x'; LIMIT.soft_bytes + 1];
+        let _ = push(&inbox, &message, 0);
+        let unsent = inbox.take_messages().len();
+        let _ = inbox.push(|_| b"x", unsent, 60, LIMIT);
+        assert_eq!(inbox.kill_reason(), None);
+        let _ = inbox.push(|_| b"x", unsent, 61, LIMIT);
+        assert_eq!(inbox.kill_reason(), Some(KillReason::SlowReader));
+    }
+
+    #[test]
+    fn another_minute_begins_after_everything_was_sent() {
+        let inbox = Inbox::default();
+        let message = [b'x'; LIMIT.soft_bytes + 1];
+        let _ = push(&inbox, &message, 0);
+        assert_eq!(inbox.take_messages().len(), message.len());
+        let _ = push(&inbox, &message, 61);
+        assert_eq!(inbox.kill_reason(), None);
+    }
+
+    #[test]
+    fn limit_of_0_is_no_limit() {
+        let inbox = Inbox::default();
+        let none = OutputLimit {
+            hard_bytes: 0,
+            soft_bytes: 0,
+            soft_s: 0,
+        };
+        let _ = inbox.push(|_| &[b'x'; 5000], 0, 0, none);
+        let _ = inbox.push(|_| b"x", 0, 1000, none);
+        assert_eq!(inbox.kill_reason(), None);
+    }
+
+    #[test]
+    fn first_kill_reason_stays() {
+        let inbox = Inbox::default();
+        inbox.kill(KillReason::ClientKill);
+        inbox.kill(KillReason::SlowReader);
+        assert_eq!(inbox.kill_reason(), Some(KillReason::ClientKill));
+    }
+}
