@@ -1,4 +1,4 @@
-//! Why clients are closed: every close has one reason, which the log tells and INFO counts.
+//! Why clients are closed: every close has one reason, which the log shows and INFO counts.
 
 use std::fmt;
 use std::io;
@@ -9,33 +9,37 @@ use crate::state::inbox::KillReason;
 /// Why a client was closed.
 #[derive(Debug)]
 pub(crate) enum CloseReason {
-    /// It has ended its sending side, and has everything that it was owed.
+    /// The peer sent FIN, and all output was sent.
     PeerLeft,
-    /// It asked for it by QUIT, or a command's handler did.
+    /// The client sent QUIT, or a handler asked for the close.
     Quit,
-    /// It sent what is not RESP.
+    /// The peer did not send RESP.
     Protocol(ProtocolError),
-    /// It spoke HTTP. Only what is a request of HTTP has a response.
-    Http { is_answered: bool },
-    /// It had its time for something.
+    /// A request exceeded `client-query-buffer-limit`.
+    TooBigRequest,
+    Tls,
+    /// The peer spoke HTTP. Only a whole request line of HTTP is answered.
+    Http {
+        is_answered: bool,
+    },
+    /// The client missed a deadline.
     Late(Deadline),
-    /// The socket failed; a reset by the peer is the everyday case.
+    /// The socket failed; a reset by the peer is the common case.
     Io(io::Error),
-    /// The server drains.
     Drained,
-    /// A handler panicked, or the hook for arrivals.
+    /// A handler panicked, or the program's `on_connect` hook.
     Panicked,
-    /// It was not let in.
+    /// The connection was not admitted.
     Refused(Refused),
-    /// Others had it closed.
+    /// Another thread closed the client.
     Killed(KillReason),
-    /// It did not read its replies, and more of them waited than may.
+    /// The client did not read its replies, and they exceeded `client-output-buffer-limit`.
     OutputLimit,
-    /// The program around the server did not let it in, and told it so in these words.
+    /// The program's `on_connect` hook refused the client with this error.
     RefusedByHook(String),
 }
 
-/// What a client had a time for.
+/// What a client has limited time for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deadline {
     /// To send another byte: `timeout`.
@@ -44,12 +48,11 @@ pub(crate) enum Deadline {
     FirstByte,
     /// To send the rest of a request: `request-timeout`.
     Request,
-    /// To take any of its pending output while it is write-blocked: `write-timeout`.
+    /// To take pending output while it is write-blocked: `write-timeout`.
     Write,
-    /// To take any of its pending output while its requests are still read:
-    /// `pending-output-timeout`.
+    /// To take pending output while its requests are still read: `pending-output-timeout`.
     PendingOutput,
-    /// To end behind its farewell.
+    /// To take the last output and to send FIN.
     LingeringClose,
 }
 
@@ -60,16 +63,76 @@ pub(crate) enum Refused {
     TooMany,
     /// There are `maxclients-per-address` from its address already.
     TooManyFromAddress,
-    /// It comes from another machine, in `protected-mode`.
+    /// A remote client, in `protected-mode`.
     Protected,
-    /// There is no descriptor left for it.
+    /// No descriptor is left.
     NoDescriptor,
 }
 
+/// Defines the table of reasons. A row has the reasons that it stands for, their name in INFO, and
+/// their text in the log. The compiler refuses a reason without a row, and a name in two rows.
+macro_rules! reasons {
+    ($($reasons:pat => $name:ident: $text:literal;)+) => {
+        #[expect(non_camel_case_types, reason = "the names in INFO")]
+        #[derive(Debug, Clone, Copy)]
+        enum Row {
+            $($name),+
+        }
+
+        /// The names in INFO, in its order.
+        pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+        impl CloseReason {
+            fn row(&self) -> (Row, &'static str) {
+                match self {
+                    $($reasons => (Row::$name, $text),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // A client that misses the deadline of a lingering close was closed for another reason before.
+    Self::PeerLeft | Self::Late(Deadline::LingeringClose) =>
+        peer_left: "the peer closed the connection";
+    Self::Io(_) => connection_failed: "the connection failed";
+    Self::Quit => quit: "it asked to be closed";
+    Self::Protocol(_) => protocol_error: "protocol error";
+    Self::Http { .. } => http: "it sent an HTTP request";
+    Self::Late(Deadline::Idle) => timeout: "it was idle for longer than `timeout`";
+    Self::Late(Deadline::FirstByte) =>
+        first_byte_timeout: "it sent nothing within `first-byte-timeout`";
+    Self::Late(Deadline::Request) =>
+        request_timeout: "a request was incomplete after `request-timeout`";
+    Self::Late(Deadline::Write) =>
+        write_timeout:
+            "it was write-blocked and read none of its pending output within `write-timeout`";
+    Self::Drained => drained: "the server drains";
+    Self::Panicked => handler_panicked: "a handler panicked";
+    Self::Refused(Refused::TooMany) => refused_maxclients: "`maxclients` was reached";
+    Self::Refused(Refused::TooManyFromAddress) =>
+        refused_maxclients_per_address: "`maxclients-per-address` was reached";
+    Self::Refused(Refused::Protected) =>
+        refused_protected_mode: "it is on another machine, and `protected-mode` is on";
+    Self::Refused(Refused::NoDescriptor) => refused_no_descriptor: "no descriptor was free";
+    Self::Killed(KillReason::ClientKill) => killed: "CLIENT KILL";
+    Self::Killed(KillReason::SlowReader) =>
+        slow_subscriber: "it did not read its messages";
+    Self::Killed(KillReason::Evicted) => evicted: "`maxmemory-clients` was reached";
+    Self::OutputLimit =>
+        output_limit: "it did not read its replies (`client-output-buffer-limit`)";
+    Self::TooBigRequest => query_buffer_limit: "a request exceeded `client-query-buffer-limit`";
+    Self::RefusedByHook(_) => refused_by_program: "a hook refused it";
+    Self::Late(Deadline::PendingOutput) =>
+        pending_output_timeout:
+            "it read none of its pending output within `pending-output-timeout`";
+    Self::Tls => tls: "it sent a TLS handshake";
+}
+
 impl CloseReason {
-    /// Whether the peer may still be sending and is owed an orderly end.
+    /// Whether the connection ends with a lingering close. A peer that reads nothing gets none.
     pub(crate) fn lingers(&self) -> bool {
-        // To those who take nothing, nothing can be said.
         !matches!(
             self,
             Self::PeerLeft
@@ -81,7 +144,7 @@ impl CloseReason {
         )
     }
 
-    /// The last words to a peer that could take a reply for another, or wait for one in vain.
+    /// Returns the error sent before closing, to a peer that may wait for a reply.
     pub(crate) fn error_line(&self) -> Option<&str> {
         match self {
             Self::Refused(refused) => Some(refused.text()),
@@ -89,76 +152,58 @@ impl CloseReason {
             Self::Late(Deadline::Request) => {
                 Some("ERR the rest of the request did not come in time")
             }
-            Self::RefusedByHook(words) => Some(words),
+            Self::RefusedByHook(error) => Some(error),
             _ => None,
         }
     }
 
-    /// Its place in [`NAMES`].
+    /// Returns the index in [`NAMES`].
     pub(crate) fn index(&self) -> usize {
-        match self {
-            // Who is late for that was closed for another reason before.
-            Self::PeerLeft | Self::Late(Deadline::LingeringClose) => 0,
-            Self::Io(_) => 1,
-            Self::Quit => 2,
-            Self::Protocol(ProtocolError::TooBigRequest) => 19,
-            Self::Protocol(ProtocolError::Tls) => 22,
-            Self::Protocol(_) => 3,
-            Self::Http { .. } => 4,
-            Self::Late(Deadline::Idle) => 5,
-            Self::Late(Deadline::FirstByte) => 6,
-            Self::Late(Deadline::Request) => 7,
-            Self::Late(Deadline::Write) => 8,
-            Self::Drained => 9,
-            Self::Panicked => 10,
-            Self::Refused(Refused::TooMany) => 11,
-            Self::Refused(Refused::TooManyFromAddress) => 12,
-            Self::Refused(Refused::Protected) => 13,
-            Self::Refused(Refused::NoDescriptor) => 14,
-            Self::Killed(KillReason::ClientKill) => 15,
-            Self::Killed(KillReason::SlowReader) => 16,
-            Self::Killed(KillReason::Evicted) => 17,
-            Self::OutputLimit => 18,
-            Self::RefusedByHook(_) => 20,
-            Self::Late(Deadline::PendingOutput) => 21,
-        }
+        self.row().0 as usize
     }
 
-    /// As INFO names it.
+    /// Returns the name in INFO.
     pub(crate) fn name(&self) -> &'static str {
         NAMES[self.index()]
     }
 }
 
-/// The reasons as INFO names them.
-pub(crate) const NAMES: [&str; 23] = [
-    "peer_left",
-    "connection_failed",
-    "quit",
-    "protocol_error",
-    "http",
-    "timeout",
-    "first_byte_timeout",
-    "request_timeout",
-    "write_timeout",
-    "drained",
-    "handler_panicked",
-    "refused_maxclients",
-    "refused_maxclients_per_address",
-    "refused_protected_mode",
-    "refused_no_descriptor",
-    "killed",
-    "slow_subscriber",
-    "evicted",
-    "output_limit",
-    "query_buffer_limit",
-    "refused_by_program",
-    "pending_output_timeout",
-    "tls",
-];
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().1)?;
+        match self {
+            Self::Protocol(error) => write!(f, ": {error}"),
+            Self::Io(error) => write!(f, ": {error}"),
+            Self::RefusedByHook(error) => write!(f, ": {error}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl From<KillReason> for CloseReason {
+    fn from(reason: KillReason) -> Self {
+        Self::Killed(reason)
+    }
+}
+
+impl From<io::Error> for CloseReason {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ProtocolError> for CloseReason {
+    fn from(error: ProtocolError) -> Self {
+        match error {
+            ProtocolError::TooBigRequest => Self::TooBigRequest,
+            ProtocolError::Tls => Self::Tls,
+            error => Self::Protocol(error),
+        }
+    }
+}
 
 impl Refused {
-    /// What the peer is told, in Redis's words where it has some.
+    /// Returns the error for the peer, in Redis's words where it has some.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::TooMany => "ERR max number of clients reached",
@@ -169,7 +214,7 @@ impl Refused {
     }
 }
 
-/// Redis's words (`src/networking.c`), with this server's names.
+/// Redis's words (`src/networking.c`).
 const PROTECTED: &str = "DENIED Redis is running in protected mode because protected mode is \
     enabled and no password is set for the default user. In this mode connections are only accepted \
     from the loopback interface. If you want to connect from external computers to Redis you may \
@@ -182,94 +227,3 @@ const PROTECTED: &str = "DENIED Redis is running in protected mode because prote
     for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication \
     password for the default user. NOTE: You only need to do one of the above things in order for \
     the server to start accepting connections from the outside.";
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Protocol(ProtocolError::Tls) => "it sent a TLS handshake",
-            Self::Protocol(error) => return write!(f, "protocol error: {error}"),
-            Self::Io(error) => return write!(f, "{error}"),
-            Self::RefusedByHook(words) => return write!(f, "a hook refused it: {words}"),
-            Self::PeerLeft => "the peer closed the connection",
-            Self::Quit => "it asked to be closed",
-            Self::Http { .. } => "it sent an HTTP request",
-            Self::Late(Deadline::Idle) => "it was idle for longer than `timeout`",
-            Self::Late(Deadline::FirstByte) => "it sent nothing within `first-byte-timeout`",
-            Self::Late(Deadline::Request) => "a request was incomplete after `request-timeout`",
-            Self::Late(Deadline::Write) => {
-                "it was write-blocked and read none of its pending output within `write-timeout`"
-            }
-            Self::Late(Deadline::PendingOutput) => {
-                "it read none of its pending output within `pending-output-timeout`"
-            }
-            Self::Late(Deadline::LingeringClose) => "it did not close after the server's FIN",
-            Self::Drained => "the server drains",
-            Self::Panicked => "a handler panicked",
-            Self::Refused(Refused::TooMany) => "`maxclients` was reached",
-            Self::Refused(Refused::TooManyFromAddress) => "`maxclients-per-address` was reached",
-            Self::Refused(Refused::Protected) => {
-                "it is on another machine, and `protected-mode` is on"
-            }
-            Self::Refused(Refused::NoDescriptor) => "no descriptor was free",
-            Self::Killed(KillReason::ClientKill) => "CLIENT KILL",
-            Self::Killed(KillReason::SlowReader) => "it did not read its messages",
-            Self::Killed(KillReason::Evicted) => "`maxmemory-clients` was reached",
-            Self::OutputLimit => "it did not read its replies (`client-output-buffer-limit`)",
-        };
-        f.write_str(text)
-    }
-}
-
-impl From<KillReason> for CloseReason {
-    fn from(kill_reason: KillReason) -> Self {
-        Self::Killed(kill_reason)
-    }
-}
-
-impl From<io::Error> for CloseReason {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<ProtocolError> for CloseReason {
-    fn from(error: ProtocolError) -> Self {
-        Self::Protocol(error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_has_a_name_of_its_own() {
-        let reasons = [
-            CloseReason::PeerLeft,
-            CloseReason::Io(io::Error::other("any")),
-            CloseReason::Quit,
-            CloseReason::Protocol(ProtocolError::UnbalancedQuotes),
-            CloseReason::Http { is_answered: true },
-            CloseReason::Late(Deadline::Idle),
-            CloseReason::Late(Deadline::FirstByte),
-            CloseReason::Late(Deadline::Request),
-            CloseReason::Late(Deadline::Write),
-            CloseReason::Drained,
-            CloseReason::Panicked,
-            CloseReason::Refused(Refused::TooMany),
-            CloseReason::Refused(Refused::TooManyFromAddress),
-            CloseReason::Refused(Refused::Protected),
-            CloseReason::Refused(Refused::NoDescriptor),
-            CloseReason::Killed(KillReason::ClientKill),
-            CloseReason::Killed(KillReason::SlowReader),
-            CloseReason::Killed(KillReason::Evicted),
-            CloseReason::OutputLimit,
-            CloseReason::Protocol(ProtocolError::TooBigRequest),
-            CloseReason::RefusedByHook("ERR no".into()),
-            CloseReason::Late(Deadline::PendingOutput),
-            CloseReason::Protocol(ProtocolError::Tls),
-        ];
-        let indices: Vec<_> = reasons.iter().map(CloseReason::index).collect();
-        assert_eq!(indices, (0..NAMES.len()).collect::<Vec<_>>());
-    }
-}

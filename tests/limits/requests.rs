@@ -40,7 +40,7 @@ fn query_buffer_limit_is_exact() {
         peer.end_sending();
         peer.expect_end();
         let (addr, count) = (peer.local_addr(), cut as u64 + 1);
-        let why = "protocol error: too big request";
+        let why = "a request exceeded `client-query-buffer-limit`";
         watched.closes(addr, "query_buffer_limit", count, why);
         watched.counts("client_query_buffer_limit_disconnections", count);
     }
