@@ -212,7 +212,7 @@ impl Pool {
         self.leader_waits.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Work sent before this fence is seen here; a sender after it sees `leader_waits`.
-        let timeout = self.queue.has_any().then_some(Duration::ZERO);
+        let timeout = (!self.queue.is_empty()).then_some(Duration::ZERO);
         if self.parking.wait(watch, timeout) {
             local.turns = 0;
         }

@@ -115,13 +115,6 @@ impl Queue {
         self.sender.is_empty()
     }
 
-    /// Whether the channel has work or a spent client waits.
-    #[expect(clippy::inline_always, reason = "on the way of each turn")]
-    #[inline(always)]
-    pub(super) fn has_any(&self) -> bool {
-        !self.is_empty() || self.has_spent()
-    }
-
     /// Whether a spent client waits.
     #[inline]
     pub(super) fn has_spent(&self) -> bool {

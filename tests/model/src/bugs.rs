@@ -56,8 +56,8 @@ pub const BUGS: &[Bug] = &[
         shown_by: "two_clients_ping",
         file: "mod.rs",
         edits: &[(
-            "let timeout = self.queue.has_any()",
-            "let timeout = self.queue.has_spent()",
+            "let timeout = (!self.queue.is_empty()).then_some(Duration::ZERO);",
+            "let timeout = None;",
         )],
     },
     Bug {
@@ -120,15 +120,6 @@ pub const BUGS: &[Bug] = &[
         edits: &[(
             "self.send_recheck();\n        } else if",
             "self.wake_follower();\n            self.wake_leader();\n        } else if",
-        )],
-    },
-    Bug {
-        name: "lead_ignores_spent_clients",
-        shown_by: "spent_client_does_not_wait_for_a_handler",
-        file: "mod.rs",
-        edits: &[(
-            "let timeout = self.queue.has_any()",
-            "let timeout = (!self.queue.is_empty())",
         )],
     },
     Bug {
