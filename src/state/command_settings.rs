@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use constant_time_eq::constant_time_eq_32;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use crate::config::{Config, OutputLimit};
 
@@ -76,5 +76,5 @@ impl CommandSettings {
 }
 
 fn digest(password: &[u8]) -> [u8; 32] {
-    Sha256::digest(password).into()
+    Hash::hash(password.as_ref())
 }

@@ -1,6 +1,6 @@
 //! `ACL`: the only user is `default`, which may run every command once it is authenticated.
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use super::common::{argument, bulks, is, wrong_arguments};
 use crate::client::session::Session;
@@ -32,7 +32,7 @@ fn list(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let secret = match password {
         None => "nopass".to_owned(),
         Some(password) => {
-            let digest = Sha256::digest(password);
+            let digest = Hash::hash(password.as_bytes());
             let digits: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             format!("#{}", digits.concat())
         }
