@@ -1,9 +1,13 @@
-//! Derives a [`Key`] from each row of the table of keys (`table.rs`). CONFIG gets and sets values
-//! by it; the file and the command line need more, which is in `sources/`.
+//! A [`Key`] for each row of the table of keys (`table.rs`), by which CONFIG gets and sets values.
 
 use std::borrow::Cow;
 
 use super::Config;
+use super::table::each_key;
+use super::values::{
+    BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Number,
+    OptionalPath, OutputLimits, Password, Percentiles, Seconds, Value,
+};
 
 /// A key of the configuration.
 #[derive(Debug)]
@@ -57,21 +61,11 @@ impl Key {
     }
 }
 
-/// Generates from the table's rows
-///
-/// - `Settings`, for the file and the command line;
-/// - `KEYS`, for everything else.
 macro_rules! keys {
     ($(
         $(#[$help:meta])*
         $name:literal sets $field:ident: $value:ty, shown as $shown:literal, changes $change:ident;
     )*) => {
-        #[cfg(feature = "cli")]
-        $crate::config::sources::settings! {$(
-            $(#[$help])*
-            $name sets $field: $value, shown as $shown;
-        )*}
-
         /// Every key, in the order of the table.
         pub(crate) const KEYS: &[Key] = &[$(
             Key {
@@ -92,4 +86,4 @@ macro_rules! keys {
     };
 }
 
-pub(crate) use keys;
+each_key!(keys);

@@ -6,37 +6,39 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `table.rs` | the table of keys, for the file, the command line and CONFIG |
-//! | `keys.rs` | what is derived from a row of the table |
+//! | `table.rs` | the table of keys, a macro |
+//! | `keys.rs` | what CONFIG knows of each key |
 //! | `values/` | the type of each value: its range, its notation, its errors |
-//! | `check.rs` | checks and compares whole configurations |
+//! | `whole.rs` | checks, compares and shows whole configurations |
 //! | `inert.rs` | directives of Redis without an effect here, for CONFIG only |
 //! | `directive.rs` | finds a key or an inert directive by its name, for CONFIG |
-//! | `sources/notation.rs` | how each value is written in a file |
-//! | `sources/file.rs` | reads a file; finds the line and column of a mistake |
+//! | `sources/settings.rs` | the values of one source |
+//! | `sources/notation.rs` | how a file writes each value |
+//! | `sources/differences.rs` | writes values for a file |
+//! | `sources/file.rs` | reads a file |
+//! | `sources/explain.rs`, `mistake.rs` | errors about a file, with line and column |
 //! | `sources/command_line.rs` | flags, help, and which source wins |
 //! | `sources/advice.rs` | errors about flags |
+//! | `sources/nearest.rs` | finds the key that a wrong name means |
 //! | `sources/password.rs` | the sources of the password, and which one wins |
 
-mod check;
 pub(crate) mod directive;
 pub(crate) mod inert;
 mod keys;
 #[cfg(feature = "cli")]
 mod sources;
 mod table;
-pub(crate) mod values;
+mod values;
+mod whole;
 
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use crate::memory;
 pub(crate) use directive::{is_public, is_secret};
-pub(crate) use keys::{Change, Key};
+pub(crate) use keys::{Change, KEYS, Key};
 #[cfg(feature = "cli")]
 pub use sources::{CommandLine, ConfigError, Loaded, exposure};
-pub(crate) use table::KEYS;
 pub use values::bind::{AddressError, BindAddress};
 pub use values::debug_access::{DebugAccess, DebugAccessError};
 pub use values::loglevel::{LogLevel, LogLevelError};
@@ -227,37 +229,9 @@ impl Default for Config {
     }
 }
 
-/// Shows names and values as CONFIG GET does, but not the password, so that it cannot be logged by
-/// mistake.
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("Config");
-        for key in KEYS {
-            let text = key.text(self);
-            let hidden = key.secret && !text.is_empty();
-            fields.field(key.name, if hidden { &"(redacted)" } else { &text });
-        }
-        fields.finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn debug_output_has_every_key_and_no_password() {
-        let config = Config {
-            requirepass: Some("secret".into()),
-            ..Config::default()
-        };
-        let text = format!("{config:?}");
-        let beginning = r#"Config { workers: "0", bind: "127.0.0.1 -::1", port: "6379", "#;
-        assert!(text.starts_with(beginning), "{text}");
-        assert!(text.contains(r#"requirepass: "(redacted)""#), "{text}");
-        assert!(!text.contains("secret"), "{text}");
-        assert!(format!("{:?}", Config::default()).contains(r#"requirepass: "","#));
-    }
 
     #[test]
     fn zero_workers_means_one_per_cpu() {

@@ -1,150 +1,146 @@
-//! The table of keys, one row each, for the file, the command line, CONFIG GET and CONFIG SET.
-//! `keys.rs` derives them from it.
+//! The table of keys, one row each. `keys.rs` makes [`KEYS`](super::KEYS) of it, for CONFIG;
+//! `sources/settings.rs` makes `Settings`, for the file and the command line.
 //!
 //! A row has
 //!
 //! - the key's line in `--help`: at most 70 characters, with the range and, last, the default;
-//! - its name and the field of [`Config`] that it sets;
+//! - its name and the field of [`Config`](super::Config) that it sets;
 //! - its type, which knows the range, the unit and each notation;
 //! - the name of its value in `--help`, and when it can change.
 //!
-//! [`Config`] documents the field; `config/respool.toml` is the operator's manual.
+//! `Config` documents the field; `config/respool.toml` is the operator's manual.
 
-use crate::config::keys::{Change, Key, keys};
-use crate::config::values::Value;
-use crate::config::values::bind::BindAddresses;
-use crate::config::values::debug_access::DebugAccess;
-use crate::config::values::flag::Flag;
-use crate::config::values::number::{Bytes, Microseconds, Milliseconds, Number, Seconds};
-use crate::config::values::output_limits::OutputLimits;
-use crate::config::values::percentile::Percentiles;
-use crate::config::values::text::{OptionalPath, Password};
-use crate::config::{Config, LogLevel};
+/// Passes the rows to the macro `$callback`, whose file imports the types.
+macro_rules! each_key {
+    ($callback:ident) => {
+        $callback! {
+            /// Worker threads, 0 to 1024; 0 means one per CPU [default: 0]
+            "workers" sets workers: Number<usize, 0, { Config::WORKERS_MAX as i64 }>,
+                shown as "N", changes Anytime;
 
-keys! {
-    /// Worker threads, 0 to 1024; 0 means one per CPU [default: 0]
-    "workers" sets workers: Number<usize, 0, { Config::WORKERS_MAX as i64 }>,
-        shown as "N", changes Anytime;
+            /// IP addresses, 1 to 16; -IP may be missing [default: 127.0.0.1 -::1]
+            #[expect(clippy::doc_markdown, reason = "a line of the help, where backticks are noise")]
+            "bind" sets bind: BindAddresses,
+                shown as "IP...", changes AtStart;
 
-    /// IP addresses, 1 to 16; -IP may be missing [default: 127.0.0.1 -::1]
-    #[expect(clippy::doc_markdown, reason = "a line of the help, where backticks are noise")]
-    "bind" sets bind: BindAddresses,
-        shown as "IP...", changes AtStart;
+            /// TCP port, 0 to 65535; 0 means any free port [default: 6379]
+            "port" sets port: Number<u16, 0, 65_535>,
+                shown as "N", changes AtStart;
 
-    /// TCP port, 0 to 65535; 0 means any free port [default: 6379]
-    "port" sets port: Number<u16, 0, 65_535>,
-        shown as "N", changes AtStart;
+            /// Connected clients, 1 to 1000000 [default: 10000]
+            "maxclients" sets maxclients: Number<usize, 1, 1_000_000>,
+                shown as "N", changes Anytime;
 
-    /// Connected clients, 1 to 1000000 [default: 10000]
-    "maxclients" sets maxclients: Number<usize, 1, 1_000_000>,
-        shown as "N", changes Anytime;
+            /// Clients of one IP, 0 to 1000000; 0 means no limit [default: 0]
+            "maxclients-per-address" sets maxclients_per_address: Number<usize, 0, 1_000_000>,
+                shown as "N", changes Anytime;
 
-    /// Clients of one IP, 0 to 1000000; 0 means no limit [default: 0]
-    "maxclients-per-address" sets maxclients_per_address: Number<usize, 0, 1_000_000>,
-        shown as "N", changes Anytime;
+            /// Refuse other machines while no password is set [default: yes]
+            "protected-mode" sets protected_mode: Flag,
+                shown as "YES|NO", changes Anytime;
 
-    /// Refuse other machines while no password is set [default: yes]
-    "protected-mode" sets protected_mode: Flag,
-        shown as "YES|NO", changes Anytime;
+            /// Time without a byte from a client [default: 0]
+            "timeout" sets timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+                shown as "SECONDS", changes Anytime;
 
-    /// Time without a byte from a client [default: 0]
-    "timeout" sets timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
-        shown as "SECONDS", changes Anytime;
+            /// Time until a new client sends a byte [default: 0]
+            "first-byte-timeout" sets first_byte_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+                shown as "SECONDS", changes Anytime;
 
-    /// Time until a new client sends a byte [default: 0]
-    "first-byte-timeout" sets first_byte_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
-        shown as "SECONDS", changes Anytime;
+            /// Time without progress on an incomplete request [default: 30]
+            "request-timeout" sets request_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+                shown as "SECONDS", changes Anytime;
 
-    /// Time without progress on an incomplete request [default: 30]
-    "request-timeout" sets request_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
-        shown as "SECONDS", changes Anytime;
+            /// Time without progress while write-blocked [default: 60]
+            "write-timeout" sets write_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
+                shown as "SECONDS", changes Anytime;
 
-    /// Time without progress while write-blocked [default: 60]
-    "write-timeout" sets write_timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
-        shown as "SECONDS", changes Anytime;
+            /// Time without progress on other pending output [default: 600]
+            "pending-output-timeout" sets pending_output_timeout_s:
+                Number<u32, 0, 2_147_483_647, Seconds>,
+                shown as "SECONDS", changes Anytime;
 
-    /// Time without progress on other pending output [default: 600]
-    "pending-output-timeout" sets pending_output_timeout_s:
-        Number<u32, 0, 2_147_483_647, Seconds>,
-        shown as "SECONDS", changes Anytime;
+            /// Kernel's queue of new connections, 1 to 65535 [default: 511]
+            "tcp-backlog" sets tcp_backlog: Number<u32, 1, 65_535>,
+                shown as "N", changes AtStart;
 
-    /// Kernel's queue of new connections, 1 to 65535 [default: 511]
-    "tcp-backlog" sets tcp_backlog: Number<u32, 1, 65_535>,
-        shown as "N", changes AtStart;
+            /// Time to the kernel's keepalive probe, 0 to 32767 [default: 300]
+            "tcp-keepalive" sets tcp_keepalive_s: Number<u32, 0, 32_767, Seconds>,
+                shown as "SECONDS", changes Anytime;
 
-    /// Time to the kernel's keepalive probe, 0 to 32767 [default: 300]
-    "tcp-keepalive" sets tcp_keepalive_s: Number<u32, 0, 32_767, Seconds>,
-        shown as "SECONDS", changes Anytime;
+            /// Longest argument of a request, 1kb to 1gb [default: 512mb]
+            "proto-max-bulk-len" sets proto_max_bulk_len: Number<usize, 1_024, { 1 << 30 }, Bytes>,
+                shown as "BYTES", changes Anytime;
 
-    /// Longest argument of a request, 1kb to 1gb [default: 512mb]
-    "proto-max-bulk-len" sets proto_max_bulk_len: Number<usize, 1_024, { 1 << 30 }, Bytes>,
-        shown as "BYTES", changes Anytime;
+            /// Memory of one request, 1mb to 1gb [default: 1gb]
+            "client-query-buffer-limit" sets client_query_buffer_limit:
+                Number<usize, { 1 << 20 }, { 1 << 30 }, Bytes>,
+                shown as "BYTES", changes Anytime;
 
-    /// Memory of one request, 1mb to 1gb [default: 1gb]
-    "client-query-buffer-limit" sets client_query_buffer_limit:
-        Number<usize, { 1 << 20 }, { 1 << 30 }, Bytes>,
-        shown as "BYTES", changes Anytime;
+            /// Unsent replies before a client is write-blocked [default: 256mb]
+            "pending-output-per-client" sets pending_output_per_client:
+                Number<usize, 0, { i64::MAX }, Bytes>,
+                shown as "BYTES", changes Anytime;
 
-    /// Unsent replies before a client is write-blocked [default: 256mb]
-    "pending-output-per-client" sets pending_output_per_client:
-        Number<usize, 0, { i64::MAX }, Bytes>,
-        shown as "BYTES", changes Anytime;
+            /// The same for all; 0 means a quarter of the memory [default: 0]
+            "pending-output-total" sets pending_output_total: Number<usize, 0, { i64::MAX }, Bytes>,
+                shown as "BYTES", changes Anytime;
 
-    /// The same for all; 0 means a quarter of the memory [default: 0]
-    "pending-output-total" sets pending_output_total: Number<usize, 0, { i64::MAX }, Bytes>,
-        shown as "BYTES", changes Anytime;
+            /// Class, hard, soft, seconds [default: normal 0 0 0 pubsub 32mb 8mb 60]
+            "client-output-buffer-limit" sets client_output_buffer_limit: OutputLimits,
+                shown as "LIMITS", changes Anytime;
 
-    /// Class, hard, soft, seconds [default: normal 0 0 0 pubsub 32mb 8mb 60]
-    "client-output-buffer-limit" sets client_output_buffer_limit: OutputLimits,
-        shown as "LIMITS", changes Anytime;
+            /// Memory of all clients; 0 means no limit [default: 0]
+            "maxmemory-clients" sets maxmemory_clients: Number<u64, 0, { i64::MAX }, Bytes>,
+                shown as "BYTES", changes Anytime;
 
-    /// Memory of all clients; 0 means no limit [default: 0]
-    "maxmemory-clients" sets maxmemory_clients: Number<u64, 0, { i64::MAX }, Bytes>,
-        shown as "BYTES", changes Anytime;
+            /// Milliseconds that a stop may take, 0 to 3600000 [default: 1000]
+            "drain-timeout-ms" sets drain_timeout_ms: Number<u32, 0, 3_600_000, Milliseconds>,
+                shown as "MS", changes Anytime;
 
-    /// Milliseconds that a stop may take, 0 to 3600000 [default: 1000]
-    "drain-timeout-ms" sets drain_timeout_ms: Number<u32, 0, 3_600_000, Milliseconds>,
-        shown as "MS", changes Anytime;
+            /// debug, verbose, notice, warning or nothing [default: notice]
+            "loglevel" sets loglevel: LogLevel,
+                shown as "LEVEL", changes Anytime;
 
-    /// debug, verbose, notice, warning or nothing [default: notice]
-    "loglevel" sets loglevel: LogLevel,
-        shown as "LEVEL", changes Anytime;
+            /// File to append the log to; "" means standard output [default: ""]
+            "logfile" sets logfile: OptionalPath,
+                shown as "PATH", changes OnReload;
 
-    /// File to append the log to; "" means standard output [default: ""]
-    "logfile" sets logfile: OptionalPath,
-        shown as "PATH", changes OnReload;
+            /// Password for AUTH; `ps` shows it to every user [default: ""]
+            "requirepass" sets requirepass: Password,
+                shown as "TEXT", changes Anytime;
 
-    /// Password for AUTH; `ps` shows it to every user [default: ""]
-    "requirepass" sets requirepass: Password,
-        shown as "TEXT", changes Anytime;
+            /// File that contains the password; "" means none [default: ""]
+            "requirepass-file" sets requirepass_file: OptionalPath,
+                shown as "PATH", changes OnReload;
 
-    /// File that contains the password; "" means none [default: ""]
-    "requirepass-file" sets requirepass_file: OptionalPath,
-        shown as "PATH", changes OnReload;
+            /// Microseconds of a slow command; 0 all, -1 none [default: 10000]
+            "slowlog-log-slower-than" sets slowlog_log_slower_than_us:
+                Number<i64, -1, { i64::MAX }, Microseconds>,
+                shown as "N", changes Anytime;
 
-    /// Microseconds of a slow command; 0 all, -1 none [default: 10000]
-    "slowlog-log-slower-than" sets slowlog_log_slower_than_us:
-        Number<i64, -1, { i64::MAX }, Microseconds>,
-        shown as "N", changes Anytime;
+            /// Slow commands to keep, 0 to 1000000 [default: 128]
+            "slowlog-max-len" sets slowlog_max_len: Number<usize, 0, 1_000_000>,
+                shown as "N", changes Anytime;
 
-    /// Slow commands to keep, 0 to 1000000 [default: 128]
-    "slowlog-max-len" sets slowlog_max_len: Number<usize, 0, 1_000_000>,
-        shown as "N", changes Anytime;
+            /// Record the latency of each command [default: yes]
+            "latency-tracking" sets latency_tracking: Flag,
+                shown as "YES|NO", changes Anytime;
 
-    /// Record the latency of each command [default: yes]
-    "latency-tracking" sets latency_tracking: Flag,
-        shown as "YES|NO", changes Anytime;
+            /// Percentiles in INFO, 0 to 100 [default: 50 99 99.9]
+            "latency-tracking-info-percentiles" sets latency_tracking_info_percentiles: Percentiles,
+                shown as "P...", changes Anytime;
 
-    /// Percentiles in INFO, 0 to 100 [default: 50 99 99.9]
-    "latency-tracking-info-percentiles" sets latency_tracking_info_percentiles: Percentiles,
-        shown as "P...", changes Anytime;
+            /// Milliseconds of an event for LATENCY; 0 means none [default: 0]
+            "latency-monitor-threshold" sets latency_monitor_threshold_ms:
+                Number<u64, 0, { i64::MAX }, Milliseconds>,
+                shown as "MS", changes Anytime;
 
-    /// Milliseconds of an event for LATENCY; 0 means none [default: 0]
-    "latency-monitor-threshold" sets latency_monitor_threshold_ms:
-        Number<u64, 0, { i64::MAX }, Milliseconds>,
-        shown as "MS", changes Anytime;
-
-    /// Clients that may use DEBUG: no, local or yes [default: no]
-    "enable-debug-command" sets enable_debug_command: DebugAccess,
-        shown as "WHO", changes AtStart;
+            /// Clients that may use DEBUG: no, local or yes [default: no]
+            "enable-debug-command" sets enable_debug_command: DebugAccess,
+                shown as "WHO", changes AtStart;
+        }
+    };
 }
+
+pub(super) use each_key;

@@ -6,14 +6,16 @@
 use std::error::Error;
 use std::ffi::OsString;
 
-use clap::CommandFactory;
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::file::{may_show, nearest};
-use super::{CommandLine, Form, Key, forms};
+use super::nearest::{may_show, nearest};
+use super::notation::Form;
+use super::settings::known;
+use crate::config::Key;
 
 /// Replaces clap's error about `args`, the program's name first, by one that is safe to print.
-pub(super) fn explain(error: clap::Error, args: &[OsString]) -> clap::Error {
+pub(super) fn explain(error: clap::Error, args: &[OsString], mut command: Command) -> clap::Error {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,
@@ -28,7 +30,7 @@ pub(super) fn explain(error: clap::Error, args: &[OsString]) -> clap::Error {
         _ => None,
     };
     match message {
-        Some(message) => CommandLine::command().error(error.kind(), message),
+        Some(message) => command.error(error.kind(), message),
         None => error,
     }
 }
@@ -112,8 +114,7 @@ fn is_file(word: &str) -> bool {
 
 /// Returns the key of the flag `--name`.
 fn key_of(flag: &str) -> Option<(&'static Key, Form)> {
-    let name = flag.strip_prefix("--")?;
-    forms().find(|(key, _)| key.name == name)
+    known(flag.strip_prefix("--")?)
 }
 
 /// Flags of redis-server, redis-cli and other servers, with the advice for each.

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use super::{ConfigError, advice, file, forms, password};
-use crate::config::table::Settings;
+use super::nearest::{is_about_secret, nearest};
+use super::settings::{Settings, known};
+use super::{ConfigError, advice, file, password};
 use crate::config::values::Value;
 use crate::config::{Config, KEYS};
 
@@ -74,7 +75,7 @@ impl CommandLine {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<_> = args.into_iter().collect();
         let parsed = Self::try_parse_from(join_values(args.iter().cloned()));
-        let mut parsed = parsed.map_err(|error| advice::explain(error, &args))?;
+        let mut parsed = parsed.map_err(|error| advice::explain(error, &args, Self::command()))?;
         let named = parsed.file.as_ref();
         parsed.file_may_be_secret = named.is_some_and(|file| may_be_secret(file, &args));
         parsed.file = parsed.file.or(parsed.default_file.take());
@@ -169,7 +170,7 @@ impl CommandLine {
         let is_in_both = |name| in_file.contains(&name) && flags.contains(&name);
         KEYS.iter()
             .filter(|key| is_in_both(key.name) && !key.is_same(of_file, config))
-            .filter(|key| !file::is_about_secret(key))
+            .filter(|key| !is_about_secret(key))
             .map(|key| {
                 let (name, file) = (key.name, file.display());
                 let (ignored, used) = (key.shown(of_file), key.shown(config));
@@ -209,8 +210,7 @@ fn may_be_secret(file: &Path, args: &[OsString]) -> bool {
     let before = &args[..place.unwrap_or(0)];
     let name = file.to_string_lossy();
     let name = name.split(['=', ':']).next().unwrap_or_default();
-    before.iter().rev().take(2).any(is_secret_flag)
-        || file::nearest(name).is_some_and(file::is_about_secret)
+    before.iter().rev().take(2).any(is_secret_flag) || nearest(name).is_some_and(is_about_secret)
 }
 
 /// Joins `--key value` to `--key=value`; the words of a list become one value.
@@ -222,7 +222,7 @@ fn join_values(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut joined = Vec::new();
     while let Some(mut arg) = args.next() {
         let name = arg.to_str().and_then(|arg| arg.strip_prefix("--"));
-        let values_max = match forms().find(|(key, _)| Some(key.name) == name) {
+        let values_max = match name.and_then(known) {
             Some((_, form)) if form.is_list() => usize::MAX,
             Some(_) => 1,
             None => 0,
@@ -265,8 +265,6 @@ kept panicking; the log names it.";
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn joined(args: &str) -> Vec<OsString> {

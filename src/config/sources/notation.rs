@@ -10,24 +10,23 @@ use std::str::FromStr;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::values::bind::{BindAddress, BindAddresses};
-use crate::config::values::debug_access::DebugAccess;
-use crate::config::values::flag::Flag;
-use crate::config::values::loglevel::LogLevel;
-use crate::config::values::number::{Number, NumberError, Unit};
-use crate::config::values::output_limits::OutputLimits;
-use crate::config::values::percentile::{Percentile, Percentiles};
-use crate::config::values::text::{OptionalPath, Password};
+use crate::config::values::bind::BindAddress;
+use crate::config::values::number::{NumberError, Unit};
+use crate::config::values::percentile::Percentile;
+use crate::config::values::{
+    BindAddresses, DebugAccess, Flag, LogLevel, Number, OptionalPath, OutputLimits, Password,
+    Percentiles,
+};
 
 /// A value that can be read from a file.
-pub(in crate::config) trait Notation {
+pub(super) trait Notation {
     /// Its form in a file.
     const FORM: Form;
 }
 
 /// The form of a value in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::config) enum Form {
+pub(super) enum Form {
     /// `6379`
     Number,
     /// `"notice"`
@@ -256,5 +255,186 @@ impl Visitor<'_> for PercentileVisitor {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Percentile, E> {
         number.try_into().map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::sources::tests::{config, mistake};
+
+    #[test]
+    fn flags_and_percentiles_have_two_notations() {
+        assert_eq!(
+            config("latency-tracking = false"),
+            config("latency-tracking = \"No\"")
+        );
+        assert_eq!(
+            config("latency-tracking-info-percentiles = [99.9, 5]"),
+            config("latency-tracking-info-percentiles = \"99.9 5\"")
+        );
+    }
+
+    #[test]
+    fn empty_password_is_none_and_a_long_one_refused() {
+        assert_eq!(config("requirepass = \"\"").requirepass, None);
+        let longest = "x".repeat(512);
+        let password = config(&format!("requirepass = \"{longest}\"")).requirepass;
+        assert_eq!(password, Some(longest.clone()));
+        let mistake = mistake(format!("requirepass = \"{longest}x\""));
+        assert!(
+            mistake.ends_with(": 513 bytes, expected at most 512"),
+            "{mistake}"
+        );
+    }
+
+    #[test]
+    fn addresses_and_bytes_have_two_notations() {
+        assert_eq!(
+            config(r#"bind = "::1 *""#),
+            config(r#"bind = ["::1", "*"]"#)
+        );
+        assert_eq!(
+            config(r#"proto-max-bulk-len = "1kb""#),
+            config("proto-max-bulk-len = 1024")
+        );
+    }
+
+    #[test]
+    fn each_number_has_its_range_and_names_its_unit() {
+        for (key, ends, expected) in [
+            ("workers", [0, 1_024], "a whole number from 0 to 1024"),
+            ("port", [0, 65_535], "a whole number from 0 to 65535"),
+            (
+                "maxclients",
+                [1, 1_000_000],
+                "a whole number from 1 to 1000000",
+            ),
+            (
+                "timeout",
+                [0, 2_147_483_647],
+                "a whole number of seconds from 0 to 2147483647",
+            ),
+            ("tcp-backlog", [1, 65_535], "a whole number from 1 to 65535"),
+            (
+                "tcp-keepalive",
+                [0, 32_767],
+                "a whole number of seconds from 0 to 32767",
+            ),
+            (
+                "drain-timeout-ms",
+                [0, 3_600_000],
+                "a whole number of milliseconds from 0 to 3600000",
+            ),
+            (
+                "slowlog-max-len",
+                [0, 1_000_000],
+                "a whole number from 0 to 1000000",
+            ),
+            (
+                "proto-max-bulk-len",
+                [1_024, 1 << 30],
+                "a whole number of bytes from 1024 to 1073741824 (units: k, kb, m, mb, g, gb)",
+            ),
+        ] {
+            assert_range(key, ends, expected);
+        }
+    }
+
+    /// Checks that a key takes both ends of its range, and refuses one below and one above.
+    fn assert_range(key: &str, ends: [i64; 2], expected: &str) {
+        for end in ends {
+            config(&format!("{key} = {end}"));
+        }
+        for beyond in [ends[0] - 1, ends[1] + 1] {
+            let line = format!("{key} = {beyond}");
+            let column = key.len() + 4;
+            assert_eq!(
+                mistake(&line),
+                format!("my.toml:1:{column}: `{line}`: expected {expected}")
+            );
+        }
+    }
+
+    #[test]
+    fn ranges_may_end_at_the_limits_of_64_bits() {
+        let threshold = |text: &str| config(text).slowlog_log_slower_than_us;
+        assert_eq!(threshold("slowlog-log-slower-than = -1"), -1);
+        let largest = "slowlog-log-slower-than = 9223372036854775807";
+        assert_eq!(threshold(largest), i64::MAX);
+        let expected = "a whole number of microseconds from -1 to 9223372036854775807";
+        assert!(mistake("slowlog-log-slower-than = -2").ends_with(expected));
+        let largest = config("latency-monitor-threshold = 9223372036854775807");
+        assert_eq!(largest.latency_monitor_threshold_ms, i64::MAX as u64);
+        let expected = "a whole number of milliseconds from 0 to 9223372036854775807";
+        assert!(mistake("latency-monitor-threshold = -1").ends_with(expected));
+    }
+
+    #[test]
+    fn value_of_wrong_type_names_the_right_one() {
+        for value in [
+            "\"6379\"",
+            "[6379]",
+            "6379.0",
+            "true",
+            "99999999999999999999",
+            "{ a = 1 }",
+        ] {
+            let line = format!("port = {value}");
+            let expected = "expected a whole number from 0 to 65535";
+            assert_eq!(mistake(&line), format!("my.toml:1:8: `{line}`: {expected}"));
+        }
+        assert_eq!(
+            mistake("logfile = 5"),
+            "my.toml:1:11: `logfile = 5`: `logfile` takes text in quotes, as in `logfile = \"...\"`"
+        );
+        assert_eq!(
+            mistake("enable-debug-command = true"),
+            "my.toml:1:24: `enable-debug-command = true`: `enable-debug-command` takes text in \
+             quotes, as in `enable-debug-command = \"no\"`"
+        );
+        assert_eq!(
+            mistake("bind = [5]"),
+            "my.toml:1:9: `bind`: expected an address such as \"127.0.0.1\""
+        );
+        assert_eq!(
+            mistake("latency-tracking = 1"),
+            "my.toml:1:20: `latency-tracking = 1`: \
+             expected true or false, or \"yes\" or \"no\""
+        );
+        assert_eq!(
+            mistake("latency-tracking = \"maybe\""),
+            "my.toml:1:20: `latency-tracking = \"maybe\"`: \
+             expected true or false, or \"yes\" or \"no\""
+        );
+        assert_eq!(
+            mistake("latency-tracking-info-percentiles = true"),
+            "my.toml:1:37: `latency-tracking-info-percentiles = true`: \
+             expected numbers such as [50, 99.9] or \"50 99.9\""
+        );
+        assert_eq!(
+            mistake("bind = 5"),
+            "my.toml:1:8: `bind = 5`: \
+             expected addresses such as \"127.0.0.1 -::1\" or [\"127.0.0.1\", \"-::1\"]"
+        );
+    }
+
+    #[test]
+    fn class_of_output_limits_set_twice_is_refused() {
+        let once = "client-output-buffer-limit = \"normal 0 0 0 pubsub 0 0 0 replica 0 0 0\"";
+        config(once);
+        for (first, second) in [("normal", "Normal"), ("replica", "slave")] {
+            let line = format!("client-output-buffer-limit = \"{first} 0 0 0 {second} 0 0 0\"");
+            let mistake = mistake(&line);
+            let problem = format!("class `{first}` is set twice, expected each class once");
+            assert!(mistake.ends_with(&problem), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn no_address_at_all_is_a_mistake() {
+        for line in ["bind = []", "bind = \"\""] {
+            let problem = "0 addresses, expected 1 to 16";
+            assert_eq!(mistake(line), format!("my.toml:1:8: `{line}`: {problem}"));
+        }
     }
 }

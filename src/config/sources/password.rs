@@ -8,12 +8,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
-use super::file::read_regular;
+use super::settings::Settings;
+use super::{ConfigError, regular_file};
 use crate::config::Config;
-use crate::config::table::Settings;
-use crate::config::values::Value;
-use crate::config::values::text::{PASSWORD_BYTES_MAX, Password};
+use crate::config::values::{PASSWORD_BYTES_MAX, Password, Value};
 
 /// A password and its source.
 pub(super) struct Found {
@@ -104,10 +102,11 @@ fn read_named(file: &Path) -> Result<String, ConfigError> {
 /// Reads the password in `file`, without one newline at its end. An error names `origin` and, if
 /// the file cannot be read, what is `expected`.
 fn read(file: &Path, origin: &str, expected: &str) -> Result<String, ConfigError> {
-    let bytes = read_regular(file, FILE_BYTES_MAX).map_err(|error| ConfigError::Password {
-        origin: origin.to_owned(),
-        problem: format!("cannot read it: {error}, expected {expected}"),
-    })?;
+    let bytes =
+        regular_file::read(file, FILE_BYTES_MAX).map_err(|error| ConfigError::Password {
+            origin: origin.to_owned(),
+            problem: format!("cannot read it: {error}, expected {expected}"),
+        })?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     check(origin, line.strip_suffix(b"\r").unwrap_or(line))
 }

@@ -60,7 +60,7 @@ pub(crate) enum BindError {
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error("{0} addresses, expected 1 to {ADDRESSES_MAX}")]
-    LocalCounter(usize),
+    Count(usize),
     #[error("{0} is given twice, expected each address once")]
     Twice(IpAddr),
     #[error("{every} includes {one}, expected only one of the two")]
@@ -72,7 +72,7 @@ impl TryFrom<Vec<BindAddress>> for BindAddresses {
 
     fn try_from(list: Vec<BindAddress>) -> Result<Self, BindError> {
         if !(1..=ADDRESSES_MAX).contains(&list.len()) {
-            return Err(BindError::LocalCounter(list.len()));
+            return Err(BindError::Count(list.len()));
         }
         let mut seen = HashSet::new();
         if let Some(again) = list.iter().find(|bind| !seen.insert(bind.address)) {

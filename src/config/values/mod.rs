@@ -1,17 +1,26 @@
 //! The types of the keys' values. Each type reads its value from every source, and writes it.
 
-pub(crate) mod bind;
-pub(crate) mod debug_access;
-pub(crate) mod flag;
-pub(crate) mod loglevel;
-pub(crate) mod number;
-pub(crate) mod output_limits;
-pub(crate) mod percentile;
-pub(crate) mod text;
+pub(super) mod bind;
+pub(super) mod debug_access;
+mod flag;
+pub(super) mod loglevel;
+pub(super) mod number;
+pub(super) mod output_limits;
+pub(super) mod percentile;
+pub(super) mod text;
 
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
+
+pub(super) use bind::BindAddresses;
+pub(super) use debug_access::DebugAccess;
+pub(super) use flag::Flag;
+pub(super) use loglevel::LogLevel;
+pub(super) use number::{Bytes, Microseconds, Milliseconds, Number, Seconds};
+pub(super) use output_limits::OutputLimits;
+pub(super) use percentile::Percentiles;
+pub(super) use text::{OptionalPath, PASSWORD_BYTES_MAX, Password};
 
 /// The value of a key: its range and its notations. The command line reads it by `FromStr`, the
 /// file by `sources/notation.rs`; their errors are for the operator. CONFIG uses this trait, whose

@@ -78,7 +78,7 @@ pub(crate) enum PercentilesError {
     #[error(transparent)]
     Percentile(#[from] PercentileError),
     #[error("{0} percentiles, expected at most {PERCENTILES_MAX}")]
-    LocalCounter(usize),
+    Count(usize),
 }
 
 impl TryFrom<Vec<Percentile>> for Percentiles {
@@ -86,7 +86,7 @@ impl TryFrom<Vec<Percentile>> for Percentiles {
 
     fn try_from(list: Vec<Percentile>) -> Result<Self, PercentilesError> {
         if list.len() > PERCENTILES_MAX {
-            return Err(PercentilesError::LocalCounter(list.len()));
+            return Err(PercentilesError::Count(list.len()));
         }
         Ok(Self(list))
     }
@@ -125,7 +125,7 @@ impl Value for Percentiles {
             PercentilesError::Percentile(PercentileError::OutOfRange(_)) => {
                 "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".into()
             }
-            PercentilesError::LocalCounter(_) => error.to_string().into(),
+            PercentilesError::Count(_) => error.to_string().into(),
         })
     }
 

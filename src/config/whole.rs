@@ -1,6 +1,7 @@
-//! Checks and compares whole configurations.
+//! Checks, compares and shows whole configurations.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::{Config, KEYS, Key};
 
@@ -31,5 +32,38 @@ impl Config {
                 format!("`{}` changed from {old} to {new}", key.name)
             })
             .collect()
+    }
+}
+
+/// Shows names and values as CONFIG GET does, but not the password, so that it cannot be logged by
+/// mistake.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Config");
+        for key in KEYS {
+            let text = key.text(self);
+            let hidden = key.secret && !text.is_empty();
+            fields.field(key.name, if hidden { &"(redacted)" } else { &text });
+        }
+        fields.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_has_every_key_and_no_password() {
+        let config = Config {
+            requirepass: Some("secret".into()),
+            ..Config::default()
+        };
+        let text = format!("{config:?}");
+        let beginning = r#"Config { workers: "0", bind: "127.0.0.1 -::1", port: "6379", "#;
+        assert!(text.starts_with(beginning), "{text}");
+        assert!(text.contains(r#"requirepass: "(redacted)""#), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+        assert!(format!("{:?}", Config::default()).contains(r#"requirepass: "","#));
     }
 }

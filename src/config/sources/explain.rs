@@ -1,0 +1,394 @@
+//! Explains the mistakes in a file: text that is not TOML, unknown keys and wrong values.
+//!
+//! An error says where the mistake is and what would be right. It shows no line of the file,
+//! because the line may hold a password; it quotes a value only if its key is known and not secret.
+
+use std::ops::Range;
+
+use toml::de::{self, DeTable};
+
+use super::differences::in_toml;
+use super::mistake::{Mistake, excerpt};
+use super::nearest::{may_show, nearest};
+use super::notation::Form;
+use super::settings::known;
+use crate::config::{Config, Key};
+
+/// Explains why a text is not TOML: by the key of the line if it is known, otherwise by the
+/// parser's message, which quotes nothing of the text.
+pub(super) fn not_toml(text: &str, error: &de::Error) -> Mistake {
+    let offset = start_of(error);
+    let line = line_at(text, offset);
+    let message = error.message();
+    let problem = match (message, key_of(line)) {
+        ("duplicate key", Some((key, _))) => {
+            format!("`{}` is set twice, expected each key once", key.name)
+        }
+        ("duplicate key", None) => "a key is set twice, expected each key once".into(),
+        _ if is_of_redis_conf(line) => of_redis_conf(text, "redis.conf"),
+        _ if is_of_yaml(line) => of_redis_conf(text, "YAML"),
+        (_, Some((key, form))) => format!("not TOML: {}", right_value(key, form)),
+        _ if lacks_quotes(line) => {
+            "not TOML: put the value in quotes, as in `loglevel = \"notice\"`".into()
+        }
+        (message, None) => format!(
+            "not TOML ({}), expected lines such as `port = 6379` or `loglevel = \"notice\"`",
+            message.replace('\n', ", ")
+        ),
+    };
+    Mistake { offset, problem }
+}
+
+/// Explains why the key `name` does not take the value at `place`.
+pub(super) fn wrong_value(
+    text: &str,
+    name: &str,
+    place: Range<usize>,
+    error: &de::Error,
+) -> Mistake {
+    let span = error.span().unwrap_or_else(|| place.clone());
+    let problem = match known(name) {
+        None => "the key does not take this value; config/respool.toml explains it".into(),
+        // The messages of a secret's type quote nothing.
+        Some((key, _)) if key.secret => format!("`{name}`: {}", error.message()),
+        // A text of several lines may be the result of a missing quote.
+        Some((key, form)) => match text.get(span.clone()) {
+            None => right_value(key, form),
+            // A table: its position is that of the key, as in `port.x = 1` and `[port]`.
+            Some(_) if !is_after_equals(text, &place) => right_value(key, form),
+            Some(wrong) if wrong.contains('\n') => right_value(key, form),
+            Some(wrong) if place.len() == wrong.len() => {
+                let wrong = excerpt(wrong);
+                let right = expected_by(error, key, form);
+                format!("`{name} = {wrong}`: {right}")
+            }
+            // An item of a list.
+            Some(_) => format!("`{name}`: {}", without_type(error.message())),
+        },
+    };
+    Mistake {
+        offset: span.start,
+        problem,
+    }
+}
+
+/// Returns whether the value at `place` follows an equals sign.
+fn is_after_equals(text: &str, place: &Range<usize>) -> bool {
+    let before = text.get(..place.start).unwrap_or_default();
+    before.trim_end().ends_with('=')
+}
+
+/// Returns what would be right in place of a whole value.
+fn expected_by(error: &de::Error, key: &Key, form: Form) -> String {
+    match without_type(error.message()) {
+        "expected a string" => right_value(key, form),
+        reason => reason.to_owned(),
+    }
+}
+
+/// Removes serde's name for the type of the wrong value from a message.
+fn without_type(message: &str) -> &str {
+    let expected = message.find(", expected ").map(|at| &message[at + 2..]);
+    expected
+        .filter(|_| message.starts_with("invalid type: "))
+        .unwrap_or(message)
+}
+
+/// Returns what a key takes, with its default as an example.
+fn right_value(key: &Key, form: Form) -> String {
+    let takes = match form {
+        Form::Number => "a number",
+        Form::Text => "text in quotes",
+        Form::Flag => "true or false, or \"yes\" or \"no\" in quotes",
+        Form::Texts => "texts in quotes",
+        Form::Numbers => "numbers",
+    };
+    let example = match in_toml(form, &key.text(&Config::default())) {
+        empty if empty == "\"\"" => "\"...\"".into(),
+        example => example,
+    };
+    let name = key.name;
+    format!("`{name}` takes {takes}, as in `{name} = {example}`")
+}
+
+/// Returns whether a line has the form `key value`, as in redis.conf.
+fn is_of_redis_conf(line: &str) -> bool {
+    after_name(line).is_some_and(|rest| {
+        rest.starts_with([' ', '\t'])
+            && !rest.trim_start().starts_with('=')
+            && !rest.trim().is_empty()
+    })
+}
+
+/// Returns whether a line has the form `key: value`, as in YAML.
+fn is_of_yaml(line: &str) -> bool {
+    after_name(line).is_some_and(|rest| rest.starts_with(':'))
+}
+
+/// Returns whether a line has the form `key = word`, where the word is not a value in TOML.
+fn lacks_quotes(line: &str) -> bool {
+    let value = after_name(line).and_then(|rest| rest.trim_start().strip_prefix('='));
+    value.is_some_and(|value| {
+        value
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_alphabetic())
+    })
+}
+
+/// Returns the rest of a line after the name at its beginning, if there is one.
+fn after_name(line: &str) -> Option<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let rest = line.trim_start_matches(is_name);
+    (rest.len() < line.len()).then_some(rest)
+}
+
+/// Explains a line in another format, and shows the first lines of the file with known keys in
+/// TOML.
+fn of_redis_conf(text: &str, format: &str) -> String {
+    let lines: Vec<_> = text.lines().filter_map(from_redis_conf).take(3).collect();
+    let right = match lines.as_slice() {
+        [] => "`port = 6379`".into(),
+        lines => lines.join(", "),
+    };
+    format!(
+        "this line has the format of {format}, but the file must be TOML (`key = value`, with texts \
+         in quotes): write {right}; config/respool.toml has every key"
+    )
+}
+
+/// Translates a line of redis.conf or YAML to TOML, in backticks, if its key is known and not
+/// secret.
+fn from_redis_conf(line: &str) -> Option<String> {
+    let (name, value) = line.trim().split_once([' ', '\t', ':'])?;
+    let (key, form) = known(&name.to_ascii_lowercase())?;
+    let value = value.trim().trim_matches('"');
+    if key.secret || (!form.is_list() && value.contains(char::is_whitespace)) {
+        return None;
+    }
+    let mut config = Config::default();
+    key.set(&mut config, value).ok()?;
+    let value = excerpt(&in_toml(form, &key.text(&config)));
+    Some(format!("`{} = {value}`", key.name))
+}
+
+fn start_of(error: &de::Error) -> usize {
+    error.span().map_or(0, |span| span.start)
+}
+
+/// Returns the line of `text` with the byte at `offset`, trimmed.
+fn line_at(text: &str, offset: usize) -> &str {
+    let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let end = after.find('\n').map_or(text.len(), |at| before.len() + at);
+    text[start..end].trim()
+}
+
+/// Returns the key at the beginning of a line, if it is known.
+fn key_of(line: &str) -> Option<(&'static Key, Form)> {
+    let ends = |c: char| c == '=' || c.is_whitespace();
+    let name = line.split(ends).next()?;
+    known(name.trim_matches(['"', '\'', '[', ']']))
+}
+
+/// Finds the first unknown key before serde does, to suggest the key with the most similar name.
+pub(super) fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
+    let unknown = table.keys().filter(|key| known(key.get_ref()).is_none());
+    let Some(first) = unknown.min_by_key(|key| key.span().start) else {
+        return Ok(());
+    };
+    let problem = match nearest(first.get_ref()) {
+        Some(key) if may_show(first.get_ref(), key) => {
+            let wrong = excerpt(first.get_ref());
+            format!("unknown key `{wrong}`, did you mean `{}`?", key.name)
+        }
+        Some(key) => format!("unknown key, did you mean `{}`?", key.name),
+        // The position in the file identifies it.
+        None => "unknown key; config/respool.toml and `respool --help` list all keys".into(),
+    };
+    Err(Mistake {
+        offset: first.span().start,
+        problem,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::sources::tests::mistake;
+
+    #[test]
+    fn key_used_as_a_table_is_told_what_it_takes() {
+        for (text, place) in [("port.x = 1", "1:1"), ("[port]\nx = 1", "1:1")] {
+            let right = "`port` takes a number, as in `port = 6379`";
+            assert_eq!(mistake(text), format!("my.toml:{place}: {right}"));
+        }
+    }
+
+    #[test]
+    fn mistake_in_an_array_is_found_in_its_line() {
+        let beginning = "my.toml:3:3: `bind`: `localhost` is not an IP address, expected";
+        let text = "bind = [\n  \"127.0.0.1\",\n  \"localhost\",\n]";
+        assert!(mistake(text).starts_with(beginning), "{}", mistake(text));
+
+        let text = "latency-tracking-info-percentiles = [\n  50,\n  101,\n]";
+        assert_eq!(
+            mistake(text),
+            "my.toml:3:3: `latency-tracking-info-percentiles`: `101` is not a percentile, \
+             expected a number from 0 to 100"
+        );
+    }
+
+    #[test]
+    fn unknown_key_similar_to_a_key_gets_a_suggestion() {
+        for (key, right) in [
+            ("prot", "port"),
+            ("Port", "port"),
+            ("tcp_backlog", "tcp-backlog"),
+            ("max-clients", "maxclients"),
+            ("log-level", "loglevel"),
+        ] {
+            assert_eq!(
+                mistake(format!("# first\n{key} = 1")),
+                format!("my.toml:2:1: unknown key `{key}`, did you mean `{right}`?")
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_key_unlike_any_points_to_the_manual() {
+        for text in [
+            "[server]",
+            "hunter2 = 1",
+            "[a]",
+            "a.b.requirepass = \"x\"",
+            "b = 1",
+        ] {
+            let mistake = mistake(text);
+            let problem = "unknown key; config/respool.toml and `respool --help` list all keys";
+            assert!(mistake.contains(problem), "{mistake}");
+            assert!(mistake.len() < 200 && !mistake.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn first_of_two_unknown_keys_is_named() {
+        assert!(mistake("zzz = 1\naaa = 2").starts_with("my.toml:1:1: "));
+    }
+
+    #[test]
+    fn key_set_twice_is_reported_at_the_second_place() {
+        assert_eq!(
+            mistake("port = 1\nport = 2"),
+            "my.toml:2:1: `port` is set twice, expected each key once"
+        );
+    }
+
+    #[test]
+    fn value_that_is_not_toml_names_what_the_key_takes() {
+        for (text, place, right) in [
+            (
+                "loglevel = notice",
+                "1:12",
+                "`loglevel` takes text in quotes, as in `loglevel = \"notice\"`",
+            ),
+            (
+                "protected-mode = yes",
+                "1:18",
+                "`protected-mode` takes true or false, or \"yes\" or \"no\" in quotes, \
+                 as in `protected-mode = true`",
+            ),
+            (
+                "port =",
+                "1:7",
+                "`port` takes a number, as in `port = 6379`",
+            ),
+            (
+                "\"port\" = 7x",
+                "1:10",
+                "`port` takes a number, as in `port = 6379`",
+            ),
+            (
+                "bind = 127.0.0.1",
+                "1:13",
+                "`bind` takes texts in quotes, as in `bind = [\"127.0.0.1\", \"-::1\"]`",
+            ),
+            (
+                "requirepass = \"a",
+                "1:17",
+                "`requirepass` takes text in quotes, as in `requirepass = \"...\"`",
+            ),
+        ] {
+            assert_eq!(mistake(text), format!("my.toml:{place}: not TOML: {right}"));
+        }
+        let mistake = mistake("= 7");
+        assert!(mistake.starts_with("my.toml:1:1: not TOML ("), "{mistake}");
+        assert!(
+            mistake.ends_with("expected lines such as `port = 6379` or `loglevel = \"notice\"`")
+        );
+    }
+
+    #[test]
+    fn redis_conf_is_recognised_and_translated() {
+        let text = "# Redis configuration file example\n\nbind 127.0.0.1 -::1\n\
+                    requirepass hunter2\nprotected-mode yes\nlogfile \"\"\nport 7000\n";
+        let problem = "this line has the format of redis.conf, but the file must be TOML \
+                       (`key = value`, with texts in quotes): write";
+        let end = "config/respool.toml has every key";
+        let right = "`bind = [\"127.0.0.1\", \"-::1\"]`, `protected-mode = true`, `logfile = \"\"`";
+        assert_eq!(
+            mistake(text),
+            format!("my.toml:3:6: {problem} {right}; {end}")
+        );
+        for (text, right) in [
+            ("port 7", "`port = 7`"),
+            ("requirepass hunter2", "`port = 6379`"),
+            ("save 900 1\nloglevel notice hunter2", "`port = 6379`"),
+            ("rename-command CONFIG \"\"\ntimeout 5", "`timeout = 5`"),
+        ] {
+            let mistake = mistake(text);
+            let part = format!(": {problem} {right}; {end}");
+            assert!(mistake.ends_with(&part), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn yaml_is_translated_and_words_get_quotes() {
+        let problem = "this line has the format of YAML, but the file must be TOML \
+                       (`key = value`, with texts in quotes): write";
+        let end = "config/respool.toml has every key";
+        for (text, right) in [
+            ("port: 7000", "`port = 7000`"),
+            ("port:7000", "`port = 7000`"),
+        ] {
+            let mistake = mistake(text);
+            let right = format!(": {problem} {right}; {end}");
+            assert!(mistake.ends_with(&right), "{mistake}");
+        }
+        for text in ["requirepass: hunter2", "requirepass:hunter2"] {
+            let mistake = mistake(text);
+            assert!(mistake.contains("write `port = 6379`"), "{mistake}");
+        }
+        assert_eq!(
+            mistake("daemonize = yes"),
+            "my.toml:1:13: not TOML: put the value in quotes, as in `loglevel = \"notice\"`"
+        );
+    }
+
+    #[test]
+    fn password_without_quotes_is_not_shown() {
+        for value in [
+            "70707070",
+            "7.0707070",
+            "-70707070",
+            "70707070707070707070",
+            "true",
+            "2024-07-07",
+        ] {
+            let right = "expected text in quotes, as in `requirepass = \"...\"`";
+            let text = format!("requirepass = {value}");
+            assert_eq!(
+                mistake(text),
+                format!("my.toml:1:15: `requirepass`: {right}")
+            );
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The values that one source sets. serde reads them from a file, clap from the command line.
+
+use super::notation::{Form, Notation};
+use crate::config::table::each_key;
+use crate::config::values::{
+    BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Number,
+    OptionalPath, OutputLimits, Password, Percentiles, Seconds, Value,
+};
+use crate::config::{Config, KEYS, Key};
+
+macro_rules! settings {
+    ($(
+        $(#[$help:meta])*
+        $name:literal sets $field:ident: $value:ty, shown as $shown:literal, changes $change:ident;
+    )*) => {
+        /// The keys that one source, the file or the command line, sets; the others are `None`.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+        #[command(next_help_heading = "Keys, as flags and in FILE")]
+        pub(super) struct Settings {
+            $(
+                $(#[$help])*
+                #[arg(long = $name, value_name = $shown)]
+                pub(super) $field: Option<$value>,
+            )*
+        }
+
+        impl Settings {
+            /// Form of each key's value in a file, in the order of the table.
+            const FORMS: &'static [Form] = &[$(<$value as Notation>::FORM),*];
+
+            /// Sets the key `name`, which the table has, to a value of a file.
+            pub(super) fn read<'de, D>(&mut self, name: &str, value: D) -> Result<(), D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                match name {
+                    $($name => self.$field = Some(serde::Deserialize::deserialize(value)?),)*
+                    _ => debug_assert!(false, "unknown keys are refused before"),
+                }
+                Ok(())
+            }
+
+            /// Returns the names of the keys that are set.
+            pub(super) fn given(&self) -> Vec<&'static str> {
+                let names = [$(self.$field.is_some().then_some($name)),*];
+                names.into_iter().flatten().collect()
+            }
+
+            /// Copies the keys that are set to `config`.
+            pub(super) fn apply_to(self, config: &mut Config) {
+                $(
+                    if let Some(value) = self.$field {
+                        config.$field = value.plain();
+                    }
+                )*
+            }
+        }
+    };
+}
+
+each_key!(settings);
+
+/// Returns every key with the form of its value in a file.
+pub(super) fn forms() -> impl Iterator<Item = (&'static Key, Form)> {
+    KEYS.iter().zip(Settings::FORMS.iter().copied())
+}
+
+/// Returns the key of this name, and the form of its value in a file.
+pub(super) fn known(name: &str) -> Option<(&'static Key, Form)> {
+    forms().find(|(key, _)| key.name == name)
+}
