@@ -11,6 +11,8 @@ use std::fmt::Display;
 
 use parking_lot::Mutex;
 
+use super::values::{NOT_FLAG, NOT_MEMORY, integer, memory, none_of, out_of_range};
+
 /// A directive without an effect.
 #[derive(Debug)]
 pub(crate) struct Inert {
@@ -166,17 +168,15 @@ impl Inert {
     /// Returns the value as CONFIG GET shows it, or the reason that Redis replies.
     pub(crate) fn parse(&self, value: &str) -> Result<String, Cow<'static, str>> {
         match self.kind {
-            Flag => {
-                one_of(&["yes", "no"], value).ok_or_else(|| "argument must be 'yes' or 'no'".into())
+            Flag => one_of(&["yes", "no"], value).ok_or_else(|| NOT_FLAG.into()),
+            OneOf(words) => one_of(words, value).ok_or_else(|| none_of(words)),
+            Number(min, max) => Ok(in_range(integer(value)?, min, max)?.to_string()),
+            Clamped(min, max) => {
+                let number = in_range(integer(value)?, 0, INT_MAX)?;
+                Ok(number.clamp(min, max).to_string())
             }
-            OneOf(words) => one_of(words, value).ok_or_else(|| {
-                let words = words.join(", ");
-                format!("argument(s) must be one of the following: {words}").into()
-            }),
-            Number(min, max) => Ok(integer(value, min, max)?.to_string()),
-            Clamped(min, max) => Ok(integer(value, 0, INT_MAX)?.clamp(min, max).to_string()),
             Memory { min, max, floor } => {
-                let bytes = memory(value).ok_or("argument must be a memory value")?;
+                let bytes = memory(value).ok_or(NOT_MEMORY)?;
                 Ok(in_range(bytes, min, max)?.max(floor).to_string())
             }
             SavePoints => save_points(value).ok_or_else(|| "Invalid save parameters".into()),
@@ -191,14 +191,6 @@ fn one_of(words: &[&str], value: &str) -> Option<String> {
     words.iter().find(is_meant).map(|&word| word.to_owned())
 }
 
-fn integer(value: &str, min: i64, max: i64) -> Result<i64, Cow<'static, str>> {
-    let number = value.parse::<i64>().ok();
-    // Redis accepts a number only in the form in which it writes it.
-    let number = number.filter(|number| number.to_string() == value);
-    let number = number.ok_or("argument couldn't be parsed into an integer")?;
-    in_range(number, min, max)
-}
-
 /// Returns `number` if it is in the range, or the reason that Redis replies.
 fn in_range<N: Copy + PartialOrd + Display>(
     number: N,
@@ -208,29 +200,8 @@ fn in_range<N: Copy + PartialOrd + Display>(
     if min <= number && number <= max {
         Ok(number)
     } else {
-        Err(format!("argument must be between {min} and {max} inclusive").into())
+        Err(out_of_range(min, max))
     }
-}
-
-/// Parses bytes like Redis's `memtoull`: no digits mean 0, and too many bytes the maximum.
-fn memory(value: &str) -> Option<u64> {
-    let end = value.find(|char: char| !char.is_ascii_digit());
-    let (digits, unit) = value.split_at(end.unwrap_or(value.len()));
-    let factor = match &*unit.to_ascii_lowercase() {
-        "" | "b" => 1,
-        "k" => 1_000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    let number = match digits {
-        "" => 0,
-        digits => digits.parse().unwrap_or(u64::MAX),
-    };
-    Some(number.saturating_mul(factor))
 }
 
 fn save_points(value: &str) -> Option<String> {

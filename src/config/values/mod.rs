@@ -15,9 +15,11 @@ use std::str::FromStr;
 
 pub(super) use bind::BindAddresses;
 pub(super) use debug_access::DebugAccess;
-pub(super) use flag::Flag;
+pub(super) use flag::{Flag, NOT_FLAG};
 pub(super) use loglevel::LogLevel;
-pub(super) use number::{Bytes, Microseconds, Milliseconds, Number, Seconds};
+pub(super) use number::{
+    Bytes, Microseconds, Milliseconds, NOT_MEMORY, Number, Seconds, integer, memory, out_of_range,
+};
 pub(super) use output_limits::OutputLimits;
 pub(super) use percentile::Percentiles;
 pub(super) use text::{OptionalPath, PASSWORD_BYTES_MAX, Password};

@@ -20,53 +20,29 @@ pub(crate) trait Unit {
     /// The words after "a whole number" in an error.
     const OF: &'static str;
 
-    /// Suffixes of the digits, each with its factor.
-    const SUFFIXES: &'static [(&'static str, i64)] = &[];
+    /// The end of an error, with the suffixes that the digits may have; empty if none.
+    const SUFFIXES: &'static str = "";
 }
 
-/// A number without a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Plain;
+macro_rules! units {
+    ($($(#[$doc:meta])* $name:ident: $($constant:ident = $text:literal),+;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) struct $name;
 
-impl Unit for Plain {
-    const OF: &'static str = "";
+        impl Unit for $name {
+            $(const $constant: &'static str = $text;)+
+        }
+    )*};
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seconds;
-
-impl Unit for Seconds {
-    const OF: &'static str = " of seconds";
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Milliseconds;
-
-impl Unit for Milliseconds {
-    const OF: &'static str = " of milliseconds";
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Microseconds;
-
-impl Unit for Microseconds {
-    const OF: &'static str = " of microseconds";
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bytes;
-
-/// Has Redis's units of memory, which the head of redis.conf explains.
-impl Unit for Bytes {
-    const OF: &'static str = " of bytes";
-    const SUFFIXES: &'static [(&'static str, i64)] = &[
-        ("k", 1_000),
-        ("kb", 1 << 10),
-        ("m", 1_000_000),
-        ("mb", 1 << 20),
-        ("g", 1_000_000_000),
-        ("gb", 1 << 30),
-    ];
+units! {
+    /// No unit.
+    Plain: OF = "";
+    Seconds: OF = " of seconds";
+    Milliseconds: OF = " of milliseconds";
+    Microseconds: OF = " of microseconds";
+    Bytes: OF = " of bytes", SUFFIXES = " (units: k, kb, m, mb, g, gb)";
 }
 
 impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> Number<T, MIN, MAX, U> {
@@ -78,40 +54,25 @@ impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> Number<T, MIN, MA
             unit: PhantomData,
         })
     }
-
-    /// Parses `text`; returns `None` if it is not a number or out of range.
-    fn parse(text: &str) -> Option<Self> {
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let factor = match &text[digits.len()..] {
-            "" => 1,
-            suffix => suffix_factor::<U>(suffix)?,
-        };
-        Self::new(digits.parse::<i64>().ok()?.checked_mul(factor)?)
-    }
 }
 
 /// The value is not a number in the range.
 #[derive(Debug, thiserror::Error)]
-#[error("expected a whole number{unit} from {min} to {max}{suffixes}")]
+#[error("expected a whole number{of} from {min} to {max}{suffixes}")]
 pub(crate) struct NumberError {
-    unit: &'static str,
+    of: &'static str,
     min: i64,
     max: i64,
-    suffixes: String,
+    suffixes: &'static str,
 }
 
 impl NumberError {
     pub(crate) fn new<U: Unit>(min: i64, max: i64) -> Self {
-        let suffixes: Vec<_> = U::SUFFIXES.iter().map(|(name, _)| *name).collect();
-        let suffixes = match suffixes.as_slice() {
-            [] => String::new(),
-            names => format!(" (units: {})", names.join(", ")),
-        };
         Self {
-            unit: U::OF,
+            of: U::OF,
             min,
             max,
-            suffixes,
+            suffixes: U::SUFFIXES,
         }
     }
 }
@@ -119,8 +80,17 @@ impl NumberError {
 impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> FromStr for Number<T, MIN, MAX, U> {
     type Err = NumberError;
 
+    /// Parses a number or, if the unit has suffixes, a memory value. Unlike CONFIG SET, requires a
+    /// digit, and refuses a number beyond 64 bits.
     fn from_str(text: &str) -> Result<Self, NumberError> {
-        Self::parse(text).ok_or_else(|| NumberError::new::<U>(MIN, MAX))
+        let number = if U::SUFFIXES.is_empty() {
+            text.parse().ok()
+        } else {
+            let bytes = memory(text).filter(|_| text.starts_with(|c: char| c.is_ascii_digit()));
+            bytes.and_then(|bytes| bytes.try_into().ok())
+        };
+        let number = number.and_then(Self::new);
+        number.ok_or_else(|| NumberError::new::<U>(MIN, MAX))
     }
 }
 
@@ -135,16 +105,15 @@ where
         self.value
     }
 
-    /// Reads a plain number or, if the unit has suffixes, a memory value. Redis accepts more here
-    /// than the file does, and distinguishes a mistake from a number out of range.
+    /// Parses an integer or, if the unit has suffixes, a memory value.
     fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
         let number = if U::SUFFIXES.is_empty() {
-            integer(text).ok_or("argument couldn't be parsed into an integer")
+            integer(text)?
         } else {
-            memory::<U>(text).ok_or("argument must be a memory value")
+            let bytes = memory(text).ok_or(NOT_MEMORY)?;
+            bytes.try_into().unwrap_or(i64::MAX)
         };
-        Self::new(number?)
-            .ok_or_else(|| format!("argument must be between {MIN} and {MAX} inclusive").into())
+        Self::new(number).ok_or_else(|| out_of_range(MIN, MAX))
     }
 
     fn text(number: &T) -> String {
@@ -152,33 +121,42 @@ where
     }
 }
 
-/// Parses an integer like Redis's `string2ll`: without plus, space or leading zero.
-fn integer(text: &str) -> Option<i64> {
-    let number: i64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
+/// Parses an integer like Redis's `string2ll`: without plus, space or leading zero. The error is the
+/// reason that Redis replies.
+pub(crate) fn integer(text: &str) -> Result<i64, Cow<'static, str>> {
+    let number = text.parse().ok();
+    let number = number.filter(|number: &i64| number.to_string() == text);
+    number.ok_or_else(|| "argument couldn't be parsed into an integer".into())
 }
 
-/// Parses bytes with a unit like Redis's `memtoull`: no digits mean 0, and a number beyond 64 bits
-/// the maximum.
-fn memory<U: Unit>(text: &str) -> Option<i64> {
-    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let digits = &text[..text.len() - suffix.len()];
-    let factor = match suffix {
-        "" | "b" | "B" => 1,
-        suffix => suffix_factor::<U>(suffix)?,
+/// Parses bytes like Redis's `memtoull`: digits, then a unit, which the head of redis.conf explains.
+/// No digits mean 0, and a number beyond 64 bits the maximum.
+pub(crate) fn memory(text: &str) -> Option<u64> {
+    let end = text.find(|char: char| !char.is_ascii_digit());
+    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+    let factor = match &*unit.to_ascii_lowercase() {
+        "" | "b" => 1,
+        "k" => 1_000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
     };
-    let number = digits.bytes().fold(0_i64, |sum, digit| {
-        sum.saturating_mul(10).saturating_add((digit - b'0').into())
-    });
+    let number = match digits {
+        "" => 0,
+        digits => digits.parse().unwrap_or(u64::MAX),
+    };
     Some(number.saturating_mul(factor))
 }
 
-/// Returns the factor of a suffix, if the unit has it.
-fn suffix_factor<U: Unit>(suffix: &str) -> Option<i64> {
-    U::SUFFIXES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(suffix))
-        .map(|(_, factor)| *factor)
+/// The reason that Redis replies if a text is not a memory value.
+pub(crate) const NOT_MEMORY: &str = "argument must be a memory value";
+
+/// Returns the reason that Redis replies if a number is not in its range.
+pub(crate) fn out_of_range(min: impl Display, max: impl Display) -> Cow<'static, str> {
+    format!("argument must be between {min} and {max} inclusive").into()
 }
 
 #[cfg(test)]
