@@ -1,8 +1,10 @@
-//! CONFIG REWRITE: the operator's file is made to say what is in force. Values change in their
-//! places; everything else in the file, every comment and blank, stays as it is.
+//! CONFIG REWRITE: writes the current configuration to the operator's file. Only values change; comments
+//! and blanks stay.
 //!
-//! The file is replaced at once by a new one that was written, read back and found right beside it.
-//! Whatever fails before leaves the old one untouched.
+//! A temporary file in the same folder is written, read back and checked, and then renamed. If anything
+//! fails, the old file stays.
+//!
+//! The crate tempfile would save 20 lines, and add 3 s of CPU time to a cold build.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -15,118 +17,148 @@ use respool::config::{self, ConfigError};
 
 use crate::edit::edited;
 
-/// Why the file stays as it is.
+/// The reason why the file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RewriteError {
-    /// What stands in the file was changed since, and is no configuration any more.
+    /// The file has a mistake that it did not have when the server read it.
     #[error(transparent)]
     Mistake(#[from] ConfigError),
-    /// It was TOML when it was read just before. The parser's text would show a line of it.
+    /// The file changed between two reads. The parser's error is left out, because it shows a line.
     #[error("{} was changed at the same time and is not TOML", .0.display())]
     NotToml(PathBuf),
     #[error("cannot read {}: {source}", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
-    /// A device or a pipe, say, which must not be replaced by a file.
+    /// A device or a pipe, which a file must not replace.
     #[error("{} is not a regular file", .0.display())]
     Irregular(PathBuf),
     #[error("cannot write {}: {source}", file.display())]
     Unwritable { file: PathBuf, source: io::Error },
-    /// Someone else has changed the file at the same time.
+    /// Another process changed the file at the same time.
     #[error("the new file would not have the current configuration")]
     Wrong,
 }
 
-/// Has `file` say what `config` says. A file that is no more is written anew. If the password is a
-/// secret from outside the file, the file keeps the password that it has, or none.
+impl RewriteError {
+    fn unreadable(file: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Unreadable {
+            file: file.to_owned(),
+            source,
+        }
+    }
+
+    fn unwritable(file: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Unwritable {
+            file: file.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Writes `config` to `file`, and creates the file if it is missing. If the password is secret, because
+/// it has another source than the file, leaves the file's own password as it is.
 ///
-/// Returns a warning if everybody can read the file, and it holds a password.
+/// Returns a warning if the file contains a password and every user can read it.
 pub(super) fn rewrite(
     file: &Path,
     config: &Config,
     password_is_secret: bool,
 ) -> Result<Option<String>, RewriteError> {
-    let unreadable = |source| RewriteError::Unreadable {
-        file: file.to_owned(),
-        source,
-    };
-    let is_gone = |error: &io::Error| {
-        // A link to what is no more is not gone itself, and is left alone.
-        error.kind() == ErrorKind::NotFound && fs::symlink_metadata(file).is_err()
-    };
-    let (file, text, said) = match fs::canonicalize(file) {
-        Err(error) if is_gone(&error) => (file.to_owned(), String::new(), Config::default()),
-        Err(error) => return Err(unreadable(error)),
-        Ok(target) => {
-            if !fs::metadata(&target).map_err(unreadable)?.is_file() {
-                return Err(RewriteError::Irregular(target));
-            }
-            let said = Config::from_file(&target)?;
-            let text = fs::read_to_string(&target).map_err(unreadable)?;
-            (target, text, said)
-        }
-    };
+    let old = Old::read(file)?;
     let stays = |key: &str| {
-        // Two sources of the password in one file would contradict each other.
-        let has_one = said.requirepass.is_some();
-        password_is_secret && (key == "requirepass" || (key == "requirepass-file" && has_one))
+        // A file with two sources of the password is a mistake.
+        let has_password = old.config.requirepass.is_some();
+        password_is_secret && (key == "requirepass" || (key == "requirepass-file" && has_password))
     };
     let differences: Vec<_> = config
-        .differences(&said)
+        .differences(&old.config)
         .filter(|(key, _)| !stays(key))
         .collect();
-    let mut now = said.clone();
+    let mut written = old.config.clone();
     if !differences.is_empty() {
-        let text = edited(&text, &differences).map_err(|_| RewriteError::NotToml(file.clone()))?;
-        replace(&file, &text, |new| {
-            now = Config::from_file(new)?;
-            let mut new = now.clone();
+        let text = edited(&old.text, &differences);
+        let text = text.map_err(|_| RewriteError::NotToml(old.file.clone()))?;
+        replace(&old.file, &text, |new| {
+            written = Config::from_file(new)?;
+            let mut expected = config.clone();
             if password_is_secret {
-                new.requirepass.clone_from(&config.requirepass);
-                new.requirepass_file.clone_from(&config.requirepass_file);
+                expected.requirepass.clone_from(&written.requirepass);
+                expected
+                    .requirepass_file
+                    .clone_from(&written.requirepass_file);
             }
-            let is_right = new == *config;
-            is_right.then_some(()).ok_or(RewriteError::Wrong)
+            (written == expected)
+                .then_some(())
+                .ok_or(RewriteError::Wrong)
         })?;
     }
-    let holds_password = now.requirepass.is_some() && now.requirepass_file.is_none();
-    Ok(holds_password.then(|| config::exposure(&file)).flatten())
+    let has_password = written.requirepass.is_some() && written.requirepass_file.is_none();
+    Ok(has_password.then(|| config::exposure(&old.file)).flatten())
 }
 
-/// Replaces `file`, which is no link, by one with this text, unless `check` refuses that.
+/// The file before the rewrite.
+struct Old {
+    /// Its path, without symbolic links.
+    file: PathBuf,
+    text: String,
+    config: Config,
+}
+
+impl Old {
+    /// Reads the file; a missing one is empty.
+    fn read(file: &Path) -> Result<Self, RewriteError> {
+        // A link to a missing file is not missing itself, and stays.
+        let is_missing = |error: &io::Error| {
+            error.kind() == ErrorKind::NotFound && fs::symlink_metadata(file).is_err()
+        };
+        let unreadable = RewriteError::unreadable(file);
+        let target = match fs::canonicalize(file) {
+            Err(error) if is_missing(&error) => {
+                return Ok(Self {
+                    file: file.to_owned(),
+                    text: String::new(),
+                    config: Config::default(),
+                });
+            }
+            target => target.map_err(&unreadable)?,
+        };
+        if !fs::metadata(&target).map_err(&unreadable)?.is_file() {
+            return Err(RewriteError::Irregular(target));
+        }
+        Ok(Self {
+            config: Config::from_file(&target)?,
+            text: fs::read_to_string(&target).map_err(&unreadable)?,
+            file: target,
+        })
+    }
+}
+
+/// Replaces `file`, which is not a link, by one with this text, unless `check` fails for the new file.
 fn replace(
     file: &Path,
     text: &str,
     check: impl FnOnce(&Path) -> Result<(), RewriteError>,
 ) -> Result<(), RewriteError> {
-    let new = Beside::new(file);
-    let unwritable = |source| RewriteError::Unwritable {
-        file: new.path.clone(),
-        source,
-    };
+    let new = Temporary::beside(file);
     new.write(text, fs::metadata(file).ok().as_ref())
-        .map_err(unwritable)?;
+        .map_err(RewriteError::unwritable(&new.path))?;
     check(&new.path)?;
-    fs::rename(&new.path, file).map_err(|source| RewriteError::Unwritable {
-        file: file.to_owned(),
-        source,
-    })?;
-    // The new name reaches the disk with its folder. Where that cannot be had, a crash of the
-    // machine may bring back the old file, whole.
+    fs::rename(&new.path, file).map_err(RewriteError::unwritable(file))?;
+    // Writes the rename to the disk. If that fails, the old file may return after a crash.
     if let Some(folder) = file.parent() {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
     Ok(())
 }
 
-/// A file that is to take the place of another one in the same folder, because only there a rename
-/// is one step. Removed when dropped, if it has not.
-struct Beside {
+/// A temporary file in the folder of another one, because a rename is atomic only there. Removed on
+/// drop, unless it was renamed.
+struct Temporary {
     path: PathBuf,
 }
 
-impl Beside {
-    /// Picks a name, which no other process picks.
-    fn new(file: &Path) -> Self {
+impl Temporary {
+    /// Chooses a name that no other process chooses.
+    fn beside(file: &Path) -> Self {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let name = format!(".{name}.{}.tmp", process::id());
         Self {
@@ -134,14 +166,14 @@ impl Beside {
         }
     }
 
-    /// Writes `text` to the disk, for those who may read and write the `old` file.
+    /// Writes `text` to the disk, with the owner and permissions of the `old` file.
     fn write(&self, text: &str, old: Option<&fs::Metadata>) -> io::Result<()> {
-        // One that a process of the same number has left behind when it crashed.
+        // A process with the same number may have left it when it crashed.
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // There may be a password in it, so until we know better, it is ours alone.
+        // It may contain a password, so only this user may read it until the permissions are set.
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -149,7 +181,7 @@ impl Beside {
             .open(&self.path)?;
         file.write_all(text.as_bytes())?;
         if let Some(old) = old {
-            // Not everybody may give a file away; the one who reads it next is us.
+            // Only root may change the owner.
             let _ = fchown(&file, None, Some(old.gid()));
             let _ = fchown(&file, Some(old.uid()), None);
             file.set_permissions(old.permissions())?;
@@ -158,7 +190,7 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
@@ -171,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder that is removed with all that is in it.
+    /// A folder, removed with its files on drop.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -206,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_says_what_is_in_force_and_keeps_its_permissions() {
+    fn rewritten_file_keeps_its_permissions_and_owner() {
         let folder = Folder::new("permissions");
         let file = folder.0.join("a.toml");
         fs::write(&file, "timeout = 1\n").unwrap();
@@ -219,7 +251,7 @@ mod tests {
         }
         assert_eq!(folder.names(), ["a.toml"]);
 
-        // Only root may give files away.
+        // Only root may change the owner.
         if chown(&file, Some(1), Some(2)).is_ok() {
             rewrite(&file, &with_timeout(5), false).unwrap();
             let new = fs::metadata(&file).unwrap();
@@ -228,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_it_already_is_not_written() {
+    fn file_without_differences_is_not_written() {
         let folder = Folder::new("same");
         let file = folder.0.join("a.toml");
         fs::write(&file, "timeout = 5").unwrap();
@@ -240,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_is_written_anew_for_us_alone() {
+    fn missing_file_is_created_for_this_user_alone() {
         let folder = Folder::new("gone");
         let file = folder.0.join("a.toml");
         rewrite(&file, &with_timeout(5), false).unwrap();
@@ -249,16 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_crash_is_no_hindrance() {
+    fn temporary_file_of_a_crash_is_replaced() {
         let folder = Folder::new("crash");
         let file = folder.0.join("a.toml");
-        fs::write(Beside::new(&file).path.clone(), "half of a f").unwrap();
+        fs::write(&Temporary::beside(&file).path, "half of a f").unwrap();
         rewrite(&file, &with_timeout(5), false).unwrap();
         assert_eq!(folder.names(), ["a.toml"]);
     }
 
     #[test]
-    fn a_file_that_would_be_wrong_takes_no_place_and_leaves_nothing_behind() {
+    fn failed_check_keeps_the_old_file_and_removes_the_new() {
         let folder = Folder::new("wrong");
         let file = folder.0.join("a.toml");
         fs::write(&file, "old").unwrap();
@@ -272,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_a_mistake_is_left_alone() {
+    fn file_with_a_mistake_is_not_changed() {
         let folder = Folder::new("mistake");
         let file = folder.0.join("a.toml");
         fs::write(&file, "prot = 1\n").unwrap();
@@ -284,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_not_replaced() {
+    fn sockets_and_broken_links_are_not_replaced() {
         let folder = Folder::new("socket");
         let file = folder.0.join("socket");
         let _socket = UnixListener::bind(&file).unwrap();
