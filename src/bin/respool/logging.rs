@@ -1,9 +1,9 @@
-//! The log: simplelog formats the lines, and one thread, `log`, writes them to standard output or to a
+//! The log: simplelog formats the lines, and the thread `log` writes them to standard output or to a
 //! file, which a reload opens again.
 //!
-//! A thread that logs never waits for the disk or for the program that reads a pipe: it leaves its line
-//! in a queue. Lines that find the queue full, or cannot be written, are dropped and counted, and the
-//! log says how many once it can be written again.
+//! A thread that logs adds its line to a queue, and never waits for a disk or for the reader of a pipe.
+//! Lines are dropped if the queue is full or a write fails. The log has their number as soon as it can
+//! be written again.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -13,8 +13,9 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,86 +30,70 @@ use respool::Config;
 
 use crate::levels;
 
-/// The log of the whole program.
-#[derive(Clone, Copy)]
-pub(super) struct Log(&'static Queue);
+static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
 
-/// The open file that lines are written to.
-pub(super) type Target = File;
-
-static QUEUE: Queue = Queue::new();
-
-/// Opens what `logfile` names: standard output, or a file for append.
-pub(super) fn open(config: &Config) -> Result<Target, String> {
+/// Opens the log of `config`: standard output, or `logfile` to append to it.
+pub(super) fn open(config: &Config) -> Result<File, String> {
     let Some(path) = &config.logfile else {
         let stdout = io::stdout().as_fd().try_clone_to_owned();
         return stdout
             .map(File::from)
             .map_err(|error| format!("cannot open standard output: {error}"));
     };
-    let file_type = fs::metadata(path).map(|metadata| metadata.file_type());
-    // To open a pipe for writing alone would wait until a program opens it for reading.
-    let is_pipe = file_type.is_ok_and(|file_type| file_type.is_fifo());
-    let mut options = OpenOptions::new();
-    let opened = options
-        .create(true)
-        .append(true)
-        .read(is_pipe)
-        .open(path)
-        .and_then(|file| {
-            if is_pipe {
-                // Another writer of the FIFO may take the room that `write_some` found.
-                rustix::io::ioctl_fionbio(&file, true)?;
-            }
-            Ok(file)
-        });
-    opened.map_err(|error| format!("cannot open the log file {}: {error}", path.display()))
+    open_file(path).map_err(|error| format!("cannot open the log file {}: {error}", path.display()))
 }
 
-/// Waits until the lines that were logged so far are written, but not for longer than
-/// [`LAST_LINES`]. To be called before the process ends.
+fn open_file(path: &Path) -> io::Result<File> {
+    // Opening a pipe only to write would wait for a reader.
+    let is_pipe = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).read(is_pipe).open(path)?;
+    if is_pipe {
+        // Another writer of the pipe may take the room that `write_some` found.
+        rustix::io::ioctl_fionbio(&file, true)?;
+    }
+    Ok(file)
+}
+
+/// Opens the log and makes it the target of the macros of the crate `log`. Call it once.
+pub(super) fn start(config: &Config) -> Result<(), Box<dyn Error>> {
+    let target = open(config)?;
+    // A write above the file size limit then fails, instead of ending the process.
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    let lines = Lines {
+        queue: &QUEUE,
+        line: Vec::new(),
+    };
+    // A logger's level is fixed, so `log::set_max_level` decides instead.
+    levels::start(*WriteLogger::new(
+        LevelFilter::Trace,
+        levels::format(),
+        lines,
+    ))?;
+    log::set_max_level(config.loglevel.into());
+    let mut writer = Writer::new(&QUEUE, target);
+    thread::Builder::new().name("log".into()).spawn(move || {
+        // Continues after a panic, which loses some lines.
+        while catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {}
+    })?;
+    Ok(())
+}
+
+/// Writes all later lines to `target`.
+pub(super) fn switch_to(target: File) {
+    QUEUE.push_target(target);
+}
+
+/// Waits at most [`LAST_LINES`] until the lines logged so far are written. Call it before the process
+/// ends.
 pub(super) fn flush() {
     QUEUE.wait_until_written(Instant::now() + LAST_LINES);
 }
 
-impl Log {
-    /// Opens the log and makes it the target of the macros of `log`. To be called once.
-    pub(super) fn start(config: &Config) -> Result<Self, Box<dyn Error>> {
-        let target = open(config)?;
-        // Instead of ending the process, a write beyond the file size limit fails then.
-        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
-        // A logger's own level is fixed, so it lets everything pass; `log::set_max_level` decides.
-        levels::start(*WriteLogger::new(
-            LevelFilter::Trace,
-            levels::format(),
-            Lines::to(&QUEUE),
-        ))?;
-        log::set_max_level(config.loglevel.into());
-        let mut writer = Writer::new(&QUEUE, target);
-        thread::Builder::new().name("log".into()).spawn(move || {
-            // After a panic, each of which has cost some lines, it goes on.
-            while catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {}
-        })?;
-        Ok(Self(&QUEUE))
-    }
-
-    /// From the next line on, writes to `target`.
-    pub(super) fn switch_to(self, target: Target) {
-        self.0.push_target(target);
-    }
-}
-
-/// Puts together the lines that simplelog writes in pieces.
+/// Assembles the lines that simplelog writes in pieces.
 struct Lines {
     queue: &'static Queue,
     line: Vec<u8>,
-}
-
-impl Lines {
-    fn to(queue: &'static Queue) -> Self {
-        let line = Vec::new();
-        Self { queue, line }
-    }
 }
 
 impl Write for Lines {
@@ -126,17 +111,19 @@ impl Write for Lines {
     }
 }
 
-/// What is to be written, between the threads that log and the one that writes.
+/// Lines from the threads that log to the thread that writes.
+#[derive(Default)]
 struct Queue {
     pending: Mutex<Pending>,
     changed: Condvar,
 }
 
+#[derive(Default)]
 struct Pending {
     items: VecDeque<Item>,
     /// Bytes of all lines in `items`.
     bytes: usize,
-    /// The writer is at work with what it has taken.
+    /// Whether the writer has an item that is not written yet.
     writing: bool,
     dropped: Dropped,
 }
@@ -144,33 +131,19 @@ struct Pending {
 enum Item {
     /// Whole lines.
     Lines(Vec<u8>),
-    /// The lines after this one go there.
-    Target(Target),
+    /// The file for the lines that follow.
+    Target(File),
 }
 
-/// Lines that were dropped since the log last said how many.
+/// Lines dropped since the log last had their number.
+#[derive(Default)]
 struct Dropped {
     count: usize,
-    /// Why the last of them was; `None` if the queue was full.
+    /// The error of the last write; `None` if the queue was full.
     error: Option<io::Error>,
 }
 
 impl Queue {
-    const fn new() -> Self {
-        Self {
-            pending: Mutex::new(Pending {
-                items: VecDeque::new(),
-                bytes: 0,
-                writing: false,
-                dropped: Dropped {
-                    count: 0,
-                    error: None,
-                },
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
     /// Adds lines, or drops them if the queue is full.
     fn push_lines(&self, lines: &[u8]) {
         let mut pending = self.pending.lock();
@@ -187,12 +160,12 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn push_target(&self, target: Target) {
+    fn push_target(&self, target: File) {
         self.pending.lock().items.push_back(Item::Target(target));
         self.changed.notify_all();
     }
 
-    /// Waits for the next item, for the writer.
+    /// Waits for the next item. Call it when the previous one is written.
     fn take(&self) -> Item {
         let mut pending = self.pending.lock();
         pending.writing = false;
@@ -215,59 +188,47 @@ impl Queue {
         dropped.error = Some(error);
     }
 
-    /// Takes what there is to tell of dropped lines, unless there is no room to tell it.
+    /// Takes the number of dropped lines, if there are any and the queue has room to log it.
     fn take_dropped(&self) -> Option<Dropped> {
         let mut pending = self.pending.lock();
-        if pending.dropped.count == 0 || pending.bytes > QUEUE_BYTES_MAX / 2 {
-            return None;
-        }
-        let none = Dropped {
-            count: 0,
-            error: None,
-        };
-        Some(mem::replace(&mut pending.dropped, none))
+        let has_some = pending.dropped.count > 0 && pending.bytes <= QUEUE_BYTES_MAX / 2;
+        has_some.then(|| mem::take(&mut pending.dropped))
     }
 
-    /// Waits for a moment before the next try to write. Returns false if another target is to be
-    /// used instead.
+    /// Waits for [`WAIT`] before the next write. Returns false at once if another target follows.
     fn wait_for_room(&self) -> bool {
+        let is_target = |item: &Item| matches!(item, Item::Target(_));
         let mut pending = self.pending.lock();
-        let switches = |pending: &mut Pending| {
-            let mut items = pending.items.iter();
-            items.any(|item| matches!(item, Item::Target(_)))
-        };
-        let waiting = self.changed.wait_while_for(
-            &mut pending,
-            |pending| !switches(pending),
-            STEP_OF_WAITING,
-        );
-        waiting.timed_out()
+        let stays = |pending: &mut Pending| !pending.items.iter().any(is_target);
+        let waited = self.changed.wait_while_for(&mut pending, stays, WAIT);
+        waited.timed_out()
     }
 
     fn wait_until_written(&self, deadline: Instant) {
-        let is_behind = |pending: &mut Pending| pending.writing || !pending.items.is_empty();
+        let is_unwritten = |pending: &mut Pending| pending.writing || !pending.items.is_empty();
         let mut pending = self.pending.lock();
         self.changed
-            .wait_while_until(&mut pending, is_behind, deadline);
+            .wait_while_until(&mut pending, is_unwritten, deadline);
     }
 }
 
 /// The thread that writes.
 struct Writer {
     queue: &'static Queue,
-    target: Target,
+    target: File,
     /// Whether the target can stay full: a pipe, a socket or a terminal.
     may_stall: bool,
-    /// What was written last is not a whole line.
+    /// Whether the last write ended within a line.
     is_torn: bool,
 }
 
 impl Writer {
-    fn new(queue: &'static Queue, target: Target) -> Self {
+    fn new(queue: &'static Queue, target: File) -> Self {
+        let is_regular = target.metadata().is_ok_and(|metadata| metadata.is_file());
         Self {
             queue,
-            may_stall: may_stall(&target),
             target,
+            may_stall: !is_regular,
             is_torn: false,
         }
     }
@@ -277,11 +238,7 @@ impl Writer {
         loop {
             match self.queue.take() {
                 Item::Lines(lines) => self.write(&lines),
-                Item::Target(target) => {
-                    self.may_stall = may_stall(&target);
-                    self.target = target;
-                    self.is_torn = false;
-                }
+                Item::Target(target) => *self = Self::new(self.queue, target),
             }
         }
     }
@@ -293,12 +250,12 @@ impl Writer {
             .write_bytes(&mut { end_of_torn })
             .and_then(|()| self.write_bytes(&mut rest));
         match written {
-            Ok(()) => self.tell_of_dropped(),
+            Ok(()) => self.log_dropped(),
             Err(error) => self.queue.drop_lines(rest, error),
         }
     }
 
-    /// Writes `bytes`, and leaves in it what could not be written.
+    /// Writes `bytes`. On an error, `bytes` is the part that was not written.
     fn write_bytes(&mut self, bytes: &mut &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write_some(bytes) {
@@ -319,8 +276,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a part of `bytes`. If the target stays full for [`STEP_OF_WAITING`], fails with
-    /// `WouldBlock`.
+    /// Writes a part of `bytes`. If the target stays full for [`WAIT`], fails with `WouldBlock`.
     ///
     /// Leaves `O_NONBLOCK` of standard output unchanged, because other processes share it. Waits until
     /// a pipe has room for the whole write. The write can block only if another process takes that room
@@ -330,7 +286,7 @@ impl Writer {
             let mut fds = [PollFd::new(&self.target, PollFlags::OUT)];
             let timeout = Timespec {
                 tv_sec: 0,
-                tv_nsec: STEP_OF_WAITING.subsec_nanos().into(),
+                tv_nsec: WAIT.subsec_nanos().into(),
             };
             if poll(&mut fds, Some(&timeout))? == 0 {
                 return Err(rustix::io::Errno::AGAIN.into());
@@ -341,34 +297,28 @@ impl Writer {
         self.target.write(bytes)
     }
 
-    fn tell_of_dropped(&self) {
+    fn log_dropped(&self) {
         if let Some(Dropped { count, error }) = self.queue.take_dropped() {
-            let why = match error {
+            let reason = match error {
                 Some(error) => error.to_string(),
                 None => "they came faster than the log could be written".into(),
             };
-            log::warn!("lines of the log were dropped: {count}, {why}");
+            log::warn!("lines of the log were dropped: {count}, {reason}");
         }
     }
-}
-
-/// Returns false for a regular file, whose writes end.
-fn may_stall(target: &Target) -> bool {
-    let metadata = target.metadata();
-    !metadata.is_ok_and(|metadata| metadata.is_file())
 }
 
 fn count_lines(bytes: &[u8]) -> usize {
     bytes.split_inclusive(|&byte| byte == b'\n').count()
 }
 
-/// Bytes of lines that wait to be written: some ten thousand lines.
+/// Maximum bytes of lines in the queue: some ten thousand lines.
 const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Maximum time of one wait for room in a full target.
-const STEP_OF_WAITING: Duration = Duration::from_millis(20);
+const WAIT: Duration = Duration::from_millis(20);
 
-/// How long the process's end waits for its last lines to be written.
+/// Maximum time for the last lines at the end of the process.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
@@ -379,14 +329,14 @@ mod tests {
 
     use super::*;
 
-    /// A queue, and a writer of it that writes into a pipe which is full when nobody reads.
+    /// Starts a writer into a pipe, and returns its queue and the pipe.
     fn queue_and_pipe() -> (&'static Queue, PipeReader) {
         let (reader, target) = io::pipe().unwrap();
         (start_writer(target.into()), reader)
     }
 
     fn start_writer(target: OwnedFd) -> &'static Queue {
-        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let queue: &Queue = Box::leak(Box::default());
         let target = File::from(target);
         thread::spawn(move || Writer::new(queue, target).run());
         queue
@@ -399,7 +349,8 @@ mod tests {
     #[test]
     fn lines_in_pieces_are_written_whole_and_in_order() {
         let (queue, mut reader) = queue_and_pipe();
-        let mut lines = Lines::to(queue);
+        let line = Vec::new();
+        let mut lines = Lines { queue, line };
         for piece in ["one", " line\n", "and", " ", "another", "\n", "half"] {
             lines.write_all(piece.as_bytes()).unwrap();
         }
@@ -428,18 +379,18 @@ mod tests {
     }
 
     #[test]
-    fn another_target_replaces_one_that_is_stalled() {
+    fn another_target_replaces_a_stalled_pipe() {
         let (queue, _reader) = queue_and_pipe();
-        switches_though_stalled(queue);
+        assert_replaces_a_stalled_target(queue);
     }
 
     #[test]
     fn another_target_replaces_a_stalled_socket() {
         let (_reader, target) = UnixStream::pair().unwrap();
-        switches_though_stalled(start_writer(target.into()));
+        assert_replaces_a_stalled_target(start_writer(target.into()));
     }
 
-    fn switches_though_stalled(queue: &'static Queue) {
+    fn assert_replaces_a_stalled_target(queue: &'static Queue) {
         queue.push_lines(&b"to the old one\n".repeat(60_000));
         queue.wait_until_written(Instant::now() + Duration::from_millis(100));
         assert!(queue.pending.lock().writing, "it is stalled");
@@ -461,7 +412,7 @@ mod tests {
 
     #[test]
     fn line_after_a_torn_one_begins_at_a_line() {
-        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let queue: &Queue = Box::leak(Box::default());
         let (mut reader, target) = io::pipe().unwrap();
         let mut writer = Writer::new(queue, File::from(OwnedFd::from(target)));
         writer.write_bytes(&mut &b"half of a li"[..]).unwrap();

@@ -1,5 +1,5 @@
-//! The program: reads the configuration, starts the log and the server, obeys signals and decides
-//! the exit code. Nothing else prints; whatever serves clients is in the library.
+//! The program: reads the configuration, starts the log and the server, handles signals and decides
+//! the exit code. Only it prints. The library serves the clients.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -27,7 +27,6 @@ use respool::config::{CommandLine, Loaded};
 use respool::{Commands, Config, Drained, ReconfigureError, Server, ServerHandle};
 
 use host::Program;
-use logging::Log;
 
 fn main() -> ExitCode {
     memory::bound_kept();
@@ -40,16 +39,16 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Drained { failed: true, .. }) => ExitCode::from(THREAD_FAILED),
         Ok(Drained { aborted: 0, .. }) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(CLIENTS_WERE_CUT),
+        Ok(_) => ExitCode::from(CLIENTS_ABORTED),
         Err(error) => {
-            // Whoever closed standard error does not want to know.
+            // Standard error may be closed.
             let _ = writeln!(io::stderr(), "respool: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints the help or the version that was asked for, or what is wrong with the command line.
+/// Prints the help, the version, or an error about the command line.
 fn show(text: &clap::Error) -> ExitCode {
     let _ = text.print();
     if text.use_stderr() {
@@ -59,14 +58,17 @@ fn show(text: &clap::Error) -> ExitCode {
     }
 }
 
-/// Everything from the configuration to the end of the drain.
+/// Runs from the configuration to the end of the drain.
 fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
     let loaded = match command_line.load() {
         Ok(loaded) => loaded,
         Err(error) => {
             // The file cannot name the log file, but a flag can.
             let flags = command_line.flags();
-            if !command_line.check_config && flags.logfile.is_some() && Log::start(&flags).is_ok() {
+            if !command_line.check_config
+                && flags.logfile.is_some()
+                && logging::start(&flags).is_ok()
+            {
                 error!("cannot start: {error}");
             }
             return Err(error.into());
@@ -81,22 +83,22 @@ fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
         return Ok(Drained::default());
     }
 
-    let log = Log::start(&loaded.config)?;
+    logging::start(&loaded.config)?;
     let has_logfile = loaded.config.logfile.is_some();
-    serve(command_line, loaded, log).inspect_err(|error| {
-        // Standard error has it anyway; a service manager may keep only the file.
+    serve(command_line, loaded).inspect_err(|error| {
+        // `main` prints it to standard error, which a service manager may not keep.
         if has_logfile {
             error!("cannot start: {error}");
         }
     })
 }
 
-/// Everything from the start of the log to the end of the drain.
-fn serve(command_line: CommandLine, loaded: Loaded, log: Log) -> Result<Drained, Box<dyn Error>> {
+/// Runs from the start of the log to the end of the drain.
+fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn Error>> {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    // Before the server listens, so that no signal finds a server that does not obey it.
+    // Before the server listens, so that it handles every signal.
     let signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let signals_end = signals.handle();
     let program = Program::new(&command_line);
@@ -104,25 +106,24 @@ fn serve(command_line: CommandLine, loaded: Loaded, log: Log) -> Result<Drained,
     let server = Server::bind(loaded.config, Commands::builtin())?.with_host(program.clone());
     info!("{}", greeting::line(server.local_addrs(), server.workers()));
 
-    // At most one reload waits for the one under way: it reads whatever there is by then.
+    // At most one reload waits while another runs: it reads the newest file.
     let (reload, reloads) = mpsc::sync_channel(1);
     let reloader = Reloader {
         command_line,
         program,
-        log,
         server: server.handle(),
     };
-    let reloader_end = spawn("reload", &server, move || reloader.obey(&reloads))?;
+    let reloader_end = spawn("reload", &server, move || reloader.run(&reloads))?;
     let operator = Operator {
         reload,
         server: server.handle(),
         draining: false,
     };
-    let operator_end = spawn("signals", &server, move || operator.obey(signals))?;
+    let operator_end = spawn("signals", &server, move || operator.run(signals))?;
     let mut drained = server.serve()?;
 
     signals_end.close();
-    // A reload may wait for a disk; the process ends all the same.
+    // A reload may wait for a disk, and the process ends nevertheless.
     drained.failed |= [operator_end, reloader_end]
         .iter()
         .any(|end| end.recv_timeout(LAST_SIGNAL) == Err(RecvTimeoutError::Disconnected));
@@ -136,8 +137,8 @@ fn serve(command_line: CommandLine, loaded: Loaded, log: Log) -> Result<Drained,
     Ok(drained)
 }
 
-/// Starts a thread without which the operator could not reach the server any more: if it panics, the
-/// server drains. The receiver gets a message when it has ended in order.
+/// Starts a thread for the operator. If it panics, the server drains, because the operator could not
+/// reach it any more. The receiver gets a message if the thread ends without a panic.
 fn spawn(
     name: &str,
     server: &Server,
@@ -162,20 +163,20 @@ impl Drop for DrainsWhenDropped {
     }
 }
 
-/// How often freed memory is returned to the system. It takes some microseconds, and milliseconds after
-/// gigabytes were freed.
+/// Time between two calls that return freed memory. A call takes some microseconds, or milliseconds
+/// after gigabytes were freed.
 const MEMORY_PERIOD: Duration = Duration::from_secs(2);
 
-/// How long the end waits for each of the operator's threads.
+/// Maximum time to wait at the end for each of the operator's threads.
 const LAST_SIGNAL: Duration = Duration::from_millis(100);
 
-/// The exit code when the server stopped because one of its threads panicked again and again.
+/// Exit code if the server stopped because one of its threads kept panicking.
 const THREAD_FAILED: u8 = 4;
 
-/// The exit code when the server stopped, but not every client had what it was owed.
-const CLIENTS_WERE_CUT: u8 = 3;
+/// Exit code if clients were closed before they had their replies.
+const CLIENTS_ABORTED: u8 = 3;
 
-/// Where the configuration comes from.
+/// Returns the source of the configuration, for messages.
 fn source(command_line: &CommandLine) -> String {
     match &command_line.file {
         Some(file) => file.display().to_string(),
@@ -183,20 +184,20 @@ fn source(command_line: &CommandLine) -> String {
     }
 }
 
-/// Does what the operator's signals ask for, on a thread of its own, which waits for no disk.
+/// Handles signals, on a thread of its own that never waits for a disk.
 struct Operator {
-    /// Asks for a reload.
+    /// Requests a reload.
     reload: SyncSender<()>,
     server: ServerHandle,
     draining: bool,
 }
 
 impl Operator {
-    /// Obeys until `signals` is closed, which is when the server has stopped.
-    fn obey(mut self, mut signals: Signals) {
+    /// Handles signals until `signals` is closed, after the server stopped.
+    fn run(mut self, mut signals: Signals) {
         for signal in signals.forever() {
             match signal {
-                // If one waits already, it is for this one too.
+                // If a reload waits already, it serves this signal too.
                 SIGHUP => _ = self.reload.try_send(()),
                 SIGINT if self.draining => {
                     warn!("SIGINT while draining: stopping at once");
@@ -209,7 +210,7 @@ impl Operator {
         }
     }
 
-    /// Starts the drain; once it has started, a second word changes nothing.
+    /// Starts the drain, unless it has started.
     fn drain(&mut self, signal: &str) {
         if !self.draining {
             info!("{signal}: draining");
@@ -219,19 +220,16 @@ impl Operator {
     }
 }
 
-/// Reloads on a thread of its own: a file may be on a disk that does not answer, and other signals
-/// are obeyed meanwhile.
+/// Reloads on a thread of its own, so that other signals are handled while it waits for a disk.
 struct Reloader {
     command_line: CommandLine,
     program: Program,
-    log: Log,
     server: ServerHandle,
 }
 
 impl Reloader {
-    /// Reloads whenever it is asked to, and meanwhile returns freed memory, until the one who asks is
-    /// gone.
-    fn obey(self, reloads: &Receiver<()>) {
+    /// Reloads on each message, and returns freed memory between them, until the sender is dropped.
+    fn run(self, reloads: &Receiver<()>) {
         loop {
             match reloads.recv_timeout(MEMORY_PERIOD) {
                 Ok(()) => self.reload(),
@@ -241,7 +239,7 @@ impl Reloader {
         }
     }
 
-    /// Reads everything again and applies all of it or, if anything is wrong, nothing.
+    /// Reads all sources again, and applies all values or, on any mistake, none.
     fn reload(&self) {
         let loaded = match self.try_reload() {
             Ok(loaded) => loaded,
@@ -265,20 +263,20 @@ impl Reloader {
     fn try_reload(&self) -> Result<Loaded, Box<dyn Error>> {
         let loaded = self.command_line.load()?;
         let target = logging::open(&loaded.config)?;
-        // Before it is in force, so that CONFIG REWRITE never finds it there unknown.
+        // Before it is in effect, so that CONFIG REWRITE never writes it.
         self.program.keep_secret(&loaded);
         if self.command_line.file.is_some() {
             self.server.reconfigure(&loaded.config)?;
         } else {
             self.reload_password(&loaded.config)?;
         }
-        // Last, because nothing can fail any more.
-        self.log.switch_to(target);
+        // Last, after everything that may fail.
+        logging::switch_to(target);
         Ok(loaded)
     }
 
-    /// Without FILE, what CONFIG SET changed stays, and so does a password that it set: then
-    /// `requirepass-file` is empty.
+    /// Applies only the password of `requirepass-file`, because without FILE the values of CONFIG SET
+    /// stay. If CONFIG SET changed the password, `requirepass-file` is empty.
     fn reload_password(&self, loaded: &Config) -> Result<(), ReconfigureError> {
         let mut config = self.server.config();
         if config.requirepass_file.is_some() {
