@@ -1,4 +1,4 @@
-//! `--check-config`: what would keep the program from starting, found without starting it.
+//! `--check-config`: finds what would prevent a start.
 
 use std::error::Error;
 use std::fs::{self, OpenOptions};
@@ -18,14 +18,14 @@ pub(super) fn check(config: &Config) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Opens the log file as a start would. One that this makes is removed again.
+/// Opens the log file as a start would, and removes it if it is new.
 fn check_log_file(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
-        // To open a pipe could wait for a reader.
+        // Opening a pipe could wait for a reader.
         Ok(file) if file.file_type().is_fifo() => Ok(()),
         Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // The file that a link points to is made in its place, and not beside the link.
+            // If it is a link to a missing file, that file is created.
             let target = match fs::read_link(path) {
                 Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
                 Err(_) => path.to_owned(),

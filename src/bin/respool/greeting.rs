@@ -1,19 +1,19 @@
-//! The first line of the log: where the server answers, and what to type to see it answer.
+//! The first line of the log: the addresses of the server, and a command to try.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The line for a server that listens on `addresses`.
+/// Returns the line for a server that listens on `addresses`.
 pub(super) fn line(addresses: &[SocketAddr], workers: usize) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let places: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    let places = places.join(" and ");
+    let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let list = list.join(" and ");
     let plural = if workers == 1 { "" } else { "s" };
     let ping = ping(addresses);
-    format!("respool {version} answers on {places} with {workers} worker{plural}; try: {ping}")
+    format!("respool {version} answers on {list} with {workers} worker{plural}; try: {ping}")
 }
 
-/// The redis-cli command that reaches the server. It names a host unless 127.0.0.1, which redis-cli
-/// takes of itself, will do.
+/// Returns the redis-cli command that reaches the server. It has no host if 127.0.0.1, redis-cli's
+/// default, is right.
 fn ping(addresses: &[SocketAddr]) -> String {
     let is_default = |address: &&SocketAddr| reachable(address.ip()) == Ipv4Addr::LOCALHOST;
     if let Some(address) = addresses.iter().find(is_default) {
@@ -31,7 +31,7 @@ fn ping(addresses: &[SocketAddr]) -> String {
     }
 }
 
-/// An address at which a server that listens on `address` is found from the same machine.
+/// Returns an address at which this machine reaches a server that listens on `address`.
 fn reachable(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_names_every_address_and_counts_the_workers() {
+    fn line_has_every_address_and_the_number_of_workers() {
         let both = addresses(&["127.0.0.1:6379", "[::1]:6379"]);
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_names_a_host_only_where_redis_cli_would_not_find_it() {
+    fn command_has_a_host_unless_it_is_the_default_of_redis_cli() {
         for (texts, command) in [
             (
                 &["[::1]:7000", "127.0.0.1:7001"][..],

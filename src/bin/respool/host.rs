@@ -1,4 +1,4 @@
-//! What CONFIG can do only by the program: the level of the log, and the file.
+//! The part of CONFIG that needs the program: the level of the log, and CONFIG REWRITE.
 
 use std::error::Error;
 use std::fmt;
@@ -13,13 +13,12 @@ use respool::{Config, Host};
 
 use crate::rewrite::rewrite;
 
-/// This program, to its server. Clones share the passwords.
+/// The program as its server sees it. Clones share the passwords.
 #[derive(Clone)]
 pub(super) struct Program {
-    /// The file that the operator named, if one was.
+    /// FILE, if the operator gave one.
     file: Option<PathBuf>,
-    /// The passwords that came from outside the file, in all reloads: CONFIG REWRITE writes none of
-    /// them.
+    /// Passwords of all reloads that had another source than FILE: CONFIG REWRITE writes none of them.
     secrets: Arc<Mutex<Vec<String>>>,
 }
 
@@ -34,7 +33,7 @@ impl fmt::Debug for Program {
 
 impl Program {
     pub(super) fn new(command_line: &CommandLine) -> Self {
-        // It is not absolute only where the working directory is gone; then a rewrite will say so.
+        // It fails only without a working directory; then a rewrite reports the error.
         let absolute = |file: &PathBuf| path::absolute(file).unwrap_or_else(|_| file.clone());
         Self {
             file: command_line.file.as_ref().map(absolute),
@@ -42,7 +41,7 @@ impl Program {
         }
     }
 
-    /// Keeps a password that came from outside the file out of it.
+    /// Remembers a password that has another source than FILE.
     pub(super) fn keep_secret(&self, loaded: &Loaded) {
         let mut secrets = self.secrets.lock();
         if loaded.password_is_elsewhere

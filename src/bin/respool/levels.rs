@@ -1,19 +1,18 @@
-//! The names of levels in the log: those of the setting `loglevel`, which simplelog does not know.
+//! The names of levels in the log: those of `loglevel`, which simplelog does not have.
 
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simplelog::{Config, ConfigBuilder};
 use time::macros::format_description;
 
-/// A logger that writes the level's name before the text of each line, and leaves the rest to
-/// another.
+/// A logger that adds the level's name to each line for another logger.
 struct Named<L>(L);
 
-/// Makes `inner`, which has a [`format`], the logger of the program.
+/// Makes `inner`, which has this [`format`], the logger of the program.
 pub(super) fn start(inner: impl Log + 'static) -> Result<(), SetLoggerError> {
     log::set_boxed_logger(Box::new(Named(inner)))
 }
 
-/// Returns how simplelog writes a line: the time in UTC by RFC 3339, always as wide, and the text.
+/// Returns the format of a line: the time in UTC by RFC 3339, in a fixed width, and the text.
 pub(super) fn format() -> Config {
     let time =
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
@@ -23,7 +22,7 @@ pub(super) fn format() -> Config {
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
-        // Without mio's own lines, which come per socket.
+        // Without the lines of mio, one for each socket.
         .add_filter_allow_str("respool")
         .build()
 }
@@ -37,7 +36,7 @@ impl<L: Log> Log for Named<L> {
         let name = name(record.level());
         let mut line = Record::builder();
         line.metadata(record.metadata().clone());
-        // In one expression, because the text borrows its parts.
+        // One expression, because the text borrows its parts.
         self.0.log(
             &line
                 .args(format_args!("[{name}] {}", record.args()))
@@ -50,7 +49,7 @@ impl<L: Log> Log for Named<L> {
     }
 }
 
-/// The word of `loglevel` from which on lines of this level are logged.
+/// Returns the word of `loglevel` from which on lines of this level are logged.
 fn name(level: Level) -> &'static str {
     match level {
         Level::Error | Level::Warn => "warning",
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_level_has_the_name_that_switches_it_on() {
+    fn level_is_logged_from_the_setting_of_its_name() {
         for level in Level::iter() {
             let setting: LogLevel = name(level).parse().unwrap();
             assert!(LevelFilter::from(setting) >= level, "{level}");
