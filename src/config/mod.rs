@@ -62,7 +62,7 @@ pub struct Config {
     pub maxclients: usize,
     /// Clients from one IP address that may be connected at once, up to 1,000,000; further clients
     /// are refused. 0, the default, means no limit except [`maxclients`](Self::maxclients). All
-    /// clients behind the same proxy or NAT have the same address.
+    /// clients of one proxy or NAT have the same address.
     pub maxclients_per_address: usize,
     /// Whether clients from other machines are refused while [`requirepass`](Self::requirepass) is
     /// not set. True by default. Redis's `protected-mode`.

@@ -52,7 +52,7 @@ fn rewrite_follows_a_symlink() {
 fn failed_rewrite_keeps_the_old_file_and_says_why() {
     let file = Scratch::file("timeout = 1\n");
     let server = start(&[file.arg()]);
-    // Root can write into a read-only folder. A folder in the place of the new file stops it.
+    // Root can write into a read-only folder, but not replace a folder by a file.
     let path = Path::new(file.arg());
     let name = path.file_name().unwrap().to_str().unwrap();
     let in_its_place = path.with_file_name(format!(".{name}.{}.tmp", server.id()));

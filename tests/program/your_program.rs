@@ -75,7 +75,7 @@ fn old_cargo_is_told_what_is_needed() {
             assert!(ended.stderr.contains(&text), "{}", ended.stderr);
             assert!(ended.stderr.contains("rustup update"), "{}", ended.stderr);
         } else {
-            // The build began, and nothing was said before.
+            // The build began, and nothing was printed before.
             assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(7), ""));
         }
     }
@@ -159,7 +159,7 @@ fn with_cargo(name: &str, script_of_cargo: &str) -> Ended {
     .ended(PATIENCE)
 }
 
-/// Cargo speaks on standard error too, so only the exit code says that all was in order.
+/// Cargo writes to standard error too, so only the exit code shows success.
 fn ping_and_stop(server: Respool) {
     server.connect().ping();
     server.signal("TERM");

@@ -1,6 +1,6 @@
 //! Edits the text of a configuration file: only values change.
 //!
-//! The crate toml_edit would save 20 lines, and add 6 s of CPU time to a cold build, or 3 s instead of
+//! The crate `toml_edit` would save 20 lines, and add 6 s of CPU time to a cold build, or 3 s instead of
 //! the crate toml.
 
 use std::cmp::Reverse;

@@ -127,6 +127,11 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
     drained.failed |= [operator_end, reloader_end]
         .iter()
         .any(|end| end.recv_timeout(LAST_SIGNAL) == Err(RecvTimeoutError::Disconnected));
+    log_end(&drained);
+    Ok(drained)
+}
+
+fn log_end(drained: &Drained) {
     match drained {
         Drained { failed: true, .. } => error!("stopped: a thread of the server kept panicking"),
         Drained { aborted: 0, .. } => info!("stopped: every reply was sent"),
@@ -134,7 +139,6 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
             warn!("stopped: drain-timeout-ms ran out; clients aborted: {aborted}");
         }
     }
-    Ok(drained)
 }
 
 /// Starts a thread for the operator. If it panics, the server drains, because the operator could not

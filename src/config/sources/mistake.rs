@@ -37,7 +37,7 @@ pub(super) fn excerpt(text: &str) -> String {
     shown
 }
 
-/// Shortens a problem that quotes long words of the file. Cuts its middle, because its end says
+/// Shortens a problem that quotes long words of the file. Cuts its middle, because its end is
 /// what would be right.
 fn in_few_words(problem: &str) -> String {
     let mut chars: Vec<_> = problem.chars().map(visible).collect();
