@@ -1,5 +1,7 @@
 //! How the values of a configuration are written in a file.
 
+use toml_writer::{ToTomlValue, TomlStringBuilder};
+
 use super::notation::Form;
 use super::settings::forms;
 use crate::config::Config;
@@ -16,7 +18,7 @@ impl Config {
 
 /// Returns the TOML for the value with this text.
 pub(super) fn in_toml(form: Form, text: &str) -> String {
-    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let quoted = |text: &str| TomlStringBuilder::new(text).as_default().to_toml_value();
     let array = |words: Vec<String>| format!("[{}]", words.join(", "));
     match form {
         Form::Number => text.to_owned(),

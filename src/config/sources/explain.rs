@@ -1,7 +1,7 @@
 //! Explains the mistakes in a file: text that is not TOML, unknown keys and wrong values.
 //!
-//! An error says where the mistake is and what would be right. It shows no line of the file,
-//! because the line may hold a password; it quotes a value only if its key is known and not secret.
+//! An error has the position of the mistake and what would be right. It shows no line of the file,
+//! because the line may contain a password. It quotes a value only if its key is known and not secret.
 
 use std::ops::Range;
 
@@ -10,12 +10,12 @@ use toml::de::{self, DeTable};
 use super::differences::in_toml;
 use super::mistake::{Mistake, excerpt};
 use super::nearest::{may_show, nearest};
-use super::notation::Form;
+use super::notation::{Form, WrongValue};
 use super::settings::known;
 use crate::config::{Config, Key};
 
-/// Explains why a text is not TOML: by the key of the line if it is known, otherwise by the
-/// parser's message, which quotes nothing of the text.
+/// Explains a text that is not TOML: by the key of the line if it is known, otherwise by the parser's
+/// message, which quotes nothing of the text.
 pub(super) fn not_toml(text: &str, error: &de::Error) -> Mistake {
     let offset = start_of(error);
     let line = line_at(text, offset);
@@ -39,59 +39,38 @@ pub(super) fn not_toml(text: &str, error: &de::Error) -> Mistake {
     Mistake { offset, problem }
 }
 
-/// Explains why the key `name` does not take the value at `place`.
+/// Explains a value of the key `name` that the key does not take. The value is at `span`.
 pub(super) fn wrong_value(
     text: &str,
     name: &str,
-    place: Range<usize>,
-    error: &de::Error,
+    span: Range<usize>,
+    wrong: WrongValue,
 ) -> Mistake {
-    let span = error.span().unwrap_or_else(|| place.clone());
+    let before = text.get(..span.start).unwrap_or_default();
+    let is_item = wrong.item.is_some();
+    let span = wrong.item.unwrap_or(span);
+    let quoted = text.get(span.clone()).unwrap_or_default();
+    // A table has the span of its key, as in `port.x = 1` and `[port]`. A text of several lines may be
+    // the result of a missing quote.
+    let is_quotable = before.trim_end().ends_with('=') && !quoted.contains('\n');
     let problem = match known(name) {
         None => "the key does not take this value; config/respool.toml explains it".into(),
-        // The messages of a secret's type quote nothing.
-        Some((key, _)) if key.secret => format!("`{name}`: {}", error.message()),
-        // A text of several lines may be the result of a missing quote.
-        Some((key, form)) => match text.get(span.clone()) {
-            None => right_value(key, form),
-            // A table: its position is that of the key, as in `port.x = 1` and `[port]`.
-            Some(_) if !is_after_equals(text, &place) => right_value(key, form),
-            Some(wrong) if wrong.contains('\n') => right_value(key, form),
-            Some(wrong) if place.len() == wrong.len() => {
-                let wrong = excerpt(wrong);
-                let right = expected_by(error, key, form);
-                format!("`{name} = {wrong}`: {right}")
+        Some((key, form)) => {
+            let right = right_value(key, form);
+            let reason = wrong.reason.as_ref().unwrap_or(&right);
+            match key.secret {
+                // The reasons of a secret quote nothing.
+                true => format!("`{name}`: {reason}"),
+                false if !is_quotable => right,
+                false if is_item => format!("`{name}`: {reason}"),
+                false => format!("`{name} = {}`: {reason}", excerpt(quoted)),
             }
-            // An item of a list.
-            Some(_) => format!("`{name}`: {}", without_type(error.message())),
-        },
+        }
     };
     Mistake {
         offset: span.start,
         problem,
     }
-}
-
-/// Returns whether the value at `place` follows an equals sign.
-fn is_after_equals(text: &str, place: &Range<usize>) -> bool {
-    let before = text.get(..place.start).unwrap_or_default();
-    before.trim_end().ends_with('=')
-}
-
-/// Returns what would be right in place of a whole value.
-fn expected_by(error: &de::Error, key: &Key, form: Form) -> String {
-    match without_type(error.message()) {
-        "expected a string" => right_value(key, form),
-        reason => reason.to_owned(),
-    }
-}
-
-/// Removes serde's name for the type of the wrong value from a message.
-fn without_type(message: &str) -> &str {
-    let expected = message.find(", expected ").map(|at| &message[at + 2..]);
-    expected
-        .filter(|_| message.starts_with("invalid type: "))
-        .unwrap_or(message)
 }
 
 /// Returns what a key takes, with its default as an example.
@@ -190,7 +169,7 @@ fn key_of(line: &str) -> Option<(&'static Key, Form)> {
     known(name.trim_matches(['"', '\'', '[', ']']))
 }
 
-/// Finds the first unknown key before serde does, to suggest the key with the most similar name.
+/// Finds the first unknown key, and suggests the key with the most similar name.
 pub(super) fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
     let unknown = table.keys().filter(|key| known(key.get_ref()).is_none());
     let Some(first) = unknown.min_by_key(|key| key.span().start) else {
@@ -216,7 +195,7 @@ mod tests {
     use crate::config::sources::tests::mistake;
 
     #[test]
-    fn key_used_as_a_table_is_told_what_it_takes() {
+    fn key_used_as_a_table_names_what_it_takes() {
         for (text, place) in [("port.x = 1", "1:1"), ("[port]\nx = 1", "1:1")] {
             let right = "`port` takes a number, as in `port = 6379`";
             assert_eq!(mistake(text), format!("my.toml:{place}: {right}"));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use toml::de::{DeTable, ValueDeserializer};
+use toml::de::DeTable;
 
 use super::explain::{not_toml, refuse_unknown_keys, wrong_value};
 use super::mistake::Mistake;
@@ -50,8 +50,6 @@ fn settings(file: &Path, bytes: &[u8]) -> Result<Settings, ConfigError> {
     parse(bytes).map_err(|mistake| mistake.locate(file, bytes))
 }
 
-/// Parses the text of a file. Values are checked while they are deserialized, because only then is
-/// their position in the text known.
 fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
     let text = str::from_utf8(bytes).map_err(|error| Mistake {
         offset: error.valid_up_to(),
@@ -60,11 +58,10 @@ fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
     let table = DeTable::parse(text).map_err(|error| not_toml(text, &error))?;
     refuse_unknown_keys(table.get_ref())?;
     let mut settings = Settings::default();
-    for (name, value) in table.into_inner() {
-        let place = value.span();
+    for (name, value) in table.get_ref() {
         settings
-            .read(name.get_ref(), ValueDeserializer::from(value))
-            .map_err(|error| wrong_value(text, name.get_ref(), place, &error))?;
+            .read(name.get_ref(), value.get_ref())
+            .map_err(|wrong| wrong_value(text, name.get_ref(), value.span(), wrong))?;
     }
     Ok(settings)
 }
@@ -106,7 +103,7 @@ mod tests {
         );
     }
 
-    /// Spoils lines that hold a password by one character, at each place and in many ways.
+    /// Changes one character of lines that contain a password, at each position and in many ways.
     #[test]
     fn no_mistake_shows_a_password() {
         const SECRET: &str = "qQ7qQ7qQ7qQ7";

@@ -1,5 +1,5 @@
 //! The sources of the program's configuration: a file, the command line and the environment. The
-//! library does not need them, nor serde, toml, strsim and clap.
+//! library does not need them, nor toml, strsim and clap.
 
 mod advice;
 mod command_line;

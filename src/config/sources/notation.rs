@@ -1,14 +1,10 @@
-//! How each value is written in a file. Only this module uses serde.
-//!
-//! A value is checked while it is read, because only then is its position in the text known. So
-//! each type has its own reader; the errors are those of the value's own module.
+//! How each value is written in a file. The errors are those of the value's own module.
 
-use std::fmt::{self, Display};
-use std::marker::PhantomData;
+use std::fmt::Display;
+use std::ops::Range;
 use std::str::FromStr;
 
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use toml::de::DeValue;
 
 use crate::config::values::bind::BindAddress;
 use crate::config::values::number::{NumberError, Unit};
@@ -19,9 +15,11 @@ use crate::config::values::{
 };
 
 /// A value that can be read from a file.
-pub(super) trait Notation {
+pub(super) trait Notation: Sized {
     /// Its form in a file.
     const FORM: Form;
+
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue>;
 }
 
 /// The form of a value in a file.
@@ -46,17 +44,41 @@ impl Form {
     }
 }
 
+/// A value that a key does not take.
+pub(super) struct WrongValue {
+    /// The position of the wrong item in the text, if an item of a list is wrong.
+    pub(super) item: Option<Range<usize>>,
+    /// The reason; `None` if it has another form than the key's.
+    pub(super) reason: Option<String>,
+}
+
+impl WrongValue {
+    fn new(reason: impl Display) -> Self {
+        Self {
+            item: None,
+            reason: Some(reason.to_string()),
+        }
+    }
+}
+
+/// Parses a string, as the command line does.
+fn text<T: FromStr<Err: Display>>(value: &DeValue<'_>) -> Result<T, WrongValue> {
+    let other_form = WrongValue {
+        item: None,
+        reason: None,
+    };
+    let text = value.as_str().ok_or(other_form)?;
+    text.parse().map_err(WrongValue::new)
+}
+
 /// Implements values that a file writes like the command line, but in quotes.
 macro_rules! texts {
     ($($value:ty),*) => {$(
         impl Notation for $value {
             const FORM: Form = Form::Text;
-        }
 
-        impl<'de> Deserialize<'de> for $value {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(D::Error::custom)
+            fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+                text(value)
             }
         }
     )*};
@@ -66,16 +88,13 @@ texts!(OptionalPath, LogLevel, DebugAccess);
 
 impl Notation for OutputLimits {
     const FORM: Form = Form::Text;
-}
 
-impl<'de> Deserialize<'de> for OutputLimits {
     /// Reads a string that names no class twice. CONFIG SET uses the last one, as Redis does.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let limits = text.parse().map_err(D::Error::custom)?;
-        match Self::repeated_class(&text) {
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        let limits = text(value)?;
+        match value.as_str().and_then(Self::repeated_class) {
             None => Ok(limits),
-            Some(class) => Err(D::Error::custom(format!(
+            Some(class) => Err(WrongValue::new(format!(
                 "class `{class}` is set twice, expected each class once"
             ))),
         }
@@ -84,178 +103,106 @@ impl<'de> Deserialize<'de> for OutputLimits {
 
 impl Notation for Password {
     const FORM: Form = Form::Text;
-}
 
-impl<'de> Deserialize<'de> for Password {
-    /// Reads a string. Unlike serde's errors, this one does not quote the value.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match toml::Value::deserialize(deserializer) {
-            Ok(toml::Value::String(text)) => text.parse().map_err(D::Error::custom),
-            _ => Err(D::Error::custom(
-                r#"expected text in quotes, as in `requirepass = "..."`"#,
-            )),
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        if !value.is_str() {
+            let expected = r#"expected text in quotes, as in `requirepass = "..."`"#;
+            return Err(WrongValue::new(expected));
         }
+        text(value)
     }
 }
 
-impl<T, const MIN: i64, const MAX: i64, U> Notation for Number<T, MIN, MAX, U> {
-    const FORM: Form = Form::Number;
-}
-
-impl<'de, T, const MIN: i64, const MAX: i64, U> Deserialize<'de> for Number<T, MIN, MAX, U>
+impl<T, const MIN: i64, const MAX: i64, U> Notation for Number<T, MIN, MAX, U>
 where
     T: TryFrom<i64>,
     U: Unit,
 {
+    const FORM: Form = Form::Number;
+
     /// Reads an integer or, if the unit has suffixes, a string.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match toml::Value::deserialize(deserializer) {
-            Ok(toml::Value::Integer(number)) => Self::new(number),
-            Ok(toml::Value::String(text)) if !U::SUFFIXES.is_empty() => text.parse().ok(),
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        let number = match value {
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .ok()
+                .and_then(Self::new),
+            DeValue::String(text) if !U::SUFFIXES.is_empty() => text.parse().ok(),
             _ => None,
-        }
-        .ok_or_else(|| D::Error::custom(NumberError::new::<U>(MIN, MAX)))
+        };
+        number.ok_or_else(|| WrongValue::new(NumberError::new::<U>(MIN, MAX)))
     }
 }
 
 impl Notation for Flag {
     const FORM: Form = Form::Flag;
-}
 
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FlagVisitor)
-    }
-}
-
-struct FlagVisitor;
-
-impl Visitor<'_> for FlagVisitor {
-    type Value = Flag;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"true or false, or "yes" or "no""#)
-    }
-
-    fn visit_bool<E: Error>(self, yes: bool) -> Result<Flag, E> {
-        Ok(Flag(yes))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
-        text.parse()
-            .map_err(|_| E::custom(r#"expected true or false, or "yes" or "no""#))
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        let flag = match value {
+            DeValue::Boolean(yes) => Some(Self(*yes)),
+            DeValue::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        flag.ok_or_else(|| WrongValue::new(r#"expected true or false, or "yes" or "no""#))
     }
 }
 
 impl Notation for BindAddresses {
     const FORM: Form = Form::Texts;
-}
 
-impl<'de> Deserialize<'de> for BindAddresses {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor::<_, BindAddress>::new(
-            r#"addresses such as "127.0.0.1 -::1" or ["127.0.0.1", "-::1"]"#,
-        ))
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        let expected = r#"expected addresses such as "127.0.0.1 -::1" or ["127.0.0.1", "-::1"]"#;
+        list(value, expected, |item| {
+            let text = item.as_str();
+            let text = text.ok_or(r#"expected an address such as "127.0.0.1""#)?;
+            text.parse::<BindAddress>()
+                .map_err(|error| error.to_string())
+        })
     }
 }
 
 impl Notation for Percentiles {
     const FORM: Form = Form::Numbers;
-}
 
-impl<'de> Deserialize<'de> for Percentiles {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor::<_, Percentile>::new(
-            r#"numbers such as [50, 99.9] or "50 99.9""#,
-        ))
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        let expected = r#"expected numbers such as [50, 99.9] or "50 99.9""#;
+        list(value, expected, |item| {
+            let number: Option<f64> = match item {
+                DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                    .map(|number| number as f64)
+                    .ok(),
+                DeValue::Float(number) => number.as_str().parse().ok(),
+                _ => None,
+            };
+            let number = number.ok_or("expected a number from 0 to 100")?;
+            Percentile::try_from(number).map_err(|error| error.to_string())
+        })
     }
 }
 
-/// Reads a list from a string of words or from an array of items.
-struct ListVisitor<List, Item> {
-    /// What the error about a value of another type says.
-    expected: &'static str,
-    list: PhantomData<(List, Item)>,
-}
-
-impl<List, Item> ListVisitor<List, Item> {
-    fn new(expected: &'static str) -> Self {
-        Self {
-            expected,
-            list: PhantomData,
-        }
-    }
-}
-
-impl<'de, List, Item> Visitor<'de> for ListVisitor<List, Item>
+/// Reads a list from a string of words, or from an array by `read_item`, whose error is the reason. A
+/// value of another form is refused because of what is `expected`.
+fn list<List, Item>(
+    value: &DeValue<'_>,
+    expected: &str,
+    read_item: impl Fn(&DeValue<'_>) -> Result<Item, String>,
+) -> Result<List, WrongValue>
 where
     List: FromStr<Err: Display> + TryFrom<Vec<Item>, Error: Display>,
-    Item: Deserialize<'de>,
 {
-    type Value = List;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<List, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<List, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        list.try_into().map_err(A::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for BindAddress {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(AddressVisitor)
-    }
-}
-
-/// A visitor instead of a `String`, so that the position of a mistake is that of the array's
-/// element.
-struct AddressVisitor;
-
-impl Visitor<'_> for AddressVisitor {
-    type Value = BindAddress;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"an address such as "127.0.0.1""#)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<BindAddress, E> {
-        text.parse().map_err(E::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Percentile {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PercentileVisitor)
-    }
-}
-
-struct PercentileVisitor;
-
-impl Visitor<'_> for PercentileVisitor {
-    type Value = Percentile;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number from 0 to 100")
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "not within the range")]
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Percentile, E> {
-        self.visit_f64(number as f64)
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Percentile, E> {
-        number.try_into().map_err(E::custom)
-    }
+    let items = match value {
+        DeValue::String(text) => return text.parse().map_err(WrongValue::new),
+        DeValue::Array(items) => items.iter(),
+        _ => return Err(WrongValue::new(expected)),
+    };
+    let items: Result<Vec<_>, _> = items
+        .map(|item| {
+            read_item(item.get_ref()).map_err(|reason| WrongValue {
+                item: Some(item.span()),
+                reason: Some(reason),
+            })
+        })
+        .collect();
+    items?.try_into().map_err(WrongValue::new)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! The values that one source sets. serde reads them from a file, clap from the command line.
+//! The values that one source sets: a file or the command line.
 
-use super::notation::{Form, Notation};
+use toml::de::DeValue;
+
+use super::notation::{Form, Notation, WrongValue};
 use crate::config::table::each_key;
 use crate::config::values::{
     BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Number,
@@ -29,12 +31,9 @@ macro_rules! settings {
             const FORMS: &'static [Form] = &[$(<$value as Notation>::FORM),*];
 
             /// Sets the key `name`, which the table has, to a value of a file.
-            pub(super) fn read<'de, D>(&mut self, name: &str, value: D) -> Result<(), D::Error>
-            where
-                D: serde::Deserializer<'de>,
-            {
+            pub(super) fn read(&mut self, name: &str, value: &DeValue) -> Result<(), WrongValue> {
                 match name {
-                    $($name => self.$field = Some(serde::Deserialize::deserialize(value)?),)*
+                    $($name => self.$field = Some(Notation::read(value)?),)*
                     _ => debug_assert!(false, "unknown keys are refused before"),
                 }
                 Ok(())
