@@ -11,7 +11,7 @@ use std::fmt::Display;
 
 use parking_lot::Mutex;
 
-use super::values::{NOT_FLAG, NOT_MEMORY, integer, memory, none_of, out_of_range};
+use super::values::{self, NOT_MEMORY, Value, integer, memory, none_of, out_of_range};
 
 /// A directive without an effect.
 #[derive(Debug)]
@@ -168,7 +168,9 @@ impl Inert {
     /// Returns the value as CONFIG GET shows it, or the reason that Redis replies.
     pub(crate) fn parse(&self, value: &str) -> Result<String, Cow<'static, str>> {
         match self.kind {
-            Flag => one_of(&["yes", "no"], value).ok_or_else(|| NOT_FLAG.into()),
+            Flag => {
+                values::Flag::from_argument(value).map(|flag| values::Flag::text(&flag.plain()))
+            }
             OneOf(words) => one_of(words, value).ok_or_else(|| none_of(words)),
             Number(min, max) => Ok(in_range(integer(value)?, min, max)?.to_string()),
             Clamped(min, max) => {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
-use toml::de::DeValue;
+use toml::de::{DeInteger, DeValue};
 
 use crate::config::values::bind::BindAddress;
 use crate::config::values::number::{NumberError, Unit};
@@ -123,14 +123,16 @@ where
     /// Reads an integer or, if the unit has suffixes, a string.
     fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
         let number = match value {
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .ok()
-                .and_then(Self::new),
+            DeValue::Integer(number) => integer(number).and_then(Self::new),
             DeValue::String(text) if !U::SUFFIXES.is_empty() => text.parse().ok(),
             _ => None,
         };
         number.ok_or_else(|| WrongValue::new(NumberError::new::<U>(MIN, MAX)))
     }
+}
+
+fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 impl Notation for Flag {
@@ -167,9 +169,7 @@ impl Notation for Percentiles {
         let expected = r#"expected numbers such as [50, 99.9] or "50 99.9""#;
         list(value, expected, |item| {
             let number: Option<f64> = match item {
-                DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                    .map(|number| number as f64)
-                    .ok(),
+                DeValue::Integer(number) => integer(number).map(|number| number as f64),
                 DeValue::Float(number) => number.as_str().parse().ok(),
                 _ => None,
             };

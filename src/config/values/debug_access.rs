@@ -1,10 +1,6 @@
 //! `enable-debug-command`: which clients may use DEBUG.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
-
-use crate::config::values::{Kept, none_of};
+use crate::config::values::words;
 
 /// The clients that may use DEBUG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,36 +18,7 @@ pub enum DebugAccess {
 #[error("`{0}` is not a value of enable-debug-command, expected no, local or yes")]
 pub struct DebugAccessError(String);
 
-impl FromStr for DebugAccess {
-    type Err = DebugAccessError;
-
-    /// Parses a word in any case, as Redis does.
-    fn from_str(text: &str) -> Result<Self, DebugAccessError> {
-        match text.to_ascii_lowercase().as_str() {
-            "no" => Ok(Self::No),
-            "local" => Ok(Self::Local),
-            "yes" => Ok(Self::Yes),
-            _ => Err(DebugAccessError(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for DebugAccess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::No => "no",
-            Self::Local => "local",
-            Self::Yes => "yes",
-        })
-    }
-}
-
-impl Kept for DebugAccess {
-    fn reason() -> Cow<'static, str> {
-        // The order is Redis's.
-        none_of(&["no", "yes", "local"])
-    }
-}
+words!(DebugAccess, DebugAccessError: No = "no", Yes = "yes", Local = "local");
 
 #[cfg(test)]
 mod tests {

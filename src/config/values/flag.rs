@@ -36,13 +36,11 @@ impl Value for Flag {
     }
 
     fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
-        text.parse().map_err(|_| NOT_FLAG.into())
+        text.parse()
+            .map_err(|_| "argument must be 'yes' or 'no'".into())
     }
 
     fn text(yes: &bool) -> String {
         if *yes { "yes" } else { "no" }.into()
     }
 }
-
-/// The reason that Redis replies if a text is neither yes nor no.
-pub(crate) const NOT_FLAG: &str = "argument must be 'yes' or 'no'";

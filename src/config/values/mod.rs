@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 pub(super) use bind::BindAddresses;
 pub(super) use debug_access::DebugAccess;
-pub(super) use flag::{Flag, NOT_FLAG};
+pub(super) use flag::Flag;
 pub(super) use loglevel::LogLevel;
 pub(super) use number::{
     Bytes, Microseconds, Milliseconds, NOT_MEMORY, Number, Seconds, integer, memory, out_of_range,
@@ -64,6 +64,40 @@ impl<T: Kept> Value for T {
         value.to_string()
     }
 }
+
+/// Implements [`Kept`] for an enum: each value is a word, in any case. The words have the order of
+/// Redis's errors.
+macro_rules! words {
+    ($type:ident, $error:ident: $($variant:ident = $word:literal),+) => {
+        impl std::str::FromStr for $type {
+            type Err = $error;
+
+            /// Parses a word in any case, as Redis does.
+            fn from_str(text: &str) -> Result<Self, $error> {
+                match text.to_ascii_lowercase().as_str() {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($error(text.to_owned())),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $word),+
+                })
+            }
+        }
+
+        impl $crate::config::values::Kept for $type {
+            fn reason() -> std::borrow::Cow<'static, str> {
+                $crate::config::values::none_of(&[$($word),+])
+            }
+        }
+    };
+}
+
+pub(crate) use words;
 
 /// Returns the reason that Redis replies if the value must be one of `words`.
 pub(crate) fn none_of(words: &[&str]) -> Cow<'static, str> {
