@@ -98,14 +98,7 @@ impl CommandLine {
     ///
     /// The file cannot be read or has a mistake, or a source of the password is empty.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
-        let (settings, in_file) = match &self.file {
-            None => (Settings::default(), None),
-            Some(file) => {
-                let settings = file::read(file).map_err(|error| self.without_secret(error))?;
-                let password = password::of_file(&settings, file)?;
-                (settings, password)
-            }
-        };
+        let (settings, in_file) = self.read_file()?;
         let in_environment = password::of_environment()?;
         let on_command_line = password::of_command_line(&self.settings)?;
 
@@ -134,6 +127,16 @@ impl CommandLine {
             password_is_elsewhere,
             overridden,
         })
+    }
+
+    /// Returns the settings of the file and its password; none without a file.
+    fn read_file(&self) -> Result<(Settings, Option<password::Found>), ConfigError> {
+        let Some(file) = &self.file else {
+            return Ok((Settings::default(), None));
+        };
+        let settings = file::read(file).map_err(|error| self.without_secret(error))?;
+        let password = password::of_file(&settings, file)?;
+        Ok((settings, password))
     }
 
     /// Returns the defaults with the flags, without the file.
