@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering:
 use std::time::Duration;
 
 use constant_time_eq::constant_time_eq_32;
-use parking_lot::Mutex;
 use hmac_sha256::Hash;
+use parking_lot::Mutex;
 
 use crate::config::{Config, OutputLimit};
 
