@@ -76,5 +76,5 @@ impl CommandSettings {
 }
 
 fn digest(password: &[u8]) -> [u8; 32] {
-    Hash::hash(password.as_ref())
+    Hash::hash(password)
 }
