@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use super::settings::Settings;
 use super::{ConfigError, regular_file};
 use crate::config::Config;
-use crate::config::values::{PASSWORD_BYTES_MAX, Password, Value};
+use crate::config::values::text::PASSWORD_BYTES_MAX;
+use crate::config::values::{Password, Value};
 
 /// A password and its source.
 pub(super) struct Found {

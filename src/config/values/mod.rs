@@ -22,7 +22,7 @@ pub(super) use number::{
 };
 pub(super) use output_limits::OutputLimits;
 pub(super) use percentile::Percentiles;
-pub(super) use text::{OptionalPath, PASSWORD_BYTES_MAX, Password};
+pub(super) use text::{OptionalPath, Password};
 
 /// The value of a key: its range and its notations. The command line reads it by `FromStr`, the
 /// file by `sources/notation.rs`; their errors are for the operator. CONFIG uses this trait, whose
