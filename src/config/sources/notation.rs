@@ -169,6 +169,7 @@ impl Notation for Percentiles {
         let expected = r#"expected numbers such as [50, 99.9] or "50 99.9""#;
         list(value, expected, |item| {
             let number: Option<f64> = match item {
+                // The cast is exact within the range.
                 DeValue::Integer(number) => integer(number).map(|number| number as f64),
                 DeValue::Float(number) => number.as_str().parse().ok(),
                 _ => None,
