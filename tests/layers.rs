@@ -221,7 +221,13 @@ fn sockets_are_named_by_net_client_pool_and_server_only() {
     let rooms = ["command", "dispatch", "state", "config", "resp"];
     for (module, source) in sources() {
         let is_without = rooms.contains(&&*module[0]) || module == ["client", "session"];
-        for word in ["mio::", "TcpStream", "TcpListener", "socket2::", "rustix::"] {
+        for word in [
+            "mio::",
+            "TcpStream",
+            "TcpListener",
+            "socket2::",
+            "rustix::net",
+        ] {
             let names = is_without && source.code.contains(word);
             assert!(!names, "{} names {word}", module.join("/"));
         }
