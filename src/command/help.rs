@@ -60,13 +60,14 @@ fn syntax(argument: &Argument) -> String {
         (token, "") => token.to_owned(),
         (token, value) => format!("{token} {value}"),
     };
-    if argument.multiple {
+    let has_flag = |flag| argument.flags.split_whitespace().any(|own| own == flag);
+    if has_flag("multiple") {
         text = match argument.kind {
             "oneof" => format!("({text}) ..."),
             _ => format!("{text} [{text} ...]"),
         };
     }
-    if argument.optional {
+    if has_flag("optional") {
         format!("[{text}]")
     } else {
         text

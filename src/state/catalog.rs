@@ -145,18 +145,18 @@ pub(crate) struct Docs {
     pub(crate) since: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) complexity: &'static str,
-    /// In Redis's order.
-    pub(crate) flags: &'static [&'static str],
+    /// Words in Redis's order, as are all lists here.
+    pub(crate) flags: &'static str,
     /// Flags declared by a program in addition.
-    pub(crate) declared: &'static [&'static str],
+    pub(crate) declared: &'static str,
     /// The ACL category that does not follow from its flags.
     pub(crate) category: &'static str,
     /// Hints for clients and proxies.
-    pub(crate) tips: &'static [&'static str],
+    pub(crate) tips: &'static str,
     /// Flags of the documentation: `syscmd` is no command for users.
-    pub(crate) doc_flags: &'static [&'static str],
-    /// Versions, and what each of them changed.
-    pub(crate) history: &'static [(&'static str, &'static str)],
+    pub(crate) doc_flags: &'static str,
+    /// In each line a version, a space and what changed in it.
+    pub(crate) history: &'static str,
     pub(crate) arguments: &'static [Argument],
 }
 
@@ -170,10 +170,8 @@ pub(crate) struct Argument {
     pub(crate) token: &'static str,
     pub(crate) since: &'static str,
     pub(crate) deprecated_since: &'static str,
-    pub(crate) optional: bool,
-    pub(crate) multiple: bool,
-    /// The token is repeated, too, if the argument is.
-    pub(crate) multiple_token: bool,
+    /// `optional`, `multiple` and, if the token is repeated too, `multiple_token`.
+    pub(crate) flags: &'static str,
     /// The alternatives, or the parts in their order.
     pub(crate) arguments: &'static [Self],
 }
@@ -186,32 +184,35 @@ impl Docs {
         since: "",
         summary: "",
         complexity: "",
-        flags: &[],
-        declared: &[],
+        flags: "",
+        declared: "",
         category: "",
-        tips: &[],
-        doc_flags: &[],
-        history: &[],
+        tips: "",
+        doc_flags: "",
+        history: "",
         arguments: &[],
     };
 
     pub(crate) fn has_flag(&self, flag: &str) -> bool {
-        self.flags.contains(&flag) || self.declared.contains(&flag)
+        self.all_flags().any(|own| own == flag)
     }
 
     /// Returns Redis's flags, then those declared by a program.
-    pub(crate) fn all_flags(&self) -> Vec<&'static str> {
-        [self.flags, self.declared].concat()
+    pub(crate) fn all_flags(&self) -> impl Iterator<Item = &'static str> {
+        self.flags
+            .split_whitespace()
+            .chain(self.declared.split_whitespace())
     }
 
-    /// Adds a flag declared by a program: `write` or `fast`.
+    /// Declares `write` or `fast` for a program, unless Redis's flags have it.
     pub(crate) fn add_flag(&mut self, flag: &str) {
-        let has = |other| !self.flags.contains(&other) && (other == flag || self.has_flag(other));
+        let is_own = |other| self.flags.split_whitespace().any(|own| own == other);
+        let has = |other| !is_own(other) && (other == flag || self.has_flag(other));
         self.declared = match (has("write"), has("fast")) {
-            (true, true) => &["write", "fast"],
-            (true, false) => &["write"],
-            (false, true) => &["fast"],
-            (false, false) => &[],
+            (true, true) => "write fast",
+            (true, false) => "write",
+            (false, true) => "fast",
+            (false, false) => "",
         };
     }
 
@@ -243,18 +244,6 @@ impl Argument {
         } else {
             self.name.into()
         }
-    }
-
-    /// Returns how often the argument may be given, in Redis's order.
-    pub(crate) fn flags(&self) -> impl Iterator<Item = &'static str> {
-        let flags = [
-            ("optional", self.optional),
-            ("multiple", self.multiple),
-            ("multiple_token", self.multiple_token),
-        ];
-        flags
-            .into_iter()
-            .filter_map(|(name, is_set)| is_set.then_some(name))
     }
 }
 

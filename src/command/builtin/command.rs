@@ -1,6 +1,8 @@
 //! `COMMAND`: the server's commands and their documentation, in the order of their names.
 
-use super::common::{NAMES_MAX, argument, bulks, is, pattern_too_long, syntax_error, too_many};
+use super::common::{
+    NAMES_MAX, argument, array, bulks, is, pattern_too_long, set, syntax_error, too_many,
+};
 use crate::client::session::Session;
 use crate::command::{Arity, Commands};
 use crate::glob;
@@ -8,7 +10,7 @@ use crate::resp::{Replied, Reply, Request};
 use crate::state::catalog::{Argument, Catalog, CommandInfo};
 
 pub(super) fn register(commands: &mut Commands) {
-    let mut command = commands.own_container_and_command("COMMAND", Arity::AtLeast(1), info_of_all);
+    let mut command = commands.own_container_and_command("COMMAND", Arity::AtLeast(1), info);
     command.register_own("COUNT", Arity::Exactly(2), count);
     command.register_own("INFO", Arity::AtLeast(2), info);
     command.register_own("DOCS", Arity::AtLeast(2), docs);
@@ -23,69 +25,42 @@ fn count(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(session.server().catalog.commands().count() as i64)
 }
 
-/// `COMMAND`, and `COMMAND INFO` without a name.
-fn info_of_all(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    infos(&session.server().catalog, reply)
-}
-
-/// `COMMAND INFO [name …]`: the properties of each command; null for an unknown name.
+/// `COMMAND` and `COMMAND INFO [name …]`: the properties of all commands, or of each of these; null
+/// for an unknown name.
 fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let catalog = &session.server().catalog;
     let names = request.arguments().skip(1);
-    if names.len() == 0 {
-        return infos(catalog, reply);
-    }
-    if names.len() > NAMES_MAX {
-        return too_many("command names", reply);
-    }
-    reply.array(names.len(), |items| {
-        for name in names {
-            items.add(|item| match catalog.find(name) {
-                Some(command) => info_of(catalog, command, item),
-                None => item.null(),
-            });
-        }
-    })
-}
-
-fn infos(catalog: &Catalog, reply: Reply<'_>) -> Replied {
-    reply.array(catalog.commands().count(), |items| {
-        for command in catalog.commands() {
-            items.add(|item| info_of(catalog, command, item));
-        }
+    let commands: Vec<_> = match names.len() {
+        0 => catalog.commands().map(Some).collect(),
+        1..=NAMES_MAX => names.map(|name| catalog.find(name)).collect(),
+        _ => return too_many("command names", reply),
+    };
+    array(commands, reply, |command, item| match command {
+        Some(command) => info_of(catalog, command, item),
+        None => item.null(),
     })
 }
 
 fn info_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replied {
     let docs = &command.docs;
-    let categories: Vec<_> = docs.categories().map(|name| format!("@{name}")).collect();
+    let categories = docs.categories().map(|name| format!("@{name}"));
+    let tips = docs.tips.split_whitespace();
     reply.array(10, |fields| {
         fields.add(|name| name.bulk(&*command.full_name));
         fields.add(|arity| arity.integer(arity_as_redis_counts(command.arity)));
-        fields.add(|flags| words(&docs.all_flags(), flags));
+        fields.add(|flags| words(docs.all_flags(), flags));
         // The positions of the first and the last key and their distance: there are no keys.
         for _ in 0..3 {
             fields.add(|position| position.integer(0));
         }
-        fields.add(|set| words(&categories, set));
-        fields.add(|tips| {
-            tips.set(docs.tips.len(), |tips| {
-                for tip in docs.tips {
-                    tips.add(|item| item.bulk(tip));
-                }
-            })
-        });
+        fields.add(|set| words(categories, set));
+        fields.add(|value| set(tips, value, |tip, item| item.bulk(tip)));
         fields.add(|key_specifications| key_specifications.set(0, |_| ()));
-        fields.add(|subcommands| {
-            let found = catalog.subcommands(command);
-            if found.is_empty() {
-                return subcommands.set(0, |_| ());
-            }
-            subcommands.array(found.len(), |items| {
-                for subcommand in found {
-                    items.add(|item| info_of(catalog, subcommand, item));
-                }
-            })
+        fields.add(|subcommands| match catalog.subcommands(command) {
+            [] => subcommands.set(0, |_| ()),
+            found => array(found, subcommands, |subcommand, item| {
+                info_of(catalog, subcommand, item)
+            }),
         });
     })
 }
@@ -100,30 +75,27 @@ fn arity_as_redis_counts(arity: Arity) -> i64 {
 }
 
 /// Answers a set of simple strings.
-fn words(words: &[impl AsRef<str>], reply: Reply<'_>) -> Replied {
-    reply.set(words.len(), |items| {
-        for word in words {
-            items.add(|item| item.simple(word.as_ref()));
-        }
-    })
+fn words(words: impl Iterator<Item: AsRef<str>>, reply: Reply<'_>) -> Replied {
+    set(words, reply, |word, item| item.simple(word.as_ref()))
 }
 
 /// `COMMAND DOCS [name …]`: the documentation of each command, without unknown names.
 fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let catalog = &session.server().catalog;
     let names = request.arguments().skip(1);
-    if names.len() > NAMES_MAX {
-        return too_many("command names", reply);
-    }
-    let commands: Vec<_> = if names.len() == 0 {
-        catalog.commands().collect()
-    } else {
-        names.filter_map(|name| catalog.find(name)).collect()
+    let commands: Vec<_> = match names.len() {
+        0 => catalog.commands().collect(),
+        1..=NAMES_MAX => names.filter_map(|name| catalog.find(name)).collect(),
+        _ => return too_many("command names", reply),
     };
-    docs_of_each(catalog, &commands, reply)
+    docs_of_each(catalog, commands.into_iter(), reply)
 }
 
-fn docs_of_each(catalog: &Catalog, commands: &[&CommandInfo], reply: Reply<'_>) -> Replied {
+fn docs_of_each<'a>(
+    catalog: &Catalog,
+    commands: impl ExactSizeIterator<Item = &'a CommandInfo>,
+    reply: Reply<'_>,
+) -> Replied {
     reply.map(commands.len(), |pairs| {
         for command in commands {
             pairs.pair(&*command.full_name, |docs| docs_of(catalog, command, docs));
@@ -133,6 +105,7 @@ fn docs_of_each(catalog: &Catalog, commands: &[&CommandInfo], reply: Reply<'_>) 
 
 fn docs_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replied {
     let docs = &command.docs;
+    let subcommands = catalog.subcommands(command);
     let fields = [
         ("summary", Value::Text(docs.summary)),
         ("since", Value::Text(docs.since)),
@@ -141,23 +114,19 @@ fn docs_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replie
         ("doc_flags", Value::Words(docs.doc_flags)),
         ("history", Value::History(docs.history)),
         ("arguments", Value::Arguments(docs.arguments)),
-        (
-            "subcommands",
-            Value::Commands(catalog, catalog.subcommands(command).iter().collect()),
-        ),
+        ("subcommands", Value::Commands(catalog, subcommands)),
     ];
     non_empty(&fields, reply)
 }
 
 fn docs_of_argument(argument: &Argument, reply: Reply<'_>) -> Replied {
-    let flags: Vec<_> = argument.flags().collect();
     let fields = [
         ("name", Value::Text(&argument.name())),
         ("type", Value::Text(argument.kind)),
         ("token", Value::Text(argument.token)),
         ("since", Value::Text(argument.since)),
         ("deprecated_since", Value::Text(argument.deprecated_since)),
-        ("flags", Value::Words(&flags)),
+        ("flags", Value::Words(argument.flags)),
         ("arguments", Value::Arguments(argument.arguments)),
     ];
     non_empty(&fields, reply)
@@ -166,11 +135,12 @@ fn docs_of_argument(argument: &Argument, reply: Reply<'_>) -> Replied {
 /// The value of a field of the documentation.
 enum Value<'a> {
     Text(&'a str),
-    Words(&'a [&'a str]),
-    /// Versions and what changed in them.
-    History(&'a [(&'a str, &'a str)]),
+    /// Words, separated by spaces.
+    Words(&'a str),
+    /// Lines of a version and what changed in it.
+    History(&'a str),
     Arguments(&'a [Argument]),
-    Commands(&'a Catalog, Vec<&'a CommandInfo>),
+    Commands(&'a Catalog, &'a [CommandInfo]),
 }
 
 /// Answers a map of the fields that are not empty.
@@ -188,9 +158,7 @@ fn non_empty(fields: &[(&str, Value<'_>)], reply: Reply<'_>) -> Replied {
 impl Value<'_> {
     fn is_empty(&self) -> bool {
         match self {
-            Self::Text(text) => text.is_empty(),
-            Self::Words(words) => words.is_empty(),
-            Self::History(history) => history.is_empty(),
+            Self::Text(text) | Self::Words(text) | Self::History(text) => text.is_empty(),
             Self::Arguments(arguments) => arguments.is_empty(),
             Self::Commands(_, commands) => commands.is_empty(),
         }
@@ -199,20 +167,15 @@ impl Value<'_> {
     fn write(&self, reply: Reply<'_>) -> Replied {
         match self {
             Self::Text(text) => reply.bulk(text),
-            Self::Words(names) => words(names, reply),
-            Self::History(history) => reply.set(history.len(), |changes| {
-                for (version, change) in *history {
-                    changes.add(|pair| {
-                        pair.array(2, |pair| pair.pair(version, |text| text.bulk(change)))
-                    });
-                }
-            }),
-            Self::Arguments(arguments) => reply.array(arguments.len(), |items| {
-                for argument in *arguments {
-                    items.add(|item| docs_of_argument(argument, item));
-                }
-            }),
-            Self::Commands(catalog, commands) => docs_of_each(catalog, commands, reply),
+            Self::Words(text) => words(text.split_whitespace(), reply),
+            Self::History(lines) => {
+                let changes = lines.lines().filter_map(|line| line.split_once(' '));
+                set(changes, reply, |(version, change), pair| {
+                    pair.array(2, |pair| pair.pair(version, |text| text.bulk(change)))
+                })
+            }
+            Self::Arguments(arguments) => array(*arguments, reply, docs_of_argument),
+            Self::Commands(catalog, commands) => docs_of_each(catalog, commands.iter(), reply),
         }
     }
 }
@@ -220,56 +183,28 @@ impl Value<'_> {
 /// `COMMAND LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern]`: the full names, each
 /// container followed by its subcommands.
 fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let filter = match Filter::of(request) {
-        Ok(Some(filter)) => filter,
-        Ok(None) => return syntax_error(reply),
-        Err(glob::TooLong) => return pattern_too_long(reply),
+    let has_filter = request.word_count() == 5 && is(argument(request, 1), "FILTERBY");
+    let filters_by = |kind| has_filter && is(argument(request, 2), kind);
+    let value = argument(request, 3);
+    let all = session.server().catalog.all();
+    let commands: Vec<_> = if request.word_count() == 2 {
+        all.collect()
+    } else if filters_by("MODULE") {
+        // There are no modules.
+        Vec::new()
+    } else if filters_by("ACLCAT") {
+        all.filter(|command| command.is_in_category(value))
+            .collect()
+    } else if filters_by("PATTERN") {
+        let Ok(pattern) = glob::Pattern::ignoring_case(value) else {
+            return pattern_too_long(reply);
+        };
+        all.filter(|command| pattern.matches(command.full_name.as_bytes()))
+            .collect()
+    } else {
+        return syntax_error(reply);
     };
-    let commands = session.server().catalog.all();
-    let names: Vec<_> = commands
-        .filter(|command| filter.admits(command))
-        .map(|command| &*command.full_name)
-        .collect();
-    bulks(names, reply)
-}
-
-/// The commands that a list names.
-enum Filter<'a> {
-    All,
-    /// There are no modules.
-    None,
-    InCategory(&'a [u8]),
-    Matching(glob::Pattern<'a>),
-}
-
-impl<'a> Filter<'a> {
-    /// Reads the filter; `None` is a syntax error.
-    fn of(request: &Request<'a>) -> Result<Option<Self>, glob::TooLong> {
-        match request.word_count() {
-            2 => return Ok(Some(Self::All)),
-            5 if is(argument(request, 1), "FILTERBY") => (),
-            _ => return Ok(None),
-        }
-        let (kind, value) = (argument(request, 2), argument(request, 3));
-        Ok(if is(kind, "MODULE") {
-            Some(Self::None)
-        } else if is(kind, "ACLCAT") {
-            Some(Self::InCategory(value))
-        } else if is(kind, "PATTERN") {
-            Some(Self::Matching(glob::Pattern::ignoring_case(value)?))
-        } else {
-            None
-        })
-    }
-
-    fn admits(&self, command: &CommandInfo) -> bool {
-        match self {
-            Self::All => true,
-            Self::None => false,
-            Self::InCategory(name) => command.is_in_category(name),
-            Self::Matching(pattern) => pattern.matches(command.full_name.as_bytes()),
-        }
-    }
+    bulks(commands.iter().map(|command| &*command.full_name), reply)
 }
 
 /// `COMMAND GETKEYS name argument …` and `COMMAND GETKEYSANDFLAGS name argument …`: the error for a

@@ -14,17 +14,40 @@ pub(super) fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
 }
 
+/// Answers an array with an element for each of `items`.
+pub(super) fn array<T>(
+    items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    reply: Reply<'_>,
+    write: impl Fn(T, Reply<'_>) -> Replied,
+) -> Replied {
+    let items = items.into_iter();
+    reply.array(items.len(), |array| {
+        for item in items {
+            array.add(|reply| write(item, reply));
+        }
+    })
+}
+
+/// Answers a set with an element for each of `items`.
+pub(super) fn set<T>(
+    items: impl Iterator<Item = T>,
+    reply: Reply<'_>,
+    write: impl Fn(T, Reply<'_>) -> Replied,
+) -> Replied {
+    let items: Vec<_> = items.collect();
+    reply.set(items.len(), |set| {
+        for item in items {
+            set.add(|reply| write(item, reply));
+        }
+    })
+}
+
 /// Answers an array of bulk strings.
 pub(super) fn bulks(
     items: impl IntoIterator<Item: AsRef<[u8]>, IntoIter: ExactSizeIterator>,
     reply: Reply<'_>,
 ) -> Replied {
-    let items = items.into_iter();
-    reply.array(items.len(), |array| {
-        for item in items {
-            array.add(|reply| reply.bulk(item));
-        }
-    })
+    array(items, reply, |item, reply| reply.bulk(item))
 }
 
 pub(super) fn syntax_error(reply: Reply<'_>) -> Replied {

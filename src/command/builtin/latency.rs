@@ -1,12 +1,11 @@
 //! `LATENCY`: durations of commands.
 
-use super::common::{NAMES_MAX, argument, is, too_many};
+use super::common::{NAMES_MAX, argument, array, is, too_many};
 use super::info::used_commands;
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
-use crate::state::ServerState;
-use crate::state::stats::{CommandTotals, Totals};
+use crate::state::stats::CommandTotals;
 
 pub(super) fn register(mut latency: Container<'_>) {
     latency.register_own("HISTOGRAM", Arity::AtLeast(2), histogram);
@@ -28,8 +27,9 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
     };
     let state = session.server();
     let totals = state.stats.totals();
-    let commands: Vec<_> = timed_commands(state, &totals)
-        .filter(|(name, _)| is_wanted(name))
+    let is_timed = |totals: &CommandTotals| totals.durations.percentile(100.0).is_some();
+    let commands: Vec<_> = used_commands(state, &totals)
+        .filter(|(name, totals)| is_timed(totals) && is_wanted(name))
         .collect();
     reply.map(commands.len(), |pairs| {
         for (name, totals) in commands {
@@ -52,31 +52,19 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
     })
 }
 
-/// Returns the commands with known durations, by full name.
-fn timed_commands<'a>(
-    state: &'a ServerState,
-    totals: &'a Totals,
-) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
-    used_commands(state, totals).filter(|(_, totals)| totals.durations.percentile(100.0).is_some())
-}
-
 /// `LATENCY LATEST`: for each event, its latest sample and its longest.
 fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let events = session.server().latency.all();
-    reply.array(events.len(), |items| {
-        for (name, series) in &events {
-            // A series is never empty.
-            let latest = series.samples.back();
-            let (at_s, took_ms) = latest.map_or((0, 0), |sample| (sample.at_s, sample.took_ms));
-            items.add(|item| {
-                item.array(4, |fields| {
-                    fields.add(|event| event.bulk(name));
-                    fields.add(|time| time.integer(at_s as i64));
-                    fields.add(|latest| latest.integer(took_ms as i64));
-                    fields.add(|longest| longest.integer(series.longest_ms as i64));
-                })
-            });
-        }
+    array(&events, reply, |(name, series), item| {
+        // A series is never empty.
+        let latest = series.samples.back();
+        let (at_s, took_ms) = latest.map_or((0, 0), |sample| (sample.at_s, sample.took_ms));
+        item.array(4, |fields| {
+            fields.add(|event| event.bulk(name));
+            fields.add(|time| time.integer(at_s as i64));
+            fields.add(|latest| latest.integer(took_ms as i64));
+            fields.add(|longest| longest.integer(series.longest_ms as i64));
+        })
     })
 }
 
@@ -86,15 +74,11 @@ fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     let events = session.server().latency.all();
     let series = events.into_iter().find(|(name, _)| is(event, name));
     let samples = series.map(|(_, series)| series.samples).unwrap_or_default();
-    reply.array(samples.len(), |items| {
-        for sample in &samples {
-            items.add(|item| {
-                item.array(2, |fields| {
-                    fields.add(|time| time.integer(sample.at_s as i64));
-                    fields.add(|took| took.integer(sample.took_ms as i64));
-                })
-            });
-        }
+    array(&samples, reply, |sample, item| {
+        item.array(2, |fields| {
+            fields.add(|time| time.integer(sample.at_s as i64));
+            fields.add(|took| took.integer(sample.took_ms as i64));
+        })
     })
 }
 

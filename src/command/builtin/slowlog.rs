@@ -1,6 +1,6 @@
 //! `SLOWLOG`: requests whose handlers took long.
 
-use super::common::{argument, bulks, wrong_arguments};
+use super::common::{argument, array, bulks, wrong_arguments};
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request, parse_integer};
@@ -24,20 +24,16 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         _ => return reply.error("ERR count should be greater than or equal to -1"),
     };
     let records = session.server().slowlog.latest(count);
-    reply.array(records.len(), |items| {
-        for record in &records {
-            items.add(|item| {
-                item.array(6, |fields| {
-                    // Numbers, seconds and microseconds all fit.
-                    fields.add(|id| id.integer(record.id as i64));
-                    fields.add(|time| time.integer(record.at_s as i64));
-                    fields.add(|micros| micros.integer(record.took.as_micros() as i64));
-                    fields.add(|words| bulks(record.words(), words));
-                    fields.add(|addr| addr.bulk(&*record.peer_addr));
-                    fields.add(|name| name.bulk(&record.client_name));
-                })
-            });
-        }
+    array(&records, reply, |record, item| {
+        item.array(6, |fields| {
+            // Numbers, seconds and microseconds all fit.
+            fields.add(|id| id.integer(record.id as i64));
+            fields.add(|time| time.integer(record.at_s as i64));
+            fields.add(|micros| micros.integer(record.took.as_micros() as i64));
+            fields.add(|words| bulks(record.words(), words));
+            fields.add(|addr| addr.bulk(&*record.peer_addr));
+            fields.add(|name| name.bulk(&record.client_name));
+        })
     })
 }
 

@@ -1,8 +1,10 @@
 //! `CLIENT TRACKING` and its like. There are no keys, so no client is ever sent an invalidation; the
 //! options are checked and reported as in Redis (`src/tracking.c`).
 
+use std::iter;
+
 use crate::client::session::{Session, Tracking, tracking_flag as flag};
-use crate::command::builtin::common::{NOT_AN_INTEGER, argument, bulks, is, syntax_error};
+use crate::command::builtin::common::{NOT_AN_INTEGER, argument, bulks, is, set, syntax_error};
 use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::state::ServerState;
 
@@ -161,7 +163,7 @@ pub(super) fn caching(session: &mut Session, request: &Request<'_>, reply: Reply
              or OPTOUT mode enabled",
         );
     };
-    let (mode, set, text) = if is(word, "yes") {
+    let (mode, answer, text) = if is(word, "yes") {
         let text = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
         (flag::OPTIN, flag::CACHING_YES, text)
     } else if is(word, "no") {
@@ -174,7 +176,7 @@ pub(super) fn caching(session: &mut Session, request: &Request<'_>, reply: Reply
         return reply.error(text);
     }
     let mut tracking = tracking.clone();
-    tracking.flags |= set;
+    tracking.flags |= answer;
     session.set_tracking(Some(tracking));
     reply.simple("OK")
 }
@@ -182,19 +184,14 @@ pub(super) fn caching(session: &mut Session, request: &Request<'_>, reply: Reply
 /// `CLIENT TRACKINGINFO`: the options in force.
 pub(super) fn trackinginfo(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let tracking = session.tracking();
-    let set = FLAGS
-        .iter()
-        .filter(|(flag, _)| tracking.is_some_and(|tracking| tracking.has(*flag)));
-    let mut flags = vec![if tracking.is_some() { "on" } else { "off" }];
-    flags.extend(set.map(|(_, name)| name));
+    let has = |flag| tracking.is_some_and(|tracking| tracking.has(flag));
+    let switch = if tracking.is_some() { "on" } else { "off" };
+    let options = FLAGS.into_iter().filter(|(flag, _)| has(*flag));
+    let flags = iter::once(switch).chain(options.map(|(_, name)| name));
     let prefixes = tracking.map_or(&[][..], |tracking| &tracking.prefixes);
     reply.map(3, |fields| {
         fields.pair("flags", |value| {
-            value.set(flags.len(), |items| {
-                for name in &flags {
-                    items.add(|item| item.bulk(name));
-                }
-            })
+            set(flags, value, |name, item| item.bulk(name))
         });
         fields.pair("redirect", |value| value.integer(redirect(session)));
         fields.pair("prefixes", |value| bulks(prefixes, value));
