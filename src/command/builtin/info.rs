@@ -12,7 +12,6 @@
 //! has a buffer of its own; `used_cpu_*_main_thread`, because there is no main thread; the section
 //! Modules.
 
-use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::{env, fs, process};
@@ -30,69 +29,54 @@ use crate::time::now_since_1970;
 
 /// `INFO [section …]`: these sections, or by default the short ones. An unknown section is empty.
 pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let wanted = |section: &Section| {
+    let is_wanted = |name: &str, is_short: bool| {
         let is_named = |word: &[u8]| {
-            is(word, section.name)
+            is(word, name)
                 || is(word, "all")
                 || is(word, "everything")
-                || (is(word, "default") && section.is_short)
+                || (is(word, "default") && is_short)
         };
         match request.word_count() {
-            1 => section.is_short,
+            1 => is_short,
             _ => request.arguments().any(is_named),
         }
     };
-    let mut text = String::new();
-    let totals = OnceCell::new();
-    for section in SECTIONS.iter().filter(|section| wanted(section)) {
-        if !text.is_empty() {
-            text.push_str("\r\n");
+    let state = session.server();
+    let mut lines = Lines {
+        text: String::new(),
+        totals: &state.stats.totals(),
+    };
+    for (name, is_short, write) in SECTIONS {
+        if !is_wanted(name, is_short) {
+            continue;
         }
-        let _ = write!(text, "# {}\r\n", section.name);
-        let mut lines = Lines {
-            text: &mut text,
-            totals: &totals,
-        };
-        (section.write)(session.server(), &mut lines);
+        let blank = if lines.text.is_empty() { "" } else { "\r\n" };
+        let _ = write!(lines.text, "{blank}# {name}\r\n");
+        write(state, &mut lines);
     }
-    reply.verbatim(text)
+    reply.verbatim(lines.text)
 }
 
-/// A part of the text.
-struct Section {
-    name: &'static str,
-    /// Whether `INFO` without arguments has it.
-    is_short: bool,
-    write: fn(&ServerState, &mut Lines<'_>),
-}
+/// Writes the lines of a section.
+type WriteSection = fn(&ServerState, &mut Lines<'_>);
 
-/// In Redis's order.
-const SECTIONS: [Section; 12] = [
-    section("Server", true, server),
-    section("Clients", true, clients),
-    section("Memory", true, memory),
-    section("Persistence", true, persistence),
-    section("Stats", true, stats),
-    section("Replication", true, replication),
-    section("CPU", true, cpu),
-    section("Commandstats", false, commandstats),
-    section("Errorstats", true, errorstats),
-    section("Latencystats", false, latencystats),
-    section("Cluster", true, cluster),
-    section("Keyspace", true, |_, _| ()),
+/// The sections in Redis's order, and whether `INFO` without arguments has them.
+const SECTIONS: [(&str, bool, WriteSection); 12] = [
+    ("Server", true, server),
+    ("Clients", true, clients),
+    ("Memory", true, memory),
+    ("Persistence", true, persistence),
+    ("Stats", true, stats),
+    ("Replication", true, replication),
+    ("CPU", true, cpu),
+    ("Commandstats", false, commandstats),
+    ("Errorstats", true, errorstats),
+    ("Latencystats", false, latencystats),
+    ("Cluster", true, |_, lines| {
+        lines.constants("cluster_enabled")
+    }),
+    ("Keyspace", true, |_, _| ()),
 ];
-
-const fn section(
-    name: &'static str,
-    is_short: bool,
-    write: fn(&ServerState, &mut Lines<'_>),
-) -> Section {
-    Section {
-        name,
-        is_short,
-        write,
-    }
-}
 
 /// Returns `bytes` in a readable unit, as Redis writes it.
 fn human(bytes: u64) -> String {
@@ -110,27 +94,25 @@ fn human(bytes: u64) -> String {
     format!("{value:.2}P")
 }
 
-/// Lines of a section, as `field:value`.
+/// Lines of the sections, as `field:value`.
 struct Lines<'a> {
-    text: &'a mut String,
-    /// The sums over all workers, computed for the first section that needs them.
-    totals: &'a OnceCell<Totals>,
+    text: String,
+    /// The sums over all workers.
+    totals: &'a Totals,
 }
 
-impl<'a> Lines<'a> {
-    fn totals(&self, state: &ServerState) -> &'a Totals {
-        self.totals.get_or_init(|| state.stats.totals())
-    }
-
+impl Lines<'_> {
     fn add(&mut self, field: &str, value: impl std::fmt::Display) {
         // Writing to a string does not fail.
         let _ = write!(self.text, "{field}:{value}\r\n");
     }
 
-    /// Adds fields, separated by spaces, for which this server always has 0.
-    fn zeros(&mut self, fields: &str) {
+    /// Adds fields whose values never change here, separated by spaces: `field:value`, or `field`
+    /// for 0.
+    fn constants(&mut self, fields: &str) {
         for field in fields.split_whitespace() {
-            self.add(field, 0);
+            let (field, value) = field.split_once(':').unwrap_or((field, "0"));
+            self.add(field, value);
         }
     }
 
@@ -151,10 +133,8 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("arch_bits", usize::BITS);
     lines.add("monotonic_clock", "POSIX clock_gettime");
     let is_linux = cfg!(target_os = "linux");
-    lines.add(
-        "multiplexing_api",
-        if is_linux { "epoll" } else { "kqueue" },
-    );
+    let multiplexing = if is_linux { "epoll" } else { "kqueue" };
+    lines.add("multiplexing_api", multiplexing);
     lines.add("process_id", process::id());
     lines.add("process_supervised", "no");
     lines.add("run_id", &state.run_id);
@@ -171,7 +151,7 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
     }
     let config_file = state.control().and_then(|control| control.config_file());
     lines.add("config_file", config_file.unwrap_or_default().display());
-    lines.zeros("io_threads_active");
+    lines.constants("io_threads_active");
     pool(state, lines);
 }
 
@@ -208,11 +188,9 @@ fn clients(state: &ServerState, lines: &mut Lines<'_>) {
         tracking += u32::from(info.has(ClientFlags::TRACKING));
         subscribed += u32::from(info.has(ClientFlags::SUBSCRIBER));
     }
-    lines.add(
-        "connected_clients",
-        state.client_count.load(Ordering::Relaxed),
-    );
-    lines.add("cluster_connections", 0);
+    let connected = state.client_count.load(Ordering::Relaxed);
+    lines.add("connected_clients", connected);
+    lines.constants("cluster_connections");
     lines.add("maxclients", state.config.lock().maxclients);
     lines.add("client_recent_max_input_buffer", input_bytes);
     lines.add("client_recent_max_output_buffer", output_bytes);
@@ -239,7 +217,7 @@ fn memory(state: &ServerState, lines: &mut Lines<'_>) {
         lines.memory("total_system_memory", bytes as u64);
     }
     lines.memory("used_memory_lua", 0);
-    lines.zeros(
+    lines.constants(
         "used_memory_scripts_eval number_of_cached_scripts number_of_functions \
          number_of_libraries used_memory_functions",
     );
@@ -249,40 +227,32 @@ fn memory(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("maxmemory_policy", state.inert.named("maxmemory-policy"));
     if resident.is_some() {
         // The memory in use is the resident memory.
-        lines.add("mem_fragmentation_ratio", "1.00");
-        lines.add("mem_fragmentation_bytes", 0);
+        lines.constants("mem_fragmentation_ratio:1.00 mem_fragmentation_bytes");
     }
-    lines.zeros(
+    lines.constants(
         "mem_not_counted_for_evict mem_replication_backlog mem_total_replication_buffers \
-         mem_clients_slaves mem_cluster_links mem_aof_buffer",
+         mem_clients_slaves mem_cluster_links mem_aof_buffer mem_allocator:libc \
+         active_defrag_running lazyfree_pending_objects lazyfreed_objects",
     );
-    lines.add("mem_allocator", "libc");
-    lines.zeros("active_defrag_running lazyfree_pending_objects lazyfreed_objects");
 }
 
 /// Nothing is saved: as in Redis without saves, the last one is the start, and none has failed.
 fn persistence(state: &ServerState, lines: &mut Lines<'_>) {
-    lines.zeros("loading async_loading current_cow_peak current_cow_size current_cow_size_age");
-    lines.add("current_fork_perc", "0.00");
-    lines.zeros(
-        "current_save_keys_processed current_save_keys_total rdb_changes_since_last_save \
-         rdb_bgsave_in_progress",
+    lines.constants(
+        "loading async_loading current_cow_peak current_cow_size current_cow_size_age \
+         current_fork_perc:0.00 current_save_keys_processed current_save_keys_total \
+         rdb_changes_since_last_save rdb_bgsave_in_progress",
     );
     let started = now_since_1970().saturating_sub(state.started.elapsed());
     lines.add("rdb_last_save_time", started.as_secs());
-    lines.add("rdb_last_bgsave_status", "ok");
-    lines.add("rdb_last_bgsave_time_sec", -1);
-    lines.add("rdb_current_bgsave_time_sec", -1);
-    lines.zeros(
-        "rdb_saves rdb_last_cow_size rdb_last_load_keys_expired rdb_last_load_keys_loaded \
-         aof_enabled aof_rewrite_in_progress aof_rewrite_scheduled",
+    lines.constants(
+        "rdb_last_bgsave_status:ok rdb_last_bgsave_time_sec:-1 rdb_current_bgsave_time_sec:-1 \
+         rdb_saves rdb_last_cow_size rdb_last_load_keys_expired rdb_last_load_keys_loaded \
+         aof_enabled aof_rewrite_in_progress aof_rewrite_scheduled aof_last_rewrite_time_sec:-1 \
+         aof_current_rewrite_time_sec:-1 aof_last_bgrewrite_status:ok aof_rewrites \
+         aof_rewrites_consecutive_failures aof_last_write_status:ok aof_last_cow_size \
+         module_fork_in_progress module_fork_last_cow_size",
     );
-    lines.add("aof_last_rewrite_time_sec", -1);
-    lines.add("aof_current_rewrite_time_sec", -1);
-    lines.add("aof_last_bgrewrite_status", "ok");
-    lines.zeros("aof_rewrites aof_rewrites_consecutive_failures");
-    lines.add("aof_last_write_status", "ok");
-    lines.zeros("aof_last_cow_size module_fork_in_progress module_fork_last_cow_size");
 }
 
 fn stats(state: &ServerState, lines: &mut Lines<'_>) {
@@ -292,38 +262,35 @@ fn stats(state: &ServerState, lines: &mut Lines<'_>) {
         found.map(|(_, count)| count).sum()
     };
     traffic(state, lines);
-    lines.zeros("sync_full sync_partial_ok sync_partial_err expired_keys");
-    lines.add("expired_stale_perc", "0.00");
-    lines.zeros("expired_time_cap_reached_count expire_cycle_cpu_milliseconds evicted_keys");
+    lines.constants(
+        "sync_full sync_partial_ok sync_partial_err expired_keys expired_stale_perc:0.00 \
+         expired_time_cap_reached_count expire_cycle_cpu_milliseconds evicted_keys",
+    );
     lines.add("evicted_clients", sum_of(&["evicted"]));
-    lines.zeros(
+    lines.constants(
         "total_eviction_exceeded_time current_eviction_exceeded_time keyspace_hits \
          keyspace_misses",
     );
     let (channels, patterns) = state.channels.counts();
     lines.add("pubsub_channels", channels);
     lines.add("pubsub_patterns", patterns);
-    lines.zeros(
+    lines.constants(
         "pubsubshard_channels latest_fork_usec total_forks migrate_cached_sockets \
          slave_expires_tracked_keys active_defrag_hits active_defrag_misses \
          active_defrag_key_hits active_defrag_key_misses total_active_defrag_time \
          current_active_defrag_time tracking_total_keys tracking_total_items \
          unexpected_error_replies",
     );
-    let totals = lines.totals(state);
+    let totals = lines.totals;
     lines.add("total_error_replies", totals.errors());
-    lines.zeros("dump_payload_sanitizations");
+    lines.constants("dump_payload_sanitizations");
     lines.add("total_reads_processed", totals.reads);
     lines.add("total_writes_processed", totals.writes);
-    lines.zeros("io_threaded_reads_processed io_threaded_writes_processed");
-    lines.add(
-        "client_query_buffer_limit_disconnections",
-        sum_of(&["query_buffer_limit"]),
-    );
-    lines.add(
-        "client_output_buffer_limit_disconnections",
-        sum_of(&["slow_subscriber", "output_limit"]),
-    );
+    lines.constants("io_threaded_reads_processed io_threaded_writes_processed");
+    let long_queries = sum_of(&["query_buffer_limit"]);
+    lines.add("client_query_buffer_limit_disconnections", long_queries);
+    let long_outputs = sum_of(&["slow_subscriber", "output_limit"]);
+    lines.add("client_output_buffer_limit_disconnections", long_outputs);
     for (reason, count) in &closes {
         lines.add(&format!("closed_{reason}"), count);
     }
@@ -331,33 +298,28 @@ fn stats(state: &ServerState, lines: &mut Lines<'_>) {
 
 /// Adds the fields of Stats about connections, requests and bytes.
 fn traffic(state: &ServerState, lines: &mut Lines<'_>) {
-    let totals = lines.totals(state);
+    let totals = lines.totals;
     let rates = *state.rates.lock();
     lines.add("total_connections_received", state.connections.get());
     lines.add("total_commands_processed", totals.calls());
     lines.add("instantaneous_ops_per_sec", rates.requests);
     lines.add("total_net_input_bytes", totals.bytes_read);
     lines.add("total_net_output_bytes", totals.bytes_sent);
-    lines.zeros("total_net_repl_input_bytes total_net_repl_output_bytes");
+    lines.constants("total_net_repl_input_bytes total_net_repl_output_bytes");
     let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
     lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
-    lines.add("instantaneous_input_repl_kbps", kib(0));
-    lines.add("instantaneous_output_repl_kbps", kib(0));
+    lines.constants("instantaneous_input_repl_kbps:0.00 instantaneous_output_repl_kbps:0.00");
     lines.add("rejected_connections", state.refused.get());
 }
 
 fn replication(state: &ServerState, lines: &mut Lines<'_>) {
-    lines.add("role", "master");
-    lines.add("connected_slaves", 0);
-    lines.add("master_failover_state", "no-failover");
+    lines.constants("role:master connected_slaves master_failover_state:no-failover");
     lines.add("master_replid", &state.replication_id);
     lines.add("master_replid2", "0".repeat(state.replication_id.len()));
-    lines.add("master_repl_offset", 0);
-    lines.add("second_repl_offset", -1);
-    lines.add("repl_backlog_active", 0);
+    lines.constants("master_repl_offset second_repl_offset:-1 repl_backlog_active");
     lines.add("repl_backlog_size", state.inert.named("repl-backlog-size"));
-    lines.zeros("repl_backlog_first_byte_offset repl_backlog_histlen");
+    lines.constants("repl_backlog_first_byte_offset repl_backlog_histlen");
 }
 
 /// Seconds of processor time of the process and its ended children, on Linux: fields 14 to 17 of
@@ -383,23 +345,20 @@ const TICKS_PER_S: f64 = 100.0;
 
 /// The calls of each command and their duration, scaled up if only some of them were timed.
 fn commandstats(state: &ServerState, lines: &mut Lines<'_>) {
-    for (name, totals) in used_commands(state, lines.totals(state)) {
+    for (name, totals) in used_commands(state, lines.totals) {
         let micros = totals.micros_per_call();
-        lines.add(
-            &format!("cmdstat_{name}"),
-            format_args!(
-                "calls={},usec={:.0},usec_per_call={micros:.2},rejected_calls={},failed_calls={}",
-                totals.calls,
-                micros * totals.calls as f64,
-                totals.rejected,
-                totals.failed
-            ),
+        let (calls, rejected, failed) = (totals.calls, totals.rejected, totals.failed);
+        let all_micros = micros * calls as f64;
+        let value = format!(
+            "calls={calls},usec={all_micros:.0},usec_per_call={micros:.2},\
+             rejected_calls={rejected},failed_calls={failed}"
         );
+        lines.add(&format!("cmdstat_{name}"), value);
     }
 }
 
-fn errorstats(state: &ServerState, lines: &mut Lines<'_>) {
-    for (code, count) in &lines.totals(state).errors {
+fn errorstats(_: &ServerState, lines: &mut Lines<'_>) {
+    for (code, count) in &lines.totals.errors {
         lines.add(&format!("errorstat_{code}"), format_args!("count={count}"));
     }
 }
@@ -411,7 +370,7 @@ fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
         .lock()
         .latency_tracking_info_percentiles
         .clone();
-    for (name, totals) in used_commands(state, lines.totals(state)) {
+    for (name, totals) in used_commands(state, lines.totals) {
         let values: Vec<_> = percentiles
             .iter()
             .filter_map(|percentile| {
@@ -434,10 +393,6 @@ pub(super) fn used_commands<'a>(
     let commands = state.catalog.all().zip(&totals.commands);
     commands
         .filter_map(|(command, totals)| totals.is_used().then_some((&*command.full_name, totals)))
-}
-
-fn cluster(_: &ServerState, lines: &mut Lines<'_>) {
-    lines.add("cluster_enabled", 0);
 }
 
 /// Returns the system's name, its release on Linux, and the processor's architecture.
