@@ -1,70 +1,61 @@
-//! Look-up by name, in any case.
+//! Look-up of commands by name, in any case.
 
-pub(crate) trait Named {
-    /// Returns the name, in the case that requests use most.
-    fn name(&self) -> &[u8];
-}
+use super::Command;
 
-/// Values by name, grouped by the name's length. The groups are small, so a look-up is one or two
+/// Commands by name, grouped by the name's length. The groups are small, so a look-up is one or two
 /// comparisons, which is faster than hashing the name.
-#[derive(Debug)]
-pub(crate) struct ByName<T>(Vec<Vec<T>>);
+#[derive(Debug, Default)]
+pub(crate) struct ByName(Vec<Vec<Command>>);
 
-impl<T> Default for ByName<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T: Named> ByName<T> {
+impl ByName {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Command> {
         self.0.iter().flatten()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Command> {
         self.0.iter_mut().flatten()
     }
 
     // Every request comes here, and a call would cost as much as the search.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    pub(crate) fn find(&self, name: &[u8]) -> Option<&T> {
+    pub(crate) fn find(&self, name: &[u8]) -> Option<&Command> {
         let group = self.0.get(name.len())?;
-        group.iter().find(|value| is_named(*value, name))
+        group.iter().find(|command| is_named(command, name))
     }
 
-    pub(crate) fn find_mut(&mut self, name: &[u8]) -> Option<&mut T> {
+    pub(crate) fn find_mut(&mut self, name: &[u8]) -> Option<&mut Command> {
         let group = self.0.get_mut(name.len())?;
-        group.iter_mut().find(|value| is_named(*value, name))
+        group.iter_mut().find(|command| is_named(command, name))
     }
 
-    /// Adds `value` at the end of its group.
-    pub(crate) fn add(&mut self, value: T) -> &mut T {
-        let length = value.name().len();
+    /// Adds `command` at the end of its group.
+    pub(crate) fn add(&mut self, command: Command) -> &mut Command {
+        let length = command.name.len();
         if self.0.len() <= length {
             self.0.resize_with(length + 1, Vec::new);
         }
         let group = &mut self.0[length];
-        group.push(value);
+        group.push(command);
         let last = group.len() - 1;
         &mut group[last]
     }
 
-    /// Removes the value of this name and returns it.
-    pub(crate) fn remove(&mut self, name: &[u8]) -> Option<T> {
+    /// Removes the command of this name and returns it.
+    pub(crate) fn remove(&mut self, name: &[u8]) -> Option<Command> {
         let group = self.0.get_mut(name.len())?;
-        let index = group.iter().position(|value| is_named(value, name))?;
+        let index = group.iter().position(|command| is_named(command, name))?;
         Some(group.swap_remove(index))
     }
 }
 
 #[inline]
-fn is_named<T: Named>(value: &T, name: &[u8]) -> bool {
+fn is_named(command: &Command, name: &[u8]) -> bool {
     // Most clients send this case, and an exact comparison takes half the time.
-    *value.name() == *name || value.name().eq_ignore_ascii_case(name)
+    *command.name == *name || command.name.eq_ignore_ascii_case(name)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::by_name::{ByName, Named};
+use super::by_name::ByName;
 use crate::client::session::{Restrictions, Session};
 use crate::resp::{Replied, Reply, Request};
 use crate::state::catalog::{Arity, CommandInfo, Docs};
@@ -17,7 +17,7 @@ pub(crate) type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replie
 /// A registered command, returned by [`Commands::register`](crate::Commands::register) to declare
 /// more about it.
 pub struct Command {
-    /// The name as it was registered, without its container's.
+    /// The name as it was registered, in the case that requests use most, without its container's.
     pub(crate) name: Box<[u8]>,
     pub(crate) info: CommandInfo,
     /// The handler is short: no other worker has to watch the other clients meanwhile, and reading
@@ -30,7 +30,7 @@ pub struct Command {
     pub(crate) pause_policy: PausePolicy,
     pub(crate) handler: Box<Handler>,
     /// Empty unless the command is a container.
-    pub(crate) subcommands: ByName<Self>,
+    pub(crate) subcommands: ByName,
 }
 
 /// The pauses (`CLIENT PAUSE`) during which a command's requests wait.
@@ -102,10 +102,6 @@ impl Command {
         self.mark_short()
     }
 
-    pub(crate) fn is_pure(&self) -> bool {
-        self.is_pure
-    }
-
     /// Lets clients under these restrictions run the command.
     pub(crate) fn allow_under(&mut self, restrictions: Restrictions) -> &mut Self {
         self.allowed_under = restrictions;
@@ -166,12 +162,6 @@ impl Command {
         reply: Reply<'_>,
     ) -> Replied {
         (self.handler)(session, request, reply)
-    }
-}
-
-impl Named for Command {
-    fn name(&self) -> &[u8] {
-        &self.name
     }
 }
 

@@ -52,7 +52,7 @@ use refusal::{Refusal, wrong_subcommand};
 /// });
 /// ```
 #[derive(Debug, Default)]
-pub struct Commands(ByName<Command>);
+pub struct Commands(ByName);
 
 /// The table of a container's subcommands, returned by [`Commands::container`].
 #[derive(Debug)]
@@ -200,7 +200,7 @@ impl Container<'_> {
 
 /// Adds a command to `table`, or replaces the one of the same name.
 fn add<'a>(
-    table: &'a mut ByName<Command>,
+    table: &'a mut ByName,
     container: Option<&str>,
     name: &str,
     arity: Arity,

@@ -223,7 +223,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     /// Answers identical requests that follow the first `length` of `bytes` by copying the reply;
     /// returns how many. Copies only if the handler would reply the same, without monitors.
     fn copy_reply(&mut self, command: &Command, length: usize, bytes: &[u8]) -> usize {
-        if !command.is_pure() || self.state.observes_every_call() {
+        if !command.is_pure || self.state.observes_every_call() {
             return 0;
         }
         let count_max = self.output.repeats_max().min(self.budget.requests);

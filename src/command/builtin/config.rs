@@ -27,13 +27,18 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     let mut directives: Vec<_> = Directive::all()
         .map(|directive| (directive, None))
         .collect();
-    for pattern in patterns {
-        let wanted = match Wanted::of(pattern) {
-            Ok(wanted) => wanted,
-            Err(glob::TooLong) => return pattern_too_long(reply),
+    for word in patterns {
+        let has_wildcard = word.iter().any(|byte| b"[*?".contains(byte));
+        let pattern = has_wildcard.then(|| glob::Pattern::ignoring_case(word));
+        let Ok(pattern) = pattern.transpose() else {
+            return pattern_too_long(reply);
         };
-        for (directive, name) in &mut directives {
-            *name = name.or_else(|| wanted.name_of(*directive));
+        for (directive, shown) in &mut directives {
+            let name = directive.name().as_bytes();
+            *shown = shown.or_else(|| match &pattern {
+                Some(pattern) => pattern.matches(name).then_some(name),
+                None => word.eq_ignore_ascii_case(name).then_some(word),
+            });
         }
     }
     // A copy, so that the lock is not held while values are written.
@@ -49,31 +54,6 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
             pairs.add(|item| item.bulk(value));
         }
     })
-}
-
-/// An argument of CONFIG GET.
-enum Wanted<'a> {
-    Name(&'a [u8]),
-    Pattern(glob::Pattern<'a>),
-}
-
-impl<'a> Wanted<'a> {
-    fn of(argument: &'a [u8]) -> Result<Self, glob::TooLong> {
-        Ok(if argument.iter().any(|byte| b"[*?".contains(byte)) {
-            Self::Pattern(glob::Pattern::ignoring_case(argument)?)
-        } else {
-            Self::Name(argument)
-        })
-    }
-
-    /// Returns the directive's name in the reply; `None` if it does not match.
-    fn name_of(&self, directive: Directive) -> Option<&'a [u8]> {
-        let name = directive.name().as_bytes();
-        match self {
-            Self::Name(written) => written.eq_ignore_ascii_case(name).then_some(*written),
-            Self::Pattern(pattern) => pattern.matches(name).then_some(name),
-        }
-    }
 }
 
 /// `CONFIG SET directive value [directive value …]`: all of them or, on an error, none. Checks first

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::kind::Kind;
+use super::kind;
 use crate::client::session::Session;
 use crate::command::builtin::common::is;
 use crate::resp::{Replied, Reply, Request, parse_integer};
@@ -55,7 +55,7 @@ struct Filters {
     id: Option<u64>,
     addr: Option<WrittenAddr>,
     local_addr: Option<WrittenAddr>,
-    kind: Option<Kind>,
+    kind: Option<&'static str>,
     age_s: Option<u64>,
     spares_self: bool,
 }
@@ -85,7 +85,7 @@ impl Filters {
             } else if is(option, "MAXAGE") {
                 filters.age_s = positive("ERR maxage should be greater than 0")?;
             } else if is(option, "TYPE") {
-                filters.kind = Some(Kind::named(value)?);
+                filters.kind = Some(kind::named(value)?);
             } else if is(option, "ADDR") {
                 filters.addr = Some(WrittenAddr::new(value));
             } else if is(option, "LADDR") {
@@ -107,7 +107,7 @@ impl Filters {
     fn match_client(&self, info: &ClientInfo, now_s: u32) -> bool {
         let age_s = u64::from(now_s.saturating_sub(info.came_at_s));
         self.id.is_none_or(|id| id == info.id)
-            && self.kind.is_none_or(|kind| kind == Kind::of(info))
+            && self.kind.is_none_or(|wanted| wanted == kind::of(info))
             && self.age_s.is_none_or(|limit_s| age_s >= limit_s)
             && self.addr.is_none_or(|addr| addr.is(&info.peer_addr))
             && self.local_addr.is_none_or(|addr| addr.is(&info.local_addr))

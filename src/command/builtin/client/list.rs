@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::kind::Kind;
+use super::kind;
 use crate::client::session::Session;
 use crate::command::builtin::common::{argument, is, syntax_error};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
@@ -29,12 +29,12 @@ pub(super) fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_
             infos.for_each(|info| add_line(&mut lines, state, &info));
         }
         (Some(option), 4) if is(option, "TYPE") => {
-            let kind = match Kind::named(argument(request, 2)) {
-                Ok(kind) => kind,
+            let wanted = match kind::named(argument(request, 2)) {
+                Ok(wanted) => wanted,
                 Err(text) => return reply.error(text),
             };
             let infos = state.clients.all();
-            let infos = infos.filter(|info| Kind::of(info) == kind);
+            let infos = infos.filter(|info| kind::of(info) == wanted);
             infos.for_each(|info| add_line(&mut lines, state, &info));
         }
         (Some(option), 4..) if is(option, "ID") => {
