@@ -79,7 +79,8 @@ impl Command {
     /// for `CLIENT PAUSE … WRITE`.
     pub fn writes(&mut self) -> &mut Self {
         self.info.docs.add_flag("write");
-        self.set_pause_policy(PausePolicy::WithWrites)
+        self.pause_policy = PausePolicy::WithWrites;
+        self
     }
 
     /// Sets the line, without a full stop, that says what the command does: for `COMMAND DOCS`, and
@@ -102,17 +103,6 @@ impl Command {
         self.mark_short()
     }
 
-    /// Lets clients under these restrictions run the command.
-    pub(crate) fn allow_under(&mut self, restrictions: Restrictions) -> &mut Self {
-        self.allowed_under = restrictions;
-        self
-    }
-
-    pub(crate) fn set_pause_policy(&mut self, policy: PausePolicy) -> &mut Self {
-        self.pause_policy = policy;
-        self
-    }
-
     /// Takes over when clients may run the command that this one replaces: an `AUTH` of a program's
     /// own has to run for clients that are not authenticated.
     pub(super) fn take_over_from(&mut self, replaced: &Self) {
@@ -127,11 +117,6 @@ impl Command {
     /// Returns the name that errors and statistics use.
     pub(crate) fn full_name(&self) -> &str {
         &self.info.full_name
-    }
-
-    /// Whether the handler may take so long that another worker has to watch the other clients.
-    pub(crate) fn may_take_long(&self) -> bool {
-        !self.is_short
     }
 
     /// Returns those of `restrictions` that keep the command from running.
@@ -152,16 +137,6 @@ impl Command {
     #[inline]
     pub(crate) fn times(&self, calls: u64) -> bool {
         !self.is_short || calls.is_multiple_of(CALLS_TIMED_ONCE.into())
-    }
-
-    #[inline]
-    pub(crate) fn run(
-        &self,
-        session: &mut Session,
-        request: &Request<'_>,
-        reply: Reply<'_>,
-    ) -> Replied {
-        (self.handler)(session, request, reply)
     }
 }
 

@@ -74,12 +74,10 @@ fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     }
     let mut arguments = Vec::new();
     for argument in request.arguments() {
-        let Some(room) = QUOTED_BYTES_MAX
-            .checked_sub(arguments.len())
-            .filter(|&room| room > 0)
-        else {
+        let room = QUOTED_BYTES_MAX.saturating_sub(arguments.len());
+        if room == 0 {
             break;
-        };
+        }
         arguments.push(b'\'');
         arguments.extend_from_slice(c_string(argument, room));
         arguments.extend_from_slice(b"' ");

@@ -290,7 +290,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let info = self.session.info();
         // No program has more than 65,535 commands.
         info.command.store(index as u16, Ordering::Relaxed);
-        if command.may_take_long() {
+        if !command.is_short {
             info.active_at_s
                 .store(self.state.now_s(), Ordering::Relaxed);
             self.context.hand_over();
@@ -300,7 +300,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
             self.run_observed(command, request)
         } else {
             let reply = self.output.reply(self.session.protocol());
-            command.run(self.session, request, reply)
+            (command.handler)(self.session, request, reply)
         };
         stats.calls.add(1);
         if let Some(error) = replied.error_in(&self.output.bytes) {
@@ -314,10 +314,10 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     fn run_observed(&mut self, command: &Command, request: &Request<'_>) -> Replied {
         let start = Instant::now();
         let reply = self.output.reply(self.session.protocol());
-        let replied = command.run(self.session, request, reply);
+        let replied = (command.handler)(self.session, request, reply);
         let took = start.elapsed();
         // For a short command, the time counts for the untimed calls, too.
-        let is_sample = !command.may_take_long() && !self.state.observes_every_call();
+        let is_sample = command.is_short && !self.state.observes_every_call();
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
         self.budget.spend(took * calls);
         let stats = &self.stats.commands[command.index()];

@@ -219,7 +219,7 @@ impl Docs {
     /// Returns the ACL categories of the command.
     pub(crate) fn categories(&self) -> impl Iterator<Item = &'static str> {
         CATEGORIES
-            .into_iter()
+            .split_whitespace()
             .filter(|category| self.is_in(category))
     }
 
@@ -248,26 +248,6 @@ impl Argument {
 }
 
 /// Every ACL category, in Redis's order (`ACLCommandCategories` in `src/acl.c`).
-pub(crate) const CATEGORIES: [&str; 21] = [
-    "keyspace",
-    "read",
-    "write",
-    "set",
-    "sortedset",
-    "list",
-    "hash",
-    "string",
-    "bitmap",
-    "hyperloglog",
-    "geo",
-    "stream",
-    "pubsub",
-    "admin",
-    "fast",
-    "slow",
-    "blocking",
-    "dangerous",
-    "connection",
-    "transaction",
-    "scripting",
-];
+pub(crate) const CATEGORIES: &str = "keyspace read write set sortedset list hash string bitmap \
+    hyperloglog geo stream pubsub admin fast slow blocking dangerous connection transaction \
+    scripting";

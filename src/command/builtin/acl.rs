@@ -42,19 +42,18 @@ fn list(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 
 /// `ACL CAT [category]`: the categories of commands, or the commands of one.
 fn cat(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    match request.word_count() {
-        2 => bulks(CATEGORIES, reply),
-        3 => {
-            let wanted = argument(request, 1);
-            if !CATEGORIES.iter().any(|category| is(wanted, category)) {
-                let wanted = c_string(wanted, QUOTED_BYTES_MAX);
-                return reply.error([b"ERR Unknown category '", wanted, b"'"].concat());
-            }
-            let commands = session.server().catalog.all();
-            let commands = commands.filter(|command| command.is_in_category(wanted));
-            let names: Vec<_> = commands.map(|command| &*command.full_name).collect();
-            bulks(names, reply)
-        }
-        _ => wrong_arguments("ACL", request, reply),
+    let categories: Vec<_> = CATEGORIES.split_whitespace().collect();
+    let wanted = match request.word_count() {
+        2 => return bulks(categories, reply),
+        3 => argument(request, 1),
+        _ => return wrong_arguments("ACL", request, reply),
+    };
+    if !categories.iter().any(|category| is(wanted, category)) {
+        let wanted = c_string(wanted, QUOTED_BYTES_MAX);
+        return reply.error([b"ERR Unknown category '", wanted, b"'"].concat());
     }
+    let commands = session.server().catalog.all();
+    let commands = commands.filter(|command| command.is_in_category(wanted));
+    let names: Vec<_> = commands.map(|command| &*command.full_name).collect();
+    bulks(names, reply)
 }

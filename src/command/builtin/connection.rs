@@ -12,8 +12,8 @@ pub(crate) fn register(commands: &mut Commands) {
     const NO_PASSWORD: Restrictions = Restrictions::PASSWORD;
     const ANY: Restrictions = Restrictions::all();
     let ping = commands.register_own("PING", Arity::AtLeast(1), ping);
-    ping.mark_pure_and_short()
-        .allow_under(Restrictions::SUBSCRIBED);
+    ping.mark_pure_and_short();
+    ping.allowed_under = Restrictions::SUBSCRIBED;
     commands
         .register_own("ECHO", Arity::Exactly(2), echo)
         .mark_pure_and_short();
@@ -25,8 +25,8 @@ pub(crate) fn register(commands: &mut Commands) {
         ("RESET", Arity::Exactly(1), reset, ANY),
     ] {
         let command = commands.register_own(name, arity, handler);
-        command.allow_under(restrictions);
-        command.set_pause_policy(PausePolicy::Never);
+        command.allowed_under = restrictions;
+        command.pause_policy = PausePolicy::Never;
     }
     commands.register_own("SELECT", Arity::Exactly(2), select);
 }

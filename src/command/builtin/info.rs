@@ -72,9 +72,7 @@ const SECTIONS: [(&str, bool, WriteSection); 12] = [
     ("Commandstats", false, commandstats),
     ("Errorstats", true, errorstats),
     ("Latencystats", false, latencystats),
-    ("Cluster", true, |_, lines| {
-        lines.constants("cluster_enabled")
-    }),
+    ("Cluster", true, cluster),
     ("Keyspace", true, |_, _| ()),
 ];
 
@@ -393,6 +391,10 @@ pub(super) fn used_commands<'a>(
     let commands = state.catalog.all().zip(&totals.commands);
     commands
         .filter_map(|(command, totals)| totals.is_used().then_some((&*command.full_name, totals)))
+}
+
+fn cluster(_: &ServerState, lines: &mut Lines<'_>) {
+    lines.constants("cluster_enabled");
 }
 
 /// Returns the system's name, its release on Linux, and the processor's architecture.

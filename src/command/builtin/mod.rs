@@ -18,6 +18,8 @@ use super::entry::{Command, OwnHandler};
 use super::help::list_subcommands;
 use super::refusal::wrong_subcommand;
 use super::{Commands, Container};
+use crate::client::session::Session;
+use crate::resp::{Replied, Reply, Request};
 use crate::state::catalog::Arity;
 
 impl Commands {
@@ -39,7 +41,12 @@ impl Commands {
     }
 
     /// Adds one of respool's own commands, with its documentation.
-    fn register_own(&mut self, name: &str, arity: Arity, handler: OwnHandler) -> &mut Command {
+    fn register_own(
+        &mut self,
+        name: &str,
+        arity: Arity,
+        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
+    ) -> &mut Command {
         document(self.register(name, arity, handler))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::common::{argument, bulks, pattern_too_long, wrong_arguments};
 use crate::client::session::{Restrictions, Session};
-use crate::command::entry::{OwnHandler, PausePolicy};
+use crate::command::entry::PausePolicy;
 use crate::command::{Arity, Commands};
 use crate::glob;
 use crate::resp::{Replied, Reply, Request};
@@ -14,37 +14,33 @@ use crate::state::channels::{
 use crate::state::clients::ClientInfo;
 
 pub(super) fn register(commands: &mut Commands) {
-    for (name, arity, handler) in [
-        ("SUBSCRIBE", Arity::AtLeast(2), subscribe as OwnHandler),
-        ("UNSUBSCRIBE", Arity::AtLeast(1), unsubscribe),
-        ("PSUBSCRIBE", Arity::AtLeast(2), psubscribe),
-        ("PUNSUBSCRIBE", Arity::AtLeast(1), punsubscribe),
+    for (kind, start, end) in [
+        (Kind::Channel, "SUBSCRIBE", "UNSUBSCRIBE"),
+        (Kind::Pattern, "PSUBSCRIBE", "PUNSUBSCRIBE"),
     ] {
-        let command = commands.register_own(name, arity, handler);
-        command.allow_under(Restrictions::SUBSCRIBED);
+        commands
+            .register_own(start, Arity::AtLeast(2), move |session, request, reply| {
+                subscribe(kind, session, request, reply)
+            })
+            .allowed_under = Restrictions::SUBSCRIBED;
+        commands
+            .register_own(end, Arity::AtLeast(1), move |session, request, reply| {
+                unsubscribe(kind, session, request, reply)
+            })
+            .allowed_under = Restrictions::SUBSCRIBED;
     }
-    commands
-        .register_own("PUBLISH", Arity::Exactly(3), publish)
-        .set_pause_policy(PausePolicy::WithWrites);
+    let publish = commands.register_own("PUBLISH", Arity::Exactly(3), publish);
+    publish.pause_policy = PausePolicy::WithWrites;
     let mut pubsub = commands.own_container("PUBSUB");
     pubsub.register_own("CHANNELS", Arity::AtLeast(2), channels);
     pubsub.register_own("NUMSUB", Arity::AtLeast(2), numsub);
     pubsub.register_own("NUMPAT", Arity::Exactly(2), numpat);
 }
 
-/// `SUBSCRIBE channel …`: a confirmation for each, then the messages of these channels.
-fn subscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    subscribe_to(Kind::Channel, "subscribe", session, request, reply)
-}
-
-/// `PSUBSCRIBE pattern …`: like `SUBSCRIBE`, for all channels whose names match.
-fn psubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    subscribe_to(Kind::Pattern, "psubscribe", session, request, reply)
-}
-
-fn subscribe_to(
+/// `SUBSCRIBE channel …` and `PSUBSCRIBE pattern …`: a confirmation for each, then the messages of
+/// these channels, or of all channels whose names match.
+fn subscribe(
     kind: Kind,
-    verb: &str,
     session: &mut Session,
     request: &Request<'_>,
     reply: Reply<'_>,
@@ -53,7 +49,7 @@ fn subscribe_to(
     let info = Arc::clone(session.info());
     for name in request.arguments() {
         match session.subscribe(|own| state.channels.subscribe(&info, own, kind, name)) {
-            Ok(()) => confirm(verb, Some(name), session),
+            Ok(()) => confirm(request, Some(name), session),
             Err(Unsubscribable::TooMany) => {
                 session.push(|message| message.error("ERR too many subscriptions"));
             }
@@ -70,19 +66,10 @@ fn too_long(reply: Reply<'_>) -> Replied {
     ))
 }
 
-/// `UNSUBSCRIBE [channel …]`: a confirmation for each of these channels, or for all.
-fn unsubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    unsubscribe_from(Kind::Channel, "unsubscribe", session, request, reply)
-}
-
-/// `PUNSUBSCRIBE [pattern …]`: a confirmation for each of these patterns, or for all.
-fn punsubscribe(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    unsubscribe_from(Kind::Pattern, "punsubscribe", session, request, reply)
-}
-
-fn unsubscribe_from(
+/// `UNSUBSCRIBE [channel …]` and `PUNSUBSCRIBE [pattern …]`: a confirmation for each of these, or for
+/// all.
+fn unsubscribe(
     kind: Kind,
-    verb: &str,
     session: &mut Session,
     request: &Request<'_>,
     reply: Reply<'_>,
@@ -93,13 +80,13 @@ fn unsubscribe_from(
         session.subscribe(|own| state.channels.unsubscribe(&info, own, kind, name));
         // Earlier messages come before the confirmation.
         session.push_messages();
-        confirm(verb, Some(name), session);
+        confirm(request, Some(name), session);
     };
     let first = |session: &Session| session.subscriptions()?.first(kind);
     if request.word_count() > 1 {
         request.arguments().for_each(|name| end(session, name));
     } else if first(session).is_none() {
-        confirm(verb, None, session);
+        confirm(request, None, session);
     } else {
         while let Some(topic) = first(session) {
             end(session, topic.name());
@@ -108,12 +95,12 @@ fn unsubscribe_from(
     reply.nothing()
 }
 
-/// Pushes a confirmation: the verb, the name and the client's number of subscriptions.
-fn confirm(verb: &str, name: Option<&[u8]>, session: &mut Session) {
+/// Pushes a confirmation: the command, the name and the client's number of subscriptions.
+fn confirm(request: &Request<'_>, name: Option<&[u8]>, session: &mut Session) {
     let count = session.subscriptions().map_or(0, Subscriptions::count);
     session.push(|message| {
         message.message(3, |items| {
-            items.add(|item| item.bulk(verb));
+            items.add(|item| item.bulk(request.name().to_ascii_lowercase()));
             items.add(|item| match name {
                 Some(name) => item.bulk(name),
                 None => item.null(),

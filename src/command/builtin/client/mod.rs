@@ -48,7 +48,7 @@ pub(super) fn register(mut client: Container<'_>) {
         ("UNPAUSE", Arity::Exactly(2), pause::unpause),
     ] {
         let command = client.register_own(name, arity, handler);
-        command.set_pause_policy(PausePolicy::Never);
+        command.pause_policy = PausePolicy::Never;
     }
 }
 
