@@ -33,8 +33,7 @@ fn take_word<'a>(mut line: &'a [u8], text: &mut Vec<u8>) -> Result<&'a [u8], Pro
     loop {
         line = match line {
             [] | [b' ' | b'\n' | b'\r' | b'\t', ..] => return Ok(line),
-            [b'"', rest @ ..] => return end_of_quote(take_double_quoted(rest, text)?),
-            [b'\'', rest @ ..] => return end_of_quote(take_single_quoted(rest, text)?),
+            [quote @ (b'"' | b'\''), rest @ ..] => return take_quoted(*quote, rest, text),
             [byte, rest @ ..] => {
                 text.push(*byte);
                 rest
@@ -43,44 +42,27 @@ fn take_word<'a>(mut line: &'a [u8], text: &mut Vec<u8>) -> Result<&'a [u8], Pro
     }
 }
 
-/// Checks that a blank or the end of the line follows a closing quote.
-fn end_of_quote(line: &[u8]) -> Result<&[u8], ProtocolError> {
-    match line.first() {
-        Some(&byte) if !is_blank(byte) => Err(ProtocolError::UnbalancedQuotes),
-        _ => Ok(line),
-    }
-}
-
-fn take_double_quoted<'a>(
+/// Appends the bytes up to the closing `quote` to `text`, and returns the rest of the line.
+fn take_quoted<'a>(
+    quote: u8,
     mut line: &'a [u8],
     text: &mut Vec<u8>,
 ) -> Result<&'a [u8], ProtocolError> {
+    let is_double = quote == b'"';
     loop {
         let (byte, rest) = match line {
             [] => return Err(ProtocolError::UnbalancedQuotes),
-            [b'"', rest @ ..] => return Ok(rest),
+            [end, rest @ ..] if *end == quote => match rest.first() {
+                Some(&byte) if !is_blank(byte) => return Err(ProtocolError::UnbalancedQuotes),
+                _ => return Ok(rest),
+            },
+            [b'\\', b'\'', rest @ ..] => (b'\'', rest),
             [b'\\', b'x', high, low, rest @ ..]
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+                if is_double && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
             {
                 (hex_digit(*high) << 4 | hex_digit(*low), rest)
             }
-            [b'\\', escaped, rest @ ..] => (unescaped(*escaped), rest),
-            [byte, rest @ ..] => (*byte, rest),
-        };
-        text.push(byte);
-        line = rest;
-    }
-}
-
-fn take_single_quoted<'a>(
-    mut line: &'a [u8],
-    text: &mut Vec<u8>,
-) -> Result<&'a [u8], ProtocolError> {
-    loop {
-        let (byte, rest) = match line {
-            [] => return Err(ProtocolError::UnbalancedQuotes),
-            [b'\'', rest @ ..] => return Ok(rest),
-            [b'\\', b'\'', rest @ ..] => (b'\'', rest),
+            [b'\\', escaped, rest @ ..] if is_double => (unescaped(*escaped), rest),
             [byte, rest @ ..] => (*byte, rest),
         };
         text.push(byte);
@@ -106,10 +88,7 @@ fn unescaped(byte: u8) -> u8 {
 
 /// Returns the value of an ASCII hexadecimal digit.
 fn hex_digit(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
-    }
+    char::from(digit).to_digit(16).unwrap_or_default() as u8
 }
 
 #[cfg(test)]

@@ -3,24 +3,11 @@
 /// Parses a decimal integer of 64 bits as strictly as Redis (`string2ll` in `src/util.c`): an
 /// optional minus sign and digits, without a leading zero.
 pub(crate) fn parse(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    match digits {
-        [b'0'] => return (!negative).then_some(0),
-        [b'1'..=b'9', ..] => {}
-        _ => return None,
-    }
-    // The negative of the value, because i64::MIN has no positive counterpart.
-    let negative_value = digits.iter().try_fold(0_i64, |sum, &digit| match digit {
-        b'0'..=b'9' => sum.checked_mul(10)?.checked_sub(i64::from(digit - b'0')),
+    match text {
+        [b'0'] | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] => {
+            std::str::from_utf8(text).ok()?.parse().ok()
+        }
         _ => None,
-    })?;
-    if negative {
-        Some(negative_value)
-    } else {
-        negative_value.checked_neg()
     }
 }
 
