@@ -89,26 +89,23 @@ impl<'a> Reply<'a> {
 
     /// Replies with an error of any bytes, including line ends: RESP3's bulk error; in RESP2, an
     /// [error](Self::error).
-    pub fn bulk_error(self, text: impl AsRef<[u8]>) -> Replied {
+    pub fn bulk_error(mut self, text: impl AsRef<[u8]>) -> Replied {
         let text = text.as_ref();
-        match self.protocol {
-            Protocol::Resp2 => self.error(text),
-            Protocol::Resp3 => {
-                let Self { out, protocol } = self;
-                let Replied { .. } = Reply::new(out, protocol).blob(b'!', &[], text);
-                let error_at = out.len() - text.len() - 2;
-                Replied { error_at }
-            }
+        if self.protocol == Protocol::Resp2 {
+            return self.error(text);
         }
+        let Replied { .. } = self.blob(b'!', &[], text);
+        let error_at = self.out.len() - text.len() - 2;
+        Replied { error_at }
     }
 
     /// Replies with an integer: `:value`.
-    pub fn integer(self, value: i64) -> Replied {
+    pub fn integer(mut self, value: i64) -> Replied {
         self.header(b':', value)
     }
 
     /// Replies with a bulk string: any bytes, or none.
-    pub fn bulk(self, bytes: impl AsRef<[u8]>) -> Replied {
+    pub fn bulk(mut self, bytes: impl AsRef<[u8]>) -> Replied {
         self.blob(b'$', &[], bytes.as_ref())
     }
 
@@ -119,14 +116,14 @@ impl<'a> Reply<'a> {
     ///
     /// Panics if `fill` writes fewer than `length` bytes (it cannot write more), or if there is not
     /// enough memory for `length` bytes.
-    pub fn bulk_with(self, length: usize, fill: impl FnOnce(&mut BulkWriter<'_>)) -> Replied {
-        let Self { out, protocol } = self;
-        let header = Reply::new(out, protocol).header(b'$', count_as_sent(length));
+    pub fn bulk_with(mut self, length: usize, fill: impl FnOnce(&mut BulkWriter<'_>)) -> Replied {
+        let Replied { .. } = self.header(b'$', length as i64);
         // A panic closes one client; `reserve` would abort the process.
-        out.try_reserve(length.saturating_add(2))
+        self.out
+            .try_reserve(length.saturating_add(2))
             .expect("memory for a bulk string");
         let mut writer = BulkWriter {
-            out,
+            out: self.out,
             remaining: length,
         };
         fill(&mut writer);
@@ -135,8 +132,7 @@ impl<'a> Reply<'a> {
             remaining == 0,
             "a bulk string lacks {remaining} of its bytes"
         );
-        out.extend_from_slice(b"\r\n");
-        header
+        self.raw(b"\r\n")
     }
 
     /// Replies with text for a person: RESP3's verbatim string `txt`; in RESP2, a bulk string.
@@ -150,21 +146,21 @@ impl<'a> Reply<'a> {
     }
 
     /// Replies with null, in place of a single value; in RESP2, a bulk string of length -1.
-    pub fn null(self) -> Replied {
-        self.null_as(b"$-1\r\n")
+    pub fn null(mut self) -> Replied {
+        self.raw_by_protocol(b"$-1\r\n", b"_\r\n")
     }
 
     /// Replies with null, in place of an array; in RESP2, an array of length -1.
-    pub fn null_array(self) -> Replied {
-        self.null_as(b"*-1\r\n")
+    pub fn null_array(mut self) -> Replied {
+        self.raw_by_protocol(b"*-1\r\n", b"_\r\n")
     }
 
     /// Replies with true or false; in RESP2, with 1 or 0.
-    pub fn boolean(self, value: bool) -> Replied {
-        match (self.protocol, value) {
-            (Protocol::Resp2, _) => self.integer(value.into()),
-            (Protocol::Resp3, true) => self.raw(b"#t\r\n"),
-            (Protocol::Resp3, false) => self.raw(b"#f\r\n"),
+    pub fn boolean(mut self, value: bool) -> Replied {
+        if value {
+            self.raw_by_protocol(b":1\r\n", b"#t\r\n")
+        } else {
+            self.raw_by_protocol(b":0\r\n", b"#f\r\n")
         }
     }
 
@@ -203,7 +199,7 @@ impl<'a> Reply<'a> {
     ///
     /// Panics if `fill` does not add exactly twice `count` items.
     pub fn attribute(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
-        self.in_front(b'|', count, twice(count), fill)
+        self.in_front(b'|', count, fill)
     }
 
     /// Sends RESP3's push of `count` items before the reply. The first item is a bulk string with
@@ -214,7 +210,7 @@ impl<'a> Reply<'a> {
     ///
     /// Panics if `fill` does not add exactly `count` items.
     pub fn push(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
-        self.in_front(b'>', count, count, fill)
+        self.in_front(b'>', count, fill)
     }
 
     /// Replies with an array of `count` items.
@@ -222,8 +218,8 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `fill` does not add exactly `count` items.
-    pub fn array(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
-        self.aggregate(b'*', count, count, fill)
+    pub fn array(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
+        self.aggregate(b'*', count, fill)
     }
 
     /// Replies with a map of `count` pairs: keys and values in turn; in RESP2, with one flat array.
@@ -231,10 +227,10 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `fill` does not add exactly twice `count` items.
-    pub fn map(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
+    pub fn map(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         match self.protocol {
-            Protocol::Resp2 => self.aggregate(b'*', twice(count), twice(count), fill),
-            Protocol::Resp3 => self.aggregate(b'%', count, twice(count), fill),
+            Protocol::Resp2 => self.aggregate(b'*', count.saturating_mul(2), fill),
+            Protocol::Resp3 => self.aggregate(b'%', count, fill),
         }
     }
 
@@ -243,30 +239,28 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `fill` does not add exactly `count` items.
-    pub fn set(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
-        let kind = match self.protocol {
-            Protocol::Resp2 => b'*',
-            Protocol::Resp3 => b'~',
-        };
-        self.aggregate(kind, count, count, fill)
+    pub fn set(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
+        match self.protocol {
+            Protocol::Resp2 => self.aggregate(b'*', count, fill),
+            Protocol::Resp3 => self.aggregate(b'~', count, fill),
+        }
     }
 
     /// Writes a message to a subscriber: RESP3's push of `count` items; in RESP2, an array.
-    pub(crate) fn message(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
-        let kind = match self.protocol {
-            Protocol::Resp2 => b'*',
-            Protocol::Resp3 => b'>',
-        };
-        self.aggregate(kind, count, count, fill)
+    pub(crate) fn message(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
+        match self.protocol {
+            Protocol::Resp2 => self.aggregate(b'*', count, fill),
+            Protocol::Resp3 => self.aggregate(b'>', count, fill),
+        }
     }
 
     /// Writes no reply. Only for subscribing commands, which push their confirmations.
-    pub(crate) fn nothing(self) -> Replied {
+    pub(crate) fn nothing(mut self) -> Replied {
         self.raw(b"")
     }
 
     /// Replies to a violation of the protocol.
-    pub(crate) fn protocol_error(self, error: ProtocolError) -> Replied {
+    pub(crate) fn protocol_error(mut self, error: ProtocolError) -> Replied {
         if error == ProtocolError::Tls {
             return self.raw(foreign::TLS_ALERT);
         }
@@ -276,23 +270,19 @@ impl<'a> Reply<'a> {
     }
 
     /// Replies to a request of HTTP.
-    pub(crate) fn http_response(self) -> Replied {
+    pub(crate) fn http_response(mut self) -> Replied {
         self.raw(foreign::HTTP_RESPONSE)
     }
 
-    fn aggregate(
-        self,
-        kind: u8,
-        count: usize,
-        missing: usize,
-        fill: impl FnOnce(&mut Items<'_>),
-    ) -> Replied {
-        let Self { out, protocol } = self;
-        let header = Reply::new(out, protocol).header(kind, count_as_sent(count));
+    /// Writes an aggregate of `count` items, or of pairs if `kind` is a map or an attribute.
+    fn aggregate(&mut self, kind: u8, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
+        let header = self.header(kind, count as i64);
+        let items_each = if matches!(kind, b'%' | b'|') { 2 } else { 1 };
         let mut items = Items {
-            out,
-            protocol,
-            missing,
+            out: self.out,
+            protocol: self.protocol,
+            // Saturates, because no aggregate is that long.
+            missing: count.saturating_mul(items_each),
         };
         fill(&mut items);
         let missing = items.missing;
@@ -301,51 +291,41 @@ impl<'a> Reply<'a> {
     }
 
     /// Writes an aggregate before the reply, in RESP3 only.
-    fn in_front(
-        self,
-        kind: u8,
-        count: usize,
-        missing: usize,
-        fill: impl FnOnce(&mut Items<'_>),
-    ) -> Self {
-        let Self { out, protocol } = self;
-        if protocol == Protocol::Resp3 {
-            let Replied { .. } = Reply::new(out, protocol).aggregate(kind, count, missing, fill);
+    fn in_front(mut self, kind: u8, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
+        if self.protocol == Protocol::Resp3 {
+            let Replied { .. } = self.aggregate(kind, count, fill);
         }
-        Self { out, protocol }
+        self
     }
 
-    fn verbatim_as(self, kind: &[u8], text: &[u8]) -> Replied {
+    fn verbatim_as(mut self, kind: &[u8], text: &[u8]) -> Replied {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => self.blob(b'=', kind, text),
         }
     }
 
-    fn null_as(self, resp2: &[u8]) -> Replied {
-        match self.protocol {
-            Protocol::Resp2 => self.raw(resp2),
-            Protocol::Resp3 => self.raw(b"_\r\n"),
-        }
+    fn blob(&mut self, kind: u8, prefix: &[u8], bytes: &[u8]) -> Replied {
+        let Replied { .. } = self.header(kind, (prefix.len() + bytes.len()) as i64);
+        self.out.extend_from_slice(prefix);
+        self.out.extend_from_slice(bytes);
+        self.raw(b"\r\n")
     }
 
-    fn blob(self, kind: u8, prefix: &[u8], bytes: &[u8]) -> Replied {
-        let Self { out, protocol } = self;
-        let header =
-            Reply::new(out, protocol).header(kind, count_as_sent(prefix.len() + bytes.len()));
-        out.extend_from_slice(prefix);
-        out.extend_from_slice(bytes);
-        out.extend_from_slice(b"\r\n");
-        header
-    }
-
-    fn header(self, kind: u8, value: i64) -> Replied {
+    fn header(&mut self, kind: u8, value: i64) -> Replied {
         self.out.push(kind);
         integer::append(self.out, value);
         self.raw(b"\r\n")
     }
 
-    fn raw(self, bytes: &[u8]) -> Replied {
+    fn raw_by_protocol(&mut self, resp2: &[u8], resp3: &[u8]) -> Replied {
+        match self.protocol {
+            Protocol::Resp2 => self.raw(resp2),
+            Protocol::Resp3 => self.raw(resp3),
+        }
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> Replied {
         self.out.extend_from_slice(bytes);
         NOT_AN_ERROR
     }
@@ -354,7 +334,7 @@ impl<'a> Reply<'a> {
     // of the instructions of a pipelined PING.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    fn line(self, kind: u8, text: &[u8]) -> Replied {
+    fn line(mut self, kind: u8, text: &[u8]) -> Replied {
         let length = text.len() + 3;
         if length <= SHORT_LINE_BYTES_MAX && is_one_line(text) {
             // Appended at once, so that the output's capacity is checked once.
@@ -367,20 +347,12 @@ impl<'a> Reply<'a> {
         }
         self.out.reserve(length);
         self.out.push(kind);
-        if is_one_line(text) {
-            self.out.extend_from_slice(text);
-        } else {
-            let blank = |&byte: &u8| {
-                if matches!(byte, b'\r' | b'\n') {
-                    b' '
-                } else {
-                    byte
-                }
-            };
-            self.out.extend(text.iter().map(blank));
-        }
-        self.out.extend_from_slice(b"\r\n");
-        NOT_AN_ERROR
+        let blank_ends = |&byte: &u8| match byte {
+            b'\r' | b'\n' => b' ',
+            _ => byte,
+        };
+        self.out.extend(text.iter().map(blank_ends));
+        self.raw(b"\r\n")
     }
 }
 
@@ -445,16 +417,6 @@ impl io::Write for BulkWriter<'_> {
     }
 }
 
-/// Returns the number of items of `count` pairs. Saturates, because no aggregate is that long.
-fn twice(count: usize) -> usize {
-    count.saturating_mul(2)
-}
-
-/// Converts a length. No slice is longer than `i64::MAX`.
-fn count_as_sent(count: usize) -> i64 {
-    count as i64
-}
-
 /// Formats as Redis 7.2 and later within [`PLAIN_DOUBLES`], and with an exponent otherwise.
 fn double_text(value: f64) -> String {
     let magnitude = value.abs();
@@ -474,15 +436,8 @@ const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
 const SHORT_LINE_BYTES_MAX: usize = 16;
 
 /// Returns whether `text` has neither CR nor LF. The compiler evaluates this for a literal.
-const fn is_one_line(text: &[u8]) -> bool {
-    let mut index = 0;
-    while index < text.len() {
-        if matches!(text[index], b'\r' | b'\n') {
-            return false;
-        }
-        index += 1;
-    }
-    true
+fn is_one_line(text: &[u8]) -> bool {
+    !text.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 #[cfg(test)]
