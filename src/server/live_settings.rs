@@ -8,28 +8,54 @@ use crate::config::{Config, OutputLimit};
 use crate::resp::Limits;
 use crate::resp::limits::REQUEST_BYTES_MAX;
 
-/// A lock-free copy of some directives. They are read one by one: a reader may see some of them
-/// changed and others not yet.
-#[derive(Debug, Default)]
-pub(crate) struct LiveSettings {
-    maxclients: AtomicUsize,
-    maxclients_per_address: AtomicUsize,
-    refuses_remote_clients: AtomicBool,
-    idle_s: AtomicU32,
-    first_byte_s: AtomicU32,
-    request_s: AtomicU32,
-    write_s: AtomicU32,
-    pending_output_s: AtomicU32,
-    drain_ms: AtomicU32,
-    tcp_keepalive_s: AtomicU32,
-    bulk_bytes_max: AtomicUsize,
-    request_bytes_max: AtomicUsize,
-    pending_output_bytes_max: AtomicUsize,
-    total_pending_output_bytes_max: AtomicUsize,
-    output_hard_bytes: AtomicUsize,
-    output_soft_bytes: AtomicUsize,
-    output_soft_s: AtomicU32,
-    memory_bytes_max: AtomicU64,
+/// Defines [`LiveSettings`] by a line for each setting: its name, types, and value in `$config`.
+macro_rules! live_settings {
+    ($config:ident: $($(#[$doc:meta])* $name:ident: $atomic:ty => $type:ty = $value:expr;)*) => {
+        /// A lock-free copy of some directives. They are read one by one: a reader may see some of
+        /// them changed and others not yet.
+        #[derive(Debug, Default)]
+        pub(crate) struct LiveSettings {
+            $($name: $atomic,)*
+        }
+
+        impl LiveSettings {
+            pub(crate) fn apply(&self, $config: &Config) {
+                $(self.$name.store($value, Relaxed);)*
+            }
+
+            $($(#[$doc])*
+            pub(crate) fn $name(&self) -> $type {
+                self.$name.load(Relaxed)
+            })*
+        }
+    };
+}
+
+live_settings! { config:
+    maxclients: AtomicUsize => usize = config.maxclients;
+    /// Maximum clients from one address; 0 means `maxclients`.
+    maxclients_per_address: AtomicUsize => usize = config.maxclients_per_address;
+    /// Returns whether clients from other machines are refused.
+    refuses_remote_clients: AtomicBool => bool =
+        config.protected_mode && config.requirepass.is_none();
+    idle_s: AtomicU32 => u32 = config.timeout_s;
+    first_byte_s: AtomicU32 => u32 = config.first_byte_timeout_s;
+    request_s: AtomicU32 => u32 = config.request_timeout_s;
+    write_s: AtomicU32 => u32 = config.write_timeout_s;
+    pending_output_s: AtomicU32 => u32 = config.pending_output_timeout_s;
+    drain_ms: AtomicU32 => u32 = config.drain_timeout_ms;
+    tcp_keepalive_s: AtomicU32 => u32 = config.tcp_keepalive_s;
+    bulk_bytes_max: AtomicUsize => usize = config.proto_max_bulk_len;
+    request_bytes_max: AtomicUsize => usize =
+        config.client_query_buffer_limit.min(REQUEST_BYTES_MAX);
+    /// Pending bytes at which a client becomes write-blocked.
+    pending_output_bytes_max: AtomicUsize => usize = config.pending_output_per_client;
+    /// Pending bytes of all clients, without their reserves, at which clients become write-blocked.
+    total_pending_output_bytes_max: AtomicUsize => usize = config.pending_output_total_bytes();
+    output_hard_bytes: AtomicUsize => usize = config.client_output_buffer_limit.normal.hard_bytes;
+    output_soft_bytes: AtomicUsize => usize = config.client_output_buffer_limit.normal.soft_bytes;
+    output_soft_s: AtomicU32 => u32 = config.client_output_buffer_limit.normal.soft_s;
+    maxmemory_clients: AtomicU64 => u64 = config.maxmemory_clients;
 }
 
 impl LiveSettings {
@@ -39,70 +65,19 @@ impl LiveSettings {
         settings
     }
 
-    pub(crate) fn apply(&self, config: &Config) {
-        let set_size = |field: &AtomicUsize, value| field.store(value, Relaxed);
-        let set = |field: &AtomicU32, value| field.store(value, Relaxed);
-        set_size(&self.maxclients, config.maxclients);
-        set_size(&self.maxclients_per_address, config.maxclients_per_address);
-        let refuses_remote_clients = config.protected_mode && config.requirepass.is_none();
-        self.refuses_remote_clients
-            .store(refuses_remote_clients, Relaxed);
-        set(&self.idle_s, config.timeout_s);
-        set(&self.first_byte_s, config.first_byte_timeout_s);
-        set(&self.request_s, config.request_timeout_s);
-        set(&self.write_s, config.write_timeout_s);
-        set(&self.pending_output_s, config.pending_output_timeout_s);
-        set(&self.drain_ms, config.drain_timeout_ms);
-        set(&self.tcp_keepalive_s, config.tcp_keepalive_s);
-        set_size(&self.bulk_bytes_max, config.proto_max_bulk_len);
-        set_size(&self.request_bytes_max, config.client_query_buffer_limit);
-        set_size(
-            &self.pending_output_bytes_max,
-            config.pending_output_per_client,
-        );
-        set_size(
-            &self.total_pending_output_bytes_max,
-            config.pending_output_total_bytes(),
-        );
-        let output = config.client_output_buffer_limit.normal;
-        set_size(&self.output_hard_bytes, output.hard_bytes);
-        set_size(&self.output_soft_bytes, output.soft_bytes);
-        set(&self.output_soft_s, output.soft_s);
-        self.memory_bytes_max
-            .store(config.maxmemory_clients, Relaxed);
-    }
-
-    pub(crate) fn maxclients(&self) -> usize {
-        self.maxclients.load(Relaxed)
-    }
-
-    /// Maximum clients from one address; 0 means `maxclients`.
-    pub(crate) fn maxclients_per_address(&self) -> usize {
-        self.maxclients_per_address.load(Relaxed)
-    }
-
-    /// Returns whether clients from other machines are refused.
-    pub(crate) fn refuses_remote_clients(&self) -> bool {
-        self.refuses_remote_clients.load(Relaxed)
-    }
-
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts {
-            idle_s: self.idle_s.load(Relaxed),
-            first_byte_s: self.first_byte_s.load(Relaxed),
-            request_s: self.request_s.load(Relaxed),
-            write_s: self.write_s.load(Relaxed),
-            pending_output_s: self.pending_output_s.load(Relaxed),
+            idle_s: self.idle_s(),
+            first_byte_s: self.first_byte_s(),
+            request_s: self.request_s(),
+            write_s: self.write_s(),
+            pending_output_s: self.pending_output_s(),
         }
     }
 
     /// Maximum duration of a drain.
     pub(crate) fn drain_timeout(&self) -> Duration {
-        Duration::from_millis(self.drain_ms.load(Relaxed).into())
-    }
-
-    pub(crate) fn tcp_keepalive_s(&self) -> u32 {
-        self.tcp_keepalive_s.load(Relaxed)
+        Duration::from_millis(self.drain_ms().into())
     }
 
     /// Returns the limits on requests.
@@ -110,32 +85,22 @@ impl LiveSettings {
     pub(crate) fn limits(&self, unauthenticated: bool) -> Limits {
         Limits {
             unauthenticated,
-            bulk_bytes_max: self.bulk_bytes_max.load(Relaxed),
-            request_bytes_max: self.request_bytes_max.load(Relaxed).min(REQUEST_BYTES_MAX),
+            bulk_bytes_max: self.bulk_bytes_max(),
+            request_bytes_max: self.request_bytes_max(),
         }
-    }
-
-    /// Pending bytes at which a client becomes write-blocked.
-    pub(crate) fn pending_output_bytes_max(&self) -> usize {
-        self.pending_output_bytes_max.load(Relaxed)
-    }
-
-    /// Pending bytes of all clients, without their reserves, at which clients become write-blocked.
-    pub(crate) fn total_pending_output_bytes_max(&self) -> usize {
-        self.total_pending_output_bytes_max.load(Relaxed)
     }
 
     /// Pending bytes at which a client without subscriptions is closed.
     pub(crate) fn output_limit(&self) -> OutputLimit {
         OutputLimit {
-            hard_bytes: self.output_hard_bytes.load(Relaxed),
-            soft_bytes: self.output_soft_bytes.load(Relaxed),
-            soft_s: self.output_soft_s.load(Relaxed),
+            hard_bytes: self.output_hard_bytes(),
+            soft_bytes: self.output_soft_bytes(),
+            soft_s: self.output_soft_s(),
         }
     }
 
     /// Maximum memory of all clients; `None` if it is not limited.
     pub(crate) fn memory_bytes_max(&self) -> Option<u64> {
-        Some(self.memory_bytes_max.load(Relaxed)).filter(|&bytes| bytes > 0)
+        Some(self.maxmemory_clients()).filter(|&bytes| bytes > 0)
     }
 }
