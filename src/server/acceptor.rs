@@ -4,20 +4,22 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::listen_set::{ListenSet, NewConnection};
 use super::refusal_delay::RefusalDelay;
 use super::refusals::Refusals;
 use super::shared::{Phase, Shared};
+use super::supervision::{keep_running, spawn};
 use crate::client::Client;
 use crate::client::session::Session;
+use crate::error::StartError;
 use crate::net::descriptors;
 use crate::state::clients::ClientInfo;
 use crate::state::close_reason::{CloseReason, Refused};
 
 /// Accepts connections from every listening socket until the server drains.
-#[derive(Debug)]
 pub(super) struct Acceptor {
     shared: Arc<Shared>,
     listen_set: ListenSet,
@@ -31,8 +33,13 @@ pub(super) struct Acceptor {
     warned_at: Option<Instant>,
 }
 
+/// The acceptor's thread. A drain waits for it, up to a deadline.
+pub(super) struct AcceptorThread {
+    /// Disconnected when the thread ends; nothing is ever sent.
+    ended: mpsc::Receiver<()>,
+}
+
 /// What remains in the backlogs after a pass.
-#[derive(Debug, PartialEq, Eq)]
 enum Backlog {
     Empty,
     MayHaveMore,
@@ -40,8 +47,27 @@ enum Backlog {
     Delayed,
 }
 
+impl AcceptorThread {
+    pub(super) fn start(shared: &Arc<Shared>, listen_set: ListenSet) -> Result<Self, StartError> {
+        let mut acceptor = Acceptor::new(Arc::clone(shared), listen_set);
+        let (end, ended) = mpsc::channel::<()>();
+        spawn("acceptor", move || {
+            let _end = end;
+            let shared = Arc::clone(&acceptor.shared);
+            keep_running("acceptor", || acceptor.run(), || shared.fail());
+        })?;
+        Ok(Self { ended })
+    }
+
+    /// Returns whether the thread has ended before `deadline`.
+    pub(super) fn has_ended_by(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
 impl Acceptor {
-    pub(super) fn new(shared: Arc<Shared>, listen_set: ListenSet) -> Self {
+    fn new(shared: Arc<Shared>, listen_set: ListenSet) -> Self {
         let tcp_keepalive_s = shared.settings.tcp_keepalive_s();
         Self {
             shared,
@@ -56,7 +82,7 @@ impl Acceptor {
     }
 
     /// Accepts until the server drains, and then the backlogs. Can be called again after a panic.
-    pub(super) fn run(&mut self) {
+    fn run(&mut self) {
         // The first pass waits for no event: an event from before a panic does not repeat.
         let mut pause = Some(Duration::ZERO);
         while self.shared.phase() == Phase::Serving {

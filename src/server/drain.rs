@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::acceptor_thread::AcceptorThread;
+use super::acceptor::AcceptorThread;
 use super::inner::Inner;
 use super::shared::Phase;
 use crate::state::close_reason::CloseReason;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 
+use super::shared::Shared;
 use crate::client::session::Session;
 use crate::state::close_reason::CloseReason;
 
@@ -29,32 +31,40 @@ impl fmt::Display for DisconnectReason<'_> {
 }
 
 /// Admits a client, or returns an error line for it.
-pub(crate) type OnConnect = dyn Fn(&mut Session) -> Result<(), String> + Send + Sync;
+type OnConnect = dyn Fn(&mut Session) -> Result<(), String> + Send + Sync;
 
-pub(crate) type OnDisconnect = dyn Fn(&mut Session, &DisconnectReason<'_>) + Send + Sync;
+type OnDisconnect = dyn Fn(&mut Session, &DisconnectReason<'_>) + Send + Sync;
 
 /// The hooks. Each is set at most once.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    pub(crate) on_connect: OnceLock<Box<OnConnect>>,
-    pub(crate) on_disconnect: OnceLock<Box<OnDisconnect>>,
+    pub(super) on_connect: OnceLock<Box<OnConnect>>,
+    pub(super) on_disconnect: OnceLock<Box<OnDisconnect>>,
 }
 
-impl Hooks {
-    /// Admits a client unless the program's hook refuses it.
+impl Shared {
+    /// Admits a client unless the program's hook refuses it. The hook may block.
+    #[cold]
     pub(crate) fn connect(&self, session: &mut Session) -> Result<(), CloseReason> {
-        if let Some(on_connect) = self.on_connect.get() {
-            on_connect(session).map_err(CloseReason::RefusedByHook)?;
+        if let Some(hook) = self.hooks.on_connect.get() {
+            self.pool.hand_over();
+            hook(session).map_err(CloseReason::RefusedByHook)?;
         }
         session.set_connected();
         Ok(())
     }
 
-    /// Calls the program's hook for a client that it admitted, and drops the session's states.
-    /// Catches panics of both.
-    pub(crate) fn disconnect(&self, session: &mut Session, reason: &CloseReason) {
+    /// Counts a client that leaves, calls the program's hook, which may block, if the client was
+    /// admitted, and drops the session's states. Catches panics of both.
+    pub(crate) fn count_out(&self, session: &mut Session, reason: &CloseReason) {
+        self.state.clients.remove(session.info());
+        self.state.client_count.fetch_sub(1, Ordering::Relaxed);
+        let hook = self.hooks.on_disconnect.get();
+        if hook.is_some() {
+            self.pool.hand_over();
+        }
         let called = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(hook) = self.on_disconnect.get().filter(|_| session.is_connected()) {
+            if let Some(hook) = hook.filter(|_| session.is_connected()) {
                 hook(session, &DisconnectReason(reason));
             }
         }));

@@ -58,10 +58,12 @@ impl Inner {
     }
 }
 
-/// Shows only the phase and the number of clients.
+/// Omits input and output of clients: the log must not show them.
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.fmt(f)
+        f.debug_struct("Inner")
+            .field("clients", &self.shared.state.client_count)
+            .finish_non_exhaustive()
     }
 }
 

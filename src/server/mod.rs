@@ -8,20 +8,18 @@
 //! | `background.rs` | [`Background`]: a server that runs in the background of a program |
 //! | `inner.rs` | the owner of all parts, and the operations that commands may call |
 //! | `shared.rs` | the state that all threads share |
-//! | `acceptor.rs` | the thread that accepts connections; `acceptor_thread.rs` starts it |
+//! | `acceptor.rs` | the thread that accepts connections |
 //! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs` | the parts of the acceptor |
 //! | `worker.rs` | a thread of the pool; `threads.rs` starts and ends them |
-//! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
+//! | `clock.rs` | the thread with the coarse clock |
 //! | `supervision.rs` | restarts threads after a panic |
 //! | `reconfigure.rs`, `live_settings.rs` | changes the configuration |
 //! | `hooks.rs`, `host.rs` | the program that runs the server |
 
 mod acceptor;
-mod acceptor_thread;
 mod background;
 mod bind;
 mod clock;
-mod clock_signal;
 mod drain;
 mod handle;
 mod hooks;

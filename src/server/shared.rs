@@ -1,7 +1,6 @@
 //! The state that all threads of a server share.
 
 use std::cmp::Reverse;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -10,7 +9,7 @@ use std::time::Instant;
 use mio::Waker;
 use parking_lot::{Condvar, Mutex};
 
-use super::clock_signal::ClockSignal;
+use super::clock::ClockSignal;
 use super::hooks::Hooks;
 use super::live_settings::LiveSettings;
 use crate::client::session::Session;
@@ -32,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) commands: Commands,
     pub(crate) settings: LiveSettings,
     pub(crate) state: Arc<ServerState>,
-    pub(crate) hooks: Hooks,
+    pub(super) hooks: Hooks,
     acceptor_waker: Waker,
     /// A [`Phase`]. Written by the thread that drains.
     phase: AtomicU8,
@@ -47,7 +46,7 @@ pub(crate) struct Shared {
 }
 
 /// Whether the server has to drain, and why.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct DrainRequest {
     requested: bool,
     /// A thread that the server needs has panicked again and again.
@@ -55,7 +54,7 @@ struct DrainRequest {
 }
 
 /// The phase of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The server accepts and serves clients.
     Serving,
@@ -63,16 +62,6 @@ pub(crate) enum Phase {
     Draining,
     /// The server reads nothing more.
     Closing,
-}
-
-/// Omits input and output of clients: the log must not show them.
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("phase", &self.phase())
-            .field("clients", &self.state.client_count)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Shared {
@@ -164,25 +153,6 @@ impl Shared {
             normal: self.settings.output_limit(),
             pubsub: self.state.settings.messages_limit(),
         }
-    }
-
-    /// Runs the program's `on_connect` hook, which may block.
-    #[cold]
-    pub(crate) fn connect(&self, session: &mut Session) -> Result<(), CloseReason> {
-        if self.hooks.on_connect.get().is_some() {
-            self.pool.hand_over();
-        }
-        self.hooks.connect(session)
-    }
-
-    /// Counts a client that leaves, and runs the program's `on_disconnect` hook, which may block.
-    pub(crate) fn count_out(&self, session: &mut Session, reason: &CloseReason) {
-        self.state.clients.remove(session.info());
-        self.state.client_count.fetch_sub(1, Ordering::Relaxed);
-        if self.hooks.on_disconnect.get().is_some() {
-            self.pool.hand_over();
-        }
-        self.hooks.disconnect(session, reason);
     }
 
     /// Evicts the largest clients until all together are under `maxmemory-clients`.

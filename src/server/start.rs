@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::acceptor_thread::AcceptorThread;
+use super::acceptor::AcceptorThread;
 use super::bind::Server;
 use super::clock;
 use super::drain::{Drained, drain};

@@ -22,7 +22,6 @@ use crate::state::pause::PauseLevel;
 use crate::state::stats::WorkerStats;
 
 /// A thread of the pool. Serves one client at a time, for one turn.
-#[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     stats: Arc<WorkerStats>,
