@@ -92,13 +92,9 @@ impl Background {
 
     /// Drains the server, and waits for the end of the drain.
     #[must_use = "`Drained` shows whether clients were aborted"]
-    pub fn drain(mut self) -> Drained {
-        self.stop()
-    }
-
-    fn stop(&mut self) -> Drained {
+    pub fn drain(self) -> Drained {
         self.handle.drain();
-        self.join()
+        self.wait()
     }
 
     fn join(&mut self) -> Drained {
@@ -113,8 +109,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        if self.thread.is_some() {
-            self.stop();
-        }
+        self.handle.drain();
+        self.join();
     }
 }

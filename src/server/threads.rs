@@ -14,14 +14,11 @@ use super::worker::Worker;
 use crate::state::close_reason::CloseReason;
 
 /// The worker threads. The pool ends them.
-pub(crate) struct WorkerThreads {
-    shared: Arc<Shared>,
-    roster: Arc<Roster>,
-}
+pub(crate) struct WorkerThreads(Arc<Roster>);
 
 /// The counts of threads, shared with each thread.
-#[derive(Default)]
 struct Roster {
+    shared: Arc<Shared>,
     counts: Mutex<Counts>,
     /// Notified when a thread has ended.
     ended: Condvar,
@@ -35,18 +32,17 @@ struct Counts {
     wanted: usize,
     /// Threads ever started: the number of the next one.
     started: usize,
-    /// Whether threads may be started.
+    /// Whether threads may be started: from the start of the server to its shutdown.
     serving: bool,
-    /// Whether threads may no longer be started.
-    shut_down: bool,
 }
 
 impl WorkerThreads {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self {
+        Self(Arc::new(Roster {
             shared,
-            roster: Arc::default(),
-        }
+            counts: Mutex::default(),
+            ended: Condvar::new(),
+        }))
     }
 
     /// Starts threads, or retires some after their turn, until there are `wanted`.
@@ -54,18 +50,18 @@ impl WorkerThreads {
     /// Does nothing before [`Self::start`] and after [`Self::shutdown`]. If a thread cannot be
     /// started, the ones started before it stay.
     pub(crate) fn resize(&self, wanted: usize) -> io::Result<()> {
-        let mut counts = self.roster.counts.lock();
-        if counts.shut_down || !counts.serving {
+        let mut counts = self.0.counts.lock();
+        if !counts.serving {
             return Ok(());
         }
-        let pool = &self.shared.pool;
+        let pool = &self.0.shared.pool;
         if counts.wanted > wanted {
             pool.retire(counts.wanted - wanted);
             counts.wanted = wanted;
         }
         counts.wanted += pool.unretire(wanted - counts.wanted);
         while counts.wanted < wanted {
-            self.start_one(counts.started)?;
+            start_one(&self.0, counts.started)?;
             counts.started += 1;
             counts.alive += 1;
             counts.wanted += 1;
@@ -75,79 +71,73 @@ impl WorkerThreads {
 
     /// Allows [`Self::resize`] to start threads.
     pub(crate) fn start(&self) {
-        self.roster.counts.lock().serving = true;
+        self.0.counts.lock().serving = true;
     }
 
     /// Retires every thread after its turn, and starts no more.
     pub(crate) fn shutdown(&self) {
-        let mut counts = self.roster.counts.lock();
-        counts.shut_down = true;
-        self.shared.pool.retire(mem::take(&mut counts.wanted));
+        let mut counts = self.0.counts.lock();
+        counts.serving = false;
+        self.0.shared.pool.retire(mem::take(&mut counts.wanted));
     }
 
     /// Returns the number of running threads.
     pub(crate) fn size(&self) -> usize {
-        self.roster.counts.lock().alive
+        self.0.counts.lock().alive
     }
 
     /// Waits until every thread has ended, or until `deadline`.
     pub(crate) fn wait_until_gone(&self, deadline: Instant) {
-        let mut counts = self.roster.counts.lock();
+        let mut counts = self.0.counts.lock();
         let some_are_alive = |counts: &mut Counts| counts.alive > 0;
-        self.roster
+        self.0
             .ended
             .wait_while_until(&mut counts, some_are_alive, deadline);
     }
+}
 
-    fn start_one(&self, number: usize) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        let roster = Arc::clone(&self.roster);
-        let name = format!("worker-{number}");
-        thread::Builder::new().name(name.clone()).spawn(move || {
-            let _member = Member {
-                shared: Arc::clone(&shared),
-                roster,
-                number,
-            };
-            log::trace!("{name} started");
-            let mut joined = false;
-            let work = || {
-                // After a panic: the previous worker of this thread has not left the pool.
-                if mem::replace(&mut joined, true) {
-                    shared.pool.leave();
-                }
-                Worker::new(Arc::clone(&shared), number).run();
-            };
-            keep_running(&name, work, || shared.fail());
-        })?;
-        Ok(())
-    }
+fn start_one(roster: &Arc<Roster>, number: usize) -> io::Result<()> {
+    let roster = Arc::clone(roster);
+    let name = format!("worker-{number}");
+    thread::Builder::new().name(name.clone()).spawn(move || {
+        let member = Member { roster, number };
+        let shared = &member.roster.shared;
+        log::trace!("{name} started");
+        let mut joined = false;
+        let work = || {
+            // After a panic: the previous worker of this thread has not left the pool.
+            if mem::replace(&mut joined, true) {
+                shared.pool.leave();
+            }
+            Worker::new(Arc::clone(shared), number).run();
+        };
+        keep_running(&name, work, || shared.fail());
+    })?;
+    Ok(())
 }
 
 /// Counts a thread out when it ends, even by a panic.
 struct Member {
-    shared: Arc<Shared>,
     roster: Arc<Roster>,
     number: usize,
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let Self {
+        let Roster {
             shared,
-            roster,
-            number,
-        } = self;
-        log::trace!("worker-{number} ended");
-        let shut_down = roster.counts.lock().shut_down;
-        if shut_down {
+            counts,
+            ended,
+        } = &*self.roster;
+        log::trace!("worker-{} ended", self.number);
+        if !counts.lock().serving {
             // After the drain, no other thread is left to close the client of the last turn.
             shared
                 .pool
                 .empty(|client| shared.close(client, &CloseReason::Drained));
         }
         // Last, so that `wait_until_gone` waits for the closes above.
-        roster.counts.lock().alive -= 1;
-        roster.ended.notify_all();
+        counts.lock().alive -= 1;
+        ended.notify_all();
     }
 }
