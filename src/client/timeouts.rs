@@ -62,8 +62,7 @@ impl Client {
             State::MidRequest
         } else if self.session.listens() {
             State::Subscribed
-        } else if info.command.load(Ordering::Relaxed) == NO_COMMAND && !self.connection.has_read()
-        {
+        } else if info.command.load(Ordering::Relaxed) == NO_COMMAND && !self.connection.has_read {
             State::New
         } else {
             State::Idle

@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::budget::Budget;
-use super::output::{Output, ReplySink};
+use super::output::Output;
 use super::repeat::{REPEATED_BYTES_MAX, begins_with, repeats};
 use crate::client::pending_input::PendingInput;
 use crate::client::session::{Ending, Restrictions, Session};
 use crate::command::Commands;
 use crate::command::entry::{CALLS_TIMED_ONCE, Command};
 use crate::command::refusal::Refusal;
+use crate::net::connection::ReplySink;
 use crate::net::pending_output::OutputBounds;
 use crate::resp::{Limits, Parser, ProtocolError, Replied, Request, is_http_request_line};
 use crate::state::ServerState;
@@ -97,8 +98,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let before = self.budget.unserved();
         let served = self.serve(parser, bytes)?;
         let requests = before - self.budget.unserved();
-        let traffic = &self.session.info().traffic;
-        traffic.requests.add(requests as u64);
+        self.session.info().traffic.requests.add(requests as u64);
         *pending_input = match input {
             Some(input) => input.without(served.bytes, self.state.now_s()),
             None if served.bytes == fresh.len() => None,
@@ -230,8 +230,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let count = repeats(bytes, length, count_max);
         self.output.repeat(count);
         self.budget.requests -= count;
-        let stats = &self.stats.commands[command.index()];
-        stats.calls.add(count as u64);
+        self.stats.commands[command.index()].calls.add(count as u64);
         count
     }
 

@@ -1,23 +1,10 @@
 //! Collects the replies of a batch, and sends them.
 
-use std::io;
-
 use crate::client::session::Session;
-use crate::net::pending_output::OutputBounds;
+use crate::net::connection::ReplySink;
 use crate::resp::{Protocol, Reply};
 use crate::state::close_reason::CloseReason;
 use crate::state::stats::WorkerStats;
-
-/// The destination of replies.
-pub(crate) trait ReplySink {
-    /// Sends `bytes`, and keeps the rest as pending output if it cannot be sent now. Empties
-    /// `bytes`, also on an error. Returns whether nothing is pending.
-    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool>;
-
-    /// Blocks or unblocks the client by how much output is pending. Returns whether it is
-    /// write-blocked.
-    fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool;
-}
 
 /// Replies that are not sent yet: one write for a batch, or several if it has long replies.
 #[derive(Debug, Default)]

@@ -20,11 +20,11 @@ pub(crate) struct Connection {
     /// The interest registered with the poll; `None` before the first registration.
     watched: Option<Interest>,
     /// The events since a read found the socket empty.
-    readiness: Readiness,
+    pub(crate) readiness: Readiness,
     /// Whether any byte was ever read.
-    has_read: bool,
+    pub(crate) has_read: bool,
     /// Whether a read returned 0 bytes: the peer has sent FIN, and all its bytes were read.
-    ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// Events after which a short read does not prove that the socket is empty. Such an event does not
@@ -52,6 +52,17 @@ impl Readiness {
             urgent: self.urgent || later.urgent,
         }
     }
+}
+
+/// The destination of replies.
+pub(crate) trait ReplySink {
+    /// Sends `bytes`, and keeps the rest as pending output if it cannot be sent now. Empties
+    /// `bytes`, also on an error. Returns whether nothing is pending.
+    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool>;
+
+    /// Blocks or unblocks the client by how much output is pending. Returns whether it is
+    /// write-blocked.
+    fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool;
 }
 
 impl Connection {
@@ -85,49 +96,9 @@ impl Connection {
         count < room && !(self.readiness.ending | self.readiness.urgent)
     }
 
-    /// Returns whether any byte was ever read.
-    pub(crate) fn has_read(&self) -> bool {
-        self.has_read
-    }
-
-    /// Returns whether the peer has sent FIN and all its bytes were read.
-    pub(crate) fn ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Returns whether the peer has sent FIN, by the events so far.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.readiness.ending
-    }
-
     /// Records an event.
     pub(crate) fn note(&mut self, readiness: Readiness) {
         self.readiness = self.readiness.and(readiness);
-    }
-
-    /// Sends `bytes`, and keeps the rest as pending output if the socket is full. Empties `bytes`,
-    /// also on an error. Returns whether nothing is pending.
-    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
-    #[inline(always)]
-    pub(crate) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        if let Some(pending) = &mut self.pending {
-            // The socket was full. An event will report when it has room.
-            if !bytes.is_empty() {
-                pending.push(bytes, 0);
-            }
-            return Ok(false);
-        }
-        if bytes.is_empty() {
-            return Ok(true);
-        }
-        let sent = unless_blocked(|| send(&self.socket, bytes));
-        match sent {
-            Ok(Some(sent)) if sent == bytes.len() => {}
-            Ok(sent) => self.keep(bytes, sent.unwrap_or(0)),
-            Err(_) => {}
-        }
-        bytes.clear();
-        sent.map(|_| self.pending.is_none())
     }
 
     #[cold]
@@ -170,13 +141,6 @@ impl Connection {
         self.pending().map_or(0, PendingOutput::len)
     }
 
-    /// Blocks or unblocks the client: see [`PendingOutput::update_block`]. Returns whether it is
-    /// write-blocked.
-    pub(crate) fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
-        self.pending_mut()
-            .is_some_and(|pending| pending.update_block(bounds))
-    }
-
     /// Sends FIN after everything sent so far.
     pub(crate) fn end_sending(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
@@ -198,6 +162,36 @@ impl Connection {
         }
         self.watched = Some(interest);
         Ok(())
+    }
+}
+
+impl ReplySink for Connection {
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
+    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        if let Some(pending) = &mut self.pending {
+            // The socket was full. An event will report when it has room.
+            if !bytes.is_empty() {
+                pending.push(bytes, 0);
+            }
+            return Ok(false);
+        }
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        let sent = unless_blocked(|| send(&self.socket, bytes));
+        match sent {
+            Ok(Some(sent)) if sent == bytes.len() => {}
+            Ok(sent) => self.keep(bytes, sent.unwrap_or(0)),
+            Err(_) => {}
+        }
+        bytes.clear();
+        sent.map(|_| self.pending.is_none())
+    }
+
+    fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
+        self.pending_mut()
+            .is_some_and(|pending| pending.update_block(bounds))
     }
 }
 

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-use crate::net::connection::Connection;
+use crate::net::connection::{Connection, ReplySink};
 use crate::net::descriptors::ACCEPTOR_REFUSALS_MAX;
 use crate::resp::{Protocol, Reply};
 use crate::state::close_reason::Refused;
 
 /// Refused connections in a lingering close, and spare descriptors. The spare descriptors let the
-/// acceptor refuse connections when the process has no other descriptor left.
-#[derive(Debug)]
+/// acceptor refuse connections when the process has no other descriptor left. The first
+/// [`Self::close_expired`] opens them.
+#[derive(Default)]
 pub(super) struct Refusals {
     // Invariant: spares.len() + lingering.len() <= ACCEPTOR_REFUSALS_MAX.
     spares: Vec<File>,
@@ -22,15 +23,6 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    pub(super) fn new() -> Self {
-        let mut refusals = Self {
-            spares: Vec::with_capacity(ACCEPTOR_REFUSALS_MAX),
-            lingering: VecDeque::with_capacity(ACCEPTOR_REFUSALS_MAX),
-        };
-        refusals.refill();
-        refusals
-    }
-
     /// Sends the error and FIN, and lets the connection linger. A close with unread input would
     /// send RST, and the peer could lose the error.
     pub(super) fn refuse(&mut self, socket: TcpStream, reason: Refused) {
@@ -80,25 +72,21 @@ impl Refusals {
         self.spares.len() + self.lingering.len()
     }
 
+    /// Closes the oldest connection after discarding its input. Returns false if there is none.
     fn close_oldest(&mut self) -> bool {
-        let oldest = self.lingering.pop_front();
-        oldest.map(|(connection, _)| close(connection)).is_some()
+        let Some((mut connection, _)) = self.lingering.pop_front() else {
+            return false;
+        };
+        let mut scratch = [0; 4096];
+        let mut reads = 0..DISCARDING_READS_MAX;
+        while reads.next().is_some() && matches!(connection.read(&mut scratch), Ok(Some(1..))) {}
+        true
     }
 }
 
 impl Drop for Refusals {
     fn drop(&mut self) {
         while self.close_oldest() {}
-    }
-}
-
-/// Closes a refused connection after discarding its input.
-fn close(mut connection: Connection) {
-    let mut scratch = [0; 4096];
-    for _ in 0..DISCARDING_READS_MAX {
-        if !matches!(connection.read(&mut scratch), Ok(Some(1..))) {
-            return;
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! A worker: takes a client, serves one turn of it, and parks it.
 
-use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,9 +9,9 @@ use super::supervision::panic_text;
 use crate::client::Client;
 use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
 use crate::dispatch::budget::Budget;
-use crate::dispatch::output::{Output, ReplySink};
-use crate::net::connection::Connection;
-use crate::net::pending_output::{Flushed, OutputBounds};
+use crate::dispatch::output::Output;
+use crate::net::connection::ReplySink;
+use crate::net::pending_output::Flushed;
 use crate::pool::{Parked, WorkerLocal};
 use crate::resp::Parser;
 use crate::state::clients::ClientFlags;
@@ -237,7 +236,7 @@ impl Worker {
         if let Some(end) = self.serve_pending(client, budget)? {
             return unless_left(end, client);
         }
-        while !client.connection.ended() {
+        while !client.connection.ended {
             if phase == Phase::Closing {
                 return Err(CloseReason::Drained);
             }
@@ -398,7 +397,7 @@ impl Worker {
             };
             budget.bytes = budget.bytes.saturating_sub(count);
             closing.discarded += count;
-            if connection.ended() || closing.discarded > DISCARDED_BYTES_MAX {
+            if connection.ended || closing.discarded > DISCARDED_BYTES_MAX {
                 return Err(CloseReason::PeerLeft);
             }
         }
@@ -413,23 +412,13 @@ impl Drop for Worker {
     }
 }
 
-impl ReplySink for Connection {
-    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
-    #[inline(always)]
-    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        Self::send(self, bytes)
-    }
-
-    fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
-        Self::update_block(self, bounds)
-    }
-}
-
 /// Closes a paused client whose peer sent FIN, as Redis does. A paused client is not read, and must
 /// not keep the slot of a client that is still there.
 fn unless_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
     match end {
-        TurnEnd::ClientPaused(_) if client.connection.is_ending() => Err(CloseReason::PeerLeft),
+        TurnEnd::ClientPaused(_) if client.connection.readiness.ending => {
+            Err(CloseReason::PeerLeft)
+        }
         end => Ok(end),
     }
 }
