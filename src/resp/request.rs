@@ -224,23 +224,23 @@ impl Parser {
         limits: Limits,
     ) -> Result<Option<usize>, ProtocolError> {
         let length = match self.short_header(input, b'$') {
-            Some(length) => Some(length),
+            Some(length) => length,
             None => match self.header(input, ProtocolError::TooBigBulkCount)? {
-                Some([b'$', length @ ..]) => integer::parse(length),
+                Some([b'$', length @ ..]) => integer::parse(length)
+                    .and_then(|length| length.try_into().ok())
+                    .ok_or(ProtocolError::InvalidBulkLength)?,
                 Some([other, ..]) => return Err(ProtocolError::ExpectedBulk(*other)),
                 // An empty header: its CR is in the position of `$`.
                 Some([]) => return Err(ProtocolError::ExpectedBulk(b'\r')),
                 None => return Ok(None),
-            }
-            .and_then(|length| usize::try_from(length).ok()),
+            },
         };
-        match length {
-            Some(length) if length > limits.bulk_bytes_max => Err(ProtocolError::InvalidBulkLength),
-            Some(length) if limits.unauthenticated && length > UNAUTHENTICATED_BULK_BYTES_MAX => {
-                Err(ProtocolError::UnauthenticatedBulkLength)
-            }
-            Some(length) => Ok(Some(length)),
-            None => Err(ProtocolError::InvalidBulkLength),
+        if length > limits.bulk_bytes_max {
+            Err(ProtocolError::InvalidBulkLength)
+        } else if limits.unauthenticated && length > UNAUTHENTICATED_BULK_BYTES_MAX {
+            Err(ProtocolError::UnauthenticatedBulkLength)
+        } else {
+            Ok(Some(length))
         }
     }
 
