@@ -1,9 +1,10 @@
 //! The acceptor: the one thread that accepts connections, and admits or refuses them.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use super::refusal_delay::RefusalDelay;
 use super::refusals::Refusals;
 use super::shared::{Phase, Shared};
 use super::supervision::{keep_running, spawn};
-use crate::client::Client;
 use crate::client::session::Session;
+use crate::client::{Client, Newcomer};
 use crate::error::StartError;
 use crate::net::descriptors;
 use crate::state::clients::ClientInfo;
@@ -27,6 +28,8 @@ pub(super) struct Acceptor {
     /// A connection over a limit that is not refused yet.
     delayed: Option<NewConnection>,
     refusal_delay: RefusalDelay,
+    /// Clients that have not had their first turn: one for each [`Newcomer`].
+    newcomers: Arc<AtomicUsize>,
     /// Clients ever admitted.
     admitted: usize,
     refusals: Refusals,
@@ -75,8 +78,9 @@ impl Acceptor {
             tcp_keepalive_s,
             delayed: None,
             refusal_delay: RefusalDelay::default(),
+            newcomers: Arc::default(),
             admitted: 0,
-            refusals: Refusals::new(),
+            refusals: Refusals::default(),
             warned_at: None,
         }
     }
@@ -196,7 +200,7 @@ impl Acceptor {
 
     /// Admits a connection, refuses it, or delays its refusal.
     fn receive(&mut self, connection: NewConnection) {
-        let admission = self.shared.admission(connection.peer_addr);
+        let admission = self.admission(connection.peer_addr);
         let is_over_limit = matches!(
             admission,
             Err(Refused::TooMany | Refused::TooManyFromAddress)
@@ -211,6 +215,22 @@ impl Acceptor {
         }
     }
 
+    /// Returns why a client from this address is refused, if it is.
+    fn admission(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
+        let (settings, state) = (&self.shared.settings, &self.shared.state);
+        let ip = peer_addr.ip().to_canonical();
+        let per_address = settings.maxclients_per_address();
+        if settings.refuses_remote_clients() && !ip.is_loopback() {
+            Err(Refused::Protected)
+        } else if state.client_count.load(Ordering::Relaxed) >= settings.maxclients() {
+            Err(Refused::TooMany)
+        } else if per_address > 0 && state.clients.count_from(ip) >= per_address {
+            Err(Refused::TooManyFromAddress)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Refuses a connection without a worker.
     fn refuse(&mut self, connection: NewConnection, reason: Refused) {
         let state = &self.shared.state;
@@ -220,42 +240,39 @@ impl Acceptor {
 
     /// Passes a connection to the workers, which serve it, or refuse it by a lingering close.
     fn submit(&mut self, connection: NewConnection, slot: usize, admission: Result<(), Refused>) {
-        let NewConnection {
-            socket,
-            peer_addr,
-            local_addr,
-        } = connection;
-        let state = Arc::clone(&self.shared.state);
+        let state = &self.shared.state;
         let id = state.connections.count() + 1;
         let info = Arc::new(ClientInfo::new(
             id,
             slot,
-            peer_addr,
-            local_addr,
-            socket.as_raw_fd(),
+            connection.peer_addr,
+            connection.local_addr,
+            connection.socket.as_raw_fd(),
             state.now_s(),
         ));
-        let mut client = Client::new(socket, Session::new(info, state));
+        let mut client = Client::new(connection.socket, Session::new(info, Arc::clone(state)));
         match admission {
             Ok(()) => {
-                self.shared.count_in(&mut client);
+                client.newcomer = Some(Newcomer::new(&self.newcomers));
+                state.client_count.fetch_add(1, Ordering::Relaxed);
+                state.clients.add(client.session.info());
                 self.admitted += 1;
                 self.refusal_delay.end();
             }
             Err(reason) => {
-                self.shared.state.refused.count();
+                state.refused.count();
                 client.begin_close(CloseReason::Refused(reason));
             }
         }
         self.shared.pool.submit(Box::new(client));
-        log::debug!("client {id} connected from {peer_addr}");
+        log::debug!("client {id} connected from {}", connection.peer_addr);
     }
 
     /// Returns whether a refusal has to wait. During a drain, none does.
     fn delays_refusal(&mut self) -> bool {
         let clients = self.shared.state.client_count.load(Ordering::Relaxed);
         let departures = self.admitted.saturating_sub(clients);
-        let (now, newcomers) = (Instant::now(), self.shared.newcomers());
+        let (now, newcomers) = (Instant::now(), self.newcomers.load(Ordering::Relaxed));
         self.shared.phase() == Phase::Serving
             && self.refusal_delay.must_wait(now, newcomers, departures)
     }

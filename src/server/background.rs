@@ -18,7 +18,6 @@ use crate::error::StartError;
 #[derive(Debug)]
 pub struct Background {
     handle: ServerHandle,
-    local_addrs: Vec<SocketAddr>,
     /// `None` after it was joined.
     thread: Option<JoinHandle<Drained>>,
 }
@@ -49,7 +48,6 @@ impl Server {
     /// Returns [`StartError::Thread`] if the system refuses a thread.
     pub fn spawn(self) -> Result<Background, StartError> {
         let handle = self.handle();
-        let local_addrs = self.local_addrs().to_vec();
         let (sender, receiver) = mpsc::channel();
         // Before the other threads, so that none of them runs if the system refuses this one.
         let thread = spawn("drain", move || {
@@ -59,7 +57,6 @@ impl Server {
         let _ = sender.send(self.start()?);
         Ok(Background {
             handle,
-            local_addrs,
             thread: Some(thread),
         })
     }
@@ -69,13 +66,13 @@ impl Background {
     /// Returns the first listening address: see [`Server::local_addr`].
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addrs[0]
+        self.handle.inner.local_addrs[0]
     }
 
     /// Returns all listening addresses: see [`Server::local_addrs`].
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.local_addrs
+        &self.handle.inner.local_addrs
     }
 
     /// Returns a handle to the server, which other threads can clone.
@@ -98,12 +95,14 @@ impl Background {
     }
 
     fn join(&mut self) -> Drained {
-        let failed = Drained {
-            failed: true,
-            ..Drained::default()
-        };
-        let drained = self.thread.take().map(JoinHandle::join);
-        drained.map_or_else(Drained::default, |drained| drained.unwrap_or(failed))
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(drained)) => drained,
+            Some(Err(_)) => Drained {
+                failed: true,
+                ..Drained::default()
+            },
+            None => Drained::default(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A server that listens and does not serve yet.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -22,7 +23,6 @@ use crate::pool::Pool;
 pub struct Server {
     pub(super) inner: Arc<Inner>,
     pub(super) listen_set: ListenSet,
-    local_addrs: Vec<SocketAddr>,
 }
 
 impl Server {
@@ -86,29 +86,20 @@ impl Server {
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
-        let port = local_addrs.first().map_or(config.port, SocketAddr::port);
         warn_about_wildcard_bind(&config, &local_addrs);
         let (listen_set, acceptor_waker) = ListenSet::new(listeners).map_err(StartError::Poll)?;
-        let pool = Pool::new(
-            clients_max + descriptors::WORKER_REFUSALS_MAX,
-            num_cpus::get(),
-        );
-        let maxclients_at_start = config.maxclients;
-        config.maxclients = clients_max;
-        let pool = pool.map_err(StartError::Poll)?;
+        let slots = clients_max + descriptors::WORKER_REFUSALS_MAX;
+        let pool = Pool::new(slots, num_cpus::get()).map_err(StartError::Poll)?;
+        let maxclients_at_start = mem::replace(&mut config.maxclients, clients_max);
         let inner = Inner::new(
             pool,
             commands,
             config,
-            port,
+            local_addrs,
             maxclients_at_start,
             acceptor_waker,
         );
-        Ok(Self {
-            inner,
-            listen_set,
-            local_addrs,
-        })
+        Ok(Self { inner, listen_set })
     }
 
     /// Sets a hook that admits or refuses every client.
@@ -156,13 +147,13 @@ impl Server {
     /// Returns the first listening address. If `port` is 0, shows the port that the system chose.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addrs[0]
+        self.inner.local_addrs[0]
     }
 
     /// Returns all listening addresses, at least one: see [`Self::local_addr`].
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.local_addrs
+        &self.inner.local_addrs
     }
 
     /// Returns the number of workers to start: the configured number, or one per CPU.

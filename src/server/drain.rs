@@ -28,7 +28,7 @@ pub struct Drained {
 pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let shared = &inner.shared;
     // Not from the configuration, whose lock may be taken for long.
-    let timeout = shared.settings.drain_timeout();
+    let timeout = Duration::from_millis(shared.settings.drain_timeout_ms().into());
     let start = Instant::now();
     shared.set_phase(Phase::Draining);
     shared.wake_acceptor();
@@ -50,7 +50,7 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     shared
         .pool
         .empty(|client| shared.close(client, &CloseReason::Drained));
-    let failed = shared.has_failed();
+    let failed = shared.drain_request.lock().failed;
     Drained { aborted, failed }
 }
 

@@ -85,11 +85,12 @@ impl ServerHandle {
         config
             .check()
             .map_err(|(key, reason)| ReconfigureError::Config { key, reason })?;
-        let maxclients_max = self.inner.maxclients_at_start;
-        let changes = self.inner.change(maxclients_max, |current| {
-            current.clone_from(config);
-            Ok::<_, ReconfigureError>(())
-        })?;
+        let changes = self
+            .inner
+            .change(self.inner.maxclients_at_start, |current| {
+                current.clone_from(config);
+                Ok::<_, ReconfigureError>(())
+            })?;
         for change in changes {
             log::info!("{change}");
         }

@@ -1,6 +1,7 @@
 //! The owner of all parts of a server, and the operations that commands may call.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
 pub(crate) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) threads: WorkerThreads,
+    /// All listening addresses, at least one.
+    pub(super) local_addrs: Vec<SocketAddr>,
     /// The program that runs the server, if it wants to know of CONFIG.
     pub(super) host: OnceLock<Box<dyn Host>>,
     /// Locked while the configuration file is rewritten.
@@ -36,19 +39,21 @@ impl Inner {
         pool: Pool,
         mut commands: Commands,
         config: Config,
-        port: u16,
+        local_addrs: Vec<SocketAddr>,
         maxclients_at_start: usize,
         acceptor_waker: Waker,
     ) -> Arc<Self> {
         Arc::new_cyclic(|inner: &Weak<Self>| {
             let clients_max = config.maxclients;
             let catalog = commands.catalog();
+            let port = local_addrs.first().map_or(config.port, SocketAddr::port);
             let control: Weak<Self> = inner.clone();
             let state = Arc::new(ServerState::new(catalog, control, config, port));
             let shared = Arc::new(Shared::new(pool, commands, state, acceptor_waker));
             Self {
                 threads: WorkerThreads::new(Arc::clone(&shared)),
                 shared,
+                local_addrs,
                 host: OnceLock::new(),
                 rewriting: Mutex::new(()),
                 clients_max,
@@ -116,7 +121,8 @@ impl Control for Inner {
         // later. The configuration itself stays unlocked, because a disk may be slow. The wait is
         // bounded, so that a disk that hangs blocks few workers.
         let Some(_rewriting) = self.rewriting.try_lock_for(REWRITE_WAIT_MAX) else {
-            return Err(NotRewritten::Failed(REWRITE_IN_PROGRESS.into()));
+            let reason = "another CONFIG REWRITE has not ended yet";
+            return Err(NotRewritten::Failed(reason.into()));
         };
         let config = self.shared.state.config.lock().clone();
         host.rewrite_config(&config).map_err(NotRewritten::Failed)
@@ -125,6 +131,3 @@ impl Control for Inner {
 
 /// Maximum time that a CONFIG REWRITE waits for the previous one.
 const REWRITE_WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// The error after [`REWRITE_WAIT_MAX`].
-const REWRITE_IN_PROGRESS: &str = "another CONFIG REWRITE has not ended yet";

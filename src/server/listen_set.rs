@@ -26,7 +26,6 @@ struct Listener {
 }
 
 /// An accepted connection that is neither admitted nor refused yet.
-#[derive(Debug)]
 pub(super) struct NewConnection {
     pub(super) socket: TcpStream,
     pub(super) peer_addr: SocketAddr,
@@ -59,11 +58,10 @@ impl ListenSet {
 
     /// Waits for connections, for the waker, or for `timeout`.
     pub(super) fn wait(&mut self, timeout: Option<Duration>) {
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => {
-                log::error!("cannot wait for connections: {error}");
-            }
-            _ => {}
+        if let Err(error) = self.poll.poll(&mut self.events, timeout)
+            && error.kind() != ErrorKind::Interrupted
+        {
+            log::error!("cannot wait for connections: {error}");
         }
     }
 

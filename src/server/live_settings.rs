@@ -1,7 +1,6 @@
 //! The directives that are read while serving and can change meanwhile.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use crate::client::timeouts::Timeouts;
 use crate::config::{Config, OutputLimit};
@@ -43,7 +42,7 @@ live_settings! { config:
     request_s: AtomicU32 => u32 = config.request_timeout_s;
     write_s: AtomicU32 => u32 = config.write_timeout_s;
     pending_output_s: AtomicU32 => u32 = config.pending_output_timeout_s;
-    drain_ms: AtomicU32 => u32 = config.drain_timeout_ms;
+    drain_timeout_ms: AtomicU32 => u32 = config.drain_timeout_ms;
     tcp_keepalive_s: AtomicU32 => u32 = config.tcp_keepalive_s;
     bulk_bytes_max: AtomicUsize => usize = config.proto_max_bulk_len;
     request_bytes_max: AtomicUsize => usize =
@@ -73,11 +72,6 @@ impl LiveSettings {
             write_s: self.write_s(),
             pending_output_s: self.pending_output_s(),
         }
-    }
-
-    /// Maximum duration of a drain.
-    pub(crate) fn drain_timeout(&self) -> Duration {
-        Duration::from_millis(self.drain_ms().into())
     }
 
     /// Returns the limits on requests.

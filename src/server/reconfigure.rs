@@ -25,7 +25,7 @@ impl Inner {
         change: impl FnOnce(&mut Config) -> Result<(), E>,
     ) -> Result<Vec<String>, E> {
         let mut current = self.shared.state.config.lock();
-        if self.shared.is_drain_requested() {
+        if self.shared.drain_request.lock().requested {
             return Err(ReconfigureError::Draining.into());
         }
         let mut new = current.clone();
@@ -55,17 +55,17 @@ impl Inner {
 
 impl From<ReconfigureError> for Unchanged {
     fn from(error: ReconfigureError) -> Self {
-        let (key, reason) = match error {
-            ReconfigureError::Draining => (None, error.to_string()),
-            ReconfigureError::NeedsRestart(key) | ReconfigureError::Config { key, .. } => {
-                (Some(key), error.to_string())
-            }
+        let mut reason = error.to_string();
+        let key = match error {
+            ReconfigureError::Draining => None,
+            ReconfigureError::NeedsRestart(key) | ReconfigureError::Config { key, .. } => Some(key),
             ReconfigureError::MaxclientsTooHigh(max) => {
                 let redis = "The operating system is not able to handle the specified number of \
                              clients, try with";
-                (Some("maxclients"), format!("{redis} {max}"))
+                reason = format!("{redis} {max}");
+                Some("maxclients")
             }
-            ReconfigureError::Thread(_) => (Some("workers"), error.to_string()),
+            ReconfigureError::Thread(_) => Some("workers"),
         };
         Self {
             key,

@@ -1,7 +1,6 @@
 //! The state that all threads of a server share.
 
 use std::cmp::Reverse;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -12,8 +11,8 @@ use parking_lot::{Condvar, Mutex};
 use super::clock::ClockSignal;
 use super::hooks::Hooks;
 use super::live_settings::LiveSettings;
+use crate::client::Client;
 use crate::client::session::Session;
-use crate::client::{Client, Newcomer};
 use crate::command::Commands;
 use crate::config::OutputLimits;
 use crate::dispatch::batch::ServerContext;
@@ -22,7 +21,7 @@ use crate::pool::Pool;
 use crate::resp::Limits;
 use crate::state::ServerState;
 use crate::state::clients::ClientFlags;
-use crate::state::close_reason::{CloseReason, Refused};
+use crate::state::close_reason::CloseReason;
 use crate::state::inbox::KillReason;
 
 /// The state that all threads of a server share.
@@ -38,19 +37,17 @@ pub(crate) struct Shared {
     pub(crate) clock: ClockSignal,
     /// Connections that have a slot: clients, lingering closes and refusals.
     connections: AtomicUsize,
-    /// Clients that have not had their first turn: one for each [`Newcomer`].
-    newcomers: Arc<AtomicUsize>,
-    drain_request: Mutex<DrainRequest>,
+    pub(super) drain_request: Mutex<DrainRequest>,
     /// Notified when `drain_request` changes and, during a drain, when a connection is closed.
     drain_progress: Condvar,
 }
 
 /// Whether the server has to drain, and why.
 #[derive(Default)]
-struct DrainRequest {
-    requested: bool,
+pub(super) struct DrainRequest {
+    pub(super) requested: bool,
     /// A thread that the server needs has panicked again and again.
-    failed: bool,
+    pub(super) failed: bool,
 }
 
 /// The phase of a server.
@@ -82,7 +79,6 @@ impl Shared {
             phase: AtomicU8::new(Phase::Serving as u8),
             clock: ClockSignal::default(),
             connections: AtomicUsize::new(0),
-            newcomers: Arc::default(),
             drain_request: Mutex::default(),
             drain_progress: Condvar::new(),
         }
@@ -108,34 +104,6 @@ impl Shared {
         })?;
         self.connections.fetch_add(1, Ordering::Relaxed);
         Some(slot)
-    }
-
-    /// Returns why a client from this address is refused, if it is. Only for the acceptor.
-    pub(crate) fn admission(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
-        let (settings, state) = (&self.settings, &self.state);
-        let ip = peer_addr.ip().to_canonical();
-        let per_address = settings.maxclients_per_address();
-        if settings.refuses_remote_clients() && !ip.is_loopback() {
-            Err(Refused::Protected)
-        } else if state.client_count.load(Ordering::Relaxed) >= settings.maxclients() {
-            Err(Refused::TooMany)
-        } else if per_address > 0 && state.clients.count_from(ip) >= per_address {
-            Err(Refused::TooManyFromAddress)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Counts a client that is admitted. Only for the acceptor.
-    pub(crate) fn count_in(&self, client: &mut Client) {
-        client.newcomer = Some(Newcomer::new(&self.newcomers));
-        self.state.client_count.fetch_add(1, Ordering::Relaxed);
-        self.state.clients.add(client.session.info());
-    }
-
-    /// Returns the number of clients that have not had their first turn.
-    pub(crate) fn newcomers(&self) -> usize {
-        self.newcomers.load(Ordering::Relaxed)
     }
 
     /// Returns whether a write-blocked client can go on, because the bounds have room again.
@@ -231,14 +199,6 @@ impl Shared {
     pub(crate) fn fail(&self) {
         self.drain_request.lock().failed = true;
         self.request_drain();
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.drain_request.lock().failed
-    }
-
-    pub(super) fn is_drain_requested(&self) -> bool {
-        self.drain_request.lock().requested
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {

@@ -26,9 +26,7 @@ impl Server {
 
     /// Starts all threads.
     pub(crate) fn start(self) -> Result<Started, StartError> {
-        let Self {
-            inner, listen_set, ..
-        } = self;
+        let Self { inner, listen_set } = self;
         let shared = &inner.shared;
         let stops_clock = StopsClock(Arc::clone(shared));
         let clock = Arc::clone(shared);

@@ -124,20 +124,17 @@ struct Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let Roster {
-            shared,
-            counts,
-            ended,
-        } = &*self.roster;
+        let roster = &self.roster;
+        let shared = &roster.shared;
         log::trace!("worker-{} ended", self.number);
-        if !counts.lock().serving {
+        if !roster.counts.lock().serving {
             // After the drain, no other thread is left to close the client of the last turn.
             shared
                 .pool
                 .empty(|client| shared.close(client, &CloseReason::Drained));
         }
         // Last, so that `wait_until_gone` waits for the closes above.
-        counts.lock().alive -= 1;
-        ended.notify_all();
+        roster.counts.lock().alive -= 1;
+        roster.ended.notify_all();
     }
 }
