@@ -84,7 +84,7 @@ impl Client {
         let input = self.pending_input.as_ref();
         let input_bytes =
             input.map_or_else(PendingInputBytes::default, |input| input.memory_bytes());
-        let output_bytes = self.connection.pending_bytes();
+        let output_bytes = self.connection.pending().map_or(0, PendingOutput::len);
         self.session
             .info()
             .publish(now_s, input_bytes, output_bytes);

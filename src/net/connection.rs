@@ -136,11 +136,6 @@ impl Connection {
         self.pending.as_deref_mut()
     }
 
-    /// Returns the number of bytes that the socket has not taken yet.
-    pub(crate) fn pending_bytes(&self) -> usize {
-        self.pending().map_or(0, PendingOutput::len)
-    }
-
     /// Sends FIN after everything sent so far.
     pub(crate) fn end_sending(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)

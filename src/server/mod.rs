@@ -11,7 +11,7 @@
 //! | `acceptor.rs` | the thread that accepts connections |
 //! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs` | the parts of the acceptor |
 //! | `worker.rs` | a thread of the pool; `threads.rs` starts and ends them |
-//! | `clock.rs` | the thread with the coarse clock |
+//! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
 //! | `supervision.rs` | restarts threads after a panic |
 //! | `reconfigure.rs`, `live_settings.rs` | changes the configuration |
 //! | `hooks.rs`, `host.rs` | the program that runs the server |
@@ -20,6 +20,7 @@ mod acceptor;
 mod background;
 mod bind;
 mod clock;
+mod clock_signal;
 mod drain;
 mod handle;
 mod hooks;

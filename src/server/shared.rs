@@ -1,6 +1,7 @@
 //! The state that all threads of a server share.
 
 use std::cmp::Reverse;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -8,8 +9,8 @@ use std::time::Instant;
 use mio::Waker;
 use parking_lot::{Condvar, Mutex};
 
-use super::clock::ClockSignal;
-use super::hooks::Hooks;
+use super::clock_signal::ClockSignal;
+use super::hooks::{DisconnectReason, Hooks};
 use super::live_settings::LiveSettings;
 use crate::client::Client;
 use crate::client::session::Session;
@@ -120,6 +121,37 @@ impl Shared {
         OutputLimits {
             normal: self.settings.output_limit(),
             pubsub: self.state.settings.messages_limit(),
+        }
+    }
+
+    /// Admits a client unless the program's hook refuses it. The hook may block.
+    #[cold]
+    pub(crate) fn connect(&self, session: &mut Session) -> Result<(), CloseReason> {
+        if let Some(hook) = self.hooks.on_connect.get() {
+            self.pool.hand_over();
+            hook(session).map_err(CloseReason::RefusedByHook)?;
+        }
+        session.set_connected();
+        Ok(())
+    }
+
+    /// Counts a client that leaves, calls the program's hook, which may block, if the client was
+    /// admitted, and drops the session's states. Catches panics of both.
+    pub(crate) fn count_out(&self, session: &mut Session, reason: &CloseReason) {
+        self.state.clients.remove(session.info());
+        self.state.client_count.fetch_sub(1, Ordering::Relaxed);
+        let hook = self.hooks.on_disconnect.get();
+        if hook.is_some() {
+            self.pool.hand_over();
+        }
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(hook) = hook.filter(|_| session.is_connected()) {
+                hook(session, &DisconnectReason(reason));
+            }
+        }));
+        let dropped = catch_unwind(AssertUnwindSafe(|| session.forget_states()));
+        if called.and(dropped).is_err() {
+            log::error!("the hook for disconnected clients panicked");
         }
     }
 
