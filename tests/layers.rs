@@ -28,9 +28,8 @@ session: states
 
 in command
 builtin: entry help mod refusal
-mod: by_name entry help refusal
+mod: entry help refusal
 refusal: entry
-entry: by_name
 
 in command/builtin
 acl: common
@@ -94,13 +93,12 @@ inline: protocol_error span
 in server
 background: bind drain handle start supervision
 reconfigure: inner
-start: acceptor_thread bind clock drain inner shared supervision
+start: acceptor bind clock drain inner shared supervision
 bind: handle hooks host inner listen_set
 clock: shared
-drain: acceptor_thread inner shared
-acceptor_thread: acceptor listen_set shared supervision
+drain: acceptor inner shared
+acceptor: listen_set refusal_delay refusals shared supervision
 handle: inner
-acceptor: listen_set refusal_delay refusals shared
 inner: host shared threads
 threads: shared supervision worker
 worker: shared supervision

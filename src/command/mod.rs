@@ -6,13 +6,11 @@
 //! |---|---|
 //! | `mod.rs` | the table: register, resolve |
 //! | `entry.rs` | a command, and what is declared of it |
-//! | `by_name.rs` | the look-up by name |
 //! | `refusal.rs` | replies to requests that are not run |
 //! | `help.rs` | `HELP` of every container |
 //! | `builtin/` | respool's own commands, one file for each group |
 
 pub(crate) mod builtin;
-mod by_name;
 pub(crate) mod entry;
 mod help;
 pub(crate) mod refusal;
@@ -23,9 +21,8 @@ use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
 pub use crate::state::catalog::Arity;
 use crate::state::catalog::Catalog;
-use by_name::ByName;
 pub use entry::Command;
-use entry::Handler;
+use entry::{ByName, Handler};
 use help::list_subcommands;
 use refusal::{Refusal, wrong_subcommand};
 
