@@ -11,7 +11,7 @@ use std::fmt::Display;
 
 use parking_lot::Mutex;
 
-use super::values::{self, NOT_MEMORY, Value, integer, memory, none_of, out_of_range};
+use super::values::{self, NOT_MEMORY, Value, integer, memory, not_one_of, out_of_range};
 
 /// A directive without an effect.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl Inert {
             Flag => {
                 values::Flag::from_argument(value).map(|flag| values::Flag::text(&flag.plain()))
             }
-            OneOf(words) => one_of(words, value).ok_or_else(|| none_of(words)),
+            OneOf(words) => one_of(words, value).ok_or_else(|| not_one_of(words)),
             Number(min, max) => Ok(in_range(integer(value)?, min, max)?.to_string()),
             Clamped(min, max) => {
                 let number = in_range(integer(value)?, 0, INT_MAX)?;

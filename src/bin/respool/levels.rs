@@ -4,11 +4,12 @@ use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simplelog::{Config, ConfigBuilder};
 use time::macros::format_description;
 
-/// A logger that adds the level's name to each line for another logger.
+/// A logger that puts the level's name before each line and passes it to `L`.
 struct Named<L>(L);
 
-/// Makes `inner`, which has this [`format`], the logger of the program.
-pub(super) fn start(inner: impl Log + 'static) -> Result<(), SetLoggerError> {
+/// Sets the program's logger: `inner`, which has the [`format`] of this module. Each line gets the name of
+/// its level.
+pub(super) fn install(inner: impl Log + 'static) -> Result<(), SetLoggerError> {
     log::set_boxed_logger(Box::new(Named(inner)))
 }
 
@@ -18,11 +19,12 @@ pub(super) fn format() -> Config {
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
     ConfigBuilder::new()
         .set_time_format_custom(time)
+        // `Off` leaves a part out of the line; `Named` adds the level.
         .set_max_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
-        // Without the lines of mio, one for each socket.
+        // Only respool's lines: mio logs one for each socket.
         .add_filter_allow_str("respool")
         .build()
 }
@@ -33,7 +35,7 @@ impl<L: Log> Log for Named<L> {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let name = name(record.level());
+        let name = redis_name(record.level());
         let mut line = Record::builder();
         line.metadata(record.metadata().clone());
         // One expression, because the text borrows its parts.
@@ -49,8 +51,8 @@ impl<L: Log> Log for Named<L> {
     }
 }
 
-/// Returns the word of `loglevel` from which on lines of this level are logged.
-fn name(level: Level) -> &'static str {
+/// Returns the name of a level in the log: the quietest `loglevel` that still logs it.
+fn redis_name(level: Level) -> &'static str {
     match level {
         Level::Error | Level::Warn => "warning",
         Level::Info => "notice",
@@ -68,11 +70,11 @@ mod tests {
     #[test]
     fn level_is_logged_from_the_setting_of_its_name() {
         for level in Level::iter() {
-            let setting: LogLevel = name(level).parse().unwrap();
+            let setting: LogLevel = redis_name(level).parse().unwrap();
             assert!(LevelFilter::from(setting) >= level, "{level}");
         }
         let settings = ["warning", "notice", "verbose", "debug"];
-        let names: Vec<_> = Level::iter().skip(1).map(name).collect();
+        let names: Vec<_> = Level::iter().skip(1).map(redis_name).collect();
         assert_eq!(names, settings);
     }
 }

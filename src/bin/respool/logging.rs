@@ -65,7 +65,7 @@ pub(super) fn start(config: &Config) -> Result<(), Box<dyn Error>> {
         line: Vec::new(),
     };
     // A logger's level is fixed, so `log::set_max_level` decides instead.
-    levels::start(*WriteLogger::new(
+    levels::install(*WriteLogger::new(
         LevelFilter::Trace,
         levels::format(),
         lines,

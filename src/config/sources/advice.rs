@@ -11,7 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::nearest::{may_show, nearest};
 use super::notation::Form;
-use super::settings::known;
+use super::settings::find_key;
 use crate::config::Key;
 
 /// Replaces clap's error about `args`, the program's name first, by one that is safe to print.
@@ -114,7 +114,7 @@ fn is_file(word: &str) -> bool {
 
 /// Returns the key of the flag `--name`.
 fn key_of(flag: &str) -> Option<(&'static Key, Form)> {
-    known(flag.strip_prefix("--")?)
+    find_key(flag.strip_prefix("--")?)
 }
 
 /// Flags of redis-server, redis-cli and other servers, with the advice for each.

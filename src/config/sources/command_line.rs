@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory, Parser};
 
 use super::nearest::{is_about_secret, nearest};
-use super::settings::{Settings, known};
+use super::settings::{Settings, find_key};
 use super::{ConfigError, advice, file, password};
 use crate::config::values::Value;
 use crate::config::{Config, KEYS};
@@ -225,7 +225,7 @@ fn join_values(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut joined = Vec::new();
     while let Some(mut arg) = args.next() {
         let name = arg.to_str().and_then(|arg| arg.strip_prefix("--"));
-        let values_max = match name.and_then(known) {
+        let values_max = match name.and_then(find_key) {
             Some((_, form)) if form.is_list() => usize::MAX,
             Some(_) => 1,
             None => 0,

@@ -11,7 +11,7 @@ use super::differences::in_toml;
 use super::mistake::{Mistake, excerpt};
 use super::nearest::{may_show, nearest};
 use super::notation::{Form, WrongValue};
-use super::settings::known;
+use super::settings::find_key;
 use crate::config::{Config, Key};
 
 /// Explains a text that is not TOML: by the key of the line if it is known, otherwise by the parser's
@@ -53,7 +53,7 @@ pub(super) fn wrong_value(
     // A table has the span of its key, as in `port.x = 1` and `[port]`. A text of several lines may be
     // the result of a missing quote.
     let is_quotable = before.trim_end().ends_with('=') && !quoted.contains('\n');
-    let problem = match known(name) {
+    let problem = match find_key(name) {
         None => "the key does not take this value; config/respool.toml explains it".into(),
         Some((key, form)) => {
             let right = right_value(key, form);
@@ -139,7 +139,7 @@ fn of_redis_conf(text: &str, format: &str) -> String {
 /// secret.
 fn from_redis_conf(line: &str) -> Option<String> {
     let (name, value) = line.trim().split_once([' ', '\t', ':'])?;
-    let (key, form) = known(&name.to_ascii_lowercase())?;
+    let (key, form) = find_key(&name.to_ascii_lowercase())?;
     let value = value.trim().trim_matches('"');
     if key.secret || (!form.is_list() && value.contains(char::is_whitespace)) {
         return None;
@@ -166,12 +166,12 @@ fn line_at(text: &str, offset: usize) -> &str {
 fn key_of(line: &str) -> Option<(&'static Key, Form)> {
     let ends = |c: char| c == '=' || c.is_whitespace();
     let name = line.split(ends).next()?;
-    known(name.trim_matches(['"', '\'', '[', ']']))
+    find_key(name.trim_matches(['"', '\'', '[', ']']))
 }
 
 /// Finds the first unknown key, and suggests the key with the most similar name.
 pub(super) fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
-    let unknown = table.keys().filter(|key| known(key.get_ref()).is_none());
+    let unknown = table.keys().filter(|key| find_key(key.get_ref()).is_none());
     let Some(first) = unknown.min_by_key(|key| key.span().start) else {
         return Ok(());
     };

@@ -60,7 +60,7 @@ fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
     let mut settings = Settings::default();
     for (name, value) in table.get_ref() {
         settings
-            .read(name.get_ref(), value.get_ref())
+            .set_from_file(name.get_ref(), value.get_ref())
             .map_err(|wrong| wrong_value(text, name.get_ref(), value.span(), wrong))?;
     }
     Ok(settings)

@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::notation::{Form, Notation, WrongValue};
 use crate::config::table::each_key;
+// The types in the rows of `each_key`.
 use crate::config::values::{
     BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Number,
     OptionalPath, OutputLimits, Password, Percentiles, Seconds, Value,
@@ -15,7 +16,7 @@ macro_rules! settings {
         $(#[$help:meta])*
         $name:literal sets $field:ident: $value:ty, shown as $shown:literal, changes $change:ident;
     )*) => {
-        /// The keys that one source, the file or the command line, sets; the others are `None`.
+        /// The values that one source sets. A key that it does not set is `None`.
         #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
         #[command(next_help_heading = "Keys, as flags and in FILE")]
         pub(super) struct Settings {
@@ -27,14 +28,14 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// Form of each key's value in a file, in the order of the table.
+            /// The form (number, text, flag or list) of each key's value in a file, in the order of the table.
             const FORMS: &'static [Form] = &[$(<$value as Notation>::FORM),*];
 
-            /// Sets the key `name`, which the table has, to a value of a file.
-            pub(super) fn read(&mut self, name: &str, value: &DeValue) -> Result<(), WrongValue> {
+            /// Sets the key `name`, which must be in the table, to a value of a file.
+            pub(super) fn set_from_file(&mut self, name: &str, value: &DeValue) -> Result<(), WrongValue> {
                 match name {
                     $($name => self.$field = Some(Notation::read(value)?),)*
-                    _ => debug_assert!(false, "unknown keys are refused before"),
+                    _ => debug_assert!(false, "unknown keys were refused earlier"),
                 }
                 Ok(())
             }
@@ -65,6 +66,6 @@ pub(super) fn forms() -> impl Iterator<Item = (&'static Key, Form)> {
 }
 
 /// Returns the key of this name, and the form of its value in a file.
-pub(super) fn known(name: &str) -> Option<(&'static Key, Form)> {
+pub(super) fn find_key(name: &str) -> Option<(&'static Key, Form)> {
     forms().find(|(key, _)| key.name == name)
 }

@@ -1,4 +1,5 @@
-//! The types of the keys' values. Each type reads its value from every source, and writes it.
+//! The types of the keys' values: the range of each, and its notation on the command line and in CONFIG.
+//! `sources/notation.rs` has the notation in files.
 
 pub(super) mod bind;
 pub(super) mod debug_access;
@@ -31,25 +32,28 @@ pub(crate) trait Value: Sized {
     /// The type of the field of [`Config`](super::Config).
     type Plain;
 
-    /// Whether only CONFIG GET may show it.
+    /// Whether the value is a secret: never logged, and never quoted in an error. CONFIG GET shows it, as
+    /// in Redis.
     const SECRET: bool = false;
 
+    /// Converts it to the type of the field.
     fn plain(self) -> Self::Plain;
 
-    /// Parses an argument of CONFIG SET. The error is the reason that Redis replies.
+    /// Parses an argument of CONFIG SET. The error is the reason with which Redis replies.
     fn from_argument(text: &str) -> Result<Self, Cow<'static, str>>;
 
     /// Returns the text that CONFIG GET shows and CONFIG SET accepts.
     fn text(plain: &Self::Plain) -> String;
 }
 
-/// A value that is itself a field of [`Config`](super::Config), with the same notation everywhere.
-pub(crate) trait Kept: FromStr + Display {
-    /// Returns the reason that Redis replies for a wrong argument of CONFIG SET.
-    fn reason() -> Cow<'static, str>;
+/// A value that [`Config`](super::Config) stores as it is, with one notation on the command line and in
+/// CONFIG.
+pub(crate) trait StoredAsIs: FromStr + Display {
+    /// Returns the reason with which Redis replies to a wrong argument of CONFIG SET.
+    fn wrong_argument() -> Cow<'static, str>;
 }
 
-impl<T: Kept> Value for T {
+impl<T: StoredAsIs> Value for T {
     type Plain = Self;
 
     fn plain(self) -> Self {
@@ -57,7 +61,7 @@ impl<T: Kept> Value for T {
     }
 
     fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
-        text.parse().map_err(|_| T::reason())
+        text.parse().map_err(|_| T::wrong_argument())
     }
 
     fn text(value: &Self) -> String {
@@ -65,8 +69,8 @@ impl<T: Kept> Value for T {
     }
 }
 
-/// Implements [`Kept`] for an enum: each value is a word, in any case. The words have the order of
-/// Redis's errors.
+/// Implements [`StoredAsIs`] for an enum: each value is a word, in any case. The order of the words is
+/// that of Redis's error.
 macro_rules! words {
     ($type:ident, $error:ident: $($variant:ident = $word:literal),+) => {
         impl std::str::FromStr for $type {
@@ -89,9 +93,9 @@ macro_rules! words {
             }
         }
 
-        impl $crate::config::values::Kept for $type {
-            fn reason() -> std::borrow::Cow<'static, str> {
-                $crate::config::values::none_of(&[$($word),+])
+        impl $crate::config::values::StoredAsIs for $type {
+            fn wrong_argument() -> std::borrow::Cow<'static, str> {
+                $crate::config::values::not_one_of(&[$($word),+])
             }
         }
     };
@@ -99,8 +103,8 @@ macro_rules! words {
 
 pub(crate) use words;
 
-/// Returns the reason that Redis replies if the value must be one of `words`.
-pub(crate) fn none_of(words: &[&str]) -> Cow<'static, str> {
+/// Returns the reason with which Redis replies if the value is not one of `words`.
+pub(crate) fn not_one_of(words: &[&str]) -> Cow<'static, str> {
     let words = words.join(", ");
     format!("argument(s) must be one of the following: {words}").into()
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::config::values::number::{Bytes, Number};
-use crate::config::values::{Kept, Value};
+use crate::config::values::{StoredAsIs, Value};
 
 /// Limits of the pending output of a client, for each class. Redis's class for replicas is accepted
 /// and ignored.
@@ -115,8 +115,8 @@ impl fmt::Display for OutputLimits {
     }
 }
 
-impl Kept for OutputLimits {
-    fn reason() -> Cow<'static, str> {
+impl StoredAsIs for OutputLimits {
+    fn wrong_argument() -> Cow<'static, str> {
         "Unrecognized client limit class".into()
     }
 }

@@ -1,4 +1,4 @@
-//! Values that may be any text, where an empty text means that there is no value.
+//! Text values: paths and the password. An empty text means that there is no value.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use crate::config::values::Value;
 
-/// A path, or none: standard output for `logfile`, as in redis.conf, and no file for
-/// `requirepass-file`.
+/// A path. An empty text is no path: `logfile` then means standard output, as in redis.conf, and
+/// `requirepass-file` no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OptionalPath(String);
 
@@ -78,11 +78,12 @@ impl Value for Password {
     }
 }
 
+/// Hides the password.
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password")
     }
 }
 
-/// The longest password: what Redis took up to 6.2 (`CONFIG_AUTHPASS_MAX_LEN`, `server.h`).
+/// Maximum bytes of a password: the limit of Redis up to 6.2 (`CONFIG_AUTHPASS_MAX_LEN`, `server.h`).
 pub(crate) const PASSWORD_BYTES_MAX: usize = 512;

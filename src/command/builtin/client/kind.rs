@@ -11,6 +11,7 @@ pub(super) fn named(name: &[u8]) -> Result<&'static str, Vec<u8>> {
     found.ok_or_else(|| [b"ERR Unknown client type '", name, b"'"].concat())
 }
 
+/// Returns the type of a client. As in Redis, a monitor is normal.
 pub(super) fn of(info: &ClientInfo) -> &'static str {
     if info.has(ClientFlags::SUBSCRIBER) {
         "pubsub"
