@@ -48,18 +48,19 @@
 //! |---|---|---|---|
 //! | 1 accept | `server/acceptor.rs` | admit or refuse | `maxclients` |
 //! | 2 queue | `pool/queue.rs` | the channel of clients that wait for a worker | admission |
-//! | 3 take | `pool/mod.rs`, `server/worker.rs` | lead, follow or take; one `catch_unwind` for each turn | `workers` |
-//! | 4 read | `net/connection.rs` | socket to input, never blocking | the turn's budget |
+//! | 3 take | `pool/mod.rs`, `server/worker.rs` | a worker leads, follows, or takes a client for a turn (`pool/README.md`) | `workers` |
+//! | – first turn | `server/shared.rs`, `server/hooks.rs` | the program may refuse the client | – |
+//! | 4 read | `net/connection.rs` | socket to input, never blocking | the turn's budget: `dispatch/budget.rs` |
 //! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to request: flat, borrowed, resumable | `resp/limits.rs` |
 //! | 6 dispatch | `dispatch/batch.rs`, `command/mod.rs` | name, arity, handler | 250 µs of handlers in a turn |
 //! | 7 reply | `resp/reply.rs`, `dispatch/output.rs` | reply to bytes | – |
 //! | 8 write | `net/connection.rs`, `net/pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
-//! | 9 park | `pool/parking.rs` | the client waits for input in its slot | `timeout` |
-//! | 10 close | `server/worker.rs`, `server/shared.rs` | one reason, FIN, lingering close | 3 s after FIN |
+//! | 9 park | `pool/parking.rs` | the client waits for input in its slot; the clock checks its deadlines once a second | `server/clock.rs`, `client/timeouts.rs` |
+//! | 10 close | `client/lingering_close.rs`, `server/shared.rs` | one reason (`state/close_reason.rs`), FIN, lingering close | 3 s after FIN |
 //!
-//! # The rooms
+//! # The folders
 //!
-//! A folder uses only folders below it in this table; `tests/layers.rs` lists every arrow.
+//! A folder uses only folders below it in this table; `tests/layers.rs` lists every use.
 //!
 //! | folder | job |
 //! |---|---|
@@ -73,6 +74,11 @@
 //! | `net/` | sockets: listening, connections, unsent bytes, descriptors |
 //! | `config/` | every key, its type, and its sources |
 //! | `resp/` | bytes to requests, replies to bytes; needs only std |
+//!
+//! Beside them: `error.rs` (start and reconfiguration), `glob.rs` (patterns), `memory.rs` (how much memory
+//! there is), `time.rs` (the wall clock), and `fuzz/` (entry points of the fuzzers).
+//!
+//! CONTRIBUTING.md says where to look for a change.
 //!
 //! # Invariants
 //!

@@ -35,7 +35,7 @@ impl Server {
         })?;
         // Locked, so that the number of workers cannot change meanwhile.
         let config = shared.state.config.lock();
-        inner.threads.start();
+        inner.threads.begin_serving();
         let started = inner.threads.resize(config.worker_count());
         drop(config);
         let acceptor = started

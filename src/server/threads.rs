@@ -28,8 +28,8 @@ struct Roster {
 struct Counts {
     /// Running threads, including those that the pool retires.
     alive: usize,
-    /// Running threads, without those that the pool retires.
-    wanted: usize,
+    /// Running threads that the pool does not retire.
+    staying: usize,
     /// Threads ever started: the number of the next one.
     started: usize,
     /// Whether threads may be started: from the start of the server to its shutdown.
@@ -47,7 +47,7 @@ impl WorkerThreads {
 
     /// Starts threads, or retires some after their turn, until there are `wanted`.
     ///
-    /// Does nothing before [`Self::start`] and after [`Self::shutdown`]. If a thread cannot be
+    /// Does nothing before [`Self::begin_serving`] and after [`Self::shutdown`]. If a thread cannot be
     /// started, the ones started before it stay.
     pub(crate) fn resize(&self, wanted: usize) -> io::Result<()> {
         let mut counts = self.0.counts.lock();
@@ -55,22 +55,22 @@ impl WorkerThreads {
             return Ok(());
         }
         let pool = &self.0.shared.pool;
-        if counts.wanted > wanted {
-            pool.retire(counts.wanted - wanted);
-            counts.wanted = wanted;
+        if counts.staying > wanted {
+            pool.retire(counts.staying - wanted);
+            counts.staying = wanted;
         }
-        counts.wanted += pool.unretire(wanted - counts.wanted);
-        while counts.wanted < wanted {
+        counts.staying += pool.unretire(wanted - counts.staying);
+        while counts.staying < wanted {
             start_one(&self.0, counts.started)?;
             counts.started += 1;
             counts.alive += 1;
-            counts.wanted += 1;
+            counts.staying += 1;
         }
         Ok(())
     }
 
     /// Allows [`Self::resize`] to start threads.
-    pub(crate) fn start(&self) {
+    pub(crate) fn begin_serving(&self) {
         self.0.counts.lock().serving = true;
     }
 
@@ -78,7 +78,7 @@ impl WorkerThreads {
     pub(crate) fn shutdown(&self) {
         let mut counts = self.0.counts.lock();
         counts.serving = false;
-        self.0.shared.pool.retire(mem::take(&mut counts.wanted));
+        self.0.shared.pool.retire(mem::take(&mut counts.staying));
     }
 
     /// Returns the number of running threads.
@@ -105,7 +105,7 @@ fn start_one(roster: &Arc<Roster>, number: usize) -> io::Result<()> {
         log::trace!("{name} started");
         let mut joined = false;
         let work = || {
-            // After a panic: the previous worker of this thread has not left the pool.
+            // Runs again after a panic. The worker that panicked never left the pool.
             if mem::replace(&mut joined, true) {
                 shared.pool.leave();
             }
@@ -116,7 +116,7 @@ fn start_one(roster: &Arc<Roster>, number: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Counts a thread out when it ends, even by a panic.
+/// A guard that a thread holds while it runs. Dropping it counts the thread out, even after a panic.
 struct Member {
     roster: Arc<Roster>,
     number: usize,
@@ -128,7 +128,8 @@ impl Drop for Member {
         let shared = &roster.shared;
         log::trace!("worker-{} ended", self.number);
         if !roster.counts.lock().serving {
-            // After the drain, no other thread is left to close the client of the last turn.
+            // This worker may have parked or queued a client in its last turn, and perhaps no worker
+            // is left to serve it.
             shared
                 .pool
                 .empty(|client| shared.close(client, &CloseReason::Drained));

@@ -27,7 +27,7 @@ pub(crate) struct Worker {
     local: WorkerLocal,
     /// Receives the bytes of a read, so that a client needs no buffer of its own.
     input: Box<[u8]>,
-    /// The parser of the request at the front of `input`. Moved to the client if it is incomplete.
+    /// The parser of the request at the front of `input`. Moved to the client if the request is incomplete.
     parser: Parser,
     output: Output,
 }
@@ -53,7 +53,8 @@ impl Worker {
         }
     }
 
-    /// Serves a client until it is parked, queued again, or closed.
+    /// Serves one turn of a client: until it is parked, queued again, or closed. If its socket is ready
+    /// again when it is parked, the turn goes on with what is left of the budget.
     fn serve(&mut self, mut client: Box<Client>) {
         let mut budget = Budget::default();
         loop {
@@ -66,16 +67,25 @@ impl Worker {
             let end = if client.closing.is_some() {
                 self.linger(&mut client, &mut budget)
             } else {
-                self.turn(&mut client, &mut budget)
+                self.serve_caught(&mut client, &mut budget)
             };
             let end = match end {
                 Ok(end) if client.has_to_be_checked() => self.check(&mut client, end, &budget),
                 end => end,
             };
             let pause_level = match end {
-                Ok(TurnEnd::Idle) => self.end_idle(&client),
-                Ok(TurnEnd::WriteBlocked) => self.end_unread(&mut client, None),
-                Ok(TurnEnd::ClientPaused(level)) => self.end_unread(&mut client, Some(level)),
+                Ok(TurnEnd::Idle) => {
+                    self.publish_idle(&client);
+                    None
+                }
+                Ok(TurnEnd::WriteBlocked) => {
+                    self.publish_unread(&mut client);
+                    None
+                }
+                Ok(TurnEnd::ClientPaused(level)) => {
+                    self.publish_unread(&mut client);
+                    Some(level)
+                }
                 Ok(TurnEnd::BudgetSpent) => return self.requeue(client),
                 Err(reason) => match self.begin_close(client, reason) {
                     Some(lingering) => {
@@ -99,34 +109,27 @@ impl Worker {
     }
 
     /// Publishes a client that has nothing left to read.
-    fn end_idle(&self, client: &Client) -> Option<PauseLevel> {
+    fn publish_idle(&self, client: &Client) {
         client.publish(self.shared.state.now_s());
         if client.connection.pending().is_some() {
             self.report_memory(client);
         }
-        None
     }
 
     /// Publishes a client whose requests stay unread, because it is write-blocked or paused. Its
     /// peer cannot send the rest of a request in the meantime, so `request-timeout` starts again.
     #[cold]
-    fn end_unread(
-        &self,
-        client: &mut Client,
-        pause_level: Option<PauseLevel>,
-    ) -> Option<PauseLevel> {
-        debug_assert!(pause_level.is_some() || client.connection.pending().is_some());
+    fn publish_unread(&self, client: &mut Client) {
         let now_s = self.shared.state.now_s();
         client.publish(now_s);
         if let Some(input) = &mut client.pending_input {
             input.restart(now_s);
         }
         self.report_memory(client);
-        pause_level
     }
 
-    /// Parks a client until its socket is ready, or until CLIENT PAUSE ends or applies to less than
-    /// `pause_level`. Returns the client if it is ready again.
+    /// Parks a client until its socket is ready. A paused client also stops waiting when the pause ends or
+    /// becomes weaker than `pause_level`. Returns the client if it is ready again.
     fn park(&self, client: Box<Client>, pause_level: Option<PauseLevel>) -> Option<Box<Client>> {
         let is_paused = pause_level.is_some();
         let info = client.session.info();
@@ -168,7 +171,7 @@ impl Worker {
     }
 
     /// Closes a client after its turn if too much output is pending, or if it missed a deadline.
-    /// The clock cannot decide that, because it does not know what has arrived at the socket.
+    /// The clock only sets `needs_check`: it cannot see what has arrived at the socket.
     #[cold]
     fn check(
         &self,
@@ -201,8 +204,12 @@ impl Worker {
         Ok(end)
     }
 
-    /// Runs one turn. If a handler panics, its client is closed; other clients are not affected.
-    fn turn(&mut self, client: &mut Client, budget: &mut Budget) -> Result<TurnEnd, CloseReason> {
+    /// Reads and serves. If a handler panics, its client is closed; other clients are not affected.
+    fn serve_caught(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<TurnEnd, CloseReason> {
         // After a panic, `self` and `client` are consistent: the handler borrowed only the session
         // and the output, and the output is repaired below.
         let end = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
@@ -216,7 +223,7 @@ impl Worker {
         if end.is_err() {
             // Before the last output, so that no message follows it.
             self.shared.stop_listening(&mut client.session);
-            // Unsent bytes become pending output, and a socket that fails now fails again.
+            // Ignored: unsent bytes become pending output, and a broken socket fails again.
             let _ = self.output.send(&mut client.connection, &self.stats);
         }
         end
@@ -231,10 +238,11 @@ impl Worker {
         let is_first_turn = !client.session.is_connected();
         if is_first_turn {
             self.shared.connect(&mut client.session)?;
+            // From now on it is known whether the peer has left.
             client.newcomer = None;
         }
         if let Some(end) = self.serve_pending(client, budget)? {
-            return unless_left(end, client);
+            return close_if_left(end, client);
         }
         while !client.connection.ended {
             if phase == Phase::Closing {
@@ -244,16 +252,16 @@ impl Worker {
                 return Ok(TurnEnd::BudgetSpent);
             }
             let Some(count) = client.connection.read(&mut self.input)? else {
-                return idle(phase);
+                return idle_or_drained(phase);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
             self.count_read(client, count);
             if let Some(end) = self.serve_input(client, count, budget)? {
-                return unless_left(end, client);
+                return close_if_left(end, client);
             }
-            // Before the first park, no event reports FIN.
+            // In the first turn no event can report FIN: the socket is not watched yet.
             if client.connection.is_drained(count, self.input.len()) && !is_first_turn {
-                return idle(phase);
+                return idle_or_drained(phase);
             }
         }
         if client.connection.pending().is_some() {
@@ -331,7 +339,7 @@ impl Worker {
         let traffic = &client.session.info().traffic;
         traffic.bytes_sent.add(messages.len() as u64);
         let is_sent = self.output.send(&mut client.connection, &self.stats)?;
-        // The limit on messages includes pending output.
+        // The limit on this client's messages counts its pending output.
         client.publish(self.shared.state.now_s());
         Ok(!is_sent && self.update_block(client))
     }
@@ -339,7 +347,7 @@ impl Worker {
     /// Serves the client's pending input and then the `count` bytes just read, and sends the
     /// replies. Returns why the turn ended early; `None` if every whole request was served and the
     /// client is not write-blocked.
-    // Inlined, as everything between here and the system call that sends. A return after a system
+    // Inlined, like every function from here to the system call that sends. A return after a system
     // call is slow, probably because the kernel's calls displace ours in the CPU's return stack
     // buffer. The two returns that this saves were 5 to 9 % of a PING.
     #[expect(clippy::inline_always, reason = "measured")]
@@ -365,7 +373,7 @@ impl Worker {
     }
 
     /// A turn of a lingering close: sends pending output, then FIN, then discards input until the
-    /// peer's FIN. An error closes the client.
+    /// peer's FIN. An error ends it; the reason that counts is the one that began the close.
     #[cold]
     fn linger(&mut self, client: &mut Client, budget: &mut Budget) -> Result<TurnEnd, CloseReason> {
         let now_s = self.shared.state.now_s();
@@ -412,9 +420,9 @@ impl Drop for Worker {
     }
 }
 
-/// Closes a paused client whose peer sent FIN, as Redis does. A paused client is not read, and must
-/// not keep the slot of a client that is still there.
-fn unless_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
+/// Closes a paused client whose peer sent FIN, as Redis does. Its input is not read during the pause,
+/// so it would hold a slot that another client could use.
+fn close_if_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
     match end {
         TurnEnd::ClientPaused(_) if client.connection.readiness.ending => {
             Err(CloseReason::PeerLeft)
@@ -424,7 +432,7 @@ fn unless_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
 }
 
 /// Ends the turn of a client that has nothing left to read: a drain closes it.
-fn idle(phase: Phase) -> Result<TurnEnd, CloseReason> {
+fn idle_or_drained(phase: Phase) -> Result<TurnEnd, CloseReason> {
     match phase {
         Phase::Serving => Ok(TurnEnd::Idle),
         Phase::Draining | Phase::Closing => Err(CloseReason::Drained),
@@ -432,7 +440,7 @@ fn idle(phase: Phase) -> Result<TurnEnd, CloseReason> {
 }
 
 /// Maximum bytes of one read. Large reads save system calls for pipelines, and copies for long
-/// messages: a message of 64 KiB arrives whole. Input and replies together still fit in a core's
+/// messages: one of 64 KiB usually arrives in one read. Input and replies together still fit in a core's
 /// cache.
 const READ_BYTES_MAX: usize = 128 * 1024;
 
