@@ -230,7 +230,9 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let count = repeats(bytes, length, count_max);
         self.output.repeat(count);
         self.budget.requests -= count;
-        self.stats.commands[command.index()].calls.add(count as u64);
+        self.stats.counts.commands[command.index()]
+            .calls
+            .add(count as u64);
         count
     }
 
@@ -294,7 +296,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
                 .store(self.state.now_s(), Ordering::Relaxed);
             self.context.hand_over();
         }
-        let stats = &self.stats.commands[index];
+        let stats = &self.stats.counts.commands[index];
         let replied = if self.state.observes_every_call() || command.times(stats.calls.get()) {
             self.run_observed(command, request)
         } else {
@@ -304,7 +306,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         stats.calls.add(1);
         if let Some(error) = replied.error_in(&self.output.bytes) {
             stats.failed.add(1);
-            self.stats.count_error(error);
+            self.stats.counts.count_error(error);
         }
     }
 
@@ -319,7 +321,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let is_sample = command.is_short && !self.state.observes_every_call();
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
         self.budget.spend(took * calls);
-        let stats = &self.stats.commands[command.index()];
+        let stats = &self.stats.counts.commands[command.index()];
         stats.time(took, self.state.settings.latency_tracking());
         self.state
             .note(&command.info, request, self.session.info(), took);
@@ -338,10 +340,10 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let reply = self.output.reply(self.session.protocol());
         let replied = refusal.reply(self.session, request, reply);
         if let Some(command) = refusal.command() {
-            self.stats.commands[command.index()].rejected.add(1);
+            self.stats.counts.commands[command.index()].rejected.add(1);
         }
         if let Some(error) = replied.error_in(&self.output.bytes) {
-            self.stats.count_error(error);
+            self.stats.counts.count_error(error);
         }
         self.budget.spend(start.elapsed());
     }

@@ -83,8 +83,8 @@ impl Output {
         sink: &mut impl ReplySink,
         stats: &WorkerStats,
     ) -> Result<bool, CloseReason> {
-        stats.writes.add((!self.bytes.is_empty()).into());
-        stats.bytes_sent.add(self.bytes.len() as u64);
+        stats.counts.writes.add((!self.bytes.is_empty()).into());
+        stats.counts.bytes_sent.add(self.bytes.len() as u64);
         let sent = sink.send(&mut self.bytes);
         if self.bytes.capacity() > OUTPUT_CAPACITY_MAX {
             self.bytes = Vec::new();

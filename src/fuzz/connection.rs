@@ -331,7 +331,11 @@ impl<'a> Peer<'a> {
             .find(full_name.as_bytes())
             .expect("a built-in command");
         let with_parts = std::iter::once(command).chain(catalog.subcommands(command));
-        let calls = |info: &CommandInfo| self.stats.commands[usize::from(info.index)].calls.get();
+        let calls = |info: &CommandInfo| {
+            self.stats.counts.commands[usize::from(info.index)]
+                .calls
+                .get()
+        };
         with_parts.map(calls).sum()
     }
 

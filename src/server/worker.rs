@@ -294,8 +294,8 @@ impl Worker {
 
     #[inline]
     fn count_read(&self, client: &Client, count: usize) {
-        self.stats.reads.add(1);
-        self.stats.bytes_read.add(count as u64);
+        self.stats.counts.reads.add(1);
+        self.stats.counts.bytes_read.add(count as u64);
         let traffic = &client.session.info().traffic;
         traffic.bytes_read.add(count as u64);
     }

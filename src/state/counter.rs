@@ -15,6 +15,12 @@ impl LocalCounter {
         self.0.store(sum, Ordering::Relaxed);
     }
 
+    /// Makes the counter the `sum` of itself and `other`, as [`Self::add`].
+    pub(super) fn combine(&self, other: &Self, sum: fn(u64, u64) -> u64) {
+        self.0
+            .store(sum(self.get(), other.get()), Ordering::Relaxed);
+    }
+
     #[inline]
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

@@ -7,7 +7,7 @@ use super::counter::LocalCounter;
 /// Counts durations in 16 buckets for each power of two of nanoseconds, so that each is known to a
 /// sixteenth. One thread writes.
 #[derive(Debug)]
-pub(super) struct Histogram([LocalCounter; BUCKETS]);
+pub(crate) struct Histogram([LocalCounter; BUCKETS]);
 
 const _: () = assert!(size_of::<Histogram>() < 5000);
 
@@ -21,44 +21,26 @@ impl Histogram {
     pub(super) fn add(&self, took_ns: u64) {
         self.0[bucket(took_ns)].add(1);
     }
-}
 
-/// Histograms added up: the number of durations by bucket, empty until there is one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Durations(Vec<u64>);
-
-impl Durations {
-    pub(super) fn add(&mut self, histogram: &Histogram) {
-        self.0.resize(BUCKETS, 0);
-        for (sum, count) in self.0.iter_mut().zip(&histogram.0) {
-            *sum += count.get();
+    pub(super) fn combine(&self, other: &Self, sum: fn(u64, u64) -> u64) {
+        for (own, other) in self.0.iter().zip(&other.0) {
+            own.combine(other, sum);
         }
     }
 
-    pub(super) fn subtract(&mut self, before: &Self) {
-        for (sum, before) in self.0.iter_mut().zip(&before.0) {
-            *sum -= before;
-        }
+    pub(super) fn count(&self) -> u64 {
+        self.0.iter().map(LocalCounter::get).sum()
     }
 
-    fn count(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// Returns the duration in microseconds that `percent` of the calls do not exceed; `None` if
-    /// there is no call.
-    pub(crate) fn percentile(&self, percent: f64) -> Option<f64> {
-        let count = self.count();
-        if count == 0 {
-            return None;
-        }
-        let wanted = (percent / 100.0 * count as f64).ceil().max(1.0) as u64;
+    /// Returns the duration in microseconds that `percent` of the calls do not exceed.
+    pub(crate) fn percentile(&self, percent: f64) -> f64 {
+        let wanted = (percent / 100.0 * self.count() as f64).ceil().max(1.0) as u64;
         let mut sum = 0;
         let bucket = self.0.iter().position(|count| {
-            sum += count;
+            sum += count.get();
             sum >= wanted
         });
-        Some(upper_ns(bucket.unwrap_or(BUCKETS - 1)) as f64 / 1000.0)
+        upper_ns(bucket.unwrap_or(BUCKETS - 1)) as f64 / 1000.0
     }
 
     /// Returns how many of `calls` took up to so many microseconds, for each power of two where
@@ -72,7 +54,7 @@ impl Durations {
             while upper_ns(bucket) > limit_ns {
                 limit_ns *= 2;
             }
-            sum += in_bucket;
+            sum += in_bucket.get();
             let ends = upper_ns(bucket) == limit_ns || bucket + 1 == self.0.len();
             if ends && sum > shown {
                 shown = sum;
@@ -116,14 +98,12 @@ const FIRST_POINT_NS: u64 = 1024;
 mod tests {
     use super::*;
 
-    fn durations(durations_ns: &[u64]) -> Durations {
+    fn durations(durations_ns: &[u64]) -> Histogram {
         let histogram = Histogram::default();
         for &ns in durations_ns {
             histogram.add(ns);
         }
-        let mut durations = Durations::default();
-        durations.add(&histogram);
-        durations
+        histogram
     }
 
     #[test]
@@ -142,7 +122,7 @@ mod tests {
         all_ns.extend([50_000, 1_000_000]);
         let timed = durations(&all_ns);
         let near = |percent, micros: f64| {
-            let value = timed.percentile(percent).expect("some were timed");
+            let value = timed.percentile(percent);
             assert!(
                 (micros..micros * 17.0 / 16.0 + 0.001).contains(&value),
                 "{percent}: {value}"
@@ -153,7 +133,7 @@ mod tests {
         near(99.0, 50.0);
         near(99.9, 1000.0);
         near(100.0, 1000.0);
-        assert_eq!(durations(&[]).percentile(50.0), None);
+        assert_eq!(durations(&[]).count(), 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::counter::LocalCounter;
-use super::histogram::{Durations, Histogram};
+use super::histogram::Histogram;
 
 /// The counts of all workers, also of those that have ended, and the totals at the last reset.
 #[derive(Debug)]
@@ -16,15 +16,15 @@ pub(crate) struct ServerStats {
     commands: usize,
     workers: Mutex<AllWorkers>,
     /// Subtracted from every total: only the worker itself may write its counts.
-    baseline: Mutex<Arc<Totals>>,
+    baseline: Mutex<Arc<Counts>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct AllWorkers {
     /// Running workers, and some that have ended.
     workers: Vec<Arc<WorkerStats>>,
     /// The totals of all other workers that have ended.
-    past: Totals,
+    past: Counts,
 }
 
 /// The counts of one worker, which alone writes them.
@@ -37,19 +37,25 @@ pub(crate) struct WorkerStats {
     turns: LocalCounter,
     /// The client whose turn it is; 0 if there is none.
     client_id: AtomicU64,
+    pub(crate) counts: Counts,
+}
+
+/// What one worker did, or several workers together.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
     pub(crate) bytes_read: LocalCounter,
     pub(crate) bytes_sent: LocalCounter,
     pub(crate) reads: LocalCounter,
     pub(crate) writes: LocalCounter,
     /// By the index of the command.
-    pub(crate) commands: Box<[CommandStats]>,
+    pub(crate) commands: Box<[CommandCounts]>,
     /// Error replies by code.
-    errors: Mutex<BTreeMap<Box<str>, u64>>,
+    pub(crate) errors: Mutex<BTreeMap<Box<str>, u64>>,
 }
 
-/// The counts of one worker for one command.
+/// The requests for one command.
 #[derive(Debug, Default)]
-pub(crate) struct CommandStats {
+pub(crate) struct CommandCounts {
     /// Requests that the handler answered.
     pub(crate) calls: LocalCounter,
     /// Requests refused before the handler.
@@ -71,6 +77,13 @@ pub(crate) struct Traffic {
     pub(crate) requests: LocalCounter,
 }
 
+impl AllWorkers {
+    fn counts(&self) -> impl Iterator<Item = &Counts> {
+        let workers = self.workers.iter().map(|stats| &stats.counts);
+        workers.chain([&self.past])
+    }
+}
+
 impl ServerStats {
     /// `commands` is the number of commands.
     pub(crate) fn new(commands: usize) -> Self {
@@ -78,7 +91,7 @@ impl ServerStats {
             commands,
             workers: Mutex::new(AllWorkers {
                 workers: Vec::new(),
-                past: Totals::zero(commands),
+                past: Counts::new(commands),
             }),
             baseline: Mutex::default(),
         }
@@ -86,10 +99,9 @@ impl ServerStats {
 
     /// Returns the counts for a new worker.
     pub(crate) fn new_worker(&self, worker: usize) -> Arc<WorkerStats> {
-        let commands = (0..self.commands).map(|_| CommandStats::default());
         let stats = Arc::new(WorkerStats {
             worker,
-            commands: commands.collect(),
+            counts: Counts::new(self.commands),
             ..WorkerStats::default()
         });
         let mut workers = self.workers.lock();
@@ -101,7 +113,7 @@ impl ServerStats {
             if ended {
                 // Pairs with the drop by the worker: all its counts are visible.
                 fence(Ordering::Acquire);
-                past.add(stats);
+                past.add(&stats.counts);
             }
             !ended
         });
@@ -112,12 +124,11 @@ impl ServerStats {
     /// Returns the work since the start, regardless of resets.
     pub(crate) fn work_ever(&self) -> Throughput {
         let workers = self.workers.lock();
-        let mut work = workers.past.work();
-        for stats in &workers.workers {
-            let calls = stats.commands.iter().map(|command| command.calls.get());
-            work.requests += calls.sum::<u64>();
-            work.bytes_read += stats.bytes_read.get();
-            work.bytes_sent += stats.bytes_sent.get();
+        let mut work = Throughput::default();
+        for counts in workers.counts() {
+            work.requests += counts.calls();
+            work.bytes_read += counts.bytes_read.get();
+            work.bytes_sent += counts.bytes_sent.get();
         }
         work
     }
@@ -135,10 +146,10 @@ impl ServerStats {
     }
 
     /// Returns the totals since the last reset.
-    pub(crate) fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Counts {
         // First: a reset in between must not leave more to subtract than there is.
         let baseline = Arc::clone(&self.baseline.lock());
-        let mut totals = self.totals_ever();
+        let totals = self.totals_ever();
         totals.subtract(&baseline);
         totals
     }
@@ -149,14 +160,16 @@ impl ServerStats {
         *self.baseline.lock() = totals;
     }
 
-    fn totals_ever(&self) -> Totals {
+    fn totals_ever(&self) -> Counts {
+        let totals = Counts::new(self.commands);
         // Adds up without the lock, which the clock's thread needs.
-        let (mut totals, workers) = {
+        let workers = {
             let workers = self.workers.lock();
-            (workers.past.clone(), workers.workers.clone())
+            totals.add(&workers.past);
+            workers.workers.clone()
         };
         for stats in &workers {
-            totals.add(stats);
+            totals.add(&stats.counts);
         }
         totals
     }
@@ -182,6 +195,22 @@ impl WorkerStats {
     pub(crate) fn end_turn(&self) {
         self.client_id.store(0, Ordering::Relaxed);
     }
+}
+
+/// Maximum bytes of an error code; the rest is ignored. Redis's bound.
+const ERROR_CODE_BYTES_MAX: usize = 32;
+
+/// Maximum number of codes, so that handlers that invent codes do not fill the memory. Redis's
+/// bound.
+const ERROR_CODES_MAX: usize = 128;
+
+impl Counts {
+    fn new(commands: usize) -> Self {
+        Self {
+            commands: (0..commands).map(|_| CommandCounts::default()).collect(),
+            ..Self::default()
+        }
+    }
 
     /// Counts an error reply by its code: the first word of its text.
     #[cold]
@@ -196,16 +225,39 @@ impl WorkerStats {
             errors.insert(code.into(), 1);
         }
     }
+
+    fn add(&self, other: &Self) {
+        self.combine(other, u64::wrapping_add);
+    }
+
+    fn subtract(&self, before: &Self) {
+        self.combine(before, u64::wrapping_sub);
+        self.errors.lock().retain(|_, count| *count > 0);
+    }
+
+    fn combine(&self, other: &Self, sum: fn(u64, u64) -> u64) {
+        self.bytes_read.combine(&other.bytes_read, sum);
+        self.bytes_sent.combine(&other.bytes_sent, sum);
+        self.reads.combine(&other.reads, sum);
+        self.writes.combine(&other.writes, sum);
+        for (own, other) in self.commands.iter().zip(&other.commands) {
+            own.combine(other, sum);
+        }
+        let mut errors = self.errors.lock();
+        for (code, &other) in &*other.errors.lock() {
+            let count = errors.entry(code.clone()).or_default();
+            *count = sum(*count, other);
+        }
+    }
+
+    /// Returns the number of requests that handlers answered.
+    pub(crate) fn calls(&self) -> u64 {
+        let calls = self.commands.iter().map(|command| command.calls.get());
+        calls.sum()
+    }
 }
 
-/// Maximum bytes of an error code; the rest is ignored. Redis's bound.
-const ERROR_CODE_BYTES_MAX: usize = 32;
-
-/// Maximum number of codes, so that handlers that invent codes do not fill the memory. Redis's
-/// bound.
-const ERROR_CODES_MAX: usize = 128;
-
-impl CommandStats {
+impl CommandCounts {
     /// Counts the time of a call. If `keep`, also in the histogram.
     pub(crate) fn time(&self, took: Duration, keep: bool) {
         // 584 years fit.
@@ -216,28 +268,35 @@ impl CommandStats {
             self.durations.get_or_init(Box::default).add(took_ns);
         }
     }
-}
 
-/// The counts of all workers, added up.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) bytes_read: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) reads: u64,
-    pub(crate) writes: u64,
-    pub(crate) commands: Vec<CommandTotals>,
-    pub(crate) errors: BTreeMap<Box<str>, u64>,
-}
+    fn combine(&self, other: &Self, sum: fn(u64, u64) -> u64) {
+        self.calls.combine(&other.calls, sum);
+        self.rejected.combine(&other.rejected, sum);
+        self.failed.combine(&other.failed, sum);
+        self.timed.combine(&other.timed, sum);
+        self.timed_ns.combine(&other.timed_ns, sum);
+        if let Some(other) = other.durations.get() {
+            let durations = self.durations.get_or_init(Box::default);
+            durations.combine(other, sum);
+        }
+    }
 
-/// The counts of one command, added up.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct CommandTotals {
-    pub(crate) calls: u64,
-    pub(crate) rejected: u64,
-    pub(crate) failed: u64,
-    timed: u64,
-    timed_ns: u64,
-    pub(crate) durations: Durations,
+    /// Whether any request for the command came.
+    pub(crate) fn is_used(&self) -> bool {
+        self.calls.get() + self.rejected.get() + self.failed.get() > 0
+    }
+
+    /// Returns the mean time of the timed calls in microseconds.
+    pub(crate) fn micros_per_call(&self) -> f64 {
+        let timed = self.timed.get().max(1);
+        self.timed_ns.get() as f64 / 1000.0 / timed as f64
+    }
+
+    /// Returns the durations of the timed calls; `None` if there is none.
+    pub(crate) fn durations(&self) -> Option<&Histogram> {
+        let durations = self.durations.get()?;
+        (durations.count() > 0).then_some(durations)
+    }
 }
 
 /// The work done in a time.
@@ -259,98 +318,6 @@ impl Throughput {
     }
 }
 
-impl Totals {
-    fn work(&self) -> Throughput {
-        Throughput {
-            requests: self.calls(),
-            bytes_read: self.bytes_read,
-            bytes_sent: self.bytes_sent,
-        }
-    }
-
-    /// Zero for each of so many commands.
-    fn zero(commands: usize) -> Self {
-        Self {
-            commands: vec![CommandTotals::default(); commands],
-            ..Self::default()
-        }
-    }
-
-    fn add(&mut self, stats: &WorkerStats) {
-        self.bytes_read += stats.bytes_read.get();
-        self.bytes_sent += stats.bytes_sent.get();
-        self.reads += stats.reads.get();
-        self.writes += stats.writes.get();
-        for (total, command) in self.commands.iter_mut().zip(&stats.commands) {
-            total.add(command);
-        }
-        for (code, count) in stats.errors.lock().iter() {
-            *self.errors.entry(code.clone()).or_default() += count;
-        }
-    }
-
-    fn subtract(&mut self, baseline: &Self) {
-        self.bytes_read -= baseline.bytes_read;
-        self.bytes_sent -= baseline.bytes_sent;
-        self.reads -= baseline.reads;
-        self.writes -= baseline.writes;
-        for (total, before) in self.commands.iter_mut().zip(&baseline.commands) {
-            total.subtract(before);
-        }
-        for (code, before) in &baseline.errors {
-            if let Some(count) = self.errors.get_mut(code) {
-                *count -= before;
-            }
-        }
-        self.errors.retain(|_, count| *count > 0);
-    }
-
-    /// Returns the number of requests that handlers answered.
-    pub(crate) fn calls(&self) -> u64 {
-        self.commands.iter().map(|command| command.calls).sum()
-    }
-
-    /// Returns the number of error replies.
-    pub(crate) fn errors(&self) -> u64 {
-        self.errors.values().sum()
-    }
-}
-
-impl CommandTotals {
-    fn add(&mut self, stats: &CommandStats) {
-        self.calls += stats.calls.get();
-        self.rejected += stats.rejected.get();
-        self.failed += stats.failed.get();
-        self.timed += stats.timed.get();
-        self.timed_ns += stats.timed_ns.get();
-        if let Some(histogram) = stats.durations.get() {
-            self.durations.add(histogram);
-        }
-    }
-
-    fn subtract(&mut self, before: &Self) {
-        self.calls -= before.calls;
-        self.rejected -= before.rejected;
-        self.failed -= before.failed;
-        self.timed -= before.timed;
-        self.timed_ns -= before.timed_ns;
-        self.durations.subtract(&before.durations);
-    }
-
-    /// Whether any request for the command came.
-    pub(crate) fn is_used(&self) -> bool {
-        self.calls + self.rejected + self.failed > 0
-    }
-
-    /// Returns the mean time of the timed calls in microseconds.
-    pub(crate) fn micros_per_call(&self) -> f64 {
-        if self.timed == 0 {
-            return 0.0;
-        }
-        self.timed_ns as f64 / 1000.0 / self.timed as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,17 +326,17 @@ mod tests {
     fn totals_include_workers_that_have_ended() {
         let stats = ServerStats::new(2);
         let (one, other) = (stats.new_worker(0), stats.new_worker(0));
-        one.commands[0].calls.add(2);
-        one.commands[1].calls.add(3);
-        other.commands[0].calls.add(10);
-        other.bytes_sent.add(7);
+        one.counts.commands[0].calls.add(2);
+        one.counts.commands[1].calls.add(3);
+        other.counts.commands[0].calls.add(10);
+        other.counts.bytes_sent.add(7);
         drop(one);
         stats.new_worker(0);
         assert_eq!(stats.workers.lock().workers.len(), 2);
         let totals = stats.totals();
         assert_eq!(totals.calls(), 15);
-        assert_eq!(totals.commands[0].calls, 12);
-        assert_eq!(totals.bytes_sent, 7);
+        assert_eq!(totals.commands[0].calls.get(), 12);
+        assert_eq!(totals.bytes_sent.get(), 7);
     }
 
     #[test]
@@ -377,20 +344,20 @@ mod tests {
         let stats = ServerStats::new(1);
         let worker = stats.new_worker(0);
         let work = |times: u64| {
-            worker.commands[0].calls.add(times);
-            worker.commands[0].time(Duration::from_micros(3), true);
-            worker.count_error(b"ERR no\r\n");
-            worker.reads.add(times);
+            worker.counts.commands[0].calls.add(times);
+            worker.counts.commands[0].time(Duration::from_micros(3), true);
+            worker.counts.count_error(b"ERR no\r\n");
+            worker.counts.reads.add(times);
         };
         work(5);
         stats.reset();
         let mut totals = stats.totals();
-        assert!(totals.commands[0].durations.percentile(50.0).is_none());
-        totals.commands[0].durations = Durations::default();
-        assert_eq!(totals, Totals::zero(1));
+        assert!(totals.commands[0].durations().is_none());
+        totals.commands[0].durations = OnceLock::new();
+        assert_eq!(format!("{totals:?}"), format!("{:?}", Counts::new(1)));
         work(2);
         assert_eq!(stats.totals().calls(), 2);
-        assert_eq!(stats.totals().errors(), 1);
+        assert_eq!(stats.totals().errors.lock().get("ERR"), Some(&1));
         assert_eq!(stats.work_ever().requests, 7);
     }
 
@@ -398,15 +365,17 @@ mod tests {
     fn errors_are_counted_by_at_most_128_codes() {
         let stats = ServerStats::new(0);
         let worker = stats.new_worker(0);
-        worker.count_error(b"ERR one\r\n");
-        worker.count_error(b"ERR two\r\n");
-        worker.count_error(b"NOAUTH\r\n");
-        let errors = stats.totals().errors;
+        worker.counts.count_error(b"ERR one\r\n");
+        worker.counts.count_error(b"ERR two\r\n");
+        worker.counts.count_error(b"NOAUTH\r\n");
+        let errors = stats.totals().errors.into_inner();
         assert_eq!(errors.get("ERR"), Some(&2));
         assert_eq!(errors.get("NOAUTH"), Some(&1));
         for number in 0..1000 {
-            worker.count_error(format!("CODE{number} x\r\n").as_bytes());
+            worker
+                .counts
+                .count_error(format!("CODE{number} x\r\n").as_bytes());
         }
-        assert_eq!(stats.totals().errors.len(), ERROR_CODES_MAX);
+        assert_eq!(stats.totals().errors.lock().len(), ERROR_CODES_MAX);
     }
 }

@@ -24,7 +24,7 @@ use crate::resp::{Replied, Reply, Request};
 use crate::state::ServerState;
 use crate::state::clients::ClientFlags;
 use crate::state::control::PoolSnapshot;
-use crate::state::stats::{CommandTotals, Totals};
+use crate::state::stats::{CommandCounts, Counts};
 use crate::time::now_since_1970;
 
 /// `INFO [section …]`: these sections, or by default the short ones. An unknown section is empty.
@@ -96,7 +96,7 @@ fn human(bytes: u64) -> String {
 struct Lines<'a> {
     text: String,
     /// The sums over all workers.
-    totals: &'a Totals,
+    totals: &'a Counts,
 }
 
 impl Lines<'_> {
@@ -280,10 +280,11 @@ fn stats(state: &ServerState, lines: &mut Lines<'_>) {
          unexpected_error_replies",
     );
     let totals = lines.totals;
-    lines.add("total_error_replies", totals.errors());
+    let error_replies: u64 = totals.errors.lock().values().sum();
+    lines.add("total_error_replies", error_replies);
     lines.constants("dump_payload_sanitizations");
-    lines.add("total_reads_processed", totals.reads);
-    lines.add("total_writes_processed", totals.writes);
+    lines.add("total_reads_processed", totals.reads.get());
+    lines.add("total_writes_processed", totals.writes.get());
     lines.constants("io_threaded_reads_processed io_threaded_writes_processed");
     let long_queries = sum_of(&["query_buffer_limit"]);
     lines.add("client_query_buffer_limit_disconnections", long_queries);
@@ -301,8 +302,8 @@ fn traffic(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("total_connections_received", state.connections.get());
     lines.add("total_commands_processed", totals.calls());
     lines.add("instantaneous_ops_per_sec", rates.requests);
-    lines.add("total_net_input_bytes", totals.bytes_read);
-    lines.add("total_net_output_bytes", totals.bytes_sent);
+    lines.add("total_net_input_bytes", totals.bytes_read.get());
+    lines.add("total_net_output_bytes", totals.bytes_sent.get());
     lines.constants("total_net_repl_input_bytes total_net_repl_output_bytes");
     let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines.add("instantaneous_input_kbps", kib(rates.bytes_read));
@@ -345,7 +346,11 @@ const TICKS_PER_S: f64 = 100.0;
 fn commandstats(state: &ServerState, lines: &mut Lines<'_>) {
     for (name, totals) in used_commands(state, lines.totals) {
         let micros = totals.micros_per_call();
-        let (calls, rejected, failed) = (totals.calls, totals.rejected, totals.failed);
+        let (calls, rejected, failed) = (
+            totals.calls.get(),
+            totals.rejected.get(),
+            totals.failed.get(),
+        );
         let all_micros = micros * calls as f64;
         let value = format!(
             "calls={calls},usec={all_micros:.0},usec_per_call={micros:.2},\
@@ -356,7 +361,7 @@ fn commandstats(state: &ServerState, lines: &mut Lines<'_>) {
 }
 
 fn errorstats(_: &ServerState, lines: &mut Lines<'_>) {
-    for (code, count) in &lines.totals.errors {
+    for (code, count) in &*lines.totals.errors.lock() {
         lines.add(&format!("errorstat_{code}"), format_args!("count={count}"));
     }
 }
@@ -372,7 +377,7 @@ fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
         let values: Vec<_> = percentiles
             .iter()
             .filter_map(|percentile| {
-                let micros = totals.durations.percentile(percentile.percent())?;
+                let micros = totals.durations()?.percentile(percentile.percent());
                 Some(format!("p{percentile}={micros:.3}"))
             })
             .collect();
@@ -386,8 +391,8 @@ fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
 /// Returns the commands that were used, by full name.
 pub(super) fn used_commands<'a>(
     state: &'a ServerState,
-    totals: &'a Totals,
-) -> impl Iterator<Item = (&'a str, &'a CommandTotals)> {
+    totals: &'a Counts,
+) -> impl Iterator<Item = (&'a str, &'a CommandCounts)> {
     let commands = state.catalog.all().zip(&totals.commands);
     commands
         .filter_map(|(command, totals)| totals.is_used().then_some((&*command.full_name, totals)))

@@ -5,7 +5,6 @@ use super::info::used_commands;
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
-use crate::state::stats::CommandTotals;
 
 pub(super) fn register(mut latency: Container<'_>) {
     latency.register_own("HISTOGRAM", Arity::AtLeast(2), histogram);
@@ -27,17 +26,17 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
     };
     let state = session.server();
     let totals = state.stats.totals();
-    let is_timed = |totals: &CommandTotals| totals.durations.percentile(100.0).is_some();
     let commands: Vec<_> = used_commands(state, &totals)
-        .filter(|(name, totals)| is_timed(totals) && is_wanted(name))
+        .filter(|(name, _)| is_wanted(name))
+        .filter_map(|(name, totals)| Some((name, totals.calls.get(), totals.durations()?)))
         .collect();
     reply.map(commands.len(), |pairs| {
-        for (name, totals) in commands {
-            let points = totals.durations.cumulated(totals.calls);
+        for (name, calls, durations) in commands {
+            let points = durations.cumulated(calls);
             pairs.pair(name, |value| {
                 value.map(2, |fields| {
                     // No server lives long enough for a number that does not fit.
-                    fields.pair("calls", |calls| calls.integer(totals.calls as i64));
+                    fields.pair("calls", |value| value.integer(calls as i64));
                     fields.pair("histogram_usec", |histogram| {
                         histogram.map(points.len(), |pairs| {
                             for &(micros, calls) in &points {
