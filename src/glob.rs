@@ -1,14 +1,16 @@
 //! Redis's glob patterns (`stringmatchlen` in `src/util.c`): `*` matches any bytes, `?` any byte,
 //! `[a-z]` and `[^a-z]` one byte of a set, `\x` the byte x itself.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 /// A pattern to compare texts with. A comparison takes time proportional to the length of the text,
 /// with a factor of one machine word for each 64 bytes of the pattern, which [`PATTERN_BYTES_MAX`]
 /// bounds.
 pub(crate) struct Pattern<'p> {
-    bytes: &'p [u8],
-    fold: Fold,
+    /// In lower case if it ignores case.
+    bytes: Cow<'p, [u8]>,
+    ignores_case: bool,
     /// The pattern after the first star, compiled for the first text that needs it.
     search: OnceCell<Box<Search>>,
 }
@@ -21,54 +23,52 @@ pub(crate) struct TooLong;
 /// both lengths.
 pub(crate) const PATTERN_BYTES_MAX: usize = 1024;
 
-/// Maps a byte before it is compared.
-type Fold = fn(u8) -> u8;
-
 impl<'p> Pattern<'p> {
     /// Returns a pattern that distinguishes upper and lower case.
     pub(crate) fn new(bytes: &'p [u8]) -> Result<Self, TooLong> {
-        Self::with(bytes, |byte| byte)
-    }
-
-    /// Returns a pattern that ignores the case of ASCII letters.
-    pub(crate) fn ignoring_case(bytes: &'p [u8]) -> Result<Self, TooLong> {
-        Self::with(bytes, |byte| byte.to_ascii_lowercase())
-    }
-
-    fn with(bytes: &'p [u8], fold: Fold) -> Result<Self, TooLong> {
         if bytes.len() > PATTERN_BYTES_MAX {
             return Err(TooLong);
         }
         Ok(Self {
-            bytes,
-            fold,
+            bytes: bytes.into(),
+            ignores_case: false,
             search: OnceCell::new(),
+        })
+    }
+
+    /// Returns a pattern that ignores the case of ASCII letters.
+    pub(crate) fn ignoring_case(bytes: &'p [u8]) -> Result<Self, TooLong> {
+        Ok(Self {
+            bytes: bytes.to_ascii_lowercase().into(),
+            ignores_case: true,
+            ..Self::new(bytes)?
         })
     }
 
     /// Whether `text` as a whole matches.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
+        if self.ignores_case {
+            self.matches_exactly(&text.to_ascii_lowercase())
+        } else {
+            self.matches_exactly(text)
+        }
+    }
+
+    fn matches_exactly(&self, text: &[u8]) -> bool {
         let mut text = text.iter();
-        let mut pattern = self.bytes;
+        let mut pattern = &*self.bytes;
         // Up to the first star, each element matches one byte.
-        while let Some((element, rest)) = Element::first_of(pattern, self.fold) {
+        while let Some((element, rest)) = Element::first_of(pattern) {
             if matches!(element, Element::Star) {
-                return self.search(rest).finds(text.as_slice(), self.fold);
+                let search = self.search.get_or_init(|| Box::new(Search::new(rest)));
+                return search.finds(text.as_slice());
             }
-            if !text
-                .next()
-                .is_some_and(|&byte| element.accepts((self.fold)(byte)))
-            {
+            if !text.next().is_some_and(|&byte| element.accepts(byte)) {
                 return false;
             }
             pattern = rest;
         }
         text.next().is_none()
-    }
-
-    fn search(&self, rest: &[u8]) -> &Search {
-        self.search
-            .get_or_init(|| Box::new(Search::new(rest, self.fold)))
     }
 }
 
@@ -83,20 +83,20 @@ enum Element {
 
 impl Element {
     /// Returns the first element of `pattern` and the pattern after it; `None` at its end.
-    fn first_of(pattern: &[u8], fold: Fold) -> Option<(Self, &[u8])> {
+    fn first_of(pattern: &[u8]) -> Option<(Self, &[u8])> {
         Some(match pattern {
             [] => return None,
             [b'*', rest @ ..] => (Self::Star, rest),
             [b'?', rest @ ..] => (Self::Any, rest),
             [b'[', rest @ ..] => {
-                let (class, rest) = Class::first_of(rest, fold);
+                let (class, rest) = Class::first_of(rest);
                 (Self::Class(class), rest)
             }
-            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (Self::Byte(fold(*byte)), rest),
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (Self::Byte(*byte), rest),
         })
     }
 
-    /// Whether the element matches this byte, which is folded.
+    /// Whether the element matches this byte.
     fn accepts(&self, byte: u8) -> bool {
         match self {
             Self::Star | Self::Any => true,
@@ -106,49 +106,36 @@ impl Element {
     }
 }
 
-/// A set of folded bytes.
+/// A set of bytes.
 struct Class([bool; 256]);
 
 impl Class {
     /// Returns the class whose elements follow the `[`, and the pattern after its `]`. A class that
     /// does not close ends with the pattern.
-    fn first_of(pattern: &[u8], fold: Fold) -> (Self, &[u8]) {
+    fn first_of(pattern: &[u8]) -> (Self, &[u8]) {
         let (negated, mut rest) = match pattern {
             [b'^', rest @ ..] => (true, rest),
             rest => (false, rest),
         };
         let mut class = Self([false; 256]);
         loop {
-            rest = match rest {
+            let (first, last, after) = match rest {
                 [] => break,
                 [b']', after @ ..] => {
                     rest = after;
                     break;
                 }
-                [b'\\', byte, rest @ ..] => {
-                    class.add(fold(*byte), fold(*byte));
-                    rest
-                }
-                [first, b'-', last, rest @ ..] => {
-                    let (first, last) = (fold(*first), fold(*last));
-                    class.add(first.min(last), first.max(last));
-                    rest
-                }
-                [byte, rest @ ..] => {
-                    class.add(fold(*byte), fold(*byte));
-                    rest
-                }
-            }
+                [b'\\', byte, after @ ..] => (byte, byte, after),
+                [first, b'-', last, after @ ..] => (first.min(last), first.max(last), after),
+                [byte, after @ ..] => (byte, byte, after),
+            };
+            class.0[usize::from(*first)..=usize::from(*last)].fill(true);
+            rest = after;
         }
         if negated {
             class.0 = class.0.map(|has| !has);
         }
         (class, rest)
-    }
-
-    /// Adds the bytes from `first` to `last`.
-    fn add(&mut self, first: u8, last: u8) {
-        self.0[first.into()..=last.into()].fill(true);
     }
 
     fn has(&self, byte: u8) -> bool {
@@ -180,7 +167,7 @@ struct Search {
 const WIDTH_MAX: usize = PATTERN_BYTES_MAX / 64;
 
 impl Search {
-    fn new(mut pattern: &[u8], fold: Fold) -> Self {
+    fn new(mut pattern: &[u8]) -> Self {
         let width = pattern.len() / 64 + 1;
         let mut search = Self {
             width,
@@ -190,7 +177,7 @@ impl Search {
             elements: 0,
         };
         search.stays[0] = 1;
-        while let Some((element, rest)) = Element::first_of(pattern, fold) {
+        while let Some((element, rest)) = Element::first_of(pattern) {
             pattern = rest;
             let (word, bit) = (search.elements / 64, 1 << (search.elements % 64));
             let mut accept = |byte: u8| search.moves[usize::from(byte) * width + word] |= bit;
@@ -208,11 +195,11 @@ impl Search {
         search
     }
 
-    fn finds(&self, text: &[u8], fold: Fold) -> bool {
+    fn finds(&self, text: &[u8]) -> bool {
         let mut state = [0_u64; WIDTH_MAX];
         state[0] = 1;
         for &byte in text {
-            let moves = &self.moves[usize::from(fold(byte)) * self.width..][..self.width];
+            let moves = &self.moves[usize::from(byte) * self.width..][..self.width];
             let mut carry = 0;
             for (word, bits) in state[..self.width].iter_mut().enumerate() {
                 let next = *bits & (moves[word] | self.any[word]);
@@ -289,17 +276,17 @@ mod tests {
     }
 
     /// By the definition, in any time.
-    fn matches_naively(pattern: &[u8], text: &[u8], fold: Fold) -> bool {
-        let Some((element, rest)) = Element::first_of(pattern, fold) else {
+    fn matches_naively(pattern: &[u8], text: &[u8]) -> bool {
+        let Some((element, rest)) = Element::first_of(pattern) else {
             return text.is_empty();
         };
         if matches!(element, Element::Star) {
-            return (0..=text.len()).any(|taken| matches_naively(rest, &text[taken..], fold));
+            return (0..=text.len()).any(|taken| matches_naively(rest, &text[taken..]));
         }
         let Some((&byte, rest_of_text)) = text.split_first() else {
             return false;
         };
-        element.accepts(fold(byte)) && matches_naively(rest, rest_of_text, fold)
+        element.accepts(byte) && matches_naively(rest, rest_of_text)
     }
 
     proptest! {
@@ -309,9 +296,9 @@ mod tests {
             text in "[abB^\\-\\]\\[]{0,12}",
         ) {
             let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-            let (same, lower): (Fold, Fold) = (|byte| byte, |byte| byte.to_ascii_lowercase());
-            prop_assert_eq!(matches_case(pattern, text), matches_naively(pattern, text, same));
-            prop_assert_eq!(matches(pattern, text), matches_naively(pattern, text, lower));
+            prop_assert_eq!(matches_case(pattern, text), matches_naively(pattern, text));
+            let lower = matches_naively(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase());
+            prop_assert_eq!(matches(pattern, text), lower);
         }
     }
 
