@@ -3,7 +3,6 @@
 pub(crate) mod lingering_close;
 pub(crate) mod pending_input;
 pub(crate) mod session;
-mod states;
 pub(crate) mod timeouts;
 
 use std::sync::Arc;

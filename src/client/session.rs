@@ -1,6 +1,7 @@
 //! The session of a client: what the server remembers of it, and all that a command sees of it.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::sync::atomic::Ordering;
 
 use bitflags::bitflags;
 
-use crate::client::states::States;
 use crate::resp::{Protocol, Replied, Reply};
 use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
@@ -35,11 +35,12 @@ pub struct Session {
     server: Arc<ServerState>,
     protocol: Protocol,
     reply_flags: ReplyFlags,
-    ending: Option<Ending>,
-    restrictions: Restrictions,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) restrictions: Restrictions,
     tracking: Option<Box<Tracking>>,
     subscriptions: Option<Box<Subscriptions>>,
-    states: States,
+    /// The values that handlers keep, one of each type.
+    states: Option<Box<States>>,
     /// Messages to send before the current request's reply; `None` unless `PUSHING` is set.
     #[expect(
         clippy::box_collection,
@@ -47,8 +48,10 @@ pub struct Session {
     )]
     pushes: Option<Box<Vec<u8>>>,
     /// Whether the program's `on_connect` hook, if any, has admitted the client.
-    is_connected: bool,
+    pub(crate) is_connected: bool,
 }
+
+type States = BTreeMap<TypeId, Box<dyn Any + Send>>;
 
 bitflags! {
     /// Why a client may not run a command; most commands are restricted by both.
@@ -132,11 +135,8 @@ pub(crate) enum InvalidName {
 
 impl Session {
     pub(crate) fn new(info: Arc<ClientInfo>, server: Arc<ServerState>) -> Self {
-        let restrictions = if server.settings.requires_password() {
-            Restrictions::PASSWORD
-        } else {
-            Restrictions::empty()
-        };
+        let mut restrictions = Restrictions::empty();
+        restrictions.set(Restrictions::PASSWORD, server.settings.requires_password());
         Self {
             info,
             server,
@@ -146,7 +146,7 @@ impl Session {
             restrictions,
             tracking: None,
             subscriptions: None,
-            states: States::default(),
+            states: None,
             pushes: None,
             is_connected: false,
         }
@@ -197,34 +197,33 @@ impl Session {
     /// std, too.
     #[must_use]
     pub fn state<T: Any>(&self) -> Option<&T> {
-        self.states.get()
+        let state = self.states.as_ref()?.get(&TypeId::of::<T>())?;
+        state.downcast_ref()
     }
 
     /// Returns the value of type `T`, after inserting its default if there is none: see
     /// [`Self::state`].
+    #[expect(clippy::missing_panics_doc, reason = "the key of a value is its type")]
     pub fn state_mut<T: Any + Send + Default>(&mut self) -> &mut T {
-        self.states.get_mut_or_default()
+        let states = self.states.get_or_insert_default();
+        let state = states.entry(TypeId::of::<T>());
+        let state = state.or_insert_with(|| Box::<T>::default());
+        state
+            .downcast_mut()
+            .expect("the key of a value is its type")
     }
 
     /// Keeps `value` for this client, and returns the previous value of its type: see
     /// [`Self::state`].
     pub fn set_state<T: Any + Send>(&mut self, value: T) -> Option<T> {
-        self.states.replace(value)
+        let states = self.states.get_or_insert_default();
+        let before = states.insert(TypeId::of::<T>(), Box::new(value))?;
+        before.downcast().ok().map(|before| *before)
     }
 
     /// Drops the values that handlers keep.
     pub(crate) fn forget_states(&mut self) {
-        self.states = States::default();
-    }
-
-    /// Whether the program's `on_connect` hook, if any, has admitted the client.
-    #[inline]
-    pub(crate) fn is_connected(&self) -> bool {
-        self.is_connected
-    }
-
-    pub(crate) fn set_connected(&mut self) {
-        self.is_connected = true;
+        self.states = None;
     }
 
     pub(crate) fn server(&self) -> &Arc<ServerState> {
@@ -242,43 +241,16 @@ impl Session {
         self.ending = Some(Ending::AfterReply);
     }
 
-    /// Closes the client's connection as `ending` says.
-    pub(crate) fn close_by(&mut self, ending: Ending) {
-        self.ending = Some(ending);
-    }
-
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        self.ending
-    }
-
     /// Answers in `protocol` from now on. Pushes the messages that are left in the other protocol.
     pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
-        if self.subscriptions.is_some() {
-            let messages = self.info.inbox.change_protocol(protocol);
-            self.push_all(messages);
-        } else {
-            self.info.inbox.set_protocol(protocol);
-        }
+        let messages = self.info.inbox.change_protocol(protocol);
+        self.push_all(messages);
         self.publish_subscriptions();
     }
 
     pub(crate) fn set_database(&mut self, database: u8) {
         self.info.database.store(database, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
-        self.set_identity(name, |identity, name| identity.name = name)
-    }
-
-    pub(crate) fn set_library_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
-        self.set_identity(name, |identity, name| identity.library_name = name)
-    }
-
-    pub(crate) fn set_library_version(&mut self, version: &[u8]) -> Result<(), InvalidName> {
-        self.set_identity(version, |identity, version| {
-            identity.library_version = version;
-        })
     }
 
     /// Checks a name of a client or of its library.
@@ -292,21 +264,20 @@ impl Session {
         Ok(())
     }
 
-    /// Sets a part of the identity; an empty word unsets it.
-    fn set_identity(
+    /// Sets a word of the identity; an empty one unsets it.
+    pub(crate) fn set_word(
         &mut self,
         word: &[u8],
-        set: impl FnOnce(&mut ClientIdentity, Box<[u8]>),
+        part: impl FnOnce(&mut ClientIdentity) -> &mut Box<[u8]>,
     ) -> Result<(), InvalidName> {
         Self::check_name(word)?;
         self.info
-            .change_identity(|identity| set(identity, word.into()));
+            .change_identity(|identity| *part(identity) = word.into());
         Ok(())
     }
 
-    #[inline]
-    pub(crate) fn restrictions(&self) -> Restrictions {
-        self.restrictions
+    pub(crate) fn set_name(&mut self, name: &[u8]) -> Result<(), InvalidName> {
+        self.set_word(name, |identity| &mut identity.name)
     }
 
     /// Whether the client still has to authenticate.
@@ -475,5 +446,26 @@ impl fmt::Debug for Session {
             .field("peer_addr", &self.peer_addr())
             .field("protocol", &self.protocol())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn one_value_of_each_type_is_kept() {
+        let mut session = Session::for_test(0, (Ipv4Addr::LOCALHOST, 1).into());
+        assert_eq!(session.state::<u32>(), None);
+        *session.state_mut::<u32>() += 7;
+        *session.state_mut::<u64>() += 8;
+        assert_eq!(session.state::<u32>(), Some(&7));
+        assert_eq!(*session.state_mut::<u32>(), 7);
+        assert_eq!(session.set_state(9_u32), Some(7));
+        assert_eq!(session.state::<u32>(), Some(&9));
+        assert_eq!(session.state::<u64>(), Some(&8));
+        assert_eq!(session.set_state("new"), None);
     }
 }

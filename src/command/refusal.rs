@@ -66,11 +66,11 @@ pub(crate) const QUOTED_BYTES_MAX: usize = 128;
 /// the first arguments, quoted, each cut at a NUL as by C's `printf`.
 fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if is_http_request(request) {
-        session.close_by(Ending::Http { is_answered: true });
+        session.ending = Some(Ending::Http { is_answered: true });
         return reply.http_response();
     }
     if is_http(c_string(request.name(), QUOTED_BYTES_MAX)) {
-        session.close_by(Ending::Http { is_answered: false });
+        session.ending = Some(Ending::Http { is_answered: false });
     }
     let mut arguments = Vec::new();
     for argument in request.arguments() {

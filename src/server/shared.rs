@@ -131,7 +131,7 @@ impl Shared {
             self.pool.hand_over();
             hook(session).map_err(CloseReason::RefusedByHook)?;
         }
-        session.set_connected();
+        session.is_connected = true;
         Ok(())
     }
 
@@ -145,7 +145,7 @@ impl Shared {
             self.pool.hand_over();
         }
         let called = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(hook) = hook.filter(|_| session.is_connected()) {
+            if let Some(hook) = hook.filter(|_| session.is_connected) {
                 hook(session, &DisconnectReason(reason));
             }
         }));

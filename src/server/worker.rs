@@ -62,7 +62,7 @@ impl Worker {
             if info.inbox.has_unread()
                 && let Some(kill_reason) = info.inbox.kill_reason()
             {
-                return self.shared.close(client, &kill_reason.into());
+                return self.shared.close(client, &CloseReason::Killed(kill_reason));
             }
             let end = if client.closing.is_some() {
                 self.linger(&mut client, &mut budget)
@@ -187,7 +187,7 @@ impl Worker {
         }
         if client.exceeds(now.s, limits) {
             return Err(if client.session.listens() {
-                KillReason::SlowReader.into()
+                CloseReason::Killed(KillReason::SlowReader)
             } else {
                 CloseReason::OutputLimit
             });
@@ -235,7 +235,7 @@ impl Worker {
         budget: &mut Budget,
     ) -> Result<TurnEnd, CloseReason> {
         let phase = self.shared.phase();
-        let is_first_turn = !client.session.is_connected();
+        let is_first_turn = !client.session.is_connected;
         if is_first_turn {
             self.shared.connect(&mut client.session)?;
             // From now on it is known whether the peer has left.

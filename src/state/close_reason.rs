@@ -180,12 +180,6 @@ impl fmt::Display for CloseReason {
     }
 }
 
-impl From<KillReason> for CloseReason {
-    fn from(reason: KillReason) -> Self {
-        Self::Killed(reason)
-    }
-}
-
 impl From<io::Error> for CloseReason {
     fn from(error: io::Error) -> Self {
         Self::Io(error)

@@ -12,7 +12,7 @@ use crate::resp::Protocol;
 /// Filled by any thread, and emptied by the client's owner.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    /// The client speaks RESP3. Written under the lock if messages may come at the same time.
+    /// The client speaks RESP3. Written under the lock.
     resp3: AtomicBool,
     /// There is something that the owner has not taken. Written under the lock.
     has_unread: AtomicBool,
@@ -50,15 +50,11 @@ impl Inbox {
         }
     }
 
-    pub(crate) fn set_protocol(&self, protocol: Protocol) {
-        self.resp3
-            .store(protocol == Protocol::Resp3, Ordering::Relaxed);
-    }
-
     /// Sets the protocol between two messages. Returns the messages in the former protocol.
     pub(crate) fn change_protocol(&self, protocol: Protocol) -> Vec<u8> {
         let mut contents = self.contents.lock();
-        self.set_protocol(protocol);
+        self.resp3
+            .store(protocol == Protocol::Resp3, Ordering::Relaxed);
         self.take_from(&mut contents)
     }
 

@@ -220,7 +220,7 @@ mod tests {
     fn each_client_is_sent_its_own_protocol() {
         let recipients = Recipients::default();
         let infos = [info(1), info(2)];
-        infos[1].inbox.set_protocol(Protocol::Resp3);
+        let _ = infos[1].inbox.change_protocol(Protocol::Resp3);
         for info in &infos {
             assert!(recipients.change(|clients| clients.add(info)));
         }

@@ -34,7 +34,7 @@ pub(crate) fn register(commands: &mut Commands) {
 /// `PING [message]`: `+PONG`, or the message as a bulk string. A subscriber in RESP2 gets an array
 /// that looks like a message.
 fn ping(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let is_subscribed = session.restrictions().contains(Restrictions::SUBSCRIBED);
+    let is_subscribed = session.restrictions.contains(Restrictions::SUBSCRIBED);
     match request.word_count() {
         1 if !is_subscribed => reply.simple("PONG"),
         2 if !is_subscribed => echo(session, request, reply),

@@ -67,7 +67,7 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
         );
         control.drain();
     }
-    session.close_by(Ending::Drain);
+    session.ending = Some(Ending::Drain);
     reply.simple("OK")
 }
 

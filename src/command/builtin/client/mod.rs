@@ -75,9 +75,9 @@ fn setname(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
 fn setinfo(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (option, value) = (argument(request, 1), argument(request, 2));
     let set = if is(option, "LIB-NAME") {
-        session.set_library_name(value)
+        session.set_word(value, |identity| &mut identity.library_name)
     } else if is(option, "LIB-VER") {
-        session.set_library_version(value)
+        session.set_word(value, |identity| &mut identity.library_version)
     } else {
         return reply.error([b"ERR Unrecognized option '", option, b"'"].concat());
     };
