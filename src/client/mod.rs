@@ -1,12 +1,11 @@
 //! A client: the value that travels from the acceptor over the queue and the workers to parking.
 
-pub(crate) mod lingering_close;
 pub(crate) mod pending_input;
 pub(crate) mod session;
 pub(crate) mod timeouts;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use mio::net::TcpStream;
 
@@ -14,9 +13,8 @@ use crate::config::{OutputLimit, OutputLimits};
 use crate::net::connection::Connection;
 use crate::net::pending_output::PendingOutput;
 use crate::resp::Reply;
-use crate::state::clients::{ClientFlags, PendingInputBytes};
+use crate::state::clients::ClientFlags;
 use crate::state::close_reason::CloseReason;
-use lingering_close::LingeringClose;
 use pending_input::PendingInput;
 use session::Session;
 
@@ -33,27 +31,9 @@ pub(crate) struct Client {
     /// Set by the clock if a deadline was missed or too much output is pending. A worker decides at
     /// the end of the next turn, after it has read the socket.
     pub(crate) needs_check: bool,
-    /// Dropped in the first turn.
-    pub(crate) newcomer: Option<Newcomer>,
-}
-
-/// Counts a client that was admitted and has not had its first turn. Nobody knows yet whether its
-/// peer has left.
-#[derive(Debug)]
-pub(crate) struct Newcomer(Arc<AtomicUsize>);
-
-impl Newcomer {
-    /// Counts one more in `newcomers` until it is dropped.
-    pub(crate) fn new(newcomers: &Arc<AtomicUsize>) -> Self {
-        newcomers.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(newcomers))
-    }
-}
-
-impl Drop for Newcomer {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// A share of the server's count of newcomers. Dropped in the first turn: nobody knows before
+    /// it whether the peer has left.
+    pub(crate) newcomer: Option<Arc<()>>,
 }
 
 impl Client {
@@ -80,24 +60,29 @@ impl Client {
 
     /// Notes the end of a turn in the registry, with the bytes that are pending.
     pub(crate) fn publish(&self, now_s: u32) {
-        let input = self.pending_input.as_ref();
-        let input_bytes =
-            input.map_or_else(PendingInputBytes::default, |input| input.memory_bytes());
-        let output_bytes = self.connection.pending().map_or(0, PendingOutput::len);
-        self.session
-            .info()
-            .publish(now_s, input_bytes, output_bytes);
+        let info = self.session.info();
+        info.active_at_s.store(now_s, Ordering::Relaxed);
+        if self.pending_input.is_some() || info.pending_input.get() > 0 {
+            self.publish_input();
+        }
+        info.pending_output
+            .set(self.connection.pending().map_or(0, PendingOutput::len));
+    }
+
+    #[cold]
+    fn publish_input(&self) {
+        let info = self.session.info();
+        let sum =
+            |bytes: fn(&PendingInput) -> usize| self.pending_input.as_deref().map_or(0, bytes);
+        info.pending_input.set(sum(PendingInput::len));
+        info.pending_input_free.set(sum(PendingInput::free_bytes));
+        info.pending_input_table.set(sum(PendingInput::table_bytes));
     }
 
     /// Whether its requests are not read because too much output is pending.
     pub(crate) fn is_write_blocked(&self) -> bool {
         let pending = self.connection.pending();
         pending.is_some_and(PendingOutput::is_blocked)
-    }
-
-    /// Whether a turn has to check at its end if the client must be closed.
-    pub(crate) fn has_to_be_checked(&self) -> bool {
-        self.needs_check || self.connection.pending().is_some()
     }
 
     /// Whether it only waits for input or for the end of a pause: no output is pending, and it is
@@ -146,6 +131,33 @@ impl Client {
         } else {
             limits.normal
         }
+    }
+}
+
+/// The state of a lingering close: pending output is sent, then FIN, and then the peer's bytes are
+/// discarded until its FIN. Closing a socket with unread bytes would send RST, which can overtake
+/// the last reply.
+#[derive(Debug)]
+pub(crate) struct LingeringClose {
+    pub(crate) reason: CloseReason,
+    /// When FIN was sent after all output, in seconds of the coarse clock; `None` before that.
+    pub(crate) fin_sent_at_s: Option<u32>,
+    /// Bytes discarded so far.
+    pub(crate) discarded: usize,
+}
+
+impl LingeringClose {
+    fn new(reason: CloseReason) -> Self {
+        Self {
+            reason,
+            fin_sent_at_s: None,
+            discarded: 0,
+        }
+    }
+
+    /// Whether the client still counts: it was admitted, and output is pending.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.fin_sent_at_s.is_none() && !matches!(self.reason, CloseReason::Refused(_))
     }
 }
 

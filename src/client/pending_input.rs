@@ -3,7 +3,6 @@
 use std::mem;
 
 use crate::resp::Parser;
-use crate::state::clients::PendingInputBytes;
 use crate::state::coarse_clock::Now;
 
 /// Input that a turn left unserved, and how much of the request at its front was parsed.
@@ -64,13 +63,14 @@ impl PendingInput {
         self.bytes.len() - self.served
     }
 
-    /// Bytes of memory by their use.
-    pub(crate) fn memory_bytes(&self) -> PendingInputBytes {
-        PendingInputBytes {
-            unserved: self.len(),
-            free: self.bytes.capacity() - self.len(),
-            table: size_of::<Self>() + self.parser.memory_bytes(),
-        }
+    /// Free room in the buffer.
+    pub(super) fn free_bytes(&self) -> usize {
+        self.bytes.capacity() - self.len()
+    }
+
+    /// Bytes of memory besides the buffer: the table of the arguments parsed so far.
+    pub(super) fn table_bytes(&self) -> usize {
+        size_of::<Self>() + self.parser.memory_bytes()
     }
 
     /// Removes the next `count` bytes, which were served. Returns the rest; `None` if there is

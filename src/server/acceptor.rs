@@ -13,8 +13,8 @@ use super::refusal_delay::RefusalDelay;
 use super::refusals::Refusals;
 use super::shared::{Phase, Shared};
 use super::supervision::{keep_running, spawn};
+use crate::client::Client;
 use crate::client::session::Session;
-use crate::client::{Client, Newcomer};
 use crate::error::StartError;
 use crate::net::descriptors;
 use crate::state::clients::ClientInfo;
@@ -28,8 +28,8 @@ pub(super) struct Acceptor {
     /// A connection over a limit that is not refused yet.
     delayed: Option<NewConnection>,
     refusal_delay: RefusalDelay,
-    /// Clients that have not had their first turn: one for each [`Newcomer`].
-    newcomers: Arc<AtomicUsize>,
+    /// Shared by the clients that have not had their first turn.
+    newcomers: Arc<()>,
     /// Clients ever admitted.
     admitted: usize,
     refusals: Refusals,
@@ -253,7 +253,7 @@ impl Acceptor {
         let mut client = Client::new(connection.socket, Session::new(info, Arc::clone(state)));
         match admission {
             Ok(()) => {
-                client.newcomer = Some(Newcomer::new(&self.newcomers));
+                client.newcomer = Some(Arc::clone(&self.newcomers));
                 state.client_count.fetch_add(1, Ordering::Relaxed);
                 state.clients.add(client.session.info());
                 self.admitted += 1;
@@ -272,7 +272,7 @@ impl Acceptor {
     fn delays_refusal(&mut self) -> bool {
         let clients = self.shared.state.client_count.load(Ordering::Relaxed);
         let departures = self.admitted.saturating_sub(clients);
-        let (now, newcomers) = (Instant::now(), self.newcomers.load(Ordering::Relaxed));
+        let (now, newcomers) = (Instant::now(), Arc::strong_count(&self.newcomers) - 1);
         self.shared.phase() == Phase::Serving
             && self.refusal_delay.must_wait(now, newcomers, departures)
     }

@@ -70,7 +70,9 @@ impl Worker {
                 self.serve_caught(&mut client, &mut budget)
             };
             let end = match end {
-                Ok(end) if client.has_to_be_checked() => self.check(&mut client, end, &budget),
+                Ok(end) if client.needs_check || client.connection.pending().is_some() => {
+                    self.check(&mut client, end, &budget)
+                }
                 end => end,
             };
             let pause_level = match end {

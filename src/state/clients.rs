@@ -131,17 +131,6 @@ impl ClientIdentity {
     }
 }
 
-/// Bytes of memory of a client's pending input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct PendingInputBytes {
-    /// Input.
-    pub(crate) unserved: usize,
-    /// Free room in the buffer.
-    pub(crate) free: usize,
-    /// The table of the arguments parsed so far.
-    pub(crate) table: usize,
-}
-
 /// A number of bytes of memory. More than 4 GiB count as 4 GiB.
 #[derive(Debug, Default)]
 pub(crate) struct ByteCount(AtomicU32);
@@ -259,22 +248,6 @@ impl ClientInfo {
         ];
         let counted: usize = counts.iter().map(|count| count.get()).sum();
         (counted + self.inbox.memory_bytes()) as u64
-    }
-
-    /// Notes the end of a turn, with the bytes that are pending.
-    pub(crate) fn publish(&self, now_s: u32, input: PendingInputBytes, pending_output: usize) {
-        self.active_at_s.store(now_s, Ordering::Relaxed);
-        if input.unserved > 0 || self.pending_input.get() > 0 {
-            self.publish_input(input);
-        }
-        self.pending_output.set(pending_output);
-    }
-
-    #[cold]
-    fn publish_input(&self, input: PendingInputBytes) {
-        self.pending_input.set(input.unserved);
-        self.pending_input_free.set(input.free);
-        self.pending_input_table.set(input.table);
     }
 
     pub(crate) fn identity(&self) -> ClientIdentity {
