@@ -47,17 +47,8 @@ impl LatencyMonitor {
     }
 
     /// Returns every event that had a spike.
-    pub(crate) fn all(&self) -> Vec<(&'static str, Series)> {
-        let events = self.0.lock();
-        events
-            .iter()
-            .map(|(name, series)| (*name, series.clone()))
-            .collect()
-    }
-
-    /// Returns the names of the events that had a spike.
-    pub(crate) fn events(&self) -> Vec<&'static str> {
-        self.0.lock().keys().copied().collect()
+    pub(crate) fn all(&self) -> BTreeMap<&'static str, Series> {
+        self.0.lock().clone()
     }
 
     /// Removes these events. Returns how many there were.
@@ -82,7 +73,7 @@ mod tests {
         samples.add_at(1, "command", 20);
         samples.add_at(1, "command", 30);
         samples.add_at(1, "command", 10);
-        let series = samples.all().remove(0).1;
+        let series = samples.all().remove("command").expect("it was added");
         assert_eq!(
             series.samples,
             [LatencySample {
@@ -93,7 +84,7 @@ mod tests {
         for at_s in 2..500 {
             samples.add_at(at_s, "command", 5);
         }
-        let series = samples.all().remove(0).1;
+        let series = samples.all().remove("command").expect("it was added");
         assert_eq!(series.samples.len(), SAMPLES_MAX);
         assert_eq!(series.longest_ms, 30);
         assert_eq!(series.samples.back().map(|spike| spike.at_s), Some(499));
@@ -105,8 +96,8 @@ mod tests {
         samples.add("command", 1);
         samples.add("fast-command", 1);
         assert_eq!(samples.reset(&["command"]), 1);
-        assert_eq!(samples.events(), ["fast-command"]);
-        assert_eq!(samples.reset(&samples.events()), 1);
+        assert!(samples.all().into_keys().eq(["fast-command"]));
+        assert_eq!(samples.reset(&["fast-command"]), 1);
         assert!(samples.all().is_empty());
     }
 }

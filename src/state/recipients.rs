@@ -78,16 +78,13 @@ impl Clients {
 
     /// Returns the clients with higher numbers than `id`, in ascending order; all for `None`.
     fn after(&self, id: Option<u64>) -> impl Iterator<Item = &Arc<ClientInfo>> {
-        let one = match self {
-            Self::One(info) if Some(info.id) > id => Some(info),
-            _ => None,
-        };
-        let many = match self {
+        let (one, many) = match self {
+            Self::One(info) if Some(info.id) > id => (Some(info), None),
             Self::Many(clients) => {
                 let lower = id.map_or(Bound::Unbounded, Bound::Excluded);
-                Some(clients.range((lower, Bound::Unbounded)))
+                (None, Some(clients.range((lower, Bound::Unbounded))))
             }
-            _ => None,
+            _ => (None, None),
         };
         let many = many.into_iter().flatten().map(|(_, info)| info);
         one.into_iter().chain(many)

@@ -27,16 +27,9 @@ pub(crate) struct Record {
     /// When it ended, in seconds since 1970.
     pub(crate) at_s: u64,
     pub(crate) took: Duration,
-    excerpt: Excerpt,
+    pub(crate) excerpt: Excerpt,
     pub(crate) peer_addr: Box<str>,
     pub(crate) client_name: Box<[u8]>,
-}
-
-impl Record {
-    /// Returns the words that are kept.
-    pub(crate) fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.excerpt.words()
-    }
 }
 
 impl Slowlog {
@@ -91,7 +84,7 @@ impl Slowlog {
 /// The part of a request that is kept, as in Redis (`slowlogCreateEntry`): 32 words, and 128 bytes
 /// of each, or fewer if that were too much in all. Remarks count what is omitted.
 #[derive(Debug)]
-struct Excerpt {
+pub(crate) struct Excerpt {
     bytes: Box<[u8]>,
     /// The end of each word in `bytes`.
     ends: Box<[u16]>,
@@ -137,7 +130,8 @@ impl Excerpt {
         }
     }
 
-    fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    /// Returns the words that are kept.
+    pub(crate) fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let word = &self.bytes[start..usize::from(end)];
@@ -183,7 +177,7 @@ mod tests {
         let records = log.latest(10);
         let ids: Vec<_> = records.iter().map(|record| record.id).collect();
         assert_eq!(ids, [2, 1]);
-        assert!(records[0].words().eq([b"three"]));
+        assert!(records[0].excerpt.words().eq([b"three"]));
         assert_eq!(&*records[0].peer_addr, "127.0.0.1:5000");
         log.reset();
         assert_eq!(log.len(), 0);

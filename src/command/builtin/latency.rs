@@ -85,10 +85,8 @@ fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
 fn reset(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = || request.arguments().skip(1);
     let samples = &session.server().latency;
+    let is_wanted = |event: &&str| wanted().len() == 0 || wanted().any(|word| is(word, event));
     // Compares the names before the lock is taken, which every slow call needs.
-    let mut events = samples.events();
-    if wanted().len() > 0 {
-        events.retain(|event| wanted().any(|word| is(word, event)));
-    }
+    let events: Vec<_> = samples.all().into_keys().filter(is_wanted).collect();
     reply.integer(samples.reset(&events) as i64)
 }
