@@ -44,25 +44,21 @@ fn bytes_in(file: &str, field: &str) -> Option<usize> {
 /// (`cgroups(7)`): those of its own cgroup and of all above it. A container often sees its own
 /// cgroup as the topmost.
 fn limit_files(cgroups: &str) -> impl Iterator<Item = PathBuf> {
-    cgroups.lines().flat_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (fields.next(), fields.next());
+    let files = |line: &str| {
+        let (_, fields) = line.split_once(':')?;
+        let (controllers, path) = fields.split_once(':')?;
         let (root, file) = match controllers {
-            Some("") => ("/sys/fs/cgroup", "memory.max"),
-            Some(list) if list.split(',').any(|name| name == "memory") => {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            list if list.split(',').any(|name| name == "memory") => {
                 ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
             }
-            _ => return Vec::new(),
+            _ => return None,
         };
-        let below_root = |path: &Path| {
-            let path = path.strip_prefix("/").ok()?;
-            Some(Path::new(root).join(path).join(file))
-        };
-        Path::new(path.unwrap_or_default())
-            .ancestors()
-            .filter_map(below_root)
-            .collect()
-    })
+        let own = Path::new(root).join(path.strip_prefix('/')?);
+        let groups = own.ancestors().take_while(|group| group.starts_with(root));
+        Some(groups.map(|group| group.join(file)).collect::<Vec<_>>())
+    };
+    cgroups.lines().filter_map(files).flatten()
 }
 
 /// Parses a number of bytes; `None` for `max`, which means no limit.

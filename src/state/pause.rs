@@ -50,15 +50,12 @@ impl Pause {
 
     /// Ends the pause. Returns whether there was one.
     pub(crate) fn end(&self) -> bool {
-        let mut terms = self.terms.lock();
-        let was_on = self.is_on();
-        self.end_under(&mut terms);
-        was_on
+        self.end_under(&mut self.terms.lock())
     }
 
-    fn end_under(&self, terms: &mut Terms) {
+    fn end_under(&self, terms: &mut Terms) -> bool {
         *terms = Terms::default();
-        self.level.store(0, Ordering::Relaxed);
+        self.level.swap(0, Ordering::Relaxed) != 0
     }
 
     /// Ends the pause if its time is over. Returns when it will end, and whether it has ended now.
@@ -67,8 +64,7 @@ impl Pause {
         if terms.ends.is_none_or(|ends| ends > Instant::now()) {
             return (terms.ends, false);
         }
-        self.end_under(&mut terms);
-        (None, true)
+        (None, self.end_under(&mut terms))
     }
 
     pub(crate) fn is_on(&self) -> bool {
