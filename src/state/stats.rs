@@ -77,13 +77,6 @@ pub(crate) struct Traffic {
     pub(crate) requests: LocalCounter,
 }
 
-impl AllWorkers {
-    fn counts(&self) -> impl Iterator<Item = &Counts> {
-        let workers = self.workers.iter().map(|stats| &stats.counts);
-        workers.chain([&self.past])
-    }
-}
-
 impl ServerStats {
     /// `commands` is the number of commands.
     pub(crate) fn new(commands: usize) -> Self {
@@ -125,7 +118,8 @@ impl ServerStats {
     pub(crate) fn work_ever(&self) -> Throughput {
         let workers = self.workers.lock();
         let mut work = Throughput::default();
-        for counts in workers.counts() {
+        let running = workers.workers.iter().map(|stats| &stats.counts);
+        for counts in running.chain([&workers.past]) {
             work.requests += counts.calls();
             work.bytes_read += counts.bytes_read.get();
             work.bytes_sent += counts.bytes_sent.get();
@@ -197,13 +191,6 @@ impl WorkerStats {
     }
 }
 
-/// Maximum bytes of an error code; the rest is ignored. Redis's bound.
-const ERROR_CODE_BYTES_MAX: usize = 32;
-
-/// Maximum number of codes, so that handlers that invent codes do not fill the memory. Redis's
-/// bound.
-const ERROR_CODES_MAX: usize = 128;
-
 impl Counts {
     fn new(commands: usize) -> Self {
         Self {
@@ -256,6 +243,13 @@ impl Counts {
         calls.sum()
     }
 }
+
+/// Maximum bytes of an error code; the rest is ignored. Redis's bound.
+const ERROR_CODE_BYTES_MAX: usize = 32;
+
+/// Maximum number of codes, so that handlers that invent codes do not fill the memory. Redis's
+/// bound.
+const ERROR_CODES_MAX: usize = 128;
 
 impl CommandCounts {
     /// Counts the time of a call. If `keep`, also in the histogram.
