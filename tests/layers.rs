@@ -23,8 +23,7 @@ config: memory
 
 in client
 timeouts: mod
-mod: lingering_close pending_input session
-session: states
+mod: pending_input session
 
 in command
 builtin: entry help mod refusal
