@@ -1,5 +1,5 @@
-//! respool is a server for the Redis protocol on a fixed pool of worker threads. It answers `PING` and
-//! the connection commands, and serves your own commands over the same protocol:
+//! respool is a server for the Redis protocol on a fixed pool of worker threads. It answers `PING`
+//! and the connection commands, and serves your own commands over the same protocol:
 //!
 //! ```
 //! use respool::{Arity, Commands, Config, Server};
@@ -25,12 +25,12 @@
 //! | configure, start and stop | [`Config`], [`Server`], [`ServerHandle`], [`Background`], [`Drained`] |
 //! | support CONFIG REWRITE and `loglevel` | [`Host`] |
 //!
-//! A handler runs on a worker thread and may block: other workers serve the other clients meanwhile.
-//! As many handlers as there are workers may run at once, so `workers` should exceed the number of
-//! handlers that block at once. [`Commands::register`] says what blocking costs.
+//! A handler runs on a worker thread and may block: other workers serve the other clients
+//! meanwhile. As many handlers as there are workers may run at once, so `workers` should exceed the
+//! number of handlers that block at once. [`Commands::register`] says what blocking costs.
 //!
-//! The library logs through the `log` crate and prints nothing. The feature `cli`, on by default, adds
-//! `config::CommandLine` and what else the program needs.
+//! The library logs through the `log` crate and prints nothing. The feature `cli`, on by default,
+//! adds `config::CommandLine` and what else the program needs.
 //!
 //! # The life of a client
 //!
@@ -44,14 +44,17 @@
 //!                         (an idle worker watches all parked clients)
 //! ```
 //!
-//! | step | file | what happens | bound |
+//! A *turn* is the time for which a worker serves one client. A *slot* is a client's place in
+//! parking. The last column names what limits the step.
+//!
+//! | step | file | what happens | limit |
 //! |---|---|---|---|
 //! | 1 accept | `server/acceptor.rs` | admit or refuse | `maxclients` |
 //! | 2 queue | `pool/queue.rs` | the channel of clients that wait for a worker | admission |
 //! | 3 take | `pool/mod.rs`, `server/worker.rs` | a worker leads, follows, or takes a client for a turn (`pool/README.md`) | `workers` |
 //! | – first turn | `server/shared.rs`, `server/hooks.rs` | the program may refuse the client | – |
 //! | 4 read | `net/connection.rs` | socket to input, never blocking | the turn's budget: `dispatch/budget.rs` |
-//! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to request: flat, borrowed, resumable | `resp/limits.rs` |
+//! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to a request that borrows them; an incomplete one is resumed | `resp/limits.rs` |
 //! | 6 dispatch | `dispatch/batch.rs`, `command/mod.rs` | name, arity, handler | 250 µs of handlers in a turn |
 //! | 7 reply | `resp/reply.rs`, `dispatch/output.rs` | reply to bytes | – |
 //! | 8 write | `net/connection.rs`, `net/pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
@@ -75,25 +78,29 @@
 //! | `config/` | every key, its type, and its sources |
 //! | `resp/` | bytes to requests, replies to bytes; needs only std |
 //!
-//! Beside them: `error.rs` (start and reconfiguration), `glob.rs` (patterns), `memory.rs` (how much memory
-//! there is), `time.rs` (the wall clock), and `fuzz/` (entry points of the fuzzers).
+//! Beside them: `error.rs` (start and reconfiguration), `glob.rs` (patterns), `memory.rs` (how much
+//! memory there is), `time.rs` (the wall clock), and `fuzz/` (entry points of the fuzzers).
 //!
 //! CONTRIBUTING.md says where to look for a change.
 //!
 //! # Invariants
 //!
-//! - A client is one value with one owner at a time; ownership is its lock. Nothing else holds a
-//!   socket.
-//! - Locks, in the order in which they may be held together: rewriting → configuration → worker
-//!   threads, drain state, password, or the subscribers' limit; watch → slot → pause; the messages of a
-//!   channel → the list of channels, or its subscribers; subscribers or monitors → a client's inbox; a
-//!   client's identity → its inbox; the workers' statistics → a worker's errors. Each other lock is held
-//!   alone. No lock is held while all clients or all channels are visited: only for a slice of them, or
-//!   for a copy.
+//! - A client is one value with one owner at a time, so it needs no lock. Only it holds the socket of an
+//!   admitted connection.
+//! - Locks: `A → B` means that B may be locked while A is held.
+//!   - rewriting → configuration → worker threads, drain request, password, or the subscribers' limit
+//!   - the watch (the pool's poll) → a slot → the pause
+//!   - the messages of a channel → the list of channels, or the channel's subscribers
+//!   - subscribers or monitors → a client's inbox
+//!   - a client's identity → its inbox
+//!   - the workers' statistics → a worker's errors
+//!
+//!   Every other lock is held alone. No lock is held while all clients or all channels are visited: only
+//!   for one slice of them at a time, or to make a copy.
 //! - `resp` knows no socket and no command; `command` and `dispatch` know no socket; `net` knows no
 //!   command.
-//! - A PING takes no allocation, no lock except a slot's, the watch's and the queue's, and no log line.
-//!   It reads the clock at most once in 64 times.
+//! - A PING allocates nothing, takes only the locks of a slot, the watch and the queue, and logs nothing.
+//!   At most one PING in 64 reads the clock.
 //! - Nothing is logged per request.
 
 #![forbid(unsafe_code)]

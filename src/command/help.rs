@@ -45,8 +45,8 @@ fn lines_about(subcommand: &CommandInfo) -> impl Iterator<Item = String> {
     std::iter::once(call).chain(summary)
 }
 
-/// Returns an argument's syntax: `<value>`, `ON|OFF`, `[optional]`, `<repeated> [<repeated> ...]` or
-/// `(ADDR <repeated>|ID <choice>) ...`.
+/// Returns an argument's syntax: `<value>`, `ON|OFF`, `[optional]`, `<repeated> [<repeated> ...]`
+/// or `(ADDR <repeated>|ID <choice>) ...`.
 fn syntax(argument: &Argument) -> String {
     let parts: Vec<_> = argument.arguments.iter().map(syntax).collect();
     let value = match argument.kind {

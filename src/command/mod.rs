@@ -62,8 +62,8 @@ impl Commands {
         Self::default()
     }
 
-    /// Adds the command `name`, or replaces it. The handler is a closure: it captures the state that
-    /// all clients share, and keeps the state of one client in its [`Session`].
+    /// Adds the command `name`, or replaces it. The handler is a closure: it captures the state
+    /// that all clients share, and keeps the state of one client in its [`Session`].
     ///
     /// The handler may block: the other workers serve the other clients meanwhile. If all of them
     /// sleep, the worker wakes one before the call, which takes some ten microseconds of processor
@@ -73,13 +73,13 @@ impl Commands {
     /// If the handler panics, its client gets an error reply and is closed. No other client
     /// notices.
     ///
-    /// A command that replaces another is allowed when that one was: an `AUTH` of your own also runs
-    /// for clients that are not authenticated, and calls [`Session::authenticate`].
+    /// A command that replaces another is allowed when that one was: an `AUTH` of your own also
+    /// runs for clients that are not authenticated, and calls [`Session::authenticate`].
     ///
     /// # Panics
     ///
-    /// If no request could call the command: the name is empty or contains `|` or a byte that is not
-    /// visible ASCII, or the arity does not count the name.
+    /// If no request could call the command: the name is empty or contains `|` or a byte that is
+    /// not visible ASCII, or the arity does not count the name.
     pub fn register(
         &mut self,
         name: &str,
@@ -159,8 +159,8 @@ impl Commands {
 }
 
 impl Container<'_> {
-    /// Adds the subcommand `name`, or replaces it, like [`Commands::register`]. The arity counts both
-    /// names. [`Request::argument`] 0 is the subcommand's name, and 1 the first after it.
+    /// Adds the subcommand `name`, or replaces it, like [`Commands::register`]. The arity counts
+    /// both names. [`Request::argument`] 0 is the subcommand's name, and 1 the first after it.
     ///
     /// # Panics
     ///

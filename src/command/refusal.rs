@@ -95,8 +95,8 @@ fn is_http_request(request: &Request<'_>) -> bool {
         && request.argument(1).is_some_and(is_http_version)
 }
 
-/// Whether the name is one by which Redis recognizes HTTP (`securityWarningCommand`). A web page can
-/// make a browser send headers and body as inline requests; the close comes before the body.
+/// Whether the name is one by which Redis recognizes HTTP (`securityWarningCommand`). A web page
+/// can make a browser send headers and body as inline requests; the close comes before the body.
 fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }

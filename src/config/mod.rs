@@ -45,8 +45,9 @@ pub use values::loglevel::{LogLevel, LogLevelError};
 pub use values::output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
 pub use values::percentile::{Percentile, PercentileError};
 
-/// All settings of a server. The file, the command line and CONFIG SET enforce the ranges given
-/// here.
+/// All settings of a server. The file, the command line, CONFIG SET and
+/// [`Server::bind`](crate::Server::bind) enforce the ranges given here. "Redis's `x`" names the
+/// directive of redis.conf with the same meaning.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// Worker threads, 0 to 1,024. 0, the default, means one per CPU; see
@@ -67,15 +68,16 @@ pub struct Config {
     /// Whether clients from other machines are refused while [`requirepass`](Self::requirepass) is
     /// not set. True by default. Redis's `protected-mode`.
     pub protected_mode: bool,
-    /// Seconds without a byte from a client after which it is closed, up to 2,147,483,647, unless
-    /// it is subscribed or paused. 0, the default, means no limit. Redis's `timeout`.
+    /// A client that sends no byte for this many seconds is closed, unless it is subscribed or
+    /// paused. Up to 2,147,483,647; 0, the default, means no limit. Redis's `timeout`.
     pub timeout_s: u32,
     /// Seconds after which a new client is closed if it has sent nothing, up to 2,147,483,647. 0,
     /// the default, means no limit, because connection pools often open connections in advance.
     pub first_byte_timeout_s: u32,
-    /// Seconds without new bytes of an incomplete request after which the client is closed, up to
-    /// 2,147,483,647. 30 by default; 0 means no limit. A whole request may take this long plus one
-    /// second for each byte received; after 600 such seconds, one second for each 1,024 bytes.
+    /// A client is closed if an incomplete request gets no byte for this many seconds, up to
+    /// 2,147,483,647. 30 by default; 0 means no limit. The whole request may take this long plus
+    /// the time that its bytes earn: one second for each of the first 600 bytes, then one for each
+    /// 1,024 bytes.
     pub request_timeout_s: u32,
     /// Seconds without progress on its pending output after which a write-blocked client is closed,
     /// up to 2,147,483,647. 60 by default; 0 means no limit. A client is write-blocked, and its
@@ -111,12 +113,12 @@ pub struct Config {
     /// Bytes of pending output above which a client is closed, for each class of clients. Redis's
     /// `client-output-buffer-limit`.
     pub client_output_buffer_limit: OutputLimits,
-    /// Bytes of memory that all clients may hold beyond that of idle ones, up to [`i64::MAX`].
-    /// Above that, the largest clients are closed first. 0, the default, means no limit. Redis's
-    /// `maxmemory-clients`.
+    /// Bytes of memory that all clients together may hold, without what each takes even when idle,
+    /// up to [`i64::MAX`]. Above that, the largest clients are closed first. 0, the default, means
+    /// no limit. Redis's `maxmemory-clients`.
     pub maxmemory_clients: u64,
-    /// Milliseconds that a drain may take before the remaining clients are closed, up to 3,600,000
-    /// (an hour). 1,000 by default; 0 closes all clients at once.
+    /// Milliseconds that a drain (an orderly stop) may take before the remaining clients are
+    /// closed, up to 3,600,000 (an hour). 1,000 by default; 0 closes all clients at once.
     pub drain_timeout_ms: u32,
     /// Least important level of the lines that are logged; [`LogLevel::Notice`] by default. Redis's
     /// `loglevel`.
@@ -128,10 +130,11 @@ pub struct Config {
     pub requirepass: Option<String>,
     /// File that [`requirepass`](Self::requirepass) was read from, or `None` if it has another
     /// source. `Config::from_file` and `CommandLine` read the file, without one newline at its end.
-    /// The server does not read it, and refuses a file without a password.
+    /// The server does not read the file; it refuses a configuration that has this, but no
+    /// `requirepass`.
     pub requirepass_file: Option<PathBuf>,
     /// Microseconds that a command must take for SLOWLOG to record it. 10,000 by default; 0 records
-    /// every command, and a negative number, which a file writes as -1, none. Redis's
+    /// every command, and a negative number (in a file: -1) records none. Redis's
     /// `slowlog-log-slower-than`.
     pub slowlog_log_slower_than_us: i64,
     /// Commands that SLOWLOG keeps, the latest ones, up to 1,000,000; 128 by default. Redis has no
@@ -141,8 +144,8 @@ pub struct Config {
     /// Whether the latency of each command is recorded, for INFO and LATENCY HISTOGRAM. True by
     /// default. Redis's `latency-tracking`.
     pub latency_tracking: bool,
-    /// Percentiles of each command's latency that INFO shows, up to 100; 50, 99 and 99.9 by
-    /// default. Redis's `latency-tracking-info-percentiles`.
+    /// Percentiles of each command's latency that INFO shows, at most 100 of them; 50, 99 and 99.9
+    /// by default. Redis's `latency-tracking-info-percentiles`.
     pub latency_tracking_info_percentiles: Vec<Percentile>,
     /// Milliseconds that an event must take for LATENCY to record it, up to [`i64::MAX`]. 0, the
     /// default, records none. Redis's `latency-monitor-threshold`.
@@ -171,14 +174,14 @@ impl Config {
     /// [`pending_output_total`]: Self::pending_output_total
     pub(crate) fn pending_output_total_bytes(&self) -> usize {
         match self.pending_output_total {
-            0 => memory::allowed_bytes().map_or(UNKNOWN_MEMORY_BYTES, |bytes| bytes / 4),
+            0 => memory::allowed_bytes().map_or(PENDING_OUTPUT_FALLBACK, |bytes| bytes / 4),
             chosen => chosen,
         }
     }
 }
 
 /// Limit of all pending output if the system does not report its memory.
-const UNKNOWN_MEMORY_BYTES: usize = 512 << 20;
+const PENDING_OUTPUT_FALLBACK: usize = 512 << 20;
 
 impl Default for Config {
     fn default() -> Self {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 /// Detects that other threads wait for the workers' processors.
 ///
-/// Then a helper would take a processor away from another thread, often from a client on the same
-/// machine, and the client that the helper serves would wait until the helper runs again.
+/// While they do, a helper (a worker that a busy worker wakes) would take a processor from one of
+/// them, often from a client on the same machine. The client that the helper serves would wait
+/// until the helper runs again.
 #[derive(Debug)]
 pub(super) struct CpuContention {
     start: Instant,
@@ -23,7 +24,8 @@ impl CpuContention {
         }
     }
 
-    /// Gives the processor to another thread, if one waits for it. Notes contention if that takes long.
+    /// Gives the processor to another thread, if one waits for it. Notes contention if that takes
+    /// long.
     pub(super) fn give_way(&self) {
         let before = Instant::now();
         thread::yield_now();
@@ -31,8 +33,8 @@ impl CpuContention {
     }
 
     fn note(&self, before: Instant, now: Instant) {
-        if now - before >= ABSENCE_MIN {
-            let until = now + LASTING - self.start;
+        if now - before >= CONTENTION_YIELD_MIN {
+            let until = now + CONTENTION_DURATION - self.start;
             // 64 bits last for half a million years.
             let until_us = until.as_micros() as u64;
             self.until_us.store(until_us, Ordering::Relaxed);
@@ -41,7 +43,7 @@ impl CpuContention {
 
     /// Whether contention was noted recently. If so, no worker should spin or wake a helper.
     pub(super) fn lasts(&self) -> bool {
-        // Most calls read no clock.
+        // Reads no clock before the first contention.
         self.until_us.load(Ordering::Relaxed) > 0 && self.lasts_at(Instant::now())
     }
 
@@ -50,13 +52,13 @@ impl CpuContention {
     }
 }
 
-/// The shortest yield that counts as contention. A yield to no thread takes less than a microsecond;
-/// one to a short task of the kernel takes less than this.
-const ABSENCE_MIN: Duration = Duration::from_micros(500);
+/// The shortest yield that counts as contention. A yield to no thread takes less than a
+/// microsecond; one to a short task of the kernel takes less than this.
+const CONTENTION_YIELD_MIN: Duration = Duration::from_micros(500);
 
-/// How long contention lasts after it was noted: so long that a few useless turns of a helper do not
-/// matter, so short that a processor that becomes free is soon used.
-const LASTING: Duration = Duration::from_millis(100);
+/// How long contention is assumed to last: long enough that helpers woken too early cost little,
+/// and short enough that a free processor is soon used.
+const CONTENTION_DURATION: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -67,11 +69,11 @@ mod tests {
         let cpu_contention = CpuContention::new();
         assert!(!cpu_contention.lasts());
         let before = Instant::now();
-        cpu_contention.note(before, before + ABSENCE_MIN / 2);
+        cpu_contention.note(before, before + CONTENTION_YIELD_MIN / 2);
         assert!(!cpu_contention.lasts_at(before));
-        let now = before + ABSENCE_MIN;
+        let now = before + CONTENTION_YIELD_MIN;
         cpu_contention.note(before, now);
-        assert!(cpu_contention.lasts_at(now + LASTING / 2));
-        assert!(!cpu_contention.lasts_at(now + LASTING * 2));
+        assert!(cpu_contention.lasts_at(now + CONTENTION_DURATION / 2));
+        assert!(!cpu_contention.lasts_at(now + CONTENTION_DURATION * 2));
     }
 }

@@ -1,8 +1,8 @@
 //! The pool: N workers share one queue and take turns to watch the parked clients.
 //!
 //! `README.md` beside this file describes the protocol between the queue, the leader, the followers
-//! and parking: its states, its steps, the races, and why no wake-up is lost. Step numbers below are
-//! those of its section "Take".
+//! and parking: its states, its steps, the races, and why no wake-up is lost. Step numbers below
+//! are those of its section "Take".
 
 mod cpu_contention;
 mod parking;
@@ -94,8 +94,8 @@ impl Pool {
         self.send(Work::Serve(client));
     }
 
-    /// Queues a client whose turn used up its budget. It is served when no other client is ready, or
-    /// after [`TURNS_BETWEEN_POLLS`] turns of a worker.
+    /// Queues a client whose turn used up its budget. It is served when no other client is ready,
+    /// or after [`TURNS_BETWEEN_POLLS`] turns of a worker.
     ///
     /// Wakes no worker: the caller looks at the queue again, or hands over.
     pub(crate) fn resubmit(&self, client: Box<Client>) {
@@ -164,8 +164,8 @@ impl Pool {
         }
     }
 
-    /// Counts a turn. Every so many turns, wakes a helper, polls, or returns a spent client although
-    /// other clients are ready.
+    /// Counts a turn. Every so many turns, wakes a helper, polls, or returns a spent client
+    /// although other clients are ready.
     fn count_turn(&self, local: &mut WorkerLocal) -> Option<Box<Client>> {
         local.turns += 1;
         local.turns_since_poll += 1;
@@ -202,8 +202,8 @@ impl Pool {
         Step::Follow
     }
 
-    /// Step 3. Returns the next of the clients that the last events woke. If there is none, waits for
-    /// events.
+    /// Step 3. Returns the next of the clients that the last events woke. If there is none, waits
+    /// for events.
     fn lead(&self, watch: &mut Watch, local: &mut WorkerLocal) -> Option<Box<Client>> {
         local.turns_since_poll = 0;
         if let Some(client) = watch.woken.pop_front() {
@@ -304,8 +304,8 @@ impl Pool {
         }
     }
 
-    /// Notes that the `Recheck` was taken. The swap pairs with the one of each sender that relied on
-    /// this queued `Recheck` instead of sending its own.
+    /// Notes that the `Recheck` was taken. The swap pairs with the one of each sender that relied
+    /// on this queued `Recheck` instead of sending its own.
     fn take_recheck(&self) {
         self.recheck_sent.swap(false, Ordering::AcqRel);
     }

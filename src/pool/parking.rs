@@ -229,6 +229,6 @@ impl Parking {
 /// The waker's token, which is no slot.
 const WAKER: Token = Token(usize::MAX);
 
-/// Maximum events of one wait: enough that a busy leader seldom polls twice, few enough that the last
-/// of them is still fresh when it is handled.
+/// Maximum events of one wait: enough that a busy leader seldom polls twice, few enough that the
+/// last of them is still fresh when it is handled.
 const EVENTS_MAX: usize = 256;

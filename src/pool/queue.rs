@@ -111,7 +111,8 @@ impl Queue {
     #[expect(clippy::inline_always, reason = "on the way of each turn")]
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        // The sender knows fewer kinds of channels than the receiver: this takes fewer instructions.
+        // The sender knows fewer kinds of channels than the receiver: this takes fewer
+        // instructions.
         self.sender.is_empty()
     }
 

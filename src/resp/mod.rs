@@ -1,9 +1,9 @@
 //! RESP, Redis's protocol: parses requests and writes replies.
 //!
-//! This room needs only std, and knows no socket, thread or command. The protocol is described at
+//! This folder needs only std, and knows no socket, thread or command. The protocol is described at
 //! <https://redis.io/docs/latest/develop/reference/protocol-spec/>. Where that text is silent, the
 //! parser follows redis-server 7.0.15, including the error texts, with two exceptions: the result
-//! never depends on how the bytes are cut, and a NUL in a header is an error.
+//! never depends on how the bytes are split between reads, and a NUL in a header is an error.
 
 mod argument;
 mod foreign;

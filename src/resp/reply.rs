@@ -68,7 +68,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Changes the version of the protocol for this reply.
-    pub(crate) fn speaking(self, protocol: Protocol) -> Self {
+    pub(crate) fn with_protocol(self, protocol: Protocol) -> Self {
         Self { protocol, ..self }
     }
 
@@ -281,7 +281,7 @@ impl<'a> Reply<'a> {
         let mut items = Items {
             out: self.out,
             protocol: self.protocol,
-            // Saturates, because no aggregate is that long.
+            // Saturating does no harm: no aggregate is that long.
             missing: count.saturating_mul(items_each),
         };
         fill(&mut items);
@@ -347,11 +347,11 @@ impl<'a> Reply<'a> {
         }
         self.out.reserve(length);
         self.out.push(kind);
-        let blank_ends = |&byte: &u8| match byte {
+        let line_end_to_blank = |&byte: &u8| match byte {
             b'\r' | b'\n' => b' ',
             _ => byte,
         };
-        self.out.extend(text.iter().map(blank_ends));
+        self.out.extend(text.iter().map(line_end_to_blank));
         self.raw(b"\r\n")
     }
 }
@@ -629,7 +629,7 @@ mod tests {
 
     #[test]
     fn reply_can_change_its_version() {
-        let null = |reply: Reply<'_>| reply.speaking(Protocol::Resp3).null();
+        let null = |reply: Reply<'_>| reply.with_protocol(Protocol::Resp3).null();
         assert_eq!(bytes(Protocol::Resp2, null), r"_\r\n");
     }
 

@@ -1,4 +1,5 @@
-//! The program's hooks for clients that connect and disconnect.
+//! The functions of an embedding program that the server calls when a client connects or
+//! disconnects.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! The listening sockets, and the poll that watches them.
+//! The listening sockets of the acceptor.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,8 @@ pub(super) struct ListenSet {
 #[derive(Debug)]
 struct Listener {
     socket: TcpListener,
-    /// The local address of every connection; `None` if the socket listens on all addresses.
+    /// The local address that all its connections have; `None` if the socket listens on all
+    /// addresses.
     addr: Option<Arc<SocketAddr>>,
 }
 
@@ -33,7 +34,7 @@ pub(super) struct NewConnection {
 }
 
 impl ListenSet {
-    /// Also returns a waker that ends [`Self::wait`].
+    /// Watches `listeners`. Also returns a waker that ends [`Self::wait`].
     pub(super) fn new(listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let mut listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
@@ -56,7 +57,8 @@ impl ListenSet {
         self.listeners.len()
     }
 
-    /// Waits for connections, for the waker, or for `timeout`.
+    /// Waits for connections, for the waker, or for `timeout`. Does not say which: the caller tries
+    /// every socket.
     pub(super) fn wait(&mut self, timeout: Option<Duration>) {
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != ErrorKind::Interrupted

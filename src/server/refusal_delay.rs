@@ -2,20 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-/// Delays refusals. Clients that have left and are not closed yet count towards the limits. After a
-/// storm of short connections, clients that stay would be refused because of them. So the first
-/// connection over a limit waits, and all others stay in the backlog, until a client is closed or
-/// the workers have had time to notice.
+/// Delays refusals. A client whose peer has left counts towards the limits until a worker closes
+/// it. So after a storm of short connections, the server seems full although it is not. Therefore a
+/// connection over a limit is held, and later ones stay in the backlog, until a client is closed or
+/// the workers have had time to close those that have left.
 #[derive(Debug, Default)]
 pub(super) struct RefusalDelay {
+    /// When the current delay began.
     since: Option<Instant>,
-    /// The number of departures when the last delay expired. A delay is useless until another one.
+    /// `departures` when the last delay expired in vain. Refusals do not wait again until another
+    /// client departs.
     expired_at: Option<usize>,
 }
 
 impl RefusalDelay {
-    /// Returns whether a refusal has to wait. `newcomers` clients have not had their first turn;
-    /// `departures` clients have ever left.
+    /// Returns whether a refusal has to wait. `newcomers` clients have not had their first turn,
+    /// so nobody knows whether their peers have left; `departures` clients have ever left.
     pub(super) fn must_wait(&mut self, now: Instant, newcomers: usize, departures: usize) -> bool {
         if self.expired_at == Some(departures) {
             return false;
@@ -34,7 +36,7 @@ impl RefusalDelay {
         false
     }
 
-    /// Ends the delay: a connection was admitted.
+    /// Ends the current delay, if any. The acceptor calls this when it admits a connection.
     pub(super) fn end(&mut self) {
         self.since = None;
     }

@@ -47,8 +47,8 @@ impl WorkerThreads {
 
     /// Starts threads, or retires some after their turn, until there are `wanted`.
     ///
-    /// Does nothing before [`Self::begin_serving`] and after [`Self::shutdown`]. If a thread cannot be
-    /// started, the ones started before it stay.
+    /// Does nothing before [`Self::begin_serving`] and after [`Self::shutdown`]. If a thread cannot
+    /// be started, the ones started before it stay.
     pub(crate) fn resize(&self, wanted: usize) -> io::Result<()> {
         let mut counts = self.0.counts.lock();
         if !counts.serving {
@@ -116,7 +116,8 @@ fn start_one(roster: &Arc<Roster>, number: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A guard that a thread holds while it runs. Dropping it counts the thread out, even after a panic.
+/// A guard that a thread holds while it runs. Dropping it counts the thread out, even after a
+/// panic.
 struct Member {
     roster: Arc<Roster>,
     number: usize,
@@ -128,8 +129,8 @@ impl Drop for Member {
         let shared = &roster.shared;
         log::trace!("worker-{} ended", self.number);
         if !roster.counts.lock().serving {
-            // This worker may have parked or queued a client in its last turn, and perhaps no worker
-            // is left to serve it.
+            // This worker may have parked or queued a client in its last turn, and perhaps no
+            // worker is left to serve it.
             shared
                 .pool
                 .empty(|client| shared.close(client, &CloseReason::Drained));

@@ -27,7 +27,8 @@ pub(crate) struct Worker {
     local: WorkerLocal,
     /// Receives the bytes of a read, so that a client needs no buffer of its own.
     input: Box<[u8]>,
-    /// The parser of the request at the front of `input`. Moved to the client if the request is incomplete.
+    /// The parser of the request at the front of `input`. Moved to the client if the request is
+    /// incomplete.
     parser: Parser,
     output: Output,
 }
@@ -53,8 +54,8 @@ impl Worker {
         }
     }
 
-    /// Serves one turn of a client: until it is parked, queued again, or closed. If its socket is ready
-    /// again when it is parked, the turn goes on with what is left of the budget.
+    /// Serves one turn of a client: until it is parked, queued again, or closed. If its socket is
+    /// ready again when it is parked, the turn goes on with what is left of the budget.
     fn serve(&mut self, mut client: Box<Client>) {
         let mut budget = Budget::default();
         loop {
@@ -130,8 +131,8 @@ impl Worker {
         self.report_memory(client);
     }
 
-    /// Parks a client until its socket is ready. A paused client also stops waiting when the pause ends or
-    /// becomes weaker than `pause_level`. Returns the client if it is ready again.
+    /// Parks a client until its socket is ready. A paused client also stops waiting when the pause
+    /// ends or becomes weaker than `pause_level`. Returns the client if it is ready again.
     fn park(&self, client: Box<Client>, pause_level: Option<PauseLevel>) -> Option<Box<Client>> {
         let is_paused = pause_level.is_some();
         let info = client.session.info();
@@ -422,8 +423,8 @@ impl Drop for Worker {
     }
 }
 
-/// Closes a paused client whose peer sent FIN, as Redis does. Its input is not read during the pause,
-/// so it would hold a slot that another client could use.
+/// Closes a paused client whose peer sent FIN, as Redis does. Its input is not read during the
+/// pause, so it would hold a slot that another client could use.
 fn close_if_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
     match end {
         TurnEnd::ClientPaused(_) if client.connection.readiness.ending => {
@@ -442,8 +443,8 @@ fn idle_or_drained(phase: Phase) -> Result<TurnEnd, CloseReason> {
 }
 
 /// Maximum bytes of one read. Large reads save system calls for pipelines, and copies for long
-/// messages: one of 64 KiB usually arrives in one read. Input and replies together still fit in a core's
-/// cache.
+/// messages: one of 64 KiB usually arrives in one read. Input and replies together still fit in a
+/// core's cache.
 const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// Memory of one client at which `maxmemory-clients` is checked at once, not at the next second.

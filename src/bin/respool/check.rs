@@ -25,7 +25,8 @@ fn check_log_file(path: &Path) -> io::Result<()> {
         Ok(file) if file.file_type().is_fifo() => Ok(()),
         Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // If it is a link to a missing file, that file is created.
+            // A start follows a link to a missing file and creates its target, but `create_new`
+            // follows no link. So the target is tried.
             let target = match fs::read_link(path) {
                 Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
                 Err(_) => path.to_owned(),

@@ -1,14 +1,14 @@
 //! Edits the text of a configuration file: only values change.
 //!
-//! The crate `toml_edit` would save 20 lines, and add 6 s of CPU time to a cold build, or 3 s instead of
-//! the crate toml.
+//! The crate `toml_edit` would save 20 lines, and add 6 s of CPU time to a cold build, or 3 s
+//! instead of the crate toml.
 
 use std::cmp::Reverse;
 
 use toml::de::{self, DeTable};
 
-/// Returns `text` with each key set to its value. A missing key is added at the end, which belongs to
-/// no table, because a configuration has none.
+/// Returns `text` with each key set to its value. A missing key is added at the end, which belongs
+/// to no table, because a configuration has none.
 pub(crate) fn edited(text: &str, values: &[(&str, String)]) -> Result<String, de::Error> {
     let table = DeTable::parse(text)?;
     let (mut replaced, mut added) = (Vec::new(), Vec::new());

@@ -16,9 +16,10 @@ use crate::rewrite::rewrite;
 /// The program as its server sees it. Clones share the passwords.
 #[derive(Clone)]
 pub(super) struct Program {
-    /// FILE, if the operator gave one.
+    /// The absolute path of the argument FILE, the configuration file; `None` if there is none.
     file: Option<PathBuf>,
-    /// Passwords of all reloads that had another source than FILE: CONFIG REWRITE writes none of them.
+    /// Passwords, of the start and of all reloads, that are not the `requirepass` of FILE. CONFIG
+    /// REWRITE writes none of them.
     secrets: Arc<Mutex<Vec<String>>>,
 }
 
@@ -41,7 +42,8 @@ impl Program {
         }
     }
 
-    /// Remembers a password that has another source than FILE.
+    /// Remembers the password of `loaded`, unless it is the `requirepass` of FILE, so that CONFIG
+    /// REWRITE never writes it.
     pub(super) fn keep_secret(&self, loaded: &Loaded) {
         let mut secrets = self.secrets.lock();
         if loaded.password_is_elsewhere
@@ -64,7 +66,7 @@ impl Host for Program {
 
     fn rewrite_config(&self, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         let Some(path) = &self.file else {
-            return Err("there is none".into());
+            return Err("there is no configuration file".into());
         };
         let password = config.requirepass.as_ref();
         let is_secret = password.is_some_and(|password| self.secrets.lock().contains(password));

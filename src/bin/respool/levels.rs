@@ -7,8 +7,8 @@ use time::macros::format_description;
 /// A logger that puts the level's name before each line and passes it to `L`.
 struct Named<L>(L);
 
-/// Sets the program's logger: `inner`, which has the [`format`] of this module. Each line gets the name of
-/// its level.
+/// Sets the program's logger: `inner`, which has the [`format`] of this module. Each line gets the
+/// name of its level.
 pub(super) fn install(inner: impl Log + 'static) -> Result<(), SetLoggerError> {
     log::set_boxed_logger(Box::new(Named(inner)))
 }

@@ -1,9 +1,9 @@
-//! The log: simplelog formats the lines, and the thread `log` writes them to standard output or to a
-//! file, which a reload opens again.
+//! The log: simplelog formats the lines, and the thread `log` writes them to standard output or to
+//! a file, which a reload opens again.
 //!
-//! A thread that logs adds its line to a queue, and never waits for a disk or for the reader of a pipe.
-//! Lines are dropped if the queue is full or a write fails. The log has their number as soon as it can
-//! be written again.
+//! A thread that logs adds its line to a queue, and never waits for a disk or for the reader of a
+//! pipe. Lines are dropped if the queue is full or a write fails. The log has their number as soon
+//! as it can be written again.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -84,8 +84,8 @@ pub(super) fn switch_to(target: File) {
     QUEUE.push_target(target);
 }
 
-/// Waits at most [`LAST_LINES`] until the lines logged so far are written. Call it before the process
-/// ends.
+/// Waits at most [`LAST_LINES`] until the lines logged so far are written. Call it before the
+/// process ends.
 pub(super) fn flush() {
     QUEUE.wait_until_written(Instant::now() + LAST_LINES);
 }
@@ -278,9 +278,9 @@ impl Writer {
 
     /// Writes a part of `bytes`. If the target stays full for [`WAIT`], fails with `WouldBlock`.
     ///
-    /// Leaves `O_NONBLOCK` of standard output unchanged, because other processes share it. Waits until
-    /// a pipe has room for the whole write. The write can block only if another process takes that room
-    /// first.
+    /// Leaves `O_NONBLOCK` of standard output unchanged, because other processes share it. Waits
+    /// until a pipe has room for the whole write. The write can block only if another process takes
+    /// that room first.
     fn write_some(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
         if self.may_stall {
             let mut fds = [PollFd::new(&self.target, PollFlags::OUT)];

@@ -141,8 +141,8 @@ fn log_end(drained: &Drained) {
     }
 }
 
-/// Starts a thread for the operator. If it panics, the server drains, because the operator could not
-/// reach it any more. The receiver gets a message if the thread ends without a panic.
+/// Starts a thread for the operator. If it panics, the server drains, because the operator could
+/// not reach it any more. The receiver gets a message if the thread ends without a panic.
 fn spawn(
     name: &str,
     server: &Server,
@@ -279,8 +279,8 @@ impl Reloader {
         Ok(loaded)
     }
 
-    /// Applies only the password of `requirepass-file`, because without FILE the values of CONFIG SET
-    /// stay. If CONFIG SET changed the password, `requirepass-file` is empty.
+    /// Applies only the password of `requirepass-file`, because without FILE the values of CONFIG
+    /// SET stay. If CONFIG SET changed the password, `requirepass-file` is empty.
     fn reload_password(&self, loaded: &Config) -> Result<(), ReconfigureError> {
         let mut config = self.server.config();
         if config.requirepass_file.is_some() {

@@ -1,8 +1,8 @@
 //! Returns freed memory to the system. The only module with `unsafe`.
 //!
-//! glibc returns only memory at the end of a heap, and keeps up to 64 MiB there for each thread, the
-//! more the more it got at once. One client that stays can pin the memory of thousands that left:
-//! 1,000,000 subscriptions left 350 MiB. Other allocators need no such calls.
+//! glibc returns only memory at the end of a heap, and keeps up to 64 MiB there for each thread,
+//! the more the more it got at once. One client that stays can pin the memory of thousands that
+//! left: 1,000,000 subscriptions left 350 MiB. Other allocators need no such calls.
 
 #![cfg_attr(
     all(target_os = "linux", target_env = "gnu"),

@@ -1,8 +1,8 @@
-//! CONFIG REWRITE: writes the current configuration to the operator's file. Only values change; comments
-//! and blanks stay.
+//! CONFIG REWRITE: writes the current configuration to the operator's file. Only values change;
+//! comments and blanks stay.
 //!
-//! A temporary file in the same folder is written, read back and checked, and then renamed. If anything
-//! fails, the old file stays.
+//! A temporary file in the same folder is written, read back and checked, and then renamed. If
+//! anything fails, the old file stays.
 //!
 //! The crate tempfile would save 20 lines, and add 3 s of CPU time to a cold build.
 
@@ -54,8 +54,8 @@ impl RewriteError {
     }
 }
 
-/// Writes `config` to `file`, and creates the file if it is missing. If the password is secret, because
-/// it has another source than the file, leaves the file's own password as it is.
+/// Writes `config` to `file`, and creates the file if it is missing. If the password is secret,
+/// because it has another source than the file, leaves the file's own password as it is.
 ///
 /// Returns a warning if the file contains a password and every user can read it.
 pub(super) fn rewrite(
@@ -132,7 +132,8 @@ impl Old {
     }
 }
 
-/// Replaces `file`, which is not a link, by one with this text, unless `check` fails for the new file.
+/// Replaces `file`, which is not a link, by one with this text, unless `check` fails for the new
+/// file.
 fn replace(
     file: &Path,
     text: &str,

@@ -56,8 +56,8 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     })
 }
 
-/// `CONFIG SET directive value [directive value …]`: all of them or, on an error, none. Checks first
-/// every name and then every value, as Redis's `configSetCommand`.
+/// `CONFIG SET directive value [directive value …]`: all of them or, on an error, none. Checks
+/// first every name and then every value, as Redis's `configSetCommand`.
 fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     if request.word_count() % 2 == 1 {
         return syntax_error(reply);
@@ -119,7 +119,8 @@ fn changes<'a>(request: &Request<'a>) -> Result<Vec<(Directive, &'a [u8])>, Vec<
             let reason = format!("argument must have at most {VALUE_BYTES_MAX} bytes");
             return Err(refusal(name, &reason));
         }
-        // Searches few: the first repetition is refused, so there are at most as many as directives.
+        // Searches few: the first repetition is refused, so there are at most as many as
+        // directives.
         if changes.iter().any(|(other, _)| *other == directive) {
             return Err(refusal(name, "duplicate parameter"));
         }

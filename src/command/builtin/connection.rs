@@ -56,8 +56,8 @@ fn echo(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.bulk(argument(request, 0))
 }
 
-/// `HELLO [version [AUTH user password] [SETNAME name]]`: switches the protocol and answers with the
-/// server's properties. A refused `HELLO` changes nothing.
+/// `HELLO [version [AUTH user password] [SETNAME name]]`: switches the protocol and answers with
+/// the server's properties. A refused `HELLO` changes nothing.
 fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mut arguments = request.arguments();
     let protocol = match arguments.next().map(parse_integer) {
@@ -100,7 +100,7 @@ fn hello(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
         session.authenticate();
     }
     session.set_protocol(protocol);
-    introduce(session, reply.speaking(protocol))
+    introduce(session, reply.with_protocol(protocol))
 }
 
 /// Answers all seven fields of Redis: some clients fail if one is missing.
@@ -122,8 +122,8 @@ fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
     })
 }
 
-/// `AUTH [user] password`: the only user is `default`, and its password is `requirepass`. If that is
-/// unset, every password is right.
+/// `AUTH [user] password`: the only user is `default`, and its password is `requirepass`. If that
+/// is unset, every password is right.
 fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (user, password) = match request.word_count() {
         2 if !session.server().settings.requires_password() => {

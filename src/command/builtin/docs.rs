@@ -1,7 +1,7 @@
 //! The documentation of respool's own commands, for `COMMAND INFO`, `COMMAND DOCS` and `HELP`.
 //!
-//! The values are those of redis-server 7.0.15; those of `CLIENT SETINFO` and `CLIENT NO-TOUCH`, which
-//! it lacks, are those of 7.2.0 (`src/commands/*.json`). The table of commands has the arity.
+//! The values are those of redis-server 7.0.15; those of `CLIENT SETINFO` and `CLIENT NO-TOUCH`,
+//! which it lacks, are those of 7.2.0 (`src/commands/*.json`). The table of commands has the arity.
 
 use crate::state::catalog::{Argument, Docs};
 

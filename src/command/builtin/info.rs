@@ -6,11 +6,11 @@
 //!
 //! These fields of 7.0.15 are left out, because no value would be true: how Redis was built
 //! (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); parts of the memory
-//! (`used_memory_overhead`, `_startup`, `_dataset`, `_vm_*`, `mem_clients_normal`), because only the
-//! whole process is measured; jemalloc's figures (`allocator_*`, `rss_overhead_*`);
-//! `tracking_total_prefixes`, which each client keeps for itself; `reply_buffer_*`, because no client
-//! has a buffer of its own; `used_cpu_*_main_thread`, because there is no main thread; the section
-//! Modules.
+//! (`used_memory_overhead`, `_startup`, `_dataset`, `_vm_*`, `mem_clients_normal`), because only
+//! the whole process is measured; jemalloc's figures (`allocator_*`, `rss_overhead_*`);
+//! `tracking_total_prefixes`, which each client keeps for itself; `reply_buffer_*`, because no
+//! client has a buffer of its own; `used_cpu_*_main_thread`, because there is no main thread; the
+//! section Modules.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;

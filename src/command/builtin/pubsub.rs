@@ -66,8 +66,8 @@ fn too_long(reply: Reply<'_>) -> Replied {
     ))
 }
 
-/// `UNSUBSCRIBE [channel …]` and `PUNSUBSCRIBE [pattern …]`: a confirmation for each of these, or for
-/// all.
+/// `UNSUBSCRIBE [channel …]` and `PUNSUBSCRIBE [pattern …]`: a confirmation for each of these, or
+/// for all.
 fn unsubscribe(
     kind: Kind,
     session: &mut Session,
@@ -117,8 +117,8 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         return too_long(reply);
     }
     let state = session.server();
-    // A publisher that subscribes to the channel gets the message before the reply, as in Redis, and
-    // needs no notification.
+    // A publisher that subscribes to the channel gets the message before the reply, as in Redis,
+    // and needs no notification.
     let is_own = |info: &ClientInfo| info.id == session.id();
     let mut slots = Vec::new();
     let count = state.channels.publish(

@@ -43,7 +43,8 @@ fn lolwut(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
 }
 
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]`: starts the drain and closes the connection
-/// without a reply. The options change nothing: there is no data to save and no replica to wait for.
+/// without a reply. The options change nothing: there is no data to save and no replica to wait
+/// for.
 fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let has = |option: &str| request.arguments().any(|word| is(word, option));
     let all = |options: &[&str]| {
@@ -78,8 +79,8 @@ fn monitor(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied 
     reply.simple("OK")
 }
 
-/// `DEBUG SLEEP seconds`: blocks one worker, if `enable-debug-command` allows it. Unlike in Redis, the
-/// other clients are served meanwhile.
+/// `DEBUG SLEEP seconds`: blocks one worker, if `enable-debug-command` allows it. Unlike in Redis,
+/// the other clients are served meanwhile.
 fn debug(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let access = session.server().config.lock().enable_debug_command;
     let is_allowed = match access {

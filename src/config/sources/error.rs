@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-/// A mistake in the configuration. Its text is for the operator: it has the change to make, and never
-/// a password.
+/// A mistake in the configuration. Its text is for the operator: it has the change to make, and
+/// never a password.
 ///
 /// Needs the feature `cli`, which is on by default.
 #[derive(Debug, thiserror::Error)]

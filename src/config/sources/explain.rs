@@ -1,7 +1,8 @@
 //! Explains the mistakes in a file: text that is not TOML, unknown keys and wrong values.
 //!
 //! An error has the position of the mistake and what would be right. It shows no line of the file,
-//! because the line may contain a password. It quotes a value only if its key is known and not secret.
+//! because the line may contain a password. It quotes a value only if its key is known and not
+//! secret.
 
 use std::ops::Range;
 
@@ -14,8 +15,8 @@ use super::notation::{Form, WrongValue};
 use super::settings::find_key;
 use crate::config::{Config, Key};
 
-/// Explains a text that is not TOML: by the key of the line if it is known, otherwise by the parser's
-/// message, which quotes nothing of the text.
+/// Explains a text that is not TOML: by the key of the line if it is known, otherwise by the
+/// parser's message, which quotes nothing of the text.
 pub(super) fn not_toml(text: &str, error: &de::Error) -> Mistake {
     let offset = start_of(error);
     let line = line_at(text, offset);
@@ -50,8 +51,8 @@ pub(super) fn wrong_value(
     let is_item = wrong.item.is_some();
     let span = wrong.item.unwrap_or(span);
     let quoted = text.get(span.clone()).unwrap_or_default();
-    // A table has the span of its key, as in `port.x = 1` and `[port]`. A text of several lines may be
-    // the result of a missing quote.
+    // A table has the span of its key, as in `port.x = 1` and `[port]`. A text of several lines may
+    // be the result of a missing quote.
     let is_quotable = before.trim_end().ends_with('=') && !quoted.contains('\n');
     let problem = match find_key(name) {
         None => "the key does not take this value; config/respool.toml explains it".into(),

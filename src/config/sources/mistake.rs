@@ -1,5 +1,5 @@
-//! A mistake in a text, and how an error shows it: by line and column, in a limited length and without
-//! control characters.
+//! A mistake in a text, and how an error shows it: by line and column, in a limited length and
+//! without control characters.
 
 use std::path::Path;
 

@@ -180,8 +180,8 @@ impl Notation for Percentiles {
     }
 }
 
-/// Reads a list from a string of words, or from an array by `read_item`, whose error is the reason. A
-/// value of another form is refused because of what is `expected`.
+/// Reads a list from a string of words, or from an array by `read_item`, whose error is the reason.
+/// A value of another form is refused because of what is `expected`.
 fn list<List, Item>(
     value: &DeValue<'_>,
     expected: &str,

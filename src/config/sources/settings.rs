@@ -28,7 +28,8 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// The form (number, text, flag or list) of each key's value in a file, in the order of the table.
+            /// The form (number, text, flag or list) of each key's value in a file, in the order of
+            /// the table.
             const FORMS: &'static [Form] = &[$(<$value as Notation>::FORM),*];
 
             /// Sets the key `name`, which must be in the table, to a value of a file.

@@ -1,5 +1,5 @@
-//! The types of the keys' values: the range of each, and its notation on the command line and in CONFIG.
-//! `sources/notation.rs` has the notation in files.
+//! The types of the keys' values: the range of each, and its notation on the command line and in
+//! CONFIG. `sources/notation.rs` has the notation in files.
 
 pub(super) mod bind;
 pub(super) mod debug_access;
@@ -32,8 +32,8 @@ pub(crate) trait Value: Sized {
     /// The type of the field of [`Config`](super::Config).
     type Plain;
 
-    /// Whether the value is a secret: never logged, and never quoted in an error. CONFIG GET shows it, as
-    /// in Redis.
+    /// Whether the value is a secret: never logged, and never quoted in an error. CONFIG GET shows
+    /// it, as in Redis.
     const SECRET: bool = false;
 
     /// Converts it to the type of the field.
@@ -46,8 +46,8 @@ pub(crate) trait Value: Sized {
     fn text(plain: &Self::Plain) -> String;
 }
 
-/// A value that [`Config`](super::Config) stores as it is, with one notation on the command line and in
-/// CONFIG.
+/// A value that [`Config`](super::Config) stores as it is, with one notation on the command line
+/// and in CONFIG.
 pub(crate) trait StoredAsIs: FromStr + Display {
     /// Returns the reason with which Redis replies to a wrong argument of CONFIG SET.
     fn wrong_argument() -> Cow<'static, str>;
@@ -69,8 +69,8 @@ impl<T: StoredAsIs> Value for T {
     }
 }
 
-/// Implements [`StoredAsIs`] for an enum: each value is a word, in any case. The order of the words is
-/// that of Redis's error.
+/// Implements [`StoredAsIs`] for an enum: each value is a word, in any case. The order of the words
+/// is that of Redis's error.
 macro_rules! words {
     ($type:ident, $error:ident: $($variant:ident = $word:literal),+) => {
         impl std::str::FromStr for $type {

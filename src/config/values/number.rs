@@ -121,16 +121,16 @@ where
     }
 }
 
-/// Parses an integer like Redis's `string2ll`: without plus, space or leading zero. The error is the
-/// reason that Redis replies.
+/// Parses an integer like Redis's `string2ll`: without plus, space or leading zero. The error is
+/// the reason that Redis replies.
 pub(crate) fn integer(text: &str) -> Result<i64, Cow<'static, str>> {
     let number = text.parse().ok();
     let number = number.filter(|number: &i64| number.to_string() == text);
     number.ok_or_else(|| "argument couldn't be parsed into an integer".into())
 }
 
-/// Parses bytes like Redis's `memtoull`: digits, then a unit, which the head of redis.conf explains.
-/// No digits mean 0, and a number beyond 64 bits the maximum.
+/// Parses bytes like Redis's `memtoull`: digits, then a unit, which the head of redis.conf
+/// explains. No digits mean 0, and a number beyond 64 bits the maximum.
 pub(crate) fn memory(text: &str) -> Option<u64> {
     let end = text.find(|char: char| !char.is_ascii_digit());
     let (digits, unit) = text.split_at(end.unwrap_or(text.len()));

@@ -85,5 +85,6 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Maximum bytes of a password: the limit of Redis up to 6.2 (`CONFIG_AUTHPASS_MAX_LEN`, `server.h`).
+/// Maximum bytes of a password: the limit of Redis up to 6.2 (`CONFIG_AUTHPASS_MAX_LEN`,
+/// `server.h`).
 pub(crate) const PASSWORD_BYTES_MAX: usize = 512;

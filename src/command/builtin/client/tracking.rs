@@ -1,5 +1,5 @@
-//! `CLIENT TRACKING` and its like. There are no keys, so no client is ever sent an invalidation; the
-//! options are checked and reported as in Redis (`src/tracking.c`).
+//! `CLIENT TRACKING` and its like. There are no keys, so no client is ever sent an invalidation;
+//! the options are checked and reported as in Redis (`src/tracking.c`).
 
 use std::iter;
 
@@ -198,8 +198,8 @@ pub(super) fn trackinginfo(session: &mut Session, _: &Request<'_>, reply: Reply<
     })
 }
 
-/// `CLIENT GETREDIR`: the client that is sent invalidations instead of this one; 0 if there is none,
-/// -1 if nothing is tracked.
+/// `CLIENT GETREDIR`: the client that is sent invalidations instead of this one; 0 if there is
+/// none, -1 if nothing is tracked.
 pub(super) fn getredir(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     reply.integer(redirect(session))
 }
