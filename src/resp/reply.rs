@@ -436,8 +436,15 @@ const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
 const SHORT_LINE_BYTES_MAX: usize = 16;
 
 /// Returns whether `text` has neither CR nor LF. The compiler evaluates this for a literal.
-fn is_one_line(text: &[u8]) -> bool {
-    !text.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
+const fn is_one_line(text: &[u8]) -> bool {
+    let mut index = 0;
+    while index < text.len() {
+        if matches!(text[index], b'\r' | b'\n') {
+            return false;
+        }
+        index += 1;
+    }
+    true
 }
 
 #[cfg(test)]

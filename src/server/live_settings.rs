@@ -23,6 +23,7 @@ macro_rules! live_settings {
             }
 
             $($(#[$doc])*
+            #[inline]
             pub(crate) fn $name(&self) -> $type {
                 self.$name.load(Relaxed)
             })*
