@@ -14,7 +14,8 @@ pub(crate) struct PendingInput {
     parser: Parser,
     /// When the time for the request at the front began, in seconds of the coarse clock.
     since_s: u32,
-    /// When the last of these bytes came, in seconds of the coarse clock.
+    /// When the last of these bytes came, or the time was restarted after that, in seconds of the
+    /// coarse clock.
     progress_s: u32,
 }
 
@@ -29,15 +30,16 @@ impl PendingInput {
         }
     }
 
-    /// Starts the time for the request at the front again.
+    /// Gives the request at the front its whole time again, from `now_s`.
     pub(crate) fn restart(&mut self, now_s: u32) {
         self.since_s = now_s;
         self.progress_s = now_s;
     }
 
-    /// Whether the rest of the request at the front is late: nothing came for `timeout_s`, or the
-    /// whole came too slowly. Each byte adds a second to `timeout_s`, up to [`SLOW_REQUEST_S_MAX`]
-    /// seconds; after that, [`REQUEST_BYTES_PER_S_MIN`] bytes add a second.
+    /// Whether the rest of the request at the front is late: nothing came for over `timeout_s`, or
+    /// the request as a whole takes too long. The whole may take `timeout_s` and a second for each
+    /// byte that came, up to [`SLOW_REQUEST_S_MAX`]; beyond that, a second for each
+    /// [`REQUEST_BYTES_PER_S_MIN`] bytes. Never late if `timeout_s` is 0.
     pub(super) fn is_late(&self, now: Now, timeout_s: u32) -> bool {
         if timeout_s == 0 {
             return false;
@@ -63,12 +65,13 @@ impl PendingInput {
         self.bytes.len() - self.served
     }
 
-    /// Free room in the buffer.
+    /// Bytes of the buffer's memory that hold no unserved input: unused, or already served.
     pub(super) fn free_bytes(&self) -> usize {
         self.bytes.capacity() - self.len()
     }
 
-    /// Bytes of memory besides the buffer: the table of the arguments parsed so far.
+    /// Bytes of memory besides the buffer: this struct, and the table of the arguments parsed so
+    /// far.
     pub(super) fn table_bytes(&self) -> usize {
         size_of::<Self>() + self.parser.memory_bytes()
     }

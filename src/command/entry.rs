@@ -149,7 +149,6 @@ impl fmt::Debug for Command {
     }
 }
 
-/// One call in so many of a short command is timed, so that the clock costs little. The number is a
 /// Commands by name, grouped by the name's length. The groups are small, so a look-up is one or two
 /// comparisons, which is faster than hashing the name.
 #[derive(Debug, Default)]
@@ -208,5 +207,6 @@ fn is_named(command: &Command, name: &[u8]) -> bool {
     *command.name == *name || command.name.eq_ignore_ascii_case(name)
 }
 
+/// One call in so many of a short command is timed, so that the clock costs little. The number is a
 /// prime, so that a pipeline of 64 is not timed at the same place every time.
 pub(crate) const CALLS_TIMED_ONCE: u32 = 67;

@@ -27,8 +27,8 @@ pub(crate) struct Connection {
     pub(crate) ended: bool,
 }
 
-/// Events after which a short read does not prove that the socket is empty. Such an event does not
-/// repeat. So until a read would block or returns 0 bytes, there may be more to read.
+/// Events after which a read may fill less than its buffer although there is more to read. Each
+/// comes only once, so it is kept until a read would block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
     /// The peer has sent FIN. A read after the last bytes returns 0 bytes.
@@ -83,7 +83,7 @@ impl Connection {
         let count = unless_blocked(|| receive(&self.socket, buffer))?;
         match count {
             Some(0) => self.ended = true,
-            // A FIN or urgent data of an earlier event was read.
+            // The socket is empty, so what earlier events said no longer holds.
             None => self.readiness = Readiness::default(),
             Some(_) => self.has_read = true,
         }
@@ -141,9 +141,10 @@ impl Connection {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Registers the socket with the poll: for readability, unless the client is write-blocked or
-    /// the peer has sent FIN; and for writability, while output is pending. Makes a system call
-    /// only for a change. After a change, a socket that is ready causes an event at once.
+    /// Registers the socket with the poll. Without pending output: for readability. With pending
+    /// output: for writability, and also for readability unless the client is write-blocked or FIN
+    /// was read. Makes a system call only for a change. After a change, a socket that is ready
+    /// causes an event at once.
     pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let interest = match self.pending() {
             None => READABLE,
@@ -196,8 +197,9 @@ const READABLE: Interest = Interest::READABLE.add(Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const READABLE: Interest = Interest::READABLE;
 
-// With rustix instead of the standard library: in a process with threads, glibc makes each call a
-// cancellation point, by locked instructions. These were 3 to 4 % of a PING.
+// By rustix, not the standard library: in a process with threads, glibc executes locked
+// instructions around each call, to make it a cancellation point. They took 3 to 4 % of the time of
+// a PING.
 
 fn receive(socket: &TcpStream, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     rustix::net::recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count)

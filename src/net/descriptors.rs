@@ -13,9 +13,8 @@ pub(crate) const WORKER_REFUSALS_MAX: usize = 16;
 /// Descriptors that the acceptor keeps for connections that it refuses by itself.
 pub(crate) const ACCEPTOR_REFUSALS_MAX: usize = 16;
 
-/// Raises the limit to what `maxclients` clients need. Returns for how many clients the limit
-/// suffices, at most `maxclients`, and logs a warning if it is fewer. Redis's
-/// `adjustOpenFilesLimit`.
+/// Raises the limit to what `maxclients` clients need, like `adjustOpenFilesLimit` of Redis.
+/// Returns how many clients fit, at most `maxclients`, and logs a warning if not all do.
 pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize> {
     let reserved = (listeners + OTHERS + WORKER_REFUSALS_MAX + ACCEPTOR_REFUSALS_MAX) as u64;
     let wanted = maxclients as u64 + reserved;
@@ -50,8 +49,8 @@ fn raise(wanted: u64) -> io::Result<u64> {
     rlimit::increase_nofile_limit(wanted)
 }
 
-/// Returns whether the process or the machine has no more descriptors: `EMFILE` and `ENFILE`, which
-/// have these numbers on every Unix.
+/// Returns whether the machine (`ENFILE`, 23) or the process (`EMFILE`, 24) has no descriptor left.
+/// The numbers are the same on every Unix.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }

@@ -101,6 +101,7 @@ impl Background {
                 failed: true,
                 ..Drained::default()
             },
+            // Joined by `wait`; this is the drop after it.
             None => Drained::default(),
         }
     }

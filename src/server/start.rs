@@ -29,9 +29,13 @@ impl Server {
         let Self { inner, listen_set } = self;
         let shared = &inner.shared;
         let stops_clock = StopsClock(Arc::clone(shared));
-        let clock = Arc::clone(shared);
+        let clock_shared = Arc::clone(shared);
         spawn("clock", move || {
-            keep_running("clock", || clock::run(&clock), || clock.fail());
+            keep_running(
+                "clock",
+                || clock::run(&clock_shared),
+                || clock_shared.fail(),
+            );
         })?;
         // Locked, so that the number of workers cannot change meanwhile.
         let config = shared.state.config.lock();

@@ -14,8 +14,8 @@ pub(crate) struct CoarseClock {
 pub(crate) struct Now {
     pub(crate) s: u32,
     /// When the process last continued after it was stopped, as when a virtual machine is moved; 0
-    /// if it never was. Before the clock's thread ran again, workers noted times from before the
-    /// stop.
+    /// if it never was. Times before this count as this, so that the stop does not count against
+    /// the clients. They include times that workers noted after the stop, before the clock was set.
     pub(crate) resumed_s: u32,
 }
 

@@ -83,19 +83,22 @@ impl Inbox {
             contents.kill(KillReason::SlowReader);
         }
         let was_unread = self.has_unread.swap(true, Ordering::Relaxed);
-        // A write-blocked owner was notified and left its messages; it must still see the kill.
+        // The owner of a write-blocked client was notified, but does not take the messages. Only
+        // another notification makes it see the kill.
         !was_unread || contents.kill_reason.is_some()
     }
 
-    /// Has the client closed. The first reason stays. The caller notifies the owner.
+    /// Makes the owner close the client, for the first `reason` given. The caller must notify the
+    /// owner.
     pub(crate) fn kill(&self, reason: KillReason) {
         let mut contents = self.contents.lock();
         contents.get_or_insert_default().kill(reason);
         self.has_unread.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there is something to take. A thread that was notified under a lock that it has
-    /// taken since (a slot's, the queue's) sees it.
+    /// Whether there are messages, or the client is to be closed. Read without this inbox's lock: a
+    /// thread that notifies the owner takes a lock (of a slot or the queue), and the owner takes
+    /// the same lock before it looks here.
     pub(crate) fn has_unread(&self) -> bool {
         self.has_unread.load(Ordering::Relaxed)
     }
@@ -114,7 +117,8 @@ impl Inbox {
         self.has_unread
             .store(kill_reason.is_some(), Ordering::Relaxed);
         match contents {
-            // The messages become pending output, which counts for the soft limit as before.
+            // A kill stays. So does the time of the soft limit: the messages become pending output,
+            // which counts as before.
             Some(kept) if kill_reason.is_some() || kept.full_since_s.is_some() => {
                 mem::take(&mut kept.messages)
             }
@@ -144,7 +148,7 @@ impl Contents {
     fn has_room(&mut self, more: usize, unsent: usize, now_s: u32, limit: OutputLimit) -> bool {
         let exceeds = |bytes, bytes_max| bytes_max > 0 && bytes > bytes_max;
         let before = self.messages.len() + unsent;
-        // Since the last message it has only become less.
+        // Checked without the new message: since the last one, the bytes have only become fewer.
         if !exceeds(before, limit.soft_bytes) {
             self.full_since_s = None;
         }

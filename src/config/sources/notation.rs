@@ -38,7 +38,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// Returns whether the value is a list of words.
+    /// Returns whether the value is a list: an array in a file, words on the command line.
     pub(super) fn is_list(self) -> bool {
         matches!(self, Self::Texts | Self::Numbers)
     }
@@ -48,7 +48,7 @@ impl Form {
 pub(super) struct WrongValue {
     /// The position of the wrong item in the text, if an item of a list is wrong.
     pub(super) item: Option<Range<usize>>,
-    /// The reason; `None` if it has another form than the key's.
+    /// What is wrong; `None` for the general sentence about the key's form.
     pub(super) reason: Option<String>,
 }
 
@@ -72,7 +72,7 @@ fn text<T: FromStr<Err: Display>>(value: &DeValue<'_>) -> Result<T, WrongValue> 
 }
 
 /// Implements values that a file writes like the command line, but in quotes.
-macro_rules! texts {
+macro_rules! written_as_text {
     ($($value:ty),*) => {$(
         impl Notation for $value {
             const FORM: Form = Form::Text;
@@ -84,7 +84,7 @@ macro_rules! texts {
     )*};
 }
 
-texts!(OptionalPath, LogLevel, DebugAccess);
+written_as_text!(OptionalPath, LogLevel, DebugAccess);
 
 impl Notation for OutputLimits {
     const FORM: Form = Form::Text;
