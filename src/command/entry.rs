@@ -118,11 +118,6 @@ impl Command {
         &self.info.full_name
     }
 
-    /// Returns those of `restrictions` that keep the command from running.
-    pub(crate) fn is_stopped_by(&self, restrictions: Restrictions) -> Restrictions {
-        restrictions - self.allowed_under
-    }
-
     /// Whether the command's requests wait during a pause of this level.
     pub(crate) fn waits_while(&self, level: PauseLevel) -> bool {
         match self.pause_policy {

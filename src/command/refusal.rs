@@ -69,7 +69,10 @@ fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         session.ending = Some(Ending::Http { is_answered: true });
         return reply.http_response();
     }
-    if is_http(c_string(request.name(), QUOTED_BYTES_MAX)) {
+    // Redis recognizes HTTP by these names (`securityWarningCommand`). A web page can make a browser
+    // send headers and body as inline requests; the close comes before the body.
+    let name = c_string(request.name(), QUOTED_BYTES_MAX);
+    if name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:") {
         session.ending = Some(Ending::Http { is_answered: false });
     }
     let mut arguments = Vec::new();
@@ -93,12 +96,6 @@ fn is_http_request(request: &Request<'_>) -> bool {
     request.word_count() == 3
         && request.is_inline()
         && request.argument(1).is_some_and(is_http_version)
-}
-
-/// Whether the name is one by which Redis recognizes HTTP (`securityWarningCommand`). A web page
-/// can make a browser send headers and body as inline requests; the close comes before the body.
-fn is_http(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
 /// Returns the start of `bytes`, up to the first NUL, and at most `length` of them.

@@ -265,7 +265,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     ) -> Result<Option<PauseLevel>, CloseReason> {
         match resolved {
             Ok(command) => {
-                let restrictions = command.is_stopped_by(self.session.restrictions);
+                let restrictions = self.session.restrictions - command.allowed_under;
                 if !restrictions.is_empty() && !self.are_lifted(restrictions) {
                     self.refuse(Refusal::by_restrictions(restrictions, command), request);
                 } else if let Some(level) = self.pause_level(command) {

@@ -80,7 +80,7 @@ impl Control for Inner {
     fn follow_pause(&self) {
         self.shared.clock.wake();
         // If another pause has begun meanwhile, its end resumes them.
-        if !self.shared.state.pause.is_on() {
+        if self.shared.state.pause.level().is_none() {
             self.shared.resume_paused_clients();
         }
     }

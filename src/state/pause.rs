@@ -67,12 +67,8 @@ impl Pause {
         (None, self.end_under(&mut terms))
     }
 
-    pub(crate) fn is_on(&self) -> bool {
-        self.level().is_some()
-    }
-
     #[inline]
-    fn level(&self) -> Option<PauseLevel> {
+    pub(crate) fn level(&self) -> Option<PauseLevel> {
         match self.level.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(PauseLevel::Writes),
@@ -84,12 +80,7 @@ impl Pause {
     /// up.
     #[inline]
     pub(crate) fn level_for(&self, id: u64) -> Option<PauseLevel> {
-        self.level().filter(|_| !self.is_by(id))
-    }
-
-    #[cold]
-    fn is_by(&self, id: u64) -> bool {
-        self.terms.lock().by.contains(&id)
+        self.level().filter(|_| !self.terms.lock().by.contains(&id))
     }
 }
 

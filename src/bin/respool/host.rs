@@ -1,7 +1,6 @@
 //! The part of CONFIG that needs the program: the level of the log, and CONFIG REWRITE.
 
 use std::error::Error;
-use std::fmt;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,15 +20,6 @@ pub(super) struct Program {
     /// Passwords, of the start and of all reloads, that are not the `requirepass` of FILE. CONFIG
     /// REWRITE writes none of them.
     secrets: Arc<Mutex<Vec<String>>>,
-}
-
-/// Without the passwords.
-impl fmt::Debug for Program {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program")
-            .field("file", &self.file)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Program {

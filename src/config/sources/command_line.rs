@@ -100,7 +100,7 @@ impl CommandLine {
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let (settings, in_file) = self.read_file()?;
         let in_environment = password::of_environment()?;
-        let on_command_line = password::of_command_line(&self.settings)?;
+        let on_command_line = password::of_settings(&self.settings, "the command line")?;
 
         let mut of_file = Config::default();
         settings.clone().apply_to(&mut of_file);

@@ -18,7 +18,7 @@ use crate::config::{Config, Key};
 /// Explains a text that is not TOML: by the key of the line if it is known, otherwise by the
 /// parser's message, which quotes nothing of the text.
 pub(super) fn not_toml(text: &str, error: &de::Error) -> Mistake {
-    let offset = start_of(error);
+    let offset = error.span().map_or(0, |span| span.start);
     let line = line_at(text, offset);
     let message = error.message();
     let problem = match (message, key_of(line)) {
@@ -27,7 +27,9 @@ pub(super) fn not_toml(text: &str, error: &de::Error) -> Mistake {
         }
         ("duplicate key", None) => "a key is set twice, expected each key once".into(),
         _ if is_of_redis_conf(line) => of_redis_conf(text, "redis.conf"),
-        _ if is_of_yaml(line) => of_redis_conf(text, "YAML"),
+        _ if after_name(line).is_some_and(|rest| rest.starts_with(':')) => {
+            of_redis_conf(text, "YAML")
+        }
         (_, Some((key, form))) => format!("not TOML: {}", right_value(key, form)),
         _ if lacks_quotes(line) => {
             "not TOML: put the value in quotes, as in `loglevel = \"notice\"`".into()
@@ -100,11 +102,6 @@ fn is_of_redis_conf(line: &str) -> bool {
     })
 }
 
-/// Returns whether a line has the form `key: value`, as in YAML.
-fn is_of_yaml(line: &str) -> bool {
-    after_name(line).is_some_and(|rest| rest.starts_with(':'))
-}
-
 /// Returns whether a line has the form `key = word`, where the word is not a value in TOML.
 fn lacks_quotes(line: &str) -> bool {
     let value = after_name(line).and_then(|rest| rest.trim_start().strip_prefix('='));
@@ -149,10 +146,6 @@ fn from_redis_conf(line: &str) -> Option<String> {
     key.set(&mut config, value).ok()?;
     let value = excerpt(&in_toml(form, &key.text(&config)));
     Some(format!("`{} = {value}`", key.name))
-}
-
-fn start_of(error: &de::Error) -> usize {
-    error.span().map_or(0, |span| span.start)
 }
 
 /// Returns the line of `text` with the byte at `offset`, trimmed.

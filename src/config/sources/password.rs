@@ -24,11 +24,6 @@ pub(super) struct Found {
     pub(super) is_in_file: bool,
 }
 
-/// Returns the password of the flags.
-pub(super) fn of_command_line(settings: &Settings) -> Result<Option<Found>, ConfigError> {
-    of_settings(settings, "the command line")
-}
-
 /// Returns the password of the file's keys.
 pub(super) fn of_file(settings: &Settings, file: &Path) -> Result<Option<Found>, ConfigError> {
     let found = of_settings(settings, &file.display().to_string())?;
@@ -69,7 +64,7 @@ impl Found {
 }
 
 /// Returns the password of one source, `origin`; `None` if neither key is set.
-fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, ConfigError> {
+pub(super) fn of_settings(settings: &Settings, origin: &str) -> Result<Option<Found>, ConfigError> {
     let given = settings.requirepass.clone().map(Value::plain);
     let file = settings.requirepass_file.clone().and_then(Value::plain);
     match (given, file) {

@@ -27,8 +27,12 @@ pub(super) fn register(mut client: Container<'_>) {
         ("ID", Arity::Exactly(2), id as OwnHandler),
         ("GETNAME", Arity::Exactly(2), getname),
         ("REPLY", Arity::Exactly(3), reply_mode),
-        ("NO-EVICT", Arity::Exactly(3), no_evict),
-        ("NO-TOUCH", Arity::Exactly(3), no_touch),
+        ("NO-EVICT", Arity::Exactly(3), |session, request, reply| {
+            switch(session, ClientFlags::NO_EVICT, request, reply)
+        }),
+        ("NO-TOUCH", Arity::Exactly(3), |session, request, reply| {
+            switch(session, ClientFlags::NO_TOUCH, request, reply)
+        }),
         ("INFO", Arity::Exactly(2), list::info),
         ("LIST", Arity::AtLeast(2), list::list),
         ("KILL", Arity::AtLeast(3), kill::kill),
@@ -106,16 +110,8 @@ fn reply_mode(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) ->
     reply.simple("OK")
 }
 
-/// `CLIENT NO-EVICT on|off`: whether the client is exempt from eviction.
-fn no_evict(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    switch(session, ClientFlags::NO_EVICT, request, reply)
-}
-
-/// `CLIENT NO-TOUCH on|off`: changes only the client's flags, because there are no keys to touch.
-fn no_touch(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    switch(session, ClientFlags::NO_TOUCH, request, reply)
-}
-
+/// `CLIENT NO-EVICT on|off`, which exempts the client from eviction, and `CLIENT NO-TOUCH on|off`,
+/// which has no effect, because there are no keys to touch.
 fn switch(
     session: &Session,
     flag: ClientFlags,
