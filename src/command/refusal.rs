@@ -85,7 +85,6 @@ fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         arguments.extend_from_slice(c_string(argument, room));
         arguments.extend_from_slice(b"' ");
     }
-    let name = c_string(request.name(), QUOTED_BYTES_MAX);
     let middle = b"', with args beginning with: ";
     reply.error([b"ERR unknown command '", name, middle, &arguments].concat())
 }
