@@ -59,7 +59,7 @@
 //! | 7 reply | `resp/reply.rs`, `dispatch/output.rs` | reply to bytes | – |
 //! | 8 write | `net/connection.rs`, `net/pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
 //! | 9 park | `pool/parking.rs` | the client waits for input in its slot; the clock checks its deadlines once a second | `server/clock.rs`, `client/timeouts.rs` |
-//! | 10 close | `client/lingering_close.rs`, `server/shared.rs` | one reason (`state/close_reason.rs`), FIN, lingering close | 3 s after FIN |
+//! | 10 close | `client/mod.rs`, `server/shared.rs` | one reason (`state/close_reason.rs`), FIN, lingering close | 3 s after FIN |
 //!
 //! # The folders
 //!

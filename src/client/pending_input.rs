@@ -30,7 +30,7 @@ impl PendingInput {
         }
     }
 
-    /// Gives the request at the front its whole time again, from `now_s`.
+    /// Grants the request at the front its whole time again, from `now_s`.
     pub(crate) fn restart(&mut self, now_s: u32) {
         self.since_s = now_s;
         self.progress_s = now_s;

@@ -24,7 +24,7 @@ impl CpuContention {
         }
     }
 
-    /// Gives the processor to another thread, if one waits for it. Notes contention if that takes
+    /// Yields the processor to another thread, if one waits for it. Notes contention if that takes
     /// long.
     pub(super) fn give_way(&self) {
         let before = Instant::now();

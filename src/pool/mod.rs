@@ -310,7 +310,7 @@ impl Pool {
         self.recheck_sent.swap(false, Ordering::AcqRel);
     }
 
-    /// Gives the client at `slot` a turn, as an event of its socket would: at once if it is parked,
+    /// Makes the client at `slot` have a turn, as an event of its socket would: at once if it is parked,
     /// otherwise when it is about to be.
     pub(crate) fn notify(&self, slot: usize) {
         if let Some(client) = self.parking.notify(slot) {
