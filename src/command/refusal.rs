@@ -69,8 +69,8 @@ fn unknown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
         session.ending = Some(Ending::Http { is_answered: true });
         return reply.http_response();
     }
-    // Redis recognizes HTTP by these names (`securityWarningCommand`). A web page can make a browser
-    // send headers and body as inline requests; the close comes before the body.
+    // Redis recognizes HTTP by these names (`securityWarningCommand`). A web page can make a
+    // browser send headers and body as inline requests; the close comes before the body.
     let name = c_string(request.name(), QUOTED_BYTES_MAX);
     if name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:") {
         session.ending = Some(Ending::Http { is_answered: false });

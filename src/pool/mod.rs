@@ -310,8 +310,8 @@ impl Pool {
         self.recheck_sent.swap(false, Ordering::AcqRel);
     }
 
-    /// Makes the client at `slot` have a turn, as an event of its socket would: at once if it is parked,
-    /// otherwise when it is about to be.
+    /// Makes the client at `slot` have a turn, as an event of its socket would: at once if it is
+    /// parked, otherwise when it is about to be.
     pub(crate) fn notify(&self, slot: usize) {
         if let Some(client) = self.parking.notify(slot) {
             self.submit(client);

@@ -1,4 +1,5 @@
-//! The directives that are read while serving and can change meanwhile.
+//! The directives that the server's threads read while serving, and that can change meanwhile.
+//! Those that commands read are in `state/command_settings.rs`.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 

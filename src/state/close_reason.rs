@@ -1,4 +1,7 @@
 //! Why clients are closed: every close has one reason, which the log shows and INFO counts.
+//!
+//! If another thread has a client closed, it leaves a [`KillReason`] in the inbox, which becomes
+//! the reason. A program sees the reason as `DisconnectReason`.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,5 @@
-//! The directives that commands read while serving.
+//! The directives that commands read while serving. Those of the server's threads are in
+//! `server/live_settings.rs`.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;

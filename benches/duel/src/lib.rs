@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
 fn duel(options: &Options) -> io::Result<ExitCode> {
     let mut specs = Vec::new();
     for product in Product::ALL {
-        match product.find()? {
+        match ServerSpec::find(product)? {
             Some(spec) => specs.push(spec),
             None => eprintln!("left out: {}; it is not installed", product.name()),
         }
@@ -79,7 +79,7 @@ fn duel(options: &Options) -> io::Result<ExitCode> {
 
 /// Measures respool with different numbers of workers.
 fn scale(options: &Options) -> io::Result<ExitCode> {
-    let respool = Product::Respool.find()?;
+    let respool = ServerSpec::find(Product::Respool)?;
     let respool = respool.ok_or_else(|| io::Error::other("respool was not built"))?;
     let specs = [1, 2, 4, 8, 64].map(|workers| ServerSpec {
         name: format!("{workers} workers").replace("1 workers", "1 worker"),

@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 
 use crate::descriptors;
 use crate::pings::Ping;
-use crate::server::ServerSpec;
 
 pub(crate) const RESPOOL: &str = "respool";
 pub(crate) const BARE: &str = "bare";
@@ -47,19 +46,14 @@ impl Product {
     }
 
     /// Finds the program and its version; `None` if it is not installed.
-    pub(crate) fn find(self) -> io::Result<Option<ServerSpec>> {
+    pub(crate) fn find(self) -> io::Result<Option<(OsString, String)>> {
         for program in self.programs()? {
             let mut command = Command::new(&program);
             command.arg0(self.name()).arg("--version");
             match command.stdin(Stdio::null()).output() {
                 Ok(output) => {
-                    return Ok(Some(ServerSpec {
-                        name: self.name().to_owned(),
-                        product: self,
-                        program,
-                        version: version(&String::from_utf8_lossy(&output.stdout)),
-                        more_arguments: Vec::new(),
-                    }));
+                    let version = version(&String::from_utf8_lossy(&output.stdout));
+                    return Ok(Some((program, version)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

@@ -38,6 +38,18 @@ pub(crate) struct Server {
 }
 
 impl ServerSpec {
+    /// Finds a product; `None` if it is not installed.
+    pub(crate) fn find(product: Product) -> io::Result<Option<Self>> {
+        let found = product.find()?;
+        Ok(found.map(|(program, version)| Self {
+            name: product.name().to_owned(),
+            product,
+            program,
+            version,
+            more_arguments: Vec::new(),
+        }))
+    }
+
     /// Starts a server. Returns the time from the start of its process to its first PONG, too.
     pub(crate) fn start(&self, ping: Ping, cores: &Cores) -> io::Result<(Server, Duration)> {
         self.try_start(ping, cores).map_err(context(&self.name))
