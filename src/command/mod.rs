@@ -171,10 +171,11 @@ impl Container<'_> {
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
     ) -> &mut Command {
-        let container = &mut *self.0;
-        let name_of_container = Some(&*container.info.full_name);
-        let table = &mut container.subcommands;
-        add(table, name_of_container, name, arity, Box::new(handler))
+        let Command {
+            info, subcommands, ..
+        } = &mut *self.0;
+        let container = Some(&*info.full_name);
+        add(subcommands, container, name, arity, Box::new(handler))
     }
 
     /// Sets the line, without a full stop, that says what the container is for: see
