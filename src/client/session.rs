@@ -30,7 +30,7 @@ use crate::state::clients::{ClientFlags, ClientIdentity, ClientInfo, NAME_BYTES_
 /// });
 /// ```
 pub struct Session {
-    /// What other threads may know of the client. What is seldom read is only there.
+    /// The client as other threads see it. Seldom read values are only there.
     info: Arc<ClientInfo>,
     server: Arc<ServerState>,
     protocol: Protocol,
@@ -76,7 +76,7 @@ pub(crate) enum Ending {
 }
 
 bitflags! {
-    /// What becomes of the reply to the current request, as in Redis. Most clients have no flag.
+    /// The handling of the reply to the current request, as in Redis. Most clients have no flag.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct ReplyFlags: u8 {
         /// No reply is sent: `CLIENT REPLY OFF`.
@@ -128,7 +128,7 @@ impl Tracking {
 /// Why a client cannot have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidName {
-    /// It has a byte that is no visible ASCII character, which could break the lines of a list.
+    /// The name has a byte that is not visible ASCII, which could break the lines of a list.
     Characters,
     Length,
 }

@@ -23,7 +23,7 @@ pub(crate) struct Timeouts {
     pub(crate) pending_output_s: u32,
 }
 
-/// What a client waits for.
+/// The state of a client, by the event that it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// FIN was sent; the peer's FIN is missing.
@@ -38,9 +38,9 @@ enum State {
     Paused,
     /// The rest of a request is missing.
     MidRequest,
-    /// It only receives messages.
+    /// The client only receives messages.
     Subscribed,
-    /// It has not sent a byte.
+    /// The client has not sent a byte.
     New,
     Idle,
 }

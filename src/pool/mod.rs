@@ -381,7 +381,7 @@ impl Pool {
 /// asleep and being woken.
 const SPINS: u32 = 20;
 
-/// What a worker remembers between its turns.
+/// The counters that a worker keeps between its turns.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerLocal {
     /// Turns since it last waited for an event, or woke a helper.

@@ -42,7 +42,7 @@ pub(super) struct AcceptorThread {
     ended: mpsc::Receiver<()>,
 }
 
-/// What remains in the backlogs after a pass.
+/// The rest of the backlogs after a pass.
 enum Backlog {
     Empty,
     MayHaveMore,

@@ -1,5 +1,5 @@
 //! The directives that the server's threads read while serving, and that can change meanwhile.
-//! Those that commands read are in `state/command_settings.rs`.
+//! Directives that commands read are in `state/command_settings.rs`.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 

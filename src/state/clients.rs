@@ -73,7 +73,7 @@ impl ClientRegistry {
     }
 }
 
-/// What other threads may know of a client. Only its owner writes, except to the inbox. Each value
+/// A client as other threads may see it. Only its owner writes, except to the inbox. Each value
 /// is read on its own, so their order does not matter.
 #[derive(Debug)]
 pub(crate) struct ClientInfo {
@@ -114,7 +114,7 @@ pub(crate) struct ClientInfo {
     pub(crate) inbox: Inbox,
 }
 
-/// What a client tells of itself. Each part is empty at first.
+/// A client's description of itself. Each part is empty at first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClientIdentity {
     pub(crate) name: Box<[u8]>,

@@ -42,7 +42,7 @@ pub(crate) enum CloseReason {
     RefusedByHook(String),
 }
 
-/// What a client has limited time for.
+/// A step for which a client has limited time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deadline {
     /// To send another byte: `timeout`.

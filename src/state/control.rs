@@ -1,5 +1,5 @@
-//! What commands may have the server do. The server implements it, so that no command names the
-//! server.
+//! The operations of the server that commands may call. The server implements it, so that no
+//! command names the server.
 
 use std::borrow::Cow;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! What the server knows, and what commands may have it do.
+//! The state of the server, and its operations that commands may call.
 //!
 //! | file | contents |
 //! |---|---|

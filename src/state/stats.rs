@@ -40,7 +40,7 @@ pub(crate) struct WorkerStats {
     pub(crate) counts: Counts,
 }
 
-/// What one worker did, or several workers together.
+/// The work of one worker, or of several together.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) bytes_read: LocalCounter,

@@ -86,7 +86,7 @@ impl CommandLine {
     ///
     /// # Errors
     ///
-    /// Those of [`load`](Self::load).
+    /// The errors of [`load`](Self::load).
     pub fn config(&self) -> Result<Config, ConfigError> {
         Ok(self.load()?.config)
     }

@@ -48,7 +48,7 @@ impl Form {
 pub(super) struct WrongValue {
     /// The position of the wrong item in the text, if an item of a list is wrong.
     pub(super) item: Option<Range<usize>>,
-    /// What is wrong; `None` for the general sentence about the key's form.
+    /// The problem; `None` for the general sentence about the key's form.
     pub(super) reason: Option<String>,
 }
 
