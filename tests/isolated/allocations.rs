@@ -12,15 +12,15 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// PINGs per count.
-const PINGS: usize = 10_000;
+/// PINGs per count: so few that a count takes less than a second on a slow machine, too, because the
+/// clock's thread may allocate once a second.
+const PINGS: usize = 2_000;
 
 /// Number of counts, one of which must be zero.
 ///
-/// Allocations caused by PINGs appear in every count, even one in thousands of PINGs. A thread's
-/// one-time allocations, such as those of its first wait as a follower, appear in one count, which
-/// may be late.
-const COUNTS: usize = 8;
+/// Allocations caused by PINGs appear in every count, even one in a thousand PINGs. A thread's one-time
+/// allocations, such as those of its first wait as a follower, appear in one count, which may be late.
+const COUNTS: usize = 16;
 
 #[test]
 fn ping_allocates_nothing() {
