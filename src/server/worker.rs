@@ -259,6 +259,10 @@ impl Worker {
             };
             budget.bytes = budget.bytes.saturating_sub(count);
             self.count_read(client, count);
+            if client.session.info().inbox.has_unread() {
+                // A message that was published before these bytes were sent comes first.
+                self.take_messages(client, budget);
+            }
             if let Some(end) = self.serve_input(client, count, budget)? {
                 return close_if_left(end, client);
             }
@@ -336,15 +340,21 @@ impl Worker {
     /// Sends the messages in the client's inbox. Returns whether the client is write-blocked.
     #[cold]
     fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, CloseReason> {
-        let messages = client.session.info().inbox.take_messages();
-        budget.bytes = budget.bytes.saturating_sub(messages.len());
-        self.output.bytes.extend_from_slice(&messages);
+        self.take_messages(client, budget);
         let traffic = &client.session.info().traffic;
-        traffic.bytes_sent.add(messages.len() as u64);
+        traffic.bytes_sent.add(self.output.bytes.len() as u64);
         let is_sent = self.output.send(&mut client.connection, &self.stats)?;
         // The limit on this client's messages counts its pending output.
         client.publish(self.shared.state.now_s());
         Ok(!is_sent && self.update_block(client))
+    }
+
+    /// Adds the messages in the client's inbox to the output.
+    #[cold]
+    fn take_messages(&mut self, client: &Client, budget: &mut Budget) {
+        let messages = client.session.info().inbox.take_messages();
+        budget.bytes = budget.bytes.saturating_sub(messages.len());
+        self.output.bytes.extend_from_slice(&messages);
     }
 
     /// Serves the client's pending input and then the `count` bytes just read, and sends the

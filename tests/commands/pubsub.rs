@@ -48,6 +48,23 @@ fn wait_until_no_subscriptions(peer: &mut Peer) {
 
 // Messages.
 
+/// The first turn of a client reads until the socket is empty, so it reads a request that was sent
+/// after the message was published.
+#[test]
+fn message_comes_before_the_reply_to_a_later_request() {
+    let (commands, gate) = commands_with_gate();
+    let server = TestServer::with(config(2), commands);
+    let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+    subscriber.send("HELLO 3\r\nSUBSCRIBE news\r\nGATE\r\n");
+    gate.wait_for_start();
+    publisher.ask("PUBLISH news message\r\n", ":1\r\n");
+    subscriber.send("ECHO reply\r\n");
+    gate.let_one_through();
+    let mut lines = std::iter::from_fn(|| Some(subscriber.line()));
+    let first = lines.find(|line| line == "message" || line == "reply");
+    assert_eq!(first.as_deref(), Some("message"));
+}
+
 #[test]
 fn message_is_an_array_in_resp2_and_a_push_in_resp3() {
     let server = TestServer::start(2);
