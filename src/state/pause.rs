@@ -80,7 +80,12 @@ impl Pause {
     /// up.
     #[inline]
     pub(crate) fn level_for(&self, id: u64) -> Option<PauseLevel> {
-        self.level().filter(|_| !self.terms.lock().by.contains(&id))
+        self.level().filter(|_| !self.is_by(id))
+    }
+
+    #[cold]
+    fn is_by(&self, id: u64) -> bool {
+        self.terms.lock().by.contains(&id)
     }
 }
 
