@@ -93,31 +93,27 @@ bitflags! {
 /// The options of `CLIENT TRACKING`. There are no keys, so they are only reported when asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tracking {
-    /// A set of [`tracking_flag`]s.
-    pub(crate) flags: u8,
+    pub(crate) flags: TrackingFlags,
     /// The client that is sent invalidations instead of this one; 0 if there is none.
     pub(crate) redirect: u64,
     pub(crate) prefixes: Vec<Box<[u8]>>,
 }
 
-pub(crate) mod tracking_flag {
-    pub(crate) const BCAST: u8 = 1;
-    pub(crate) const OPTIN: u8 = 1 << 1;
-    pub(crate) const OPTOUT: u8 = 1 << 2;
-    pub(crate) const NOLOOP: u8 = 1 << 3;
-    /// `CLIENT CACHING YES` came before the current request.
-    pub(crate) const CACHING_YES: u8 = 1 << 4;
-    /// `CLIENT CACHING NO` came before the current request.
-    pub(crate) const CACHING_NO: u8 = 1 << 5;
-    /// Either.
-    pub(crate) const CACHING: u8 = CACHING_YES | CACHING_NO;
+bitflags! {
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub(crate) struct TrackingFlags: u8 {
+        const BCAST = 1;
+        const OPTIN = 1 << 1;
+        const OPTOUT = 1 << 2;
+        const NOLOOP = 1 << 3;
+        /// `CLIENT CACHING YES` came before the current request.
+        const CACHING_YES = 1 << 4;
+        /// `CLIENT CACHING NO` came before the current request.
+        const CACHING_NO = 1 << 5;
+    }
 }
 
 impl Tracking {
-    pub(crate) fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
     fn memory_bytes(&self) -> usize {
         let prefixes = self.prefixes.iter();
         let prefixes_bytes = prefixes.map(|prefix| size_of_val(prefix) + prefix.len());

@@ -58,11 +58,6 @@ impl CommandInfo {
         !self.docs.has_flag("admin") && !self.docs.has_flag("skip_monitor")
     }
 
-    /// Whether SLOWLOG may keep its requests.
-    pub(crate) fn is_shown_in_slowlog(&self) -> bool {
-        !self.docs.has_flag("skip_slowlog")
-    }
-
     /// Whether it takes constant time.
     pub(crate) fn is_fast(&self) -> bool {
         self.docs.has_flag("fast")

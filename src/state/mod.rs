@@ -195,7 +195,7 @@ impl ServerState {
         took: Duration,
     ) {
         if let Some(length_max) = self.settings.slowlog_length_for(took)
-            && command.is_shown_in_slowlog()
+            && !command.docs.has_flag("skip_slowlog")
         {
             let words = command.words_to_show(request, slowlog::WORDS_MAX);
             let count = request.word_count();

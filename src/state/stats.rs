@@ -275,11 +275,6 @@ impl CommandCounts {
         }
     }
 
-    /// Whether any request for the command came.
-    pub(crate) fn is_used(&self) -> bool {
-        self.calls.get() + self.rejected.get() + self.failed.get() > 0
-    }
-
     /// Returns the mean time of the timed calls in microseconds.
     pub(crate) fn micros_per_call(&self) -> f64 {
         let timed = self.timed.get().max(1);

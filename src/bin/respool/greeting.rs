@@ -21,11 +21,8 @@ fn ping(addresses: &[SocketAddr]) -> String {
     }
     match addresses.first() {
         Some(address) => {
-            format!(
-                "redis-cli -h {} -p {} PING",
-                reachable(address.ip()),
-                address.port()
-            )
+            let (host, port) = (reachable(address.ip()), address.port());
+            format!("redis-cli -h {host} -p {port} PING")
         }
         None => "redis-cli PING".into(),
     }

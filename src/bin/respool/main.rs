@@ -51,11 +51,7 @@ fn main() -> ExitCode {
 /// Prints the help, the version, or an error about the command line.
 fn show(text: &clap::Error) -> ExitCode {
     let _ = text.print();
-    if text.use_stderr() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    ExitCode::from(u8::from(text.use_stderr()))
 }
 
 /// Runs from the configuration to the end of the drain.

@@ -393,9 +393,11 @@ pub(super) fn used_commands<'a>(
     state: &'a ServerState,
     totals: &'a Counts,
 ) -> impl Iterator<Item = (&'a str, &'a CommandCounts)> {
-    let commands = state.catalog.all().zip(&totals.commands);
-    commands
-        .filter_map(|(command, totals)| totals.is_used().then_some((&*command.full_name, totals)))
+    let commands = state.catalog.all().map(|command| &*command.full_name);
+    let is_used = |(_, totals): &(&str, &CommandCounts)| {
+        totals.calls.get() + totals.rejected.get() + totals.failed.get() > 0
+    };
+    commands.zip(&totals.commands).filter(is_used)
 }
 
 fn cluster(_: &ServerState, lines: &mut Lines<'_>) {

@@ -3,7 +3,7 @@
 
 use std::iter;
 
-use crate::client::session::{Session, Tracking, tracking_flag as flag};
+use crate::client::session::{Session, Tracking, TrackingFlags as Flags};
 use crate::command::builtin::common::{NOT_AN_INTEGER, argument, bulks, is, set, syntax_error};
 use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::state::ServerState;
@@ -27,7 +27,7 @@ pub(super) fn tracking(session: &mut Session, request: &Request<'_>, reply: Repl
             Ok(joined) => wanted.prefixes = joined,
             Err(text) => return reply.error(text),
         }
-        if wanted.has(flag::BCAST) && wanted.prefixes.is_empty() {
+        if wanted.flags.contains(Flags::BCAST) && wanted.prefixes.is_empty() {
             // Every key.
             wanted.prefixes.push(Box::default());
         }
@@ -67,20 +67,22 @@ fn parse<'a>(
     Ok((wanted, prefixes))
 }
 
-/// Returns the flag that an option sets.
-fn flag_of(option: &[u8]) -> Option<u8> {
-    let mut flags = FLAGS.iter().filter(|(flag, _)| flag & flag::CACHING == 0);
-    flags.find_map(|(flag, name)| is(option, name).then_some(*flag))
+/// Returns the flag that an option sets; CLIENT CACHING sets those that no option has.
+fn flag_of(option: &[u8]) -> Option<Flags> {
+    let mut flags = FLAGS
+        .into_iter()
+        .filter(|(_, name)| !name.starts_with("caching"));
+    flags.find_map(|(flag, name)| is(option, name).then_some(flag))
 }
 
 /// In the order of `CLIENT TRACKINGINFO`.
-const FLAGS: [(u8, &str); 6] = [
-    (flag::BCAST, "bcast"),
-    (flag::OPTIN, "optin"),
-    (flag::CACHING_YES, "caching-yes"),
-    (flag::OPTOUT, "optout"),
-    (flag::CACHING_NO, "caching-no"),
-    (flag::NOLOOP, "noloop"),
+const FLAGS: [(Flags, &str); 6] = [
+    (Flags::BCAST, "bcast"),
+    (Flags::OPTIN, "optin"),
+    (Flags::CACHING_YES, "caching-yes"),
+    (Flags::OPTOUT, "optout"),
+    (Flags::CACHING_NO, "caching-no"),
+    (Flags::NOLOOP, "noloop"),
 ];
 
 /// Returns Redis's error if the options contradict one another or those in force.
@@ -89,15 +91,16 @@ fn conflict(
     prefixes: &[&[u8]],
     current: Option<&Tracking>,
 ) -> Option<&'static str> {
-    let [bcast, optin, optout] = [flag::BCAST, flag::OPTIN, flag::OPTOUT].map(|it| wanted.has(it));
-    let had = |flag| current.is_some_and(|current| current.has(flag));
+    let [bcast, optin, optout] =
+        [Flags::BCAST, Flags::OPTIN, Flags::OPTOUT].map(|it| wanted.flags.contains(it));
+    let had = |flag| current.is_some_and(|current| current.flags.contains(flag));
     let rules = [
         (
             !bcast && !prefixes.is_empty(),
             "ERR PREFIX option requires BCAST mode to be enabled",
         ),
         (
-            current.is_some() && had(flag::BCAST) != bcast,
+            current.is_some() && had(Flags::BCAST) != bcast,
             "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and \
              then re-enabling it with a different mode.",
         ),
@@ -110,7 +113,7 @@ fn conflict(
             "ERR You can't specify both OPTIN mode and OPTOUT mode",
         ),
         (
-            (optin && had(flag::OPTOUT)) || (optout && had(flag::OPTIN)),
+            (optin && had(Flags::OPTOUT)) || (optout && had(Flags::OPTIN)),
             "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and \
              then re-enabling it with a different mode.",
         ),
@@ -165,14 +168,14 @@ pub(super) fn caching(session: &mut Session, request: &Request<'_>, reply: Reply
     };
     let (mode, answer, text) = if is(word, "yes") {
         let text = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
-        (flag::OPTIN, flag::CACHING_YES, text)
+        (Flags::OPTIN, Flags::CACHING_YES, text)
     } else if is(word, "no") {
         let text = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
-        (flag::OPTOUT, flag::CACHING_NO, text)
+        (Flags::OPTOUT, Flags::CACHING_NO, text)
     } else {
         return syntax_error(reply);
     };
-    if !tracking.has(mode) {
+    if !tracking.flags.contains(mode) {
         return reply.error(text);
     }
     let mut tracking = tracking.clone();
@@ -184,7 +187,7 @@ pub(super) fn caching(session: &mut Session, request: &Request<'_>, reply: Reply
 /// `CLIENT TRACKINGINFO`: the options in force.
 pub(super) fn trackinginfo(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let tracking = session.tracking();
-    let has = |flag| tracking.is_some_and(|tracking| tracking.has(flag));
+    let has = |flag| tracking.is_some_and(|tracking| tracking.flags.contains(flag));
     let switch = if tracking.is_some() { "on" } else { "off" };
     let options = FLAGS.into_iter().filter(|(flag, _)| has(*flag));
     let flags = iter::once(switch).chain(options.map(|(_, name)| name));
