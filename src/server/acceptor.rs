@@ -87,6 +87,7 @@ impl Acceptor {
 
     /// Accepts until the server drains, and then the backlogs. Can be called again after a panic.
     fn run(&mut self) {
+        self.refusals.refill();
         // The first pass waits for no event: an event from before a panic does not repeat.
         let mut pause = Some(Duration::ZERO);
         while self.shared.phase() == Phase::Serving {

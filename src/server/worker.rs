@@ -409,7 +409,8 @@ impl Worker {
             if closing.is_counted() {
                 self.shared.count_out(session, &closing.reason);
             }
-            closing.fin_sent_at_s = Some(now_s);
+            // Read again: the hook for disconnects may have blocked.
+            closing.fin_sent_at_s = Some(self.shared.state.now_s());
             connection.end_sending()?;
         }
         while budget.bytes > 0 {

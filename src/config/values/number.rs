@@ -86,6 +86,7 @@ impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64, U: Unit> FromStr for Numbe
         let number = if U::SUFFIXES.is_empty() {
             text.parse().ok()
         } else {
+            let text = text.strip_prefix('+').unwrap_or(text);
             let bytes = memory(text).filter(|_| text.starts_with(|c: char| c.is_ascii_digit()));
             bytes.and_then(|bytes| bytes.try_into().ok())
         };
@@ -180,6 +181,13 @@ mod tests {
         assert_eq!(percent("1"), Some(1));
         assert_eq!(percent("100"), Some(100));
         assert_eq!(percent("101"), None);
+    }
+
+    #[test]
+    fn sign_of_a_positive_number_is_allowed() {
+        assert_eq!(percent("+7"), Some(7));
+        assert_eq!(memory("+2kb"), Some(2048));
+        assert_eq!(memory("++2kb"), None);
     }
 
     #[test]

@@ -128,8 +128,8 @@ fn conflict(
 /// Redis bounds neither their number nor their bytes. Here they are bounded, because they take
 /// memory and time for nothing.
 fn joined(new: &[&[u8]], current: &[Box<[u8]>]) -> Result<Vec<Box<[u8]>>, Vec<u8>> {
-    let mut all: Vec<Box<[u8]>> = new.iter().map(|&prefix| prefix.into()).collect();
-    all.extend_from_slice(current);
+    let mut all: Vec<&[u8]> = new.to_vec();
+    all.extend(current.iter().map(|prefix| &**prefix));
     let bytes: usize = all.iter().map(|prefix| prefix.len()).sum();
     if all.len() > PREFIXES_MAX || bytes > PREFIXES_BYTES_MAX {
         return Err(b"ERR too many prefixes".into());
@@ -147,8 +147,8 @@ fn joined(new: &[&[u8]], current: &[Box<[u8]>]) -> Result<Vec<Box<[u8]>>, Vec<u8
         let end = b"'. Prefixes for a single client must not overlap.";
         return Err([b"ERR Prefix '", *prefix, which.as_bytes(), other, end].concat());
     }
-    all.sort();
-    Ok(all)
+    all.sort_unstable();
+    Ok(all.into_iter().map(Box::from).collect())
 }
 
 /// Prefixes of one client.
