@@ -89,7 +89,7 @@ impl Product {
                 "--bind 127.0.0.1 --port {port} --save '' --appendonly no --io-threads 1 \
                  --maxclients {clients} --daemonize no"
             ),
-            // It runs as root only if it is told to.
+            // It runs as root only with this option.
             Self::Memcached => format!("-l 127.0.0.1 -p {port} -U 0 -t 1 -c {clients} -u root"),
         };
         let words = arguments.split(' ');

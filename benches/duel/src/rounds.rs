@@ -33,7 +33,7 @@ const SLICE_PER_CLIENT: Duration = Duration::from_micros(60);
 /// Time for a server to become idle. Then the kernel has added up its CPU time.
 const REST: Duration = Duration::from_millis(5);
 
-/// Gives each server a slice in every round. The first round does not count.
+/// Runs a slice of each server in every round. The first round does not count.
 ///
 /// The order is random. Otherwise a disturbance that recurs would always hit the same server.
 pub(crate) fn run_rounds(talk: Talk, servers: &[Server], pace: Pace) -> io::Result<Vec<Samples>> {

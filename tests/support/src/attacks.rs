@@ -21,7 +21,7 @@ pub struct Attack {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A thread of an attack. It returns soon after it is told to stop.
+/// A thread of an attack. It returns soon after the stop is requested.
 pub type Deed = fn(&Target, &Stop);
 
 /// The server under attack.
