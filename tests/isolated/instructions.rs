@@ -26,8 +26,8 @@ struct Load {
     ceiling: f64,
 }
 
-/// Five percent above the counts of rustc 1.95.0, valgrind 3.19 and glibc 2.36 on x86-64: 1030.1,
-/// 84.3 and 16.9, which varied by less than one percent even beside two busy loops. Another
+/// Five percent above the counts when they were set, with rustc 1.95.0, valgrind 3.19 and glibc 2.36
+/// on x86-64: 1030.1, 84.3 and 16.9. Counts vary by less than one percent even beside two busy loops. Another
 /// compiler, C library or processor may change them; then count before and after, and adjust them.
 const LOADS: [Load; 3] = [
     Load {

@@ -1,23 +1,13 @@
 //! Reconfiguration while the server runs.
 
-use respool::{Commands, Config};
+use respool::Config;
 use respool_testing::{TestServer, config, eventually};
 
 const REFUSAL: &str = "-ERR max number of clients reached\r\n";
 
-fn with_maxclients(maxclients: usize) -> TestServer {
-    TestServer::with(
-        Config {
-            maxclients,
-            ..config(2)
-        },
-        Commands::builtin(),
-    )
-}
-
 #[test]
 fn maxclients_changes_while_the_server_runs() {
-    let server = with_maxclients(2);
+    let server = TestServer::with_maxclients(2);
     let mut config = Config {
         maxclients: 1,
         ..config(2)
@@ -48,7 +38,7 @@ fn maxclients_changes_while_the_server_runs() {
 
 #[test]
 fn fixed_settings_are_named_in_the_error() {
-    let server = with_maxclients(2);
+    let server = TestServer::with_maxclients(2);
     let changed = Config {
         port: 1,
         workers: 7,

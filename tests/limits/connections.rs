@@ -260,19 +260,9 @@ fn protected_mode_refuses_remote_clients_without_password() {
     remote.ping();
 }
 
-fn with_maxclients(maxclients: usize) -> TestServer {
-    TestServer::with(
-        Config {
-            maxclients,
-            ..config(2)
-        },
-        Commands::builtin(),
-    )
-}
-
 #[test]
 fn client_beyond_maxclients_is_refused_and_closed() {
-    let server = with_maxclients(2);
+    let server = TestServer::with_maxclients(2);
     let (mut first, mut second) = (server.connect(), server.connect());
     first.ping();
     second.ping();
@@ -293,7 +283,7 @@ fn client_beyond_maxclients_is_refused_and_closed() {
 
 #[test]
 fn refusal_arrives_after_requests_were_sent() {
-    let server = with_maxclients(1);
+    let server = TestServer::with_maxclients(1);
     let mut first = server.connect();
     first.ping();
     for _ in 0..100 {
@@ -307,7 +297,7 @@ fn refusal_arrives_after_requests_were_sent() {
 
 #[test]
 fn lingering_client_is_closed_after_a_while() {
-    let server = with_maxclients(1);
+    let server = TestServer::with_maxclients(1);
     let mut stubborn = server.connect();
     stubborn.send("QUIT\r\n");
     stubborn.expect("+OK\r\n");
@@ -321,7 +311,7 @@ fn lingering_client_is_closed_after_a_while() {
 
 #[test]
 fn lingering_clients_take_no_slots() {
-    let server = with_maxclients(1);
+    let server = TestServer::with_maxclients(1);
     let lingering: Vec<_> = (0..100)
         .map(|_| {
             let mut peer = server.connect();

@@ -158,8 +158,8 @@ fn pubsub_soft_limit_allows_its_seconds() {
     watched.counts("client_output_buffer_limit_disconnections", 1);
 }
 
-/// The seconds started anew with each batch of messages handed to the socket. A subscriber that was
-/// always behind by less than two batches was never closed.
+/// The seconds once started anew with each batch of messages handed to the socket. A subscriber whose
+/// unread messages were always fewer than two batches was never closed.
 #[test]
 fn slow_subscriber_uses_up_the_seconds_of_the_soft_limit() {
     let mut watched = Watched::start(config(2));

@@ -32,7 +32,11 @@ fn main() -> ExitCode {
     memory::bound_kept();
     let command_line = match CommandLine::parse(env::args_os()) {
         Ok(command_line) => command_line,
-        Err(text) => return show(&text),
+        // The help, the version, or an error about the command line.
+        Err(text) => {
+            let _ = text.print();
+            return ExitCode::from(u8::from(text.use_stderr()));
+        }
     };
     let outcome = run(command_line);
     logging::flush();
@@ -46,12 +50,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Prints the help, the version, or an error about the command line.
-fn show(text: &clap::Error) -> ExitCode {
-    let _ = text.print();
-    ExitCode::from(u8::from(text.use_stderr()))
 }
 
 /// Runs from the configuration to the end of the drain.

@@ -12,7 +12,9 @@
 //! client has a buffer of its own; `used_cpu_*_main_thread`, because there is no main thread; the
 //! section Modules.
 
+use std::cell::LazyCell;
 use std::fmt::Write;
+use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::{env, fs, process};
 
@@ -44,7 +46,7 @@ pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_
     let state = session.server();
     let mut lines = Lines {
         text: String::new(),
-        totals: &state.stats.totals(),
+        totals: &LazyCell::new(|| state.stats.totals()),
     };
     for (name, is_short, write) in SECTIONS {
         if !is_wanted(name, is_short) {
@@ -95,8 +97,8 @@ fn human(bytes: u64) -> String {
 /// Lines of the sections, as `field:value`.
 struct Lines<'a> {
     text: String,
-    /// The sums over all workers.
-    totals: &'a Counts,
+    /// The sums over all workers, added up for the first section that needs them.
+    totals: &'a dyn Deref<Target = Counts>,
 }
 
 impl Lines<'_> {

@@ -29,6 +29,15 @@ impl TestServer {
         Self::serve(Server::bind(config, commands).expect("the server starts"))
     }
 
+    /// Starts a server for at most `maxclients` clients, with two workers.
+    pub fn with_maxclients(maxclients: usize) -> Self {
+        let config = Config {
+            maxclients,
+            ..config(2)
+        };
+        Self::with(config, Commands::builtin())
+    }
+
     /// Serves on a thread of its own.
     pub fn serve(server: Server) -> Self {
         let addr = server.local_addrs()[0];
