@@ -20,7 +20,7 @@
 //! | add, replace or remove commands, and group them | [`Commands`], [`Container`], [`Command`], [`Arity`] |
 //! | read the request of a client | [`Request`], [`ArgumentError`] |
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
-//! | identify a client, and keep state for it | [`Session`], [`Protocol`] |
+//! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`ServerHandle`], [`Background`], [`Drained`] |
 //! | support CONFIG REWRITE and `loglevel` | [`Host`] |
@@ -127,5 +127,6 @@ pub use client::session::Session;
 pub use command::{Arity, Command, Commands, Container};
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};
+pub use net::peer::Peer;
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
 pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, ServerStats};

@@ -18,7 +18,7 @@ pool: client net
 command: client config glob memory resp state time
 client: config net resp state
 net: config error
-state: config glob resp time
+state: config glob net resp time
 config: memory
 
 in client

@@ -4,10 +4,9 @@ pub(crate) mod pending_input;
 pub(crate) mod session;
 pub(crate) mod timeouts;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-use mio::net::TcpStream;
 
 use crate::config::{OutputLimit, OutputLimits};
 use crate::net::connection::Connection;
@@ -37,7 +36,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(socket: TcpStream, session: Session) -> Self {
+    pub(crate) fn new(socket: OwnedFd, session: Session) -> Self {
         Self {
             connection: Connection::new(socket),
             session,
@@ -163,7 +162,7 @@ impl LingeringClose {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use super::*;
 
@@ -172,7 +171,7 @@ mod tests {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
             let addr = listener.local_addr().expect("it is bound");
             let socket = TcpStream::connect(addr).expect("it listens");
-            Self::new(socket, Session::for_test(0, addr))
+            Self::new(socket.into(), Session::for_test(0, addr))
         }
     }
 

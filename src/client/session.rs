@@ -3,12 +3,14 @@
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(test)]
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bitflags::bitflags;
 
+use crate::net::peer::Peer;
 use crate::resp::{Protocol, Replied, Reply};
 use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
@@ -162,10 +164,10 @@ impl Session {
         self.info.id
     }
 
-    /// Returns the address of the peer.
+    /// Returns the address of the client.
     #[must_use]
-    pub fn peer_addr(&self) -> SocketAddr {
-        self.info.peer_addr
+    pub fn peer(&self) -> &Peer {
+        &self.info.peer
     }
 
     /// Returns the version of the protocol of the client's replies.
@@ -439,7 +441,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("id", &self.id())
-            .field("peer_addr", &self.peer_addr())
+            .field("peer", &self.peer())
             .field("protocol", &self.protocol())
             .finish_non_exhaustive()
     }

@@ -245,7 +245,15 @@ impl<'a> Peer<'a> {
         let state = Arc::clone(&server.state);
         let id = state.connections.count() + 1;
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + id as u16));
-        let info = Arc::new(ClientInfo::new(id, id as usize, addr, Arc::new(addr), 7, 0));
+        let local_addr = Some(Arc::new(addr));
+        let info = Arc::new(ClientInfo::new(
+            id,
+            id as usize,
+            addr.into(),
+            local_addr,
+            7,
+            0,
+        ));
         state.clients.add(&info);
         Self {
             server,

@@ -1,20 +1,21 @@
 //! A socket and its pending output: bytes only, no command and no protocol.
 
 use std::io;
-use std::net::Shutdown;
+use std::os::fd::{AsRawFd, OwnedFd};
 
-use mio::event::Event;
-use mio::net::TcpStream;
+use mio::event::{Event, Source};
+use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use crate::net::pending_output::{Flushed, OutputBounds, PendingOutput};
 
-/// A non-blocking TCP connection. Dropping it closes the socket.
+/// A non-blocking connection over TCP or a Unix socket: the system calls are the same. Dropping it
+/// closes the socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: OwnedFd,
     /// `None` if nothing is pending. In a box, because few clients have pending output.
     pending: Option<Box<PendingOutput>>,
     /// The interest registered with the poll; `None` before the first registration.
@@ -66,7 +67,7 @@ pub(crate) trait ReplySink {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: TcpStream) -> Self {
+    pub(crate) fn new(socket: OwnedFd) -> Self {
         Self {
             socket,
             pending: None,
@@ -138,7 +139,7 @@ impl Connection {
 
     /// Sends FIN after everything sent so far.
     pub(crate) fn end_sending(&self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
+        Ok(rustix::net::shutdown(&self.socket, Shutdown::Write)?)
     }
 
     /// Registers the socket with the poll. Without pending output: for readability. With pending
@@ -151,10 +152,11 @@ impl Connection {
             Some(pending) if pending.is_blocked() || self.ended => Interest::WRITABLE,
             Some(_) => READABLE | Interest::WRITABLE,
         };
+        let descriptor = self.socket.as_raw_fd();
         match self.watched {
             Some(watched) if watched == interest => return Ok(()),
-            Some(_) => registry.reregister(&mut self.socket, token, interest)?,
-            None => registry.register(&mut self.socket, token, interest)?,
+            Some(_) => SourceFd(&descriptor).reregister(registry, token, interest)?,
+            None => SourceFd(&descriptor).register(registry, token, interest)?,
         }
         self.watched = Some(interest);
         Ok(())
@@ -201,11 +203,11 @@ const READABLE: Interest = Interest::READABLE;
 // instructions around each call, to make it a cancellation point. They took 3 to 4 % of the time of
 // a PING.
 
-fn receive(socket: &TcpStream, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     rustix::net::recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count)
 }
 
-fn send(socket: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
+fn send(socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
     // Apple has no such flag. The standard library passes none there either.
     #[cfg(target_vendor = "apple")]
     let no_signal = SendFlags::empty();
@@ -247,7 +249,7 @@ mod tests {
         limit_buffers((&peer).into()).expect("small buffers");
         limit_buffers((&socket).into()).expect("small buffers");
         socket.set_nonblocking(true).expect("a non-blocking socket");
-        (Connection::new(TcpStream::from_std(socket)), peer)
+        (Connection::new(socket.into()), peer)
     }
 
     // Regression: a peer that had read a huge reply almost to its end made the server keep all of

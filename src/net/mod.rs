@@ -4,4 +4,5 @@
 pub(crate) mod connection;
 pub(crate) mod descriptors;
 pub(crate) mod listen;
+pub(crate) mod peer;
 pub(crate) mod pending_output;

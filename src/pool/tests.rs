@@ -16,9 +16,8 @@ fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
     let (socket, addr) = listener.accept().expect("the peer has connected");
     socket.set_nonblocking(true).expect("a TCP socket");
     let slot = pool.assign().expect("a slot is free");
-    let socket = mio::net::TcpStream::from_std(socket);
     (
-        Box::new(Client::new(socket, Session::for_test(slot, addr))),
+        Box::new(Client::new(socket.into(), Session::for_test(slot, addr))),
         peer,
     )
 }

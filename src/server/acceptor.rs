@@ -1,7 +1,6 @@
 //! The acceptor: the one thread that accepts connections, and admits or refuses them.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +16,7 @@ use crate::client::Client;
 use crate::client::session::Session;
 use crate::error::StartError;
 use crate::net::descriptors;
+use crate::net::peer::Peer;
 use crate::state::clients::ClientInfo;
 use crate::state::close_reason::{CloseReason, Refused};
 
@@ -201,7 +201,7 @@ impl Acceptor {
 
     /// Admits a connection, refuses it, or delays its refusal.
     fn receive(&mut self, connection: NewConnection) {
-        let admission = self.admission(connection.peer_addr);
+        let admission = self.admission(&connection.peer);
         let is_over_limit = matches!(
             admission,
             Err(Refused::TooMany | Refused::TooManyFromAddress)
@@ -217,15 +217,18 @@ impl Acceptor {
     }
 
     /// Returns why a client from this address is refused, if it is.
-    fn admission(&self, peer_addr: SocketAddr) -> Result<(), Refused> {
+    fn admission(&self, peer: &Peer) -> Result<(), Refused> {
         let (settings, state) = (&self.shared.settings, &self.shared.state);
-        let ip = peer_addr.ip().to_canonical();
         let per_address = settings.maxclients_per_address();
-        if settings.refuses_remote_clients() && !ip.is_loopback() {
+        if settings.refuses_remote_clients() && !peer.is_local() {
             Err(Refused::Protected)
         } else if state.client_count.load(Ordering::Relaxed) >= settings.maxclients() {
             Err(Refused::TooMany)
-        } else if per_address > 0 && state.clients.count_from(ip) >= per_address {
+        } else if per_address > 0
+            && peer
+                .ip()
+                .is_some_and(|ip| state.clients.count_from(ip) >= per_address)
+        {
             Err(Refused::TooManyFromAddress)
         } else {
             Ok(())
@@ -235,7 +238,7 @@ impl Acceptor {
     /// Refuses a connection without a worker.
     fn refuse(&mut self, connection: NewConnection, reason: Refused) {
         let state = &self.shared.state;
-        state.note_refusal(connection.peer_addr, reason);
+        state.note_refusal(&connection.peer, reason);
         self.refusals.refuse(connection.socket, reason);
     }
 
@@ -246,7 +249,7 @@ impl Acceptor {
         let info = Arc::new(ClientInfo::new(
             id,
             slot,
-            connection.peer_addr,
+            connection.peer,
             connection.local_addr,
             connection.socket.as_raw_fd(),
             state.now_s(),
@@ -265,8 +268,8 @@ impl Acceptor {
                 client.begin_close(CloseReason::Refused(reason));
             }
         }
+        log::debug!("client {id} connected from {}", client.session.peer());
         self.shared.pool.submit(Box::new(client));
-        log::debug!("client {id} connected from {}", connection.peer_addr);
     }
 
     /// Returns whether a refusal has to wait. During a drain, none does.

@@ -98,7 +98,7 @@ fn log_long_turn(shared: &Shared, turn: &Turn) {
         "worker-{} has been busy with one client for over a second: client {} ({}), command {}",
         turn.worker,
         info.id,
-        info.peer_addr,
+        info.peer,
         command.map_or("none", |command| &command.full_name)
     );
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::net::listen;
+use crate::net::peer::Peer;
 
 /// The listening sockets, and the poll that watches them.
 #[derive(Debug)]
@@ -28,9 +30,9 @@ struct Listener {
 
 /// An accepted connection that is neither admitted nor refused yet.
 pub(super) struct NewConnection {
-    pub(super) socket: TcpStream,
-    pub(super) peer_addr: SocketAddr,
-    pub(super) local_addr: Arc<SocketAddr>,
+    pub(super) socket: OwnedFd,
+    pub(super) peer: Peer,
+    pub(super) local_addr: Option<Arc<SocketAddr>>,
 }
 
 impl ListenSet {
@@ -72,9 +74,9 @@ impl ListenSet {
         let listener = &self.listeners[index];
         let (socket, peer_addr) = listener.socket.accept()?;
         Ok(NewConnection {
-            local_addr: listener.local_addr_of(&socket),
-            socket,
-            peer_addr,
+            local_addr: Some(listener.local_addr_of(&socket)),
+            socket: socket.into(),
+            peer: peer_addr.into(),
         })
     }
 

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
-
-use mio::net::TcpStream;
 
 use crate::net::connection::{Connection, ReplySink};
 use crate::net::descriptors::ACCEPTOR_REFUSALS_MAX;
@@ -25,7 +24,7 @@ pub(super) struct Refusals {
 impl Refusals {
     /// Sends the error and FIN, and lets the connection linger. A close with unread input would
     /// send RST, and the peer could lose the error.
-    pub(super) fn refuse(&mut self, socket: TcpStream, reason: Refused) {
+    pub(super) fn refuse(&mut self, socket: OwnedFd, reason: Refused) {
         if self.count() == ACCEPTOR_REFUSALS_MAX {
             self.free_one();
         }

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::inbox::Inbox;
 use super::slices::{SLICE_ITEMS, in_slices};
 use super::stats::Traffic;
+use crate::net::peer::Peer;
 
 /// All clients by their numbers. A request that concerns only its own client never takes the lock.
 #[derive(Debug, Default)]
@@ -24,25 +25,28 @@ pub(crate) struct ClientRegistry(Mutex<Listed>);
 #[derive(Debug, Default)]
 struct Listed {
     infos: BTreeMap<u64, Arc<ClientInfo>>,
-    /// The number of clients from each address.
+    /// The number of clients from each IP address.
     addresses: HashMap<IpAddr, usize>,
 }
 
 impl ClientRegistry {
     pub(crate) fn add(&self, info: &Arc<ClientInfo>) {
         let mut listed = self.0.lock();
-        *listed.addresses.entry(info.ip()).or_default() += 1;
+        if let Some(ip) = info.peer.ip() {
+            *listed.addresses.entry(ip).or_default() += 1;
+        }
         listed.infos.insert(info.id, Arc::clone(info));
     }
 
     pub(crate) fn remove(&self, info: &ClientInfo) {
         let mut listed = self.0.lock();
         if listed.infos.remove(&info.id).is_some()
-            && let Some(count) = listed.addresses.get_mut(&info.ip())
+            && let Some(ip) = info.peer.ip()
+            && let Some(count) = listed.addresses.get_mut(&ip)
         {
             *count -= 1;
             if *count == 0 {
-                listed.addresses.remove(&info.ip());
+                listed.addresses.remove(&ip);
             }
         }
     }
@@ -81,9 +85,9 @@ pub(crate) struct ClientInfo {
     pub(crate) id: u64,
     /// Its slot in parking.
     pub(crate) slot: usize,
-    pub(crate) peer_addr: SocketAddr,
-    /// Shared by all clients of the same listener.
-    pub(crate) local_addr: Arc<SocketAddr>,
+    pub(crate) peer: Peer,
+    /// Shared by all clients of the same listener; `None` for a Unix socket.
+    pub(crate) local_addr: Option<Arc<SocketAddr>>,
     /// The number of the socket's descriptor.
     pub(crate) descriptor: i32,
     /// When it was accepted, in seconds of the coarse clock.
@@ -148,26 +152,30 @@ impl ByteCount {
 
 /// An address as a client writes it, to compare others with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct WrittenAddr(Option<SocketAddr>);
+pub(crate) struct WrittenAddr<'a> {
+    text: &'a [u8],
+    /// The address, if `text` is a TCP address as CLIENT LIST shows it.
+    tcp: Option<SocketAddr>,
+}
 
-impl WrittenAddr {
-    pub(crate) fn new(text: &[u8]) -> Self {
-        let addr = str::from_utf8(text).ok().and_then(|text| {
+impl<'a> WrittenAddr<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        let tcp = str::from_utf8(text).ok().and_then(|text| {
             let addr: SocketAddr = text.parse().ok()?;
-            // Only as CLIENT LIST shows it.
             (addr.to_string() == text).then_some(addr)
         });
-        Self(addr)
+        Self { text, tcp }
     }
 
-    /// Whether CLIENT LIST shows `addr` in this way.
-    pub(crate) fn is(self, addr: &SocketAddr) -> bool {
-        match (self.0, addr) {
+    /// Whether CLIENT LIST shows `peer` in this way.
+    pub(crate) fn is(self, peer: &Peer) -> bool {
+        match (self.tcp, peer.addr()) {
             // CLIENT LIST shows no other part of an IPv6 address.
-            (Some(SocketAddr::V6(own)), SocketAddr::V6(addr)) => {
+            (Some(SocketAddr::V6(own)), Some(SocketAddr::V6(addr))) => {
                 (own.ip(), own.port(), own.scope_id()) == (addr.ip(), addr.port(), addr.scope_id())
             }
-            (own, addr) => own == Some(*addr),
+            (own, Some(addr)) => own == Some(addr),
+            (_, None) => self.text == peer.to_string().as_bytes(),
         }
     }
 }
@@ -196,15 +204,15 @@ impl ClientInfo {
     pub(crate) fn new(
         id: u64,
         slot: usize,
-        peer_addr: SocketAddr,
-        local_addr: Arc<SocketAddr>,
+        peer: Peer,
+        local_addr: Option<Arc<SocketAddr>>,
         descriptor: i32,
         now_s: u32,
     ) -> Self {
         Self {
             id,
             slot,
-            peer_addr,
+            peer,
             local_addr,
             descriptor,
             came_at_s: now_s,
@@ -228,12 +236,15 @@ impl ClientInfo {
 
     #[cfg(test)]
     pub(crate) fn for_test(slot: usize, addr: SocketAddr) -> Self {
-        Self::new(1, slot, addr, Arc::new(addr), 0, 0)
+        Self::new(1, slot, addr.into(), Some(Arc::new(addr)), 0, 0)
     }
 
-    /// Returns the peer's address, an IPv4-mapped one as IPv4.
-    pub(crate) fn ip(&self) -> IpAddr {
-        self.peer_addr.ip().to_canonical()
+    /// Returns the address of the server's end. Both ends of a Unix socket have its path.
+    pub(crate) fn local(&self) -> Peer {
+        match &self.local_addr {
+            Some(addr) => Peer::Tcp(**addr),
+            None => self.peer.clone(),
+        }
     }
 
     /// Returns the bytes of memory beyond those that every client takes.
@@ -292,7 +303,7 @@ mod tests {
         let registry = ClientRegistry::default();
         assert_eq!(registry.all().count(), 0);
         let addr: SocketAddr = ([127, 0, 0, 1], 1).into();
-        let client = |id| Arc::new(ClientInfo::new(id, 0, addr, Arc::new(addr), 0, 0));
+        let client = |id| Arc::new(ClientInfo::new(id, 0, addr.into(), None, 0, 0));
         let add = |id| registry.add(&client(id));
         let count = 3 * SLICE_ITEMS as u64;
         (1..=count).for_each(add);
@@ -312,10 +323,13 @@ mod tests {
     fn written_address_matches_only_as_lists_show_it() {
         for text in ["127.0.0.1:80", "[::1]:80", "[fe80::1%3]:80"] {
             let addr: SocketAddr = text.parse().expect("an address");
-            assert!(WrittenAddr::new(text.as_bytes()).is(&addr), "{text}");
+            assert!(WrittenAddr::new(text.as_bytes()).is(&addr.into()), "{text}");
             let mut other = addr;
             other.set_port(81);
-            assert!(!WrittenAddr::new(text.as_bytes()).is(&other), "{text}");
+            assert!(
+                !WrittenAddr::new(text.as_bytes()).is(&other.into()),
+                "{text}"
+            );
         }
         let addr: SocketAddr = "[::1]:80".parse().expect("an address");
         for text in [
@@ -326,7 +340,24 @@ mod tests {
             "localhost:80",
             "\u{e9}",
         ] {
-            assert!(!WrittenAddr::new(text.as_bytes()).is(&addr), "{text}");
+            assert!(
+                !WrittenAddr::new(text.as_bytes()).is(&addr.into()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn written_address_matches_the_path_of_a_unix_socket() {
+        let peer = Peer::Unix("/run/respool.sock".into());
+        assert!(WrittenAddr::new(b"/run/respool.sock:0").is(&peer));
+        for text in [
+            "/run/respool.sock",
+            "/run/respool.sock:1",
+            "127.0.0.1:0",
+            "",
+        ] {
+            assert!(!WrittenAddr::new(text.as_bytes()).is(&peer), "{text}");
         }
     }
 
@@ -334,8 +365,8 @@ mod tests {
     fn clients_are_counted_by_their_addresses() {
         let registry = ClientRegistry::default();
         let from = |id, addr: &str| {
-            let addr = addr.parse().expect("an address");
-            let info = Arc::new(ClientInfo::new(id, 0, addr, Arc::new(addr), 0, 0));
+            let addr: SocketAddr = addr.parse().expect("an address");
+            let info = Arc::new(ClientInfo::new(id, 0, addr.into(), None, 0, 0));
             registry.add(&info);
             info
         };

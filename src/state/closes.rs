@@ -1,11 +1,11 @@
 //! Counts closed clients by reason, and logs them.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::clients::ClientInfo;
 use super::close_reason::{CloseReason, NAMES};
 use super::counter::ResettableCounter;
+use crate::net::peer::Peer;
 
 #[derive(Debug, Default)]
 pub(crate) struct Closes {
@@ -18,21 +18,21 @@ impl Closes {
     /// Counts and logs the close of a client.
     pub(crate) fn note(&self, info: &ClientInfo, reason: &CloseReason, now_s: u32) {
         self.by_reason[reason.index()].count();
-        let (id, addr) = (info.id, info.peer_addr);
+        let (id, peer) = (info.id, &info.peer);
         if matches!(reason, CloseReason::Http { .. }) && self.is_http_warning_due(now_s) {
             log::warn!(
-                "client {id} ({addr}) closed: it sent an HTTP request, perhaps from a web page that \
+                "client {id} ({peer}) closed: it sent an HTTP request, perhaps from a web page that \
                  attacks this port (INFO counts these as closed_http)"
             );
         }
         let after_s = now_s.saturating_sub(info.came_at_s);
-        log::debug!("client {id} ({addr}) closed after {after_s} s: {reason}");
+        log::debug!("client {id} ({peer}) closed after {after_s} s: {reason}");
     }
 
     /// Counts and logs a connection that did not become a client.
-    pub(super) fn note_refusal(&self, peer_addr: SocketAddr, reason: &CloseReason) {
+    pub(super) fn note_refusal(&self, peer: &Peer, reason: &CloseReason) {
         self.by_reason[reason.index()].count();
-        log::debug!("connection from {peer_addr} closed at once: {reason}");
+        log::debug!("connection from {peer} closed at once: {reason}");
     }
 
     /// Whether HTTP may be logged: at most once a minute, as in Redis.

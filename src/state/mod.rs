@@ -36,7 +36,6 @@ pub(crate) mod stats;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -44,6 +43,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::config::{Config, inert};
+use crate::net::peer::Peer;
 use crate::resp::Request;
 use catalog::{Catalog, CommandInfo};
 use channels::{Channels, Subscriptions};
@@ -241,11 +241,11 @@ impl ServerState {
     }
 
     /// Counts and logs a connection that did not become a client.
-    pub(crate) fn note_refusal(&self, peer_addr: SocketAddr, refused: Refused) {
+    pub(crate) fn note_refusal(&self, peer: &Peer, refused: Refused) {
         self.connections.count();
         self.refused.count();
         self.closes
-            .note_refusal(peer_addr, &CloseReason::Refused(refused));
+            .note_refusal(peer, &CloseReason::Refused(refused));
     }
 
     /// Lets every count begin at 0 again: `CONFIG RESETSTAT`.

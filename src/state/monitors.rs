@@ -8,6 +8,7 @@ use super::catalog::CommandInfo;
 use super::clients::ClientInfo;
 use super::recipients::{Message, Recipients};
 use crate::config::OutputLimit;
+use crate::net::peer::Peer;
 use crate::resp::Request;
 use crate::time::now_since_1970;
 
@@ -58,7 +59,11 @@ impl Monitors {
 fn line(now: Duration, words: &[&[u8]], count: usize, info: &ClientInfo) -> Vec<u8> {
     let database = info.database.load(Ordering::Relaxed);
     let (s, us) = (now.as_secs(), now.subsec_micros());
-    let mut line = format!("+{s}.{us:06} [{database} {}]", info.peer_addr).into_bytes();
+    let peer = match &info.peer {
+        Peer::Unix(path) => format!("unix:{path}"),
+        peer @ (Peer::Tcp(_) | Peer::Proxied { .. }) => peer.to_string(),
+    };
+    let mut line = format!("+{s}.{us:06} [{database} {peer}]").into_bytes();
     for word in words {
         let shown = &word[..word.len().min(WORD_BYTES_MAX)];
         line.extend_from_slice(b" \"");

@@ -181,6 +181,8 @@ impl<'a> Message<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     const NO_LIMIT: OutputLimit = OutputLimit {
@@ -190,8 +192,8 @@ mod tests {
     };
 
     fn info(id: u64) -> Arc<ClientInfo> {
-        let addr = ([127, 0, 0, 1], 5000).into();
-        Arc::new(ClientInfo::new(id, 0, addr, Arc::new(addr), 0, 0))
+        let addr = SocketAddr::from(([127, 0, 0, 1], 5000));
+        Arc::new(ClientInfo::new(id, 0, addr.into(), None, 0, 0))
     }
 
     #[test]

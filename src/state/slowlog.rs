@@ -28,7 +28,7 @@ pub(crate) struct Record {
     pub(crate) at_s: u64,
     pub(crate) took: Duration,
     pub(crate) excerpt: Excerpt,
-    pub(crate) peer_addr: Box<str>,
+    pub(crate) peer: Box<str>,
     pub(crate) client_name: Box<[u8]>,
 }
 
@@ -49,7 +49,7 @@ impl Slowlog {
             at_s: now_since_1970().as_secs(),
             took,
             excerpt: Excerpt::of(words, count, RECORD_BYTES_MAX - client_name.len()),
-            peer_addr: info.peer_addr.to_string().into(),
+            peer: info.peer.to_string().into(),
             client_name,
         };
         let removed = {
@@ -178,7 +178,7 @@ mod tests {
         let ids: Vec<_> = records.iter().map(|record| record.id).collect();
         assert_eq!(ids, [2, 1]);
         assert!(records[0].excerpt.words().eq([b"three"]));
-        assert_eq!(&*records[0].peer_addr, "127.0.0.1:5000");
+        assert_eq!(&*records[0].peer, "127.0.0.1:5000");
         log.reset();
         assert_eq!(log.len(), 0);
         log.add(&[b"four"], 1, Duration::ZERO, &info(), 2);

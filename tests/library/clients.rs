@@ -23,7 +23,7 @@ fn bind(workers: usize, commands: Commands) -> Server {
 }
 
 fn is_from_elsewhere(session: &Session) -> bool {
-    session.peer_addr().ip() == IpAddr::from(ELSEWHERE)
+    session.peer().ip() == Some(IpAddr::from(ELSEWHERE))
 }
 
 #[track_caller]
@@ -252,7 +252,7 @@ fn connect_hook_runs_once_before_the_first_request() {
     });
     let server = bind(2, commands)
         .on_connect(move |session| {
-            assert!(session.set_state(session.peer_addr()).is_none());
+            assert!(session.set_state(session.peer().clone()).is_none());
             let _ = arrive.send(session.id());
             Ok(())
         })

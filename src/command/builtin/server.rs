@@ -64,7 +64,7 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
         log::info!(
             "SHUTDOWN by client {} ({}): draining",
             session.id(),
-            session.peer_addr()
+            session.peer()
         );
         control.drain();
     }
@@ -85,7 +85,7 @@ fn debug(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repl
     let access = session.server().config.lock().enable_debug_command;
     let is_allowed = match access {
         DebugAccess::No => false,
-        DebugAccess::Local => session.peer_addr().ip().to_canonical().is_loopback(),
+        DebugAccess::Local => session.peer().is_local(),
         DebugAccess::Yes => true,
     };
     if !is_allowed {

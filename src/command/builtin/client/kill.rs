@@ -51,18 +51,18 @@ pub(super) fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_
 
 /// Conditions that a client has to meet to be closed.
 #[derive(Debug, Default)]
-struct Filters {
+struct Filters<'a> {
     id: Option<u64>,
-    addr: Option<WrittenAddr>,
-    local_addr: Option<WrittenAddr>,
+    addr: Option<WrittenAddr<'a>>,
+    local_addr: Option<WrittenAddr<'a>>,
     kind: Option<&'static str>,
     age_s: Option<u64>,
     spares_self: bool,
 }
 
-impl Filters {
+impl<'a> Filters<'a> {
     /// Reads an address, or pairs of option and value; an error is the text of the reply.
-    fn parse(request: &Request<'_>) -> Result<Self, Vec<u8>> {
+    fn parse(request: &Request<'a>) -> Result<Self, Vec<u8>> {
         if request.word_count() == 3 {
             return Ok(Self {
                 addr: request.argument(1).map(WrittenAddr::new),
@@ -109,7 +109,7 @@ impl Filters {
         self.id.is_none_or(|id| id == info.id)
             && self.kind.is_none_or(|wanted| wanted == kind::of(info))
             && self.age_s.is_none_or(|limit_s| age_s >= limit_s)
-            && self.addr.is_none_or(|addr| addr.is(&info.peer_addr))
-            && self.local_addr.is_none_or(|addr| addr.is(&info.local_addr))
+            && self.addr.is_none_or(|addr| addr.is(&info.peer))
+            && self.local_addr.is_none_or(|addr| addr.is(&info.local()))
     }
 }

@@ -65,7 +65,7 @@ fn add_line(list: &mut String, state: &ServerState, info: &ClientInfo) {
 
 /// Appends the client's addresses, name, age, flags, database and subscriptions.
 fn add_origin(list: &mut String, now_s: u32, info: &ClientInfo) {
-    let (id, peer, local, fd) = (info.id, info.peer_addr, &info.local_addr, info.descriptor);
+    let (id, peer, local, fd) = (info.id, &info.peer, info.local(), info.descriptor);
     let age_s = now_s.saturating_sub(info.came_at_s);
     let idle_s = now_s.saturating_sub(load(&info.active_at_s));
     // Writing to a string does not fail.

@@ -1,0 +1,66 @@
+//! The address of a client.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// The address of a client.
+///
+/// Displayed as Redis shows it: `127.0.0.1:50000`, `[::1]:50000`, and for a client of a Unix socket
+/// the path of the socket and port 0, `/run/respool.sock:0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// The client of a TCP socket.
+    Tcp(SocketAddr),
+    /// The client of a Unix socket: the path of the socket that it connected to, or `@` and a name
+    /// in the abstract namespace.
+    Unix(Arc<str>),
+    /// A client that connected to a proxy. The proxy sent its address in a PROXY header.
+    Proxied {
+        /// The address of the client.
+        client: SocketAddr,
+        /// The address of the proxy.
+        proxy: Box<SocketAddr>,
+    },
+}
+
+impl Peer {
+    /// Returns the address and port of the client; `None` for a client of a Unix socket.
+    #[must_use]
+    pub fn addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(addr) | Self::Proxied { client: addr, .. } => Some(*addr),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Returns the IP address of the client; `None` for a client of a Unix socket. An IPv4 address
+    /// inside IPv6 is returned as IPv4.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.addr().map(|addr| addr.ip().to_canonical())
+    }
+
+    /// Returns whether the client is on this machine: on the loopback interface, or a client of a
+    /// Unix socket.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.ip().is_none_or(|ip| ip.is_loopback())
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(addr: SocketAddr) -> Self {
+        Self::Tcp(addr)
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) | Self::Proxied { client: addr, .. } => addr.fmt(f),
+            Self::Unix(path) => write!(f, "{path}:0"),
+        }
+    }
+}
