@@ -17,8 +17,8 @@ dispatch: client command net resp state
 pool: client net
 command: client config glob memory resp state time
 client: config net resp state
-net: config error
 state: config glob net resp time
+net: config error
 config: memory
 
 in client
