@@ -14,6 +14,7 @@
 //! | [`target`] | the program that cargo has built |
 //! | [`load`] | clients that check every byte, and SIGTERM under their load |
 //! | [`attacks`] | hostile clients |
+//! | [`certificates`] | a CA, and pairs that it signed, as PEM files |
 //! | [`hogs`] | a row per command that makes it work for its reply |
 
 #![allow(
@@ -26,6 +27,7 @@
 )]
 
 pub mod attacks;
+pub mod certificates;
 pub mod hogs;
 pub mod load;
 pub mod log;
