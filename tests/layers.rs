@@ -93,7 +93,7 @@ in server
 background: bind drain handle start supervision
 reconfigure: inner
 start: acceptor bind clock drain inner shared supervision
-bind: handle hooks host inner listen_set
+bind: advice handle hooks host inner listen_set
 clock: shared
 drain: acceptor inner shared
 acceptor: listen_set refusal_delay refusals shared supervision

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mio::net::TcpListener;
 
+use super::advice::advice;
 use super::handle::ServerHandle;
 use super::hooks::DisconnectReason;
 use super::host::Host;
@@ -42,14 +43,19 @@ impl Server {
     /// Checks `config` without listening: its values, and whether the machine has the addresses.
     /// Does not check whether a port is free.
     ///
+    /// Returns warnings about values that work, but probably not as intended: each says what to
+    /// write instead. Raises the process's limit on open files like [`Self::bind`], to see whether
+    /// the system allows it.
+    ///
     /// # Errors
     ///
     /// Returns the error that [`Self::bind`] would return.
-    pub fn check(config: &Config) -> Result<(), StartError> {
+    pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
         config
             .check()
             .map_err(|(key, reason)| StartError::Config { key, reason })?;
-        listen::check_all(config)
+        listen::check_all(config)?;
+        Ok(advice(config))
     }
 
     /// Creates a server from sockets that are listening: from systemd, from the previous process,

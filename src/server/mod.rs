@@ -3,6 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `bind.rs` | [`Server`]: listens and does not serve yet |
+//! | `advice.rs` | warnings about a configuration, for `--check-config` |
 //! | `start.rs`, `drain.rs` | starts the threads, and stops them gracefully |
 //! | `handle.rs` | [`ServerHandle`]: controls a running server from any thread |
 //! | `background.rs` | [`Background`]: a server that runs in the background of a program |
@@ -17,6 +18,7 @@
 //! | `hooks.rs`, `host.rs` | the program that runs the server |
 
 mod acceptor;
+mod advice;
 mod background;
 mod bind;
 mod clock;

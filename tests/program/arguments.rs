@@ -36,11 +36,31 @@ fn version_is_one_line() {
 #[test]
 fn check_config_accepts_a_valid_file() {
     let file = Scratch::file("port = 7000\n");
-    let check = run(&[file.arg(), "--workers", "3", "--check-config"]);
+    let check = run(&[file.arg(), "--workers", "1", "--check-config"]);
     assert_eq!(
         check.without_complaint(),
         format!("respool: {} is fine\n", file.arg())
     );
+}
+
+#[test]
+fn check_config_warns_and_still_succeeds() {
+    let check = run(&["--check-config", "--workers", "1024", "--bind", "0.0.0.0"]);
+    assert_eq!(check.status.code(), Some(0));
+    check.assert_prints("respool: the command line is fine\n");
+    let warnings: Vec<_> = check.stderr.lines().collect();
+    assert!(
+        warnings
+            .iter()
+            .all(|line| line.starts_with("respool: warning: ")),
+        "{warnings:?}"
+    );
+    for part in ["write `workers = 0`", "write `requirepass-file = \"PATH\"`"] {
+        assert!(
+            warnings.iter().any(|line| line.contains(part)),
+            "{part}: {warnings:?}"
+        );
+    }
 }
 
 #[test]

@@ -9,13 +9,14 @@ use std::path::Path;
 use respool::{Config, Server};
 
 /// Checks the values of `config`, its addresses and its log file. Leaves nothing on the disk.
-pub(super) fn check(config: &Config) -> Result<(), Box<dyn Error>> {
-    Server::check(config)?;
+/// Returns warnings.
+pub(super) fn check(config: &Config) -> Result<Vec<String>, Box<dyn Error>> {
+    let warnings = Server::check(config)?;
     if let Some(path) = &config.logfile {
         check_log_file(path)
             .map_err(|error| format!("cannot open the log file {}: {error}", path.display()))?;
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// Opens the log file as a start would, and removes it if it is new.

@@ -69,9 +69,9 @@ fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
         }
     };
     if command_line.check_config {
-        check::check(&loaded.config)?;
+        let warnings = check::check(&loaded.config)?;
         let _ = writeln!(io::stdout(), "respool: {} is fine", source(&command_line));
-        for warning in &loaded.warnings {
+        for warning in loaded.warnings.iter().chain(&warnings) {
             let _ = writeln!(io::stderr(), "respool: warning: {warning}");
         }
         return Ok(Drained::default());

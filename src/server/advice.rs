@@ -1,0 +1,125 @@
+//! Advice about a configuration that works, but probably not as its author expects.
+
+use std::fs;
+
+use crate::config::{BindAddress, Config};
+use crate::net::descriptors;
+
+/// Returns one text for each piece of advice. Each says what to write instead.
+pub(super) fn advice(config: &Config) -> Vec<String> {
+    let facts = [
+        workers(config, num_cpus::get()),
+        open_files(config),
+        backlog(config, backlog_max()),
+        open_bind(config),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// `cpus` are those that the process may use: its cgroup may allow fewer than the machine has.
+fn workers(config: &Config, cpus: usize) -> Option<String> {
+    let workers = config.workers;
+    (workers > cpus).then(|| {
+        format!(
+            "`workers = {workers}` starts more threads than the {cpus} CPUs that this process may \
+             use; write `workers = 0` for one per CPU, unless handlers wait for something else"
+        )
+    })
+}
+
+fn open_files(config: &Config) -> Option<String> {
+    let (wanted, listeners) = (config.maxclients, config.bind.len());
+    match descriptors::make_room(wanted, listeners) {
+        Ok(room) if room == wanted => None,
+        Ok(room) => Some(format!(
+            "`maxclients = {wanted}` needs more open files than this process may have; write \
+             `maxclients = {room}`, or raise `ulimit -n`"
+        )),
+        Err(error) => Some(format!("the server will not start: {error}")),
+    }
+}
+
+fn backlog(config: &Config, backlog_max: Option<u32>) -> Option<String> {
+    let (wanted, max) = (config.tcp_backlog, backlog_max?);
+    (wanted > max).then(|| {
+        format!(
+            "the kernel lowers `tcp-backlog = {wanted}` to {max}, by net.core.somaxconn; write \
+             `tcp-backlog = {max}`, or raise it with `sysctl net.core.somaxconn={wanted}`"
+        )
+    })
+}
+
+/// Returns the longest backlog that the kernel allows; `None` where it does not say.
+fn backlog_max() -> Option<u32> {
+    let text = fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?;
+    text.trim().parse().ok()
+}
+
+fn open_bind(config: &Config) -> Option<String> {
+    let is_remote = |bind: &&BindAddress| !bind.address.to_canonical().is_loopback();
+    let open = config.bind.iter().find(is_remote)?;
+    if config.requirepass.is_some() {
+        return None;
+    }
+    let address = open.address;
+    Some(if config.protected_mode {
+        format!(
+            "`bind` has {address}, but without a password `protected-mode` refuses other machines; \
+             write `requirepass-file = \"PATH\"`"
+        )
+    } else {
+        format!(
+            "`bind` has {address} without a password: every machine that reaches it may run every \
+             command; write `requirepass-file = \"PATH\"`, or `bind = [\"127.0.0.1\", \"-::1\"]`"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_configuration_needs_no_advice() {
+        let config = Config::default();
+        assert_eq!(workers(&config, 1), None);
+        assert_eq!(backlog(&config, Some(511)), None);
+        assert_eq!(backlog(&config, None), None);
+        assert_eq!(open_bind(&config), None);
+    }
+
+    #[test]
+    fn more_workers_than_cpus_are_noticed() {
+        let config = Config {
+            workers: 3,
+            ..Config::default()
+        };
+        assert_eq!(workers(&config, 3), None);
+        let text = workers(&config, 2).expect("advice");
+        assert!(text.contains("`workers = 0`"), "{text}");
+    }
+
+    #[test]
+    fn backlog_that_the_kernel_lowers_is_noticed() {
+        let text = backlog(&Config::default(), Some(128)).expect("advice");
+        assert!(text.contains("`tcp-backlog = 128`"), "{text}");
+    }
+
+    #[test]
+    fn open_address_without_password_is_noticed() {
+        let mut config = Config {
+            bind: vec!["127.0.0.1".parse().unwrap(), "*".parse().unwrap()],
+            ..Config::default()
+        };
+        let text = open_bind(&config).expect("advice");
+        assert!(
+            text.contains("0.0.0.0") && text.contains("protected-mode"),
+            "{text}"
+        );
+        config.protected_mode = false;
+        let text = open_bind(&config).expect("advice");
+        assert!(text.contains("every machine"), "{text}");
+        config.requirepass = Some("secret".into());
+        assert_eq!(open_bind(&config), None);
+    }
+}
