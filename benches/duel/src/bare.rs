@@ -4,18 +4,26 @@
 //! uses these calls can be faster.
 
 use std::io::{self, ErrorKind};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use socket2::{Domain, Socket};
 
 use crate::pings::{Exchange, Ping};
 
-/// Answers this PING until the process is killed.
-pub(crate) fn serve(port: u16, ping: Ping) -> io::Result<()> {
-    let mut bare = Bare::listen(port, &ping.exchange())?;
+/// Answers this PING until the process is killed. Listens on the path, if there is one.
+pub(crate) fn serve(port: u16, path: Option<&Path>, ping: Ping) -> io::Result<()> {
+    let listener = match path {
+        Some(path) => UnixListener::bind(path)?.into(),
+        None => TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.into(),
+    };
+    let mut bare = Bare::new(listener, &ping.exchange())?;
     let mut events = Events::with_capacity(256);
     loop {
         bare.poll.poll(&mut events, None)?;
@@ -36,7 +44,7 @@ const REPLIES_BYTES: usize = 256 * 1024;
 
 struct Bare {
     poll: Poll,
-    listener: TcpListener,
+    listener: Socket,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     buffer: Vec<u8>,
@@ -52,7 +60,7 @@ struct Protocol {
 }
 
 struct Connection {
-    socket: TcpStream,
+    socket: Socket,
     /// Bytes received of an incomplete request.
     received: usize,
     /// Bytes to send.
@@ -62,11 +70,12 @@ struct Connection {
 }
 
 impl Bare {
-    fn listen(port: u16, exchange: &Exchange) -> io::Result<Self> {
+    fn new(listener: Socket, exchange: &Exchange) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port).into())?;
+        listener.set_nonblocking(true)?;
+        let mut source = SourceFd(&listener.as_raw_fd());
         poll.registry()
-            .register(&mut listener, LISTENER, Interest::READABLE)?;
+            .register(&mut source, LISTENER, Interest::READABLE)?;
         let reply_bytes = exchange.reply.len();
         Ok(Self {
             poll,
@@ -86,20 +95,25 @@ impl Bare {
 
     fn accept(&mut self) -> io::Result<()> {
         loop {
-            let mut socket = match self.listener.accept() {
+            let socket = match self.listener.accept() {
                 Ok((socket, _)) => socket,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
-            socket.set_nodelay(true)?;
+            socket.set_nonblocking(true)?;
+            if self.listener.domain()? != Domain::UNIX {
+                socket.set_tcp_nodelay(true)?;
+            }
             let index = self.free.pop().unwrap_or_else(|| {
                 self.connections.push(None);
                 self.connections.len() - 1
             });
             let both = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut socket, Token(index), both)?;
+            self.poll.registry().register(
+                &mut SourceFd(&socket.as_raw_fd()),
+                Token(index),
+                both,
+            )?;
             self.connections[index] = Some(Connection {
                 socket,
                 received: 0,

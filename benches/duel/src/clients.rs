@@ -1,20 +1,21 @@
 //! The clients of one server. They share one thread and check every byte that they receive.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 
+use crate::connection::{Connection, Endpoint};
 use crate::latencies::Latencies;
-use crate::loads::{Manner, Talk};
+use crate::loads::{Manner, Talk, Transport};
 use crate::pings::Exchange;
 use crate::wire::{PATIENCE, UNACCEPTED_MAX, ask, check, connect};
 
 /// The clients of one server under one load. Steady connections stay from slice to slice.
 pub(crate) struct ClientGroup {
-    addr: SocketAddr,
+    endpoint: Endpoint,
     talk: Talk,
     /// What a client sends at once, and the replies.
     pipeline: Exchange,
@@ -36,7 +37,7 @@ pub(crate) struct Slice {
 
 struct Client {
     /// `None` between connections.
-    socket: Option<TcpStream>,
+    connection: Option<Connection>,
     asked_at: Instant,
     // Invariant: sent <= pipeline.request.len(), received <= pipeline.reply.len().
     sent: usize,
@@ -50,9 +51,9 @@ const WARM_UP: f64 = 0.1;
 const EVENTS_MAX: usize = 1024;
 
 impl ClientGroup {
-    pub(crate) fn new(addr: SocketAddr, talk: Talk, exchange: &Exchange) -> io::Result<Self> {
+    pub(crate) fn new(endpoint: Endpoint, talk: Talk, exchange: &Exchange) -> io::Result<Self> {
         let mut group = Self {
-            addr,
+            endpoint,
             talk,
             pipeline: exchange.times(talk.pipeline),
             clients: Vec::new(),
@@ -60,24 +61,26 @@ impl ClientGroup {
             buffer: vec![0; 256 * 1024],
         };
         group.clients.resize_with(talk.clients, || Client {
-            socket: None,
+            connection: None,
             asked_at: Instant::now(),
             sent: 0,
             received: 0,
         });
-        if talk.manner == Manner::Connecting {
+        if !talk.is_steady() {
             return Ok(group);
         }
         for (index, client) in group.clients.iter_mut().enumerate() {
-            let mut socket = connect(addr)?;
-            // Reno costs the load's CPU least, and there is no congestion on the loopback. The
-            // default may be BBR, which reads the clock.
-            socket2::SockRef::from(&socket).set_tcp_congestion(b"reno")?;
+            let mut connection = connect(&group.endpoint)?;
+            if talk.transport != Transport::Unix {
+                // Reno costs the load's CPU least, and there is no congestion on the loopback. The
+                // default may be BBR, which reads the clock.
+                connection.socket().set_tcp_congestion(b"reno")?;
+            }
             if (index + 1) % UNACCEPTED_MAX == 0 {
                 // When this client is answered, all before it have been accepted.
-                ask(&mut socket, exchange)?;
+                ask(&mut connection, exchange)?;
             }
-            client.connect(socket, group.poll.registry(), Token(index))?;
+            client.connect(connection, group.poll.registry(), Token(index))?;
         }
         Ok(group)
     }
@@ -101,7 +104,13 @@ impl ClientGroup {
             for event in &events {
                 let index = event.token().0;
                 let client = &mut self.clients[index];
-                if !client.proceed(&self.pipeline, &mut self.buffer, event.is_read_closed())? {
+                let is_done = match self.talk.manner {
+                    Manner::Handshaking => client.handshake()?,
+                    _ => {
+                        client.proceed(&self.pipeline, &mut self.buffer, event.is_read_closed())?
+                    }
+                };
+                if !is_done {
                     continue;
                 }
                 let now = Instant::now();
@@ -129,12 +138,14 @@ impl ClientGroup {
     fn begin(&mut self, index: usize) -> io::Result<()> {
         let client = &mut self.clients[index];
         client.asked_at = Instant::now();
-        if self.talk.manner == Manner::Connecting {
-            // On the loopback the kernel completes this without the server.
-            let socket = std::net::TcpStream::connect(self.addr)?;
-            client.connect(socket, self.poll.registry(), Token(index))?;
+        if !self.talk.is_steady() {
+            let connection = self.endpoint.connect()?;
+            client.connect(connection, self.poll.registry(), Token(index))?;
         }
-        client.send(&self.pipeline.request)
+        match self.talk.manner {
+            Manner::Handshaking => client.handshake().map(drop),
+            _ => client.send(&self.pipeline.request),
+        }
     }
 
     fn wait(&mut self, events: &mut Events, talking: usize) -> io::Result<()> {
@@ -150,8 +161,8 @@ impl ClientGroup {
     fn end(&mut self, index: usize) {
         let client = &mut self.clients[index];
         (client.sent, client.received) = (0, 0);
-        if self.talk.manner == Manner::Connecting {
-            client.socket = None;
+        if !self.talk.is_steady() {
+            client.connection = None;
         }
     }
 }
@@ -159,25 +170,32 @@ impl ClientGroup {
 impl Client {
     fn connect(
         &mut self,
-        socket: std::net::TcpStream,
+        connection: Connection,
         registry: &Registry,
         token: Token,
     ) -> io::Result<()> {
-        socket.set_nodelay(true)?;
-        socket.set_nonblocking(true)?;
-        let mut socket = TcpStream::from_std(socket);
-        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-        self.socket = Some(socket);
+        connection.socket().set_nonblocking(true)?;
+        let mut source = SourceFd(&connection.socket().as_raw_fd());
+        registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.connection = Some(connection);
         Ok(())
+    }
+
+    /// Continues the TLS handshake. Returns whether it is complete.
+    fn handshake(&mut self) -> io::Result<bool> {
+        // An event may concern a client that has closed its connection.
+        self.connection
+            .as_mut()
+            .map_or(Ok(false), Connection::handshake)
     }
 
     /// Sends as much of the pipeline as the socket takes.
     fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        let Some(socket) = &mut self.socket else {
+        let Some(connection) = &mut self.connection else {
             return Ok(());
         };
         while self.sent < request.len() {
-            match socket.write(&request[self.sent..]) {
+            match connection.write(&request[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
@@ -198,16 +216,18 @@ impl Client {
         if has_asked && self.sent < pipeline.request.len() {
             self.send(&pipeline.request)?;
         }
-        let Some(socket) = &mut self.socket else {
+        let Some(connection) = &mut self.connection else {
             return Ok(false);
         };
         loop {
-            match socket.read(buffer) {
+            match connection.read(buffer) {
                 Ok(count) => {
                     check(&buffer[..count], &pipeline.reply[self.received..])?;
                     self.received += count;
-                    // After a short read the poll reports new bytes, but a FIN only once.
-                    if count < buffer.len() && !is_closed {
+                    // After a short read the poll reports new bytes, but a FIN only once. Over TLS, a
+                    // record may remain.
+                    let may_remain = connection.is_tls() && self.received < pipeline.reply.len();
+                    if count < buffer.len() && !is_closed && !may_remain {
                         break;
                     }
                 }
@@ -222,12 +242,14 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, Shutdown, TcpListener};
+    use std::path::PathBuf;
     use std::thread;
 
     use super::*;
     use crate::bare;
     use crate::pings::Ping;
-    use crate::server::free_addr;
+    use crate::place::Place;
+    use crate::tls::tests::serve;
 
     fn talk(clients: usize, pipeline: usize, ping: Ping, manner: Manner) -> Talk {
         Talk {
@@ -235,11 +257,12 @@ mod tests {
             pipeline,
             ping,
             manner,
+            transport: Transport::Tcp,
         }
     }
 
-    fn group(addr: SocketAddr, talk: Talk) -> ClientGroup {
-        ClientGroup::new(addr, talk, &talk.ping.exchange()).expect("the peer listens")
+    fn group(endpoint: &Endpoint, talk: Talk) -> ClientGroup {
+        ClientGroup::new(endpoint.clone(), talk, &talk.ping.exchange()).expect("the peer listens")
     }
 
     const A_WHILE: Duration = Duration::from_millis(50);
@@ -247,8 +270,8 @@ mod tests {
     /// Returns the error of a client whose peer has sent `reply` and FIN before the request.
     fn error_of(reply: &'static [u8]) -> Option<ErrorKind> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let addr = listener.local_addr().expect("it listens");
-        let mut group = group(addr, talk(1, 1, Ping::Array, Manner::Steady));
+        let endpoint = Endpoint::tcp(listener.local_addr().expect("it listens"));
+        let mut group = group(&endpoint, talk(1, 1, Ping::Array, Manner::Steady));
         let (mut peer, _) = listener.accept().expect("there is a client");
         peer.write_all(reply).expect("there is room");
         peer.shutdown(Shutdown::Write).expect("it is open");
@@ -266,22 +289,54 @@ mod tests {
 
     #[test]
     fn the_bare_server_answers_everything() {
+        let unix = Talk {
+            transport: Transport::Unix,
+            ..talk(3, 16, Ping::Array, Manner::Steady)
+        };
         let talks = [
             talk(3, 1, Ping::Inline, Manner::Steady),
             talk(3, 100, Ping::Array, Manner::Steady),
             talk(3, 8, Ping::Message(1 << 20), Manner::Steady),
             talk(3, 1, Ping::Message(3), Manner::Connecting),
+            unix,
         ];
         for talk in talks {
-            let addr = free_addr().expect("a port is free");
-            thread::spawn(move || bare::serve(addr.port(), talk.ping));
-            while std::net::TcpStream::connect(addr).is_err() {
+            let place = Place::new(talk.transport).expect("there is room");
+            let (port, path) = (place.port, place.arguments.get(1).map(PathBuf::from));
+            thread::spawn(move || bare::serve(port, path.as_deref(), talk.ping));
+            while place.endpoint.connect().is_err() {
                 thread::sleep(Duration::from_millis(1));
             }
-            let slice = group(addr, talk).talk_for(A_WHILE);
+            let slice = group(&place.endpoint, talk).talk_for(A_WHILE);
             let slice = slice.expect("every reply is right");
             assert!(slice.requests >= talk.clients * talk.pipeline, "{talk:?}");
             assert_eq!(slice.requests % talk.pipeline, 0);
         }
+    }
+
+    #[test]
+    fn clients_talk_over_tls() {
+        let endpoint = serve(b"+PONG\r\n");
+        let steady = talk(2, 100, Ping::Array, Manner::Steady);
+        let handshaking = talk(2, 1, Ping::Array, Manner::Handshaking);
+        for talk in [steady, handshaking] {
+            let transport = Transport::Tls;
+            let slice = group(&endpoint, Talk { transport, ..talk }).talk_for(A_WHILE);
+            let slice = slice.expect("every reply is right");
+            assert!(slice.requests >= talk.clients * talk.pipeline, "{talk:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_replies_over_tls_are_errors() {
+        let talk = Talk {
+            transport: Transport::Tls,
+            ..talk(1, 1, Ping::Array, Manner::Steady)
+        };
+        let error = group(&serve(b"+PANG\r\n"), talk).talk_for(A_WHILE).err();
+        assert_eq!(
+            error.map(|error| error.kind()),
+            Some(ErrorKind::InvalidData)
+        );
     }
 }

@@ -20,19 +20,19 @@ pub(crate) fn idle_bytes(server: &Server, connections: usize) -> io::Result<f64>
     while idle.len() < connections {
         let first = idle.len();
         for _ in 0..UNACCEPTED_MAX.min(connections - first) {
-            let mut socket = connect(server.addr)?;
-            socket.write_all(&exchange.request)?;
-            idle.push(socket);
+            let mut connection = connect(server.endpoint())?;
+            connection.write_all(&exchange.request)?;
+            idle.push(connection);
         }
-        for socket in &mut idle[first..] {
-            read_reply(socket, exchange)?;
+        for connection in &mut idle[first..] {
+            read_reply(connection, exchange)?;
         }
     }
     thread::sleep(SETTLING);
     let grown = resident_bytes(server.id())?.saturating_sub(before);
     // Fails if the server has closed a connection.
-    for socket in &mut idle {
-        socket.write_all(&exchange.request)?;
+    for connection in &mut idle {
+        connection.write_all(&exchange.request)?;
     }
     Ok(grown as f64 / connections as f64)
 }

@@ -6,6 +6,7 @@
 
 mod bare;
 mod clients;
+mod connection;
 mod cores;
 mod descriptors;
 mod idle;
@@ -16,6 +17,7 @@ mod measurement;
 mod options;
 mod output;
 mod pings;
+mod place;
 mod plot;
 mod products;
 mod report;
@@ -23,6 +25,7 @@ mod results;
 mod rounds;
 mod server;
 mod setup;
+mod tls;
 mod usage;
 mod wire;
 
@@ -48,7 +51,8 @@ use setup::Setup;
 pub fn main() -> ExitCode {
     let options = Options::parse();
     let result = match options.bare_port {
-        Some(port) => bare::serve(port, options.bare_ping).map(|()| ExitCode::SUCCESS),
+        Some(port) => bare::serve(port, options.unixsocket.as_deref(), options.bare_ping)
+            .map(|()| ExitCode::SUCCESS),
         None if options.scaling => scale(&options),
         None => duel(&options),
     };

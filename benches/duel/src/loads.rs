@@ -1,5 +1,7 @@
 //! The loads, in the order in which they run. Those with marks come first.
 
+use std::time::Duration;
+
 use crate::pings::Ping;
 
 /// Work for each server.
@@ -13,7 +15,7 @@ pub(crate) struct Load {
 pub(crate) enum Kind {
     Talk(Talk),
     /// This many idle connections that have each had one PONG.
-    Idle(usize),
+    Idle(usize, Transport),
     /// From the start of the process to the first PONG.
     Start,
 }
@@ -25,6 +27,23 @@ pub(crate) struct Talk {
     pub(crate) pipeline: usize,
     pub(crate) ping: Ping,
     pub(crate) manner: Manner,
+    pub(crate) transport: Transport,
+}
+
+/// What carries the bytes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tcp,
+    Unix,
+    Tls,
+}
+
+/// What a server is started for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Service {
+    pub(crate) ping: Ping,
+    pub(crate) transport: Transport,
+    pub(crate) workers: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +54,9 @@ pub(crate) enum Manner {
     Connecting,
     /// One more client has one PING in flight at a time. The latencies are those of this client.
     Hogging,
+    /// Each client connects, has a TLS handshake, and closes the connection. One more client has one
+    /// PING in flight at a time, as beside the hogs. A request is a handshake.
+    Handshaking,
 }
 
 /// The loads that have marks and that the plot shows.
@@ -47,6 +69,16 @@ pub(crate) const MARKED: [&str; 4] = [
 
 /// The load that has the mark for memory.
 pub(crate) const IDLE: &str = "10000 idle connections";
+
+/// The loads over TLS and over a Unix socket that have marks.
+pub(crate) const TLS: [&str; 3] = [
+    "50 TLS clients, P=1",
+    "50 TLS clients, P=16",
+    "50 TLS clients, P=100",
+];
+pub(crate) const UNIX: [&str; 2] = ["50 Unix clients, P=1", "50 Unix clients, P=16"];
+pub(crate) const HANDSHAKES: &str = "1 TLS PING beside 200 handshakes";
+pub(crate) const IDLE_TLS: &str = "1000 idle TLS connections";
 
 /// Returns all loads.
 pub(crate) fn all() -> Vec<Load> {
@@ -71,55 +103,135 @@ pub(crate) fn all() -> Vec<Load> {
         (50, 16, Ping::Message(KIB)),
         (50, 1, Ping::Message(64 * KIB)),
     ]
-    .map(|(clients, pipeline, ping)| steady(clients, pipeline, ping))
+    .map(|(clients, pipeline, ping)| Load::steady(talk(clients, pipeline, ping, Manner::Steady)))
     .into();
     let others = [
         (
             "50 clients, connect, PING, close",
-            talk(50, 1, Ping::Array, Manner::Connecting),
+            Kind::Talk(talk(50, 1, Ping::Array, Manner::Connecting)),
         ),
         (
             "1 PING beside 50 hogs, P=100",
-            talk(50, 100, Ping::Array, Manner::Hogging),
+            Kind::Talk(talk(50, 100, Ping::Array, Manner::Hogging)),
         ),
-        (IDLE, Kind::Idle(10_000)),
+        (IDLE, Kind::Idle(10_000, Transport::Tcp)),
         ("start to the first PONG", Kind::Start),
     ];
     loads.extend(others.map(|(name, kind)| Load::new(name, kind)));
+    loads.extend(other_transports());
     loads
+}
+
+/// Returns the loads over TLS and over Unix sockets.
+fn other_transports() -> Vec<Load> {
+    let talks = [Transport::Tls, Transport::Unix].map(|transport| {
+        [1, 16, 100].map(|pipeline| {
+            let talk = talk(50, pipeline, Ping::Array, Manner::Steady);
+            Load::steady(Talk { transport, ..talk })
+        })
+    });
+    let handshakes = Talk {
+        transport: Transport::Tls,
+        ..talk(200, 1, Ping::Array, Manner::Handshaking)
+    };
+    let others = [
+        (HANDSHAKES, Kind::Talk(handshakes)),
+        (IDLE_TLS, Kind::Idle(1000, Transport::Tls)),
+    ];
+    let others = others.map(|(name, kind)| Load::new(name, kind));
+    talks.into_iter().flatten().chain(others).collect()
 }
 
 /// Returns the loads of `--scaling`.
 pub(crate) fn for_scaling() -> Vec<Load> {
     [1, 16]
-        .map(|pipeline| steady(50, pipeline, Ping::Array))
+        .map(|pipeline| Load::steady(talk(50, pipeline, Ping::Array, Manner::Steady)))
         .into()
 }
 
-fn steady(clients: usize, pipeline: usize, ping: Ping) -> Load {
-    let what = match ping {
-        Ping::Array => String::new(),
-        Ping::Inline => ", inline".to_owned(),
-        Ping::Message(bytes) if bytes >= 1024 => format!(", {} KiB", bytes / 1024),
-        Ping::Message(bytes) => format!(", {bytes} bytes"),
-    };
-    let name = format!("{clients} clients, P={pipeline}{what}").replace("1 clients", "1 client");
-    Load::new(&name, talk(clients, pipeline, ping, Manner::Steady))
-}
-
-fn talk(clients: usize, pipeline: usize, ping: Ping, manner: Manner) -> Kind {
-    Kind::Talk(Talk {
+/// Returns a talk over TCP.
+fn talk(clients: usize, pipeline: usize, ping: Ping, manner: Manner) -> Talk {
+    Talk {
         clients,
         pipeline,
         ping,
         manner,
-    })
+        transport: Transport::Tcp,
+    }
+}
+
+impl Talk {
+    /// Returns whether connections stay open.
+    pub(crate) fn is_steady(&self) -> bool {
+        match self.manner {
+            Manner::Steady | Manner::Hogging => true,
+            Manner::Connecting | Manner::Handshaking => false,
+        }
+    }
+
+    /// Returns whether one more client has one PING in flight, and the latencies are its own.
+    pub(crate) fn has_pinger(&self) -> bool {
+        match self.manner {
+            Manner::Hogging | Manner::Handshaking => true,
+            Manner::Steady | Manner::Connecting => false,
+        }
+    }
+
+    /// Returns the least time of a slice, in which all clients are answered several times.
+    pub(crate) fn least_time(&self) -> Duration {
+        let for_each_client = match self.manner {
+            // So that a client that waits for some handshakes is answered a hundred times.
+            Manner::Handshaking => Duration::from_millis(4),
+            Manner::Steady | Manner::Connecting | Manner::Hogging => Duration::from_micros(60),
+        };
+        for_each_client * self.clients as u32
+    }
+
+    pub(crate) fn service(&self) -> Service {
+        // The permits for handshakes matter where there are several workers.
+        let workers = match self.manner {
+            Manner::Handshaking => 2,
+            Manner::Steady | Manner::Connecting | Manner::Hogging => 1,
+        };
+        Service {
+            ping: self.ping,
+            workers,
+            ..Service::over(self.transport)
+        }
+    }
+}
+
+impl Service {
+    /// Returns a single worker that answers a PING as client libraries send it.
+    pub(crate) fn over(transport: Transport) -> Self {
+        Self {
+            ping: Ping::Array,
+            transport,
+            workers: 1,
+        }
+    }
 }
 
 impl Load {
     fn new(name: &str, kind: Kind) -> Self {
         let name = name.to_owned();
         Self { name, kind }
+    }
+
+    fn steady(talk: Talk) -> Self {
+        let clients = match talk.transport {
+            Transport::Tcp => "clients",
+            Transport::Unix => "Unix clients",
+            Transport::Tls => "TLS clients",
+        };
+        let what = match talk.ping {
+            Ping::Array => String::new(),
+            Ping::Inline => ", inline".to_owned(),
+            Ping::Message(bytes) if bytes >= 1024 => format!(", {} KiB", bytes / 1024),
+            Ping::Message(bytes) => format!(", {bytes} bytes"),
+        };
+        let name = format!("{} {clients}, P={}{what}", talk.clients, talk.pipeline);
+        Self::new(&name.replace("1 clients", "1 client"), Kind::Talk(talk))
     }
 }
 
@@ -138,7 +250,9 @@ mod tests {
 
     #[test]
     fn names_describe_the_load() {
-        let name = |clients, pipeline, ping| steady(clients, pipeline, ping).name;
+        let name = |clients, pipeline, ping| {
+            Load::steady(talk(clients, pipeline, ping, Manner::Steady)).name
+        };
         assert_eq!(name(1, 16, Ping::Array), "1 client, P=16");
         assert_eq!(name(50, 1, Ping::Inline), "50 clients, P=1, inline");
         assert_eq!(name(50, 1, Ping::Message(3)), "50 clients, P=1, 3 bytes");
@@ -152,6 +266,9 @@ mod tests {
     fn loads_with_marks_come_first() {
         let names: Vec<_> = all().into_iter().map(|load| load.name).collect();
         assert_eq!(names[..MARKED.len()], MARKED);
-        assert!(names.iter().any(|name| name == IDLE));
+        let others = [TLS.as_slice(), &UNIX, &[IDLE, HANDSHAKES, IDLE_TLS]].concat();
+        for other in others {
+            assert!(names.iter().any(|name| name == other), "{other}");
+        }
     }
 }

@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::loads::{IDLE, MARKED};
+use crate::loads::{HANDSHAKES, IDLE, IDLE_TLS, MARKED, TLS, UNIX};
 use crate::products::{BARE, REDIS, RESPOOL};
-use crate::results::Figure::{self, CpuNsPerRequest, P99Us, RequestsPerS};
+use crate::results::Figure::{
+    self, CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection,
+};
 use crate::results::Measured;
 
 /// A bound on a figure of respool: a minimum of the requests, a maximum of everything else.
@@ -14,9 +16,18 @@ use crate::results::Measured;
 pub(crate) struct Mark {
     load: &'static str,
     figure: Figure,
-    /// The bound is on the ratio to this server; without one, on the value itself.
-    rival: Option<&'static str>,
+    of: Of,
     bound: f64,
+}
+
+/// What the bound is on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Of {
+    Value,
+    /// The value. If the value of this server is larger than the bound, it takes its place.
+    ValueOr(&'static str),
+    /// The ratio to the value of this server.
+    Ratio(&'static str),
 }
 
 /// A mark and the measurement.
@@ -40,8 +51,10 @@ pub(crate) enum Verdict {
     NotMeasured,
 }
 
-pub(crate) const MARKS: [Mark; 14] = {
+pub(crate) const MARKS: [Mark; 21] = {
     let [p1, p16, p100, many] = MARKED;
+    let [tls_p1, tls_p16, tls_p100] = TLS;
+    let [unix_p1, unix_p16] = UNIX;
     [
         mark(p1, RequestsPerS, REDIS, 1.05),
         mark(p1, CpuNsPerRequest, REDIS, 0.93),
@@ -56,11 +69,18 @@ pub(crate) const MARKS: [Mark; 14] = {
         mark(many, RequestsPerS, REDIS, 1.15),
         mark(many, CpuNsPerRequest, REDIS, 0.85),
         mark(many, RequestsPerS, BARE, 0.97),
+        idle(IDLE, 400.0),
+        idle(IDLE_TLS, 12.0 * 1024.0),
+        mark(tls_p1, RequestsPerS, REDIS, 1.0),
+        mark(tls_p16, RequestsPerS, REDIS, 1.3),
+        mark(tls_p100, RequestsPerS, REDIS, 1.3),
+        mark(unix_p1, RequestsPerS, REDIS, 1.05),
+        mark(unix_p16, RequestsPerS, REDIS, 1.6),
         Mark {
-            load: IDLE,
-            figure: Figure::ResidentBytesPerConnection,
-            rival: None,
-            bound: 400.0,
+            load: HANDSHAKES,
+            figure: P99Us,
+            of: Of::ValueOr(REDIS),
+            bound: 5000.0,
         },
     ]
 };
@@ -72,7 +92,16 @@ const fn mark(load: &'static str, figure: Figure, rival: &'static str, bound: f6
     Mark {
         load,
         figure,
-        rival: Some(rival),
+        of: Of::Ratio(rival),
+        bound,
+    }
+}
+
+const fn idle(load: &'static str, bound: f64) -> Mark {
+    Mark {
+        load,
+        figure: ResidentBytesPerConnection,
+        of: Of::Value,
         bound,
     }
 }
@@ -81,29 +110,59 @@ impl Mark {
     /// Compares the mark with what was measured.
     pub(crate) fn judge(&self, all: &[Measured]) -> Judged {
         let measured = all.iter().find(|measured| measured.load == self.load);
-        let spread = measured.and_then(|measured| match self.rival {
-            Some(rival) => measured.ratio(RESPOOL, rival, self.figure),
-            None => measured.value(RESPOOL, self.figure),
-        });
-        let median = spread.map(|spread| spread.median);
+        let median = measured.and_then(|measured| self.value(measured));
+        let bound = measured.map_or(self.bound, |measured| self.bound(measured));
         let verdict = match median {
             None => Verdict::NotMeasured,
-            Some(value) if self.holds(value) => Verdict::Holds,
+            Some(value) if self.holds(value, bound) => Verdict::Holds,
             Some(_) => Verdict::Misses,
         };
         let remark = measured.and_then(|measured| match verdict {
-            Verdict::Misses => self.limit(measured).or_else(|| self.idleness(measured)),
+            Verdict::Misses => self
+                .limit(measured)
+                .or_else(|| self.idleness(measured))
+                .or_else(|| self.idleness_of(RESPOOL, measured)),
             Verdict::Holds | Verdict::NotMeasured => self.idleness(measured),
         });
-        let rival = self.rival.map(|rival| format!(" / {rival}"));
+        let rival = match self.of {
+            Of::Value => String::new(),
+            Of::ValueOr(rival) => format!(", or that of {rival}"),
+            Of::Ratio(rival) => format!(" / {rival}"),
+        };
         let sign = if self.is_minimum() { '≥' } else { '≤' };
         Judged {
             load: self.load,
-            what: format!("{}{}", self.figure.title(), rival.unwrap_or_default()),
-            bound: format!("{sign} {}", self.bound),
+            what: format!("{}{rival}", self.figure.title()),
+            bound: format!("{sign} {bound}"),
             measured: median,
             verdict,
             remark,
+        }
+    }
+
+    fn value(&self, measured: &Measured) -> Option<f64> {
+        let spread = match self.of {
+            Of::Value | Of::ValueOr(_) => measured.value(RESPOOL, self.figure),
+            Of::Ratio(rival) => measured.ratio(RESPOOL, rival, self.figure),
+        };
+        spread.map(|spread| spread.median)
+    }
+
+    fn bound(&self, measured: &Measured) -> f64 {
+        match self.of {
+            Of::Value | Of::Ratio(_) => self.bound,
+            Of::ValueOr(rival) => {
+                let spread = measured.value(rival, self.figure);
+                spread.map_or(self.bound, |spread| spread.median.round().max(self.bound))
+            }
+        }
+    }
+
+    /// Returns the server that the ratio is to.
+    fn rival(&self) -> Option<&'static str> {
+        match self.of {
+            Of::Value | Of::ValueOr(_) => None,
+            Of::Ratio(rival) => Some(rival),
         }
     }
 
@@ -111,27 +170,30 @@ impl Mark {
         self.figure == RequestsPerS
     }
 
-    fn holds(&self, value: f64) -> bool {
+    fn holds(&self, value: f64, bound: f64) -> bool {
         if self.is_minimum() {
-            value >= self.bound
+            value >= bound
         } else {
-            value <= self.bound
+            value <= bound
         }
     }
 
     /// Says so if the bare server misses the bound too: a server that does more cannot keep it.
     fn limit(&self, measured: &Measured) -> Option<String> {
-        let rival = self.rival.filter(|&rival| rival != BARE)?;
+        let rival = self.rival().filter(|&rival| rival != BARE)?;
         let bare = measured.ratio(BARE, rival, self.figure)?.median;
-        (!self.holds(bare)).then(|| format!("so does bare, {bare:.3}"))
+        (!self.holds(bare, self.bound)).then(|| format!("so does bare, {bare:.3}"))
     }
 
     /// Says so if the rival was not busy all the time: then its throughput is not its maximum.
     fn idleness(&self, measured: &Measured) -> Option<String> {
-        let rival = self.rival.filter(|_| self.is_minimum())?;
-        let busy = measured.value(rival, Figure::BusyPercent)?.median;
-        (busy < BUSY_PERCENT_MIN)
-            .then(|| format!("{rival} was busy for only {busy:.0} % of the time"))
+        self.idleness_of(self.rival()?, measured)
+    }
+
+    fn idleness_of(&self, server: &str, measured: &Measured) -> Option<String> {
+        let busy = measured.value(server, Figure::BusyPercent)?.median;
+        (self.is_minimum() && busy < BUSY_PERCENT_MIN)
+            .then(|| format!("{server} was busy for only {busy:.0} % of the time"))
     }
 }
 
@@ -153,9 +215,25 @@ mod tests {
 
     #[test]
     fn a_bound_includes_its_value() {
-        let holds = |figure| [0.9, 1.0, 1.1].map(|value| mark("", figure, "", 1.0).holds(value));
+        let holds =
+            |figure| [0.9, 1.0, 1.1].map(|value| mark("", figure, "", 1.0).holds(value, 1.0));
         assert_eq!(holds(RequestsPerS), [false, true, true]);
         assert_eq!(holds(P99Us), [true, true, false]);
+    }
+
+    #[test]
+    fn larger_value_of_the_rival_replaces_the_bound() {
+        let mark = MARKS[20];
+        let judge = |respool: f64, redis: &[f64]| {
+            let servers: [(_, &[f64]); 2] = [(RESPOOL, &[respool]), (REDIS, redis)];
+            let judged = mark.judge(&[measured(HANDSHAKES, P99Us, &servers)]);
+            (judged.bound, judged.verdict)
+        };
+        let at_most = |bound: &str| format!("≤ {bound}");
+        assert_eq!(judge(5001.0, &[80.0]), (at_most("5000"), Verdict::Misses));
+        assert_eq!(judge(5000.0, &[80.0]), (at_most("5000"), Verdict::Holds));
+        assert_eq!(judge(5001.0, &[9e4]), (at_most("90000"), Verdict::Holds));
+        assert_eq!(judge(5001.0, &[]), (at_most("5000"), Verdict::Misses));
     }
 
     #[test]
@@ -172,6 +250,17 @@ mod tests {
             |busy: f64| MARKS[3].idleness(&measured("", Figure::BusyPercent, &[(BARE, &[busy])]));
         assert_eq!(remark(95.0), None);
         assert!(remark(80.0).is_some_and(|text| text.starts_with("bare was busy for only 80 %")));
+    }
+
+    #[test]
+    fn load_that_limits_respool_is_reported() {
+        let busy = [(RESPOOL, &[80.0][..]), (REDIS, &[99.0])];
+        let rates = [(RESPOOL, &[12.0][..]), (REDIS, &[10.0])];
+        let mut both = measured(TLS[1], RequestsPerS, &rates);
+        both.extend(measured(TLS[1], Figure::BusyPercent, &busy).servers);
+        let remark = MARKS[16].judge(&[both]).remark;
+        let expected = "respool was busy for only 80 % of the time";
+        assert_eq!(remark.as_deref(), Some(expected));
     }
 
     #[test]

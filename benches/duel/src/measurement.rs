@@ -5,8 +5,7 @@ use std::io;
 use crate::context;
 use crate::descriptors;
 use crate::idle::idle_bytes;
-use crate::loads::{Kind, Load, Talk};
-use crate::pings::Ping;
+use crate::loads::{Kind, Load, Service, Talk, Transport};
 use crate::results::{Figure, Samples};
 use crate::rounds::run_rounds;
 use crate::server::ServerSpec;
@@ -16,7 +15,7 @@ use crate::setup::Setup;
 pub(crate) fn measure(load: &Load, setup: &Setup) -> io::Result<Vec<Samples>> {
     match load.kind {
         Kind::Talk(talk) => talk_to_all(talk, setup),
-        Kind::Idle(connections) => idle(connections, setup),
+        Kind::Idle(connections, transport) => idle(connections, transport, setup),
         Kind::Start => start_up(setup),
     }
 }
@@ -24,22 +23,22 @@ pub(crate) fn measure(load: &Load, setup: &Setup) -> io::Result<Vec<Samples>> {
 fn talk_to_all(talk: Talk, setup: &Setup) -> io::Result<Vec<Samples>> {
     // One more for the client beside the hogs.
     let specs = with_room(&setup.specs, setup.specs.len(), talk.clients + 1)?;
-    let specs = specs
-        .iter()
-        .filter(|spec| spec.exchange(talk.ping).is_some());
-    let servers = specs.map(|spec| Ok(spec.start(talk.ping, &setup.cores)?.0));
+    let specs = specs.iter().filter(|spec| spec.can_provide(talk.service()));
+    let servers = specs.map(|spec| Ok(spec.start(talk.service(), &setup.cores)?.0));
     let servers: Vec<_> = servers.collect::<io::Result<_>>()?;
     run_rounds(talk, &servers, setup.pace)
 }
 
 /// Measures each server alone.
-fn idle(connections: usize, setup: &Setup) -> io::Result<Vec<Samples>> {
+fn idle(connections: usize, transport: Transport, setup: &Setup) -> io::Result<Vec<Samples>> {
     let mut all = Vec::new();
     if with_room(&setup.specs, 1, connections)?.is_empty() {
         return Ok(all);
     }
-    for spec in &setup.specs {
-        let (server, _) = spec.start(Ping::Array, &setup.cores)?;
+    let service = Service::over(transport);
+    let able = setup.specs.iter().filter(|spec| spec.can_provide(service));
+    for spec in able {
+        let (server, _) = spec.start(service, &setup.cores)?;
         let bytes = idle_bytes(&server, connections).map_err(context(&spec.name))?;
         let mut samples = Samples::of(&spec.name);
         samples.add(&[(Figure::ResidentBytesPerConnection, bytes)]);
@@ -53,7 +52,7 @@ fn start_up(setup: &Setup) -> io::Result<Vec<Samples>> {
     let mut all: Vec<_> = names.map(|name| Samples::of(name)).collect();
     for _ in 0..setup.pace.rounds {
         for (spec, samples) in setup.specs.iter().zip(&mut all) {
-            let (_, time) = spec.start(Ping::Array, &setup.cores)?;
+            let (_, time) = spec.start(Service::over(Transport::Tcp), &setup.cores)?;
             samples.add(&[(Figure::StartMs, time.as_secs_f64() * 1000.0)]);
         }
     }

@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// Run as the bare server on this port.
     #[arg(long, hide = true)]
     pub(crate) bare_port: Option<u16>,
+    /// Listen on this Unix socket as the bare server, not on the port.
+    #[arg(long, hide = true, requires = "bare_port")]
+    pub(crate) unixsocket: Option<PathBuf>,
     /// The PING that the bare server will be asked.
     #[arg(long, hide = true, default_value_t = Ping::Array)]
     pub(crate) bare_ping: Ping,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::descriptors;
-use crate::pings::Ping;
+use crate::loads::{Service, Transport};
 
 pub(crate) const RESPOOL: &str = "respool";
 pub(crate) const BARE: &str = "bare";
@@ -74,15 +74,27 @@ impl Product {
         })
     }
 
-    /// Returns the arguments for one serving thread, no file, no log, and enough clients for every
-    /// load. The bare server is asked nothing but `ping`.
-    pub(crate) fn arguments(self, port: u16, ping: Ping) -> Vec<String> {
+    /// Returns whether it listens there. memcached is not worth its other options, and respool has no
+    /// others yet.
+    pub(crate) fn listens_on(self, transport: Transport) -> bool {
+        match self {
+            Self::Redis | Self::Valkey => true,
+            Self::Bare => transport != Transport::Tls,
+            Self::Respool | Self::Memcached => transport == Transport::Tcp,
+        }
+    }
+
+    /// Returns the arguments for plain TCP, no file, no log, and enough clients for every load. Only
+    /// respool has workers; the others have one serving thread. The bare server is asked nothing but
+    /// one kind of PING.
+    pub(crate) fn arguments(self, port: u16, service: Service) -> Vec<String> {
         // memcached does not start if the limit on descriptors is lower.
         let room = descriptors::make_room(CLIENTS_MAX).unwrap_or(CLIENTS_MAX);
         let clients = room.min(CLIENTS_MAX);
+        let Service { ping, workers, .. } = service;
         let arguments = match self {
             Self::Respool => {
-                format!("--bind 127.0.0.1 --port {port} --workers 1 --maxclients {clients}")
+                format!("--bind 127.0.0.1 --port {port} --workers {workers} --maxclients {clients}")
             }
             Self::Bare => format!("--bare-port {port} --bare-ping {ping}"),
             Self::Redis | Self::Valkey => format!(
@@ -153,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_argument_may_be_empty() {
-        let arguments = Product::Redis.arguments(1, Ping::Array);
+        let arguments = Product::Redis.arguments(1, Service::over(Transport::Tcp));
         assert_eq!(arguments[4..6], ["--save", ""]);
     }
 }

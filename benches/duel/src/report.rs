@@ -98,7 +98,7 @@ pub(crate) fn marks(judged: &[Judged]) -> String {
         let remark = remark.unwrap_or_default();
         let _ = writeln!(
             table,
-            "  {load:<23} {what:<30} {bound:<7} {measured:<8} {verdict}{remark}"
+            "  {load:<32} {what:<31} {bound:<7} {measured:<8} {verdict}{remark}"
         );
     }
     let count = |verdict| judged.iter().filter(|mark| mark.verdict == verdict).count();

@@ -1,16 +1,17 @@
 //! Servers under the same load, in short slices that take turns.
 
 use std::io;
-use std::net::TcpStream;
 use std::panic;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::nice;
+
 use crate::clients::{ClientGroup, Slice};
+use crate::connection::Connection;
 use crate::context;
 use crate::latencies::Latencies;
-use crate::loads::{Manner, Talk};
+use crate::loads::Talk;
 use crate::options::Pace;
 use crate::pings::Exchange;
 use crate::results::{Figure, Samples};
@@ -22,13 +23,10 @@ use crate::wire::{ask, connect};
 struct Subject<'a> {
     server: &'a Server,
     clients: ClientGroup,
-    /// The client beside the hogs.
-    pinger: Option<TcpStream>,
+    /// The client beside the hogs or the handshakes.
+    pinger: Option<Connection>,
     samples: Samples,
 }
-
-/// The least time of a slice for each client, so that all clients are answered several times.
-const SLICE_PER_CLIENT: Duration = Duration::from_micros(60);
 
 /// Time for a server to become idle. Then the kernel has added up its CPU time.
 const REST: Duration = Duration::from_millis(5);
@@ -39,7 +37,7 @@ const REST: Duration = Duration::from_millis(5);
 pub(crate) fn run_rounds(talk: Talk, servers: &[Server], pace: Pace) -> io::Result<Vec<Samples>> {
     let subjects = servers.iter().map(|server| Subject::new(server, talk));
     let mut subjects: Vec<_> = subjects.collect::<io::Result<_>>()?;
-    let time = pace.slice.max(SLICE_PER_CLIENT * talk.clients as u32);
+    let time = pace.slice.max(talk.least_time());
     for round in 0..=pace.rounds {
         let mut order: Vec<_> = subjects.iter_mut().collect();
         fastrand::shuffle(&mut order);
@@ -58,10 +56,10 @@ pub(crate) fn run_rounds(talk: Talk, servers: &[Server], pace: Pace) -> io::Resu
 
 impl<'a> Subject<'a> {
     fn new(server: &'a Server, talk: Talk) -> io::Result<Self> {
-        let pinger = (talk.manner == Manner::Hogging).then(|| connect(server.addr));
+        let pinger = talk.has_pinger().then(|| connect(server.endpoint()));
         Ok(Self {
             server,
-            clients: ClientGroup::new(server.addr, talk, &server.exchange)?,
+            clients: ClientGroup::new(server.endpoint().clone(), talk, &server.exchange)?,
             pinger: pinger.transpose()?,
             samples: Samples::of(&server.name),
         })
@@ -95,32 +93,29 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Sends PINGs, one at a time, while `talk` runs. The latencies are those of the PINGs.
+/// Sends PINGs, one at a time, while `talk` runs in another thread. The latencies are those of the
+/// PINGs.
 fn talk_beside(
-    pinger: &mut TcpStream,
+    pinger: &mut Connection,
     exchange: &Exchange,
-    talk: impl FnOnce() -> io::Result<Slice>,
+    talk: impl FnOnce() -> io::Result<Slice> + Send,
 ) -> io::Result<Slice> {
-    // Relaxed: no data depends on it.
-    let ends = AtomicBool::new(false);
     thread::scope(|scope| {
-        let pings = scope.spawn(|| {
-            let mut latencies = Latencies::new();
-            while !ends.load(Relaxed) {
-                let start = Instant::now();
-                ask(pinger, exchange)?;
-                latencies.record(start.elapsed());
-            }
-            Ok::<_, io::Error>(latencies)
+        let talk = scope.spawn(|| {
+            // Only this thread. The pinger then runs as soon as its reply has come, because they share
+            // the CPU of the load.
+            nice(19)?;
+            talk()
         });
-        let slice = talk();
-        ends.store(true, Relaxed);
-        let latencies = pings
+        let mut latencies = Latencies::new();
+        while !talk.is_finished() {
+            let start = Instant::now();
+            ask(pinger, exchange)?;
+            latencies.record(start.elapsed());
+        }
+        let slice = talk
             .join()
             .unwrap_or_else(|panic| panic::resume_unwind(panic))?;
-        Ok(Slice {
-            latencies,
-            ..slice?
-        })
+        Ok(Slice { latencies, ..slice })
     })
 }

@@ -2,17 +2,19 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::connection::Endpoint;
 use crate::context;
 use crate::cores::Cores;
+use crate::loads::Service;
 use crate::pings::{Exchange, Ping};
+use crate::place::Place;
 use crate::products::Product;
-use crate::wire::{PATIENCE, ask};
+use crate::wire::{PATIENCE, ask, be_patient};
 
 /// How to start a server.
 #[derive(Debug, Clone)]
@@ -30,7 +32,7 @@ pub(crate) struct ServerSpec {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) name: String,
-    pub(crate) addr: SocketAddr,
+    place: Place,
     /// The PING that it was started for.
     pub(crate) exchange: Exchange,
     child: Child,
@@ -51,18 +53,19 @@ impl ServerSpec {
     }
 
     /// Starts a server. Returns the time from the start of its process to its first PONG, too.
-    pub(crate) fn start(&self, ping: Ping, cores: &Cores) -> io::Result<(Server, Duration)> {
-        self.try_start(ping, cores).map_err(context(&self.name))
+    pub(crate) fn start(&self, service: Service, cores: &Cores) -> io::Result<(Server, Duration)> {
+        self.try_start(service, cores).map_err(context(&self.name))
     }
 
-    fn try_start(&self, ping: Ping, cores: &Cores) -> io::Result<(Server, Duration)> {
-        let addr = free_addr()?;
-        let exchange = self.exchange(ping);
+    fn try_start(&self, service: Service, cores: &Cores) -> io::Result<(Server, Duration)> {
+        let place = Place::new(service.transport)?;
+        let exchange = self.exchange(service.ping);
         let exchange = exchange.ok_or_else(|| io::Error::other("it has no such request"))?;
         let mut command = Command::new(&self.program);
         command
             .arg0(self.product.name())
-            .args(self.product.arguments(addr.port(), ping))
+            .args(self.product.arguments(place.port, service))
+            .args(&place.arguments)
             .args(&self.more_arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
@@ -70,7 +73,7 @@ impl ServerSpec {
         let child = cores.spawn_server(|| command.spawn())?;
         let mut server = Server {
             name: self.name.clone(),
-            addr,
+            place,
             exchange,
             child,
             watchdog: None,
@@ -81,8 +84,13 @@ impl ServerSpec {
         Ok((server, time))
     }
 
+    /// Returns whether this server can be started for that.
+    pub(crate) fn can_provide(&self, service: Service) -> bool {
+        self.product.listens_on(service.transport) && self.exchange(service.ping).is_some()
+    }
+
     /// Returns how this server is asked; `None` if it has no such request.
-    pub(crate) fn exchange(&self, ping: Ping) -> Option<Exchange> {
+    fn exchange(&self, ping: Ping) -> Option<Exchange> {
         match self.product {
             Product::Memcached => ping.memcached_exchange(&self.version),
             _ => Some(ping.exchange()),
@@ -95,11 +103,14 @@ impl Server {
         self.child.id()
     }
 
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.place.endpoint
+    }
+
     fn wait_until_it_answers(&mut self, deadline: Instant) -> io::Result<()> {
         loop {
-            if let Ok(mut socket) = TcpStream::connect(self.addr) {
-                socket.set_read_timeout(Some(PATIENCE))?;
-                return ask(&mut socket, &self.exchange);
+            if let Ok(connection) = self.place.endpoint.connect() {
+                return ask(&mut be_patient(connection)?, &self.exchange);
             }
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!(
@@ -134,11 +145,6 @@ fn watchdog(server: u32) -> io::Result<Child> {
         .process_group(0)
         .stdin(Stdio::piped())
         .spawn()
-}
-
-/// Returns a port that was free a moment ago. If another program takes it, the server cannot start.
-pub(crate) fn free_addr() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Requests over a blocking connection, and the check of every reply.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::connection::{Connection, Endpoint};
 use crate::pings::Exchange;
 
 /// Time for a reply. Nothing that works takes as long.
@@ -13,24 +13,31 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// next SYN, which is sent again after a second.
 pub(crate) const UNACCEPTED_MAX: usize = 100;
 
-pub(crate) fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect(addr)?;
-    socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    Ok(socket)
+/// Connects, with a handshake over TLS.
+pub(crate) fn connect(endpoint: &Endpoint) -> io::Result<Connection> {
+    be_patient(endpoint.connect()?)
+}
+
+/// Sets the time for a reply, and waits for the handshake over TLS.
+pub(crate) fn be_patient(mut connection: Connection) -> io::Result<Connection> {
+    connection.socket().set_read_timeout(Some(PATIENCE))?;
+    if !connection.handshake()? {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    Ok(connection)
 }
 
 /// Sends one request and reads its reply.
-pub(crate) fn ask(socket: &mut TcpStream, exchange: &Exchange) -> io::Result<()> {
-    socket.write_all(&exchange.request)?;
-    read_reply(socket, exchange)
+pub(crate) fn ask(connection: &mut Connection, exchange: &Exchange) -> io::Result<()> {
+    connection.write_all(&exchange.request)?;
+    read_reply(connection, exchange)
 }
 
-pub(crate) fn read_reply(socket: &mut TcpStream, exchange: &Exchange) -> io::Result<()> {
+pub(crate) fn read_reply(connection: &mut Connection, exchange: &Exchange) -> io::Result<()> {
     let mut expected = exchange.reply.as_slice();
     let mut buffer = vec![0; expected.len()];
     while !expected.is_empty() {
-        let count = socket.read(&mut buffer[..expected.len()])?;
+        let count = connection.read(&mut buffer[..expected.len()])?;
         check(&buffer[..count], expected)?;
         expected = &expected[count..];
     }
