@@ -91,8 +91,8 @@ impl ClientGroup {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut pipelines = 0;
         let mut talking = self.clients.len();
-        // ClientGroup that ask next. They wait until all events are handled: doing one thing many times
-        // is faster than alternating, and the load must not be slower than the servers.
+        // Clients that ask next. They wait until all events are handled: doing one thing many
+        // times is faster than alternating, and the load must not be slower than the servers.
         let mut next: Vec<_> = (0..talking).collect();
         let start = Instant::now();
         let window = start + time.mul_f64(WARM_UP)..start + time;
@@ -103,20 +103,13 @@ impl ClientGroup {
             self.wait(&mut events, talking)?;
             for event in &events {
                 let index = event.token().0;
-                let client = &mut self.clients[index];
-                let is_done = match self.talk.manner {
-                    Manner::Handshaking => client.handshake()?,
-                    _ => {
-                        client.proceed(&self.pipeline, &mut self.buffer, event.is_read_closed())?
-                    }
-                };
-                if !is_done {
+                if !self.proceed(index, event.is_read_closed())? {
                     continue;
                 }
                 let now = Instant::now();
                 pipelines += 1;
                 if window.contains(&now) {
-                    latencies.record(now - client.asked_at);
+                    latencies.record(now - self.clients[index].asked_at);
                 }
                 self.end(index);
                 if now < window.end {
@@ -145,6 +138,15 @@ impl ClientGroup {
         match self.talk.manner {
             Manner::Handshaking => client.handshake().map(drop),
             _ => client.send(&self.pipeline.request),
+        }
+    }
+
+    /// Returns whether the client has all that it asked for.
+    fn proceed(&mut self, index: usize, is_closed: bool) -> io::Result<bool> {
+        let client = &mut self.clients[index];
+        match self.talk.manner {
+            Manner::Handshaking => client.handshake(),
+            _ => client.proceed(&self.pipeline, &mut self.buffer, is_closed),
         }
     }
 
@@ -224,8 +226,8 @@ impl Client {
                 Ok(count) => {
                     check(&buffer[..count], &pipeline.reply[self.received..])?;
                     self.received += count;
-                    // After a short read the poll reports new bytes, but a FIN only once. Over TLS, a
-                    // record may remain.
+                    // After a short read the poll reports new bytes, but a FIN only once. Over
+                    // TLS, a record may remain.
                     let may_remain = connection.is_tls() && self.received < pipeline.reply.len();
                     if count < buffer.len() && !is_closed && !may_remain {
                         break;

@@ -54,8 +54,8 @@ pub(crate) enum Manner {
     Connecting,
     /// One more client has one PING in flight at a time. The latencies are those of this client.
     Hogging,
-    /// Each client connects, has a TLS handshake, and closes the connection. One more client has one
-    /// PING in flight at a time, as beside the hogs. A request is a handshake.
+    /// Each client connects, has a TLS handshake, and closes the connection. One more client has
+    /// one PING in flight at a time, as beside the hogs. A request is a handshake.
     Handshaking,
 }
 

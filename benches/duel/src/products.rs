@@ -74,8 +74,8 @@ impl Product {
         })
     }
 
-    /// Returns whether it listens there. memcached is not worth its other options, and respool has no
-    /// others yet.
+    /// Returns whether it listens there. memcached is not worth its other options, and respool has
+    /// no others yet.
     pub(crate) fn listens_on(self, transport: Transport) -> bool {
         match self {
             Self::Redis | Self::Valkey => true,
@@ -84,9 +84,9 @@ impl Product {
         }
     }
 
-    /// Returns the arguments for plain TCP, no file, no log, and enough clients for every load. Only
-    /// respool has workers; the others have one serving thread. The bare server is asked nothing but
-    /// one kind of PING.
+    /// Returns the arguments for plain TCP, no file, no log, and enough clients for every load.
+    /// Only respool has workers; the others have one serving thread. The bare server is asked
+    /// nothing but one kind of PING.
     pub(crate) fn arguments(self, port: u16, service: Service) -> Vec<String> {
         // memcached does not start if the limit on descriptors is lower.
         let room = descriptors::make_room(CLIENTS_MAX).unwrap_or(CLIENTS_MAX);

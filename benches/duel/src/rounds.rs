@@ -102,8 +102,8 @@ fn talk_beside(
 ) -> io::Result<Slice> {
     thread::scope(|scope| {
         let talk = scope.spawn(|| {
-            // Only this thread. The pinger then runs as soon as its reply has come, because they share
-            // the CPU of the load.
+            // Only of this thread. So the pinger, which shares its CPU, runs as soon as its reply
+            // has come.
             nice(19)?;
             talk()
         });
