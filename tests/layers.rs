@@ -48,8 +48,8 @@ kill: kind
 list: kind
 
 in config
-directive: inert keys mod
-sources: keys mod table values
+directive: inert keys mod unsupported
+sources: keys mod table unsupported values
 whole: keys mod
 inert: values
 keys: mod table values
@@ -72,6 +72,8 @@ loglevel: mod
 output_limits: mod number
 percentile: mod
 text: mod
+tls_auth_clients: mod
+tls_protocols: mod
 number: mod
 
 in dispatch

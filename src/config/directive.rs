@@ -1,9 +1,10 @@
 //! The directives of CONFIG GET and CONFIG SET: the keys of the configuration, and directives of
-//! Redis without an effect here.
+//! Redis that have no effect here or are refused.
 
 use std::borrow::Cow;
 
 use super::inert::{self, Inert};
+use super::unsupported::Unsupported;
 use super::{Change, Config, KEYS, Key};
 
 /// A directive of CONFIG.
@@ -14,6 +15,8 @@ pub(crate) enum Directive {
     Constant(&'static str, &'static str),
     /// A directive without an effect, with the name that the client used.
     Inert(&'static Inert, &'static str),
+    /// A directive that CONFIG SET refuses and CONFIG GET does not show.
+    Unsupported(&'static Unsupported),
 }
 
 /// Directives that clients read and that Redis cannot change either.
@@ -23,6 +26,7 @@ const CONSTANTS: [Directive; 2] = [
 ];
 
 impl Directive {
+    /// Returns those that CONFIG GET shows.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let names = |inert: &'static Inert| {
             let names = [inert.name, inert.alias].into_iter();
@@ -35,13 +39,16 @@ impl Directive {
 
     /// Returns the directive of this name, in any case.
     pub(crate) fn find(name: &[u8]) -> Option<Self> {
-        Self::all().find(|directive| directive.name().as_bytes().eq_ignore_ascii_case(name))
+        Self::all()
+            .find(|directive| directive.name().as_bytes().eq_ignore_ascii_case(name))
+            .or_else(|| Unsupported::find(name).map(Self::Unsupported))
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Key(key) => key.name,
             Self::Constant(name, _) | Self::Inert(_, name) => name,
+            Self::Unsupported(row) => row.name,
         }
     }
 
@@ -50,14 +57,18 @@ impl Directive {
             Self::Key(key) => key.text(config),
             Self::Constant(_, value) => value.to_owned(),
             Self::Inert(inert, _) => values.get(inert),
+            Self::Unsupported(_) => String::new(),
         }
     }
 
     pub(crate) fn is_immutable(self) -> bool {
         match self {
-            Self::Key(key) => key.change != Change::Anytime,
+            Self::Key(key) => match key.change {
+                Change::Anytime | Change::WithCertificates => false,
+                Change::OnReload | Change::AtStart => true,
+            },
             Self::Constant(..) => true,
-            Self::Inert(..) => false,
+            Self::Inert(..) | Self::Unsupported(_) => false,
         }
     }
 
@@ -76,6 +87,7 @@ impl Directive {
             (Self::Inert(inert, _), Ok(value)) => inert
                 .parse(value)
                 .map(|value| inert_values.push((inert, value))),
+            (Self::Unsupported(row), Ok(value)) => row.check(value).map_err(Cow::from),
         }
     }
 }
@@ -91,11 +103,16 @@ pub(crate) fn is_public(name: &[u8]) -> bool {
     match Directive::find(name) {
         Some(Directive::Key(key)) => !key.secret,
         Some(Directive::Constant(..) | Directive::Inert(..)) => true,
+        Some(Directive::Unsupported(row)) => !row.secret,
         None => false,
     }
 }
 
 /// Returns whether `name` is a directive whose value is secret.
 pub(crate) fn is_secret(name: &[u8]) -> bool {
-    matches!(Directive::find(name), Some(Directive::Key(key)) if key.secret)
+    match Directive::find(name) {
+        Some(Directive::Key(key)) => key.secret,
+        Some(Directive::Unsupported(row)) => row.secret,
+        Some(Directive::Constant(..) | Directive::Inert(..)) | None => false,
+    }
 }

@@ -6,7 +6,8 @@ use super::Config;
 use super::table::each_key;
 use super::values::{
     BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Number,
-    OptionalPath, OutputLimits, Password, Percentiles, Seconds, Value,
+    OptionalPath, OutputLimits, Password, Percentiles, Seconds, TlsAuthClients, TlsProtocols,
+    Value,
 };
 
 /// A key of the configuration.
@@ -27,6 +28,10 @@ pub(crate) struct Key {
 pub(crate) enum Change {
     /// While the server runs.
     Anytime,
+    /// While the server runs, as one unit with the other keys that name certificates or say how
+    /// they are used. As in Redis, CONFIG SET of such a key loads the files again, even if its
+    /// value stays the same.
+    WithCertificates,
     /// While the server runs, but only by a reload. As in Redis, CONFIG SET cannot change it: a
     /// client could make the server write to any file.
     OnReload,

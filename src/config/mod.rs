@@ -11,7 +11,8 @@
 //! | `values/` | the type of each value: its range, its notation, its errors |
 //! | `whole.rs` | checks, compares and shows whole configurations |
 //! | `inert.rs` | directives of Redis without an effect here, for CONFIG only |
-//! | `directive.rs` | finds a key or an inert directive by its name, for CONFIG |
+//! | `unsupported.rs` | directives of Redis that are refused, with the reason |
+//! | `directive.rs` | finds a key or another directive by its name, for CONFIG |
 //! | `sources/settings.rs` | the values of one source |
 //! | `sources/notation.rs` | how a file writes each value |
 //! | `sources/differences.rs` | writes values for a file |
@@ -28,6 +29,7 @@ mod keys;
 #[cfg(feature = "cli")]
 mod sources;
 mod table;
+pub(crate) mod unsupported;
 mod values;
 mod whole;
 
@@ -44,6 +46,8 @@ pub use values::debug_access::{DebugAccess, DebugAccessError};
 pub use values::loglevel::{LogLevel, LogLevelError};
 pub use values::output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
 pub use values::percentile::{Percentile, PercentileError};
+pub use values::tls_auth_clients::{TlsAuthClients, TlsAuthClientsError};
+pub use values::tls_protocols::{TlsProtocols, TlsProtocolsError};
 
 /// All settings of a server. The file, the command line, CONFIG SET and
 /// [`Server::bind`](crate::Server::bind) enforce the ranges given here. "Redis's `x`" names the
@@ -53,11 +57,46 @@ pub struct Config {
     /// Worker threads, 0 to 1,024. 0, the default, means one per CPU; see
     /// [`worker_count`](Self::worker_count).
     pub workers: usize,
-    /// IP addresses to listen on, 1 to 16, each on [`port`](Self::port). Default: `127.0.0.1` and,
-    /// if the machine has it, `::1`. Redis's `bind`.
+    /// IP addresses to listen on, up to 16, each on [`port`](Self::port). None means no plain TCP.
+    /// Default: `127.0.0.1` and, if the machine has it, `::1`. Redis's `bind`.
     pub bind: Vec<BindAddress>,
     /// TCP port, the same on every address. 6379 by default; 0 means any free port. Redis's `port`.
     pub port: u16,
+    /// TCP port for TLS; 0, the default, means no TLS. Needs the feature `tls`, and
+    /// [`tls_cert_file`](Self::tls_cert_file) and [`tls_key_file`](Self::tls_key_file). Redis's
+    /// `tls-port`.
+    pub tls_port: u16,
+    /// IP addresses to listen on for TLS, up to 16. None, the default, means those of
+    /// [`bind`](Self::bind) or, if that is empty too, `127.0.0.1` and, if the machine has it,
+    /// `::1`.
+    pub tls_bind: Vec<BindAddress>,
+    /// File in PEM with the server's certificate, followed by those of intermediate CAs. `None` by
+    /// default. Redis's `tls-cert-file`.
+    pub tls_cert_file: Option<PathBuf>,
+    /// File in PEM with the private key of the certificate: ECDSA on P-256 or P-384, RSA of at
+    /// least 2,048 bits, or Ed25519; not encrypted. `None` by default. Redis's `tls-key-file`.
+    pub tls_key_file: Option<PathBuf>,
+    /// File in PEM with the certificates of the CAs that sign clients' certificates. `None` by
+    /// default. Redis's `tls-ca-cert-file`.
+    pub tls_ca_cert_file: Option<PathBuf>,
+    /// Folder with files of such certificates: `*.pem`, `*.crt`, and OpenSSL's hashed names such as
+    /// `5ed36f99.0`. `None` by default. Redis's `tls-ca-cert-dir`.
+    pub tls_ca_cert_dir: Option<PathBuf>,
+    /// Whether TLS clients must present a certificate of one of these CAs; [`TlsAuthClients::Yes`]
+    /// by default. Redis's `tls-auth-clients`.
+    pub tls_auth_clients: TlsAuthClients,
+    /// Versions of TLS that clients may use; [`TlsProtocols::Both`] by default. Redis's
+    /// `tls-protocols`.
+    pub tls_protocols: TlsProtocols,
+    /// Whether clients may resume a session, by a ticket, without a whole handshake. True by
+    /// default. Redis's `tls-session-caching`.
+    pub tls_session_caching: bool,
+    /// Seconds that a TLS handshake may take, 1 to 3,600; 10 by default.
+    pub tls_handshake_timeout_s: u32,
+    /// Seconds between two checks whether a file with certificates or the key has changed, up to
+    /// 2,147,483,647. A changed file is loaded. 0, the default, means no checks. Valkey's
+    /// `tls-auto-reload-interval`.
+    pub tls_auto_reload_interval_s: u32,
     /// Clients that may be connected at once, 1 to 1,000,000; further clients are refused. 10,000
     /// by default. Redis's `maxclients`.
     pub maxclients: usize,
@@ -198,6 +237,17 @@ impl Default for Config {
                 },
             ],
             port: 6379,
+            tls_port: 0,
+            tls_bind: Vec::new(),
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_ca_cert_file: None,
+            tls_ca_cert_dir: None,
+            tls_auth_clients: TlsAuthClients::Yes,
+            tls_protocols: TlsProtocols::Both,
+            tls_session_caching: true,
+            tls_handshake_timeout_s: 10,
+            tls_auto_reload_interval_s: 0,
             maxclients: 10_000,
             maxclients_per_address: 0,
             protected_mode: true,

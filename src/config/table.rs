@@ -18,7 +18,7 @@ macro_rules! each_key {
             "workers" sets workers: Number<usize, 0, { Config::WORKERS_MAX as i64 }>,
                 shown as "N", changes Anytime;
 
-            /// IP addresses, 1 to 16; -IP may be missing [default: 127.0.0.1 -::1]
+            /// IP addresses, up to 16; -IP may be missing [default: 127.0.0.1 -::1]
             #[expect(clippy::doc_markdown, reason = "a line of the help, where backticks are noise")]
             "bind" sets bind: BindAddresses,
                 shown as "IP...", changes AtStart;
@@ -26,6 +26,51 @@ macro_rules! each_key {
             /// TCP port, 0 to 65535; 0 means any free port [default: 6379]
             "port" sets port: Number<u16, 0, 65_535>,
                 shown as "N", changes AtStart;
+
+            /// TCP port for TLS, 0 to 65535; 0 means no TLS [default: 0]
+            "tls-port" sets tls_port: Number<u16, 0, 65_535>,
+                shown as "N", changes AtStart;
+
+            /// IP addresses for TLS, up to 16; "" means those of bind [default: ""]
+            "tls-bind" sets tls_bind: BindAddresses,
+                shown as "IP...", changes AtStart;
+
+            /// File with the server's certificate, in PEM [default: ""]
+            "tls-cert-file" sets tls_cert_file: OptionalPath,
+                shown as "PATH", changes WithCertificates;
+
+            /// File with the certificate's private key, in PEM [default: ""]
+            "tls-key-file" sets tls_key_file: OptionalPath,
+                shown as "PATH", changes WithCertificates;
+
+            /// File with the CAs of clients' certificates, in PEM [default: ""]
+            "tls-ca-cert-file" sets tls_ca_cert_file: OptionalPath,
+                shown as "PATH", changes WithCertificates;
+
+            /// Folder with files of such CAs [default: ""]
+            "tls-ca-cert-dir" sets tls_ca_cert_dir: OptionalPath,
+                shown as "PATH", changes WithCertificates;
+
+            /// Clients need a certificate: yes, no or optional [default: yes]
+            "tls-auth-clients" sets tls_auth_clients: TlsAuthClients,
+                shown as "WORD", changes WithCertificates;
+
+            /// TLSv1.2, TLSv1.3 or both [default: TLSv1.2 TLSv1.3]
+            "tls-protocols" sets tls_protocols: TlsProtocols,
+                shown as "VERSION...", changes WithCertificates;
+
+            /// Let clients resume sessions, by tickets [default: yes]
+            "tls-session-caching" sets tls_session_caching: Flag,
+                shown as "YES|NO", changes WithCertificates;
+
+            /// Time that a handshake may take, 1 to 3600 [default: 10]
+            "tls-handshake-timeout" sets tls_handshake_timeout_s: Number<u32, 1, 3_600, Seconds>,
+                shown as "SECONDS", changes Anytime;
+
+            /// Time between two looks for changed certificates; 0 = off [default: 0]
+            "tls-auto-reload-interval" sets tls_auto_reload_interval_s:
+                Number<u32, 0, 2_147_483_647, Seconds>,
+                shown as "SECONDS", changes Anytime;
 
             /// Connected clients, 1 to 1000000 [default: 10000]
             "maxclients" sets maxclients: Number<usize, 1, 1_000_000>,

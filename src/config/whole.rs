@@ -3,19 +3,21 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Config, KEYS, Key};
+use super::{Config, KEYS};
 
 impl Config {
     /// Checks each value as CONFIG SET does. The error is the first wrong key and the reason.
     pub(crate) fn check(&self) -> Result<(), (&'static str, Cow<'static, str>)> {
         let mut scratch = self.clone();
-        // A server with listening sockets of its caller needs no address.
-        let is_needless = |key: &Key| key.name == "bind" && self.bind.is_empty();
-        let mut keys = KEYS.iter().filter(|key| !is_needless(key));
-        keys.try_for_each(|key| {
+        KEYS.iter().try_for_each(|key| {
             let checked = key.set(&mut scratch, &key.text(self));
             checked.map_err(|reason| (key.name, reason))
         })?;
+        if self.tls_port != 0 && !cfg!(feature = "tls") {
+            let reason =
+                "this build has no TLS: build with the feature `tls`, or leave the key out";
+            return Err(("tls-port", reason.into()));
+        }
         if self.requirepass_file.is_some() && self.requirepass.is_none() {
             let reason = "the password in it is missing: the program has not read the file";
             return Err(("requirepass-file", reason.into()));
@@ -60,7 +62,7 @@ mod tests {
             ..Config::default()
         };
         let text = format!("{config:?}");
-        let beginning = r#"Config { workers: "0", bind: "127.0.0.1 -::1", port: "6379", "#;
+        let beginning = r#"Config { workers: "0", bind: "127.0.0.1 -::1", port: "6379", tls"#;
         assert!(text.starts_with(beginning), "{text}");
         assert!(text.contains(r#"requirepass: "(redacted)""#), "{text}");
         assert!(!text.contains("secret"), "{text}");

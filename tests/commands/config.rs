@@ -63,6 +63,11 @@ fn config_get_shows_a_changed_value() {
         ),
         ("latency-tracking-info-percentiles", "\"\"", ""),
         ("latency-monitor-threshold", "100", "100"),
+        ("tls-cert-file", "a.crt", "a.crt"),
+        ("tls-auth-clients", "OPTIONAL", "optional"),
+        ("tls-protocols", "tlsv1.3", "TLSv1.3"),
+        ("tls-protocols", "\"\"", "TLSv1.2 TLSv1.3"),
+        ("tls-handshake-timeout", "3600", "3600"),
     ] {
         assert_set(&mut peer, &format!("{name} {argument}"), OK);
         assert_value(&mut peer, name, shown);
@@ -85,6 +90,12 @@ fn every_default_can_be_set_or_is_immutable() {
         ("maxmemory", "0"),
         ("maxmemory-policy", "noeviction"),
         ("replica-read-only", "yes"),
+        ("tls-key-file", ""),
+        ("tls-ca-cert-file", ""),
+        ("tls-ca-cert-dir", ""),
+        ("tls-auth-clients", "yes"),
+        ("tls-session-caching", "yes"),
+        ("tls-auto-reload-interval", "0"),
     ] {
         assert_value(&mut peer, name, default);
         assert_set(&mut peer, &format!("{name} \"{default}\""), OK);
@@ -92,6 +103,8 @@ fn every_default_can_be_set_or_is_immutable() {
     for (name, value) in [
         ("bind", "127.0.0.1"),
         ("port", "0"),
+        ("tls-port", "0"),
+        ("tls-bind", ""),
         ("tcp-backlog", "511"),
         ("logfile", ""),
         ("requirepass-file", ""),
@@ -103,6 +116,51 @@ fn every_default_can_be_set_or_is_immutable() {
         let reply = refused(name, "can't set immutable config");
         assert_set(&mut peer, &format!("{name} \"{value}\""), reply);
     }
+}
+
+#[test]
+fn directive_that_cannot_be_honoured_is_refused_with_why() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    for (name, value, reason) in [
+        ("tls-ciphers", "DEFAULT", "the ciphers cannot be chosen: "),
+        ("tls-ciphersuites", "x", "the ciphers cannot be chosen: "),
+        (
+            "tls-prefer-server-ciphers",
+            "no",
+            "the server always prefers ",
+        ),
+        ("tls-dh-params-file", "x", "keys are exchanged by elliptic "),
+        (
+            "tls-key-file-pass",
+            "hunter2",
+            "encrypted keys are not supported: ",
+        ),
+        (
+            "tls-client-cert-file",
+            "x",
+            "respool connects to no other server",
+        ),
+        ("tls-cluster", "yes", "respool connects to no other server"),
+        (
+            "tls-session-cache-size",
+            "20480",
+            "the server keeps no cache ",
+        ),
+        (
+            "tls-protocols",
+            "TLSv1.1",
+            "argument must be TLSv1.2, TLSv1.3 ",
+        ),
+    ] {
+        peer.send(format!("CONFIG SET {name} {value}\r\n"));
+        let reply = peer.line();
+        let start = refused(name, reason);
+        assert!(reply.starts_with(start.trim_end()), "{reply}");
+        assert!(!reply.contains("hunter2"), "{reply}");
+    }
+    assert_set(&mut peer, "tls-key-file-pass \"\" tls-replication no", OK);
+    peer.ask("CONFIG GET tls-replication\r\n", "*0\r\n");
 }
 
 /// Clients of Spring, Celery and `BullMQ` set these when they start.

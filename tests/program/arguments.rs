@@ -128,6 +128,34 @@ fn invalid_file_value_is_explained_with_its_place() {
 }
 
 #[test]
+fn key_of_redis_that_cannot_be_honoured_is_refused() {
+    for (line, why) in [
+        (
+            "tls-ciphers = \"DEFAULT\"",
+            "`tls-ciphers` cannot be set: the ciphers ",
+        ),
+        (
+            "tls-cluster = true",
+            "`tls-cluster` cannot be set: respool ",
+        ),
+        (
+            "tls-session-cache-size = 1",
+            "`tls-session-cache-size` cannot be set: ",
+        ),
+        (
+            "tls-key-file-pass = \"x\"",
+            "encrypted keys are not supported: decrypt ",
+        ),
+    ] {
+        let file = Scratch::file(&format!("# mine\n{line}\n"));
+        run(&["--check-config", file.arg()]).assert_mistake(&[":2:1: ", why]);
+    }
+    let neutral = "tls-ciphers = \"\"\ntls-cluster = false\ntls-replication = \"no\"\n";
+    let file = Scratch::file(neutral);
+    assert!(run(&["--check-config", file.arg()]).status.success());
+}
+
+#[test]
 fn check_config_finds_the_same_errors() {
     let file = Scratch::file("prot = 7000\n");
     let place = format!("respool: {}:1:1: unknown key `prot`, ", file.arg());
@@ -223,6 +251,18 @@ fn invalid_flag_value_is_explained() {
         (
             ["--save", ""],
             ["unexpected argument '--save'", "leave it out"],
+        ),
+        (
+            ["--tls-ciphers", "DEFAULT"],
+            ["unexpected argument '--tls-ciphers'", "cannot be chosen"],
+        ),
+        (
+            ["--tls-protocols", "TLSv1.1"],
+            ["`TLSv1.1` is obsolete and not supported", "TLSv1.3 or both"],
+        ),
+        (
+            ["--tls-auth-clients", "maybe"],
+            ["`maybe` is not a value", "yes, no or optional"],
         ),
         (
             ["--frobnicate", "7"],

@@ -13,6 +13,7 @@ use super::nearest::{may_show, nearest};
 use super::notation::Form;
 use super::settings::find_key;
 use crate::config::Key;
+use crate::config::unsupported::Unsupported;
 
 /// Replaces clap's error about `args`, the program's name first, by one that is safe to print.
 pub(super) fn explain(error: clap::Error, args: &[OsString], mut command: Command) -> clap::Error {
@@ -87,9 +88,14 @@ fn of_unknown(wrong: &str, args: &[OsString]) -> String {
     }
 }
 
-/// Returns the error about a flag of other servers, with the one to use here.
+/// Returns the error about a flag of other servers, with the one to use here or the reason why there
+/// is none.
 fn tip(flag: &str) -> Option<String> {
-    let (_, tip) = TIPS.iter().find(|(names, _)| names.contains(&flag))?;
+    let in_table = TIPS.iter().find(|(names, _)| names.contains(&flag));
+    let tip = in_table.map(|(_, tip)| *tip).or_else(|| {
+        let row = Unsupported::find(flag.strip_prefix("--")?.as_bytes());
+        row.map(|row| row.reason)
+    })?;
     Some(format!("unexpected argument '{flag}': {tip}"))
 }
 

@@ -247,7 +247,8 @@ const EXAMPLES: &str = "\
 SECONDS are 0 to 2147483647 where no range is shown; 0 means no limit.
 BYTES may have a unit: k, kb, m, mb, g or gb. The file config/respool.toml is
 the manual of all keys. If a key is given twice, the last one wins. FILE goes
-before --bind and --latency-tracking-info-percentiles, which take several words.
+before --bind, --tls-bind and --latency-tracking-info-percentiles, which take
+several words.
 
 Examples:
   respool --port 7000                     listen on port 7000
@@ -353,6 +354,7 @@ mod tests {
         for (key, value) in &manual {
             let word = |value: &toml::Value| value.to_string().replace('"', "");
             let default = match value {
+                toml::Value::Array(items) if items.is_empty() => "\"\"".into(),
                 toml::Value::Array(items) => items.iter().map(word).collect::<Vec<_>>().join(" "),
                 toml::Value::Boolean(yes) => if *yes { "yes" } else { "no" }.to_owned(),
                 toml::Value::String(text) if text.is_empty() => value.to_string(),

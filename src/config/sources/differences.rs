@@ -46,6 +46,7 @@ mod tests {
             "::1",
             "1mb",
             "normal 1kb 2 3",
+            "TLSv1.3",
         ];
         let changed = values.iter().find_map(|value| {
             let mut config = Config::default();

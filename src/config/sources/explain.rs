@@ -6,13 +6,14 @@
 
 use std::ops::Range;
 
-use toml::de::{self, DeTable};
+use toml::de::{self, DeTable, DeValue};
 
 use super::differences::in_toml;
 use super::mistake::{Mistake, excerpt};
 use super::nearest::{may_show, nearest};
 use super::notation::{Form, WrongValue};
 use super::settings::find_key;
+use crate::config::unsupported::Unsupported;
 use crate::config::{Config, Key};
 
 /// Explains a text that is not TOML: by the key of the line if it is known, otherwise by the
@@ -163,25 +164,50 @@ fn key_of(line: &str) -> Option<(&'static Key, Form)> {
     find_key(name.trim_matches(['"', '\'', '[', ']']))
 }
 
-/// Finds the first unknown key, and suggests the key with the most similar name.
+/// Finds the first key that is unknown or that the server cannot honour. Suggests the key with the
+/// most similar name.
 pub(super) fn refuse_unknown_keys(table: &DeTable) -> Result<(), Mistake> {
-    let unknown = table.keys().filter(|key| find_key(key.get_ref()).is_none());
-    let Some(first) = unknown.min_by_key(|key| key.span().start) else {
-        return Ok(());
+    let refused = table.iter().filter_map(|(key, value)| {
+        let problem = match (find_key(key.get_ref()), unsupported(key.get_ref())) {
+            (Some(_), _) => return None,
+            (None, Some(row)) => check_unsupported(row, value.get_ref()).err()?,
+            (None, None) => of_unknown_key(key.get_ref()),
+        };
+        let offset = key.span().start;
+        Some(Mistake { offset, problem })
+    });
+    match refused.min_by_key(|mistake| mistake.offset) {
+        Some(first) => Err(first),
+        None => Ok(()),
+    }
+}
+
+/// Returns the directive of Redis with this name that the server cannot honour.
+fn unsupported(name: &str) -> Option<&'static Unsupported> {
+    Unsupported::find(name.as_bytes()).filter(|row| row.name == name)
+}
+
+/// Returns an error unless the value asks for nothing.
+fn check_unsupported(row: &Unsupported, value: &DeValue<'_>) -> Result<(), String> {
+    let checked = match value {
+        DeValue::String(text) => row.check(text),
+        DeValue::Boolean(yes) => row.check(if *yes { "yes" } else { "no" }),
+        _ => Err(row.reason),
     };
-    let problem = match nearest(first.get_ref()) {
-        Some(key) if may_show(first.get_ref(), key) => {
-            let wrong = excerpt(first.get_ref());
+    checked.map_err(|reason| format!("`{}` cannot be set: {reason}", row.name))
+}
+
+/// Returns the error about an unknown key, with the most similar one.
+fn of_unknown_key(name: &str) -> String {
+    match nearest(name) {
+        Some(key) if may_show(name, key) => {
+            let wrong = excerpt(name);
             format!("unknown key `{wrong}`, did you mean `{}`?", key.name)
         }
         Some(key) => format!("unknown key, did you mean `{}`?", key.name),
         // The position in the file identifies it.
         None => "unknown key; config/respool.toml and `respool --help` list all keys".into(),
-    };
-    Err(Mistake {
-        offset: first.span().start,
-        problem,
-    })
+    }
 }
 
 #[cfg(test)]

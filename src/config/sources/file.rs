@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::explain::{not_toml, refuse_unknown_keys, wrong_value};
 use super::mistake::Mistake;
-use super::settings::Settings;
+use super::settings::{Settings, find_key};
 use super::{ConfigError, password, regular_file};
 use crate::config::Config;
 
@@ -58,7 +58,12 @@ fn parse(bytes: &[u8]) -> Result<Settings, Mistake> {
     let table = DeTable::parse(text).map_err(|error| not_toml(text, &error))?;
     refuse_unknown_keys(table.get_ref())?;
     let mut settings = Settings::default();
-    for (name, value) in table.get_ref() {
+    let is_key = |name: &str| find_key(name).is_some();
+    for (name, value) in table
+        .get_ref()
+        .iter()
+        .filter(|(name, _)| is_key(name.get_ref()))
+    {
         settings
             .set_from_file(name.get_ref(), value.get_ref())
             .map_err(|wrong| wrong_value(text, name.get_ref(), value.span(), wrong))?;

@@ -9,6 +9,8 @@ pub(super) mod number;
 pub(super) mod output_limits;
 pub(super) mod percentile;
 pub(super) mod text;
+pub(super) mod tls_auth_clients;
+pub(super) mod tls_protocols;
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -24,6 +26,8 @@ pub(super) use number::{
 pub(super) use output_limits::OutputLimits;
 pub(super) use percentile::Percentiles;
 pub(super) use text::{OptionalPath, Password};
+pub(super) use tls_auth_clients::TlsAuthClients;
+pub(super) use tls_protocols::TlsProtocols;
 
 /// The value of a key: its range and its notations. The command line reads it by `FromStr`, the
 /// file by `sources/notation.rs`; their errors are for the operator. CONFIG uses this trait, whose
