@@ -50,7 +50,7 @@ fn server_without_descriptors_refuses_then_recovers() {
         socket
             .connect(&server.addr.into())
             .expect("there is room in the backlog");
-        let mut peer = Peer {
+        let mut peer: Peer = Peer {
             socket: socket.into(),
         };
         peer.socket

@@ -15,6 +15,7 @@
 //! | [`load`] | clients that check every byte, and SIGTERM under their load |
 //! | [`attacks`] | hostile clients |
 //! | [`certificates`] | a CA, and pairs that it signed, as PEM files |
+//! | [`tls`] | clients over TLS |
 //! | [`hogs`] | a row per command that makes it work for its reply |
 
 #![allow(
@@ -38,6 +39,7 @@ pub mod redis_server;
 pub mod scratch;
 pub mod server;
 pub mod target;
+pub mod tls;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;

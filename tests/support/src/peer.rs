@@ -2,15 +2,41 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::PATIENCE;
 
-/// A connection. Each wait ends after [`PATIENCE`].
-pub struct Peer {
-    pub socket: TcpStream,
+/// A connection, over plain TCP if nothing else is said. Each wait ends after [`PATIENCE`].
+pub struct Peer<S = TcpStream> {
+    pub socket: S,
+}
+
+/// What carries a connection's bytes.
+pub trait Transport: Read + Write {
+    /// Ends this side's output; the other side can still be read.
+    fn end_sending(&mut self);
+}
+
+impl Transport for TcpStream {
+    fn end_sending(&mut self) {
+        self.shutdown(Shutdown::Write).expect("a connected socket");
+    }
+}
+
+impl Transport for UnixStream {
+    fn end_sending(&mut self) {
+        self.shutdown(Shutdown::Write).expect("a connected socket");
+    }
+}
+
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn end_sending(&mut self) {
+        (**self).end_sending();
+    }
 }
 
 impl Peer {
@@ -39,7 +65,7 @@ impl Peer {
         Self::over(socket.into())
     }
 
-    fn over(socket: TcpStream) -> Self {
+    pub(crate) fn over(socket: TcpStream) -> Self {
         socket.set_nodelay(true).expect("a TCP socket");
         socket
             .set_read_timeout(Some(PATIENCE))
@@ -54,7 +80,23 @@ impl Peer {
     pub fn local_addr(&self) -> SocketAddr {
         self.socket.local_addr().expect("a connected socket")
     }
+}
 
+impl Peer<UnixStream> {
+    /// Connects to a Unix socket's file.
+    pub fn connect_to_file(path: &Path) -> Self {
+        let socket = UnixStream::connect(path).expect("the server accepts");
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a Unix socket");
+        socket
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a Unix socket");
+        Self { socket }
+    }
+}
+
+impl<S: Read + Write> Peer<S> {
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.socket
             .write_all(bytes.as_ref())
@@ -224,7 +266,9 @@ impl Peer {
         let _ = socket.take(count as u64).read_to_string(&mut text);
         text
     }
+}
 
+impl Peer {
     /// Repeats `request` without reading replies until the server stops reading because its replies
     /// are not taken. Returns how many bytes were sent; the last request may be incomplete.
     ///
