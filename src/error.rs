@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// An error that prevents a server from starting.
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +26,24 @@ pub enum StartError {
         #[source]
         error: io::Error,
     },
+    /// Listening on a Unix socket failed.
+    #[error("cannot listen on {path}: {error}{}", advice_about_file(error))]
+    ListenUnix {
+        /// The path, or `@` and a name in the abstract namespace.
+        path: Arc<str>,
+        /// The error of the system, or the reason why `path` cannot be used.
+        #[source]
+        error: io::Error,
+    },
     /// No address of `bind` is on this machine. All of them are marked as optional.
     #[error("this machine has none of the addresses in `bind`")]
     NoAddressAvailable,
     /// The limit on open files leaves no room for a single client.
     #[error("the limit on open files is too low: {0}")]
     OpenFileLimit(#[source] io::Error),
-    /// `bind` is empty, or [`Server::from_listeners`](crate::Server::from_listeners) was called
-    /// without a socket.
-    #[error("there is no address to listen on")]
+    /// The configuration has neither `bind` nor `unixsocket`, or
+    /// [`Server::from_listeners`](crate::Server::from_listeners) was called without a socket.
+    #[error("there is nothing to listen on: set `bind` or `unixsocket`")]
     NoListener,
     /// The system refuses a poll instance.
     #[error("cannot set up polling: {0}")]
@@ -77,6 +87,21 @@ fn advice(error: &io::Error) -> &'static str {
         }
         ErrorKind::AddrNotAvailable => " (this machine lacks the address; see `bind`)",
         ErrorKind::PermissionDenied => " (ports below 1024 need privileges; choose another `port`)",
+        _ => "",
+    }
+}
+
+/// Returns advice about a Unix socket, to be appended to the error.
+fn advice_about_file(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            " (another server uses it; stop that one, or choose another `unixsocket`)"
+        }
+        ErrorKind::AlreadyExists => " (move it away, or choose another `unixsocket`)",
+        ErrorKind::NotFound => " (make its folder, or choose another `unixsocket`)",
+        ErrorKind::PermissionDenied => {
+            " (the server must be able to read and write its folder; choose another `unixsocket`)"
+        }
         _ => "",
     }
 }

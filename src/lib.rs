@@ -22,7 +22,7 @@
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
-//! | configure, start and stop | [`Config`], [`Server`], [`ServerHandle`], [`Background`], [`Drained`] |
+//! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
 //! | support CONFIG REWRITE and `loglevel` | [`Host`] |
 //!
 //! A handler runs on a worker thread and may block: other workers serve the other clients
@@ -127,6 +127,7 @@ pub use client::session::Session;
 pub use command::{Arity, Command, Commands, Container};
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};
+pub use net::listen::Listener;
 pub use net::peer::Peer;
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
 pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, ServerStats};

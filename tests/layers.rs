@@ -71,6 +71,7 @@ flag: mod
 loglevel: mod
 output_limits: mod number
 percentile: mod
+permissions: mod number
 text: mod
 tls_auth_clients: mod
 tls_protocols: mod
@@ -81,6 +82,7 @@ batch: budget output repeat
 
 in net
 connection: pending_output
+listen: unix
 
 in pool
 parking: slot
@@ -224,6 +226,8 @@ fn sockets_are_named_by_net_client_pool_and_server_only() {
             "mio::",
             "TcpStream",
             "TcpListener",
+            "UnixListener",
+            "UnixStream",
             "socket2::",
             "rustix::net",
         ] {

@@ -6,8 +6,8 @@ use super::Config;
 use super::table::each_key;
 use super::values::{
     BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Number,
-    OptionalPath, OutputLimits, Password, Percentiles, Seconds, TlsAuthClients, TlsProtocols,
-    Value,
+    OptionalPath, OutputLimits, Password, Percentiles, Permissions, Seconds, TlsAuthClients,
+    TlsProtocols, Value,
 };
 
 /// A key of the configuration.

@@ -60,8 +60,18 @@ pub struct Config {
     /// IP addresses to listen on, up to 16, each on [`port`](Self::port). None means no plain TCP.
     /// Default: `127.0.0.1` and, if the machine has it, `::1`. Redis's `bind`.
     pub bind: Vec<BindAddress>,
-    /// TCP port, the same on every address. 6379 by default; 0 means any free port. Redis's `port`.
+    /// TCP port, the same on every address. 6379 by default; 0 means any free port, and is refused
+    /// beside a [`unixsocket`](Self::unixsocket): in redis.conf it means no TCP, for which
+    /// [`bind`](Self::bind) is empty here. Redis's `port`.
     pub port: u16,
+    /// Unix socket to listen on: a path, or `@` and a name in Linux's abstract namespace. `None`,
+    /// the default, means no Unix socket. Its clients count as local, and have no IP address. A
+    /// file of a server that was killed is removed at the start, and the server's own file when it
+    /// stops. Redis's `unixsocket`.
+    pub unixsocket: Option<PathBuf>,
+    /// Permissions of the file of [`unixsocket`](Self::unixsocket), such as `0o700`, up to `0o777`.
+    /// 0, the default, means those that the umask leaves. Redis's `unixsocketperm`.
+    pub unixsocketperm: u32,
     /// TCP port for TLS; 0, the default, means no TLS. Needs the feature `tls`, and
     /// [`tls_cert_file`](Self::tls_cert_file) and [`tls_key_file`](Self::tls_key_file). Redis's
     /// `tls-port`.
@@ -237,6 +247,8 @@ impl Default for Config {
                 },
             ],
             port: 6379,
+            unixsocket: None,
+            unixsocketperm: 0,
             tls_port: 0,
             tls_bind: Vec::new(),
             tls_cert_file: None,

@@ -27,6 +27,14 @@ macro_rules! each_key {
             "port" sets port: Number<u16, 0, 65_535>,
                 shown as "N", changes AtStart;
 
+            /// Path of a Unix socket, or @NAME; "" means none [default: ""]
+            "unixsocket" sets unixsocket: OptionalPath,
+                shown as "PATH", changes AtStart;
+
+            /// Its permissions, as for chmod; 0 means the umask [default: 0]
+            "unixsocketperm" sets unixsocketperm: Permissions,
+                shown as "OCTAL", changes AtStart;
+
             /// TCP port for TLS, 0 to 65535; 0 means no TLS [default: 0]
             "tls-port" sets tls_port: Number<u16, 0, 65_535>,
                 shown as "N", changes AtStart;

@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::time::Duration;
 
 use mio::net::TcpListener;
@@ -9,12 +11,92 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::Config;
 use crate::error::StartError;
+use crate::net::unix::{self, UnixSocket};
+
+/// A socket that is listening, for [`Server::from_listeners`](crate::Server::from_listeners).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Listener {
+    /// A TCP socket.
+    Tcp(std::net::TcpListener),
+    /// A Unix socket. Its file is not removed when the server stops.
+    Unix(UnixListener),
+}
+
+impl From<std::net::TcpListener> for Listener {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(listener: UnixListener) -> Self {
+        Self::Unix(listener)
+    }
+}
+
+/// A listening socket of a server.
+#[derive(Debug)]
+pub(crate) enum ListenSocket {
+    Tcp(TcpListener),
+    Unix(UnixSocket),
+}
+
+impl ListenSocket {
+    /// Returns its address; `None` for a Unix socket.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// Listens on the Unix socket and on every address of `bind`.
+pub(crate) fn listen_all(config: &Config) -> Result<Vec<ListenSocket>, StartError> {
+    check_combination(config)?;
+    let mut listeners = listen_on_tcp(config)?;
+    if let Some(path) = &config.unixsocket {
+        // At most 65,535, by the configuration.
+        let backlog = config.tcp_backlog as i32;
+        let socket = UnixSocket::listen(path, config.unixsocketperm, backlog)
+            .map_err(|error| unix_error(path, error))?;
+        listeners.push(ListenSocket::Unix(socket));
+    }
+    Ok(listeners)
+}
+
+/// Checks that there is something to listen on, that `port` is not meant as in redis.conf, and that
+/// the Unix socket can have permissions.
+fn check_combination(config: &Config) -> Result<(), StartError> {
+    let refused = |key, reason: &'static str| {
+        let reason = reason.into();
+        Err(StartError::Config { key, reason })
+    };
+    let Some(path) = &config.unixsocket else {
+        let any = !config.bind.is_empty();
+        return any.then_some(()).ok_or(StartError::NoListener);
+    };
+    if !config.bind.is_empty() && config.port == 0 {
+        let reason = "0 means any free port, not off as in redis.conf; beside `unixsocket`, write \
+                      `bind = []` for no TCP, or choose a port";
+        return refused("port", reason);
+    }
+    if config.unixsocketperm != 0 && unix::is_abstract(path) {
+        let reason = "a name in the abstract namespace has no permissions, so every user of the \
+                      machine can connect; choose a path as `unixsocket`, or 0";
+        return refused("unixsocketperm", reason);
+    }
+    Ok(())
+}
+
+fn unix_error(path: &Path, error: io::Error) -> StartError {
+    let path = path.to_string_lossy().into();
+    StartError::ListenUnix { path, error }
+}
 
 /// Listens on every address of `bind`. An address with a leading `-` may be missing.
-pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
-    if config.bind.is_empty() {
-        return Err(StartError::NoListener);
-    }
+fn listen_on_tcp(config: &Config) -> Result<Vec<ListenSocket>, StartError> {
     let mut port = config.port;
     let mut listeners = Vec::new();
     for bind in &config.bind {
@@ -23,7 +105,7 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError
             Ok(listener) => {
                 // With `port = 0`, the system chooses a port for the first address.
                 port = listener.local_addr().map_or(port, |address| address.port());
-                listeners.push(listener);
+                listeners.push(ListenSocket::Tcp(listener));
             }
             Err(error) if bind.optional && is_missing(&error, bind.address) => {
                 log::trace!("not listening on {address}: this machine lacks it");
@@ -31,16 +113,26 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<TcpListener>, StartError
             Err(error) => return Err(StartError::Listen { address, error }),
         }
     }
-    if listeners.is_empty() {
+    if listeners.is_empty() && !config.bind.is_empty() {
         return Err(StartError::NoAddressAvailable);
     }
     Ok(listeners)
 }
 
-/// Checks that the machine has the addresses of `bind`. Uses any free port, because a server may be
-/// running on the configured one.
+/// Checks that the machine has the addresses of `bind`, and that the Unix socket can be bound.
 pub(crate) fn check_all(config: &Config) -> Result<(), StartError> {
-    let mut any_found = false;
+    check_combination(config)?;
+    check_tcp(config)?;
+    match &config.unixsocket {
+        Some(path) => unix::check(path).map_err(|error| unix_error(path, error)),
+        None => Ok(()),
+    }
+}
+
+/// Checks the addresses of `bind`. Uses any free port, because a server may be running on the
+/// configured one.
+fn check_tcp(config: &Config) -> Result<(), StartError> {
+    let mut any_found = config.bind.is_empty();
     for bind in &config.bind {
         let any_port = SocketAddr::new(bind.address, 0);
         match open(any_port).and_then(|socket| socket.bind(&any_port.into())) {
@@ -59,21 +151,31 @@ pub(crate) fn check_all(config: &Config) -> Result<(), StartError> {
 
 /// Takes over sockets that are listening.
 pub(crate) fn adopt_all(
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<Listener>,
     config: &Config,
-) -> Result<Vec<TcpListener>, StartError> {
+) -> Result<Vec<ListenSocket>, StartError> {
     if listeners.is_empty() {
         return Err(StartError::NoListener);
     }
-    let adopt = |listener: std::net::TcpListener| {
-        // Only for the error: a socket without an address fails in `prepare`.
-        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let address = listener.local_addr().unwrap_or(unknown);
-        prepare(&listener, config)
-            .map(|()| TcpListener::from_std(listener))
-            .map_err(|error| StartError::Listen { address, error })
+    let adopt = |listener| match listener {
+        Listener::Tcp(listener) => adopt_tcp(listener, config).map(ListenSocket::Tcp),
+        Listener::Unix(listener) => {
+            let path = unix::path_of(&listener);
+            UnixSocket::adopt(listener)
+                .map(ListenSocket::Unix)
+                .map_err(|error| StartError::ListenUnix { path, error })
+        }
     };
     listeners.into_iter().map(adopt).collect()
+}
+
+fn adopt_tcp(listener: std::net::TcpListener, config: &Config) -> Result<TcpListener, StartError> {
+    // Only for the error: a socket without an address fails in `prepare`.
+    let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let address = listener.local_addr().unwrap_or(unknown);
+    prepare(&listener, config)
+        .map(|()| TcpListener::from_std(listener))
+        .map_err(|error| StartError::Listen { address, error })
 }
 
 fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {

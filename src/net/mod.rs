@@ -9,3 +9,4 @@ pub(crate) mod pending_output;
 #[cfg(feature = "tls")]
 #[cfg_attr(not(test), expect(dead_code, reason = "connections will use it"))]
 pub(crate) mod tls;
+pub(crate) mod unix;

@@ -52,10 +52,12 @@ enum Backlog {
 
 impl AcceptorThread {
     pub(super) fn start(shared: &Arc<Shared>, listen_set: ListenSet) -> Result<Self, StartError> {
-        let mut acceptor = Acceptor::new(Arc::clone(shared), listen_set);
+        let acceptor = Acceptor::new(Arc::clone(shared), listen_set);
         let (end, ended) = mpsc::channel::<()>();
         spawn("acceptor", move || {
+            // Dropped after the acceptor, so that its sockets are closed when the thread has ended.
             let _end = end;
+            let mut acceptor = acceptor;
             let shared = Arc::clone(&acceptor.shared);
             keep_running("acceptor", || acceptor.run(), || shared.fail());
         })?;
@@ -106,6 +108,8 @@ impl Acceptor {
                 }
             };
         }
+        // Before the last passes, which then empty the backlogs of the Unix sockets.
+        self.listen_set.remove_files();
         // Connections that cannot be accepted even now are reset when the sockets close. The number
         // of passes is bounded because peers may connect without end.
         let mut passes = 0..LAST_PASSES;

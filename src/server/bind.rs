@@ -4,8 +4,6 @@ use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mio::net::TcpListener;
-
 use super::advice::advice;
 use super::handle::ServerHandle;
 use super::hooks::DisconnectReason;
@@ -16,7 +14,8 @@ use crate::client::session::Session;
 use crate::command::Commands;
 use crate::config::Config;
 use crate::error::StartError;
-use crate::net::{descriptors, listen};
+use crate::net::descriptors;
+use crate::net::listen::{self, ListenSocket, Listener};
 use crate::pool::Pool;
 
 /// A server that listens and does not serve yet. [`Server::serve`] and [`Server::spawn`] start it.
@@ -27,7 +26,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on every address of `config.bind`.
+    /// Listens on every address of `config.bind`, and on `config.unixsocket`.
     ///
     /// Raises the process's limit on open files to what `config.maxclients` needs. If the system
     /// refuses, lowers `maxclients` and logs a warning.
@@ -36,12 +35,13 @@ impl Server {
     ///
     /// Returns a [`StartError`] if a value of `config` is invalid or the system refuses something.
     pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
-        let count = config.bind.len();
+        let count = config.bind.len() + usize::from(config.unixsocket.is_some());
         Self::new(config, commands, count, listen::listen_all)
     }
 
-    /// Checks `config` without listening: its values, and whether the machine has the addresses.
-    /// Does not check whether a port is free.
+    /// Checks `config` without listening: its values, whether the machine has the addresses, and
+    /// whether the Unix socket's file can be made. Does not check whether another server listens
+    /// there.
     ///
     /// Returns warnings about values that work, but probably not as intended: each says what to
     /// write instead. Raises the process's limit on open files like [`Self::bind`], to see whether
@@ -59,18 +59,20 @@ impl Server {
     }
 
     /// Creates a server from sockets that are listening: from systemd, from the previous process,
-    /// or with special options. Ignores `config.bind`, `config.port` and `config.tcp_backlog`.
-    /// Makes the sockets, and clones of them, non-blocking.
+    /// or with special options. Each is a `TcpListener`, a `UnixListener`, or a [`Listener`] if
+    /// there are both. Ignores `config.bind`, `config.port`, `config.unixsocket` and
+    /// `config.tcp_backlog`. Makes the sockets, and clones of them, non-blocking.
     ///
     /// # Errors
     ///
     /// Returns a [`StartError`] if there is no socket, a value of `config` is invalid, or the
     /// system refuses something.
     pub fn from_listeners(
-        listeners: Vec<std::net::TcpListener>,
+        listeners: impl IntoIterator<Item = impl Into<Listener>>,
         config: Config,
         commands: Commands,
     ) -> Result<Self, StartError> {
+        let listeners: Vec<_> = listeners.into_iter().map(Into::into).collect();
         let count = listeners.len();
         let listen = |config: &Config| listen::adopt_all(listeners, config);
         Self::new(config, commands, count, listen)
@@ -80,7 +82,7 @@ impl Server {
         mut config: Config,
         commands: Commands,
         listeners: usize,
-        listen: impl FnOnce(&Config) -> Result<Vec<TcpListener>, StartError>,
+        listen: impl FnOnce(&Config) -> Result<Vec<ListenSocket>, StartError>,
     ) -> Result<Self, StartError> {
         config
             .check()
@@ -90,7 +92,7 @@ impl Server {
         let listeners = listen(&config)?;
         let local_addrs: Vec<_> = listeners
             .iter()
-            .filter_map(|listener| listener.local_addr().ok())
+            .filter_map(ListenSocket::local_addr)
             .collect();
         warn_about_wildcard_bind(&config, &local_addrs);
         let (listen_set, acceptor_waker) = ListenSet::new(listeners).map_err(StartError::Poll)?;

@@ -22,7 +22,7 @@ use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
 pub(crate) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) threads: WorkerThreads,
-    /// All listening addresses, at least one.
+    /// The addresses of the TCP sockets.
     pub(super) local_addrs: Vec<SocketAddr>,
     /// The program that runs the server, if it wants to know of CONFIG.
     pub(super) host: OnceLock<Box<dyn Host>>,
@@ -46,7 +46,8 @@ impl Inner {
         Arc::new_cyclic(|inner: &Weak<Self>| {
             let clients_max = config.maxclients;
             let catalog = commands.catalog();
-            let port = local_addrs.first().map_or(config.port, SocketAddr::port);
+            // 0 without TCP, as in Redis.
+            let port = local_addrs.first().map_or(0, SocketAddr::port);
             let control: Weak<Self> = inner.clone();
             let state = Arc::new(ServerState::new(catalog, control, config, port));
             let shared = Arc::new(Shared::new(pool, commands, state, acceptor_waker));

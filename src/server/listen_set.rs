@@ -6,10 +6,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::event::Source;
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::net::listen;
+use crate::net::listen::{self, ListenSocket};
 use crate::net::peer::Peer;
 
 /// The listening sockets, and the poll that watches them.
@@ -22,9 +23,9 @@ pub(super) struct ListenSet {
 
 #[derive(Debug)]
 struct Listener {
-    socket: TcpListener,
-    /// The local address that all its connections have; `None` if the socket listens on all
-    /// addresses.
+    socket: ListenSocket,
+    /// The local address that all its connections have; `None` for a Unix socket, and if the socket
+    /// listens on all addresses.
     addr: Option<Arc<SocketAddr>>,
 }
 
@@ -32,17 +33,18 @@ struct Listener {
 pub(super) struct NewConnection {
     pub(super) socket: OwnedFd,
     pub(super) peer: Peer,
+    /// `None` for a Unix socket.
     pub(super) local_addr: Option<Arc<SocketAddr>>,
 }
 
 impl ListenSet {
     /// Watches `listeners`. Also returns a waker that ends [`Self::wait`].
-    pub(super) fn new(listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
+    pub(super) fn new(listeners: Vec<ListenSocket>) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let mut listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
-                .register(&mut listener.socket, Token(index), Interest::READABLE)?;
+                .register(listener.source(), Token(index), Interest::READABLE)?;
         }
         let waker = Waker::new(poll.registry(), Token(listeners.len()))?;
         let events = Events::with_capacity(listeners.len() + 1);
@@ -72,31 +74,62 @@ impl ListenSet {
     /// Accepts a connection from the socket at `index`.
     pub(super) fn accept(&self, index: usize) -> io::Result<NewConnection> {
         let listener = &self.listeners[index];
-        let (socket, peer_addr) = listener.socket.accept()?;
-        Ok(NewConnection {
-            local_addr: Some(listener.local_addr_of(&socket)),
-            socket: socket.into(),
-            peer: peer_addr.into(),
-        })
+        match &listener.socket {
+            ListenSocket::Tcp(tcp) => {
+                let (socket, peer_addr) = tcp.accept()?;
+                Ok(NewConnection {
+                    local_addr: Some(listener.local_addr_of(&socket)),
+                    socket: socket.into(),
+                    peer: peer_addr.into(),
+                })
+            }
+            ListenSocket::Unix(unix) => {
+                let (socket, _) = unix.listener.accept()?;
+                Ok(NewConnection {
+                    local_addr: None,
+                    socket: socket.into(),
+                    peer: Peer::Unix(Arc::clone(&unix.path)),
+                })
+            }
+        }
     }
 
     /// Sets `tcp-keepalive` for connections accepted from now on.
     pub(super) fn set_keepalive(&self, keepalive_s: u32) {
         for listener in &self.listeners {
-            if let Err(error) = listen::set_keepalive(&listener.socket, keepalive_s) {
+            if let ListenSocket::Tcp(tcp) = &listener.socket
+                && let Err(error) = listen::set_keepalive(tcp, keepalive_s)
+            {
                 log::warn!("cannot set `tcp-keepalive` to {keepalive_s}: {error}");
+            }
+        }
+    }
+
+    /// Removes the files of Unix sockets, so that no more clients connect to them.
+    pub(super) fn remove_files(&mut self) {
+        for listener in &mut self.listeners {
+            match &mut listener.socket {
+                ListenSocket::Tcp(_) => {}
+                ListenSocket::Unix(unix) => unix.remove_file(),
             }
         }
     }
 }
 
 impl Listener {
-    fn new(socket: TcpListener) -> Self {
-        let addr = socket.local_addr().ok();
+    fn new(socket: ListenSocket) -> Self {
+        let addr = socket.local_addr();
         let addr = addr.filter(|addr| !addr.ip().is_unspecified());
         Self {
             socket,
             addr: addr.map(Arc::new),
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            ListenSocket::Tcp(tcp) => tcp,
+            ListenSocket::Unix(unix) => &mut unix.listener,
         }
     }
 

@@ -247,6 +247,10 @@ impl ClientInfo {
         }
     }
 
+    pub(crate) fn is_on_unix_socket(&self) -> bool {
+        matches!(self.peer, Peer::Unix(_))
+    }
+
     /// Returns the bytes of memory beyond those that every client takes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let counts = [

@@ -79,8 +79,11 @@ fn error_of(outcome: Result<Server, StartError>) -> String {
 
 #[test]
 fn start_errors_name_their_cause() {
-    let none = Server::from_listeners(Vec::new(), config(1), Commands::builtin());
-    assert_eq!(error_of(none), "there is no address to listen on");
+    let none = Server::from_listeners([] as [TcpListener; 0], config(1), Commands::builtin());
+    assert_eq!(
+        error_of(none),
+        "there is nothing to listen on: set `bind` or `unixsocket`"
+    );
 
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let addr = taken.local_addr().expect("it is bound");
@@ -133,7 +136,7 @@ fn value_invalid_in_the_file_is_invalid_in_code() {
         ),
         (
             |config| config.bind.clear(),
-            "there is no address to listen on",
+            "there is nothing to listen on: set `bind` or `unixsocket`",
         ),
     ] {
         assert!(error(change).starts_with(text), "{}", error(change));

@@ -97,8 +97,13 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
     let signals_end = signals.handle();
     let program = Program::new(&command_line);
     program.keep_secret(&loaded);
+    let unixsocket = loaded.config.unixsocket.clone();
     let server = Server::bind(loaded.config, Commands::builtin())?.with_host(program.clone());
-    info!("{}", greeting::line(server.local_addrs(), server.workers()));
+    let (addresses, workers) = (server.local_addrs(), server.workers());
+    info!(
+        "{}",
+        greeting::line(addresses, unixsocket.as_deref(), workers)
+    );
 
     // At most one reload waits while another runs: it reads the newest file.
     let (reload, reloads) = mpsc::sync_channel(1);

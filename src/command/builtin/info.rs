@@ -157,9 +157,10 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
 
 /// Adds the fields of Server about workers and listeners.
 fn pool(state: &ServerState, lines: &mut Lines<'_>) {
-    let (workers, bind) = {
+    let (workers, bind, unixsocket) = {
         let config = state.config.lock();
-        (config.worker_count(), config.bind.clone())
+        let (bind, unixsocket) = (config.bind.clone(), config.unixsocket.clone());
+        (config.worker_count(), bind, unixsocket)
     };
     let pool = pool_snapshot(state);
     lines.add("workers", workers);
@@ -167,7 +168,11 @@ fn pool(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("workers_leading", u8::from(pool.has_leader));
     let bind: Vec<_> = bind.iter().map(|addr| format!("bind={addr}")).collect();
     let (bind, port) = (bind.join(","), state.port);
-    lines.add("listener0", format_args!("name=tcp,{bind},port={port}"));
+    let tcp = (!bind.is_empty()).then(|| format!("name=tcp,{bind},port={port}"));
+    let unix = unixsocket.map(|path| format!("name=unix,bind={}", path.display()));
+    for (index, listener) in tcp.into_iter().chain(unix).enumerate() {
+        lines.add(&format!("listener{index}"), listener);
+    }
 }
 
 /// Seconds after which Redis's clock for the ages of keys starts again.

@@ -11,7 +11,7 @@ use crate::config::values::number::{NumberError, Unit};
 use crate::config::values::percentile::Percentile;
 use crate::config::values::{
     BindAddresses, DebugAccess, Flag, LogLevel, Number, OptionalPath, OutputLimits, Password,
-    Percentiles, TlsAuthClients, TlsProtocols,
+    Percentiles, Permissions, TlsAuthClients, TlsProtocols,
 };
 
 /// A value that can be read from a file.
@@ -141,6 +141,20 @@ where
             _ => None,
         };
         number.ok_or_else(|| WrongValue::new(NumberError::new::<U>(MIN, MAX)))
+    }
+}
+
+impl Notation for Permissions {
+    const FORM: Form = Form::Number;
+
+    /// Reads octal digits: of a string, and of an integer such as 700 or 0o700.
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        let digits = match value {
+            DeValue::Integer(number) if matches!(number.radix(), 8 | 10) => number.as_str(),
+            DeValue::String(text) => text,
+            _ => "",
+        };
+        digits.parse().map_err(WrongValue::new)
     }
 }
 
@@ -395,6 +409,24 @@ mod tests {
     fn list_of_addresses_may_be_empty() {
         for line in ["bind = []", "bind = \"\"", "bind = \" \""] {
             assert_eq!(config(line).bind, [], "{line}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_octal_in_each_notation() {
+        for value in ["700", "0o700", "\"700\"", "\"0700\""] {
+            let line = format!("unixsocketperm = {value}");
+            assert_eq!(config(&line).unixsocketperm, 0o700, "{line}");
+        }
+        for value in ["800", "1000", "0x1ff", "\"rwx\"", "true", "-7", "7.0"] {
+            let line = format!("unixsocketperm = {value}");
+            assert_eq!(
+                mistake(&line),
+                format!(
+                    "my.toml:1:18: `{line}`: expected permissions in octal digits from 0 to 777, as \
+                     for chmod"
+                )
+            );
         }
     }
 }

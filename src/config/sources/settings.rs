@@ -7,8 +7,8 @@ use crate::config::table::each_key;
 // The types in the rows of `each_key`.
 use crate::config::values::{
     BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Number,
-    OptionalPath, OutputLimits, Password, Percentiles, Seconds, TlsAuthClients, TlsProtocols,
-    Value,
+    OptionalPath, OutputLimits, Password, Percentiles, Permissions, Seconds, TlsAuthClients,
+    TlsProtocols, Value,
 };
 use crate::config::{Config, KEYS, Key};
 

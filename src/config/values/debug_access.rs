@@ -7,7 +7,7 @@ use crate::config::values::words;
 pub enum DebugAccess {
     /// No client.
     No,
-    /// Clients that connect over the loopback interface.
+    /// Clients on this machine: over the loopback interface or a Unix socket.
     Local,
     /// Every client.
     Yes,

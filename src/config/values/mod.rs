@@ -8,6 +8,7 @@ pub(super) mod loglevel;
 pub(super) mod number;
 pub(super) mod output_limits;
 pub(super) mod percentile;
+mod permissions;
 pub(super) mod text;
 pub(super) mod tls_auth_clients;
 pub(super) mod tls_protocols;
@@ -25,6 +26,7 @@ pub(super) use number::{
 };
 pub(super) use output_limits::OutputLimits;
 pub(super) use percentile::Percentiles;
+pub(super) use permissions::Permissions;
 pub(super) use text::{OptionalPath, Password};
 pub(super) use tls_auth_clients::TlsAuthClients;
 pub(super) use tls_protocols::TlsProtocols;

@@ -88,16 +88,17 @@ fn add_origin(list: &mut String, now_s: u32, info: &ClientInfo) {
 /// Appends the letters of the flags that are set, in Redis's order.
 fn add_flags(list: &mut String, info: &ClientInfo) {
     let letters = [
-        (ClientFlags::MONITOR, 'O'),
-        (ClientFlags::SUBSCRIBER, 'P'),
-        (ClientFlags::PAUSED, 'b'),
-        (ClientFlags::TRACKING, 't'),
-        (ClientFlags::CLOSING, 'c'),
-        (ClientFlags::NO_EVICT, 'e'),
-        (ClientFlags::NO_TOUCH, 'T'),
+        (info.has(ClientFlags::MONITOR), 'O'),
+        (info.has(ClientFlags::SUBSCRIBER), 'P'),
+        (info.has(ClientFlags::PAUSED), 'b'),
+        (info.has(ClientFlags::TRACKING), 't'),
+        (info.has(ClientFlags::CLOSING), 'c'),
+        (info.is_on_unix_socket(), 'U'),
+        (info.has(ClientFlags::NO_EVICT), 'e'),
+        (info.has(ClientFlags::NO_TOUCH), 'T'),
     ];
     let length = list.len();
-    let set = letters.iter().filter(|(flag, _)| info.has(*flag));
+    let set = letters.iter().filter(|(is_set, _)| *is_set);
     list.extend(set.map(|(_, letter)| letter));
     if list.len() == length {
         list.push('N');
