@@ -75,12 +75,12 @@ impl Product {
     }
 
     /// Returns whether it listens there. memcached is not worth its other options, and respool has
-    /// no others yet.
+    /// no TLS yet.
     pub(crate) fn listens_on(self, transport: Transport) -> bool {
         match self {
             Self::Redis | Self::Valkey => true,
-            Self::Bare => transport != Transport::Tls,
-            Self::Respool | Self::Memcached => transport == Transport::Tcp,
+            Self::Respool | Self::Bare => transport != Transport::Tls,
+            Self::Memcached => transport == Transport::Tcp,
         }
     }
 
