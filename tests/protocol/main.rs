@@ -4,4 +4,5 @@ mod half_close;
 mod redis_crate;
 mod repeats;
 mod replies;
+mod stage;
 mod transcripts;

@@ -1,12 +1,12 @@
 //! Transcripts: bytes sent and bytes received, with requests sent whole, byte by byte, split at
-//! every position, and pipelined.
+//! every position, and pipelined, over each transport.
 //!
 //! The replies are those of redis-server 7.0. Where Redis differs, a comment says how.
 
 use std::io::{ErrorKind, Read, Write};
 use std::iter;
 
-use respool_testing::{Peer, TestServer};
+use crate::stage::{Over, Stage};
 
 /// A conversation: request bytes, reply bytes, and the state of the connection afterwards.
 struct Transcript {
@@ -30,7 +30,7 @@ enum End {
 #[test]
 fn whole_requests_are_answered() {
     for_each_transcript(|stage, transcript| {
-        stage.play(transcript, &[&transcript.request]);
+        play(stage, transcript, &[&transcript.request]);
     });
 }
 
@@ -39,7 +39,7 @@ fn requests_sent_byte_by_byte_are_answered() {
     for_each_transcript(|stage, transcript| {
         let piece_bytes = if transcript.is_short() { 1 } else { 1021 };
         let pieces: Vec<_> = transcript.request.chunks(piece_bytes).collect();
-        stage.play(transcript, &pieces);
+        play(stage, transcript, &pieces);
     });
 }
 
@@ -49,7 +49,7 @@ fn requests_split_at_any_byte_are_answered() {
         if transcript.is_short() {
             for offset in 1..transcript.request.len() {
                 let (front, rest) = transcript.request.split_at(offset);
-                stage.play(transcript, &[front, rest]);
+                play(stage, transcript, &[front, rest]);
             }
         }
     });
@@ -63,7 +63,7 @@ fn pipelined_requests_are_answered_in_order() {
         for _ in 0..times {
             pipeline.append(transcript);
         }
-        stage.play(&pipeline, &[&pipeline.request]);
+        play(stage, &pipeline, &[&pipeline.request]);
     });
 }
 
@@ -75,66 +75,57 @@ fn all_requests_are_answered_on_one_connection() {
             all.append(&transcript);
         }
     }
-    for workers in [1, 2] {
-        Stage::new(workers).play(&all, &[&all.request]);
+    for &over in Over::ALL {
+        for workers in [1, 2] {
+            play(&mut Stage::new(over, workers), &all, &[&all.request]);
+        }
     }
 }
 
-/// Runs `test` on one worker and on two.
+/// Runs `test` over each transport, on one worker and on two.
 fn for_each_transcript(mut test: impl FnMut(&mut Stage, &Transcript)) {
-    for workers in [1, 2] {
-        let mut stage = Stage::new(workers);
-        for transcript in transcripts() {
-            test(&mut stage, &transcript);
-        }
-    }
-}
-
-/// A server, and a client that takes no part in the transcripts.
-struct Stage {
-    server: TestServer,
-    other: Peer,
-}
-
-impl Stage {
-    fn new(workers: usize) -> Self {
-        let server = TestServer::start(workers);
-        let other = server.connect();
-        Self { server, other }
-    }
-
-    /// Sends the request in these pieces. Between two pieces the server answers the other client,
-    /// so it can read the first without the second.
-    fn play(&mut self, transcript: &Transcript, pieces: &[&[u8]]) {
-        let mut peer = self.server.connect();
-        for piece in pieces {
-            match peer.socket.write_all(piece) {
-                Err(error) if transcript.may_meet(error.kind()) => break,
-                sent => sent.expect("the server takes the bytes"),
+    for &over in Over::ALL {
+        for workers in [1, 2] {
+            let mut stage = Stage::new(over, workers);
+            for transcript in transcripts() {
+                test(&mut stage, &transcript);
             }
-            self.other.ping();
         }
-        let mut reply = transcript.reply.clone();
-        if transcript.end == End::Open {
-            peer.send("PING\r\n");
-            reply.extend_from_slice(b"+PONG\r\n");
+    }
+}
+
+/// Sends the request in these pieces. Between two pieces the server answers the other client, so it
+/// can read the first without the second.
+fn play(stage: &mut Stage, transcript: &Transcript, pieces: &[&[u8]]) {
+    let mut peer = stage.connect();
+    for piece in pieces {
+        match peer.socket.write_all(piece) {
+            Err(error) if transcript.may_meet(error.kind()) => break,
+            sent => sent.expect("the server takes the bytes"),
         }
-        if matches!(transcript.end, End::Open | End::Unfinished) {
-            peer.end_sending();
-        }
-        let mut replied = Vec::new();
-        let end = peer.socket.read_to_end(&mut replied);
-        assert!(
-            replied == reply,
-            "got \"{}\", wanted \"{}\", for \"{}\" in pieces of {:?} bytes",
-            replied.escape_ascii(),
-            reply.escape_ascii(),
-            transcript.request.escape_ascii(),
-            pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(),
-        );
-        if let Err(error) = end {
-            assert!(transcript.may_meet(error.kind()), "{error}");
-        }
+        stage.other.ping();
+    }
+    let mut reply = transcript.reply.clone();
+    if transcript.end == End::Open {
+        peer.send("PING\r\n");
+        reply.extend_from_slice(b"+PONG\r\n");
+    }
+    if matches!(transcript.end, End::Open | End::Unfinished) {
+        peer.socket.end_sending();
+    }
+    let mut replied = Vec::new();
+    let end = peer.socket.read_to_end(&mut replied);
+    assert!(
+        replied == reply,
+        "got \"{}\", wanted \"{}\", for \"{}\" in pieces of {:?} bytes over {:?}",
+        replied.escape_ascii(),
+        reply.escape_ascii(),
+        transcript.request.escape_ascii(),
+        pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(),
+        stage.over,
+    );
+    if let Err(error) = end {
+        assert!(transcript.may_meet(error.kind()), "{error}");
     }
 }
 
@@ -159,7 +150,11 @@ impl Transcript {
     /// Returns true if the peer may learn of the close by this error.
     fn may_meet(&self, error: ErrorKind) -> bool {
         self.end == End::Dropped
-            && matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+            && matches!(
+                error,
+                // The third: over TLS, an end without `close_notify`.
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+            )
     }
 }
 

@@ -41,7 +41,10 @@ pub mod server;
 pub mod target;
 pub mod tls;
 
+use std::iter;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::id;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,10 +65,17 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Returns a port of the loopback that was free a moment ago.
+/// Returns a port of the loopback that was free a moment ago. It is below those that the system
+/// gives to clients, so no client takes it in the meantime.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-    listener.local_addr().expect("it listens").port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    // Relaxed: only the numbers must differ. Two processes start far from each other.
+    let mut ports = iter::repeat_with(|| {
+        let number = id() * 101 + COUNT.fetch_add(1, Ordering::Relaxed);
+        10_000 + (number % 20_000) as u16
+    });
+    ports.find(is_free).expect("they do not end")
 }
 
 /// Returns the value below which `percent` of all lie.

@@ -247,7 +247,8 @@ impl Respool {
         Self::listen(&mut respool(workers), PATIENCE, None)
     }
 
-    /// Runs `command` with arguments for the address. Returns when the program listens.
+    /// Runs `command`, whose address is a free port of 127.0.0.1 if it says nothing else. Returns
+    /// when the program listens.
     pub fn run(command: &mut Command, patience: Duration) -> Self {
         Self::listen(command, patience, Some(ALONE.lock()))
     }
@@ -262,7 +263,11 @@ impl Respool {
         patience: Duration,
         alone: Option<MutexGuard<'static, ()>>,
     ) -> Self {
-        command.args(["--bind", "127.0.0.1", "--port", "0"]);
+        for (flag, value) in [("--bind", "127.0.0.1"), ("--port", "0")] {
+            if command.get_args().all(|arg| arg != flag) {
+                command.args([flag, value]);
+            }
+        }
         let process = Process::start(command);
         let Some(addr) = process.stdout.address_by(Instant::now() + patience) else {
             let (stdout, stderr) = (process.stdout.text(), process.stderr.text());
