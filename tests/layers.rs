@@ -22,8 +22,8 @@ net: config error
 config: memory
 
 in client
-timeouts: mod
-mod: pending_input session
+timeouts: mod stage
+mod: pending_input session stage
 
 in command
 builtin: entry help mod refusal
@@ -83,6 +83,7 @@ batch: budget output repeat
 in net
 connection: pending_output
 listen: unix
+proxy_header: peer
 
 in pool
 parking: slot
@@ -104,7 +105,9 @@ acceptor: listen_set refusal_delay refusals shared supervision
 handle: inner
 inner: host shared threads
 threads: shared supervision worker
-worker: shared supervision
+worker: opening shared supervision
+opening: shared
+admission: shared
 shared: clock_signal hooks live_settings
 
 in state

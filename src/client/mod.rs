@@ -2,6 +2,7 @@
 
 pub(crate) mod pending_input;
 pub(crate) mod session;
+pub(crate) mod stage;
 pub(crate) mod timeouts;
 
 use std::os::fd::OwnedFd;
@@ -16,6 +17,7 @@ use crate::state::clients::ClientFlags;
 use crate::state::close_reason::CloseReason;
 use pending_input::PendingInput;
 use session::Session;
+use stage::{LingeringClose, Opening, Stage};
 
 /// One client. It has one owner at a time: the acceptor makes it, the queue carries it, a worker
 /// serves it, parking keeps it while it is idle. Dropping it closes the socket.
@@ -25,8 +27,7 @@ pub(crate) struct Client {
     pub(crate) session: Session,
     /// An incomplete request, or requests that a turn left unserved.
     pub(crate) pending_input: Option<Box<PendingInput>>,
-    /// Set once the client is being closed.
-    pub(crate) closing: Option<LingeringClose>,
+    pub(crate) stage: Stage,
     /// Set by the clock if a deadline was missed or too much output is pending. A worker decides at
     /// the end of the next turn, after it has read the socket.
     pub(crate) needs_check: bool,
@@ -36,12 +37,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(socket: OwnedFd, session: Session) -> Self {
+    /// A client without `opening` is served at once.
+    pub(crate) fn new(socket: OwnedFd, session: Session, opening: Option<Opening>) -> Self {
         Self {
             connection: Connection::new(socket),
             session,
             pending_input: None,
-            closing: None,
+            stage: opening.map_or(Stage::Open, Stage::Opening),
             needs_check: false,
             newcomer: None,
         }
@@ -50,6 +52,11 @@ impl Client {
     /// The slot in parking, from accept to close.
     pub(crate) fn slot(&self) -> usize {
         self.session.info().slot
+    }
+
+    /// Whether its requests are served.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open)
     }
 
     /// Whether CLIENT PAUSE holds its requests up.
@@ -87,7 +94,7 @@ impl Client {
     /// Whether it only waits for input or for the end of a pause: no output is pending, and it is
     /// not being closed.
     pub(crate) fn is_idle(&self) -> bool {
-        self.closing.is_none() && self.connection.pending().is_none()
+        self.stage.closing().is_none() && self.connection.pending().is_none()
     }
 
     /// Begins a lingering close. Sends the error line of `reason` first, if it has one.
@@ -101,17 +108,17 @@ impl Client {
             pending.block_until_sent();
         }
         self.pending_input = None;
-        self.closing = Some(LingeringClose::new(reason));
+        self.stage = Stage::Closing(Box::new(LingeringClose::new(reason)));
     }
 
     /// Whether it counts as connected: admitted, and not sent all of its output and FIN.
     pub(crate) fn is_counted(&self) -> bool {
-        self.closing.as_ref().is_none_or(LingeringClose::is_counted)
+        self.stage.closing().is_none_or(LingeringClose::is_counted)
     }
 
     /// Whether FIN was sent, so that only the peer's FIN is missing.
     pub(crate) fn is_half_closed(&self) -> bool {
-        let closing = self.closing.as_ref();
+        let closing = self.stage.closing();
         closing.is_some_and(|closing| closing.fin_sent_at_s.is_some())
     }
 
@@ -120,7 +127,7 @@ impl Client {
         let Some(pending) = self.connection.pending() else {
             return false;
         };
-        self.closing.is_none() && pending.exceeds(now_s, self.output_limit(limits))
+        self.is_open() && pending.exceeds(now_s, self.output_limit(limits))
     }
 
     /// The limit for its class.
@@ -130,33 +137,6 @@ impl Client {
         } else {
             limits.normal
         }
-    }
-}
-
-/// The state of a lingering close: pending output is sent, then FIN, and then the peer's bytes are
-/// discarded until its FIN. Closing a socket with unread bytes would send RST, which can overtake
-/// the last reply.
-#[derive(Debug)]
-pub(crate) struct LingeringClose {
-    pub(crate) reason: CloseReason,
-    /// When FIN was sent after all output, in seconds of the coarse clock; `None` before that.
-    pub(crate) fin_sent_at_s: Option<u32>,
-    /// Bytes discarded so far.
-    pub(crate) discarded: usize,
-}
-
-impl LingeringClose {
-    fn new(reason: CloseReason) -> Self {
-        Self {
-            reason,
-            fin_sent_at_s: None,
-            discarded: 0,
-        }
-    }
-
-    /// Whether the client still counts: it was admitted, and output is pending.
-    pub(crate) fn is_counted(&self) -> bool {
-        self.fin_sent_at_s.is_none() && !matches!(self.reason, CloseReason::Refused(_))
     }
 }
 
@@ -171,7 +151,7 @@ mod tests {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
             let addr = listener.local_addr().expect("it is bound");
             let socket = TcpStream::connect(addr).expect("it listens");
-            Self::new(socket.into(), Session::for_test(0, addr))
+            Self::new(socket.into(), Session::for_test(0, addr), None)
         }
     }
 

@@ -170,6 +170,13 @@ impl Session {
         &self.info.peer
     }
 
+    /// Sets the address that a PROXY header told, before the client is registered.
+    pub(crate) fn set_peer(&mut self, peer: Peer) {
+        // Invariant: until it is registered, nothing else holds the info.
+        let info = Arc::get_mut(&mut self.info).expect("the client is not registered");
+        info.peer = peer;
+    }
+
     /// Returns the version of the protocol of the client's replies.
     #[must_use]
     pub fn protocol(&self) -> Protocol {

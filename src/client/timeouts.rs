@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Client;
+use super::stage::{Opening, Stage};
 use crate::state::clients::{ClientFlags, NO_COMMAND};
 use crate::state::close_reason::Deadline;
 use crate::state::coarse_clock::Now;
@@ -13,6 +14,8 @@ use crate::state::coarse_clock::Now;
 pub(crate) struct Timeouts {
     /// For another byte.
     pub(crate) idle_s: u32,
+    /// For the PROXY header.
+    pub(crate) proxy_header_s: u32,
     /// For the first byte.
     pub(crate) first_byte_s: u32,
     /// For the rest of a request.
@@ -26,6 +29,8 @@ pub(crate) struct Timeouts {
 /// The state of a client, by the event that it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// The PROXY header is missing.
+    ProxyHeader,
     /// FIN was sent; the peer's FIN is missing.
     HalfClosed {
         since_s: u32,
@@ -47,13 +52,18 @@ enum State {
 
 impl Client {
     fn state(&self) -> State {
-        let info = self.session.info();
-        if let Some(closing) = &self.closing {
-            return match closing.fin_sent_at_s {
+        match &self.stage {
+            Stage::Opening(Opening::ProxyHeader { .. }) => State::ProxyHeader,
+            Stage::Open => self.open_state(),
+            Stage::Closing(closing) => match closing.fin_sent_at_s {
                 Some(since_s) => State::HalfClosed { since_s },
                 None => State::Lingering,
-            };
+            },
         }
+    }
+
+    fn open_state(&self) -> State {
+        let info = self.session.info();
         if self.is_write_blocked() {
             State::WriteBlocked
         } else if info.has(ClientFlags::PAUSED) {
@@ -85,6 +95,13 @@ impl Client {
             let active_at_s = info.active_at_s.load(Ordering::Relaxed);
             late(Deadline::Idle, active_at_s, timeouts.idle_s)
         };
+        let proxy_header = || {
+            late(
+                Deadline::ProxyHeader,
+                info.came_at_s,
+                timeouts.proxy_header_s,
+            )
+        };
         let first_byte = || late(Deadline::FirstByte, info.came_at_s, timeouts.first_byte_s);
         let request = || {
             let input = self.pending_input.as_ref()?;
@@ -92,6 +109,7 @@ impl Client {
             is_late.then_some(Deadline::Request)
         };
         match self.state() {
+            State::ProxyHeader => proxy_header(),
             State::HalfClosed { since_s } => {
                 late(Deadline::LingeringClose, since_s, FIN_WAIT_S_MAX)
             }
@@ -234,7 +252,7 @@ mod tests {
             late(&client, 101 + LAST_OUTPUT_S_MAX),
             Some(Deadline::LingeringClose)
         );
-        if let Some(closing) = &mut client.closing {
+        if let Stage::Closing(closing) = &mut client.stage {
             closing.fin_sent_at_s = Some(200);
         }
         assert_eq!(late(&client, 200 + FIN_WAIT_S_MAX), None);

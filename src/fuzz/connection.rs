@@ -254,7 +254,7 @@ impl<'a> Peer<'a> {
             7,
             0,
         ));
-        state.clients.add(&info);
+        state.clients.add(&info, 0);
         Self {
             server,
             stats: state.stats.new_worker(id as usize),

@@ -81,7 +81,7 @@ impl Connection {
     /// Reads into `buffer`; `None` if the socket is empty.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         debug_assert!(!buffer.is_empty());
-        let count = unless_blocked(|| receive(&self.socket, buffer))?;
+        let count = unless_blocked(|| receive(&self.socket, buffer, RecvFlags::empty()))?;
         match count {
             Some(0) => self.ended = true,
             // The socket is empty, so what earlier events said no longer holds.
@@ -89,6 +89,24 @@ impl Connection {
             Some(_) => self.has_read = true,
         }
         Ok(count)
+    }
+
+    /// Reads into `buffer`, and leaves the bytes in the socket; `None` if the socket is empty.
+    #[cold]
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        unless_blocked(|| receive(&self.socket, buffer, RecvFlags::PEEK))
+    }
+
+    /// Takes exactly the bytes of `buffer` from the socket, after [`Self::peek`] returned as many.
+    #[cold]
+    pub(crate) fn discard(&self, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match unless_blocked(|| receive(&self.socket, buffer, RecvFlags::empty()))? {
+                Some(count @ 1..) => buffer = &mut buffer[count..],
+                None | Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether a read of `count` bytes into `room` has left the socket empty, so that the
@@ -203,8 +221,8 @@ const READABLE: Interest = Interest::READABLE;
 // instructions around each call, to make it a cancellation point. They took 3 to 4 % of the time of
 // a PING.
 
-fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
-    rustix::net::recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count)
+fn receive(socket: &OwnedFd, buffer: &mut [u8], flags: RecvFlags) -> rustix::io::Result<usize> {
+    rustix::net::recv(socket, buffer, flags).map(|(count, _)| count)
 }
 
 fn send(socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {

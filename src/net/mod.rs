@@ -6,6 +6,7 @@ pub(crate) mod descriptors;
 pub(crate) mod listen;
 pub(crate) mod peer;
 pub(crate) mod pending_output;
+pub(crate) mod proxy_header;
 #[cfg(feature = "tls")]
 #[cfg_attr(not(test), expect(dead_code, reason = "connections will use it"))]
 pub(crate) mod tls;

@@ -17,7 +17,11 @@ fn client(pool: &Pool) -> (Box<Client>, TcpStream) {
     socket.set_nonblocking(true).expect("a TCP socket");
     let slot = pool.assign().expect("a slot is free");
     (
-        Box::new(Client::new(socket.into(), Session::for_test(slot, addr))),
+        Box::new(Client::new(
+            socket.into(),
+            Session::for_test(slot, addr),
+            None,
+        )),
         peer,
     )
 }

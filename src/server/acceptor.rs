@@ -14,9 +14,9 @@ use super::shared::{Phase, Shared};
 use super::supervision::{keep_running, spawn};
 use crate::client::Client;
 use crate::client::session::Session;
+use crate::client::stage::Opening;
 use crate::error::StartError;
 use crate::net::descriptors;
-use crate::net::peer::Peer;
 use crate::state::clients::ClientInfo;
 use crate::state::close_reason::{CloseReason, Refused};
 
@@ -205,7 +205,7 @@ impl Acceptor {
 
     /// Admits a connection, refuses it, or delays its refusal.
     fn receive(&mut self, connection: NewConnection) {
-        let admission = self.admission(&connection.peer);
+        let admission = self.admission(&connection);
         let is_over_limit = matches!(
             admission,
             Err(Refused::TooMany | Refused::TooManyFromAddress)
@@ -220,19 +220,17 @@ impl Acceptor {
         }
     }
 
-    /// Returns why a client from this address is refused, if it is.
-    fn admission(&self, peer: &Peer) -> Result<(), Refused> {
-        let (settings, state) = (&self.shared.settings, &self.shared.state);
-        let per_address = settings.maxclients_per_address();
-        if settings.refuses_remote_clients() && !peer.is_local() {
+    /// Returns why a connection is refused, if it is. Only `maxclients` concerns a connection whose
+    /// client is not known yet.
+    fn admission(&self, connection: &NewConnection) -> Result<(), Refused> {
+        let (shared, peer) = (&self.shared, &connection.peer);
+        let clients = shared.state.client_count.load(Ordering::Relaxed);
+        let is_known = !connection.sends_proxy_header;
+        if is_known && shared.protects_from(peer) {
             Err(Refused::Protected)
-        } else if state.client_count.load(Ordering::Relaxed) >= settings.maxclients() {
+        } else if clients >= shared.settings.maxclients() {
             Err(Refused::TooMany)
-        } else if per_address > 0
-            && peer
-                .ip()
-                .is_some_and(|ip| state.clients.count_from(ip) >= per_address)
-        {
+        } else if is_known && shared.has_too_many_from(peer) {
             Err(Refused::TooManyFromAddress)
         } else {
             Ok(())
@@ -258,12 +256,19 @@ impl Acceptor {
             connection.socket.as_raw_fd(),
             state.now_s(),
         ));
-        let mut client = Client::new(connection.socket, Session::new(info, Arc::clone(state)));
+        let opening = connection.sends_proxy_header.then(Opening::proxy_header);
+        let admission = match opening {
+            // A worker admits it after the header.
+            Some(Opening::ProxyHeader { .. }) => admission,
+            // Again, because workers have admitted others since.
+            None => admission.and_then(|()| self.shared.admit(&info)),
+        };
+        let session = Session::new(info, Arc::clone(state));
+        let mut client = Client::new(connection.socket, session, opening);
         match admission {
             Ok(()) => {
                 client.newcomer = Some(Arc::clone(&self.newcomers));
                 state.client_count.fetch_add(1, Ordering::Relaxed);
-                state.clients.add(client.session.info());
                 self.admitted += 1;
                 self.refusal_delay.end();
             }

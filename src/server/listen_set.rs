@@ -35,6 +35,8 @@ pub(super) struct NewConnection {
     pub(super) peer: Peer,
     /// `None` for a Unix socket.
     pub(super) local_addr: Option<Arc<SocketAddr>>,
+    /// Whether a PROXY header comes first, so that `peer` is the proxy.
+    pub(super) sends_proxy_header: bool,
 }
 
 impl ListenSet {
@@ -81,6 +83,7 @@ impl ListenSet {
                     local_addr: Some(listener.local_addr_of(&socket)),
                     socket: socket.into(),
                     peer: peer_addr.into(),
+                    sends_proxy_header: false,
                 })
             }
             ListenSocket::Unix(unix) => {
@@ -89,6 +92,7 @@ impl ListenSet {
                     local_addr: None,
                     socket: socket.into(),
                     peer: Peer::Unix(Arc::clone(&unix.path)),
+                    sends_proxy_header: false,
                 })
             }
         }

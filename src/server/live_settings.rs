@@ -69,6 +69,7 @@ impl LiveSettings {
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts {
             idle_s: self.idle_s(),
+            proxy_header_s: 10,
             first_byte_s: self.first_byte_s(),
             request_s: self.request_s(),
             write_s: self.write_s(),

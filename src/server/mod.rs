@@ -11,13 +11,16 @@
 //! | `shared.rs` | the state that all threads share |
 //! | `acceptor.rs` | the thread that accepts connections |
 //! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs` | the parts of the acceptor |
+//! | `admission.rs` | who may stay, by the address |
 //! | `worker.rs` | a thread of the pool; `threads.rs` starts and ends them |
+//! | `opening.rs` | a turn of a client before it is served |
 //! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
 //! | `supervision.rs` | restarts threads after a panic |
 //! | `reconfigure.rs`, `live_settings.rs` | changes the configuration |
 //! | `hooks.rs`, `host.rs` | the program that runs the server |
 
 mod acceptor;
+mod admission;
 mod advice;
 mod background;
 mod bind;
@@ -30,6 +33,7 @@ mod host;
 mod inner;
 mod listen_set;
 pub(crate) mod live_settings;
+mod opening;
 mod reconfigure;
 mod refusal_delay;
 mod refusals;

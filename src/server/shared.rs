@@ -109,7 +109,7 @@ impl Shared {
 
     /// Returns whether a write-blocked client can go on, because the bounds have room again.
     pub(crate) fn can_unblock(&self, client: &Client) -> bool {
-        client.closing.is_none()
+        client.is_open()
             && client.connection.pending().is_some_and(|pending| {
                 let unauthenticated = client.session.wants_password();
                 pending.is_blocked() && pending.has_room(&self.output_bounds(unauthenticated))
@@ -201,10 +201,8 @@ impl Shared {
     pub(crate) fn close(&self, mut client: Box<Client>, reason: &CloseReason) {
         self.stop_listening(&mut client.session);
         let is_counted = client.is_counted();
-        let Client {
-            session, closing, ..
-        } = &mut *client;
-        let reason = closing.as_ref().map_or(reason, |closing| &closing.reason);
+        let Client { session, stage, .. } = &mut *client;
+        let reason = stage.closing().map_or(reason, |closing| &closing.reason);
         if is_counted {
             self.count_out(session, reason);
         }

@@ -4,9 +4,11 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::opening::open;
 use super::shared::{Phase, Shared};
 use super::supervision::panic_text;
 use crate::client::Client;
+use crate::client::stage::Stage;
 use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
 use crate::dispatch::budget::Budget;
 use crate::dispatch::output::Output;
@@ -65,10 +67,15 @@ impl Worker {
             {
                 return self.shared.close(client, &CloseReason::Killed(kill_reason));
             }
-            let end = if client.closing.is_some() {
-                self.linger(&mut client, &mut budget)
-            } else {
-                self.serve_caught(&mut client, &mut budget)
+            let end = match client.stage {
+                Stage::Open => self.serve_caught(&mut client, &mut budget),
+                Stage::Opening(_) => match open(&self.shared, &mut client, &mut self.input) {
+                    Ok(Some(end)) => Ok(end),
+                    // Served in the same turn.
+                    Ok(None) => continue,
+                    Err(reason) => Err(reason),
+                },
+                Stage::Closing(_) => self.linger(&mut client, &mut budget),
             };
             let end = match end {
                 Ok(end) if client.needs_check || client.connection.pending().is_some() => {
@@ -165,7 +172,7 @@ impl Worker {
     /// Returns the client if it lingers.
     #[cold]
     fn begin_close(&self, mut client: Box<Client>, reason: CloseReason) -> Option<Box<Client>> {
-        if client.closing.is_none() && reason.lingers() {
+        if client.stage.lingers(&reason) {
             client.begin_close(reason);
             return Some(client);
         }
@@ -398,7 +405,7 @@ impl Worker {
         let Client {
             connection,
             session,
-            closing: Some(closing),
+            stage: Stage::Closing(closing),
             ..
         } = client
         else {

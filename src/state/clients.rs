@@ -30,12 +30,19 @@ struct Listed {
 }
 
 impl ClientRegistry {
-    pub(crate) fn add(&self, info: &Arc<ClientInfo>) {
+    /// Adds a client unless its address has `per_address_max` clients already; 0 means no limit.
+    /// Returns whether it was added.
+    pub(crate) fn add(&self, info: &Arc<ClientInfo>, per_address_max: usize) -> bool {
         let mut listed = self.0.lock();
         if let Some(ip) = info.peer.ip() {
-            *listed.addresses.entry(ip).or_default() += 1;
+            let count = listed.addresses.entry(ip).or_default();
+            if per_address_max > 0 && *count >= per_address_max {
+                return false;
+            }
+            *count += 1;
         }
         listed.infos.insert(info.id, Arc::clone(info));
+        true
     }
 
     pub(crate) fn remove(&self, info: &ClientInfo) {
@@ -308,7 +315,7 @@ mod tests {
         assert_eq!(registry.all().count(), 0);
         let addr: SocketAddr = ([127, 0, 0, 1], 1).into();
         let client = |id| Arc::new(ClientInfo::new(id, 0, addr.into(), None, 0, 0));
-        let add = |id| registry.add(&client(id));
+        let add = |id| assert!(registry.add(&client(id), 0));
         let count = 3 * SLICE_ITEMS as u64;
         (1..=count).for_each(add);
         let mut all = registry.all();
@@ -371,13 +378,15 @@ mod tests {
         let from = |id, addr: &str| {
             let addr: SocketAddr = addr.parse().expect("an address");
             let info = Arc::new(ClientInfo::new(id, 0, addr.into(), None, 0, 0));
-            registry.add(&info);
+            assert!(registry.add(&info, 2));
             info
         };
         let one = from(1, "127.0.0.1:1");
         let other = from(2, "[::ffff:127.0.0.1]:2");
         from(3, "127.0.0.2:1");
         let count = || registry.count_from([127, 0, 0, 1].into());
+        assert_eq!(count(), 2);
+        assert!(!registry.add(&one, 2));
         assert_eq!(count(), 2);
         registry.remove(&one);
         registry.remove(&one);

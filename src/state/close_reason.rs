@@ -21,6 +21,8 @@ pub(crate) enum CloseReason {
     /// A request exceeded `client-query-buffer-limit`.
     TooBigRequest,
     Tls,
+    /// The peer's address is in `proxy-protocol-from`, and it sent something else.
+    NoProxyHeader,
     /// The peer spoke HTTP. Only a whole request line of HTTP is answered.
     Http {
         is_answered: bool,
@@ -47,6 +49,8 @@ pub(crate) enum CloseReason {
 pub(crate) enum Deadline {
     /// To send another byte: `timeout`.
     Idle,
+    /// To send the PROXY header: `proxy-protocol-timeout`.
+    ProxyHeader,
     /// To send its first byte: `first-byte-timeout`.
     FirstByte,
     /// To send the rest of a request: `request-timeout`.
@@ -131,6 +135,10 @@ reasons! {
         pending_output_timeout:
             "it read none of its pending output within `pending-output-timeout`";
     Self::Tls => tls: "it sent a TLS handshake";
+    Self::NoProxyHeader =>
+        proxy_header: "it sent no valid PROXY header (`proxy-protocol-from` requires one)";
+    Self::Late(Deadline::ProxyHeader) =>
+        proxy_header_timeout: "it sent no whole PROXY header within `proxy-protocol-timeout`";
 }
 
 impl CloseReason {
@@ -151,6 +159,8 @@ impl CloseReason {
     pub(crate) fn error_line(&self) -> Option<&str> {
         match self {
             Self::Refused(refused) => Some(refused.text()),
+            Self::NoProxyHeader => Some("ERR a PROXY header is required from this address"),
+            Self::Late(Deadline::ProxyHeader) => Some("ERR no PROXY header came in time"),
             Self::Late(Deadline::FirstByte) => Some("ERR no request came in time"),
             Self::Late(Deadline::Request) => {
                 Some("ERR the rest of the request did not come in time")

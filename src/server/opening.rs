@@ -1,0 +1,88 @@
+//! A turn of a client that is opening: reads what is missing before the client is served.
+
+use std::mem;
+use std::sync::atomic::Ordering;
+
+use super::shared::{Phase, Shared};
+use crate::client::Client;
+use crate::client::stage::{Opening, Stage};
+use crate::dispatch::batch::TurnEnd;
+use crate::net::peer::Peer;
+use crate::net::proxy_header::{self, HEADER_BYTES_MAX};
+use crate::state::close_reason::CloseReason;
+
+/// Serves one turn of an opening client. Returns `None` after it has opened. `input` is the
+/// worker's buffer.
+#[cold]
+pub(super) fn open(
+    shared: &Shared,
+    client: &mut Client,
+    input: &mut [u8],
+) -> Result<Option<TurnEnd>, CloseReason> {
+    // Read before the socket: a drain serves what arrived before it began.
+    let phase = shared.phase();
+    if phase == Phase::Closing {
+        return Err(CloseReason::Drained);
+    }
+    // From now on it is known whether the peer has left.
+    client.newcomer = None;
+    let end = match &mut client.stage {
+        Stage::Opening(Opening::ProxyHeader { .. }) => read_proxy_header(shared, client, input)?,
+        Stage::Open | Stage::Closing(_) => None,
+    };
+    match end {
+        Some(TurnEnd::Idle) if phase != Phase::Serving => Err(CloseReason::Drained),
+        end => Ok(end),
+    }
+}
+
+/// Reads the PROXY header, and nothing after it. Then admits the client.
+fn read_proxy_header(
+    shared: &Shared,
+    client: &mut Client,
+    input: &mut [u8],
+) -> Result<Option<TurnEnd>, CloseReason> {
+    let Some(count) = client.connection.peek(&mut input[..HEADER_BYTES_MAX])? else {
+        return Ok(Some(TurnEnd::Idle));
+    };
+    if count == 0 {
+        return Err(CloseReason::PeerLeft);
+    }
+    let header = match proxy_header::parse(&input[..count]) {
+        Ok(Some(header)) => header,
+        Ok(None) if client.connection.readiness.ending => return Err(CloseReason::NoProxyHeader),
+        Ok(None) => return Ok(Some(TurnEnd::Idle)),
+        Err(_) => return Err(CloseReason::NoProxyHeader),
+    };
+    let peer = header.peer(client.session.peer());
+    if shared.has_too_many_from(&peer) && delays_refusal(client) {
+        return Ok(Some(TurnEnd::BudgetSpent));
+    }
+    client.connection.discard(&mut input[..header.length])?;
+    admit(shared, client, peer)?;
+    client.stage = Stage::Open;
+    Ok(None)
+}
+
+/// Whether the client's refusal has to wait. As in [`RefusalDelay`](super::refusal_delay), clients
+/// that have left count until a worker closes them. So the refused client goes to the end of the
+/// queue once.
+fn delays_refusal(client: &mut Client) -> bool {
+    match &mut client.stage {
+        Stage::Opening(Opening::ProxyHeader { was_delayed }) => !mem::replace(was_delayed, true),
+        Stage::Open | Stage::Closing(_) => false,
+    }
+}
+
+/// Admits a client that counts already, but is not in the registry.
+fn admit(shared: &Shared, client: &mut Client, peer: Peer) -> Result<(), CloseReason> {
+    client.session.set_peer(peer);
+    let session = &client.session;
+    log::debug!("client {} is {}", session.id(), session.peer());
+    shared.admit(session.info()).map_err(|refused| {
+        // Refused clients do not count, and no hook is called.
+        shared.state.refused.count();
+        shared.state.client_count.fetch_sub(1, Ordering::Relaxed);
+        CloseReason::Refused(refused)
+    })
+}
