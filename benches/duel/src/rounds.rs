@@ -22,6 +22,7 @@ use crate::wire::{ask, connect};
 /// A server under load, and its clients.
 struct Subject<'a> {
     server: &'a Server,
+    talk: Talk,
     clients: ClientGroup,
     /// The client beside the hogs or the handshakes.
     pinger: Option<Connection>,
@@ -59,6 +60,7 @@ impl<'a> Subject<'a> {
         let pinger = talk.has_pinger().then(|| connect(server.endpoint()));
         Ok(Self {
             server,
+            talk,
             clients: ClientGroup::new(server.endpoint().clone(), talk, &server.exchange)?,
             pinger: pinger.transpose()?,
             samples: Samples::of(&server.name),
@@ -78,7 +80,12 @@ impl<'a> Subject<'a> {
         let load_waited_ns = load_waited_ns()? - load_waited_before_ns;
         let after = CpuTime::of(self.server.id())?;
         let used_ns = after.used_ns - before.used_ns;
-        let waited_ns = after.waited_ns - before.waited_ns + load_waited_ns;
+        let server_waited_ns = match self.talk.service().workers {
+            1 => after.waited_ns - before.waited_ns,
+            // They wait for each other.
+            _ => 0,
+        };
+        let waited_ns = server_waited_ns + load_waited_ns;
         let percent = |ns: u64| 100.0 * ns as f64 / slice.time.as_nanos() as f64;
         let cpu_ns_per_request = used_ns as f64 / slice.requests as f64;
         Ok([
