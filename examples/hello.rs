@@ -13,7 +13,8 @@ fn main() -> Result<(), StartError> {
         ..Config::default()
     };
     let server = Server::bind(config, commands())?;
-    println!("redis-cli -p {} HELLO-WORLD", server.local_addr().port());
+    let port = server.local_addrs()[0].port();
+    println!("redis-cli -p {port} HELLO-WORLD");
     server.serve()?;
     Ok(())
 }

@@ -32,7 +32,8 @@ fn main() -> Result<(), StartError> {
         format!("{name}: done")
     };
     let server = Server::bind(config, commands(WORKERS - 1, work))?;
-    println!("redis-cli -p {} JOB RUN report", server.local_addr().port());
+    let port = server.local_addrs()[0].port();
+    println!("redis-cli -p {port} JOB RUN report");
     server.serve()?;
     Ok(())
 }

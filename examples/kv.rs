@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Config::default()
     };
     let server = Server::bind(config, commands())?;
-    println!("redis-cli -p {} SET key value", server.local_addr().port());
+    let port = server.local_addrs()[0].port();
+    println!("redis-cli -p {port} SET key value");
     server.serve()?;
     Ok(())
 }

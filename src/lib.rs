@@ -9,7 +9,8 @@
 //!     reply.simple("hello, world")
 //! });
 //! let server = Server::bind(Config { port: 0, ..Config::default() }, commands)?;
-//! println!("redis-cli -p {} HELLO-WORLD", server.local_addr().port());
+//! let port = server.local_addrs()[0].port();
+//! println!("redis-cli -p {port} HELLO-WORLD");
 //! # server.handle().drain(); // Usually another thread or a signal does this.
 //! server.serve()?;
 //! # Ok::<_, respool::StartError>(())

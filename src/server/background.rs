@@ -34,7 +34,7 @@ impl Server {
     ///
     /// let config = Config { port: 0, ..Config::default() };
     /// let server = Server::bind(config, Commands::builtin())?.spawn()?;
-    /// let mut client = TcpStream::connect(server.local_addr())?;
+    /// let mut client = TcpStream::connect(server.local_addrs()[0])?;
     /// client.write_all(b"PING\r\n")?;
     /// let mut reply = [0; 7];
     /// client.read_exact(&mut reply)?;
@@ -63,13 +63,7 @@ impl Server {
 }
 
 impl Background {
-    /// Returns the first listening address: see [`Server::local_addr`].
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.handle.inner.local_addrs[0]
-    }
-
-    /// Returns all listening addresses: see [`Server::local_addrs`].
+    /// Returns the addresses of the TCP sockets: see [`Server::local_addrs`].
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.handle.inner.local_addrs

@@ -152,13 +152,8 @@ impl Server {
         self
     }
 
-    /// Returns the first listening address. If `port` is 0, shows the port that the system chose.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.inner.local_addrs[0]
-    }
-
-    /// Returns all listening addresses, at least one: see [`Self::local_addr`].
+    /// Returns the addresses of the TCP sockets that listen; empty if there are none. If `port` is
+    /// 0, shows the port that the system chose.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.inner.local_addrs

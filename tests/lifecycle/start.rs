@@ -1,14 +1,17 @@
 //! How a program starts a server and stops it.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use std::{env, thread};
 
 use respool::config::BindAddress;
-use respool::{Commands, Config, Server, StartError};
-use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
+use respool::{Commands, Config, Listener, Server, StartError};
+use respool_testing::{
+    PATIENCE, Peer, Scratch, TestServer, commands_with_gate, config, eventually,
+};
 
 const OK: &str = "+OK\r\n";
 
@@ -50,11 +53,9 @@ fn server_accepts_on_given_listeners() {
     let server = Server::from_listeners(listeners, elsewhere, Commands::builtin())
         .expect("the server starts");
     assert_eq!(server.local_addrs(), addrs);
-    assert_eq!(server.local_addr(), addrs[0]);
     assert_eq!(server.workers(), 2);
     let server = server.spawn().expect("there are threads");
     assert_eq!(server.local_addrs(), addrs);
-    assert_eq!(server.local_addr(), addrs[0]);
     early.expect("+PONG\r\n");
     for &addr in &addrs {
         let mut peer = Peer::connect(addr);
@@ -69,6 +70,37 @@ fn server_accepts_on_given_listeners() {
     for addr in addrs {
         assert!(TcpStream::connect(addr).is_err());
     }
+}
+
+#[test]
+fn given_unix_listener_serves_and_keeps_its_file() {
+    let folder = Scratch::for_sockets();
+    let path = folder.path().join("socket");
+    let unix = UnixListener::bind(&path).expect("nothing is there");
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let addr = tcp.local_addr().expect("it is bound");
+    // The configured Unix socket is ignored, too.
+    let elsewhere = Config {
+        unixsocket: Some("/no-such-folder/socket".into()),
+        ..config(1)
+    };
+    let listeners = [Listener::from(unix), Listener::from(tcp)];
+    let server = Server::from_listeners(listeners, elsewhere, Commands::builtin());
+    let server = server.expect("the server starts").spawn();
+    let server = server.expect("there are threads");
+    assert_eq!(server.local_addrs(), [addr]);
+    let mut peer = Peer::connect_to_file(&path);
+    let line = peer.answer("CLIENT INFO");
+    let shown = format!("{}:0", path.display());
+    assert!(
+        line.contains(&format!(" addr={shown} laddr={shown} ")),
+        "{line}"
+    );
+    Peer::connect(addr).ping();
+    drop(peer);
+    assert_eq!(server.drain().aborted, 0);
+    assert!(path.exists(), "it is the caller's");
+    assert!(UnixStream::connect(&path).is_err());
 }
 
 /// Returns the text of the error.
@@ -154,12 +186,25 @@ fn value_invalid_in_the_file_is_invalid_in_code() {
 #[test]
 fn waiting_for_a_background_server_does_not_stop_it() {
     let server = bind(1, Commands::builtin()).spawn().expect("it starts");
-    let mut peer = Peer::connect(server.local_addr());
+    let mut peer = Peer::connect(server.local_addrs()[0]);
     let waiter = thread::spawn(move || server.wait());
     peer.ping();
     peer.send("SHUTDOWN\r\n");
     let drained = waiter.join().expect("the thread does not panic");
     assert_eq!(drained.aborted, 0);
+}
+
+/// Returns a server that listens on the Unix socket `socket` in the folder.
+fn on_file() -> (Server, Scratch) {
+    let folder = Scratch::for_sockets();
+    let config = Config {
+        bind: Vec::new(),
+        unixsocket: Some(folder.path().join("socket")),
+        ..config(1)
+    };
+    let server = Server::bind(config, Commands::builtin()).expect("the server starts");
+    assert_eq!(server.local_addrs(), []);
+    (server, folder)
 }
 
 #[test]
@@ -168,7 +213,7 @@ fn failed_thread_start_is_an_error_and_frees_the_port() {
     const NAME: &str = "start::failed_thread_start_is_an_error_and_frees_the_port";
     if env::var_os(CHILD).is_some() {
         let server = bind(1, Commands::builtin());
-        let addr = server.local_addr();
+        let addr = server.local_addrs()[0];
         let error = server.serve().expect_err("there is no thread");
         assert!(matches!(error, StartError::Thread(_)));
         let text = error.to_string();
@@ -177,6 +222,10 @@ fn failed_thread_start_is_an_error_and_frees_the_port() {
         assert!(TcpStream::connect(addr).is_err());
         let error = bind(1, Commands::builtin()).spawn();
         assert!(matches!(error, Err(StartError::Thread(_))));
+        let (server, folder) = on_file();
+        let error = server.serve();
+        assert!(matches!(error, Err(StartError::Thread(_))));
+        assert!(!folder.path().join("socket").exists());
         return;
     }
     // No machine has address space for stacks of this size. With one test thread, the harness
@@ -200,7 +249,7 @@ fn background_server_drains_on_drop() {
     let (commands, gate) = commands_with_gate();
     let server = Server::bind(patient(2), commands).expect("the server starts");
     let server = server.spawn().expect("there are threads");
-    let addr = server.local_addr();
+    let addr = server.local_addrs()[0];
     let (mut quiet, mut busy) = (Peer::connect(addr), Peer::connect(addr));
     quiet.ping();
     busy.send("GATE\r\nPING\r\n");
@@ -227,7 +276,7 @@ fn wait_returns_after_a_drain_from_elsewhere() {
     let (commands, gate) = commands_with_gate();
     let server = Server::bind(patient(1), commands).expect("the server starts");
     let server = server.spawn().expect("there are threads");
-    let mut busy = Peer::connect(server.local_addr());
+    let mut busy = Peer::connect(server.local_addrs()[0]);
     busy.send("GATE\r\n");
     gate.wait_for_start();
     let handle = server.handle().clone();
@@ -256,7 +305,7 @@ fn drain_counts_aborted_clients() {
     };
     let server = Server::bind(short, commands).expect("the server starts");
     let server = server.spawn().expect("there are threads");
-    let mut busy = Peer::connect(server.local_addr());
+    let mut busy = Peer::connect(server.local_addrs()[0]);
     busy.send("GATE\r\n");
     gate.wait_for_start();
     assert_eq!(server.drain().aborted, 1);
@@ -273,15 +322,15 @@ fn stats_are_not_changed_by_resetstat() {
     let server = Server::bind(few, Commands::builtin()).expect("the server starts");
     let server = server.spawn().expect("there are threads");
     let (mut one, mut two) = (
-        Peer::connect(server.local_addr()),
-        Peer::connect(server.local_addr()),
+        Peer::connect(server.local_addrs()[0]),
+        Peer::connect(server.local_addrs()[0]),
     );
     let sent = "+PONG\r\n$1\r\nx\r\n";
     one.ask("PING\r\nECHO x\r\n", sent);
     // This error is not from a handler.
     let wrong = "-ERR wrong number of arguments for 'echo' command\r\n";
     two.ask("ECHO\r\n", wrong);
-    let mut three = Peer::connect(server.local_addr());
+    let mut three = Peer::connect(server.local_addrs()[0]);
     three.expect("-ERR max number of clients reached\r\n");
     three.expect_end();
     two.ask("CONFIG RESETSTAT\r\n", OK);
@@ -300,12 +349,37 @@ fn stats_are_not_changed_by_resetstat() {
 #[test]
 fn unserved_server_frees_its_port() {
     let server = bind(1, Commands::builtin());
-    let addr = server.local_addr();
+    let addr = server.local_addrs()[0];
     drop(TcpStream::connect(addr).expect("it listens"));
     let handle = server.handle();
     drop(server);
     assert_eq!(handle.workers(), 0);
     assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn unserved_server_removes_its_socket_file() {
+    let (server, folder) = on_file();
+    let path = folder.path().join("socket");
+    let handle = server.handle();
+    drop(UnixStream::connect(&path).expect("it listens"));
+    drop(server);
+    assert!(!path.exists());
+    drop(handle);
+}
+
+#[test]
+fn background_server_answers_on_its_socket_file() {
+    let (server, folder) = on_file();
+    let path = folder.path().join("socket");
+    // A client that connects before the server serves is accepted.
+    let mut early = Peer::connect_to_file(&path);
+    let server = server.spawn().expect("there are threads");
+    assert_eq!(server.local_addrs(), []);
+    early.ping();
+    drop(early);
+    assert_eq!(server.drain().aborted, 0);
+    assert!(!path.exists());
 }
 
 // Reconfiguring a server that did not serve yet started workers, which never ended.
@@ -320,7 +394,7 @@ fn reconfiguration_before_the_start_is_in_force() {
         assert_eq!(handle.workers(), 0);
     }
     let server = server.spawn().expect("there are threads");
-    Peer::connect(server.local_addr()).ping();
+    Peer::connect(server.local_addrs()[0]).ping();
     assert_eq!(handle.workers(), 3);
 }
 
@@ -328,7 +402,7 @@ fn reconfiguration_before_the_start_is_in_force() {
 fn drain_requested_before_the_start_takes_effect() {
     let server = bind(2, Commands::builtin());
     server.handle().drain();
-    let mut early = Peer::connect(server.local_addr());
+    let mut early = Peer::connect(server.local_addrs()[0]);
     early.send("PING\r\n");
     let serving = thread::spawn(move || server.serve().expect("there are threads"));
     // A client that connected earlier is answered.

@@ -1,5 +1,7 @@
 //! The program over each transport: plain TCP, and those in the files of this folder.
 
+mod unix;
+
 use std::process::Command;
 
 use respool_testing::process::Respool;

@@ -11,12 +11,14 @@
 //! | `coverage.rs` | a check that every command and error occurs |
 //! | `talk.rs` | plays a conversation |
 //! | `value.rs` | reads replies |
+//! | `unix.rs` | clients of a Unix socket |
 
 mod conversations;
 mod coverage;
 mod differences;
 mod normal;
 mod talk;
+mod unix;
 mod value;
 
 use conversations::conversations;

@@ -3,12 +3,13 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use socket2::Socket;
 
 use crate::process::Respool;
 use crate::{PATIENCE, Peer};
@@ -34,12 +35,16 @@ impl Load {
     /// Starts clients that pipeline without end, each with its own read size, and clients that wait
     /// for each reply. Returns when every client has had a reply.
     pub fn start(addr: SocketAddr) -> Self {
+        Self::over(|| Peer::connect(addr).socket.into())
+    }
+
+    /// As [`Self::start`], over the connections that `connect` makes.
+    pub fn over(connect: impl Fn() -> Socket) -> Self {
         let script = Arc::new(Script::new());
         let (replied, first_replies) = bounded(FLOODS.len() + ASKERS.len());
         let client = |read_bytes, talk: fn(&mut Listener)| {
-            let socket = Peer::connect(addr).socket;
             let mut listener =
-                Listener::new(socket, Arc::clone(&script), read_bytes, replied.clone());
+                Listener::new(connect(), Arc::clone(&script), read_bytes, replied.clone());
             thread::spawn(move || {
                 talk(&mut listener);
                 listener.received
@@ -153,7 +158,7 @@ impl Script {
 
 /// A client and its position in the replies.
 struct Listener {
-    socket: TcpStream,
+    socket: Socket,
     script: Arc<Script>,
     // Invariant: at < script.replies.len(); the replies start again after the last.
     at: usize,
@@ -164,7 +169,7 @@ struct Listener {
 }
 
 impl Listener {
-    fn new(socket: TcpStream, script: Arc<Script>, read_bytes: usize, replied: Sender<()>) -> Self {
+    fn new(socket: Socket, script: Arc<Script>, read_bytes: usize, replied: Sender<()>) -> Self {
         Self {
             socket,
             script,

@@ -124,6 +124,12 @@ impl Redis {
     }
 }
 
+/// Returns a command that runs redis-server. If there is none of the right version, says so and
+/// returns `None`.
+pub fn redis_command() -> Option<Command> {
+    installed().map(redis_server)
+}
+
 /// Number of ports to try.
 const PORTS_TRIED_MAX: usize = 20;
 

@@ -1,5 +1,6 @@
 //! Files and folders of one test.
 
+use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::target;
 
-/// A path below `target`. Removed on drop, a folder with its content.
+/// A path below `target`, or in the system's folder for temporary files. Removed on drop, a folder
+/// with its content.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -32,6 +34,15 @@ impl Scratch {
     /// An empty folder.
     pub fn folder() -> Self {
         let scratch = Self::unused();
+        fs::create_dir(&scratch.0).expect("a folder can be made");
+        scratch
+    }
+
+    /// An empty folder for Unix sockets, whose paths must be short.
+    pub fn for_sockets() -> Self {
+        let unused = Self::unused();
+        let name = unused.0.file_name().expect("it has one").to_string_lossy();
+        let scratch = Self(env::temp_dir().join(format!("respool-{name}")));
         fs::create_dir(&scratch.0).expect("a folder can be made");
         scratch
     }
