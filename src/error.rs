@@ -74,6 +74,9 @@ pub enum ReconfigureError {
     /// `maxclients` is higher than its value when the server started.
     #[error("`maxclients` cannot exceed {0} while the server runs; restart it")]
     MaxclientsTooHigh(usize),
+    /// Another change has not ended yet: it waits for the disk with the files of the certificates.
+    #[error("another change of the configuration has not ended yet")]
+    Busy,
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}; fewer `workers` may help")]
     Thread(#[source] io::Error),

@@ -89,6 +89,7 @@
 //! - A client is one value with one owner at a time, so it needs no lock. Only it holds the socket of an
 //!   admitted connection.
 //! - Locks: `A → B` means that B may be locked while A is held.
+//!   - changing → configuration
 //!   - rewriting → configuration → worker threads, drain request, password, or the subscribers' limit
 //!   - the watch (the pool's poll) → a slot → the pause
 //!   - the messages of a channel → the list of channels, or the channel's subscribers

@@ -49,7 +49,7 @@ list: kind
 
 in config
 directive: inert keys mod unsupported
-sources: keys mod table unsupported values
+sources: keys mod regular_file table unsupported values
 whole: keys mod
 inert: values
 keys: mod table values
@@ -57,9 +57,9 @@ keys: mod table values
 in config/sources
 command_line: advice file mod nearest password settings
 advice: nearest notation settings
-file: explain mistake mod password regular_file settings
+file: explain mistake mod password settings
 explain: differences mistake nearest notation settings
-password: mod regular_file settings
+password: mod settings
 differences: notation settings
 mistake: mod
 settings: notation
@@ -96,19 +96,20 @@ inline: protocol_error span
 
 in server
 background: bind drain handle start supervision
-reconfigure: inner
-start: acceptor bind clock drain inner shared supervision
-bind: advice handle hooks host inner listen_set
+reconfigure: certificates inner
+start: acceptor bind certificate_watch certificates clock drain inner shared supervision
+bind: advice certificates handle hooks host inner listen_set
+certificate_watch: inner
 clock: shared
 drain: acceptor inner shared
 acceptor: listen_set refusal_delay refusals shared supervision
 handle: inner
-inner: host shared threads
+inner: certificates host shared threads
 threads: shared supervision worker
 worker: opening shared supervision
 opening: shared
 admission: shared
-shared: clock_signal hooks live_settings
+shared: certificates clock_signal hooks live_settings
 
 in state
 mod: catalog channels clients close_reason closes coarse_clock command_settings control counter latency monitors pause slowlog stats

@@ -72,6 +72,11 @@ impl Directive {
         }
     }
 
+    /// Returns whether CONFIG SET of it loads the certificates again.
+    pub(crate) fn loads_certificates(self) -> bool {
+        matches!(self, Self::Key(key) if key.change == Change::WithCertificates)
+    }
+
     /// Sets the value in `config`, or adds it to `inert_values` if it has no effect.
     pub(crate) fn set(
         self,

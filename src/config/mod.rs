@@ -13,6 +13,7 @@
 //! | `inert.rs` | directives of Redis without an effect here, for CONFIG only |
 //! | `unsupported.rs` | directives of Redis that are refused, with the reason |
 //! | `directive.rs` | finds a key or another directive by its name, for CONFIG |
+//! | `regular_file.rs` | reads a file that a key names |
 //! | `sources/settings.rs` | the values of one source |
 //! | `sources/notation.rs` | how a file writes each value |
 //! | `sources/differences.rs` | writes values for a file |
@@ -26,6 +27,8 @@
 pub(crate) mod directive;
 pub(crate) mod inert;
 mod keys;
+#[cfg(any(feature = "cli", feature = "tls"))]
+pub(crate) mod regular_file;
 #[cfg(feature = "cli")]
 mod sources;
 mod table;
@@ -33,7 +36,7 @@ pub(crate) mod unsupported;
 mod values;
 mod whole;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::memory;
@@ -217,6 +220,24 @@ impl Config {
         }
     }
 
+    /// Returns whether a socket with this local address speaks TLS.
+    pub(crate) fn speaks_tls(&self, local_addr: &SocketAddr) -> bool {
+        self.tls_port != 0 && local_addr.port() == self.tls_port
+    }
+
+    /// Returns the addresses to listen on for TLS; none if `tls-port` is 0.
+    pub(crate) fn tls_addresses(&self) -> Vec<BindAddress> {
+        if self.tls_port == 0 {
+            Vec::new()
+        } else if !self.tls_bind.is_empty() {
+            self.tls_bind.clone()
+        } else if !self.bind.is_empty() {
+            self.bind.clone()
+        } else {
+            loopback()
+        }
+    }
+
     /// Returns the limit of all clients' pending output: [`pending_output_total`], or a quarter of
     /// the memory if that is 0.
     ///
@@ -232,20 +253,20 @@ impl Config {
 /// Limit of all pending output if the system does not report its memory.
 const PENDING_OUTPUT_FALLBACK: usize = 512 << 20;
 
+/// Returns 127.0.0.1 and, if the machine has it, `::1`.
+fn loopback() -> Vec<BindAddress> {
+    let address = |address, optional| BindAddress { address, optional };
+    vec![
+        address(Ipv4Addr::LOCALHOST.into(), false),
+        address(Ipv6Addr::LOCALHOST.into(), true),
+    ]
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             workers: 0,
-            bind: vec![
-                BindAddress {
-                    address: Ipv4Addr::LOCALHOST.into(),
-                    optional: false,
-                },
-                BindAddress {
-                    address: Ipv6Addr::LOCALHOST.into(),
-                    optional: true,
-                },
-            ],
+            bind: loopback(),
             port: 6379,
             unixsocket: None,
             unixsocketperm: 0,

@@ -189,6 +189,7 @@ impl Control for TestServer {
     /// Changes the configuration as the server does, except for the threads.
     fn change_config(
         self: Arc<Self>,
+        _certificates: bool,
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
     ) -> Result<(), Unchanged> {
         let mut current = self.state.config.lock();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::config::Config;
+use crate::config::{BindAddress, Config};
 use crate::error::StartError;
 use crate::net::unix::{self, UnixSocket};
 
@@ -52,10 +52,12 @@ impl ListenSocket {
     }
 }
 
-/// Listens on the Unix socket and on every address of `bind`.
+/// Listens on every address of `bind` and, for TLS, of `tls-bind`, and on the Unix socket.
 pub(crate) fn listen_all(config: &Config) -> Result<Vec<ListenSocket>, StartError> {
     check_combination(config)?;
-    let mut listeners = listen_on_tcp(config)?;
+    let mut listeners = listen_on(&config.bind, config.port, config)?;
+    let tls = listen_on(&config.tls_addresses(), config.tls_port, config);
+    listeners.extend(tls.map_err(of_tls)?);
     if let Some(path) = &config.unixsocket {
         // At most 65,535, by the configuration.
         let backlog = config.tcp_backlog as i32;
@@ -66,23 +68,34 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<ListenSocket>, StartErro
     Ok(listeners)
 }
 
-/// Checks that there is something to listen on, that `port` is not meant as in redis.conf, and that
-/// the Unix socket can have permissions.
+/// Checks that there is something to listen on, and that the keys fit together.
 fn check_combination(config: &Config) -> Result<(), StartError> {
     let refused = |key, reason: &'static str| {
         let reason = reason.into();
         Err(StartError::Config { key, reason })
     };
-    let Some(path) = &config.unixsocket else {
-        let any = !config.bind.is_empty();
-        return any.then_some(()).ok_or(StartError::NoListener);
-    };
-    if !config.bind.is_empty() && config.port == 0 {
+    let (has_plain, has_tls) = (!config.bind.is_empty(), config.tls_port != 0);
+    if !has_plain && !has_tls && config.unixsocket.is_none() {
+        return Err(StartError::NoListener);
+    }
+    if has_plain && has_tls && config.port == config.tls_port {
+        let reason = "must differ from `port`: the plain port and the one for TLS are two";
+        return refused("tls-port", reason);
+    }
+    if has_plain && config.port == 0 && has_tls {
+        let reason = "0 means any free port, not off as in redis.conf; for TLS only, write \
+                      `bind = []`, and the addresses as `tls-bind`; for both, choose a port";
+        return refused("port", reason);
+    }
+    if has_plain && config.port == 0 && config.unixsocket.is_some() {
         let reason = "0 means any free port, not off as in redis.conf; beside `unixsocket`, write \
                       `bind = []` for no TCP, or choose a port";
         return refused("port", reason);
     }
-    if config.unixsocketperm != 0 && unix::is_abstract(path) {
+    if let Some(path) = &config.unixsocket
+        && config.unixsocketperm != 0
+        && unix::is_abstract(path)
+    {
         let reason = "a name in the abstract namespace has no permissions, so every user of the \
                       machine can connect; choose a path as `unixsocket`, or 0";
         return refused("unixsocketperm", reason);
@@ -90,16 +103,30 @@ fn check_combination(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Returns the error about the addresses for TLS.
+fn of_tls(error: StartError) -> StartError {
+    match error {
+        StartError::NoAddressAvailable => StartError::Config {
+            key: "tls-bind",
+            reason: "this machine has none of the addresses".into(),
+        },
+        other => other,
+    }
+}
+
 fn unix_error(path: &Path, error: io::Error) -> StartError {
     let path = path.to_string_lossy().into();
     StartError::ListenUnix { path, error }
 }
 
-/// Listens on every address of `bind`. An address with a leading `-` may be missing.
-fn listen_on_tcp(config: &Config) -> Result<Vec<ListenSocket>, StartError> {
-    let mut port = config.port;
+/// Listens on these addresses. One with a leading `-` may be missing, but not all of them.
+fn listen_on(
+    addresses: &[BindAddress],
+    mut port: u16,
+    config: &Config,
+) -> Result<Vec<ListenSocket>, StartError> {
     let mut listeners = Vec::new();
-    for bind in &config.bind {
+    for bind in addresses {
         let address = SocketAddr::new(bind.address, port);
         match listen(address, config) {
             Ok(listener) => {
@@ -113,33 +140,35 @@ fn listen_on_tcp(config: &Config) -> Result<Vec<ListenSocket>, StartError> {
             Err(error) => return Err(StartError::Listen { address, error }),
         }
     }
-    if listeners.is_empty() && !config.bind.is_empty() {
+    if listeners.is_empty() && !addresses.is_empty() {
         return Err(StartError::NoAddressAvailable);
     }
     Ok(listeners)
 }
 
-/// Checks that the machine has the addresses of `bind`, and that the Unix socket can be bound.
+/// Checks that the machine has the addresses of `bind` and `tls-bind`, and that the Unix socket can
+/// be bound.
 pub(crate) fn check_all(config: &Config) -> Result<(), StartError> {
     check_combination(config)?;
-    check_tcp(config)?;
+    check_addresses(&config.bind, config.port)?;
+    check_addresses(&config.tls_addresses(), config.tls_port).map_err(of_tls)?;
     match &config.unixsocket {
         Some(path) => unix::check(path).map_err(|error| unix_error(path, error)),
         None => Ok(()),
     }
 }
 
-/// Checks the addresses of `bind`. Uses any free port, because a server may be running on the
-/// configured one.
-fn check_tcp(config: &Config) -> Result<(), StartError> {
-    let mut any_found = config.bind.is_empty();
-    for bind in &config.bind {
+/// Checks that the machine has these addresses. Uses any free port, because a server may be running
+/// on the configured one.
+fn check_addresses(addresses: &[BindAddress], port: u16) -> Result<(), StartError> {
+    let mut any_found = addresses.is_empty();
+    for bind in addresses {
         let any_port = SocketAddr::new(bind.address, 0);
         match open(any_port).and_then(|socket| socket.bind(&any_port.into())) {
             Ok(()) => any_found = true,
             Err(error) if bind.optional && is_missing(&error, bind.address) => {}
             Err(error) => {
-                let address = SocketAddr::new(bind.address, config.port);
+                let address = SocketAddr::new(bind.address, port);
                 return Err(StartError::Listen { address, error });
             }
         }
@@ -166,7 +195,13 @@ pub(crate) fn adopt_all(
                 .map_err(|error| StartError::ListenUnix { path, error })
         }
     };
-    listeners.into_iter().map(adopt).collect()
+    let mut adopted: Vec<_> = listeners.into_iter().map(adopt).collect::<Result<_, _>>()?;
+    // Stable: plain sockets first, then those for TLS.
+    adopted.sort_by_key(|listener| {
+        let addr = listener.local_addr();
+        addr.is_some_and(|addr| config.speaks_tls(&addr))
+    });
+    Ok(adopted)
 }
 
 fn adopt_tcp(listener: std::net::TcpListener, config: &Config) -> Result<TcpListener, StartError> {

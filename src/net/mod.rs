@@ -1,6 +1,11 @@
 //! Listening sockets, connections and their unsent bytes, and the limit on descriptors. Nothing
 //! here knows a command.
 
+#[cfg(feature = "tls")]
+pub(crate) mod certificates;
+#[cfg(not(feature = "tls"))]
+#[path = "no_certificates.rs"]
+pub(crate) mod certificates;
 pub(crate) mod connection;
 pub(crate) mod descriptors;
 pub(crate) mod listen;

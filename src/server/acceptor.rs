@@ -205,6 +205,10 @@ impl Acceptor {
 
     /// Admits a connection, refuses it, or delays its refusal.
     fn receive(&mut self, connection: NewConnection) {
+        // Until there are handshakes: the port for TLS must not speak plain.
+        if connection.speaks_tls {
+            return;
+        }
         let admission = self.admission(&connection);
         let is_over_limit = matches!(
             admission,

@@ -28,7 +28,8 @@ fn workers(config: &Config, cpus: usize) -> Option<String> {
 }
 
 fn open_files(config: &Config) -> Option<String> {
-    let (wanted, listeners) = (config.maxclients, config.bind.len());
+    let wanted = config.maxclients;
+    let listeners = config.bind.len() + config.tls_addresses().len();
     match descriptors::make_room(wanted, listeners) {
         Ok(room) if room == wanted => None,
         Ok(room) => Some(format!(
@@ -57,20 +58,23 @@ fn backlog_max() -> Option<u32> {
 
 fn open_bind(config: &Config) -> Option<String> {
     let is_remote = |bind: &&BindAddress| !bind.address.to_canonical().is_loopback();
-    let open = config.bind.iter().find(is_remote)?;
+    let tls = config.tls_addresses();
+    let lists = [("bind", &config.bind), ("tls-bind", &tls)].into_iter();
+    let mut open =
+        lists.filter_map(|(key, list)| Some((key, list.iter().find(is_remote)?.address)));
+    let (key, address) = open.next()?;
     if config.requirepass.is_some() {
         return None;
     }
-    let address = open.address;
     Some(if config.protected_mode {
         format!(
-            "`bind` has {address}, but without a password `protected-mode` refuses other machines; \
+            "`{key}` has {address}, but without a password `protected-mode` refuses other machines; \
              write `requirepass-file = \"PATH\"`"
         )
     } else {
         format!(
-            "`bind` has {address} without a password: every machine that reaches it may run every \
-             command; write `requirepass-file = \"PATH\"`, or `bind = [\"127.0.0.1\", \"-::1\"]`"
+            "`{key}` has {address} without a password: every machine that reaches it may run every \
+             command; write `requirepass-file = \"PATH\"`, or `{key} = [\"127.0.0.1\", \"-::1\"]`"
         )
     })
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::advice::advice;
+use super::certificates::{Certificates, Loaded};
 use super::handle::ServerHandle;
 use super::hooks::DisconnectReason;
 use super::host::Host;
@@ -26,7 +27,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on every address of `config.bind`, and on `config.unixsocket`.
+    /// Listens on every address of `config.bind`, for TLS on those of `config.tls_bind`, and on
+    /// `config.unixsocket`.
     ///
     /// Raises the process's limit on open files to what `config.maxclients` needs. If the system
     /// refuses, lowers `maxclients` and logs a warning.
@@ -35,13 +37,14 @@ impl Server {
     ///
     /// Returns a [`StartError`] if a value of `config` is invalid or the system refuses something.
     pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
-        let count = config.bind.len() + usize::from(config.unixsocket.is_some());
+        let unix = usize::from(config.unixsocket.is_some());
+        let count = config.bind.len() + config.tls_addresses().len() + unix;
         Self::new(config, commands, count, listen::listen_all)
     }
 
-    /// Checks `config` without listening: its values, whether the machine has the addresses, and
-    /// whether the Unix socket's file can be made. Does not check whether another server listens
-    /// there.
+    /// Checks `config` without listening: its values, whether the machine has the addresses, whether
+    /// the Unix socket's file can be made and, with a `tls-port`, the certificates. Does not check
+    /// whether another server listens there.
     ///
     /// Returns warnings about values that work, but probably not as intended: each says what to
     /// write instead. Raises the process's limit on open files like [`Self::bind`], to see whether
@@ -49,19 +52,24 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Returns the error that [`Self::bind`] would return.
+    /// Returns the error that [`Self::bind`] would return. Files of certificates are required, also
+    /// if the program would use `Server::with_tls`.
     pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
         config
             .check()
             .map_err(|(key, reason)| StartError::Config { key, reason })?;
         listen::check_all(config)?;
+        if config.tls_port != 0 {
+            Loaded::of(config).map_err(|(key, reason)| StartError::Config { key, reason })?;
+        }
         Ok(advice(config))
     }
 
     /// Creates a server from sockets that are listening: from systemd, from the previous process,
     /// or with special options. Each is a `TcpListener`, a `UnixListener`, or a [`Listener`] if
-    /// there are both. Ignores `config.bind`, `config.port`, `config.unixsocket` and
-    /// `config.tcp_backlog`. Makes the sockets, and clones of them, non-blocking.
+    /// there are both. TCP sockets whose port is `config.tls_port` speak TLS. Ignores `config.bind`,
+    /// `config.port`, `config.tls_bind`, `config.unixsocket` and `config.tcp_backlog`. Makes the
+    /// sockets, and clones of them, non-blocking.
     ///
     /// # Errors
     ///
@@ -95,7 +103,9 @@ impl Server {
             .filter_map(ListenSocket::local_addr)
             .collect();
         warn_about_wildcard_bind(&config, &local_addrs);
-        let (listen_set, acceptor_waker) = ListenSet::new(listeners).map_err(StartError::Poll)?;
+        let certificates = certificates(&config, &local_addrs)?;
+        let (listen_set, acceptor_waker) =
+            ListenSet::new(listeners, &config).map_err(StartError::Poll)?;
         let slots = clients_max + descriptors::WORKER_REFUSALS_MAX;
         let pool = Pool::new(slots, num_cpus::get()).map_err(StartError::Poll)?;
         let maxclients_at_start = mem::replace(&mut config.maxclients, clients_max);
@@ -105,6 +115,7 @@ impl Server {
             config,
             local_addrs,
             maxclients_at_start,
+            certificates,
             acceptor_waker,
         );
         Ok(Self { inner, listen_set })
@@ -152,8 +163,20 @@ impl Server {
         self
     }
 
-    /// Returns the addresses of the TCP sockets that listen; empty if there are none. If `port` is
-    /// 0, shows the port that the system chose.
+    /// Sets the configuration of TLS: for a certificate that is in no file, or a check of clients
+    /// of the program's own. It replaces what the `tls_*` keys of [`Config`] say about certificates,
+    /// clients, versions and sessions, and they cannot change any more.
+    ///
+    /// TLS is spoken by the sockets with the port [`Config::tls_port`]. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: Arc<rustls::ServerConfig>) -> Self {
+        self.inner.shared.certificates.take_from_program(tls);
+        self
+    }
+
+    /// Returns the addresses of the TCP sockets that listen, the plain ones first, then those for
+    /// TLS; empty if there are none. If `port` is 0, shows the port that the system chose.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.inner.local_addrs
@@ -173,6 +196,19 @@ impl Server {
             inner: Arc::clone(&self.inner),
         }
     }
+}
+
+/// Loads the certificates if a socket needs them and a file is named. Otherwise, the program may
+/// still set them; the start checks that.
+fn certificates(config: &Config, local_addrs: &[SocketAddr]) -> Result<Certificates, StartError> {
+    let certificates = Certificates::default();
+    let has_file = config.tls_cert_file.is_some() || config.tls_key_file.is_some();
+    if has_file && local_addrs.iter().any(|addr| config.speaks_tls(addr)) {
+        let loaded = Loaded::of(config);
+        let loaded = loaded.map_err(|(key, reason)| StartError::Config { key, reason })?;
+        certificates.replace(loaded);
+    }
+    Ok(certificates)
 }
 
 /// Warns about a wildcard bind without a password.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::inner::Inner;
+use super::inner::{Inner, Trigger};
 use crate::config::Config;
 use crate::error::ReconfigureError;
 
@@ -75,7 +75,8 @@ impl ServerHandle {
     /// Changes the configuration of the running server, and logs each key that changes.
     ///
     /// The new configuration takes effect at once, including the number of workers. `tcp-keepalive`
-    /// applies to new connections only.
+    /// applies to new connections only. With TLS, loads the certificates again, also if their files
+    /// have the same names.
     ///
     /// # Errors
     ///
@@ -85,12 +86,14 @@ impl ServerHandle {
         config
             .check()
             .map_err(|(key, reason)| ReconfigureError::Config { key, reason })?;
-        let changes = self
-            .inner
-            .change(self.inner.maxclients_at_start, |current| {
+        let changes = self.inner.change(
+            self.inner.maxclients_at_start,
+            Trigger::Reconfigure,
+            |current| {
                 current.clone_from(config);
                 Ok::<_, ReconfigureError>(())
-            })?;
+            },
+        )?;
         for change in changes {
             log::info!("{change}");
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mio::Waker;
 use parking_lot::Mutex;
 
+use super::certificates::Certificates;
 use super::host::Host;
 use super::shared::Shared;
 use super::threads::WorkerThreads;
@@ -26,11 +27,24 @@ pub(crate) struct Inner {
     pub(super) local_addrs: Vec<SocketAddr>,
     /// The program that runs the server, if it wants to know of CONFIG.
     pub(super) host: OnceLock<Box<dyn Host>>,
+    /// Locked while the configuration is changed.
+    pub(super) changing: Mutex<()>,
     /// Locked while the configuration file is rewritten.
     rewriting: Mutex<()>,
     /// Maximum clients for which there are descriptors and slots.
     pub(super) clients_max: usize,
     pub(super) maxclients_at_start: usize,
+}
+
+/// What asks for a change of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trigger {
+    /// The program, by `ServerHandle::reconfigure`.
+    Reconfigure,
+    /// CONFIG SET, and whether it names a key of the certificates.
+    ConfigSet { certificates: bool },
+    /// A file of the certificates that has changed.
+    ChangedFile,
 }
 
 impl Inner {
@@ -41,6 +55,7 @@ impl Inner {
         config: Config,
         local_addrs: Vec<SocketAddr>,
         maxclients_at_start: usize,
+        certificates: Certificates,
         acceptor_waker: Waker,
     ) -> Arc<Self> {
         Arc::new_cyclic(|inner: &Weak<Self>| {
@@ -50,17 +65,27 @@ impl Inner {
             let port = local_addrs.first().map_or(0, SocketAddr::port);
             let control: Weak<Self> = inner.clone();
             let state = Arc::new(ServerState::new(catalog, control, config, port));
-            let shared = Arc::new(Shared::new(pool, commands, state, acceptor_waker));
+            let shared = Shared::new(pool, commands, state, certificates, acceptor_waker);
+            let shared = Arc::new(shared);
             Self {
                 threads: WorkerThreads::new(Arc::clone(&shared)),
                 shared,
                 local_addrs,
                 host: OnceLock::new(),
+                changing: Mutex::new(()),
                 rewriting: Mutex::new(()),
                 clients_max,
                 maxclients_at_start,
             }
         })
+    }
+}
+
+impl Inner {
+    /// Returns whether a socket speaks TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        let config = self.shared.state.config.lock();
+        self.local_addrs.iter().any(|addr| config.speaks_tls(addr))
     }
 }
 
@@ -105,10 +130,12 @@ impl Control for Inner {
 
     fn change_config(
         self: Arc<Self>,
+        certificates: bool,
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
     ) -> Result<(), Unchanged> {
         // Not `maxclients_at_start`, which may be more than there are descriptors for.
-        let changes = self.change(self.clients_max, change)?;
+        let trigger = Trigger::ConfigSet { certificates };
+        let changes = self.change(self.clients_max, trigger, change)?;
         for change in changes {
             log::trace!("CONFIG SET: {change}");
         }

@@ -10,6 +10,7 @@ use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::config::Config;
 use crate::net::listen::{self, ListenSocket};
 use crate::net::peer::Peer;
 
@@ -27,6 +28,7 @@ struct Listener {
     /// The local address that all its connections have; `None` for a Unix socket, and if the socket
     /// listens on all addresses.
     addr: Option<Arc<SocketAddr>>,
+    speaks_tls: bool,
 }
 
 /// An accepted connection that is neither admitted nor refused yet.
@@ -37,13 +39,17 @@ pub(super) struct NewConnection {
     pub(super) local_addr: Option<Arc<SocketAddr>>,
     /// Whether a PROXY header comes first, so that `peer` is the proxy.
     pub(super) sends_proxy_header: bool,
+    /// Whether a TLS handshake comes next.
+    pub(super) speaks_tls: bool,
 }
 
 impl ListenSet {
-    /// Watches `listeners`. Also returns a waker that ends [`Self::wait`].
-    pub(super) fn new(listeners: Vec<ListenSocket>) -> io::Result<(Self, Waker)> {
+    /// Watches `listeners`. Those with the port `tls-port` speak TLS. Also returns a waker that ends
+    /// [`Self::wait`].
+    pub(super) fn new(listeners: Vec<ListenSocket>, config: &Config) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
-        let mut listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
+        let listener = |socket| Listener::new(socket, config);
+        let mut listeners: Vec<_> = listeners.into_iter().map(listener).collect();
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
                 .register(listener.source(), Token(index), Interest::READABLE)?;
@@ -84,6 +90,7 @@ impl ListenSet {
                     socket: socket.into(),
                     peer: peer_addr.into(),
                     sends_proxy_header: false,
+                    speaks_tls: listener.speaks_tls,
                 })
             }
             ListenSocket::Unix(unix) => {
@@ -93,6 +100,7 @@ impl ListenSet {
                     socket: socket.into(),
                     peer: Peer::Unix(Arc::clone(&unix.path)),
                     sends_proxy_header: false,
+                    speaks_tls: false,
                 })
             }
         }
@@ -121,12 +129,14 @@ impl ListenSet {
 }
 
 impl Listener {
-    fn new(socket: ListenSocket) -> Self {
+    fn new(socket: ListenSocket, config: &Config) -> Self {
         let addr = socket.local_addr();
+        let speaks_tls = addr.is_some_and(|addr| config.speaks_tls(&addr));
         let addr = addr.filter(|addr| !addr.ip().is_unspecified());
         Self {
             socket,
             addr: addr.map(Arc::new),
+            speaks_tls,
         }
     }
 

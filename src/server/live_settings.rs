@@ -57,6 +57,7 @@ live_settings! { config:
     output_soft_bytes: AtomicUsize => usize = config.client_output_buffer_limit.normal.soft_bytes;
     output_soft_s: AtomicU32 => u32 = config.client_output_buffer_limit.normal.soft_s;
     maxmemory_clients: AtomicU64 => u64 = config.maxmemory_clients;
+    tls_auto_reload_interval_s: AtomicU32 => u32 = config.tls_auto_reload_interval_s;
 }
 
 impl LiveSettings {

@@ -17,6 +17,8 @@
 //! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
 //! | `supervision.rs` | restarts threads after a panic |
 //! | `reconfigure.rs`, `live_settings.rs` | changes the configuration |
+//! | `certificates.rs` | the certificates in force |
+//! | `certificate_watch.rs` | the thread that loads changed files of certificates |
 //! | `hooks.rs`, `host.rs` | the program that runs the server |
 
 mod acceptor;
@@ -24,6 +26,8 @@ mod admission;
 mod advice;
 mod background;
 mod bind;
+mod certificate_watch;
+mod certificates;
 mod clock;
 mod clock_signal;
 mod drain;

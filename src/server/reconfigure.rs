@@ -1,6 +1,9 @@
 //! Changes the configuration of a running server.
 
-use super::inner::Inner;
+use std::time::Duration;
+
+use super::certificates::Loaded;
+use super::inner::{Inner, Trigger};
 use crate::config::{Change, Config, KEYS};
 use crate::error::ReconfigureError;
 use crate::state::control::Unchanged;
@@ -14,20 +17,36 @@ impl Config {
             None => Ok(()),
         }
     }
+
+    /// Checks that `new` has the same keys of the certificates, because the program has set TLS.
+    fn check_certificates_stay(&self, new: &Self) -> Result<(), ReconfigureError> {
+        let mut keys = KEYS
+            .iter()
+            .filter(|key| key.change == Change::WithCertificates);
+        match keys.find(|key| !key.is_same(self, new)) {
+            Some(key) => Err(ReconfigureError::Config {
+                key: key.name,
+                reason: "the program that runs the server has set its own certificates".into(),
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Inner {
-    /// Changes the configuration by `change`, and applies it; on an error, changes nothing. Returns
-    /// a line for each key that changed.
+    /// Changes the configuration by `change`, loads the certificates again unless CONFIG SET has
+    /// none of their keys, and applies both; on an error, changes nothing. Returns a line for each
+    /// key that changed.
     pub(super) fn change<E: From<ReconfigureError>>(
         &self,
         maxclients_max: usize,
+        trigger: Trigger,
         change: impl FnOnce(&mut Config) -> Result<(), E>,
     ) -> Result<Vec<String>, E> {
-        let mut current = self.shared.state.config.lock();
-        if self.shared.drain_request.lock().requested {
-            return Err(ReconfigureError::Draining.into());
-        }
+        // The configuration itself stays unlocked while certificates are loaded: a disk may be slow.
+        let changing = self.changing.try_lock_for(CHANGE_WAIT_MAX);
+        let _changing = changing.ok_or(ReconfigureError::Busy)?;
+        let current = self.shared.state.config.lock().clone();
         let mut new = current.clone();
         change(&mut new)?;
         current.check_fixed(&new)?;
@@ -35,11 +54,61 @@ impl Inner {
             return Err(ReconfigureError::MaxclientsTooHigh(maxclients_max).into());
         }
         new.maxclients = new.maxclients.min(self.clients_max);
+        let loaded = self.load_certificates(&current, &new, trigger)?;
+        Ok(self.put_in_force(new, loaded)?)
+    }
+
+    /// Loads the certificates if the server has a socket for TLS.
+    fn load_certificates(
+        &self,
+        current: &Config,
+        new: &Config,
+        trigger: Trigger,
+    ) -> Result<Option<Loaded>, ReconfigureError> {
+        if !self.has_tls()
+            || trigger
+                == (Trigger::ConfigSet {
+                    certificates: false,
+                })
+        {
+            return Ok(None);
+        }
+        if self.shared.certificates.are_of_program() {
+            return current.check_certificates_stay(new).map(|()| None);
+        }
+        Loaded::of(new).map(Some).map_err(|(key, reason)| {
+            match trigger {
+                // The program logs it.
+                Trigger::Reconfigure => {}
+                Trigger::ConfigSet { .. } => {
+                    log::warn!("CONFIG SET: certificates not changed: `{key}`: {reason}");
+                }
+                Trigger::ChangedFile => {
+                    log::warn!("a file changed, but not the certificates: `{key}`: {reason}");
+                }
+            }
+            ReconfigureError::Config { key, reason }
+        })
+    }
+
+    /// Applies a new configuration and certificates.
+    fn put_in_force(
+        &self,
+        new: Config,
+        loaded: Option<Loaded>,
+    ) -> Result<Vec<String>, ReconfigureError> {
+        let mut current = self.shared.state.config.lock();
+        if self.shared.drain_request.lock().requested {
+            return Err(ReconfigureError::Draining);
+        }
         // First, because only this can fail.
         if let Err(error) = self.threads.resize(new.worker_count()) {
             // Ends the threads that were started. This cannot fail.
             let _ = self.threads.resize(current.worker_count());
-            return Err(ReconfigureError::Thread(error).into());
+            return Err(ReconfigureError::Thread(error));
+        }
+        if let Some(loaded) = loaded {
+            self.shared.certificates.replace(loaded);
         }
         self.shared.settings.apply(&new);
         self.shared.state.apply(&new);
@@ -57,7 +126,7 @@ impl From<ReconfigureError> for Unchanged {
     fn from(error: ReconfigureError) -> Self {
         let mut reason = error.to_string();
         let key = match error {
-            ReconfigureError::Draining => None,
+            ReconfigureError::Draining | ReconfigureError::Busy => None,
             ReconfigureError::NeedsRestart(key) | ReconfigureError::Config { key, .. } => Some(key),
             ReconfigureError::MaxclientsTooHigh(max) => {
                 let redis = "The operating system is not able to handle the specified number of \
@@ -73,3 +142,6 @@ impl From<ReconfigureError> for Unchanged {
         }
     }
 }
+
+/// Maximum time that a change waits for the previous one, which may wait for a disk.
+const CHANGE_WAIT_MAX: Duration = Duration::from_secs(1);

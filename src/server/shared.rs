@@ -9,6 +9,7 @@ use std::time::Instant;
 use mio::Waker;
 use parking_lot::{Condvar, Mutex};
 
+use super::certificates::Certificates;
 use super::clock_signal::ClockSignal;
 use super::hooks::{DisconnectReason, Hooks};
 use super::live_settings::LiveSettings;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) settings: LiveSettings,
     pub(crate) state: Arc<ServerState>,
     pub(super) hooks: Hooks,
+    pub(super) certificates: Certificates,
     acceptor_waker: Waker,
     /// A [`Phase`]. Written by the thread that drains.
     phase: AtomicU8,
@@ -67,6 +69,7 @@ impl Shared {
         pool: Pool,
         commands: Commands,
         state: Arc<ServerState>,
+        certificates: Certificates,
         acceptor_waker: Waker,
     ) -> Self {
         let settings = LiveSettings::new(&state.config.lock());
@@ -76,6 +79,7 @@ impl Shared {
             settings,
             state,
             hooks: Hooks::default(),
+            certificates,
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
             clock: ClockSignal::default(),

@@ -1,9 +1,12 @@
 //! Starts the threads of a server, and waits until it has drained.
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 
 use super::acceptor::AcceptorThread;
 use super::bind::Server;
+use super::certificate_watch;
+use super::certificates::Loaded;
 use super::clock;
 use super::drain::{Drained, drain};
 use super::inner::Inner;
@@ -27,6 +30,7 @@ impl Server {
     /// Starts all threads.
     pub(crate) fn start(self) -> Result<Started, StartError> {
         let Self { inner, listen_set } = self;
+        check_certificates(&inner)?;
         let shared = &inner.shared;
         let stops_clock = StopsClock(Arc::clone(shared));
         let clock_shared = Arc::clone(shared);
@@ -46,9 +50,11 @@ impl Server {
             .map_err(StartError::Thread)
             .and_then(|()| AcceptorThread::start(shared, listen_set))
             .inspect_err(|_| inner.threads.shutdown())?;
+        let watcher = start_watching(&inner).inspect_err(|_| inner.threads.shutdown())?;
         Ok(Started {
             inner,
             acceptor,
+            _watcher: watcher,
             _stops_clock: stops_clock,
         })
     }
@@ -58,6 +64,8 @@ impl Server {
 pub(crate) struct Started {
     inner: Arc<Inner>,
     acceptor: AcceptorThread,
+    /// Ends the thread that watches the files of the certificates.
+    _watcher: Option<Sender<()>>,
     _stops_clock: StopsClock,
 }
 
@@ -67,6 +75,36 @@ impl Started {
         self.inner.shared.wait_for_drain();
         drain(&self.inner, &self.acceptor)
     }
+}
+
+/// Checks that sockets for TLS have a certificate.
+fn check_certificates(inner: &Inner) -> Result<(), StartError> {
+    if !inner.has_tls() || inner.shared.certificates.current().is_some() {
+        return Ok(());
+    }
+    let config = inner.shared.state.config.lock().clone();
+    // The error about the missing key.
+    let loaded = Loaded::of(&config);
+    loaded.map_err(|(key, reason)| StartError::Config { key, reason })?;
+    Ok(())
+}
+
+/// Starts the thread that watches the files of the certificates, if there are any. It ends when the
+/// sender is dropped.
+fn start_watching(inner: &Arc<Inner>) -> Result<Option<Sender<()>>, StartError> {
+    if !inner.has_tls() || inner.shared.certificates.are_of_program() {
+        return Ok(None);
+    }
+    let (watcher, stop) = mpsc::channel();
+    let inner = Arc::clone(inner);
+    spawn("certificates", move || {
+        keep_running(
+            "certificates",
+            || certificate_watch::watch_files(&inner, &stop),
+            || inner.shared.fail(),
+        );
+    })?;
+    Ok(Some(watcher))
 }
 
 /// Ends the clock's thread after the server has stopped or failed to start.

@@ -25,9 +25,10 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     fn snapshot(&self) -> PoolSnapshot;
 
     /// Puts into force what `change` makes of the configuration: all of it or, on an error,
-    /// nothing. The configuration is locked meanwhile, so `change` must not lock it.
+    /// nothing. If `certificates` is set, loads them again, and waits for the disk.
     fn change_config(
         self: Arc<Self>,
+        certificates: bool,
         change: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
     ) -> Result<(), Unchanged>;
 

@@ -293,6 +293,7 @@ mod tests {
 
         fn change_config(
             self: Arc<Self>,
+            _: bool,
             _: &mut dyn FnMut(&mut Config) -> Result<(), Unchanged>,
         ) -> Result<(), Unchanged> {
             Ok(())

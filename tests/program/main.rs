@@ -8,6 +8,8 @@ mod rewrite;
 mod secrets;
 mod signals;
 mod stalled_log;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::process::{Command, Stdio};
 

@@ -97,13 +97,14 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
     let signals_end = signals.handle();
     let program = Program::new(&command_line);
     program.keep_secret(&loaded);
-    let unixsocket = loaded.config.unixsocket.clone();
+    if loaded.config.tls_port != 0 {
+        // Before anything listens: `Server::bind` leaves missing certificates to `with_tls`.
+        Server::check(&loaded.config)?;
+    }
+    let (tls_port, unixsocket) = (loaded.config.tls_port, loaded.config.unixsocket.clone());
     let server = Server::bind(loaded.config, Commands::builtin())?.with_host(program.clone());
-    let (addresses, workers) = (server.local_addrs(), server.workers());
-    info!(
-        "{}",
-        greeting::line(addresses, unixsocket.as_deref(), workers)
-    );
+    let places = greeting::Places::of(server.local_addrs(), tls_port, unixsocket.as_deref());
+    info!("{}", greeting::line(&places, server.workers()));
 
     // At most one reload waits while another runs: it reads the newest file.
     let (reload, reloads) = mpsc::sync_channel(1);
@@ -254,12 +255,11 @@ impl Reloader {
         for key in &loaded.overridden {
             info!("SIGHUP: {key}");
         }
-        match (&self.command_line.file, &loaded.config.requirepass_file) {
-            (Some(_), _) => info!("SIGHUP: applied {}", source(&self.command_line)),
-            (None, None) => warn!("SIGHUP: the log was opened again; there is no FILE to read"),
-            (None, Some(_)) => warn!(
-                "SIGHUP: requirepass-file was read and the log opened again; there is no FILE to read"
-            ),
+        if self.command_line.file.is_some() {
+            info!("SIGHUP: applied {}", source(&self.command_line));
+        } else {
+            let read = files_read(&loaded.config);
+            warn!("SIGHUP: {read}the log was opened again; there is no FILE to read");
         }
     }
 
@@ -271,21 +271,31 @@ impl Reloader {
         if self.command_line.file.is_some() {
             self.server.reconfigure(&loaded.config)?;
         } else {
-            self.reload_password(&loaded.config)?;
+            self.reload_files(&loaded.config)?;
         }
         // Last, after everything that may fail.
         logging::switch_to(target);
         Ok(loaded)
     }
 
-    /// Applies only the password of `requirepass-file`, because without FILE the values of CONFIG
-    /// SET stay. If CONFIG SET changed the password, `requirepass-file` is empty.
-    fn reload_password(&self, loaded: &Config) -> Result<(), ReconfigureError> {
+    /// Applies only the password of `requirepass-file` and the certificates, because without FILE
+    /// the values of CONFIG SET stay. If CONFIG SET changed the password, `requirepass-file` is
+    /// empty.
+    fn reload_files(&self, loaded: &Config) -> Result<(), ReconfigureError> {
         let mut config = self.server.config();
         if config.requirepass_file.is_some() {
             config.requirepass.clone_from(&loaded.requirepass);
-            self.server.reconfigure(&config)?;
         }
-        Ok(())
+        self.server.reconfigure(&config)
+    }
+}
+
+/// Returns the beginning of a log line about a reload without FILE: what else was read.
+fn files_read(config: &Config) -> &'static str {
+    match (config.requirepass_file.is_some(), config.tls_port != 0) {
+        (false, false) => "",
+        (true, false) => "requirepass-file was read and ",
+        (false, true) => "the certificates were loaded and ",
+        (true, true) => "requirepass-file was read, the certificates were loaded and ",
     }
 }

@@ -69,9 +69,10 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     let Some(server) = session.server().control() else {
         return reply.error("ERR CONFIG SET failed - the server is no more");
     };
+    let loads_certificates = changes.iter().any(|(one, _)| one.loads_certificates());
     // Inert values are stored once all other changes are in force.
     let mut inert_values = Vec::new();
-    let outcome = server.change_config(&mut |config| {
+    let outcome = server.change_config(loads_certificates, &mut |config| {
         inert_values.clear();
         for (directive, value) in &changes {
             let set = directive.set(config, &mut inert_values, value);

@@ -7,8 +7,8 @@ use toml::de::DeTable;
 use super::explain::{not_toml, refuse_unknown_keys, wrong_value};
 use super::mistake::Mistake;
 use super::settings::{Settings, find_key};
-use super::{ConfigError, password, regular_file};
-use crate::config::Config;
+use super::{ConfigError, password};
+use crate::config::{Config, regular_file};
 
 impl Config {
     /// Reads a file in the format of `config/respool.toml`, and the `requirepass-file` that it

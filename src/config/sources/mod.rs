@@ -11,7 +11,6 @@ mod mistake;
 mod nearest;
 mod notation;
 mod password;
-mod regular_file;
 mod settings;
 #[cfg(test)]
 mod tests;

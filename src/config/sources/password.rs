@@ -8,11 +8,11 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::ConfigError;
 use super::settings::Settings;
-use super::{ConfigError, regular_file};
-use crate::config::Config;
 use crate::config::values::text::PASSWORD_BYTES_MAX;
 use crate::config::values::{Password, Value};
+use crate::config::{Config, regular_file};
 
 /// A password and its source.
 pub(super) struct Found {

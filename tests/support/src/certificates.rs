@@ -24,6 +24,15 @@ pub struct Pair {
     pub key: String,
 }
 
+/// The kind of a key. Those of RSA are always the same one, because ring makes none.
+#[derive(Debug, Clone, Copy)]
+pub enum Key {
+    P256,
+    P384,
+    Ed25519,
+    Rsa2048,
+}
+
 /// A folder with the PEM files of a CA, of a server and of a client.
 pub struct Folder(Scratch);
 
@@ -32,7 +41,7 @@ impl Authority {
         let mut params = params(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, key());
+        let issuer = CertifiedIssuer::self_signed(params, Key::P256.make());
         Self(issuer.expect("the CA signs itself"))
     }
 
@@ -43,14 +52,20 @@ impl Authority {
 
     /// Makes a pair for a server at `localhost`, 127.0.0.1 and `::1`.
     pub fn server(&self) -> Pair {
+        self.server_with(Key::P256)
+    }
+
+    /// As [`Self::server`], with a key of this kind.
+    pub fn server_with(&self, kind: Key) -> Pair {
         let names = ["localhost", "127.0.0.1", "::1"];
         let params = params("a server", &names);
-        self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
+        self.sign(params, ExtendedKeyUsagePurpose::ServerAuth, kind)
     }
 
     /// Makes a pair for a client.
     pub fn client(&self, name: &str) -> Pair {
-        self.sign(params(name, &[]), ExtendedKeyUsagePurpose::ClientAuth)
+        let params = params(name, &[]);
+        self.sign(params, ExtendedKeyUsagePurpose::ClientAuth, Key::P256)
     }
 
     /// Makes a folder with the files of the CA, and of a new server and a new client.
@@ -64,11 +79,16 @@ impl Authority {
         folder
     }
 
-    fn sign(&self, mut params: CertificateParams, purpose: ExtendedKeyUsagePurpose) -> Pair {
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        purpose: ExtendedKeyUsagePurpose,
+        kind: Key,
+    ) -> Pair {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![purpose];
         params.use_authority_key_identifier_extension = true;
-        let key = key();
+        let key = kind.make();
         let certificate = params.signed_by(&key, &self.0);
         Pair {
             certificate: certificate.expect("the CA signs").pem(),
@@ -123,6 +143,17 @@ fn params(common_name: &str, subject_names: &[&str]) -> CertificateParams {
     params
 }
 
-fn key() -> KeyPair {
-    KeyPair::generate().expect("a key can be made")
+impl Key {
+    fn make(self) -> KeyPair {
+        let key = match self {
+            Self::P256 => KeyPair::generate(),
+            Self::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+            Self::Ed25519 => KeyPair::generate_for(&rcgen::PKCS_ED25519),
+            Self::Rsa2048 => KeyPair::from_pem(include_str!("keys/rsa-2048.pem")),
+        };
+        key.expect("a key can be made")
+    }
 }
+
+/// A key that is too short to be used, as PEM text.
+pub const RSA_1024: &str = include_str!("keys/rsa-1024.pem");

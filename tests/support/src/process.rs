@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::target::program;
-use crate::{PATIENCE, Peer, reaper};
+use crate::{PATIENCE, Peer, free_port, reaper};
 
 /// A running process. Its outputs are read as they arrive, so it never blocks on them.
 pub struct Process {
@@ -256,6 +256,29 @@ impl Respool {
     /// As [`Self::run`], but others may run at the same time.
     pub fn run_beside_others(command: &mut Command) -> Self {
         Self::listen(command, PATIENCE, None)
+    }
+
+    /// As [`Self::run_beside_others`], and on a second port with TLS, which it returns. `command`
+    /// makes the command; it is made again if another program takes one of the ports meanwhile.
+    pub fn run_with_tls(command: impl Fn() -> Command) -> (Self, SocketAddr) {
+        loop {
+            let [port, tls_port] = [free_port(), free_port()];
+            let mut command = command();
+            command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+            command.args(["--tls-port", &tls_port.to_string()]);
+            let process = Process::start(&mut command);
+            let deadline = Instant::now() + PATIENCE;
+            if let Some(addr) = process.stdout.address_by(deadline) {
+                let server = Self {
+                    process,
+                    addr,
+                    _alone: None,
+                };
+                return (server, SocketAddr::new(addr.ip(), tls_port));
+            }
+            let error = process.stderr.text();
+            assert!(error.contains("cannot listen on"), "{error}");
+        }
     }
 
     fn listen(

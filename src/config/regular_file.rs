@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Reads a regular file of at most `bytes_max` bytes. A pipe or a device could block the reader
 /// forever, and a reload could not read it again.
-pub(super) fn read(file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(file)?.file_type();
     if kind.is_dir() {
         return Err(rustix::io::Errno::ISDIR.into());

@@ -1,0 +1,92 @@
+//! The certificates in force. Each new TLS connection takes them; the configuration and changed
+//! files replace them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::net::certificates::{self, Mistake, ServerConfig, Stamp};
+
+/// The certificates in force, if there are any.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates(Mutex<Current>);
+
+#[derive(Debug, Default)]
+struct Current {
+    tls: Option<Arc<ServerConfig>>,
+    source: Source,
+}
+
+#[derive(Debug, Default)]
+enum Source {
+    #[default]
+    None,
+    /// The files of the configuration, which were in this state.
+    Files(Stamp),
+    /// The program that runs the server. Files then have no effect.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "no `Server::with_tls`")
+    )]
+    Program,
+}
+
+/// Certificates that are loaded and not in force yet.
+pub(super) struct Loaded {
+    tls: Arc<ServerConfig>,
+    stamp: Stamp,
+    file: PathBuf,
+}
+
+impl Loaded {
+    /// Loads the files that `config` names. Waits for the disk.
+    pub(super) fn of(config: &Config) -> Result<Self, Mistake> {
+        let stamp = Stamp::of(config);
+        let tls = certificates::load(config)?;
+        Ok(Self {
+            tls: Arc::new(tls),
+            stamp,
+            file: config.tls_cert_file.clone().unwrap_or_default(),
+        })
+    }
+}
+
+impl Certificates {
+    /// Returns the certificates for a new connection.
+    pub(crate) fn current(&self) -> Option<Arc<ServerConfig>> {
+        self.0.lock().tls.clone()
+    }
+
+    /// Puts loaded certificates into force. Logs it if they replace others.
+    pub(super) fn replace(&self, loaded: Loaded) {
+        let mut current = self.0.lock();
+        let has_changed = matches!(&current.source, Source::Files(stamp) if *stamp != loaded.stamp);
+        current.tls = Some(loaded.tls);
+        current.source = Source::Files(loaded.stamp);
+        drop(current);
+        if has_changed {
+            let file = loaded.file.display();
+            log::info!("certificates loaded: new clients get the one in {file}");
+        }
+    }
+
+    /// Puts the program's own configuration into force, for good.
+    #[cfg(feature = "tls")]
+    pub(super) fn take_from_program(&self, tls: Arc<ServerConfig>) {
+        *self.0.lock() = Current {
+            tls: Some(tls),
+            source: Source::Program,
+        };
+    }
+
+    pub(super) fn are_of_program(&self) -> bool {
+        matches!(self.0.lock().source, Source::Program)
+    }
+
+    /// Returns whether the files in this state have been loaded.
+    pub(super) fn have(&self, stamp: &Stamp) -> bool {
+        matches!(&self.0.lock().source, Source::Files(loaded) if loaded == stamp)
+    }
+}
