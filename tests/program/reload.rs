@@ -141,6 +141,49 @@ fn sighup_reopens_the_log_for_logrotate() {
     assert_eq!(ended.stdout, "", "nothing on standard output");
 }
 
+/// Starts a server with a log file, replaces `file` by `text`, moves the log away, sends `signal`,
+/// and returns the new log once it has `line`.
+#[track_caller]
+fn log_after_a_rotation(file: &Scratch, text: &str, signal: &str, line: &str) -> String {
+    let log = Scratch::file("");
+    let rotated = Scratch::unused();
+    file.write(&format!("logfile = \"{}\"\n", log.arg()));
+    let args = [file.arg(), "--bind", "127.0.0.1", "--port", "0"];
+    let server = Process::start(&mut respool(&args));
+    eventually("the first line", || log.read().contains("answers on"));
+    file.write(text);
+    fs::rename(log.arg(), rotated.arg()).unwrap();
+    server.signal(signal);
+    eventually("the new log file", || {
+        fs::read_to_string(log.arg()).is_ok_and(|text| text.contains(line))
+    });
+    server.signal("TERM");
+    assert_eq!(server.ended(PATIENCE).status.code(), Some(0));
+    log.read()
+}
+
+#[test]
+fn sighup_with_an_invalid_file_reopens_the_log() {
+    let file = Scratch::unused();
+    let line = "SIGHUP: nothing changed: ";
+    let log = log_after_a_rotation(&file, "port = 70000\n", "HUP", line);
+    assert!(log.contains("SIGTERM: draining\n"), "{log}");
+}
+
+#[test]
+fn sigusr1_reopens_the_log_and_reads_no_file() {
+    let file = Scratch::unused();
+    let line = "SIGUSR1: the log was opened again\n";
+    let log = log_after_a_rotation(
+        &file,
+        "loglevel = \"nothing\"\nport = 70000\n",
+        "USR1",
+        line,
+    );
+    assert!(log.contains("SIGTERM: draining\n"), "{log}");
+    assert!(!log.contains("70000"), "{log}");
+}
+
 #[test]
 fn set_loglevel_holds_until_sighup_rereads_the_file() {
     let file = Scratch::file("");

@@ -15,12 +15,12 @@ mod rewrite;
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::{self, ExitCode};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 use std::{env, thread};
 
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, Sender, bounded, select};
 use log::{error, info, warn};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use respool::config::{CommandLine, Loaded};
@@ -93,7 +93,7 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
         warn!("{warning}");
     }
     // Before the server listens, so that it handles every signal.
-    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
     let signals_end = signals.handle();
     let program = Program::new(&command_line);
     program.keep_secret(&loaded);
@@ -106,16 +106,18 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
     let places = greeting::Places::of(server.local_addrs(), tls_port, unixsocket.as_deref());
     info!("{}", greeting::line(&places, server.workers()));
 
-    // At most one reload waits while another runs: it reads the newest file.
-    let (reload, reloads) = mpsc::sync_channel(1);
+    // At most one of each waits while another runs: it reads the newest file.
+    let (reload, reloads) = bounded(1);
+    let (reopen, reopens) = bounded(1);
     let reloader = Reloader {
         command_line,
         program,
         server: server.handle(),
     };
-    let reloader_end = spawn("reload", &server, move || reloader.run(&reloads))?;
+    let reloader_end = spawn("reload", &server, move || reloader.run(&reloads, &reopens))?;
     let operator = Operator {
         reload,
+        reopen,
         server: server.handle(),
         draining: false,
     };
@@ -149,7 +151,7 @@ fn spawn(
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<Receiver<()>> {
     let drains = DrainsWhenDropped(server.handle());
-    let (end, ended) = mpsc::sync_channel(1);
+    let (end, ended) = bounded(1);
     let body = move || {
         let _drains = drains;
         body();
@@ -191,7 +193,9 @@ fn source(command_line: &CommandLine) -> String {
 /// Handles signals, on a thread of its own that never waits for a disk.
 struct Operator {
     /// Requests a reload.
-    reload: SyncSender<()>,
+    reload: Sender<()>,
+    /// Requests that the log is opened again.
+    reopen: Sender<()>,
     server: ServerHandle,
     draining: bool,
 }
@@ -201,8 +205,9 @@ impl Operator {
     fn run(mut self, mut signals: Signals) {
         for signal in signals.forever() {
             match signal {
-                // If a reload waits already, it serves this signal too.
+                // If a request waits already, it serves this signal too.
                 SIGHUP => _ = self.reload.try_send(()),
+                SIGUSR1 => _ = self.reopen.try_send(()),
                 SIGINT if self.draining => {
                     warn!("SIGINT while draining: stopping at once");
                     logging::flush();
@@ -232,22 +237,46 @@ struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on each message, and returns freed memory between them, until the sender is dropped.
-    fn run(self, reloads: &Receiver<()>) {
+    /// Reloads or opens the log again on each message, and returns freed memory between them, until
+    /// the senders are dropped.
+    fn run(self, reloads: &Receiver<()>, reopens: &Receiver<()>) {
         loop {
-            match reloads.recv_timeout(MEMORY_PERIOD) {
-                Ok(()) => self.reload(),
-                Err(RecvTimeoutError::Timeout) => memory::return_freed(),
-                Err(RecvTimeoutError::Disconnected) => return,
+            select! {
+                recv(reloads) -> message => match message {
+                    Ok(()) => self.reload(),
+                    Err(RecvError) => return,
+                },
+                recv(reopens) -> message => match message {
+                    Ok(()) => match self.reopen_log() {
+                        Ok(()) => info!("SIGUSR1: the log was opened again"),
+                        Err(error) => error!("SIGUSR1: {error}"),
+                    },
+                    Err(RecvError) => return,
+                },
+                default(MEMORY_PERIOD) => memory::return_freed(),
             }
         }
     }
 
-    /// Reads all sources again, and applies all values or, on any mistake, none.
+    /// Opens the log of the running configuration again, after a rotation.
+    fn reopen_log(&self) -> Result<(), String> {
+        logging::switch_to(logging::open(&self.server.config())?);
+        Ok(())
+    }
+
+    /// Reads all sources again, and applies all values or, on any mistake, none. Opens the log again
+    /// even so, because a rotation does not wait until the mistake is corrected.
     fn reload(&self) {
         let loaded = match self.try_reload() {
             Ok(loaded) => loaded,
-            Err(error) => return error!("SIGHUP: nothing changed: {error}"),
+            Err(error) => {
+                let reopened = self.reopen_log();
+                error!("SIGHUP: nothing changed: {error}");
+                if let Err(error) = reopened {
+                    error!("SIGHUP: {error}");
+                }
+                return;
+            }
         };
         for warning in &loaded.warnings {
             warn!("{warning}");
