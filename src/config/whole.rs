@@ -56,6 +56,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tls_port_is_refused_by_a_build_without_tls() {
+        let config = Config {
+            tls_port: 6380,
+            ..Config::default()
+        };
+        assert_eq!(config.check().is_ok(), cfg!(feature = "tls"));
+    }
+
+    #[test]
     fn debug_output_has_every_key_and_no_password() {
         let config = Config {
             requirepass: Some("secret".into()),

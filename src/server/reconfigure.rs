@@ -127,7 +127,11 @@ impl From<ReconfigureError> for Unchanged {
         let mut reason = error.to_string();
         let key = match error {
             ReconfigureError::Draining | ReconfigureError::Busy => None,
-            ReconfigureError::NeedsRestart(key) | ReconfigureError::Config { key, .. } => Some(key),
+            ReconfigureError::NeedsRestart(key) => Some(key),
+            ReconfigureError::Config { key, reason: why } => {
+                reason = why.into_owned();
+                Some(key)
+            }
             ReconfigureError::MaxclientsTooHigh(max) => {
                 let redis = "The operating system is not able to handle the specified number of \
                              clients, try with";

@@ -24,7 +24,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use respool::config::{CommandLine, Loaded};
-use respool::{Commands, Config, Drained, ReconfigureError, Server, ServerHandle};
+use respool::{Commands, Config, Drained, ReconfigureError, Server, ServerHandle, StartError};
 
 use host::Program;
 
@@ -97,14 +97,7 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
     let signals_end = signals.handle();
     let program = Program::new(&command_line);
     program.keep_secret(&loaded);
-    if loaded.config.tls_port != 0 {
-        // Before anything listens: `Server::bind` leaves missing certificates to `with_tls`.
-        Server::check(&loaded.config)?;
-    }
-    let (tls_port, unixsocket) = (loaded.config.tls_port, loaded.config.unixsocket.clone());
-    let server = Server::bind(loaded.config, Commands::builtin())?.with_host(program.clone());
-    let places = greeting::Places::of(server.local_addrs(), tls_port, unixsocket.as_deref());
-    info!("{}", greeting::line(&places, server.workers()));
+    let server = listen(loaded.config)?.with_host(program.clone());
 
     // At most one of each waits while another runs: it reads the newest file.
     let (reload, reloads) = bounded(1);
@@ -131,6 +124,19 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
         .any(|end| end.recv_timeout(LAST_SIGNAL) == Err(RecvTimeoutError::Disconnected));
     log_end(&drained);
     Ok(drained)
+}
+
+/// Listens, and logs where.
+fn listen(config: Config) -> Result<Server, StartError> {
+    if config.tls_port != 0 {
+        // Before anything listens: `Server::bind` leaves missing certificates to `with_tls`.
+        Server::check(&config)?;
+    }
+    let (tls_port, unixsocket) = (config.tls_port, config.unixsocket.clone());
+    let server = Server::bind(config, Commands::builtin())?;
+    let places = greeting::Places::of(server.local_addrs(), tls_port, unixsocket.as_deref());
+    info!("{}", greeting::line(&places, server.workers()));
+    Ok(server)
 }
 
 fn log_end(drained: &Drained) {
