@@ -54,6 +54,7 @@
 //! | 1 accept | `server/acceptor.rs` | admit or refuse | `maxclients` |
 //! | 2 queue | `pool/queue.rs` | the channel of clients that wait for a worker | admission |
 //! | 3 take | `pool/mod.rs`, `server/worker.rs` | a worker leads, follows, or takes a client for a turn (`pool/README.md`) | `workers` |
+//! | – opening | `server/opening.rs`, `server/admission.rs` | a PROXY header is read before the client is served | `proxy-protocol-timeout` |
 //! | – first turn | `server/shared.rs`, `server/hooks.rs` | the program may refuse the client | – |
 //! | 4 read | `net/connection.rs` | socket to input, never blocking | the turn's budget: `dispatch/budget.rs` |
 //! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to a request that borrows them; an incomplete one is resumed | `resp/limits.rs` |
@@ -91,7 +92,8 @@
 //!   admitted connection.
 //! - Locks: `A → B` means that B may be locked while A is held.
 //!   - changing → configuration
-//!   - rewriting → configuration → worker threads, drain request, password, or the subscribers' limit
+//!   - rewriting → configuration → worker threads, drain request, proxies, password, or the
+//!     subscribers' limit
 //!   - the watch (the pool's poll) → a slot → the pause
 //!   - the messages of a channel → the list of channels, or the channel's subscribers
 //!   - subscribers or monitors → a client's inbox

@@ -69,6 +69,7 @@ bind: mod
 debug_access: mod
 flag: mod
 loglevel: mod
+networks: mod
 output_limits: mod number
 percentile: mod
 permissions: mod number

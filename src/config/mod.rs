@@ -47,6 +47,7 @@ pub use sources::{CommandLine, ConfigError, Loaded, exposure};
 pub use values::bind::{AddressError, BindAddress};
 pub use values::debug_access::{DebugAccess, DebugAccessError};
 pub use values::loglevel::{LogLevel, LogLevelError};
+pub use values::networks::{Network, NetworkError};
 pub use values::output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
 pub use values::percentile::{Percentile, PercentileError};
 pub use values::tls_auth_clients::{TlsAuthClients, TlsAuthClientsError};
@@ -115,11 +116,22 @@ pub struct Config {
     pub maxclients: usize,
     /// Clients from one IP address that may be connected at once, up to 1,000,000; further clients
     /// are refused. 0, the default, means no limit except [`maxclients`](Self::maxclients). All
-    /// clients of one proxy or NAT have the same address.
+    /// clients of one NAT have the same address, and all of one proxy unless
+    /// [`proxy_protocol_from`](Self::proxy_protocol_from) has it.
     pub maxclients_per_address: usize,
     /// Whether clients from other machines are refused while [`requirepass`](Self::requirepass) is
     /// not set. True by default. Redis's `protected-mode`.
     pub protected_mode: bool,
+    /// Addresses and networks of proxies, at most 256 of them. A connection from there must begin
+    /// with a PROXY header, of version 1 or 2, and has the address in it: for limits, logs and
+    /// hooks as well. From elsewhere, no header is expected or accepted. None by default.
+    ///
+    /// A proxy can claim any address, such as 127.0.0.1, which counts as local. A connection of the
+    /// proxy itself (LOCAL or UNKNOWN, as its health checks send it) keeps the proxy's address.
+    pub proxy_protocol_from: Vec<Network>,
+    /// Seconds after which a connection is closed if its PROXY header is not whole, 1 to 3,600. 10
+    /// by default.
+    pub proxy_protocol_timeout_s: u32,
     /// A client that sends no byte for this many seconds is closed, unless it is subscribed or
     /// paused. Up to 2,147,483,647; 0, the default, means no limit. Redis's `timeout`.
     pub timeout_s: u32,
@@ -284,6 +296,8 @@ impl Default for Config {
             maxclients: 10_000,
             maxclients_per_address: 0,
             protected_mode: true,
+            proxy_protocol_from: Vec::new(),
+            proxy_protocol_timeout_s: 10,
             timeout_s: 0,
             first_byte_timeout_s: 0,
             request_timeout_s: 30,

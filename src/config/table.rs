@@ -92,6 +92,14 @@ macro_rules! each_key {
             "protected-mode" sets protected_mode: Flag,
                 shown as "YES|NO", changes Anytime;
 
+            /// Networks that send a PROXY header; "" means none [default: ""]
+            "proxy-protocol-from" sets proxy_protocol_from: Networks,
+                shown as "NETWORK...", changes Anytime;
+
+            /// Time that this header may take, 1 to 3600 [default: 10]
+            "proxy-protocol-timeout" sets proxy_protocol_timeout_s: Number<u32, 1, 3_600, Seconds>,
+                shown as "SECONDS", changes Anytime;
+
             /// Time without a byte from a client [default: 0]
             "timeout" sets timeout_s: Number<u32, 0, 2_147_483_647, Seconds>,
                 shown as "SECONDS", changes Anytime;

@@ -17,6 +17,7 @@ use crate::client::session::Session;
 use crate::client::stage::Opening;
 use crate::error::StartError;
 use crate::net::descriptors;
+use crate::net::peer::Peer;
 use crate::state::clients::ClientInfo;
 use crate::state::close_reason::{CloseReason, Refused};
 
@@ -209,7 +210,8 @@ impl Acceptor {
         if connection.speaks_tls {
             return;
         }
-        let admission = self.admission(&connection);
+        let opening = self.opening(&connection);
+        let admission = self.admission(&connection.peer, opening.as_ref());
         let is_over_limit = matches!(
             admission,
             Err(Refused::TooMany | Refused::TooManyFromAddress)
@@ -217,19 +219,27 @@ impl Acceptor {
         if is_over_limit && self.delays_refusal() {
             self.delayed = Some(connection);
         } else if let Some(slot) = self.shared.assign_slot() {
-            self.submit(connection, slot, admission);
+            self.submit(connection, slot, opening, admission);
         } else {
             // No slot is free even for an orderly refusal.
             self.refuse(connection, Refused::TooMany);
         }
     }
 
-    /// Returns why a connection is refused, if it is. Only `maxclients` concerns a connection whose
-    /// client is not known yet.
-    fn admission(&self, connection: &NewConnection) -> Result<(), Refused> {
-        let (shared, peer) = (&self.shared, &connection.peer);
+    /// Returns what is missing before the client is served.
+    fn opening(&self, connection: &NewConnection) -> Option<Opening> {
+        let settings = &self.shared.settings;
+        settings
+            .requires_proxy_header(&connection.peer)
+            .then(Opening::proxy_header)
+    }
+
+    /// Returns why a connection is refused, if it is. Without the PROXY header, the client's address
+    /// is not known, and only `maxclients` counts.
+    fn admission(&self, peer: &Peer, opening: Option<&Opening>) -> Result<(), Refused> {
+        let shared = &self.shared;
         let clients = shared.state.client_count.load(Ordering::Relaxed);
-        let is_known = !connection.sends_proxy_header;
+        let is_known = !matches!(opening, Some(Opening::ProxyHeader { .. }));
         if is_known && shared.protects_from(peer) {
             Err(Refused::Protected)
         } else if clients >= shared.settings.maxclients() {
@@ -249,7 +259,13 @@ impl Acceptor {
     }
 
     /// Passes a connection to the workers, which serve it, or refuse it by a lingering close.
-    fn submit(&mut self, connection: NewConnection, slot: usize, admission: Result<(), Refused>) {
+    fn submit(
+        &mut self,
+        connection: NewConnection,
+        slot: usize,
+        opening: Option<Opening>,
+        admission: Result<(), Refused>,
+    ) {
         let state = &self.shared.state;
         let id = state.connections.count() + 1;
         let info = Arc::new(ClientInfo::new(
@@ -260,7 +276,6 @@ impl Acceptor {
             connection.socket.as_raw_fd(),
             state.now_s(),
         ));
-        let opening = connection.sends_proxy_header.then(Opening::proxy_header);
         let admission = match opening {
             // A worker admits it after the header.
             Some(Opening::ProxyHeader { .. }) => admission,

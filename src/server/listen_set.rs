@@ -37,8 +37,6 @@ pub(super) struct NewConnection {
     pub(super) peer: Peer,
     /// `None` for a Unix socket.
     pub(super) local_addr: Option<Arc<SocketAddr>>,
-    /// Whether a PROXY header comes first, so that `peer` is the proxy.
-    pub(super) sends_proxy_header: bool,
     /// Whether a TLS handshake comes next.
     pub(super) speaks_tls: bool,
 }
@@ -89,7 +87,6 @@ impl ListenSet {
                     local_addr: Some(listener.local_addr_of(&socket)),
                     socket: socket.into(),
                     peer: peer_addr.into(),
-                    sends_proxy_header: false,
                     speaks_tls: listener.speaks_tls,
                 })
             }
@@ -99,7 +96,6 @@ impl ListenSet {
                     local_addr: None,
                     socket: socket.into(),
                     peer: Peer::Unix(Arc::clone(&unix.path)),
-                    sends_proxy_header: false,
                     speaks_tls: false,
                 })
             }

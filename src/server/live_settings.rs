@@ -3,8 +3,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use parking_lot::Mutex;
+
 use crate::client::timeouts::Timeouts;
-use crate::config::{Config, OutputLimit};
+use crate::config::{Config, Network, OutputLimit};
+use crate::net::peer::Peer;
 use crate::resp::Limits;
 use crate::resp::limits::REQUEST_BYTES_MAX;
 
@@ -16,11 +19,14 @@ macro_rules! live_settings {
         #[derive(Debug, Default)]
         pub(crate) struct LiveSettings {
             $($name: $atomic,)*
+            /// Copied, because the configuration's lock may be taken for long.
+            proxies: Mutex<Vec<Network>>,
         }
 
         impl LiveSettings {
             pub(crate) fn apply(&self, $config: &Config) {
                 $(self.$name.store($value, Relaxed);)*
+                self.proxies.lock().clone_from(&$config.proxy_protocol_from);
             }
 
             $($(#[$doc])*
@@ -39,6 +45,7 @@ live_settings! { config:
     /// Returns whether clients from other machines are refused.
     refuses_remote_clients: AtomicBool => bool =
         config.protected_mode && config.requirepass.is_none();
+    proxy_header_s: AtomicU32 => u32 = config.proxy_protocol_timeout_s;
     idle_s: AtomicU32 => u32 = config.timeout_s;
     first_byte_s: AtomicU32 => u32 = config.first_byte_timeout_s;
     request_s: AtomicU32 => u32 = config.request_timeout_s;
@@ -70,12 +77,18 @@ impl LiveSettings {
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts {
             idle_s: self.idle_s(),
-            proxy_header_s: 10,
+            proxy_header_s: self.proxy_header_s(),
             first_byte_s: self.first_byte_s(),
             request_s: self.request_s(),
             write_s: self.write_s(),
             pending_output_s: self.pending_output_s(),
         }
+    }
+
+    /// Returns whether connections from this address begin with a PROXY header.
+    pub(crate) fn requires_proxy_header(&self, peer: &Peer) -> bool {
+        let is_of = |ip| self.proxies.lock().iter().any(|proxy| proxy.contains(ip));
+        peer.ip().is_some_and(is_of)
     }
 
     /// Returns the limits on requests.

@@ -78,7 +78,11 @@ fn delays_refusal(client: &mut Client) -> bool {
 fn admit(shared: &Shared, client: &mut Client, peer: Peer) -> Result<(), CloseReason> {
     client.session.set_peer(peer);
     let session = &client.session;
-    log::debug!("client {} is {}", session.id(), session.peer());
+    log::debug!(
+        "client {} is {} by its PROXY header",
+        session.id(),
+        session.peer()
+    );
     shared.admit(session.info()).map_err(|refused| {
         // Refused clients do not count, and no hook is called.
         shared.state.refused.count();

@@ -136,7 +136,7 @@ reasons! {
             "it read none of its pending output within `pending-output-timeout`";
     Self::Tls => tls: "it sent a TLS handshake";
     Self::NoProxyHeader =>
-        proxy_header: "it sent no valid PROXY header (`proxy-protocol-from` requires one)";
+        proxy_header: "it sent no valid PROXY header, which `proxy-protocol-from` requires";
     Self::Late(Deadline::ProxyHeader) =>
         proxy_header_timeout: "it sent no whole PROXY header within `proxy-protocol-timeout`";
 }

@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::clients::ClientInfo;
-use super::close_reason::{CloseReason, NAMES};
+use super::close_reason::{CloseReason, Deadline, NAMES};
 use super::counter::ResettableCounter;
 use crate::net::peer::Peer;
 
 #[derive(Debug, Default)]
 pub(crate) struct Closes {
     by_reason: [ResettableCounter; NAMES.len()],
-    /// When HTTP may be logged again, in seconds of the coarse clock.
-    next_http_warning_s: AtomicU32,
+    http_warning: Warning,
+    proxy_header_warning: Warning,
 }
 
 impl Closes {
@@ -19,11 +19,20 @@ impl Closes {
     pub(crate) fn note(&self, info: &ClientInfo, reason: &CloseReason, now_s: u32) {
         self.by_reason[reason.index()].count();
         let (id, peer) = (info.id, &info.peer);
-        if matches!(reason, CloseReason::Http { .. }) && self.is_http_warning_due(now_s) {
-            log::warn!(
+        match reason {
+            CloseReason::Http { .. } if self.http_warning.is_due(now_s) => log::warn!(
                 "client {id} ({peer}) closed: it sent an HTTP request, perhaps from a web page that \
                  attacks this port (INFO counts these as closed_http)"
-            );
+            ),
+            CloseReason::NoProxyHeader | CloseReason::Late(Deadline::ProxyHeader)
+                if self.proxy_header_warning.is_due(now_s) =>
+            {
+                log::warn!(
+                    "connection from {peer} closed: {reason} (have the proxy there send the header, \
+                     or take its address out of `proxy-protocol-from`)"
+                );
+            }
+            _ => {}
         }
         let after_s = now_s.saturating_sub(info.came_at_s);
         log::debug!("client {id} ({peer}) closed after {after_s} s: {reason}");
@@ -33,15 +42,6 @@ impl Closes {
     pub(super) fn note_refusal(&self, peer: &Peer, reason: &CloseReason) {
         self.by_reason[reason.index()].count();
         log::debug!("connection from {peer} closed at once: {reason}");
-    }
-
-    /// Whether HTTP may be logged: at most once a minute, as in Redis.
-    fn is_http_warning_due(&self, now_s: u32) -> bool {
-        let next = |next_s| (now_s >= next_s).then_some(now_s + HTTP_WARNING_S);
-        let next_s = &self.next_http_warning_s;
-        next_s
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
-            .is_ok()
     }
 
     /// Returns the number of closes for each reason, in INFO's order.
@@ -55,5 +55,20 @@ impl Closes {
     }
 }
 
-/// Seconds between two warnings of HTTP.
-const HTTP_WARNING_S: u32 = 60;
+/// A warning that is logged at most once a minute, as in Redis: the time of the next one, in seconds
+/// of the coarse clock.
+#[derive(Debug, Default)]
+struct Warning(AtomicU32);
+
+impl Warning {
+    /// Whether it may be logged now. If so, the next one has to wait.
+    fn is_due(&self, now_s: u32) -> bool {
+        let next = |next_s| (now_s >= next_s).then_some(now_s + WARNING_PERIOD_S);
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .is_ok()
+    }
+}
+
+/// Seconds between two warnings.
+const WARNING_PERIOD_S: u32 = 60;

@@ -1,5 +1,6 @@
 //! The program over each transport: plain TCP, and those in the files of this folder.
 
+mod proxy;
 mod unix;
 
 use std::process::Command;

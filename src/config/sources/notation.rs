@@ -7,11 +7,12 @@ use std::str::FromStr;
 use toml::de::{DeInteger, DeValue};
 
 use crate::config::values::bind::BindAddress;
+use crate::config::values::networks::Network;
 use crate::config::values::number::{NumberError, Unit};
 use crate::config::values::percentile::Percentile;
 use crate::config::values::{
-    BindAddresses, DebugAccess, Flag, LogLevel, Number, OptionalPath, OutputLimits, Password,
-    Percentiles, Permissions, TlsAuthClients, TlsProtocols,
+    BindAddresses, DebugAccess, Flag, LogLevel, Networks, Number, OptionalPath, OutputLimits,
+    Password, Percentiles, Permissions, TlsAuthClients, TlsProtocols,
 };
 
 /// A value that can be read from a file.
@@ -185,6 +186,20 @@ impl Notation for BindAddresses {
             let text = text.ok_or(r#"expected an address such as "127.0.0.1""#)?;
             text.parse::<BindAddress>()
                 .map_err(|error| error.to_string())
+        })
+    }
+}
+
+impl Notation for Networks {
+    const FORM: Form = Form::Texts;
+
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        let expected =
+            r#"expected networks such as "10.0.0.7 fd00::/8" or ["10.0.0.7", "fd00::/8"]"#;
+        list(value, expected, |item| {
+            let text = item.as_str();
+            let text = text.ok_or(r#"expected an address or network such as "10.0.0.0/8""#)?;
+            text.parse::<Network>().map_err(|error| error.to_string())
         })
     }
 }

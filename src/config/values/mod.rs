@@ -5,6 +5,7 @@ pub(super) mod bind;
 pub(super) mod debug_access;
 mod flag;
 pub(super) mod loglevel;
+pub(super) mod networks;
 pub(super) mod number;
 pub(super) mod output_limits;
 pub(super) mod percentile;
@@ -21,6 +22,7 @@ pub(super) use bind::BindAddresses;
 pub(super) use debug_access::DebugAccess;
 pub(super) use flag::Flag;
 pub(super) use loglevel::LogLevel;
+pub(super) use networks::Networks;
 pub(super) use number::{
     Bytes, Microseconds, Milliseconds, NOT_MEMORY, Number, Seconds, integer, memory, out_of_range,
 };
