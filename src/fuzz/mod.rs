@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`parser`] | limits, cuts, and a stream of requests |
 //! | [`connection`] | circumstances, cuts, and the input of a client |
+//! | [`proxy_header`] | the first bytes of a connection from a proxy |
 //! | [`config`] | a configuration file, and optionally another one after a NUL |
 
 #[cfg(feature = "cli")]
@@ -14,6 +15,7 @@ mod config;
 mod connection;
 pub(crate) mod naive;
 mod parser;
+mod proxy_header;
 mod replies;
 #[cfg(test)]
 mod smoke;
@@ -22,6 +24,7 @@ mod smoke;
 pub use config::config;
 pub use connection::connection;
 pub use parser::parser;
+pub use proxy_header::proxy_header;
 
 /// A stream, its cuts, and four flags.
 ///

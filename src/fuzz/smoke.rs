@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{connection, parser};
+use super::{connection, parser, proxy_header};
 
 #[test]
 fn parser_properties_hold() {
@@ -16,6 +16,11 @@ fn parser_properties_hold() {
 #[test]
 fn connection_properties_hold() {
     smoke("connection", 40_000, connection);
+}
+
+#[test]
+fn proxy_header_properties_hold() {
+    smoke("proxy_header", 30_000, proxy_header);
 }
 
 #[test]
