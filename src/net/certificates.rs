@@ -315,6 +315,8 @@ impl Stamp {
 mod tests {
     use respool_testing::certificates::{Authority, Folder, Key, RSA_1024};
 
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     /// Returns a configuration with the files of `folder`.
@@ -532,11 +534,17 @@ mod tests {
         let key = folder.server_key();
         let text = fs::read_to_string(&key).expect("a key");
         let other = folder.scratch().file_in("other", &text);
-        let changes: [&dyn Fn(); 4] = [
+        let link = |name: &str| {
+            let _ = fs::remove_file(&key);
+            symlink(folder.scratch().path().join(name), &key).expect("a link can be made");
+        };
+        let changes: [&dyn Fn(); 6] = [
             &|| fs::write(&key, "shorter").expect("it can be written"),
             &|| fs::rename(&other, &key).expect("it can be replaced"),
             &|| fs::remove_file(&key).expect("it can be removed"),
             &|| drop(folder.scratch().file_in("new.crt", "")),
+            &|| link("client.key"),
+            &|| link("client.pem"),
         ];
         for change in changes {
             change();
