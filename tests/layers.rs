@@ -82,7 +82,7 @@ in dispatch
 batch: budget output repeat
 
 in net
-connection: pending_output
+connection: pending_output tls
 listen: unix
 proxy_header: peer
 
@@ -108,12 +108,13 @@ handle: inner
 inner: certificates host shared threads
 threads: shared supervision worker
 worker: opening shared supervision
-opening: shared
+opening: handshakes shared
+handshakes: shared supervision
 admission: shared
-shared: certificates clock_signal hooks live_settings
+shared: certificates clock_signal hooks live_settings permits
 
 in state
-mod: catalog channels clients close_reason closes coarse_clock command_settings control counter latency monitors pause slowlog stats
+mod: catalog channels clients close_reason closes coarse_clock command_settings control counter handshakes latency monitors pause slowlog stats
 redact: catalog
 channels: clients recipients slices
 closes: clients close_reason counter
@@ -123,6 +124,7 @@ close_reason: inbox
 recipients: clients slices
 clients: inbox slices stats
 stats: counter histogram
+handshakes: counter
 histogram: counter
 ";
 

@@ -104,6 +104,8 @@ impl Client {
             let _ = Reply::new(&mut bytes, self.session.protocol()).error(error);
             self.connection.append(bytes);
         }
+        #[cfg(feature = "tls")]
+        self.connection.end_tls();
         if let Some(pending) = self.connection.pending_mut() {
             pending.block_until_sent();
         }
@@ -113,7 +115,7 @@ impl Client {
 
     /// Whether it counts as connected: admitted, and not sent all of its output and FIN.
     pub(crate) fn is_counted(&self) -> bool {
-        self.stage.closing().is_none_or(LingeringClose::is_counted)
+        self.stage.is_counted()
     }
 
     /// Whether FIN was sent, so that only the peer's FIN is missing.

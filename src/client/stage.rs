@@ -1,6 +1,6 @@
 //! The stage of a client: what it waits for before it is served, and how it is closed.
 
-use crate::state::close_reason::CloseReason;
+use crate::state::close_reason::{CloseReason, Refused};
 
 /// The stage of a client, in this order. A client may be closed while it is opening.
 #[derive(Debug)]
@@ -19,12 +19,62 @@ pub(crate) enum Opening {
     ProxyHeader {
         /// Whether its refusal was delayed: see `server/opening.rs`.
         was_delayed: bool,
+        /// Whether a TLS handshake follows.
+        then_tls: bool,
     },
+    /// The TLS handshake.
+    #[cfg(feature = "tls")]
+    Handshake(Handshake),
+}
+
+/// A TLS handshake.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    /// The permit for a flight: see `server/handshakes.rs`.
+    pub(crate) permit: Permit,
+    /// When the client could begin it, in seconds of the coarse clock.
+    pub(crate) since_s: u32,
+    /// Whether bytes of it have come, and it has neither ended nor failed.
+    pub(crate) has_begun: bool,
+    /// Why the client is refused after it. Such a client is neither counted nor registered.
+    pub(crate) refused: Option<Refused>,
+}
+
+#[cfg(feature = "tls")]
+#[derive(Debug, Default)]
+pub(crate) enum Permit {
+    #[default]
+    None,
+    /// The client is on the stack, or was woken: its number there.
+    Awaited(u64),
+    Granted,
 }
 
 impl Opening {
-    pub(crate) fn proxy_header() -> Self {
-        Self::ProxyHeader { was_delayed: false }
+    pub(crate) fn proxy_header(then_tls: bool) -> Self {
+        Self::ProxyHeader {
+            was_delayed: false,
+            then_tls,
+        }
+    }
+
+    /// Returns the TLS handshake, from `now_s` on.
+    #[cfg(feature = "tls")]
+    #[expect(clippy::unnecessary_wraps, reason = "a build without TLS has none")]
+    pub(crate) fn handshake(now_s: u32, refused: Option<Refused>) -> Option<Self> {
+        Some(Self::Handshake(Handshake {
+            permit: Permit::None,
+            since_s: now_s,
+            has_begun: false,
+            refused,
+        }))
+    }
+
+    /// This build has no TLS, and so no port for it.
+    #[cfg(not(feature = "tls"))]
+    pub(crate) fn handshake(_: u32, _: Option<Refused>) -> Option<Self> {
+        None
     }
 }
 
@@ -49,11 +99,21 @@ impl Stage {
         }
     }
 
+    /// Whether the client counts as connected: admitted, and not sent all of its output and FIN.
+    pub(crate) fn is_counted(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Opening(Opening::Handshake(handshake)) => handshake.refused.is_none(),
+            Self::Opening(_) | Self::Open => true,
+            Self::Closing(closing) => closing.is_counted(),
+        }
+    }
+
     /// Whether a close for `reason` has to linger.
     pub(crate) fn lingers(&self, reason: &CloseReason) -> bool {
         match self {
             // There is no reply to lose. So a drain closes it at once.
-            Self::Opening(_) => reason.error_line().is_some(),
+            Self::Opening(_) => reason.error_line().is_some() || reason.has_alert(),
             Self::Open => reason.lingers(),
             Self::Closing(_) => false,
         }

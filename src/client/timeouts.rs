@@ -16,6 +16,9 @@ pub(crate) struct Timeouts {
     pub(crate) idle_s: u32,
     /// For the PROXY header.
     pub(crate) proxy_header_s: u32,
+    /// For the TLS handshake.
+    #[cfg(feature = "tls")]
+    pub(crate) handshake_s: u32,
     /// For the first byte.
     pub(crate) first_byte_s: u32,
     /// For the rest of a request.
@@ -31,6 +34,11 @@ pub(crate) struct Timeouts {
 enum State {
     /// The PROXY header is missing.
     ProxyHeader,
+    /// The TLS handshake has not ended.
+    #[cfg(feature = "tls")]
+    Handshake {
+        since_s: u32,
+    },
     /// FIN was sent; the peer's FIN is missing.
     HalfClosed {
         since_s: u32,
@@ -43,6 +51,8 @@ enum State {
     Paused,
     /// The rest of a request is missing.
     MidRequest,
+    /// The rest of a record of TLS is missing.
+    MidRecord,
     /// The client only receives messages.
     Subscribed,
     /// The client has not sent a byte.
@@ -54,6 +64,10 @@ impl Client {
     fn state(&self) -> State {
         match &self.stage {
             Stage::Opening(Opening::ProxyHeader { .. }) => State::ProxyHeader,
+            #[cfg(feature = "tls")]
+            Stage::Opening(Opening::Handshake(handshake)) => State::Handshake {
+                since_s: handshake.since_s,
+            },
             Stage::Open => self.open_state(),
             Stage::Closing(closing) => match closing.fin_sent_at_s {
                 Some(since_s) => State::HalfClosed { since_s },
@@ -64,12 +78,18 @@ impl Client {
 
     fn open_state(&self) -> State {
         let info = self.session.info();
+        #[cfg(feature = "tls")]
+        let is_mid_record = self.connection.is_mid_record();
+        #[cfg(not(feature = "tls"))]
+        let is_mid_record = false;
         if self.is_write_blocked() {
             State::WriteBlocked
         } else if info.has(ClientFlags::PAUSED) {
             State::Paused
         } else if self.pending_input.is_some() {
             State::MidRequest
+        } else if is_mid_record {
+            State::MidRecord
         } else if self.session.listens() {
             State::Subscribed
         } else if info.command.load(Ordering::Relaxed) == NO_COMMAND && !self.connection.has_read {
@@ -91,18 +111,13 @@ impl Client {
             late(deadline, pending.progress_s(), limit_s)
         };
         let flowing = || output(Deadline::PendingOutput, timeouts.pending_output_s);
-        let idle = || {
-            let active_at_s = info.active_at_s.load(Ordering::Relaxed);
-            late(Deadline::Idle, active_at_s, timeouts.idle_s)
-        };
-        let proxy_header = || {
-            late(
-                Deadline::ProxyHeader,
-                info.came_at_s,
-                timeouts.proxy_header_s,
-            )
-        };
-        let first_byte = || late(Deadline::FirstByte, info.came_at_s, timeouts.first_byte_s);
+        let active_at_s = info.active_at_s.load(Ordering::Relaxed);
+        let idle = || late(Deadline::Idle, active_at_s, timeouts.idle_s);
+        // A record is short, so that each byte may take this long.
+        let record = || late(Deadline::Request, active_at_s, timeouts.request_s);
+        let came_at_s = info.came_at_s;
+        let proxy_header = || late(Deadline::ProxyHeader, came_at_s, timeouts.proxy_header_s);
+        let first_byte = || late(Deadline::FirstByte, came_at_s, timeouts.first_byte_s);
         let request = || {
             let input = self.pending_input.as_ref()?;
             let is_late = input.is_late(now, timeouts.request_s);
@@ -110,6 +125,10 @@ impl Client {
         };
         match self.state() {
             State::ProxyHeader => proxy_header(),
+            #[cfg(feature = "tls")]
+            State::Handshake { since_s } => {
+                late(Deadline::Handshake, since_s, timeouts.handshake_s)
+            }
             State::HalfClosed { since_s } => {
                 late(Deadline::LingeringClose, since_s, FIN_WAIT_S_MAX)
             }
@@ -117,6 +136,7 @@ impl Client {
             State::WriteBlocked => output(Deadline::Write, timeouts.write_s),
             State::Paused | State::Subscribed => flowing(),
             State::MidRequest => flowing().or_else(request).or_else(idle),
+            State::MidRecord => flowing().or_else(record).or_else(idle),
             State::New => flowing().or_else(first_byte).or_else(idle),
             State::Idle => flowing().or_else(idle),
         }

@@ -1,6 +1,8 @@
 //! A socket and its pending output: bytes only, no command and no protocol.
 
 use std::io;
+#[cfg(feature = "tls")]
+use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::event::{Event, Source};
@@ -10,13 +12,19 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use crate::net::pending_output::{Flushed, OutputBounds, PendingOutput};
+#[cfg(feature = "tls")]
+use crate::net::tls::{TlsError, TlsState};
 
 /// A non-blocking connection over TCP or a Unix socket: the system calls are the same. Dropping it
 /// closes the socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
-    /// `None` if nothing is pending. In a box, because few clients have pending output.
+    /// `None` without TLS.
+    #[cfg(feature = "tls")]
+    tls: Option<Box<TlsState>>,
+    /// The bytes that the socket has not taken: with TLS, records. `None` if nothing is pending. In
+    /// a box, because few clients have pending output.
     pending: Option<Box<PendingOutput>>,
     /// The interest registered with the poll; `None` before the first registration.
     watched: Option<Interest>,
@@ -32,9 +40,11 @@ pub(crate) struct Connection {
 /// comes only once, so it is kept until a read would block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
-    /// The peer has sent FIN. A read after the last bytes returns 0 bytes.
+    /// The peer has sent FIN or, with TLS, `close_notify`. A read after the last bytes returns 0
+    /// bytes.
     pub(crate) ending: bool,
-    /// The peer has sent urgent data. A read stops before it (`tcp(7)`).
+    /// The peer has sent urgent data, and a read stops before it (`tcp(7)`). Or a read of TLS has
+    /// filled its buffer with records, which have fewer bytes of plaintext.
     pub(crate) urgent: bool,
 }
 
@@ -70,6 +80,8 @@ impl Connection {
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self {
             socket,
+            #[cfg(feature = "tls")]
+            tls: None,
             pending: None,
             watched: None,
             readiness: Readiness::default(),
@@ -78,9 +90,16 @@ impl Connection {
         }
     }
 
-    /// Reads into `buffer`; `None` if the socket is empty.
+    /// Reads into `buffer`; `None` if the socket is empty. With TLS, may return 0 bytes although the
+    /// peer has not ended: a record is incomplete, or has no plaintext.
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         debug_assert!(!buffer.is_empty());
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return Ok(self.read_records(buffer)?);
+        }
         let count = unless_blocked(|| receive(&self.socket, buffer, RecvFlags::empty()))?;
         match count {
             Some(0) => self.ended = true,
@@ -125,6 +144,30 @@ impl Connection {
         self.pending.get_or_insert_default().push(bytes, sent);
     }
 
+    /// Sends `bytes` as they are: see [`ReplySink::send`].
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
+    fn send_raw(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        if let Some(pending) = &mut self.pending {
+            // The socket was full. An event will report when it has room.
+            if !bytes.is_empty() {
+                pending.push(bytes, 0);
+            }
+            return Ok(false);
+        }
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        let sent = unless_blocked(|| send(&self.socket, bytes));
+        match sent {
+            Ok(Some(sent)) if sent == bytes.len() => {}
+            Ok(sent) => self.keep(bytes, sent.unwrap_or(0)),
+            Err(_) => {}
+        }
+        bytes.clear();
+        sent.map(|_| self.pending.is_none())
+    }
+
     /// Sends pending output, with `calls` system calls at most. Returns why it stopped.
     pub(crate) fn flush(&mut self, calls: &mut usize, now_s: u32) -> io::Result<Flushed> {
         let Some(pending) = &mut self.pending else {
@@ -141,6 +184,8 @@ impl Connection {
 
     /// Adds `bytes` to the pending output, to be sent by the next flush.
     pub(crate) fn append(&mut self, mut bytes: Vec<u8>) {
+        #[cfg(feature = "tls")]
+        self.encrypt_or_drop(&mut bytes);
         if !bytes.is_empty() {
             self.keep(&mut bytes, 0);
         }
@@ -181,28 +226,178 @@ impl Connection {
     }
 }
 
+/// TLS. Out of line: a connection without it only looks whether there is any.
+#[cfg(feature = "tls")]
+impl Connection {
+    /// Begins TLS: the next bytes of the peer are its handshake.
+    pub(crate) fn start_tls(&mut self, tls: TlsState) {
+        self.tls = Some(Box::new(tls));
+    }
+
+    /// Returns the bytes by which the last read was longer than its plaintext, if it filled the
+    /// buffer. Those count for the budget of a turn.
+    pub(crate) fn take_overhead(&mut self) -> usize {
+        match &mut self.tls {
+            Some(tls) => mem::take(&mut tls.overhead),
+            None => 0,
+        }
+    }
+
+    /// Whether the rest of a record is missing.
+    pub(crate) fn is_mid_record(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_mid_record())
+    }
+
+    /// Whether TLS has begun and not ended.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads once, and answers the flight of the peer's handshake if it is whole. `None` if the
+    /// socket is empty. After [`TlsError::NotTls`] the connection is plain.
+    #[cold]
+    pub(crate) fn handshake(&mut self, buffer: &mut [u8]) -> Result<Option<Flight>, TlsError> {
+        let read = self.read_records(buffer).inspect_err(|error| {
+            if matches!(error, TlsError::NotTls) {
+                self.tls = None;
+            }
+        })?;
+        let (Some(count), Some(tls)) = (read, &mut self.tls) else {
+            return Ok(None);
+        };
+        Ok(Some(if self.ended {
+            Flight::PeerLeft
+        } else if tls.is_handshaking() {
+            Flight::NotLast
+        } else {
+            tls.keep_plaintext(&buffer[..count]);
+            // The next read returns it, and then asks the socket.
+            self.readiness.urgent = true;
+            Flight::Last
+        }))
+    }
+
+    /// Reads records, decrypts them, and sends what TLS itself has to send.
+    #[cold]
+    #[inline(never)]
+    fn read_records(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(None);
+        };
+        let early = tls.take_plaintext(buffer);
+        if early > 0 {
+            self.has_read = true;
+            return Ok(Some(early));
+        }
+        if tls.has_peer_closed() {
+            self.ended = true;
+            return Ok(Some(0));
+        }
+        let start = tls.begin_read(buffer);
+        let filled = match unless_blocked(|| {
+            receive(&self.socket, &mut buffer[start..], RecvFlags::empty())
+        })? {
+            None => {
+                self.readiness = Readiness::default();
+                return Ok(None);
+            }
+            Some(0) => {
+                self.ended = true;
+                return Ok(Some(0));
+            }
+            Some(count) => start + count,
+        };
+        let mut output = Vec::new();
+        let plaintext = tls.receive(buffer, filled, &mut output);
+        self.readiness = self.readiness.and(Readiness {
+            ending: tls.has_peer_closed(),
+            urgent: filled == buffer.len(),
+        });
+        self.has_read |= matches!(plaintext, Ok(1..));
+        if self.readiness.urgent {
+            tls.overhead = (filled - start).saturating_sub(*plaintext.as_ref().unwrap_or(&0));
+        }
+        // Ignored: the peer may have left before its ticket was sent, and its requests count. If the
+        // connection is broken, the next read reports it.
+        let _ = self.send_raw(&mut output);
+        Ok(Some(plaintext?))
+    }
+
+    /// Sends `bytes` as records: see [`ReplySink::send`].
+    #[cold]
+    #[inline(never)]
+    fn send_encrypted(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        let mut records = Vec::new();
+        let encrypted = match &mut self.tls {
+            Some(tls) if !bytes.is_empty() => tls.encrypt(bytes, &mut records),
+            Some(_) | None => Ok(()),
+        };
+        bytes.clear();
+        encrypted?;
+        self.send_raw(&mut records)
+    }
+
+    /// Replaces `bytes` by records if there is TLS, and by nothing if they cannot be encrypted:
+    /// during the handshake, or after TLS has failed.
+    fn encrypt_or_drop(&mut self, bytes: &mut Vec<u8>) {
+        if let Some(tls) = &mut self.tls {
+            let mut records = Vec::new();
+            if tls.encrypt(bytes, &mut records).is_err() {
+                records.clear();
+            }
+            *bytes = records;
+        }
+    }
+
+    /// Ends TLS: `close_notify` follows the pending output. Nothing must be sent from now on, and
+    /// bytes of the peer are read as they are, to be discarded.
+    #[cold]
+    pub(crate) fn end_tls(&mut self) {
+        if let Some(mut tls) = self.tls.take() {
+            let mut records = Vec::new();
+            tls.close(&mut records);
+            if !records.is_empty() {
+                self.keep(&mut records, 0);
+            }
+        }
+    }
+
+    /// Ends TLS of a connection that is dropped next: sends `close_notify` if nothing is pending
+    /// and the socket has room.
+    #[cold]
+    pub(crate) fn end_tls_at_once(&mut self) {
+        if let Some(mut tls) = self.tls.take()
+            && self.pending.is_none()
+        {
+            let mut records = Vec::new();
+            tls.close(&mut records);
+            // Ignored: without it the peer sees FIN alone.
+            let _ = self.send_raw(&mut records);
+        }
+    }
+}
+
+/// What a read during a handshake has brought.
+#[cfg(feature = "tls")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flight {
+    /// A flight, or a part of it, and the handshake goes on.
+    NotLast,
+    /// The last flight: the handshake is over.
+    Last,
+    /// FIN.
+    PeerLeft,
+}
+
 impl ReplySink for Connection {
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        if let Some(pending) = &mut self.pending {
-            // The socket was full. An event will report when it has room.
-            if !bytes.is_empty() {
-                pending.push(bytes, 0);
-            }
-            return Ok(false);
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return self.send_encrypted(bytes);
         }
-        if bytes.is_empty() {
-            return Ok(true);
-        }
-        let sent = unless_blocked(|| send(&self.socket, bytes));
-        match sent {
-            Ok(Some(sent)) if sent == bytes.len() => {}
-            Ok(sent) => self.keep(bytes, sent.unwrap_or(0)),
-            Err(_) => {}
-        }
-        bytes.clear();
-        sent.map(|_| self.pending.is_none())
+        self.send_raw(bytes)
     }
 
     fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {

@@ -13,6 +13,5 @@ pub(crate) mod peer;
 pub(crate) mod pending_output;
 pub(crate) mod proxy_header;
 #[cfg(feature = "tls")]
-#[cfg_attr(not(test), expect(dead_code, reason = "connections will use it"))]
 pub(crate) mod tls;
 pub(crate) mod unix;

@@ -206,12 +206,9 @@ impl Acceptor {
 
     /// Admits a connection, refuses it, or delays its refusal.
     fn receive(&mut self, connection: NewConnection) {
-        // Until there are handshakes: the port for TLS must not speak plain.
-        if connection.speaks_tls {
-            return;
-        }
-        let opening = self.opening(&connection);
-        let admission = self.admission(&connection.peer, opening.as_ref());
+        let settings = &self.shared.settings;
+        let sends_header = settings.requires_proxy_header(&connection.peer);
+        let admission = self.admission(&connection.peer, sends_header);
         let is_over_limit = matches!(
             admission,
             Err(Refused::TooMany | Refused::TooManyFromAddress)
@@ -219,27 +216,19 @@ impl Acceptor {
         if is_over_limit && self.delays_refusal() {
             self.delayed = Some(connection);
         } else if let Some(slot) = self.shared.assign_slot() {
-            self.submit(connection, slot, opening, admission);
+            self.submit(connection, slot, sends_header, admission);
         } else {
             // No slot is free even for an orderly refusal.
             self.refuse(connection, Refused::TooMany);
         }
     }
 
-    /// Returns what is missing before the client is served.
-    fn opening(&self, connection: &NewConnection) -> Option<Opening> {
-        let settings = &self.shared.settings;
-        settings
-            .requires_proxy_header(&connection.peer)
-            .then(Opening::proxy_header)
-    }
-
     /// Returns why a connection is refused, if it is. Without the PROXY header, the client's address
     /// is not known, and only `maxclients` counts.
-    fn admission(&self, peer: &Peer, opening: Option<&Opening>) -> Result<(), Refused> {
+    fn admission(&self, peer: &Peer, sends_header: bool) -> Result<(), Refused> {
         let shared = &self.shared;
         let clients = shared.state.client_count.load(Ordering::Relaxed);
-        let is_known = !matches!(opening, Some(Opening::ProxyHeader { .. }));
+        let is_known = !sends_header;
         if is_known && shared.protects_from(peer) {
             Err(Refused::Protected)
         } else if clients >= shared.settings.maxclients() {
@@ -255,6 +244,10 @@ impl Acceptor {
     fn refuse(&mut self, connection: NewConnection, reason: Refused) {
         let state = &self.shared.state;
         state.note_refusal(&connection.peer, reason);
+        if connection.speaks_tls {
+            // Nothing can be said before a handshake.
+            return;
+        }
         self.refusals.refuse(connection.socket, reason);
     }
 
@@ -263,11 +256,12 @@ impl Acceptor {
         &mut self,
         connection: NewConnection,
         slot: usize,
-        opening: Option<Opening>,
+        sends_header: bool,
         admission: Result<(), Refused>,
     ) {
         let state = &self.shared.state;
         let id = state.connections.count() + 1;
+        let speaks_tls = connection.speaks_tls;
         let info = Arc::new(ClientInfo::new(
             id,
             slot,
@@ -276,12 +270,14 @@ impl Acceptor {
             connection.socket.as_raw_fd(),
             state.now_s(),
         ));
-        let admission = match opening {
+        let admission = if sends_header {
             // A worker admits it after the header.
-            Some(Opening::ProxyHeader { .. }) => admission,
+            admission
+        } else {
             // Again, because workers have admitted others since.
-            None => admission.and_then(|()| self.shared.admit(&info)),
+            admission.and_then(|()| self.shared.admit(&info))
         };
+        let opening = opening(sends_header, speaks_tls, state.now_s(), admission.err());
         let session = Session::new(info, Arc::clone(state));
         let mut client = Client::new(connection.socket, session, opening);
         match admission {
@@ -293,7 +289,9 @@ impl Acceptor {
             }
             Err(reason) => {
                 state.refused.count();
-                client.begin_close(CloseReason::Refused(reason));
+                if client.is_open() {
+                    client.begin_close(CloseReason::Refused(reason));
+                }
             }
         }
         log::debug!("client {id} connected from {}", client.session.peer());
@@ -320,6 +318,23 @@ impl Acceptor {
             "cannot accept connections, so they wait: {error} (raise `ulimit -n`, or \
              lower `maxclients`)"
         );
+    }
+}
+
+/// Returns what comes before a connection is served. A client over TLS is refused after its
+/// handshake.
+fn opening(
+    sends_header: bool,
+    speaks_tls: bool,
+    now_s: u32,
+    refused: Option<Refused>,
+) -> Option<Opening> {
+    if sends_header && refused.is_none() {
+        Some(Opening::proxy_header(speaks_tls))
+    } else if speaks_tls {
+        Opening::handshake(now_s, refused)
+    } else {
+        None
     }
 }
 

@@ -72,9 +72,13 @@ impl Certificates {
         }
     }
 
-    /// Puts the program's own configuration into force, for good.
+    /// Puts the program's own configuration into force, for good. Without early data: who recorded
+    /// it could send the requests again.
     #[cfg(feature = "tls")]
-    pub(super) fn take_from_program(&self, tls: Arc<ServerConfig>) {
+    pub(super) fn take_from_program(&self, mut tls: Arc<ServerConfig>) {
+        if tls.max_early_data_size > 0 {
+            Arc::make_mut(&mut tls).max_early_data_size = 0;
+        }
         *self.0.lock() = Current {
             tls: Some(tls),
             source: Source::Program,

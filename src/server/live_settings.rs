@@ -65,6 +65,11 @@ live_settings! { config:
     output_soft_s: AtomicU32 => u32 = config.client_output_buffer_limit.normal.soft_s;
     maxmemory_clients: AtomicU64 => u64 = config.maxmemory_clients;
     tls_auto_reload_interval_s: AtomicU32 => u32 = config.tls_auto_reload_interval_s;
+    /// Flights of TLS handshakes that run at a time.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    flights_max: AtomicUsize => usize = (config.worker_count() / 2).max(1);
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    tls_handshake_s: AtomicU32 => u32 = config.tls_handshake_timeout_s;
 }
 
 impl LiveSettings {
@@ -78,6 +83,8 @@ impl LiveSettings {
         Timeouts {
             idle_s: self.idle_s(),
             proxy_header_s: self.proxy_header_s(),
+            #[cfg(feature = "tls")]
+            handshake_s: self.tls_handshake_s(),
             first_byte_s: self.first_byte_s(),
             request_s: self.request_s(),
             write_s: self.write_s(),

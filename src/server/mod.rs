@@ -12,6 +12,7 @@
 //! | `acceptor.rs` | the thread that accepts connections |
 //! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs` | the parts of the acceptor |
 //! | `admission.rs` | who may stay, by the address |
+//! | `handshakes.rs`, `permits.rs` | a turn of a client in its TLS handshake; how many run at a time |
 //! | `worker.rs` | a thread of the pool; `threads.rs` starts and ends them |
 //! | `opening.rs` | a turn of a client before it is served |
 //! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
@@ -32,12 +33,16 @@ mod clock;
 mod clock_signal;
 mod drain;
 mod handle;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod hooks;
 mod host;
 mod inner;
 mod listen_set;
 pub(crate) mod live_settings;
 mod opening;
+#[cfg(feature = "tls")]
+mod permits;
 mod reconfigure;
 mod refusal_delay;
 mod refusals;

@@ -3,13 +3,15 @@
 use std::mem;
 use std::sync::atomic::Ordering;
 
+#[cfg(feature = "tls")]
+use super::handshakes;
 use super::shared::{Phase, Shared};
 use crate::client::Client;
 use crate::client::stage::{Opening, Stage};
 use crate::dispatch::batch::TurnEnd;
 use crate::net::peer::Peer;
 use crate::net::proxy_header::{self, HEADER_BYTES_MAX};
-use crate::state::close_reason::CloseReason;
+use crate::state::close_reason::{CloseReason, Refused};
 
 /// Serves one turn of an opening client. Returns `None` after it has opened. `input` is the
 /// worker's buffer.
@@ -28,6 +30,8 @@ pub(super) fn open(
     client.newcomer = None;
     let end = match &mut client.stage {
         Stage::Opening(Opening::ProxyHeader { .. }) => read_proxy_header(shared, client, input)?,
+        #[cfg(feature = "tls")]
+        Stage::Opening(Opening::Handshake(_)) => handshakes::advance(shared, client, input)?,
         Stage::Open | Stage::Closing(_) => None,
     };
     match end {
@@ -59,9 +63,28 @@ fn read_proxy_header(
         return Ok(Some(TurnEnd::BudgetSpent));
     }
     client.connection.discard(&mut input[..header.length])?;
-    admit(shared, client, peer)?;
-    client.stage = Stage::Open;
+    let admission = admit(shared, client, peer);
+    client.stage = stage_after_header(shared, client, admission.err())?;
     Ok(None)
+}
+
+/// Returns the stage after the PROXY header. A client of TLS is refused after its handshake.
+fn stage_after_header(
+    shared: &Shared,
+    client: &Client,
+    refused: Option<Refused>,
+) -> Result<Stage, CloseReason> {
+    let then_tls = matches!(
+        client.stage,
+        Stage::Opening(Opening::ProxyHeader { then_tls: true, .. })
+    );
+    if then_tls && let Some(handshake) = Opening::handshake(shared.state.now_s(), refused) {
+        return Ok(Stage::Opening(handshake));
+    }
+    match refused {
+        Some(refused) => Err(CloseReason::Refused(refused)),
+        None => Ok(Stage::Open),
+    }
 }
 
 /// Whether the client's refusal has to wait. As in [`RefusalDelay`](super::refusal_delay), clients
@@ -69,13 +92,17 @@ fn read_proxy_header(
 /// queue once.
 fn delays_refusal(client: &mut Client) -> bool {
     match &mut client.stage {
-        Stage::Opening(Opening::ProxyHeader { was_delayed }) => !mem::replace(was_delayed, true),
+        Stage::Opening(Opening::ProxyHeader { was_delayed, .. }) => {
+            !mem::replace(was_delayed, true)
+        }
+        #[cfg(feature = "tls")]
+        Stage::Opening(Opening::Handshake(_)) => false,
         Stage::Open | Stage::Closing(_) => false,
     }
 }
 
 /// Admits a client that counts already, but is not in the registry.
-fn admit(shared: &Shared, client: &mut Client, peer: Peer) -> Result<(), CloseReason> {
+fn admit(shared: &Shared, client: &mut Client, peer: Peer) -> Result<(), Refused> {
     client.session.set_peer(peer);
     let session = &client.session;
     log::debug!(
@@ -83,10 +110,9 @@ fn admit(shared: &Shared, client: &mut Client, peer: Peer) -> Result<(), CloseRe
         session.id(),
         session.peer()
     );
-    shared.admit(session.info()).map_err(|refused| {
+    shared.admit(session.info()).inspect_err(|_| {
         // Refused clients do not count, and no hook is called.
         shared.state.refused.count();
         shared.state.client_count.fetch_sub(1, Ordering::Relaxed);
-        CloseReason::Refused(refused)
     })
 }

@@ -13,6 +13,8 @@ use super::certificates::Certificates;
 use super::clock_signal::ClockSignal;
 use super::hooks::{DisconnectReason, Hooks};
 use super::live_settings::LiveSettings;
+#[cfg(feature = "tls")]
+use super::permits::Permits;
 use crate::client::Client;
 use crate::client::session::Session;
 use crate::command::Commands;
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) state: Arc<ServerState>,
     pub(super) hooks: Hooks,
     pub(super) certificates: Certificates,
+    #[cfg(feature = "tls")]
+    pub(super) permits: Mutex<Permits>,
     acceptor_waker: Waker,
     /// A [`Phase`]. Written by the thread that drains.
     phase: AtomicU8,
@@ -80,6 +84,8 @@ impl Shared {
             state,
             hooks: Hooks::default(),
             certificates,
+            #[cfg(feature = "tls")]
+            permits: Mutex::default(),
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
             clock: ClockSignal::default(),
@@ -203,6 +209,11 @@ impl Shared {
 
     /// Closes a client and frees its slot.
     pub(crate) fn close(&self, mut client: Box<Client>, reason: &CloseReason) {
+        #[cfg(feature = "tls")]
+        {
+            self.abandon_handshake(&mut client);
+            client.connection.end_tls_at_once();
+        }
         self.stop_listening(&mut client.session);
         let is_counted = client.is_counted();
         let Client { session, stage, .. } = &mut *client;

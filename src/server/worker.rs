@@ -172,6 +172,8 @@ impl Worker {
     /// Returns the client if it lingers.
     #[cold]
     fn begin_close(&self, mut client: Box<Client>, reason: CloseReason) -> Option<Box<Client>> {
+        #[cfg(feature = "tls")]
+        self.shared.abandon_handshake(&mut client);
         if client.stage.lingers(&reason) {
             client.begin_close(reason);
             return Some(client);
@@ -276,6 +278,11 @@ impl Worker {
             // In the first turn no event can report FIN: the socket is not watched yet.
             if client.connection.is_drained(count, self.input.len()) && !is_first_turn {
                 return idle_or_drained(phase);
+            }
+            #[cfg(feature = "tls")]
+            {
+                let overhead = client.connection.take_overhead();
+                budget.bytes = budget.bytes.saturating_sub(overhead);
             }
         }
         if client.connection.pending().is_some() {

@@ -23,6 +23,12 @@ pub(crate) enum CloseReason {
     Tls,
     /// The peer's address is in `proxy-protocol-from`, and it sent something else.
     NoProxyHeader,
+    /// The peer sent something else than a TLS handshake to a port for TLS.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    NotTls,
+    /// The TLS handshake failed, for this reason.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    TlsFailed(String),
     /// The peer spoke HTTP. Only a whole request line of HTTP is answered.
     Http {
         is_answered: bool,
@@ -51,6 +57,9 @@ pub(crate) enum Deadline {
     Idle,
     /// To send the PROXY header: `proxy-protocol-timeout`.
     ProxyHeader,
+    /// To end the TLS handshake: `tls-handshake-timeout`.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    Handshake,
     /// To send its first byte: `first-byte-timeout`.
     FirstByte,
     /// To send the rest of a request: `request-timeout`.
@@ -139,6 +148,10 @@ reasons! {
         proxy_header: "it sent no valid PROXY header, which `proxy-protocol-from` requires";
     Self::Late(Deadline::ProxyHeader) =>
         proxy_header_timeout: "it sent no whole PROXY header within `proxy-protocol-timeout`";
+    Self::NotTls => not_tls: "it did not speak TLS on the port for TLS";
+    Self::TlsFailed(_) => tls_handshake_failed: "the TLS handshake failed";
+    Self::Late(Deadline::Handshake) =>
+        tls_handshake_timeout: "the TLS handshake did not end within `tls-handshake-timeout`";
 }
 
 impl CloseReason {
@@ -159,6 +172,9 @@ impl CloseReason {
     pub(crate) fn error_line(&self) -> Option<&str> {
         match self {
             Self::Refused(refused) => Some(refused.text()),
+            Self::NotTls => {
+                Some("ERR this port speaks TLS: connect with TLS, for example redis-cli --tls")
+            }
             Self::NoProxyHeader => Some("ERR a PROXY header is required from this address"),
             Self::Late(Deadline::ProxyHeader) => Some("ERR no PROXY header came in time"),
             Self::Late(Deadline::FirstByte) => Some("ERR no request came in time"),
@@ -168,6 +184,11 @@ impl CloseReason {
             Self::RefusedByHook(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// Whether the peer may have been sent an alert of TLS.
+    pub(crate) fn has_alert(&self) -> bool {
+        matches!(self, Self::TlsFailed(_))
     }
 
     /// Returns the index in [`NAMES`].
@@ -187,7 +208,7 @@ impl fmt::Display for CloseReason {
         match self {
             Self::Protocol(error) => write!(f, ": {error}"),
             Self::Io(error) => write!(f, ": {error}"),
-            Self::RefusedByHook(error) => write!(f, ": {error}"),
+            Self::RefusedByHook(error) | Self::TlsFailed(error) => write!(f, ": {error}"),
             _ => Ok(()),
         }
     }

@@ -10,6 +10,7 @@
 //! | `pause.rs` | CLIENT PAUSE |
 //! | `close_reason.rs`, `closes.rs` | why clients are closed, and how often |
 //! | `stats.rs`, `counter.rs`, `histogram.rs` | what the workers did |
+//! | `handshakes.rs` | counts of TLS handshakes |
 //! | `slowlog.rs`, `latency.rs`, `redact.rs` | slow requests, without their passwords |
 //! | `command_settings.rs`, `coarse_clock.rs` | directives and time, without a lock |
 //! | `control.rs` | what commands may have the server do |
@@ -23,6 +24,8 @@ pub(crate) mod coarse_clock;
 mod command_settings;
 pub(crate) mod control;
 mod counter;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod histogram;
 pub(crate) mod inbox;
 pub(crate) mod latency;
@@ -54,6 +57,8 @@ use coarse_clock::CoarseClock;
 use command_settings::CommandSettings;
 use control::Control;
 use counter::ResettableCounter;
+#[cfg(feature = "tls")]
+use handshakes::HandshakeCounts;
 use latency::LatencyMonitor;
 use monitors::Monitors;
 use pause::Pause;
@@ -85,6 +90,8 @@ pub(crate) struct ServerState {
     pub(crate) connections: ResettableCounter,
     /// Connections refused. Written by the acceptor.
     pub(crate) refused: ResettableCounter,
+    #[cfg(feature = "tls")]
+    pub(crate) handshakes: HandshakeCounts,
     pub(crate) closes: Closes,
     /// Bytes of pending output of all clients, beyond their reserves.
     pub(crate) pending_output_bytes: Arc<AtomicUsize>,
@@ -130,6 +137,8 @@ impl ServerState {
             client_count: AtomicUsize::new(0),
             connections: ResettableCounter::default(),
             refused: ResettableCounter::default(),
+            #[cfg(feature = "tls")]
+            handshakes: HandshakeCounts::default(),
             closes: Closes::default(),
             pending_output_bytes: Arc::default(),
             rates: Mutex::default(),
@@ -253,6 +262,8 @@ impl ServerState {
         self.stats.reset();
         self.connections.reset();
         self.refused.reset();
+        #[cfg(feature = "tls")]
+        self.handshakes.reset();
         self.closes.reset();
     }
 }

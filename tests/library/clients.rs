@@ -1,7 +1,7 @@
 //! State that a program keeps per client, and its hooks for connecting and disconnecting clients.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -246,8 +246,8 @@ fn connect_hook_runs_once_before_the_first_request() {
     let (arrive, arrivals) = channel();
     let commands = builtin_and(|commands| {
         commands.register("WHENCE", Arity::Exactly(1), |session, _, reply| {
-            let addr = session.state::<SocketAddr>();
-            reply.bulk(addr.map_or_else(String::new, SocketAddr::to_string))
+            let peer = session.state::<respool::Peer>();
+            reply.bulk(peer.map_or_else(String::new, ToString::to_string))
         });
     });
     let server = bind(2, commands)

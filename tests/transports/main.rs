@@ -1,6 +1,8 @@
 //! The program over each transport: plain TCP, and those in the files of this folder.
 
 mod proxy;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix;
 
 use std::process::Command;

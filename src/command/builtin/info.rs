@@ -317,6 +317,13 @@ fn traffic(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("instantaneous_output_kbps", kib(rates.bytes_sent));
     lines.constants("instantaneous_input_repl_kbps:0.00 instantaneous_output_repl_kbps:0.00");
     lines.add("rejected_connections", state.refused.get());
+    #[cfg(feature = "tls")]
+    {
+        let handshakes = &state.handshakes;
+        lines.add("tls_handshakes", handshakes.done.get());
+        lines.add("tls_handshake_failures", handshakes.failed.get());
+        lines.add("tls_handshakes_waiting", handshakes.waiting());
+    }
 }
 
 fn replication(state: &ServerState, lines: &mut Lines<'_>) {

@@ -24,6 +24,8 @@ pub(crate) struct TlsState {
     early: Vec<u8>,
     /// Whether the first byte was that of a handshake record.
     is_tls: bool,
+    /// Bytes of a read that were not plaintext: see `Connection::take_overhead`.
+    pub(crate) overhead: usize,
     /// Whether the peer has sent `close_notify`.
     peer_closed: bool,
     /// Whether an alert that ends the connection was sent or received.
@@ -39,15 +41,22 @@ pub(crate) enum TlsError {
     TooLong,
     #[error("the keys are used up (TLS 1.3 renews them)")]
     KeysUsedUp,
+    #[error("TLS has failed before")]
+    Failed,
     #[error("unexpected state of TLS: {0}")]
     Unexpected(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
     #[error(transparent)]
     Session(#[from] rustls::Error),
 }
 
 impl From<TlsError> for io::Error {
     fn from(error: TlsError) -> Self {
-        Self::new(io::ErrorKind::InvalidData, error)
+        match error {
+            TlsError::Io(error) => error,
+            error => Self::new(io::ErrorKind::InvalidData, error),
+        }
     }
 }
 
@@ -58,6 +67,7 @@ impl TlsState {
             partial: Vec::new(),
             early: Vec::new(),
             is_tls: false,
+            overhead: 0,
             peer_closed: false,
             has_failed: false,
         })
@@ -70,6 +80,11 @@ impl TlsState {
     /// Whether the peer has sent `close_notify`, so that no plaintext follows.
     pub(crate) fn has_peer_closed(&self) -> bool {
         self.peer_closed
+    }
+
+    /// Whether the rest of a record is missing.
+    pub(crate) fn is_mid_record(&self) -> bool {
+        !self.partial.is_empty()
     }
 
     /// Copies an incomplete record into `buffer`. Returns the position for the next bytes of the
@@ -90,10 +105,12 @@ impl TlsState {
         filled: usize,
         output: &mut Vec<u8>,
     ) -> Result<usize, TlsError> {
+        // Set meanwhile: after a panic, nothing is sent any more.
+        self.has_failed = true;
         let result = self.decrypt(&mut buffer[..filled], output);
-        if result.is_err() {
-            self.has_failed = true;
-            self.take_alert(output);
+        match result {
+            Ok(_) => self.has_failed = false,
+            Err(_) => self.take_alert(output),
         }
         result
     }
@@ -152,6 +169,9 @@ impl TlsState {
         plaintext: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<(), TlsError> {
+        if self.has_failed {
+            return Err(TlsError::Failed);
+        }
         self.with_traffic(output, |mut traffic, output| {
             // A record has at most 29 bytes besides its plaintext.
             let records = plaintext.len() / RECORD_PLAINTEXT_MAX + 1;
@@ -223,11 +243,6 @@ impl fmt::Debug for TlsState {
     }
 }
 
-/// Whether these first bytes of a connection begin a TLS handshake. No request does.
-pub(crate) fn is_client_hello(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[HANDSHAKE, 3])
-}
-
 /// Appends a record of the session to `output`.
 fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, output: &mut Vec<u8>) {
     let start = output.len();
@@ -262,9 +277,6 @@ fn encrypt(
     }
 }
 
-/// The alert that answers a TLS handshake on a connection without TLS: fatal, `protocol_version`.
-pub(crate) const NO_TLS_ALERT: [u8; 7] = [21, 3, 1, 0, 2, 2, 70];
-
 /// The first byte of a handshake record.
 const HANDSHAKE: u8 = 22;
 
@@ -276,7 +288,7 @@ const GAP_BYTES: usize = RECORD_PLAINTEXT_MAX;
 
 /// Maximum bytes that are kept until more comes. A record has up to 18 KiB. A handshake message may
 /// extend over records: a client's chain of certificates has a few KiB.
-const PARTIAL_BYTES_MAX: usize = 64 * 1024;
+const PARTIAL_BYTES_MAX: usize = 32 * 1024;
 
 /// A buffer must be longer than this.
 const BUFFER_BYTES_MIN: usize = GAP_BYTES + PARTIAL_BYTES_MAX;

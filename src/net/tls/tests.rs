@@ -312,14 +312,6 @@ fn plain_bytes_are_recognised() {
     }
 }
 
-#[test]
-fn client_hello_is_recognised() {
-    let mut ends = Ends::new(server_config(ONLY_13), client_config(ONLY_13));
-    assert!(is_client_hello(&ends.client_sends()));
-    assert!(!is_client_hello(b"PING\r\n"));
-    assert!(!is_client_hello(&[HANDSHAKE]));
-}
-
 /// Hands the server the client's flights until it refuses. Returns the error and the last output.
 fn refused(server: ServerConfig, client: ClientConfig) -> (String, Vec<u8>) {
     let mut ends = Ends::new(server, client);
@@ -343,7 +335,7 @@ fn failed_handshake_sends_an_alert() {
     assert!(error.contains("incompatible"), "{error}");
     // A fatal protocol_version.
     assert_eq!(output[5..], [2, 70]);
-    assert_eq!(output.len(), NO_TLS_ALERT.len());
+    assert_eq!(output[0], 21);
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! TLS handshakes: a turn of a client in one.
+//!
+//! A flight of a handshake takes as long as hundreds of PINGs. So a worker needs a permit for it, and
+//! there are half as many permits as workers: a flood of handshakes leaves workers to the clients
+//! that are served. Without a permit, a client is parked, and waits on a stack. The end of a flight
+//! wakes the newest of them: its peer has waited for the shortest time, and is the least likely to
+//! have given up. With a permit, a client first goes to the end of the queue: clients with requests
+//! come first.
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::shared::Shared;
+use super::supervision::panic_text;
+use crate::client::Client;
+use crate::client::stage::{Handshake, Opening, Permit, Stage};
+use crate::dispatch::batch::TurnEnd;
+use crate::net::connection::{Connection, Flight};
+use crate::net::pending_output::Flushed;
+use crate::net::tls::{TlsError, TlsState};
+use crate::state::close_reason::CloseReason;
+
+impl Shared {
+    /// Returns whether the client has or gets a permit. Otherwise puts it on the stack.
+    fn request_permit(&self, handshake: &mut Handshake, slot: usize) -> bool {
+        let mut permits = self.permits.lock();
+        let granted = permits.request(&mut handshake.permit, slot, self.settings.flights_max());
+        self.state.handshakes.set_waiting(permits.waiting());
+        granted
+    }
+
+    /// Takes the client's permit, or the client from the stack, and wakes the next one.
+    fn release_permit(&self, handshake: &mut Handshake) {
+        let mut permits = self.permits.lock();
+        let next = permits.release(&mut handshake.permit, self.settings.flights_max());
+        self.state.handshakes.set_waiting(permits.waiting());
+        drop(permits);
+        if let Some(slot) = next {
+            self.pool.notify(slot);
+        }
+    }
+
+    /// Ends the handshake of a client that is about to be closed, if it is in one.
+    pub(super) fn abandon_handshake(&self, client: &mut Client) {
+        if let Stage::Opening(Opening::Handshake(handshake)) = &mut client.stage {
+            self.release_permit(handshake);
+            if mem::take(&mut handshake.has_begun) {
+                self.state.handshakes.failed.count();
+            }
+        }
+    }
+}
+
+/// Serves one turn of a client in its handshake. Returns `None` after the handshake.
+pub(super) fn advance(
+    shared: &Shared,
+    client: &mut Client,
+    input: &mut [u8],
+) -> Result<Option<TurnEnd>, CloseReason> {
+    if let Some(end) = flush(shared, client)? {
+        return Ok(Some(end));
+    }
+    let Client {
+        connection,
+        session,
+        stage: Stage::Opening(Opening::Handshake(handshake)),
+        ..
+    } = client
+    else {
+        return Ok(None);
+    };
+    if !matches!(handshake.permit, Permit::Granted) {
+        match connection.peek(&mut input[..1])? {
+            None => return Ok(Some(TurnEnd::Idle)),
+            Some(0) => return Err(CloseReason::PeerLeft),
+            Some(_) => {}
+        }
+        let has_permit = shared.request_permit(handshake, session.info().slot);
+        return Ok(Some(if has_permit {
+            // The flight comes after the requests of other clients.
+            TurnEnd::BudgetSpent
+        } else {
+            TurnEnd::Idle
+        }));
+    }
+    handshake.has_begun = true;
+    shared.pool.hand_over();
+    let end = run_flight(shared, connection, input);
+    shared.release_permit(handshake);
+    let refused = handshake.refused;
+    // A client that was not admitted must not be counted out, whatever it is closed for.
+    let end = end.map_err(|reason| refused.map_or(reason, CloseReason::Refused))?;
+    if end.is_none() {
+        handshake.has_begun = false;
+        shared.state.handshakes.done.count();
+        if let Some(refused) = refused {
+            return Err(CloseReason::Refused(refused));
+        }
+        client.stage = Stage::Open;
+    }
+    Ok(end)
+}
+
+/// Sends what is left of the last flight. Returns why the turn ends if it cannot all be sent.
+fn flush(shared: &Shared, client: &mut Client) -> Result<Option<TurnEnd>, CloseReason> {
+    let now_s = shared.state.now_s();
+    match client.connection.flush(&mut { WRITES_MAX }, now_s)? {
+        Flushed::Everything => Ok(None),
+        Flushed::SocketFull => Ok(Some(TurnEnd::WriteBlocked)),
+        Flushed::CallsUsed => Ok(Some(TurnEnd::BudgetSpent)),
+    }
+}
+
+/// Reads and answers a flight of the peer. Returns `None` after the last one.
+fn run_flight(
+    shared: &Shared,
+    connection: &mut Connection,
+    input: &mut [u8],
+) -> Result<Option<TurnEnd>, CloseReason> {
+    if !connection.has_tls() {
+        let certificates = shared.certificates.current();
+        let config = certificates.ok_or_else(|| CloseReason::TlsFailed(NO_CERTIFICATE.into()))?;
+        let tls = TlsState::new(config);
+        connection.start_tls(tls.map_err(|error| CloseReason::TlsFailed(error.to_string()))?);
+    }
+    // The client is closed after a panic, so it does not matter in which state it is.
+    let flight = catch_unwind(AssertUnwindSafe(|| connection.handshake(input)));
+    match flight {
+        Ok(Ok(Some(Flight::Last))) => Ok(None),
+        Ok(Ok(Some(Flight::PeerLeft))) => Err(CloseReason::PeerLeft),
+        Ok(Ok(Some(Flight::NotLast))) if !connection.is_drained(0, 1) => {
+            Ok(Some(TurnEnd::BudgetSpent))
+        }
+        Ok(Ok(Some(Flight::NotLast) | None)) => Ok(Some(TurnEnd::Idle)),
+        Ok(Err(TlsError::NotTls)) => Err(CloseReason::NotTls),
+        Ok(Err(TlsError::Io(error))) => Err(CloseReason::Io(error)),
+        Ok(Err(error)) => Err(CloseReason::TlsFailed(error.to_string())),
+        Err(panic) => {
+            let text = panic_text(panic.as_ref());
+            log::error!("a TLS handshake panicked: {text}");
+            Err(CloseReason::Panicked)
+        }
+    }
+}
+
+const NO_CERTIFICATE: &str = "the server has no certificate";
+
+/// Writes in one turn: a flight of the server is a few KiB.
+const WRITES_MAX: usize = 4;
