@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// An error that prevents a server from starting.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +29,7 @@ pub enum StartError {
     #[error("cannot listen on {path}: {error}{}", advice_about_file(error))]
     ListenUnix {
         /// The path, or `@` and a name in the abstract namespace.
-        path: Arc<str>,
+        path: String,
         /// The error of the system, or the reason why `path` cannot be used.
         #[source]
         error: io::Error,

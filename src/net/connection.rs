@@ -130,6 +130,9 @@ impl Connection {
 
     /// Returns whether a read of `count` bytes into `room` has left the socket empty, so that the
     /// next byte causes an event: see [`Readiness`].
+    ///
+    /// A read of a Unix socket also stops after a message with file descriptors, which no event
+    /// tells. No client of Redis sends any; one that does may wait until its next bytes.
     pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
         count < room && !(self.readiness.ending | self.readiness.urgent)
     }

@@ -115,7 +115,7 @@ fn of_tls(error: StartError) -> StartError {
 }
 
 fn unix_error(path: &Path, error: io::Error) -> StartError {
-    let path = path.to_string_lossy().into();
+    let path = path.to_string_lossy().into_owned();
     StartError::ListenUnix { path, error }
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn adopt_all(
     let adopt = |listener| match listener {
         Listener::Tcp(listener) => adopt_tcp(listener, config).map(ListenSocket::Tcp),
         Listener::Unix(listener) => {
-            let path = unix::path_of(&listener);
+            let path = unix::path_of(&listener).to_string();
             UnixSocket::adopt(listener)
                 .map(ListenSocket::Unix)
                 .map_err(|error| StartError::ListenUnix { path, error })
