@@ -40,9 +40,9 @@ pub enum StartError {
     /// The limit on open files leaves no room for a single client.
     #[error("the limit on open files is too low: {0}")]
     OpenFileLimit(#[source] io::Error),
-    /// The configuration has neither `bind` nor `unixsocket`, or
+    /// The configuration has no `bind`, `tls-port` and `unixsocket`, or
     /// [`Server::from_listeners`](crate::Server::from_listeners) was called without a socket.
-    #[error("there is nothing to listen on: set `bind` or `unixsocket`")]
+    #[error("there is nothing to listen on: set `bind`, `tls-port` or `unixsocket`")]
     NoListener,
     /// The system refuses a poll instance.
     #[error("cannot set up polling: {0}")]

@@ -114,7 +114,7 @@ fn start_errors_name_their_cause() {
     let none = Server::from_listeners([] as [TcpListener; 0], config(1), Commands::builtin());
     assert_eq!(
         error_of(none),
-        "there is nothing to listen on: set `bind` or `unixsocket`"
+        "there is nothing to listen on: set `bind`, `tls-port` or `unixsocket`"
     );
 
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -168,7 +168,7 @@ fn value_invalid_in_the_file_is_invalid_in_code() {
         ),
         (
             |config| config.bind.clear(),
-            "there is nothing to listen on: set `bind` or `unixsocket`",
+            "there is nothing to listen on: set `bind`, `tls-port` or `unixsocket`",
         ),
     ] {
         assert!(error(change).starts_with(text), "{}", error(change));

@@ -322,7 +322,7 @@ fn nothing_to_listen_on_is_explained() {
         for check in [&[][..], &["--check-config"]] {
             let mut command = Command::new(program());
             let ended = Process::start(command.args(args).args(check)).ended(PATIENCE);
-            ended.assert_mistake(&["respool: there is nothing to listen on: set `bind` or "]);
+            ended.assert_mistake(&["respool: there is nothing to listen on: set `bind`, "]);
         }
     }
 }
