@@ -74,12 +74,11 @@ impl Product {
         })
     }
 
-    /// Returns whether it listens there. memcached is not worth its other options, and respool has
-    /// no TLS yet.
+    /// Returns whether it listens there. memcached is not worth its other options.
     pub(crate) fn listens_on(self, transport: Transport) -> bool {
         match self {
-            Self::Redis | Self::Valkey => true,
-            Self::Respool | Self::Bare => transport != Transport::Tls,
+            Self::Respool | Self::Redis | Self::Valkey => true,
+            Self::Bare => transport != Transport::Tls,
             Self::Memcached => transport == Transport::Tcp,
         }
     }
