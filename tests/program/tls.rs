@@ -1,6 +1,7 @@
 //! The keys of TLS: errors of a start, CONFIG SET, SIGHUP and changed files.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use respool_testing::certificates::{Authority, Folder};
 use respool_testing::process::Respool;
@@ -211,6 +212,20 @@ fn sighup_without_a_file_loads_certificates() {
     server.signal("HUP");
     server.wait_for_log("SIGHUP: the certificates were loaded and the log was opened again");
     server.wait_for_log("certificates loaded: ");
+    server.stop();
+}
+
+#[test]
+fn key_readable_by_others_is_warned_about() {
+    let folder = Authority::new("the CA").folder();
+    let key = folder.server_key();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let server = start_with(&folder, &[]);
+    let key = key.display();
+    server.wait_for_log(&format!(
+        "[warning] {key} holds a private key, and every user of this machine can read it (mode 644): \
+         run `chmod o-r {key}`"
+    ));
     server.stop();
 }
 

@@ -58,7 +58,7 @@ pub struct Loaded {
     /// Whether the password has another source than the file's `requirepass`. Then CONFIG REWRITE
     /// must not write it into the file.
     pub password_is_elsewhere: bool,
-    /// One line for each way in which other users may read the password.
+    /// One line for each way in which other users may read the password or the key for TLS.
     pub warnings: Vec<String>,
     /// One line for each key of the file that has no effect, because a flag or another source of
     /// the password wins.
@@ -147,7 +147,7 @@ impl CommandLine {
         config
     }
 
-    /// Returns one line for each way in which other users may read the password.
+    /// Returns one line for each way in which other users may read the password or the key for TLS.
     fn warnings(&self, settings: &Settings, config: &Config) -> Vec<String> {
         let has_password = |settings: &Settings| {
             let password = settings.requirepass.clone();
@@ -161,7 +161,13 @@ impl CommandLine {
         let file = self.file.as_ref().filter(|_| has_password(settings));
         let files = file.into_iter().chain(&config.requirepass_file);
         let in_files = files.filter_map(|file| password::exposure(file));
-        in_arguments.into_iter().chain(in_files).collect()
+        let key = config.tls_key_file.as_ref();
+        let key = key.and_then(|file| password::exposure_of("a private key", file));
+        in_arguments
+            .into_iter()
+            .chain(in_files)
+            .chain(key)
+            .collect()
     }
 
     /// Returns one line for each key of the file, except the password's, that a flag overrides.

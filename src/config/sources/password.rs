@@ -136,11 +136,16 @@ pub(super) fn apply(found: Option<Found>, config: &mut Config) {
 /// Returns a warning if every user of the machine can read `file`, which contains a password.
 #[must_use]
 pub fn exposure(file: &Path) -> Option<String> {
+    exposure_of("a password", file)
+}
+
+/// Returns a warning if every user of the machine can read `file`, which contains `secret`.
+pub(super) fn exposure_of(secret: &str, file: &Path) -> Option<String> {
     let mode = fs::metadata(file).ok()?.mode() & 0o777;
     (mode & 0o004 != 0).then(|| {
         let file = file.display();
         format!(
-            "{file} holds a password, and every user of this machine can read it (mode {mode:o}): \
+            "{file} holds {secret}, and every user of this machine can read it (mode {mode:o}): \
              run `chmod o-r {file}`"
         )
     })
