@@ -1,5 +1,7 @@
 //! The program over each transport: plain TCP, and those in the files of this folder.
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod proxy;
 #[cfg(feature = "tls")]
 mod tls;
