@@ -55,12 +55,13 @@
 //! | 2 queue | `pool/queue.rs` | the channel of clients that wait for a worker | admission |
 //! | 3 take | `pool/mod.rs`, `server/worker.rs` | a worker leads, follows, or takes a client for a turn (`pool/README.md`) | `workers` |
 //! | – opening | `server/opening.rs`, `server/admission.rs` | a PROXY header is read before the client is served | `proxy-protocol-timeout` |
+//! | – opening | `server/opening.rs`, `server/handshakes.rs` | a PROXY header, a flight of the TLS handshake | half of the workers; `proxy-protocol-timeout`, `tls-handshake-timeout` |
 //! | – first turn | `server/shared.rs`, `server/hooks.rs` | the program may refuse the client | – |
-//! | 4 read | `net/connection.rs` | socket to input, never blocking | the turn's budget: `dispatch/budget.rs` |
+//! | 4 read | `net/connection.rs`, `net/tls/` | socket to input, never blocking | the turn's budget: `dispatch/budget.rs` |
 //! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to a request that borrows them; an incomplete one is resumed | `resp/limits.rs` |
 //! | 6 dispatch | `dispatch/batch.rs`, `command/mod.rs` | name, arity, handler | 250 µs of handlers in a turn |
 //! | 7 reply | `resp/reply.rs`, `dispatch/output.rs` | reply to bytes | – |
-//! | 8 write | `net/connection.rs`, `net/pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
+//! | 8 write | `net/connection.rs`, `net/tls/`, `net/pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
 //! | 9 park | `pool/parking.rs` | the client waits for input in its slot; the clock checks its deadlines once a second | `server/clock.rs`, `client/timeouts.rs` |
 //! | 10 close | `client/mod.rs`, `server/shared.rs` | one reason (`state/close_reason.rs`), FIN, lingering close | 3 s after FIN |
 //!
@@ -104,8 +105,8 @@
 //!   for one slice of them at a time, or to make a copy.
 //! - `resp` knows no socket and no command; `command` and `dispatch` know no socket; `net` knows no
 //!   command.
-//! - A PING allocates nothing, takes only the locks of a slot, the watch and the queue, and logs nothing.
-//!   At most one PING in 64 reads the clock.
+//! - A PING takes only the locks of a slot, the watch and the queue, and logs nothing; without TLS, it
+//!   allocates nothing. At most one PING in 64 reads the clock.
 //! - Nothing is logged per request.
 
 #![forbid(unsafe_code)]

@@ -1,6 +1,7 @@
 //! TLS in memory, against rustls as the client.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, LazyLock};
 
 use respool_testing::certificates::{Authority, Pair};
@@ -15,6 +16,7 @@ use rustls::{
 };
 
 use super::*;
+use crate::net::connection::Connection;
 
 type Versions = &'static [&'static SupportedProtocolVersion];
 
@@ -372,6 +374,28 @@ fn alert_of_the_client_ends_the_handshake() {
     let error = result.expect_err("it was an alert").to_string();
     assert_eq!(error, "received fatal alert: UnknownCA");
     assert_eq!(output, b"");
+}
+
+// A peer that sends little plaintext in many bytes must not get a longer turn for it.
+#[test]
+fn bytes_around_the_plaintext_count_for_the_budget() {
+    let mut ends = Ends::handshaked(ONLY_13);
+    let mut records = Vec::new();
+    while records.len() < 64 * 1024 {
+        records.extend(ends.request(b"x"));
+    }
+    let (socket, mut peer) = UnixStream::pair().expect("two sockets");
+    peer.write_all(&records).expect("the socket has room");
+    let mut connection = Connection::new(socket.into());
+    connection.start_tls(ends.server);
+    let mut buffer = vec![0; BUFFER_BYTES_MIN + 1];
+    let count = connection.read(&mut buffer).expect("records");
+    let count = count.expect("they are there");
+    assert!(count > 1000 && buffer[..count].iter().all(|&byte| byte == b'x'));
+    assert_eq!(count + connection.take_overhead(), buffer.len() - GAP_BYTES);
+    assert_eq!(connection.take_overhead(), 0);
+    // There is more, and no event will tell.
+    assert!(!connection.is_drained(count, buffer.len()));
 }
 
 /// Makes records of a client that no client of rustls sends.
