@@ -46,7 +46,8 @@ fn requests_sent_byte_by_byte_are_answered() {
 #[test]
 fn requests_split_at_any_byte_are_answered() {
     for_each_transcript(|stage, transcript| {
-        if transcript.is_short() {
+        // Its records come in pieces, however the request is split.
+        if transcript.is_short() && stage.over != Over::TlsInPieces {
             for offset in 1..transcript.request.len() {
                 let (front, rest) = transcript.request.split_at(offset);
                 play(stage, transcript, &[front, rest]);
@@ -76,16 +77,16 @@ fn all_requests_are_answered_on_one_connection() {
         }
     }
     for &over in Over::ALL {
-        for workers in [1, 2] {
+        for &workers in over.workers() {
             play(&mut Stage::new(over, workers), &all, &[&all.request]);
         }
     }
 }
 
-/// Runs `test` over each transport, on one worker and on two.
+/// Runs `test` over each transport.
 fn for_each_transcript(mut test: impl FnMut(&mut Stage, &Transcript)) {
     for &over in Over::ALL {
-        for workers in [1, 2] {
+        for &workers in over.workers() {
             let mut stage = Stage::new(over, workers);
             for transcript in transcripts() {
                 test(&mut stage, &transcript);

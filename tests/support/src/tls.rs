@@ -79,6 +79,14 @@ impl TlsClients {
     }
 }
 
+impl Peer<TlsStream> {
+    /// Returns the certificate that the server has shown.
+    pub fn server_certificate(&self) -> Vec<u8> {
+        let chain = self.socket.conn.peer_certificates();
+        chain.expect("the handshake is over")[0].to_vec()
+    }
+}
+
 impl Transport for TlsStream {
     /// Sends `close_notify` and then FIN.
     fn end_sending(&mut self) {
@@ -105,6 +113,12 @@ fn builder(
 }
 
 fn certificate(file: &Path) -> CertificateDer<'static> {
-    let text = fs::read(file).expect("there is a file");
-    CertificateDer::from_pem_slice(&text).expect("a certificate")
+    let text = fs::read_to_string(file).expect("there is a file");
+    der(&text).into()
+}
+
+/// Returns the bytes of a certificate in PEM.
+pub fn der(certificate: &str) -> Vec<u8> {
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
+    certificate.expect("a certificate").to_vec()
 }
