@@ -3,6 +3,13 @@
 #[cfg(feature = "tls")]
 mod certificates;
 mod proxy;
+mod redis_crate;
+#[cfg(feature = "tls")]
+mod resources;
+#[cfg(feature = "tls")]
+mod secure;
+#[cfg(feature = "tls")]
+mod swaps;
 #[cfg(feature = "tls")]
 mod tls;
 mod unix;
