@@ -7,7 +7,7 @@
 # and the programs that real clients need, too; if that fails, skips their tests and says so.
 #
 # redis-tools has a redis-server, which Debian calls redis-check-rdb. The package redis-server would add
-# a service, which starts at once.
+# a service, which starts with the machine.
 set -eu
 
 say() {
@@ -38,7 +38,7 @@ as_root() {
     fi
 }
 
-# Installs a Debian package. The exit code says whether it succeeded.
+# Installs Debian packages. The exit code says whether it succeeded.
 install() {
     command -v apt-get >/dev/null && as_root true || return 1
     if [ -z "$updated" ]; then
@@ -46,12 +46,23 @@ install() {
         say "runs apt-get update"
         as_root apt-get update || say "that failed; tries with the old list"
     fi
-    say "runs apt-get install $1"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1"
+    say "runs apt-get install $*"
+    as_root sh -c "$without_services" sh "$@"
 }
 updated=
 
-# haproxy is in root's PATH only.
+# Installs packages without starting their services, such as nginx on port 80: Debian's tools ask the
+# policy before they start one.
+without_services='
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        trap "rm -f $policy" EXIT INT TERM
+        printf "#!/bin/sh\nexit 101\n" >$policy
+        chmod +x $policy
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"'
+
+# haproxy and nginx are in root's PATH only.
 PATH=$PATH:/usr/sbin
 
 root=$(dirname -- "$(readlink -f -- "$0")")/..
@@ -76,8 +87,12 @@ haproxy haproxy
 node nodejs
 npm npm
 python3 python3
+stunnel stunnel4
+testssl testssl.sh
 valgrind valgrind
 END
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || install nginx libnginx-mod-stream ||
+    say "goes on without nginx and its stream module"
 python3 -m pip --version >/dev/null 2>&1 || install python3-pip || say "goes on without pip"
 
 say "runs the tests that need nothing but Rust"

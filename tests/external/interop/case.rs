@@ -79,7 +79,7 @@ impl Case {
 }
 
 /// Expects that the server answers promptly, stops in order, and has logged no warning.
-fn outlived(server: Respool) {
+pub(crate) fn outlived(server: Respool) {
     let took = server.connect().ping();
     assert!(took < PROMPT, "the PING after the case took {took:?}");
     let log = server.stop();

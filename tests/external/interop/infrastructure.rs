@@ -1,21 +1,18 @@
 //! Programs that monitor servers: `HAProxy`'s checks and Redis's sentinel.
 
 use std::collections::HashMap;
-use std::env;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{self, Command};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use crate::case::{Case, NotRun, Outcome};
 use crate::setup::{installed, version};
 use respool_testing::process::{Process, Respool};
-use respool_testing::{PATIENCE, Peer, eventually};
+use respool_testing::{PATIENCE, Peer, Scratch, eventually};
 
 pub(crate) fn cases() -> Vec<Case> {
     let haproxy = version("haproxy", "-v");
@@ -42,7 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
 /// Each check ends with RST.
 fn redis_check(server: &Respool) -> Outcome {
     let mut idle: Vec<Peer> = (0..10).map(|_| server.connect()).collect();
-    let haproxy = Haproxy::start("redis-check", "option redis-check", server)?;
+    let haproxy = Haproxy::start("option redis-check", server)?;
     eventually("HAProxy has checked and reset 40 times", || {
         server.log().matches("Connection reset").count() >= 40
     });
@@ -62,7 +59,7 @@ fn tcp_check(server: &Respool) -> Outcome {
   tcp-check expect string role:master
   tcp-check send QUIT\r\n
   tcp-check expect string +OK";
-    let haproxy = Haproxy::start("tcp-check", recipe, server)?;
+    let haproxy = Haproxy::start(recipe, server)?;
     eventually("HAProxy has checked and quit 40 times", || {
         server.log().matches("it asked to be closed").count() >= 40
     });
@@ -70,41 +67,45 @@ fn tcp_check(server: &Respool) -> Outcome {
     Ok(())
 }
 
-struct Haproxy {
+pub(crate) struct Haproxy {
     process: Process,
-    folder: Folder,
+    folder: Scratch,
 }
 
 impl Haproxy {
     /// Checks the server ten times a second with `check`.
-    fn start(name: &str, check: &str, server: &Respool) -> Result<Self, NotRun> {
+    fn start(check: &str, server: &Respool) -> Result<Self, NotRun> {
+        let addr = server.addr;
+        Self::run(&format!(
+            "backend respool\n  {check}\n  server one {addr} check inter 100ms\n"
+        ))
+    }
+
+    /// Starts `HAProxy` with these sections of its configuration.
+    pub(crate) fn run(sections: &str) -> Result<Self, NotRun> {
         let haproxy = installed("haproxy")?;
-        let folder = Folder::new(name);
-        let file = folder.0.join("haproxy.cfg");
+        let folder = Scratch::for_sockets();
+        let socket = folder.path().join("socket");
         let settings = format!(
             "global
   stats socket unix@{socket}
 defaults
   mode tcp
   timeout connect 5s
-  timeout client 5s
-  timeout server 5s
+  timeout client 30s
+  timeout server 30s
   # Otherwise a check may take no longer than the time to the next.
   timeout check 5s
-backend respool
-  {check}
-  server one {addr} check inter 100ms
-",
-            socket = folder.socket().display(),
-            addr = server.addr,
+{sections}",
+            socket = socket.display(),
         );
-        fs::write(&file, settings).expect("a folder of ours");
+        let file = folder.file_in("haproxy.cfg", &settings);
         let mut command = Command::new(haproxy);
         let process = Process::start(command.args(["-db", "-f"]).arg(file));
         Ok(Self { process, folder })
     }
 
-    fn has_always_seen_it_up(self) {
+    pub(crate) fn has_always_seen_it_up(self) {
         let state = self.state();
         let state: Vec<&str> = ["status", "check_status", "chkfail", "chkdown"]
             .map(|field| state[field].as_str())
@@ -115,13 +116,19 @@ backend respool
             [state[0], last, state[2], state[3]],
             ["UP", "L7OK", "0", "0"]
         );
+        self.stop();
+    }
+
+    /// Expects that it has printed no error.
+    pub(crate) fn stop(self) {
         self.process.signal("TERM");
         assert_eq!(self.process.ended(PATIENCE).stderr, "");
     }
 
     /// Returns `HAProxy`'s row about the server in `show stat`, by column.
     fn state(&self) -> HashMap<String, String> {
-        let mut socket = UnixStream::connect(self.folder.socket()).expect("HAProxy runs");
+        let mut socket =
+            UnixStream::connect(self.folder.path().join("socket")).expect("HAProxy runs");
         socket
             .set_read_timeout(Some(PATIENCE))
             .expect("a Unix socket");
@@ -137,8 +144,7 @@ backend respool
 
 /// A sentinel pings every second. After three seconds without PONG it would print `+sdown`.
 fn sentinel_sees_it_up(server: &Respool) -> Outcome {
-    let folder = Folder::new("sentinel");
-    let file = folder.0.join("sentinel.conf");
+    let folder = Scratch::for_sockets();
     // A sentinel cannot choose a port itself. This one was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let addr = free.expect("a free port");
@@ -150,10 +156,10 @@ sentinel monitor respool 127.0.0.1 {server} 1
 sentinel down-after-milliseconds respool 3000
 ",
         port = addr.port(),
-        folder = folder.0.display(),
+        folder = folder.path().display(),
         server = server.addr.port(),
     );
-    fs::write(&file, settings).expect("a folder of ours");
+    let file = folder.file_in("sentinel.conf", &settings);
 
     // The program acts as a sentinel if it is called by that name.
     let mut command = Command::new(installed("redis-check-rdb")?);
@@ -187,27 +193,6 @@ fn info(server: &Respool) -> HashMap<String, String> {
     fields
         .map(|(field, value)| (field.to_owned(), value.to_owned()))
         .collect()
-}
-
-/// A folder of one process, removed on drop. The path of a Unix socket must be short.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = env::temp_dir().join(format!("respool-{}-{name}", process::id()));
-        fs::create_dir_all(&folder).expect("the folder for such is writable");
-        Self(folder)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("socket")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Twice the time in which a sentinel notices.

@@ -83,14 +83,14 @@ fn redis_py_cases(version: &'static str, pin: &'static str, default: &str) -> Ve
 }
 
 /// The version, its pin, and its default protocol.
-const REDIS_PY: [(&str, &str, &str); 3] = [
+pub(crate) const REDIS_PY: [(&str, &str, &str); 3] = [
     ("3.5.3", "redis-py-3.5.3", "RESP2"),
     ("5.3.1", "redis-py-5.3.1", "RESP2"),
     ("8.1.0", "redis-py-8.1.0", "RESP3"),
 ];
 
 /// The client, its version, and its name in `pins/package.json`.
-const NODE: [(&str, &str, &str); 8] = [
+pub(crate) const NODE: [(&str, &str, &str); 8] = [
     ("node-redis", "3.1.2", "redis-3"),
     ("node-redis", "4.7.1", "redis-4"),
     ("node-redis", "5.12.1", "redis-5"),
@@ -112,6 +112,12 @@ fn python(
     pins: &[&'static str],
     server: &Respool,
 ) -> Outcome {
+    let port = server.addr.port().to_string();
+    run_python(&[client, version, way, &port], pins)
+}
+
+/// Runs `python.py` with these arguments and the packages of `pins`.
+pub(crate) fn run_python(args: &[&str], pins: &[&'static str]) -> Outcome {
     let folders: Result<Vec<_>, _> = pins.iter().map(|pin| setup::python(pin)).collect();
     let path = env::join_paths(folders?).map_err(|error| NotRun(error.to_string()))?;
     let mut command = Command::new(setup::installed("python3")?);
@@ -119,18 +125,23 @@ fn python(
         // Without the user's packages, and without compiled files in the cache or in the tree.
         .args(["-s", "-B"])
         .arg(setup::folder().join("python.py"))
-        .args([client, version, way, &server.addr.port().to_string()])
+        .args(args)
         .env("PYTHONPATH", path)
         .env_remove("PYTHONWARNINGS");
     has_no_complaint(&mut command)
 }
 
 fn node(name: &str, version: &str, way: &str, server: &Respool) -> Outcome {
+    run_node(&[name, version, way, &server.addr.port().to_string()])
+}
+
+/// Runs `node.mjs` with these arguments.
+pub(crate) fn run_node(args: &[&str]) -> Outcome {
     let folder = setup::node()?;
     let mut command = Command::new(setup::installed("node")?);
     command
         .arg(setup::folder().join("node.mjs"))
-        .args([name, version, way, &server.addr.port().to_string()])
+        .args(args)
         .current_dir(folder)
         .env_remove("NODE_OPTIONS");
     has_no_complaint(&mut command)

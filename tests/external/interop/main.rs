@@ -9,20 +9,27 @@
 //! Prints a line per case. A client that cannot be installed is `not run`, never `ok`. The exit
 //! code is 1 if a case failed. Clients are installed below `~/.cache/respool/interop`.
 
+mod balancers;
 mod case;
 mod infrastructure;
 mod languages;
 mod readme;
 mod redis_tools;
 mod setup;
+mod tls_scan;
+mod transports;
 
 use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut cases = redis_tools::cases();
+    // Early, because it waits most of its time, and other cases run beside it.
+    cases.push(tls_scan::case());
     cases.extend(languages::cases());
     cases.extend(infrastructure::cases());
+    cases.extend(transports::cases());
+    cases.extend(balancers::cases());
     let readme = readme::case(&cases);
     cases.push(readme);
 

@@ -1,10 +1,11 @@
 // Node clients, one function each.
 //
 //     node.mjs NAME VERSION WAY PORT
+//     node.mjs NAME VERSION url URL
 //
 // NAME is a dependency of pins/package.json. WAY is `plain`, which ends with QUIT if the client has it,
-// `identity`, which ends by closing, or `pipelines`. Run by tests/external/interop/languages.rs, in the
-// folder with the packages. A failure is on standard error, and the exit code is not 0; it is 77 if this
+// `identity`, which ends by closing, or `pipelines`. URL is rediss://HOST:PORT?ca=FILE or unix:PATH. Run by
+// tests/external/interop/languages.rs and transports.rs, in the folder with the packages. A failure is on standard error, and the exit code is not 0; it is 77 if this
 // Node is too old for the client.
 
 import assert from "node:assert/strict";
@@ -13,8 +14,8 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 
-const [name, version, way, portText] = process.argv.slice(2);
-const port = Number(portText);
+const [name, version, way, address] = process.argv.slice(2);
+const port = Number(address);
 const identity = way === "identity";
 const load = createRequire(`${process.cwd()}/`);
 
@@ -47,6 +48,88 @@ async function pipelines(echoes) {
     // Not `assert.deepEqual`, which would print megabytes.
     assert.equal(replies.length, count);
     assert.ok(messages.every((message, number) => message === String(replies[number])));
+  }
+}
+
+// More than one TLS record.
+const LONG = "x".repeat(100_000);
+
+// `client` and `subscriber` are connected. `received` resolves to the first message on `news`.
+async function transport({ client, subscribe, received }) {
+  await session({ ping: client.ping, getName: client.getName });
+  assert.ok((await client.ping(LONG)) === LONG);
+  await subscribe("news");
+  assert.equal(await client.publish("news", "hello"), 1);
+  assert.deepEqual(await received, ["news", "hello"]);
+}
+
+// Returns `{ path }`, or `{ url, tls }` with the settings of Node's TLS.
+function target() {
+  const url = new URL(address);
+  if (url.protocol === "unix:") return { path: url.pathname };
+  const tls = { ca: readFileSync(url.searchParams.get("ca")) };
+  return { url: `${url.protocol}//${url.host}`, tls };
+}
+
+async function nodeRedis3Transport({ createClient }) {
+  const { path, url, tls } = target();
+  const [client, subscriber] = Array.from({ length: 2 }, () =>
+    watched(createClient(path ?? url, { tls })),
+  );
+  await Promise.all([client, subscriber].map((one) => once(one, "ready")));
+  const run = (one, method) => promisify(one[method]).bind(one);
+  await transport({
+    client: {
+      ping: run(client, "ping"),
+      getName: () => run(client, "client")("GETNAME"),
+      publish: run(client, "publish"),
+    },
+    subscribe: run(subscriber, "subscribe"),
+    received: once(subscriber, "message"),
+  });
+  for (const one of [subscriber, client]) assert.equal(await run(one, "quit")(), "OK");
+}
+
+async function nodeRedisTransport({ createClient }) {
+  const { path, url, tls } = target();
+  const options = path ? { socket: { path } } : { url, socket: { tls: true, ...tls } };
+  const client = watched(createClient(options));
+  const subscriber = watched(client.duplicate());
+  await client.connect();
+  await subscriber.connect();
+  let tell;
+  const received = new Promise((resolve) => (tell = resolve));
+  await transport({
+    client: {
+      ping: (message) => client.ping(message),
+      getName: () => client.clientGetName(),
+      publish: (...message) => client.publish(...message),
+    },
+    subscribe: (channel) => subscriber.subscribe(channel, (text, from) => tell([from, text])),
+    received,
+  });
+  await subscriber.quit();
+  assert.equal(await client.quit(), "OK");
+}
+
+async function ioredisTransport({ Redis }) {
+  const { path, url, tls } = target();
+  const connect = () => watched(path ? new Redis({ path }) : new Redis(url, { tls }));
+  const [client, subscriber] = [connect(), connect()];
+  await Promise.all([client, subscriber].map((one) => once(one, "ready")));
+  await transport({
+    client: {
+      ping: (...message) => client.ping(...message),
+      getName: () => client.client("GETNAME"),
+      publish: (...message) => client.publish(...message),
+    },
+    subscribe: (channel) => subscriber.subscribe(channel),
+    received: once(subscriber, "message"),
+  });
+  for (const one of [subscriber, client]) {
+    const closed = once(one, "end");
+    assert.equal(await one.quit(), "OK");
+    await closed;
   }
 }
 
@@ -138,6 +221,16 @@ const clients = {
   "@valkey/valkey-glide": valkeyGlide,
 };
 
+const transports = {
+  "redis-3": nodeRedis3Transport,
+  "redis-4": nodeRedisTransport,
+  "redis-5": nodeRedisTransport,
+  "redis-6": nodeRedisTransport,
+  "ioredis-5": ioredisTransport,
+  "ioredis-6": ioredisTransport,
+  iovalkey: ioredisTransport,
+};
+
 const manifest = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
 assert.equal(manifest.version, version);
 // Such as ">= 20.0.0": only the minimum major version matters.
@@ -147,7 +240,8 @@ if (Number.parseInt(process.versions.node) < Number(oldest)) {
   process.exit(77);
 }
 
-await clients[name](load(name)).catch(failed);
+const run = way === "url" ? transports[name] : clients[name];
+await run(load(name)).catch(failed);
 // With its connection closed, the process ends by itself.
 const done = performance.now();
 process.on("exit", () => {

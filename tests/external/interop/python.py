@@ -1,9 +1,10 @@
 """Python clients, one function each.
 
     python.py CLIENT VERSION WAY PORT
+    python.py redis-py VERSION WAY URL
 
-Run by tests/external/interop/languages.rs, with the packages of that VERSION on PYTHONPATH. A
-failure is an exception: a traceback on standard error and an exit code other than 0.
+Run by tests/external/interop/languages.rs and transports.rs, with the packages of that VERSION on
+PYTHONPATH. A failure is an exception: a traceback on standard error and an exit code other than 0.
 """
 
 import asyncio
@@ -23,6 +24,9 @@ PATIENCE = 20
 # Pipelines that are written whole before a reply is read: number and length of messages.
 PIPELINES = [(5_000, 10_000), (100_000, 100), (10_000, 1_000), (800, 10_000)]
 
+# More than one TLS record.
+LONG = b"x" * 100_000
+
 IDENTITY = {"username": "default", "password": "any", "client_name": "interop", "db": 1}
 
 
@@ -37,11 +41,13 @@ def messages(count, length):
 
 
 def redis_py(way, port):
-    """WAY is words: plain, identity, health, threads or pipelines; asyncio; hiredis; resp2 or resp3."""
+    """WAY is words: plain, identity, health, threads, pipelines or url; asyncio; hiredis; resp2 or resp3."""
     import redis
 
     words = way.split("+")
     options = {"socket_timeout": PATIENCE}
+    if "url" in words:
+        return asyncio.run(asyncio_by_url(port)) if "asyncio" in words else by_url(port)
     if "resp2" in words:
         options["protocol"] = 2
     if "resp3" in words:
@@ -77,6 +83,38 @@ def redis_py(way, port):
         time.sleep(1.3)
         equal(client.execute_command("PING", "x"), b"x")
     client.close()
+
+
+def by_url(url):
+    """Pings, echoes more than one TLS record, and gets what it publishes."""
+    import redis
+
+    client = redis.Redis.from_url(url, socket_timeout=PATIENCE)
+    equal(client.ping(), True)
+    equal(client.echo(LONG) == LONG, True)
+    subscriber = client.pubsub(ignore_subscribe_messages=True)
+    subscriber.subscribe("news")
+    # Reads the reply of SUBSCRIBE.
+    equal(subscriber.get_message(timeout=PATIENCE), None)
+    equal(client.publish("news", "hello"), 1)
+    equal(subscriber.get_message(timeout=PATIENCE)["data"], b"hello")
+    subscriber.close()
+    # redis-py 3.5.3 leaves its connections open at `close`.
+    client.connection_pool.disconnect()
+
+
+async def asyncio_by_url(url):
+    import redis.asyncio
+
+    client = redis.asyncio.Redis.from_url(url, socket_timeout=PATIENCE)
+    equal(await asyncio.gather(*(client.ping() for _ in range(20))), [True] * 20)
+    equal(await client.echo(LONG) == LONG, True)
+    async with client.pubsub(ignore_subscribe_messages=True) as subscriber:
+        await subscriber.subscribe("news")
+        equal(await subscriber.get_message(timeout=PATIENCE), None)
+        equal(await client.publish("news", "hello"), 1)
+        equal((await subscriber.get_message(timeout=PATIENCE))["data"], b"hello")
+    await client.aclose()
 
 
 async def redis_py_asyncio(port, options):
@@ -168,7 +206,7 @@ CLIENTS = {
     "valkey-glide": ("valkey-glide", valkey_glide),
 }
 
-name, version, way, port = sys.argv[1:]
+name, version, way, address = sys.argv[1:]
 package, run = CLIENTS[name]
 equal(importlib.metadata.version(package), version)
-run(way, int(port))
+run(way, int(address) if address.isdigit() else address)

@@ -37,4 +37,12 @@ pub(crate) fn case(cases: &[Case]) -> Case {
     )
 }
 
-const TOOLS: [&str; 4] = ["redis-cli", "redis-benchmark", "HAProxy", "redis-sentinel"];
+const TOOLS: [&str; 7] = [
+    "redis-cli",
+    "redis-benchmark",
+    "HAProxy",
+    "nginx",
+    "redis-sentinel",
+    "stunnel",
+    "testssl.sh",
+];

@@ -295,7 +295,7 @@ impl Terminal {
     }
 }
 
-fn interrupted(process: Process) {
+pub(crate) fn interrupted(process: Process) {
     process.signal("INT");
     ended_by_interrupt(process);
 }
@@ -308,4 +308,4 @@ fn ended_by_interrupt(process: Process) {
 }
 
 /// Twenty thousand requests on a busy machine.
-const BENCHMARK_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const BENCHMARK_PATIENCE: Duration = Duration::from_secs(60);

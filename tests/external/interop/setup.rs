@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use crate::case::{NotRun, print};
 use respool_testing::PATIENCE;
-use respool_testing::process::Process;
+use respool_testing::process::{Ended, Process};
 
 /// Returns the path of a program in PATH or in root's folder.
 pub(crate) fn installed(program: &str) -> Result<PathBuf, NotRun> {
@@ -33,12 +33,16 @@ pub(crate) fn installed(program: &str) -> Result<PathBuf, NotRun> {
         .ok_or_else(|| NotRun(format!("{program} is not installed")))
 }
 
-/// Returns the first word with a dot that a program prints about its version.
+/// Returns the first word with a digit in front that a program prints about its version.
 pub(crate) fn version(program: &str, flag: &str) -> String {
-    let printed = installed(program)
-        .and_then(|program| printed_by(Command::new(program).arg(flag)))
-        .unwrap_or_default();
-    let mut words = printed.split_whitespace();
+    let printed = installed(program).and_then(|program| {
+        let ended = ended_with_success(Command::new(program).arg(flag), PATIENCE)?;
+        // nginx and stunnel print it as an error.
+        Ok([ended.stdout, ended.stderr].concat())
+    });
+    let printed = printed.unwrap_or_default();
+    // nginx prints `nginx/1.22.1`.
+    let mut words = printed.split([' ', '\t', '\n', '/']);
     let version = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     version.unwrap_or("(none)").to_owned()
 }
@@ -148,15 +152,15 @@ fn hash(bytes: &[u8]) -> u64 {
 
 /// Returns the output of a short command.
 fn printed_by(command: &mut Command) -> Result<String, NotRun> {
-    ended_with_success(command, PATIENCE)
+    Ok(ended_with_success(command, PATIENCE)?.stdout)
 }
 
-fn ended_with_success(command: &mut Command, within: Duration) -> Result<String, NotRun> {
+fn ended_with_success(command: &mut Command, within: Duration) -> Result<Ended, NotRun> {
     let ended = Process::start(command)
         .ended_or_stuck(within)
         .map_err(NotRun)?;
     if ended.status.success() {
-        return Ok(ended.stdout);
+        return Ok(ended);
     }
     // Installers print much; the first of these lines is the relevant one.
     let is_telling = |line: &&str| line.starts_with("ERROR: ") || line.starts_with("npm error ");
