@@ -237,8 +237,8 @@ impl Connection {
         self.tls = Some(Box::new(tls));
     }
 
-    /// Returns the bytes by which the last read was longer than its plaintext, if it filled the
-    /// buffer. Those count for the budget of a turn.
+    /// Returns the bytes of the buffer that were not plaintext, if the last read filled it. They
+    /// count for the budget of a turn: a record may have little plaintext.
     pub(crate) fn take_overhead(&mut self) -> usize {
         match &mut self.tls {
             Some(tls) => mem::take(&mut tls.overhead),
@@ -280,7 +280,7 @@ impl Connection {
         }))
     }
 
-    /// Reads records, decrypts them, and sends what TLS itself has to send.
+    /// Reads once, and returns the plaintext: see [`Self::read`].
     #[cold]
     #[inline(never)]
     fn read_records(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, TlsError> {
@@ -297,33 +297,40 @@ impl Connection {
             return Ok(Some(0));
         }
         let start = tls.begin_read(buffer);
-        let filled = match unless_blocked(|| {
-            receive(&self.socket, &mut buffer[start..], RecvFlags::empty())
-        })? {
+        let flags = RecvFlags::empty();
+        match unless_blocked(|| receive(&self.socket, &mut buffer[start..], flags))? {
+            Some(0) => self.ended = true,
             None => {
                 self.readiness = Readiness::default();
                 return Ok(None);
             }
-            Some(0) => {
-                self.ended = true;
-                return Ok(Some(0));
-            }
-            Some(count) => start + count,
+            Some(count) => return self.decrypt(buffer, start + count).map(Some),
+        }
+        Ok(Some(0))
+    }
+
+    /// Decrypts the records in `buffer`, which end at `filled`, and sends what TLS has to send.
+    /// Returns the length of the plaintext.
+    fn decrypt(&mut self, buffer: &mut [u8], filled: usize) -> Result<usize, TlsError> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(0);
         };
         let mut output = Vec::new();
-        let plaintext = tls.receive(buffer, filled, &mut output);
+        let result = tls.receive(buffer, filled, &mut output);
+        let plaintext = *result.as_ref().unwrap_or(&0);
+        self.has_read |= plaintext > 0;
+        let is_full = filled == buffer.len();
+        if is_full {
+            tls.overhead = filled - plaintext;
+        }
         self.readiness = self.readiness.and(Readiness {
             ending: tls.has_peer_closed(),
-            urgent: filled == buffer.len(),
+            urgent: is_full,
         });
-        self.has_read |= matches!(plaintext, Ok(1..));
-        if self.readiness.urgent {
-            tls.overhead = (filled - start).saturating_sub(*plaintext.as_ref().unwrap_or(&0));
-        }
         // Ignored: the peer may have left before its ticket was sent, and its requests count. If the
         // connection is broken, the next read reports it.
         let _ = self.send_raw(&mut output);
-        Ok(Some(plaintext?))
+        result
     }
 
     /// Sends `bytes` as records: see [`ReplySink::send`].

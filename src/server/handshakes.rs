@@ -70,35 +70,42 @@ pub(super) fn advance(
         return Ok(None);
     };
     if !matches!(handshake.permit, Permit::Granted) {
-        match connection.peek(&mut input[..1])? {
-            None => return Ok(Some(TurnEnd::Idle)),
-            Some(0) => return Err(CloseReason::PeerLeft),
-            Some(_) => {}
-        }
-        let has_permit = shared.request_permit(handshake, session.info().slot);
-        return Ok(Some(if has_permit {
-            // The flight comes after the requests of other clients.
-            TurnEnd::BudgetSpent
-        } else {
-            TurnEnd::Idle
-        }));
+        let bytes = connection.peek(&mut input[..1])?;
+        return without_permit(shared, handshake, session.info().slot, bytes).map(Some);
     }
     handshake.has_begun = true;
     shared.pool.hand_over();
     let end = run_flight(shared, connection, input);
     shared.release_permit(handshake);
-    let refused = handshake.refused;
-    // A client that was not admitted must not be counted out, whatever it is closed for.
-    let end = end.map_err(|reason| refused.map_or(reason, CloseReason::Refused))?;
-    if end.is_none() {
+    if matches!(end, Ok(None)) {
         handshake.has_begun = false;
         shared.state.handshakes.done.count();
-        if let Some(refused) = refused {
-            return Err(CloseReason::Refused(refused));
-        }
-        client.stage = Stage::Open;
     }
-    Ok(end)
+    match (end, handshake.refused) {
+        // A client that was not admitted must not be counted out, whatever it is closed for.
+        (Ok(None) | Err(_), Some(refused)) => Err(CloseReason::Refused(refused)),
+        (Ok(None), None) => {
+            client.stage = Stage::Open;
+            Ok(None)
+        }
+        (end, _) => end,
+    }
+}
+
+/// Requests a permit if the peer has sent `bytes`. Returns why the turn ends.
+fn without_permit(
+    shared: &Shared,
+    handshake: &mut Handshake,
+    slot: usize,
+    bytes: Option<usize>,
+) -> Result<TurnEnd, CloseReason> {
+    match bytes {
+        None => Ok(TurnEnd::Idle),
+        Some(0) => Err(CloseReason::PeerLeft),
+        // The flight comes after the requests of other clients.
+        Some(_) if shared.request_permit(handshake, slot) => Ok(TurnEnd::BudgetSpent),
+        Some(_) => Ok(TurnEnd::Idle),
+    }
 }
 
 /// Sends what is left of the last flight. Returns why the turn ends if it cannot all be sent.
