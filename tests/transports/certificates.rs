@@ -1,18 +1,17 @@
-//! Certificates of a running server: which clients they let in, and how they are swapped.
+//! Certificates of a running server, and which clients they let in. `swaps.rs` swaps them under
+//! load.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 
 use respool::config::{TlsAuthClients, TlsProtocols};
 use respool::{Commands, Config, Server};
 use respool_testing::certificates::{Authority, Folder};
-use respool_testing::tls::{TlsClients, TlsStream};
-use respool_testing::{Peer, TestServer, config, eventually};
+use respool_testing::tls::{TlsClients, der};
+use respool_testing::{TestServer, config, eventually};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ServerConfig};
 
@@ -41,14 +40,9 @@ fn set_files(config: &mut Config, folder: &Folder) {
     config.tls_key_file = Some(folder.server_key());
 }
 
-/// Returns the certificate that the server has sent.
-fn certificate_of(peer: &Peer<TlsStream>) -> CertificateDer<'static> {
-    let chain = peer.socket.conn.peer_certificates();
-    chain.expect("a handshake")[0].clone().into_owned()
-}
-
-fn certificate_in(folder: &Folder) -> CertificateDer<'static> {
-    CertificateDer::from_pem_file(folder.server_certificate()).expect("a certificate")
+fn certificate_in(folder: &Folder) -> Vec<u8> {
+    let text = fs::read_to_string(folder.server_certificate());
+    der(&text.expect("a file"))
 }
 
 /// Connects and pings. An error of the server may come after the client's part of the handshake.
@@ -70,63 +64,6 @@ fn addresses_for_tls_come_after_the_plain_ones() {
 }
 
 #[test]
-fn hundred_swaps_under_load_disturb_nobody() {
-    let authority = Authority::new("the CA");
-    let folders = [authority.folder(), authority.folder()];
-    let (server, addr) = serve(|config| set_files(config, &folders[1]));
-    let clients = TlsClients::anonymous(&folders[0]);
-    let (over, newcomers) = (AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            let mut established = clients.connect(addr);
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    established.ask("PING\r\n", "+PONG\r\n");
-                }
-                drop(established);
-            });
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    clients.connect(addr).ask("PING\r\n", "+PONG\r\n");
-                    newcomers.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        // Otherwise, the scope would wait for the threads after a failure.
-        let _over = SetsWhenDropped(&over);
-        let mut admin = server.connect();
-        for folder in folders.iter().cycle().take(100) {
-            swap(&mut admin, folder);
-            let peer = clients.without_resumption().connect(addr);
-            assert_eq!(certificate_of(&peer), certificate_in(folder));
-        }
-        eventually("newcomers come", || newcomers.load(Ordering::Relaxed) > 20);
-    });
-}
-
-struct SetsWhenDropped<'a>(&'a AtomicBool);
-
-impl Drop for SetsWhenDropped<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Sets the pair of `folder`, after an attempt to set a wrong one.
-fn swap(admin: &mut Peer, folder: &Folder) {
-    let wrong = folder.client_key();
-    admin.send(format!("CONFIG SET tls-key-file {}\r\n", wrong.display()));
-    let refused = admin.line();
-    assert!(refused.contains("is not the key of the first"), "{refused}");
-    let (certificate, key) = (folder.server_certificate(), folder.server_key());
-    let (certificate, key) = (certificate.display(), key.display());
-    admin.ask(
-        format!("CONFIG SET tls-cert-file {certificate} tls-key-file {key}\r\n"),
-        "+OK\r\n",
-    );
-}
-
-#[test]
 fn changed_files_reach_new_clients_and_old_ones_stay() {
     let authority = Authority::new("the CA");
     let folder = authority.folder();
@@ -139,10 +76,10 @@ fn changed_files_reach_new_clients_and_old_ones_stay() {
     folder.write_server(&authority.server());
     let new = certificate_in(&folder);
     eventually("the new certificate is served", || {
-        certificate_of(&clients.connect(addr)) == new
+        clients.connect(addr).server_certificate() == new
     });
     old.ask("PING\r\n", "+PONG\r\n");
-    assert_ne!(certificate_of(&old), new);
+    assert_ne!(old.server_certificate(), new);
 }
 
 #[test]
@@ -242,7 +179,7 @@ fn program_may_bring_its_own_certificates() {
     let (server, addr) = bind(|_| ());
     let server = TestServer::serve(server.with_tls(Arc::new(server_config(&folder))));
     let peer = TlsClients::anonymous(&folder).connect(addr);
-    assert_eq!(certificate_of(&peer), certificate_in(&folder));
+    assert_eq!(peer.server_certificate(), certificate_in(&folder));
     let mut admin = server.connect();
     admin.ask(
         "CONFIG SET tls-cert-file x\r\n",
@@ -260,6 +197,6 @@ fn server_config(folder: &Folder) -> ServerConfig {
         .with_safe_default_protocol_versions()
         .expect("ring has their ciphers")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate_in(folder)], key)
+        .with_single_cert(vec![certificate_in(folder).into()], key)
         .expect("a pair")
 }
