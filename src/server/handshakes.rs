@@ -100,11 +100,10 @@ fn without_permit(
     bytes: Option<usize>,
 ) -> Result<TurnEnd, CloseReason> {
     match bytes {
-        None => Ok(TurnEnd::Idle),
         Some(0) => Err(CloseReason::PeerLeft),
         // The flight comes after the requests of other clients.
         Some(_) if shared.request_permit(handshake, slot) => Ok(TurnEnd::BudgetSpent),
-        Some(_) => Ok(TurnEnd::Idle),
+        None | Some(_) => Ok(TurnEnd::Idle),
     }
 }
 
