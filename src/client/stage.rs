@@ -1,5 +1,7 @@
 //! The stage of a client: what it waits for before it is served, and how it is closed.
 
+use std::time::Instant;
+
 use crate::state::close_reason::{CloseReason, Refused};
 
 /// The stage of a client, in this order. A client may be closed while it is opening.
@@ -17,8 +19,8 @@ pub(crate) enum Stage {
 pub(crate) enum Opening {
     /// The PROXY header. The client is not in the registry, because its address is not known.
     ProxyHeader {
-        /// Whether its refusal was delayed: see `server/opening.rs`.
-        was_delayed: bool,
+        /// Since when its refusal is delayed: see `server/opening.rs`.
+        delayed_since: Option<Instant>,
         /// Whether a TLS handshake follows.
         then_tls: bool,
     },
@@ -54,7 +56,7 @@ pub(crate) enum Permit {
 impl Opening {
     pub(crate) fn proxy_header(then_tls: bool) -> Self {
         Self::ProxyHeader {
-            was_delayed: false,
+            delayed_since: None,
             then_tls,
         }
     }

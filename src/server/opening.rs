@@ -1,7 +1,8 @@
 //! A turn of a client that is opening: reads what is missing before the client is served.
 
-use std::mem;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "tls")]
 use super::handshakes;
@@ -89,11 +90,14 @@ fn stage_after_header(
 
 /// Whether the client's refusal has to wait. As in [`RefusalDelay`](super::refusal_delay), clients
 /// that have left count until a worker closes them. So the refused client goes to the end of the
-/// queue once.
+/// queue again and again, and other workers get the processor.
 fn delays_refusal(client: &mut Client) -> bool {
     match &mut client.stage {
-        Stage::Opening(Opening::ProxyHeader { was_delayed, .. }) => {
-            !mem::replace(was_delayed, true)
+        Stage::Opening(Opening::ProxyHeader { delayed_since, .. }) => {
+            thread::yield_now();
+            let now = Instant::now();
+            let since = *delayed_since.get_or_insert(now);
+            now.saturating_duration_since(since) < DELAY_MAX
         }
         #[cfg(feature = "tls")]
         Stage::Opening(Opening::Handshake(_)) => false,
@@ -116,3 +120,7 @@ fn admit(shared: &Shared, client: &mut Client, peer: Peer) -> Result<(), Refused
         shared.state.client_count.fetch_sub(1, Ordering::Relaxed);
     })
 }
+
+/// Maximum delay of a refusal: as [`RefusalDelay`](super::refusal_delay) for clients that have had a
+/// turn.
+const DELAY_MAX: Duration = Duration::from_millis(3);

@@ -453,3 +453,49 @@ fn messages_reach_an_idle_subscriber() {
         subscriber.expect("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n");
     }
 }
+
+/// Connects from 127.0.0.2, and sends `header` and the handshake, in pieces of `step` bytes at
+/// first.
+#[cfg(target_os = "linux")]
+fn connect_by_proxy(server: &TlsServer, header: &str, step: usize) -> Peer<TlsStream> {
+    let socket = Peer::connect_from([127, 0, 0, 2], server.addr).socket;
+    let mut socket = server.clients.over(socket);
+    let mut bytes = header.as_bytes().to_vec();
+    socket.conn.write_tls(&mut bytes).expect("it is memory");
+    for piece in bytes.chunks(step) {
+        socket.sock.write_all(piece).expect("it is there");
+    }
+    while socket.conn.is_handshaking() {
+        let TlsStream { conn, sock, .. } = &mut socket;
+        conn.complete_io(sock).expect("a handshake");
+    }
+    Peer { socket }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn header_of_a_proxy_comes_before_the_handshake() {
+    let server = TlsServer::with(|config| {
+        config.proxy_protocol_from = vec!["127.0.0.2".parse().expect("an address")];
+        config.protected_mode = false;
+        config.maxclients_per_address = 1;
+    });
+    let header = "PROXY TCP4 192.0.2.1 192.0.2.2 1000 6379\r\n";
+    for step in [usize::MAX, 1] {
+        let mut peer = connect_by_proxy(&server, header, step);
+        let line = peer.answer("CLIENT INFO");
+        assert!(line.contains(" addr=192.0.2.1:1000 "), "{line}");
+        let mut other = connect_by_proxy(&server, header, usize::MAX);
+        other.expect("-ERR max number of clients from this address reached\r\n");
+        expect_orderly_end(&mut other);
+        drop(peer);
+        server.expect_count("connected_clients", 1);
+    }
+    // Without the header, the first byte of the handshake is refused.
+    let mut plain = Peer::connect_from([127, 0, 0, 2], server.addr);
+    plain.send([22, 3, 1, 0, 100]);
+    plain.expect("-ERR a PROXY header is required from this address\r\n");
+    plain.expect_end();
+    drop(plain);
+    server.expect_count("closed_proxy_header", 1);
+}
