@@ -8,6 +8,7 @@
 //! | [`parser`] | limits, cuts, and a stream of requests |
 //! | [`connection`] | circumstances, cuts, and the input of a client |
 //! | [`proxy_header`] | the first bytes of a connection from a proxy |
+//! | [`tls`] | what happens to the records of a TLS client |
 //! | [`config`] | a configuration file, and optionally another one after a NUL |
 
 #[cfg(feature = "cli")]
@@ -19,12 +20,16 @@ mod proxy_header;
 mod replies;
 #[cfg(test)]
 mod smoke;
+#[cfg(feature = "tls")]
+mod tls;
 
 #[cfg(feature = "cli")]
 pub use config::config;
 pub use connection::connection;
 pub use parser::parser;
 pub use proxy_header::proxy_header;
+#[cfg(feature = "tls")]
+pub use tls::{TlsSettings, tls};
 
 /// A stream, its cuts, and four flags.
 ///

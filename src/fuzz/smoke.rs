@@ -24,13 +24,22 @@ fn proxy_header_properties_hold() {
 }
 
 #[test]
+#[cfg(feature = "tls")]
+fn tls_properties_hold() {
+    let ca = respool_testing::certificates::Authority::new("the CA");
+    let pair = ca.server();
+    let settings = super::TlsSettings::new(&ca.certificate(), &pair.certificate, &pair.key);
+    smoke("tls", 500, |bytes| super::tls(&settings, bytes));
+}
+
+#[test]
 #[cfg(feature = "cli")]
 fn config_properties_hold() {
     smoke("config", 30_000, super::config);
 }
 
 /// Tries every seed and `count` mutations, always the same ones.
-fn smoke(target: &str, count: usize, property: fn(&[u8])) {
+fn smoke(target: &str, count: usize, property: impl Fn(&[u8])) {
     let count = std::env::var("RESPOOL_FUZZ_INPUTS").map_or(count, |count| {
         count.parse().expect("RESPOOL_FUZZ_INPUTS is a number")
     });
