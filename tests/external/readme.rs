@@ -5,7 +5,8 @@
 //!
 //! In a `console` block, `$ ` precedes each command, and its output follows; output that is not
 //! shown is not compared. Each command runs in a shell, in a copy of the repository: there,
-//! `./your_program.sh` listens on a free port, and `redis-cli` connects to that port.
+//! `./your_program.sh` listens on a free port, and `redis-cli` connects to that port. Another free
+//! port replaces 6380.
 
 use std::env;
 use std::fs;
@@ -14,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use respool_testing::PATIENCE;
 use respool_testing::process::Process;
+use respool_testing::{PATIENCE, free_port};
 
 #[test]
 fn readme_commands_print_what_it_shows() {
@@ -152,6 +153,8 @@ fn inline_commands(text: &str) -> impl Iterator<Item = String> {
 struct Reader {
     /// Holds the home folder, the copy, and a crate beside it.
     folder: PathBuf,
+    /// The port in place of 6380.
+    tls_port: String,
     server: Option<Process>,
 }
 
@@ -163,6 +166,7 @@ impl Reader {
         }
         let reader = Self {
             folder,
+            tls_port: free_port().to_string(),
             server: None,
         };
         reader.copy_repository();
@@ -171,8 +175,9 @@ impl Reader {
         reader.write_program(
             "respool/your_program.sh",
             &format!(
-                "HOME='{home}' exec '{}' --default-file config/respool.toml \"$@\" --port 0",
-                program.display()
+                "HOME='{home}' exec '{}' --default-file config/respool.toml \"$@\" --port {}",
+                program.display(),
+                free_port()
             ),
         );
         let path = env::var("PATH").expect("there is a PATH");
@@ -240,7 +245,7 @@ impl Reader {
         };
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", command])
+            .args(["-c", &command.replace("6380", &self.tls_port)])
             .current_dir(self.folder.join(folder))
             .env("HOME", self.folder.join("home"))
             .env("PATH", format!("{}/bin:{path}", self.folder.display()));
@@ -281,10 +286,10 @@ impl Reader {
     fn output(&self, command: &str) -> String {
         let ended = self.shell(command).ended(PATIENCE);
         assert_eq!(ended.status.code(), Some(0), "{command}: {}", ended.stderr);
-        // Cargo reports its progress there.
-        let uses_cargo = command.starts_with("cargo ") || command.starts_with("./your_program.sh");
+        // These report their progress there.
+        let reports = ["cargo ", "./your_program.sh", "openssl "];
         assert!(
-            uses_cargo || ended.stderr.is_empty(),
+            reports.iter().any(|program| command.starts_with(program)) || ended.stderr.is_empty(),
             "{command}: {}",
             ended.stderr
         );
