@@ -144,6 +144,7 @@ struct Ends {
     is_damaged: bool,
     /// Whether the client has sent `close_notify`.
     is_closed: bool,
+    key_changes: u32,
     /// The position in `buffer` of the first byte that a server without partial bytes receives.
     start: usize,
     from_client: Flow,
@@ -188,6 +189,7 @@ impl Ends {
             way: Vec::new(),
             is_damaged: false,
             is_closed: false,
+            key_changes: 0,
             from_client: Flow::default(),
             from_server: Flow::default(),
         }
@@ -216,7 +218,11 @@ impl Ends {
                 self.way.extend_from_slice(bytes);
             }
             // Refused by TLS 1.2 and before the end of the handshake.
-            Step::ChangeKeys => drop(self.client.refresh_traffic_keys()),
+            Step::ChangeKeys => {
+                self.key_changes += u32::from(self.client.refresh_traffic_keys().is_ok());
+                // rustls takes 32 without a request between them.
+                self.is_damaged |= self.key_changes > 32;
+            }
             Step::Close if !self.client.is_handshaking() => {
                 self.client.send_close_notify();
                 self.is_closed = true;
