@@ -5,6 +5,8 @@ use std::time::Instant;
 use crate::state::close_reason::{CloseReason, Refused};
 
 /// The stage of a client, in this order. A client may be closed while it is opening.
+// Each turn looks at it: with a byte of its own it takes no arithmetic.
+#[repr(u8)]
 #[derive(Debug)]
 pub(crate) enum Stage {
     /// The client is not served yet. It has sent no request, and was sent no reply.

@@ -90,17 +90,15 @@ impl Connection {
         }
     }
 
-    /// Reads into `buffer`; `None` if the socket is empty. With TLS, may return 0 bytes although the
-    /// peer has not ended: a record is incomplete, or has no plaintext.
+    /// Reads into `buffer`; `None` if the socket is empty.
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         debug_assert!(!buffer.is_empty());
+        let count = unless_blocked(|| self.receive_once(buffer));
         #[cfg(feature = "tls")]
-        if self.tls.is_some() {
-            return Ok(self.read_records(buffer)?);
-        }
-        let count = unless_blocked(|| receive(&self.socket, buffer, RecvFlags::empty()))?;
+        let count = count.map_err(|error| self.tls_error(error));
+        let count = count?;
         match count {
             Some(0) => self.ended = true,
             // The socket is empty, so what earlier events said no longer holds.
@@ -108,6 +106,26 @@ impl Connection {
             Some(_) => self.has_read = true,
         }
         Ok(count)
+    }
+
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
+    fn receive_once(&mut self, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return self.receive_records(buffer);
+        }
+        receive(&self.socket, buffer, RecvFlags::empty())
+    }
+
+    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+    #[inline(always)]
+    fn send_once(&mut self, bytes: &[u8]) -> rustix::io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return self.send_records(bytes);
+        }
+        send(&self.socket, bytes)
     }
 
     /// Reads into `buffer`, and leaves the bytes in the socket; `None` if the socket is empty.
@@ -147,30 +165,6 @@ impl Connection {
         self.pending.get_or_insert_default().push(bytes, sent);
     }
 
-    /// Sends `bytes` as they are: see [`ReplySink::send`].
-    #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
-    #[inline(always)]
-    fn send_raw(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        if let Some(pending) = &mut self.pending {
-            // The socket was full. An event will report when it has room.
-            if !bytes.is_empty() {
-                pending.push(bytes, 0);
-            }
-            return Ok(false);
-        }
-        if bytes.is_empty() {
-            return Ok(true);
-        }
-        let sent = unless_blocked(|| send(&self.socket, bytes));
-        match sent {
-            Ok(Some(sent)) if sent == bytes.len() => {}
-            Ok(sent) => self.keep(bytes, sent.unwrap_or(0)),
-            Err(_) => {}
-        }
-        bytes.clear();
-        sent.map(|_| self.pending.is_none())
-    }
-
     /// Sends pending output, with `calls` system calls at most. Returns why it stopped.
     pub(crate) fn flush(&mut self, calls: &mut usize, now_s: u32) -> io::Result<Flushed> {
         let Some(pending) = &mut self.pending else {
@@ -187,8 +181,11 @@ impl Connection {
 
     /// Adds `bytes` to the pending output, to be sent by the next flush.
     pub(crate) fn append(&mut self, mut bytes: Vec<u8>) {
+        // It fails during the handshake, or if TLS has failed: then nothing can be said.
         #[cfg(feature = "tls")]
-        self.encrypt_or_drop(&mut bytes);
+        if self.encrypt(&mut bytes).is_err() {
+            return;
+        }
         if !bytes.is_empty() {
             self.keep(&mut bytes, 0);
         }
@@ -256,72 +253,70 @@ impl Connection {
         self.tls.is_some()
     }
 
-    /// Reads once, and answers the flight of the peer's handshake if it is whole. `None` if the
-    /// socket is empty. After [`TlsError::NotTls`] the connection is plain.
+    /// Reads, and answers the flight of the peer's handshake if it is whole. `None` if the socket is
+    /// empty. After [`TlsError::NotTls`] the connection is plain.
     #[cold]
     pub(crate) fn handshake(&mut self, buffer: &mut [u8]) -> Result<Option<Flight>, TlsError> {
-        let read = self.read_records(buffer).inspect_err(|error| {
-            if matches!(error, TlsError::NotTls) {
-                self.tls = None;
-            }
-        })?;
-        let (Some(count), Some(tls)) = (read, &mut self.tls) else {
-            return Ok(None);
+        let count = match unless_blocked(|| self.receive_records(buffer)) {
+            Ok(count) => count,
+            Err(error) => return Err(self.handshake_error(error)),
         };
-        Ok(Some(if self.ended {
-            Flight::PeerLeft
-        } else if tls.is_handshaking() {
-            Flight::NotLast
-        } else {
-            tls.keep_plaintext(&buffer[..count]);
-            // The next read returns it, and then asks the socket.
-            self.readiness.urgent = true;
-            Flight::Last
-        }))
-    }
-
-    /// Reads once, and returns the plaintext: see [`Self::read`].
-    #[cold]
-    #[inline(never)]
-    fn read_records(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        if count.is_none() {
+            self.readiness = Readiness::default();
+        }
         let Some(tls) = &mut self.tls else {
             return Ok(None);
         };
-        let early = tls.take_plaintext(buffer);
-        if early > 0 {
-            self.has_read = true;
-            return Ok(Some(early));
+        if tls.is_handshaking() {
+            return Ok((count == Some(0)).then_some(Flight::PeerLeft));
         }
-        if tls.has_peer_closed() {
-            self.ended = true;
-            return Ok(Some(0));
-        }
-        let start = tls.begin_read(buffer);
-        let flags = RecvFlags::empty();
-        match unless_blocked(|| receive(&self.socket, &mut buffer[start..], flags))? {
-            Some(0) => self.ended = true,
-            None => {
-                self.readiness = Readiness::default();
-                return Ok(None);
+        tls.keep_plaintext(&buffer[..count.unwrap_or(0)]);
+        // The next read returns it, and then asks the socket.
+        self.readiness.urgent = true;
+        Ok(Some(Flight::Last))
+    }
+
+    /// Receives plaintext: as `recv` would, if the peer had sent no records.
+    #[cold]
+    #[inline(never)]
+    fn receive_records(&mut self, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+        loop {
+            let Some(tls) = &mut self.tls else {
+                return Ok(0);
+            };
+            let early = tls.take_plaintext(buffer);
+            if early > 0 || tls.has_peer_closed() {
+                return Ok(early);
             }
-            Some(count) => return self.decrypt(buffer, start + count).map(Some),
+            let start = tls.begin_read(buffer);
+            let room = buffer.len() - start;
+            let count = receive(&self.socket, &mut buffer[start..], RecvFlags::empty())?;
+            if count == 0 {
+                return Ok(0);
+            }
+            let plaintext = self.decrypt(buffer, start + count)?;
+            if plaintext > 0 {
+                return Ok(plaintext);
+            }
+            // A record is incomplete, or has no plaintext.
+            if self.is_drained(count, room) {
+                return Err(Errno::WOULDBLOCK);
+            }
         }
-        Ok(Some(0))
     }
 
     /// Decrypts the records in `buffer`, which end at `filled`, and sends what TLS has to send.
     /// Returns the length of the plaintext.
-    fn decrypt(&mut self, buffer: &mut [u8], filled: usize) -> Result<usize, TlsError> {
+    fn decrypt(&mut self, buffer: &mut [u8], filled: usize) -> rustix::io::Result<usize> {
         let Some(tls) = &mut self.tls else {
             return Ok(0);
         };
         let mut output = Vec::new();
         let result = tls.receive(buffer, filled, &mut output);
         let plaintext = *result.as_ref().unwrap_or(&0);
-        self.has_read |= plaintext > 0;
         let is_full = filled == buffer.len();
         if is_full {
-            tls.overhead = filled - plaintext;
+            tls.overhead += filled - plaintext;
         }
         self.readiness = self.readiness.and(Readiness {
             ending: tls.has_peer_closed(),
@@ -329,34 +324,81 @@ impl Connection {
         });
         // Ignored: the peer may have left before its ticket was sent, and its requests count. If the
         // connection is broken, the next read reports it.
-        let _ = self.send_raw(&mut output);
-        result
+        let _ = self.send_or_keep(&mut output);
+        self.note_error(result)
     }
 
-    /// Sends `bytes` as records: see [`ReplySink::send`].
+    /// Sends `plaintext` as records. Keeps the records that the socket does not take, so that all
+    /// of `plaintext` is taken.
     #[cold]
     #[inline(never)]
-    fn send_encrypted(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    fn send_records(&mut self, plaintext: &[u8]) -> rustix::io::Result<usize> {
         let mut records = Vec::new();
         let encrypted = match &mut self.tls {
-            Some(tls) if !bytes.is_empty() => tls.encrypt(bytes, &mut records),
-            Some(_) | None => Ok(()),
+            Some(tls) => tls.encrypt(plaintext, &mut records),
+            None => Ok(()),
         };
-        bytes.clear();
-        encrypted?;
-        self.send_raw(&mut records)
+        self.note_error(encrypted)?;
+        self.send_or_keep(&mut records)?;
+        Ok(plaintext.len())
     }
 
-    /// Replaces `bytes` by records if there is TLS, and by nothing if they cannot be encrypted:
-    /// during the handshake, or after TLS has failed.
-    fn encrypt_or_drop(&mut self, bytes: &mut Vec<u8>) {
-        if let Some(tls) = &mut self.tls {
-            let mut records = Vec::new();
-            if tls.encrypt(bytes, &mut records).is_err() {
-                records.clear();
-            }
-            *bytes = records;
+    /// Sends records, and keeps the rest as pending output.
+    fn send_or_keep(&mut self, records: &mut Vec<u8>) -> rustix::io::Result<()> {
+        if records.is_empty() {
+            return Ok(());
         }
+        let mut sent = 0;
+        if self.pending.is_none() {
+            sent = match send(&self.socket, records) {
+                Err(Errno::WOULDBLOCK | Errno::INTR) => 0,
+                sent => sent?,
+            };
+        }
+        if sent < records.len() {
+            self.keep(records, sent);
+        }
+        Ok(())
+    }
+
+    /// Keeps the error of TLS for [`Self::tls_error`]: system calls return numbers.
+    fn note_error<T>(&mut self, result: Result<T, TlsError>) -> rustix::io::Result<T> {
+        result.map_err(|error| {
+            if let Some(tls) = &mut self.tls {
+                tls.error = Some(error);
+            }
+            Errno::PROTO
+        })
+    }
+
+    /// Returns the error of TLS in place of `error`, if there is one.
+    #[cold]
+    fn tls_error(&mut self, error: io::Error) -> io::Error {
+        let tls = self.tls.as_mut().and_then(|tls| tls.error.take());
+        tls.map_or(error, io::Error::from)
+    }
+
+    fn handshake_error(&mut self, error: io::Error) -> TlsError {
+        let tls = self.tls.as_mut().and_then(|tls| tls.error.take());
+        if matches!(tls, Some(TlsError::NotTls)) {
+            self.tls = None;
+        }
+        tls.unwrap_or(TlsError::Io(error))
+    }
+
+    /// Replaces `bytes` by records if there is TLS.
+    fn encrypt(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(());
+        };
+        let mut records = Vec::new();
+        let encrypted = tls.encrypt(bytes, &mut records);
+        *bytes = if encrypted.is_ok() {
+            records
+        } else {
+            Vec::new()
+        };
+        Ok(encrypted?)
     }
 
     /// Ends TLS: `close_notify` follows the pending output. Nothing must be sent from now on, and
@@ -382,17 +424,15 @@ impl Connection {
             let mut records = Vec::new();
             tls.close(&mut records);
             // Ignored: without it the peer sees FIN alone.
-            let _ = self.send_raw(&mut records);
+            let _ = self.send_or_keep(&mut records);
         }
     }
 }
 
-/// What a read during a handshake has brought.
+/// What a read during a handshake has brought, besides a flight that is not the last.
 #[cfg(feature = "tls")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flight {
-    /// A flight, or a part of it, and the handshake goes on.
-    NotLast,
     /// The last flight: the handshake is over.
     Last,
     /// FIN.
@@ -403,11 +443,28 @@ impl ReplySink for Connection {
     #[expect(clippy::inline_always, reason = "see Worker::serve_input")]
     #[inline(always)]
     fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        #[cfg(feature = "tls")]
-        if self.tls.is_some() {
-            return self.send_encrypted(bytes);
+        if self.pending.is_some() {
+            // The socket was full. An event will report when it has room.
+            #[cfg(feature = "tls")]
+            self.encrypt(bytes)?;
+            if !bytes.is_empty() {
+                self.keep(bytes, 0);
+            }
+            return Ok(false);
         }
-        self.send_raw(bytes)
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        let sent = unless_blocked(|| self.send_once(bytes));
+        #[cfg(feature = "tls")]
+        let sent = sent.map_err(|error| self.tls_error(error));
+        match sent {
+            Ok(Some(sent)) if sent == bytes.len() => {}
+            Ok(sent) => self.keep(bytes, sent.unwrap_or(0)),
+            Err(_) => {}
+        }
+        bytes.clear();
+        sent.map(|_| self.pending.is_none())
     }
 
     fn update_block(&mut self, bounds: &OutputBounds<'_>) -> bool {
@@ -440,6 +497,8 @@ fn send(socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
 }
 
 /// Repeats `call` while a signal interrupts it; returns `None` if it would block.
+#[expect(clippy::inline_always, reason = "see Worker::serve_input")]
+#[inline(always)]
 fn unless_blocked(
     mut call: impl FnMut() -> rustix::io::Result<usize>,
 ) -> io::Result<Option<usize>> {

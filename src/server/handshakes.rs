@@ -125,22 +125,18 @@ fn run_flight(
 ) -> Result<Option<TurnEnd>, CloseReason> {
     if !connection.has_tls() {
         let certificates = shared.certificates.current();
-        let config = certificates.ok_or_else(|| CloseReason::TlsFailed(NO_CERTIFICATE.into()))?;
-        let tls = TlsState::new(config);
-        connection.start_tls(tls.map_err(|error| CloseReason::TlsFailed(error.to_string()))?);
+        let config = certificates.ok_or_else(|| failed(TlsError::NoCertificate))?;
+        connection.start_tls(TlsState::new(config).map_err(failed)?);
     }
     // The client is closed after a panic, so it does not matter in which state it is.
     let flight = catch_unwind(AssertUnwindSafe(|| connection.handshake(input)));
     match flight {
         Ok(Ok(Some(Flight::Last))) => Ok(None),
         Ok(Ok(Some(Flight::PeerLeft))) => Err(CloseReason::PeerLeft),
-        Ok(Ok(Some(Flight::NotLast))) if !connection.is_drained(0, 1) => {
-            Ok(Some(TurnEnd::BudgetSpent))
-        }
-        Ok(Ok(Some(Flight::NotLast) | None)) => Ok(Some(TurnEnd::Idle)),
+        Ok(Ok(None)) => Ok(Some(TurnEnd::Idle)),
         Ok(Err(TlsError::NotTls)) => Err(CloseReason::NotTls),
         Ok(Err(TlsError::Io(error))) => Err(CloseReason::Io(error)),
-        Ok(Err(error)) => Err(CloseReason::TlsFailed(error.to_string())),
+        Ok(Err(error)) => Err(failed(error)),
         Err(panic) => {
             let text = panic_text(panic.as_ref());
             log::error!("a TLS handshake panicked: {text}");
@@ -149,7 +145,9 @@ fn run_flight(
     }
 }
 
-const NO_CERTIFICATE: &str = "the server has no certificate";
+fn failed(error: TlsError) -> CloseReason {
+    CloseReason::TlsFailed(error.into())
+}
 
 /// Writes in one turn: a flight of the server is a few KiB.
 const WRITES_MAX: usize = 4;

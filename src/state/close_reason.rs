@@ -26,9 +26,10 @@ pub(crate) enum CloseReason {
     /// The peer sent something else than a TLS handshake to a port for TLS.
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     NotTls,
-    /// The TLS handshake failed, for this reason.
+    /// The TLS handshake failed, for this reason. No second variant with a `String`: each turn
+    /// returns whether there is a reason, and that would take it more instructions.
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
-    TlsFailed(String),
+    TlsFailed(io::Error),
     /// The peer spoke HTTP. Only a whole request line of HTTP is answered.
     Http {
         is_answered: bool,
@@ -207,8 +208,8 @@ impl fmt::Display for CloseReason {
         f.write_str(self.row().1)?;
         match self {
             Self::Protocol(error) => write!(f, ": {error}"),
-            Self::Io(error) => write!(f, ": {error}"),
-            Self::RefusedByHook(error) | Self::TlsFailed(error) => write!(f, ": {error}"),
+            Self::Io(error) | Self::TlsFailed(error) => write!(f, ": {error}"),
+            Self::RefusedByHook(error) => write!(f, ": {error}"),
             _ => Ok(()),
         }
     }

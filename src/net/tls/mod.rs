@@ -24,6 +24,8 @@ pub(crate) struct TlsState {
     early: Vec<u8>,
     /// Whether the first byte was that of a handshake record.
     is_tls: bool,
+    /// An error that `Connection` has not reported yet.
+    pub(crate) error: Option<TlsError>,
     /// Bytes of a read that were not plaintext: see `Connection::take_overhead`.
     pub(crate) overhead: usize,
     /// Whether the peer has sent `close_notify`.
@@ -41,6 +43,8 @@ pub(crate) enum TlsError {
     TooLong,
     #[error("the keys are used up (TLS 1.3 renews them)")]
     KeysUsedUp,
+    #[error("the server has no certificate")]
+    NoCertificate,
     #[error("TLS has failed before")]
     Failed,
     #[error("unexpected state of TLS: {0}")]
@@ -67,6 +71,7 @@ impl TlsState {
             partial: Vec::new(),
             early: Vec::new(),
             is_tls: false,
+            error: None,
             overhead: 0,
             peer_closed: false,
             has_failed: false,
