@@ -86,6 +86,7 @@ done <<END
 haproxy haproxy
 node nodejs
 npm npm
+openssl openssl
 python3 python3
 stunnel stunnel4
 testssl testssl.sh
