@@ -81,7 +81,7 @@ fn is_in_the_manual(directive: &str) -> bool {
 }
 
 /// Fields of `INFO` that redis-server 7.0 lacks.
-const OWN_FIELDS: [&str; 9] = [
+const OWN_FIELDS: [&str; 12] = [
     // Of Redis 7.4 and 7.2.
     "client_output_buffer_limit_disconnections",
     "client_query_buffer_limit_disconnections",
@@ -90,6 +90,9 @@ const OWN_FIELDS: [&str; 9] = [
     // respool's own.
     "queued_clients",
     "respool_version",
+    "tls_handshake_failures",
+    "tls_handshakes",
+    "tls_handshakes_waiting",
     "workers",
     "workers_following",
     "workers_leading",
