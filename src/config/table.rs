@@ -63,7 +63,7 @@ macro_rules! each_key {
             "tls-auth-clients" sets tls_auth_clients: TlsAuthClients,
                 shown as "WORD", changes WithCertificates;
 
-            /// TLSv1.2, TLSv1.3 or both [default: TLSv1.2 TLSv1.3]
+            /// TLSv1.2, TLSv1.3 or both; "" means both [default: ""]
             "tls-protocols" sets tls_protocols: TlsProtocols,
                 shown as "VERSION...", changes WithCertificates;
 
