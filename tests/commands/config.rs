@@ -66,7 +66,7 @@ fn config_get_shows_a_changed_value() {
         ("tls-cert-file", "a.crt", "a.crt"),
         ("tls-auth-clients", "OPTIONAL", "optional"),
         ("tls-protocols", "tlsv1.3", "TLSv1.3"),
-        ("tls-protocols", "\"\"", "TLSv1.2 TLSv1.3"),
+        ("tls-protocols", "\"TLSv1.2 TLSv1.3\"", ""),
         ("tls-handshake-timeout", "3600", "3600"),
     ] {
         assert_set(&mut peer, &format!("{name} {argument}"), OK);
