@@ -21,7 +21,7 @@
 //! | add, replace or remove commands, and group them | [`Commands`], [`Container`], [`Command`], [`Arity`] |
 //! | read the request of a client | [`Request`], [`ArgumentError`] |
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
-//! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Protocol`] |
+//! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
 //! | support CONFIG REWRITE and `loglevel` | [`Host`] |
@@ -134,6 +134,6 @@ pub use command::{Arity, Command, Commands, Container};
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};
 pub use net::listen::Listener;
-pub use net::peer::Peer;
+pub use net::peer::{Peer, Proxied};
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
 pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, ServerStats};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use proxy_header::{Error, ParseConfig, Protocol, ProxyHeader};
 
-use super::peer::Peer;
+use super::peer::{Peer, Proxied};
 
 /// A whole header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,7 @@ impl Header {
     /// Returns the peer of a connection from `proxy`.
     pub(crate) fn peer(self, proxy: &Peer) -> Peer {
         match (self.client, proxy.addr()) {
-            (Some(client), Some(proxy)) => Peer::Proxied {
-                client,
-                proxy: Box::new(proxy),
-            },
+            (Some(client), Some(proxy)) => Peer::Proxied(Box::new(Proxied { client, proxy })),
             _ => proxy.clone(),
         }
     }

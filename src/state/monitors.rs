@@ -61,7 +61,7 @@ fn line(now: Duration, words: &[&[u8]], count: usize, info: &ClientInfo) -> Vec<
     let (s, us) = (now.as_secs(), now.subsec_micros());
     let peer = match &info.peer {
         Peer::Unix(path) => format!("unix:{path}"),
-        peer @ (Peer::Tcp(_) | Peer::Proxied { .. }) => peer.to_string(),
+        peer @ (Peer::Tcp(_) | Peer::Proxied(_)) => peer.to_string(),
     };
     let mut line = format!("+{s}.{us:06} [{database} {peer}]").into_bytes();
     for word in words {
