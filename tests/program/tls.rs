@@ -116,6 +116,25 @@ fn tls_only_is_written_with_no_plain_address() {
 }
 
 #[test]
+fn info_names_the_listener_for_tls() {
+    let folder = Authority::new("the CA").folder();
+    let flags = flags(&folder);
+    let (server, tls) = Respool::run_with_tls(|| {
+        let mut command = respool(&["--tls-bind", "127.0.0.1 127.0.0.2"]);
+        command.args(&flags);
+        command
+    });
+    let info = server.connect().answer("INFO server");
+    let (plain, tls) = (server.addr.port(), tls.port());
+    let expected = format!(
+        "\r\nlistener0:name=tcp,bind=127.0.0.1,port={plain}\r\n\
+         listener1:name=tls,bind=127.0.0.1,bind=127.0.0.2,port={tls}\r\n"
+    );
+    assert!(info.contains(&expected), "{info}");
+    server.stop();
+}
+
+#[test]
 fn config_set_of_a_mismatched_pair_changes_nothing() {
     let folder = Authority::new("the CA").folder();
     let server = start_with(&folder, &[]);

@@ -21,6 +21,7 @@ use std::{env, fs, process};
 use super::common::is;
 use crate::client::session::Session;
 use crate::command::builtin::connection::REDIS_VERSION;
+use crate::config::{BindAddress, Config};
 use crate::memory;
 use crate::resp::{Replied, Reply, Request};
 use crate::state::ServerState;
@@ -157,22 +158,31 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
 
 /// Adds the fields of Server about workers and listeners.
 fn pool(state: &ServerState, lines: &mut Lines<'_>) {
-    let (workers, bind, unixsocket) = {
+    let (workers, listeners) = {
         let config = state.config.lock();
-        let (bind, unixsocket) = (config.bind.clone(), config.unixsocket.clone());
-        (config.worker_count(), bind, unixsocket)
+        (config.worker_count(), listeners(&config, state.port))
     };
     let pool = pool_snapshot(state);
     lines.add("workers", workers);
     lines.add("workers_following", pool.followers);
     lines.add("workers_leading", u8::from(pool.has_leader));
-    let bind: Vec<_> = bind.iter().map(|addr| format!("bind={addr}")).collect();
-    let (bind, port) = (bind.join(","), state.port);
-    let tcp = (!bind.is_empty()).then(|| format!("name=tcp,{bind},port={port}"));
-    let unix = unixsocket.map(|path| format!("name=unix,bind={}", path.display()));
-    for (index, listener) in tcp.into_iter().chain(unix).enumerate() {
+    for (index, listener) in listeners.into_iter().enumerate() {
         lines.add(&format!("listener{index}"), listener);
     }
+}
+
+/// Returns the values of the fields `listenerN`, in Redis's order.
+fn listeners(config: &Config, port: u16) -> Vec<String> {
+    let on = |name: &str, addresses: &[BindAddress], port: u16| {
+        let bind = addresses.iter().map(|addr| format!("bind={addr},"));
+        let bind: String = bind.collect();
+        (!bind.is_empty()).then(|| format!("name={name},{bind}port={port}"))
+    };
+    let tcp = on("tcp", &config.bind, port);
+    let unix = config.unixsocket.as_ref();
+    let unix = unix.map(|path| format!("name=unix,bind={}", path.display()));
+    let tls = on("tls", &config.tls_addresses(), config.tls_port);
+    [tcp, unix, tls].into_iter().flatten().collect()
 }
 
 /// Seconds after which Redis's clock for the ages of keys starts again.
