@@ -17,8 +17,20 @@ pub enum StartError {
         reason: Cow<'static, str>,
     },
     /// Listening on an address failed.
-    #[error("cannot listen on {address}: {error}{}", advice(error))]
+    #[error("cannot listen on {address}: {error}{}", advice(error, "port", "bind"))]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The error of the system.
+        #[source]
+        error: io::Error,
+    },
+    /// Listening on an address for TLS failed.
+    #[error(
+        "cannot listen on {address} for TLS: {error}{}",
+        advice(error, "tls-port", "tls-bind")
+    )]
+    ListenTls {
         /// The address.
         address: SocketAddr,
         /// The error of the system.
@@ -81,15 +93,18 @@ pub enum ReconfigureError {
     Thread(#[source] io::Error),
 }
 
-/// Returns advice for the operator, to be appended to the system's error.
-fn advice(error: &io::Error) -> &'static str {
+/// Returns advice for the operator, to be appended to the system's error. `port` and `bind` are the
+/// keys of the address.
+fn advice(error: &io::Error, port: &str, bind: &str) -> String {
     match error.kind() {
         ErrorKind::AddrInUse => {
-            " (another server uses it; stop that one, or choose another `port`)"
+            format!(" (another server uses it; stop that one, or choose another `{port}`)")
         }
-        ErrorKind::AddrNotAvailable => " (this machine lacks the address; see `bind`)",
-        ErrorKind::PermissionDenied => " (ports below 1024 need privileges; choose another `port`)",
-        _ => "",
+        ErrorKind::AddrNotAvailable => format!(" (this machine lacks the address; see `{bind}`)"),
+        ErrorKind::PermissionDenied => {
+            format!(" (ports below 1024 need privileges; choose another `{port}`)")
+        }
+        _ => String::new(),
     }
 }
 

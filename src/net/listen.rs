@@ -110,6 +110,7 @@ fn of_tls(error: StartError) -> StartError {
             key: "tls-bind",
             reason: "this machine has none of the addresses".into(),
         },
+        StartError::Listen { address, error } => StartError::ListenTls { address, error },
         other => other,
     }
 }
@@ -196,11 +197,21 @@ pub(crate) fn adopt_all(
         }
     };
     let mut adopted: Vec<_> = listeners.into_iter().map(adopt).collect::<Result<_, _>>()?;
-    // Stable: plain sockets first, then those for TLS.
-    adopted.sort_by_key(|listener| {
+    let speaks_tls = |listener: &ListenSocket| {
         let addr = listener.local_addr();
         addr.is_some_and(|addr| config.speaks_tls(&addr))
-    });
+    };
+    if config.tls_port != 0 && !adopted.iter().any(speaks_tls) {
+        // Otherwise, all sockets would speak in plain text.
+        let reason = "no socket that was given has this port; give one, or set `tls-port` to the \
+                      port of one, or to 0 for no TLS";
+        return Err(StartError::Config {
+            key: "tls-port",
+            reason: reason.into(),
+        });
+    }
+    // Stable: plain sockets first, then those for TLS.
+    adopted.sort_by_key(speaks_tls);
     Ok(adopted)
 }
 

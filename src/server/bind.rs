@@ -67,9 +67,9 @@ impl Server {
 
     /// Creates a server from sockets that are listening: from systemd, from the previous process,
     /// or with special options. Each is a `TcpListener`, a `UnixListener`, or a [`Listener`] if
-    /// there are both. TCP sockets whose port is `config.tls_port` speak TLS. Ignores `config.bind`,
-    /// `config.port`, `config.tls_bind`, `config.unixsocket` and `config.tcp_backlog`. Makes the
-    /// sockets, and clones of them, non-blocking.
+    /// there are both. TCP sockets whose port is `config.tls_port` speak TLS; unless it is 0, there
+    /// must be one. Ignores `config.bind`, `config.port`, `config.tls_bind`, `config.unixsocket` and
+    /// `config.tcp_backlog`. Makes the sockets, and clones of them, non-blocking.
     ///
     /// # Errors
     ///
@@ -167,7 +167,8 @@ impl Server {
     /// of the program's own. It replaces what the `tls_*` keys of [`Config`] say about certificates,
     /// clients, versions and sessions, and they cannot change any more.
     ///
-    /// TLS is spoken by the sockets with the port [`Config::tls_port`]. Needs the feature `tls`.
+    /// TLS is spoken by the sockets with the port [`Config::tls_port`]. If it is 0, the start fails.
+    /// Needs the feature `tls`.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(self, tls: Arc<rustls::ServerConfig>) -> Self {

@@ -77,9 +77,19 @@ impl Started {
     }
 }
 
-/// Checks that sockets for TLS have a certificate.
+/// Checks that sockets for TLS have a certificate, and that there is one if the program has set TLS.
 fn check_certificates(inner: &Inner) -> Result<(), StartError> {
-    if !inner.has_tls() || inner.shared.certificates.current().is_some() {
+    let certificates = &inner.shared.certificates;
+    if !inner.has_tls() && certificates.are_of_program() {
+        // Otherwise, all sockets would speak in plain text.
+        let reason = "`Server::with_tls` was called, but no socket speaks TLS: set `tls-port` to a \
+                      port, or do not call it";
+        return Err(StartError::Config {
+            key: "tls-port",
+            reason: reason.into(),
+        });
+    }
+    if !inner.has_tls() || certificates.current().is_some() {
         return Ok(());
     }
     let config = inner.shared.state.config.lock().clone();

@@ -130,6 +130,15 @@ fn start_errors_name_their_cause() {
     );
     let advice = " (another server uses it; stop that one, or choose another `port`)";
     assert!(error.ends_with(advice), "{error}");
+    let same = Config {
+        bind: Vec::new(),
+        tls_port: addr.port(),
+        ..config(1)
+    };
+    let error = error_of(Server::bind(same, Commands::builtin()));
+    let start = format!("cannot listen on {addr} for TLS: ");
+    assert!(error.starts_with(&start), "{error}");
+    assert!(error.ends_with(" choose another `tls-port`)"), "{error}");
 
     // An address for documentation, which no machine has.
     let missing = |optional| Config {

@@ -189,6 +189,33 @@ fn program_may_bring_its_own_certificates() {
     admin.ask("CONFIG SET tls-cert-file \"\"\r\n", "+OK\r\n");
 }
 
+/// A server that was asked for TLS must not speak in plain text.
+#[test]
+fn tls_without_a_socket_for_it_does_not_start() {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let folder = Authority::new("the CA").folder();
+    // It is in use, so no other socket gets its port.
+    let other = listen();
+    let mut other_port = Config {
+        tls_port: other.local_addr().expect("it listens").port(),
+        ..config(1)
+    };
+    set_files(&mut other_port, &folder);
+    let server = Server::from_listeners([listen()], other_port, Commands::builtin());
+    let text = server.expect_err("no socket speaks TLS").to_string();
+    assert!(
+        text.starts_with("`tls-port`: no socket that was given has this port; "),
+        "{text}"
+    );
+
+    let server = Server::bind(config(1), Commands::builtin()).expect("it listens");
+    let error = server.with_tls(Arc::new(server_config(&folder))).spawn();
+    let text = error.expect_err("no socket speaks TLS").to_string();
+    let start =
+        "`tls-port`: `Server::with_tls` was called, but no socket speaks TLS: set `tls-port`";
+    assert!(text.starts_with(start), "{text}");
+}
+
 fn server_config(folder: &Folder) -> ServerConfig {
     let key = fs::read(folder.server_key()).expect("a file");
     let key = PrivateKeyDer::from_pem_slice(&key).expect("a key");
