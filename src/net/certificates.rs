@@ -285,6 +285,7 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 pub(crate) struct Stamp(Vec<(PathBuf, Option<FileStamp>)>);
 
 /// The device, number, length and time of change of a file; the time is in seconds and nanoseconds.
+/// It is `ctime`, which also changes with the owner and permissions, and which no program can set.
 type FileStamp = (u64, u64, u64, i64, i64);
 
 impl Stamp {
@@ -302,7 +303,7 @@ impl Stamp {
         }
         let stamped = files.into_iter().map(|file| {
             let stamp = fs::metadata(&file).ok().map(|file| {
-                let (seconds, nanoseconds) = (file.mtime(), file.mtime_nsec());
+                let (seconds, nanoseconds) = (file.ctime(), file.ctime_nsec());
                 (file.dev(), file.ino(), file.len(), seconds, nanoseconds)
             });
             (file, stamp)
@@ -315,7 +316,8 @@ impl Stamp {
 mod tests {
     use respool_testing::certificates::{Authority, Folder, Key, RSA_1024};
 
-    use std::os::unix::fs::symlink;
+    use std::fs::{File, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -538,8 +540,22 @@ mod tests {
             let _ = fs::remove_file(&key);
             symlink(folder.scratch().path().join(name), &key).expect("a link can be made");
         };
-        let changes: [&dyn Fn(); 6] = [
+        let mode = |mode| {
+            let permissions = Permissions::from_mode(mode);
+            fs::set_permissions(&key, permissions).expect("it is ours");
+        };
+        // As `cp -p` does.
+        let rewrite_at_the_same_time = || {
+            let open = || File::options().write(true).open(&key).expect("it is ours");
+            let modified = open().metadata().and_then(|file| file.modified());
+            fs::write(&key, "SHORTER").expect("it can be written");
+            let modified = modified.expect("the system has it");
+            open().set_modified(modified).expect("it is ours");
+        };
+        let changes: [&dyn Fn(); 8] = [
             &|| fs::write(&key, "shorter").expect("it can be written"),
+            &rewrite_at_the_same_time,
+            &|| mode(0o640),
             &|| fs::rename(&other, &key).expect("it can be replaced"),
             &|| fs::remove_file(&key).expect("it can be removed"),
             &|| drop(folder.scratch().file_in("new.crt", "")),

@@ -78,20 +78,18 @@ impl Inner {
         }
         Loaded::of(new).map(Some).map_err(|(key, reason)| {
             match trigger {
-                // The program logs it.
-                Trigger::Reconfigure => {}
+                // The program, or the thread that watches the files, logs it.
+                Trigger::Reconfigure | Trigger::ChangedFile => {}
                 Trigger::ConfigSet { .. } => {
                     log::warn!("CONFIG SET: certificates not changed: `{key}`: {reason}");
-                }
-                Trigger::ChangedFile => {
-                    log::warn!("a file changed, but not the certificates: `{key}`: {reason}");
                 }
             }
             ReconfigureError::Config { key, reason }
         })
     }
 
-    /// Applies a new configuration and certificates.
+    /// Applies a new configuration and certificates. Logs after the configuration is unlocked,
+    /// because a logger may wait or ask the server.
     fn put_in_force(
         &self,
         new: Config,

@@ -5,13 +5,13 @@ use std::sync::mpsc::{self, Sender};
 
 use super::acceptor::AcceptorThread;
 use super::bind::Server;
-use super::certificate_watch;
+use super::certificate_watch::CertificateWatch;
 use super::certificates::Loaded;
 use super::clock;
 use super::drain::{Drained, drain};
 use super::inner::Inner;
 use super::shared::Shared;
-use super::supervision::{keep_running, spawn};
+use super::supervision::{keep_running, keep_running_or_lose, spawn};
 use crate::error::StartError;
 
 impl Server {
@@ -46,11 +46,13 @@ impl Server {
         inner.threads.begin_serving();
         let started = inner.threads.resize(config.worker_count());
         drop(config);
-        let acceptor = started
+        let stop_workers = |_: &StartError| inner.threads.shutdown();
+        started
             .map_err(StartError::Thread)
-            .and_then(|()| AcceptorThread::start(shared, listen_set))
-            .inspect_err(|_| inner.threads.shutdown())?;
-        let watcher = start_watching(&inner).inspect_err(|_| inner.threads.shutdown())?;
+            .inspect_err(stop_workers)?;
+        let watcher = start_watching(&inner).inspect_err(stop_workers)?;
+        // Last: nothing would stop it if a later step failed.
+        let acceptor = AcceptorThread::start(shared, listen_set).inspect_err(stop_workers)?;
         Ok(Started {
             inner,
             acceptor,
@@ -107,11 +109,12 @@ fn start_watching(inner: &Arc<Inner>) -> Result<Option<Sender<()>>, StartError> 
     }
     let (watcher, stop) = mpsc::channel();
     let inner = Arc::clone(inner);
+    let mut watch = CertificateWatch::default();
     spawn("certificates", move || {
-        keep_running(
+        keep_running_or_lose(
             "certificates",
-            || certificate_watch::watch_files(&inner, &stop),
-            || inner.shared.fail(),
+            || watch.run(&inner, &stop),
+            "changed files are not loaded by themselves any more (restart the server)",
         );
     })?;
     Ok(Some(watcher))

@@ -9,12 +9,26 @@ use crate::error::StartError;
 
 /// Runs `body` until it returns, and again after each panic. So a panic affects only one request,
 /// connection or tick. If `body` panics again and again, calls `give_up` and returns.
-pub(crate) fn keep_running(name: &str, mut body: impl FnMut(), give_up: impl FnOnce()) {
+pub(crate) fn keep_running(name: &str, body: impl FnMut(), give_up: impl FnOnce()) {
+    if !is_ended(name, body, "draining (restart the server)") {
+        give_up();
+    }
+}
+
+/// As [`keep_running`], for a thread that the server can do without. If `body` panics again and
+/// again, logs `loss`, the consequence, and returns.
+pub(super) fn keep_running_or_lose(name: &str, body: impl FnMut(), loss: &str) {
+    is_ended(name, body, loss);
+}
+
+/// Runs `body` until it returns, and again after each panic. Returns false if it panics again and
+/// again, and logs `consequence`.
+fn is_ended(name: &str, mut body: impl FnMut(), consequence: &str) -> bool {
     let mut panics = 0;
     while panics <= RESTARTS_MAX {
         let start = Instant::now();
         let Err(panic) = catch_unwind(AssertUnwindSafe(&mut body)) else {
-            return;
+            return true;
         };
         if start.elapsed() > FORGOTTEN_AFTER {
             panics = 0;
@@ -25,9 +39,9 @@ pub(crate) fn keep_running(name: &str, mut body: impl FnMut(), give_up: impl FnO
         let _ = catch_unwind(|| log::error!("thread {name} panicked and continues: {text}"));
     }
     let _ = catch_unwind(|| {
-        log::error!("thread {name} panicked {panics} times: draining (restart the server)");
+        log::error!("thread {name} panicked {panics} times: {consequence}");
     });
-    give_up();
+    false
 }
 
 /// Returns the text of a panic.
@@ -81,5 +95,12 @@ mod tests {
     #[test]
     fn body_that_never_stops_panicking_is_given_up() {
         assert_eq!(run_with_panics(u32::MAX), (RESTARTS_MAX + 1, true));
+        let mut runs = 0;
+        let body = || {
+            runs += 1;
+            panic!("a panic of the test");
+        };
+        keep_running_or_lose("test", body, "nothing is lost");
+        assert_eq!(runs, RESTARTS_MAX + 1);
     }
 }
