@@ -93,8 +93,8 @@
 //!   admitted connection.
 //! - Locks: `A → B` means that B may be locked while A is held.
 //!   - changing → configuration
-//!   - rewriting → configuration → worker threads, drain request, proxies, password, or the
-//!     subscribers' limit
+//!   - rewriting → configuration → worker threads, drain request, certificates, proxies, password,
+//!     or the subscribers' limit
 //!   - the watch (the pool's poll) → a slot → the pause
 //!   - the messages of a channel → the list of channels, or the channel's subscribers
 //!   - subscribers or monitors → a client's inbox

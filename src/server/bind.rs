@@ -207,6 +207,7 @@ fn certificates(config: &Config, local_addrs: &[SocketAddr]) -> Result<Certifica
     if has_file && local_addrs.iter().any(|addr| config.speaks_tls(addr)) {
         let loaded = Loaded::of(config);
         let loaded = loaded.map_err(|(key, reason)| StartError::Config { key, reason })?;
+        // They are the first, so there is nothing to log.
         certificates.replace(loaded);
     }
     Ok(certificates)

@@ -59,17 +59,15 @@ impl Certificates {
         self.0.lock().tls.clone()
     }
 
-    /// Puts loaded certificates into force. Logs it if they replace others.
-    pub(super) fn replace(&self, loaded: Loaded) {
+    /// Puts loaded certificates into force. Returns a line for the log if they replace others: the
+    /// caller may hold a lock.
+    pub(super) fn replace(&self, loaded: Loaded) -> Option<String> {
         let mut current = self.0.lock();
         let has_changed = matches!(&current.source, Source::Files(stamp) if *stamp != loaded.stamp);
         current.tls = Some(loaded.tls);
         current.source = Source::Files(loaded.stamp);
-        drop(current);
-        if has_changed {
-            let file = loaded.file.display();
-            log::info!("certificates loaded: new clients get the one in {file}");
-        }
+        let file = loaded.file.display();
+        has_changed.then(|| format!("certificates loaded: new clients get the one in {file}"))
     }
 
     /// Puts the program's own configuration into force, for good. Without early data: who recorded

@@ -105,9 +105,7 @@ impl Inner {
             let _ = self.threads.resize(current.worker_count());
             return Err(ReconfigureError::Thread(error));
         }
-        if let Some(loaded) = loaded {
-            self.shared.certificates.replace(loaded);
-        }
+        let replaced = loaded.and_then(|loaded| self.shared.certificates.replace(loaded));
         self.shared.settings.apply(&new);
         self.shared.state.apply(&new);
         let changes = current.changes(&new);
@@ -115,6 +113,10 @@ impl Inner {
         self.shared.wake_acceptor();
         if let Some(host) = self.host.get() {
             host.config_changed(&current);
+        }
+        drop(current);
+        if let Some(line) = replaced {
+            log::info!("{line}");
         }
         Ok(changes)
     }

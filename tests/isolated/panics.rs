@@ -1,11 +1,16 @@
-//! Panics in the threads that serve all clients. The logger of this process panics on demand, on
-//! the thread that logs. A process of its own for that logger.
+//! Panics in the threads that serve all clients, and a logger that asks the server. The logger of
+//! this process panics or asks on demand, on the thread that logs. A process of its own for that
+//! logger.
 
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::mpsc::channel;
 use std::thread;
 
 use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::{Mutex, MutexGuard};
-use respool::{Commands, Config};
+use respool::config::TlsAuthClients;
+use respool::{Commands, Config, Server, ServerHandle};
+use respool_testing::certificates::Authority;
 use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
 
 /// A logger that panics.
@@ -26,12 +31,20 @@ static LOGGER: Panics = Panics(Mutex::new(Wanted {
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// The server that the logger asks for its configuration, once, when certificates were loaded.
+static ASKED: Mutex<Option<ServerHandle>> = Mutex::new(None);
+
 impl Log for Panics {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &Record<'_>) {
+        if record.args().to_string().starts_with("certificates loaded")
+            && let Some(server) = ASKED.lock().take()
+        {
+            drop(server.config());
+        }
         let mut wanted = self.0.lock();
         let here = thread::current();
         if wanted.count > 0
@@ -134,13 +147,41 @@ fn only_worker_continues_after_a_panic() {
     assert_eq!(server.handle.workers(), 1);
 }
 
+/// A changed certificate was logged while the configuration was locked.
+#[test]
+fn logger_may_ask_for_the_configuration() {
+    let _alone = Panics::at("", "", 0);
+    let authority = Authority::new("the CA");
+    let folder = authority.folder();
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let config = Config {
+        tls_port: socket.local_addr().expect("it listens").port(),
+        tls_cert_file: Some(folder.server_certificate()),
+        tls_key_file: Some(folder.server_key()),
+        tls_auth_clients: TlsAuthClients::No,
+        ..config(1)
+    };
+    let server = Server::from_listeners([socket], config.clone(), Commands::builtin());
+    let server = server.expect("the files are right").spawn();
+    let server = server.expect("there are threads");
+    *ASKED.lock() = Some(server.handle().clone());
+    folder.write_server(&authority.server());
+    let (done, is_done) = channel();
+    let handle = server.handle().clone();
+    thread::spawn(move || done.send(handle.reconfigure(&config).is_ok()));
+    let outcome = is_done.recv_timeout(PATIENCE);
+    assert_eq!(outcome, Ok(true), "the logger waits for a lock");
+    assert!(ASKED.lock().is_none(), "it was not logged");
+    assert_eq!(server.drain().aborted, 0);
+}
+
 /// The hook of a program may block. It ran on the clock's thread for clients that were closed for
 /// unread replies.
 #[test]
 fn clock_does_not_wait_for_a_disconnect_hook() {
     let _alone = Panics::at("", "", 0);
-    let (enter, entered) = std::sync::mpsc::channel();
-    let (leave, left) = std::sync::mpsc::channel::<()>();
+    let (enter, entered) = channel();
+    let (leave, left) = channel::<()>();
     let ends = Mutex::new((enter, left));
     let hasty = Config {
         write_timeout_s: 1,
@@ -148,7 +189,7 @@ fn clock_does_not_wait_for_a_disconnect_hook() {
         first_byte_timeout_s: 2,
         ..config(3)
     };
-    let server = respool::Server::bind(hasty, Commands::builtin())
+    let server = Server::bind(hasty, Commands::builtin())
         .expect("the server starts")
         .on_disconnect(move |_, departure| {
             if departure.name() == "write_timeout" {
