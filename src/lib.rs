@@ -54,8 +54,8 @@
 //! | 1 accept | `server/acceptor.rs` | admit or refuse | `maxclients` |
 //! | 2 queue | `pool/queue.rs` | the channel of clients that wait for a worker | admission |
 //! | 3 take | `pool/mod.rs`, `server/worker.rs` | a worker leads, follows, or takes a client for a turn (`pool/README.md`) | `workers` |
-//! | – opening | `server/opening.rs`, `server/admission.rs` | a PROXY header is read before the client is served | `proxy-protocol-timeout` |
-//! | – opening | `server/opening.rs`, `server/handshakes.rs` | a PROXY header, a flight of the TLS handshake | half of the workers; `proxy-protocol-timeout`, `tls-handshake-timeout` |
+//! | – opening | `server/opening.rs`, `server/admission.rs` | a PROXY header from a proxy is read, and the client admitted or refused by the address in it | `proxy-protocol-timeout` |
+//! | – opening | `server/opening.rs`, `server/handshakes.rs` | a flight of the TLS handshake | half of the workers; `tls-handshake-timeout` |
 //! | – first turn | `server/shared.rs`, `server/hooks.rs` | the program may refuse the client | – |
 //! | 4 read | `net/connection.rs`, `net/tls/` | socket to input, never blocking | the turn's budget: `dispatch/budget.rs` |
 //! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to a request that borrows them; an incomplete one is resumed | `resp/limits.rs` |
@@ -76,9 +76,9 @@
 //! | `pool/` | queue, parking, leader and followers: `pool/README.md` |
 //! | `dispatch/` | one batch of requests through the table of commands |
 //! | `command/` | the table of commands; `command/builtin/` has respool's own |
-//! | `client/` | the value that travels: connection, session, timeouts, lingering close |
+//! | `client/` | the value that travels: connection, session, stage (opening, open, closing), timeouts |
 //! | `state/` | what the server knows: clients, channels, statistics, slow log, pause |
-//! | `net/` | sockets: listening, connections, unsent bytes, descriptors |
+//! | `net/` | sockets: TCP, Unix and TLS; listening, PROXY headers, unsent bytes, certificates, descriptors |
 //! | `config/` | every key, its type, and its sources |
 //! | `resp/` | bytes to requests, replies to bytes; needs only std |
 //!

@@ -1,5 +1,13 @@
-//! Listening sockets, connections and their unsent bytes, and the limit on descriptors. Nothing
-//! here knows a command.
+//! Sockets: they listen, and have connections. Nothing here knows a command.
+//!
+//! | file | content |
+//! |---|---|
+//! | `listen.rs`, `unix.rs` | opens listening sockets; the files of Unix sockets |
+//! | `connection.rs`, `pending_output.rs` | reads and writes a client's bytes; its unsent bytes |
+//! | `tls/` | TLS of one connection, without its socket |
+//! | `certificates.rs` | loads certificates; `no_certificates.rs` replaces it without the feature `tls` |
+//! | `proxy_header.rs`, `peer.rs` | the PROXY header; the address of a client |
+//! | `descriptors.rs` | the limit on open files |
 
 #[cfg(feature = "tls")]
 pub(crate) mod certificates;

@@ -11,15 +11,14 @@
 //! | `shared.rs` | the state that all threads share |
 //! | `acceptor.rs` | the thread that accepts connections |
 //! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs` | the parts of the acceptor |
-//! | `admission.rs` | who may stay, by the address |
-//! | `handshakes.rs`, `permits.rs` | a turn of a client in its TLS handshake; how many run at a time |
+//! | `admission.rs` | admits a client by its address, at accept or after a PROXY header |
 //! | `worker.rs` | a thread of the pool; `threads.rs` starts and ends them |
-//! | `opening.rs` | a turn of a client before it is served |
+//! | `opening.rs` | a turn of a client before it is served: reads a PROXY header |
+//! | `handshakes.rs`, `permits.rs` | a turn of a client in its TLS handshake; how many run at a time |
 //! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
 //! | `supervision.rs` | restarts threads after a panic |
 //! | `reconfigure.rs`, `live_settings.rs` | changes the configuration |
-//! | `certificates.rs` | the certificates in force |
-//! | `certificate_watch.rs` | the thread that loads changed files of certificates |
+//! | `certificates.rs` | the certificates in force; `certificate_watch.rs` loads changed files |
 //! | `hooks.rs`, `host.rs` | the program that runs the server |
 
 mod acceptor;
