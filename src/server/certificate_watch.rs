@@ -47,8 +47,8 @@ impl CertificateWatch {
     }
 
     /// Loads the files in the state `stamp`. Files that cannot be used are tried again each time,
-    /// because the error may be one of the system, such as too many open files. Returns the error if
-    /// it is not the last one that was logged.
+    /// because the error may be one of the system, such as too many open files. Returns the error
+    /// if it is not the last one that was logged.
     fn attempt(
         &mut self,
         stamp: Stamp,

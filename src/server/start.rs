@@ -79,7 +79,8 @@ impl Started {
     }
 }
 
-/// Checks that sockets for TLS have a certificate, and that there is one if the program has set TLS.
+/// Checks that sockets for TLS have a certificate, and that there is one if the program has set
+/// TLS.
 fn check_certificates(inner: &Inner) -> Result<(), StartError> {
     let certificates = &inner.shared.certificates;
     if !inner.has_tls() && certificates.are_of_program() {
