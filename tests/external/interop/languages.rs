@@ -102,7 +102,7 @@ pub(crate) const NODE: [(&str, &str, &str); 8] = [
 ];
 
 const PINGS: &str = "pings, and 100 times at the same time";
-const PIPELINES: &str = "pipelines up to 50 MB and 100,000 requests, with its default timeouts";
+const PIPELINES: &str = "pipelines up to 50 MB and 100,000 requests";
 const SAYS_WHO_IT_IS: &str = "says its name, user, password and database";
 
 fn python(

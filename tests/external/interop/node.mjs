@@ -156,7 +156,10 @@ async function nodeRedis({ createClient }) {
   const options = identity
     ? { name: "interop", username: "default", password: "any", database: 1 }
     : {};
-  const client = watched(createClient({ socket: { host: "127.0.0.1", port }, ...options }));
+  const socket = { host: "127.0.0.1", port };
+  // From version 6 on, a command has 5 s by default: too few for 50 MB on a busy machine.
+  const commandOptions = { timeout: 60_000 };
+  const client = watched(createClient({ socket, commandOptions, ...options }));
   await client.connect();
   if (way === "pipelines") {
     const echo = (message) => client.sendCommand(["ECHO", message]);
