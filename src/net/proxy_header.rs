@@ -41,9 +41,17 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
         return Err(Invalid);
     }
     if is_v1 {
-        decode(&bytes[..bytes.len().min(V1_BYTES_MAX)])
+        parse_v1(&bytes[..bytes.len().min(V1_BYTES_MAX)])
     } else {
         parse_v2(bytes)
+    }
+}
+
+fn parse_v1(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
+    match decode(bytes)? {
+        // The crate waits for 15 bytes, and the line is over.
+        None if bytes.windows(2).any(|end| end == b"\r\n") => Err(Invalid),
+        header => Ok(header),
     }
 }
 
@@ -190,6 +198,7 @@ mod tests {
             b"PROXY\t",
             b"\r\n\r\n\0\r\nQUIT\r",
             b"\x16\x03\x01",
+            b"PROXY PING\r\n",
             b"PROXY TCP5 192.0.2.1",
             b"PROXY TCP4 192.0.2.256 192.0.2.2 1000 2000\r\n",
             b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 65536\r\n",
