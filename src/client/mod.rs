@@ -14,7 +14,7 @@ use crate::net::connection::Connection;
 use crate::net::pending_output::PendingOutput;
 use crate::resp::Reply;
 use crate::state::clients::ClientFlags;
-use crate::state::close_reason::CloseReason;
+use crate::state::close_reason::{CloseReason, Refused};
 use pending_input::PendingInput;
 use session::Session;
 use stage::{LingeringClose, Opening, Stage};
@@ -111,6 +111,13 @@ impl Client {
         }
         self.pending_input = None;
         self.stage = Stage::Closing(Box::new(LingeringClose::new(reason)));
+    }
+
+    /// Refuses it without a word: a client of TLS can be told nothing before a handshake. It has to
+    /// be closed at once.
+    pub(crate) fn refuse_silently(&mut self, refused: Refused) {
+        let closing = LingeringClose::new(CloseReason::Refused(refused));
+        self.stage = Stage::Closing(Box::new(closing));
     }
 
     /// Whether it counts as connected: admitted, and not sent all of its output and FIN.

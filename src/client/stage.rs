@@ -17,6 +17,9 @@ pub(crate) enum Stage {
 }
 
 /// What is missing before a client is served.
+///
+/// A client of TLS that is refused is told why after its handshake. Until then it is neither counted
+/// nor registered, and has one of the places in `Shared::opening_refusals`.
 #[derive(Debug)]
 pub(crate) enum Opening {
     /// The PROXY header. The client is not in the registry, because its address is not known.
@@ -25,6 +28,8 @@ pub(crate) enum Opening {
         delayed_since: Option<Instant>,
         /// Whether a TLS handshake follows.
         then_tls: bool,
+        /// Why the client is refused after the handshake.
+        refused: Option<Refused>,
     },
     /// The TLS handshake.
     #[cfg(feature = "tls")]
@@ -41,7 +46,7 @@ pub(crate) struct Handshake {
     pub(crate) since_s: u32,
     /// Whether bytes of it have come, and it has neither ended nor failed.
     pub(crate) has_begun: bool,
-    /// Why the client is refused after it. Such a client is neither counted nor registered.
+    /// Why the client is refused after it.
     pub(crate) refused: Option<Refused>,
 }
 
@@ -56,10 +61,20 @@ pub(crate) enum Permit {
 }
 
 impl Opening {
-    pub(crate) fn proxy_header(then_tls: bool) -> Self {
+    pub(crate) fn proxy_header(then_tls: bool, refused: Option<Refused>) -> Self {
         Self::ProxyHeader {
             delayed_since: None,
             then_tls,
+            refused,
+        }
+    }
+
+    /// Returns why the client is refused, if it is.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        match self {
+            Self::ProxyHeader { refused, .. } => *refused,
+            #[cfg(feature = "tls")]
+            Self::Handshake(handshake) => handshake.refused,
         }
     }
 
@@ -106,9 +121,8 @@ impl Stage {
     /// Whether the client counts as connected: admitted, and not sent all of its output and FIN.
     pub(crate) fn is_counted(&self) -> bool {
         match self {
-            #[cfg(feature = "tls")]
-            Self::Opening(Opening::Handshake(handshake)) => handshake.refused.is_none(),
-            Self::Opening(_) | Self::Open => true,
+            Self::Opening(opening) => opening.refused().is_none(),
+            Self::Open => true,
             Self::Closing(closing) => closing.is_counted(),
         }
     }
@@ -116,6 +130,10 @@ impl Stage {
     /// Whether a close for `reason` has to linger.
     pub(crate) fn lingers(&self, reason: &CloseReason) -> bool {
         match self {
+            // Not admitted: a lingering close for another reason would count it out.
+            Self::Opening(opening) if opening.refused().is_some() => {
+                matches!(reason, CloseReason::Refused(_))
+            }
             // There is no reply to lose. So a drain closes it at once.
             Self::Opening(_) => reason.error_line().is_some() || reason.has_alert(),
             Self::Open => reason.lingers(),

@@ -14,7 +14,7 @@ use super::shared::{Phase, Shared};
 use super::supervision::{keep_running, spawn};
 use crate::client::Client;
 use crate::client::session::Session;
-use crate::client::stage::Opening;
+use crate::client::stage::{Opening, Stage};
 use crate::error::StartError;
 use crate::net::descriptors;
 use crate::net::peer::Peer;
@@ -280,6 +280,30 @@ impl Acceptor {
         let opening = opening(sends_header, speaks_tls, state.now_s(), admission.err());
         let session = Session::new(info, Arc::clone(state));
         let mut client = Client::new(connection.socket, session, opening);
+        log::debug!("client {id} connected from {}", client.session.peer());
+        self.count(&mut client, admission);
+        self.submit_or_close(Box::new(client));
+    }
+
+    /// Passes a client to the workers. Closes it at once if it is to be refused after its handshake,
+    /// and too many are.
+    fn submit_or_close(&self, mut client: Box<Client>) {
+        let refused = match &client.stage {
+            Stage::Opening(opening) => opening.refused(),
+            Stage::Open | Stage::Closing(_) => None,
+        };
+        match refused {
+            Some(reason) if !self.shared.begin_opening_refusal() => {
+                client.refuse_silently(reason);
+                self.shared.close(client, &CloseReason::Refused(reason));
+            }
+            Some(_) | None => self.shared.pool.submit(client),
+        }
+    }
+
+    /// Counts a new client, and begins the close of one that is refused without TLS.
+    fn count(&mut self, client: &mut Client, admission: Result<(), Refused>) {
+        let state = &self.shared.state;
         match admission {
             Ok(()) => {
                 client.newcomer = Some(Arc::clone(&self.newcomers));
@@ -294,8 +318,6 @@ impl Acceptor {
                 }
             }
         }
-        log::debug!("client {id} connected from {}", client.session.peer());
-        self.shared.pool.submit(Box::new(client));
     }
 
     /// Returns whether a refusal has to wait. During a drain, none does.
@@ -329,8 +351,8 @@ fn opening(
     now_s: u32,
     refused: Option<Refused>,
 ) -> Option<Opening> {
-    if sends_header && refused.is_none() {
-        Some(Opening::proxy_header(speaks_tls))
+    if sends_header && (speaks_tls || refused.is_none()) {
+        Some(Opening::proxy_header(speaks_tls, refused))
     } else if speaks_tls {
         Opening::handshake(now_s, refused)
     } else {

@@ -10,7 +10,6 @@ use super::shared::{Phase, Shared};
 use crate::client::Client;
 use crate::client::stage::{Opening, Stage};
 use crate::dispatch::batch::TurnEnd;
-use crate::net::peer::Peer;
 use crate::net::proxy_header::{self, HEADER_BYTES_MAX};
 use crate::state::close_reason::{CloseReason, Refused};
 
@@ -64,28 +63,44 @@ fn read_proxy_header(
         return Ok(Some(TurnEnd::BudgetSpent));
     }
     client.connection.discard(&mut input[..header.length])?;
-    let admission = admit(shared, client, peer);
-    client.stage = stage_after_header(shared, client, admission.err())?;
+    client.session.set_peer(peer);
+    log::debug!(
+        "client {} is {} by its PROXY header",
+        client.session.id(),
+        client.session.peer()
+    );
+    advance_after_header(shared, client)?;
     Ok(None)
 }
 
-/// Returns the stage after the PROXY header. A client of TLS is refused after its handshake.
-fn stage_after_header(
-    shared: &Shared,
-    client: &Client,
-    refused: Option<Refused>,
-) -> Result<Stage, CloseReason> {
-    let then_tls = matches!(
-        client.stage,
-        Stage::Opening(Opening::ProxyHeader { then_tls: true, .. })
-    );
-    if then_tls && let Some(handshake) = Opening::handshake(shared.state.now_s(), refused) {
-        return Ok(Stage::Opening(handshake));
+/// Admits the client, and begins the stage after the PROXY header. A client of TLS is refused after
+/// its handshake.
+fn advance_after_header(shared: &Shared, client: &mut Client) -> Result<(), CloseReason> {
+    let Stage::Opening(Opening::ProxyHeader {
+        then_tls, refused, ..
+    }) = client.stage
+    else {
+        return Ok(());
+    };
+    let admission = refused.map_or_else(|| admit(shared, client), Err);
+    if then_tls
+        && refused.is_none()
+        && let Err(reason) = admission
+        && !shared.begin_opening_refusal()
+    {
+        client.refuse_silently(reason);
+        return Err(CloseReason::Refused(reason));
     }
-    match refused {
-        Some(refused) => Err(CloseReason::Refused(refused)),
-        None => Ok(Stage::Open),
-    }
+    let handshake = then_tls
+        .then(|| Opening::handshake(shared.state.now_s(), admission.err()))
+        .flatten();
+    client.stage = match handshake {
+        Some(handshake) => Stage::Opening(handshake),
+        None => admission
+            .map(|()| Stage::Open)
+            .map_err(CloseReason::Refused)?,
+    };
+    Ok(())
 }
 
 /// Whether the client's refusal has to wait. As in [`RefusalDelay`](super::refusal_delay), clients
@@ -106,15 +121,8 @@ fn delays_refusal(client: &mut Client) -> bool {
 }
 
 /// Admits a client that counts already, but is not in the registry.
-fn admit(shared: &Shared, client: &mut Client, peer: Peer) -> Result<(), Refused> {
-    client.session.set_peer(peer);
-    let session = &client.session;
-    log::debug!(
-        "client {} is {} by its PROXY header",
-        session.id(),
-        session.peer()
-    );
-    shared.admit(session.info()).inspect_err(|_| {
+fn admit(shared: &Shared, client: &Client) -> Result<(), Refused> {
+    shared.admit(client.session.info()).inspect_err(|_| {
         // Refused clients do not count, and no hook is called.
         shared.state.refused.count();
         shared.state.client_count.fetch_sub(1, Ordering::Relaxed);

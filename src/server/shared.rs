@@ -17,9 +17,11 @@ use super::live_settings::LiveSettings;
 use super::permits::Permits;
 use crate::client::Client;
 use crate::client::session::Session;
+use crate::client::stage::Stage;
 use crate::command::Commands;
 use crate::config::OutputLimits;
 use crate::dispatch::batch::ServerContext;
+use crate::net::descriptors::WORKER_REFUSALS_MAX;
 use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
 use crate::resp::Limits;
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) clock: ClockSignal,
     /// Connections that have a slot: clients, lingering closes and refusals.
     connections: AtomicUsize,
+    /// Refused clients that are opening: see `Opening`.
+    opening_refusals: AtomicUsize,
     pub(super) drain_request: Mutex<DrainRequest>,
     /// Notified when `drain_request` changes and, during a drain, when a connection is closed.
     drain_progress: Condvar,
@@ -90,6 +94,7 @@ impl Shared {
             phase: AtomicU8::new(Phase::Serving as u8),
             clock: ClockSignal::default(),
             connections: AtomicUsize::new(0),
+            opening_refusals: AtomicUsize::new(0),
             drain_request: Mutex::default(),
             drain_progress: Condvar::new(),
         }
@@ -115,6 +120,28 @@ impl Shared {
         })?;
         self.connections.fetch_add(1, Ordering::Relaxed);
         Some(slot)
+    }
+
+    /// Takes a place for a client that is refused after its handshake. Returns false if all are
+    /// taken: such clients must not use up the slots of others.
+    pub(super) fn begin_opening_refusal(&self) -> bool {
+        let taken = self.opening_refusals.fetch_add(1, Ordering::Relaxed);
+        let has_room = taken < WORKER_REFUSALS_MAX;
+        if !has_room {
+            self.opening_refusals.fetch_sub(1, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    /// Ends the opening of a client that is about to be closed, if it is opening.
+    pub(super) fn abandon_opening(&self, client: &mut Client) {
+        #[cfg(feature = "tls")]
+        self.abandon_handshake(client);
+        if let Stage::Opening(opening) = &client.stage
+            && opening.refused().is_some()
+        {
+            self.opening_refusals.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Returns whether a write-blocked client can go on, because the bounds have room again.
@@ -209,11 +236,9 @@ impl Shared {
 
     /// Closes a client and frees its slot.
     pub(crate) fn close(&self, mut client: Box<Client>, reason: &CloseReason) {
+        self.abandon_opening(&mut client);
         #[cfg(feature = "tls")]
-        {
-            self.abandon_handshake(&mut client);
-            client.connection.end_tls_at_once();
-        }
+        client.connection.end_tls_at_once();
         self.stop_listening(&mut client.session);
         let is_counted = client.is_counted();
         let Client { session, stage, .. } = &mut *client;

@@ -172,9 +172,8 @@ impl Worker {
     /// Returns the client if it lingers.
     #[cold]
     fn begin_close(&self, mut client: Box<Client>, reason: CloseReason) -> Option<Box<Client>> {
-        #[cfg(feature = "tls")]
-        self.shared.abandon_handshake(&mut client);
         if client.stage.lingers(&reason) {
+            self.shared.abandon_opening(&mut client);
             client.begin_close(reason);
             return Some(client);
         }

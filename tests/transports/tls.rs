@@ -373,6 +373,91 @@ fn clients_beyond_the_slots_for_refusals_are_closed() {
     });
 }
 
+/// Asserts that `peers`, which do not begin their handshakes, leave slots to others, and give theirs
+/// back.
+#[cfg(target_os = "linux")]
+fn expect_few_slots_for(server: &TlsServer, connect: impl Fn() -> Peer, error: &str) {
+    let mut admin = server.server.connect();
+    let mut silent: Vec<_> = (0..100).map(|_| connect()).collect();
+    eventually("all are refused", || {
+        admin.count("rejected_connections") == 100
+    });
+    for last in 10..30 {
+        Peer::connect_from([127, 0, 0, last], server.server.addr).ping();
+    }
+    // The oldest ones keep their places.
+    let is_there = |peer: &mut Peer| {
+        peer.socket.set_nonblocking(true).expect("a socket");
+        let read = peer.socket.read(&mut [0; 1]);
+        read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    };
+    eventually("16 are left", || {
+        silent.retain_mut(is_there);
+        silent.len() <= 16
+    });
+    drop(silent);
+    // More than there are places.
+    for _ in 0..20 {
+        eventually("a client is told why", || {
+            let mut socket = server.clients.over(connect().socket);
+            let mut rest = String::new();
+            let _ = socket.read_to_string(&mut rest);
+            rest.starts_with(error)
+        });
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn refused_by_address_take_few_slots() {
+    let server = TlsServer::with(|config| {
+        config.maxclients = 40;
+        config.maxclients_per_address = 1;
+    });
+    let mut first = Peer::connect_from([127, 0, 0, 9], server.server.addr);
+    first.ping();
+    let connect = || Peer::connect_from([127, 0, 0, 9], server.addr);
+    let error = "-ERR max number of clients from this address reached\r\n";
+    expect_few_slots_for(&server, connect, error);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn refused_by_protected_mode_take_few_slots() {
+    let server = TlsServer::with(|config| {
+        config.maxclients = 40;
+        config.proxy_protocol_from = vec!["127.0.0.2".parse().expect("an address")];
+    });
+    let connect = || {
+        let mut peer = Peer::connect_from([127, 0, 0, 2], server.addr);
+        peer.send("PROXY TCP4 192.0.2.1 192.0.2.2 1000 6379\r\n");
+        peer
+    };
+    expect_few_slots_for(&server, connect, "-DENIED");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn maxclients_error_comes_after_header_and_handshake() {
+    let server = TlsServer::with(|config| {
+        config.maxclients = 1;
+        config.proxy_protocol_from = vec!["127.0.0.2".parse().expect("an address")];
+    });
+    let mut admitted = server.connect();
+    admitted.ask("PING\r\n", "+PONG\r\n");
+    let header = "PROXY TCP4 127.0.0.1 192.0.2.2 1000 6379\r\n";
+    for step in [usize::MAX, 1] {
+        let mut refused = connect_by_proxy(&server, header, step);
+        let error = "-ERR max number of clients reached\r\n";
+        assert_eq!(expect_orderly_end(&mut refused), error);
+    }
+    let mut invalid = Peer::connect_from([127, 0, 0, 2], server.addr);
+    invalid.send("PING\r\n");
+    assert_eq!(invalid.rest_or(1), "");
+    assert_eq!(admitted.count("rejected_connections"), 3);
+    assert_eq!(admitted.count("connected_clients"), 1);
+}
+
 #[test]
 fn peer_that_stops_in_its_handshake_is_closed() {
     let server = TlsServer::with(|config| config.tls_handshake_timeout_s = 1);
