@@ -70,8 +70,8 @@ pub(super) fn advance(
         return Ok(None);
     };
     if !matches!(handshake.permit, Permit::Granted) {
-        let bytes = connection.peek(&mut input[..1])?;
-        return without_permit(shared, handshake, session.info().slot, bytes).map(Some);
+        let slot = session.info().slot;
+        return without_permit(shared, connection, handshake, slot).map(Some);
     }
     handshake.has_begun = true;
     shared.pool.hand_over();
@@ -92,15 +92,24 @@ pub(super) fn advance(
     }
 }
 
-/// Requests a permit if the peer has sent `bytes`. Returns why the turn ends.
+/// Whether the peer will not end its handshake. Its last flight may come with FIN, and so may a
+/// request after it. The first flight may not: the server has to answer it.
+fn has_left(has_begun: bool, count: Option<usize>, is_ending: bool) -> bool {
+    count == Some(0) || (is_ending && !has_begun)
+}
+
+/// Requests a permit if the peer has sent bytes. Returns why the turn ends.
 fn without_permit(
     shared: &Shared,
+    connection: &Connection,
     handshake: &mut Handshake,
     slot: usize,
-    bytes: Option<usize>,
 ) -> Result<TurnEnd, CloseReason> {
-    match bytes {
-        Some(0) => Err(CloseReason::PeerLeft),
+    let count = connection.peek(&mut [0])?;
+    if has_left(handshake.has_begun, count, connection.readiness.ending) {
+        return Err(CloseReason::PeerLeft);
+    }
+    match count {
         // The flight comes after the requests of other clients.
         Some(_) if shared.request_permit(handshake, slot) => Ok(TurnEnd::BudgetSpent),
         None | Some(_) => Ok(TurnEnd::Idle),

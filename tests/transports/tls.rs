@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use respool::config::{TlsAuthClients, TlsProtocols};
+use respool::config::{DebugAccess, TlsAuthClients, TlsProtocols};
 use respool::{Commands, Config, Server};
 use respool_testing::certificates::{Authority, Folder};
 use respool_testing::tls::{TlsClients, TlsStream};
@@ -525,6 +525,34 @@ fn many_handshakes_at_once_all_end() {
     assert_eq!(server.count("tls_handshakes"), 200);
     assert_eq!(server.count("tls_handshakes_waiting"), 0);
     server.expect_count("connected_clients", 1);
+}
+
+// The commands keep both workers busy until all peers have left.
+#[test]
+fn peers_that_have_left_get_no_flight() {
+    let server = TlsServer::with(|config| config.enable_debug_command = DebugAccess::Yes);
+    let mut sleepers = [(); 2].map(|()| server.server.connect());
+    for sleeper in &mut sleepers {
+        sleeper.ping();
+        sleeper.send("DEBUG SLEEP 1\r\n");
+    }
+    let left: Vec<_> = (0..200)
+        .map(|_| {
+            let (hello, mut stream) = client_hello(&server);
+            stream.sock.write_all(&hello).expect("it is there");
+            let half = std::net::Shutdown::Write;
+            stream.sock.shutdown(half).expect("a socket");
+            stream
+        })
+        .collect();
+    for sleeper in &mut sleepers {
+        sleeper.expect("+OK\r\n");
+    }
+    drop(sleepers);
+    server.expect_count("connected_clients", 1);
+    let flights = server.count("tls_handshake_failures");
+    assert!(flights < 100, "{flights} flights");
+    drop(left);
 }
 
 #[test]
