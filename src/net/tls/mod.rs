@@ -129,11 +129,13 @@ impl TlsState {
             // The gap, and the room of earlier records, is enough for the plaintext of a record.
             let (front, records) = buffer.split_at_mut(taken);
             let UnbufferedStatus { discard, state } = self.session.process_tls_records(records);
-            let mut is_blocked = false;
+            let (mut is_blocked, mut discard) = (false, discard);
             match state? {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
-                        let bytes = record?.payload;
+                        let record = record?;
+                        let bytes = record.payload;
+                        discard += record.discard;
                         front[plaintext..][..bytes.len()].copy_from_slice(bytes);
                         plaintext += bytes.len();
                     }
