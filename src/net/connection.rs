@@ -234,8 +234,14 @@ impl Connection {
         self.tls = Some(Box::new(tls));
     }
 
-    /// Returns the bytes of the buffer that were not plaintext, if the last read filled it. They
-    /// count for the budget of a turn: a record may have little plaintext.
+    fn note_overhead(&mut self, bytes: usize) {
+        if let Some(tls) = &mut self.tls {
+            tls.overhead = bytes;
+        }
+    }
+
+    /// Returns the bytes of the last read that were not plaintext. They count for the budget of a
+    /// turn: a record may have little plaintext.
     pub(crate) fn take_overhead(&mut self) -> usize {
         match &mut self.tls {
             Some(tls) => mem::take(&mut tls.overhead),
@@ -280,6 +286,7 @@ impl Connection {
     #[cold]
     #[inline(never)]
     fn receive_records(&mut self, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+        let mut received = 0;
         loop {
             let Some(tls) = &mut self.tls else {
                 return Ok(0);
@@ -294,8 +301,10 @@ impl Connection {
             if count == 0 {
                 return Ok(0);
             }
+            received += count;
             let plaintext = self.decrypt(buffer, start + count)?;
             if plaintext > 0 {
+                self.note_overhead(received.saturating_sub(plaintext));
                 return Ok(plaintext);
             }
             // A record is incomplete, or has no plaintext.
@@ -313,14 +322,9 @@ impl Connection {
         };
         let mut output = Vec::new();
         let result = tls.receive(buffer, filled, &mut output);
-        let plaintext = *result.as_ref().unwrap_or(&0);
-        let is_full = filled == buffer.len();
-        if is_full {
-            tls.overhead += filled - plaintext;
-        }
         self.readiness = self.readiness.and(Readiness {
             ending: tls.has_peer_closed(),
-            urgent: is_full,
+            urgent: filled == buffer.len(),
         });
         // Ignored: the peer may have left before its ticket was sent, and its requests count. If the
         // connection is broken, the next read reports it.
