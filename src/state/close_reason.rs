@@ -30,6 +30,8 @@ pub(crate) enum CloseReason {
     /// returns whether there is a reason, and that would take it more instructions.
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     TlsFailed(io::Error),
+    /// The peer sent something else than a valid record of TLS after its handshake.
+    TlsRecord(io::Error),
     /// The peer spoke HTTP. Only a whole request line of HTTP is answered.
     Http {
         is_answered: bool,
@@ -153,6 +155,7 @@ reasons! {
     Self::TlsFailed(_) => tls_handshake_failed: "the TLS handshake failed";
     Self::Late(Deadline::Handshake) =>
         tls_handshake_timeout: "the TLS handshake did not end within `tls-handshake-timeout`";
+    Self::TlsRecord(_) => tls_record: "TLS failed after the handshake";
 }
 
 impl CloseReason {
@@ -208,7 +211,9 @@ impl fmt::Display for CloseReason {
         f.write_str(self.row().1)?;
         match self {
             Self::Protocol(error) => write!(f, ": {error}"),
-            Self::Io(error) | Self::TlsFailed(error) => write!(f, ": {error}"),
+            Self::Io(error) | Self::TlsFailed(error) | Self::TlsRecord(error) => {
+                write!(f, ": {error}")
+            }
             Self::RefusedByHook(error) => write!(f, ": {error}"),
             _ => Ok(()),
         }
@@ -217,7 +222,12 @@ impl fmt::Display for CloseReason {
 
 impl From<io::Error> for CloseReason {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        // No system call has an error of this kind.
+        if error.kind() == io::ErrorKind::InvalidData {
+            Self::TlsRecord(error)
+        } else {
+            Self::Io(error)
+        }
     }
 }
 

@@ -498,6 +498,22 @@ fn peer_that_stops_in_a_record_is_closed() {
     idle.ask("PING\r\n", "+PONG\r\n");
 }
 
+// More bytes follow, which are not read: a close at once would send RST, and the alert could be
+// lost.
+#[test]
+fn invalid_record_is_answered_with_an_alert() {
+    let server = TlsServer::start();
+    for _ in 0..20 {
+        let mut peer = server.connect();
+        peer.ask("PING\r\n", "+PONG\r\n");
+        let record = [&[23, 3, 3, 0, 100][..], &[0; 100]].concat();
+        let _ = peer.socket.sock.write_all(&record.repeat(5000));
+        let error = peer.socket.read(&mut [0; 100]).expect_err("an alert");
+        assert!(error.to_string().contains("BadRecordMac"), "{error}");
+    }
+    server.expect_count("closed_tls_record", 20);
+}
+
 #[test]
 fn many_handshakes_at_once_all_end() {
     // On a busy machine, some wait for longer than the default of 10 s.
