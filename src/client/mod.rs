@@ -68,7 +68,11 @@ impl Client {
     pub(crate) fn publish(&self, now_s: u32) {
         let info = self.session.info();
         info.active_at_s.store(now_s, Ordering::Relaxed);
-        if self.pending_input.is_some() || info.pending_input.get() > 0 {
+        #[cfg(feature = "tls")]
+        let has_tls = self.connection.has_tls();
+        #[cfg(not(feature = "tls"))]
+        let has_tls = false;
+        if self.pending_input.is_some() || info.pending_input.get() > 0 || has_tls {
             self.publish_input();
         }
         info.pending_output
@@ -80,7 +84,13 @@ impl Client {
         let info = self.session.info();
         let sum =
             |bytes: fn(&PendingInput) -> usize| self.pending_input.as_deref().map_or(0, bytes);
-        info.pending_input.set(sum(PendingInput::len));
+        // Bytes of records, before they are decrypted, are input too.
+        #[cfg(feature = "tls")]
+        let record_bytes = self.connection.record_bytes();
+        #[cfg(not(feature = "tls"))]
+        let record_bytes = 0;
+        info.pending_input
+            .set(sum(PendingInput::len) + record_bytes);
         info.pending_input_free.set(sum(PendingInput::free_bytes));
         info.pending_input_table.set(sum(PendingInput::table_bytes));
     }

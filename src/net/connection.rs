@@ -254,6 +254,11 @@ impl Connection {
         self.tls.as_ref().is_some_and(|tls| tls.is_mid_record())
     }
 
+    /// Returns the memory of incomplete records, and of plaintext that came with the handshake.
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.kept_bytes())
+    }
+
     /// Whether TLS has begun and not ended.
     pub(crate) fn has_tls(&self) -> bool {
         self.tls.is_some()

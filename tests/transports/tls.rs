@@ -515,6 +515,28 @@ fn invalid_record_is_answered_with_an_alert() {
 }
 
 #[test]
+fn incomplete_record_counts_as_memory() {
+    let server = TlsServer::start();
+    let mut peer = server.connect();
+    peer.ask("PING\r\n", "+PONG\r\n");
+    let mut admin = server.server.connect();
+    let mut input_bytes = || admin.count("client_recent_max_input_buffer");
+    let mut records = Vec::new();
+    let request = format!("ECHO {}\r\n", "x".repeat(16_000));
+    let writer = &mut peer.socket.conn.writer();
+    writer.write_all(request.as_bytes()).expect("room");
+    while peer.socket.conn.wants_write() {
+        peer.socket.conn.write_tls(&mut records).expect("memory");
+    }
+    let (last, most) = records.split_last().expect("a record");
+    peer.socket.sock.write_all(most).expect("it is there");
+    eventually("the record is counted", || input_bytes() >= 16_000);
+    peer.socket.sock.write_all(&[*last]).expect("it is there");
+    assert!(peer.line().starts_with("$16000"));
+    eventually("it is not counted any more", || input_bytes() < 16_000);
+}
+
+#[test]
 fn many_handshakes_at_once_all_end() {
     // On a busy machine, some wait for longer than the default of 10 s.
     let server = TlsServer::with(|config| config.tls_handshake_timeout_s = 60);

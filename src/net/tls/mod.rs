@@ -92,6 +92,11 @@ impl TlsState {
         !self.partial.is_empty()
     }
 
+    /// Returns the memory of the bytes that are kept.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.partial.capacity() + self.early.capacity()
+    }
+
     /// Copies an incomplete record into `buffer`. Returns the position for the next bytes of the
     /// peer. `buffer` is longer than [`BUFFER_BYTES_MIN`].
     pub(crate) fn begin_read(&self, buffer: &mut [u8]) -> usize {
