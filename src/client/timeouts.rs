@@ -117,7 +117,8 @@ impl Client {
         let record = || late(Deadline::Request, active_at_s, timeouts.request_s);
         let came_at_s = info.came_at_s;
         let proxy_header = || late(Deadline::ProxyHeader, came_at_s, timeouts.proxy_header_s);
-        let first_byte = || late(Deadline::FirstByte, came_at_s, timeouts.first_byte_s);
+        // Of a new client: the end of what came before its first request, if anything did.
+        let first_byte = || late(Deadline::FirstByte, active_at_s, timeouts.first_byte_s);
         let request = || {
             let input = self.pending_input.as_ref()?;
             let is_late = input.is_late(now, timeouts.request_s);
@@ -207,8 +208,9 @@ mod tests {
             first_byte_s: 10,
             ..Timeouts::default()
         });
-        assert_eq!(late(&client, 10), None);
-        assert_eq!(late(&client, 11), Some(Deadline::FirstByte));
+        // Not from accept, which was at 0: the handshake of TLS has a timeout of its own.
+        assert_eq!(late(&client, 110), None);
+        assert_eq!(late(&client, 111), Some(Deadline::FirstByte));
         client.session.info().command.store(0, Ordering::Relaxed);
         assert_eq!(late(&client, u32::MAX), None);
     }
