@@ -246,6 +246,9 @@ impl Acceptor {
         state.note_refusal(&connection.peer, reason);
         if connection.speaks_tls {
             // Nothing can be said before a handshake.
+            drop(connection);
+            // Its descriptor may have been a spare one.
+            self.refusals.refill();
             return;
         }
         self.refusals.refuse(connection.socket, reason);
