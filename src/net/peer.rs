@@ -49,10 +49,16 @@ impl Peer {
     }
 
     /// Returns whether the client is on this machine: on the loopback interface, or a client of a
-    /// Unix socket.
+    /// Unix socket. The client of a proxy is if the proxy is, too: a loopback address that a remote
+    /// proxy tells is on the proxy's machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.ip().is_none_or(|ip| ip.is_loopback())
+        let is_loopback = |addr: &SocketAddr| addr.ip().to_canonical().is_loopback();
+        match self {
+            Self::Tcp(addr) => is_loopback(addr),
+            Self::Unix(_) => true,
+            Self::Proxied(addrs) => is_loopback(&addrs.client) && is_loopback(&addrs.proxy),
+        }
     }
 }
 
@@ -80,5 +86,20 @@ mod tests {
     #[test]
     fn peer_is_no_larger_than_an_address() {
         assert_eq!(size_of::<Peer>(), size_of::<SocketAddr>());
+    }
+
+    #[test]
+    fn client_of_a_remote_proxy_is_never_local() {
+        let proxied = |client: &str, proxy: &str| {
+            Peer::Proxied(Box::new(Proxied {
+                client: client.parse().expect("an address"),
+                proxy: proxy.parse().expect("an address"),
+            }))
+        };
+        let local = "[::ffff:127.0.0.1]:1000";
+        let remote = "192.0.2.1:1000";
+        assert!(proxied(local, local).is_local());
+        assert!(!proxied(local, remote).is_local());
+        assert!(!proxied(remote, local).is_local());
     }
 }
