@@ -283,9 +283,11 @@ impl Acceptor {
         let opening = opening(sends_header, speaks_tls, state.now_s(), admission.err());
         let session = Session::new(info, Arc::clone(state));
         let mut client = Client::new(connection.socket, session, opening);
-        log::debug!("client {id} connected from {}", client.session.peer());
+        let peer = client.session.peer().clone();
         self.count(&mut client, admission);
         self.submit_or_close(Box::new(client));
+        // Last: if the logger panics, the client is not lost.
+        log::debug!("client {id} connected from {peer}");
     }
 
     /// Passes a client to the workers. Closes it at once if it is to be refused after its handshake,
