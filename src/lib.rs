@@ -31,8 +31,8 @@
 //! number of handlers that block at once. [`Commands::register`] says what blocking costs.
 //!
 //! The library logs through the `log` crate and prints nothing. The feature `cli`, on by default,
-//! adds `config::CommandLine` and what else the program needs. The feature `tls`, also on by default,
-//! adds TLS: [`Config::tls_port`](config::Config) and `Server::with_tls`.
+//! adds `config::CommandLine` and what else the program needs. The feature `tls`, also on by
+//! default, adds TLS: [`Config::tls_port`](config::Config) and `Server::with_tls`.
 //!
 //! # The life of a client
 //!

@@ -123,8 +123,8 @@ impl Client {
         self.stage = Stage::Closing(Box::new(LingeringClose::new(reason)));
     }
 
-    /// Refuses it without a word: a client of TLS can be told nothing before a handshake. It has to
-    /// be closed at once.
+    /// Refuses it without an error line, which a client of TLS could not read before the handshake.
+    /// The caller closes it at once.
     pub(crate) fn refuse_silently(&mut self, refused: Refused) {
         let closing = LingeringClose::new(CloseReason::Refused(refused));
         self.stage = Stage::Closing(Box::new(closing));

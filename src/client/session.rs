@@ -170,7 +170,7 @@ impl Session {
         &self.info.peer
     }
 
-    /// Sets the address that a PROXY header told, before the client is registered.
+    /// Sets the address from a PROXY header, before the client is registered.
     pub(crate) fn set_peer(&mut self, peer: Peer) {
         // Invariant: until it is registered, nothing else holds the info.
         let info = Arc::get_mut(&mut self.info).expect("the client is not registered");

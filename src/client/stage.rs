@@ -18,8 +18,8 @@ pub(crate) enum Stage {
 
 /// What is missing before a client is served.
 ///
-/// A client of TLS that is refused is told why after its handshake. Until then it is neither counted
-/// nor registered, and has one of the places in `Shared::opening_refusals`.
+/// A refused client of TLS gets the error after its handshake. Until then it is neither counted nor
+/// registered, and has one of the places in `Shared::opening_refusals`.
 #[derive(Debug)]
 pub(crate) enum Opening {
     /// The PROXY header. The client is not in the registry, because its address is not known.

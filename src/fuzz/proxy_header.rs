@@ -5,8 +5,8 @@ use std::str;
 
 use crate::net::proxy_header::{HEADER_BYTES_MAX, Header, parse};
 
-/// Parses `bytes` at each length. They are a header if a naive parser says so, and more bytes do not
-/// change the verdict, whatever it is.
+/// Parses `bytes` at each length. They are a header if a naive parser says so, and more bytes do
+/// not change the verdict, whatever it is.
 ///
 /// # Panics
 ///
@@ -76,7 +76,7 @@ fn naive_v2(rest: &[u8]) -> Option<Header> {
     }
     let v4 = || Some((IpAddr::from(*body.first_chunk::<4>()?), body.get(8..12)?));
     let v6 = || Some((IpAddr::from(*body.first_chunk::<16>()?), body.get(32..36)?));
-    let (told, is_tcp) = match (command, family) {
+    let (client, is_tcp) = match (command, family) {
         (0x20, _) | (0x21, 0) => (None, false),
         (0x21, 0x11 | 0x12) => (Some(v4()?), family == 0x11),
         (0x21, 0x21 | 0x22) => (Some(v6()?), family == 0x21),
@@ -87,7 +87,7 @@ fn naive_v2(rest: &[u8]) -> Option<Header> {
         SocketAddr::new(ip, u16::from(ports[0]) << 8 | u16::from(ports[1]))
     };
     Some(Header {
-        client: told.filter(|_| is_tcp).map(addr),
+        client: client.filter(|_| is_tcp).map(addr),
         length: 16 + announced,
     })
 }

@@ -119,7 +119,7 @@ fn client_verifier(
         );
         return Err(("tls-auth-clients", reason.into()));
     }
-    // As in Redis, clients are not told the names of the CAs: a folder may have hundreds.
+    // As in Redis, the names of the CAs are not sent: a folder may have hundreds.
     let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
         .clear_root_hint_subjects();
     let builder = if is_optional {

@@ -264,8 +264,8 @@ impl Connection {
         self.tls.is_some()
     }
 
-    /// Reads, and answers the flight of the peer's handshake if it is whole. `None` if the socket is
-    /// empty. After [`TlsError::NotTls`] the connection is plain.
+    /// Reads, and answers the flight of the peer's handshake if it is whole. `None` if the socket
+    /// is empty. After [`TlsError::NotTls`] the connection is plain.
     #[cold]
     pub(crate) fn handshake(&mut self, buffer: &mut [u8]) -> Result<Option<Flight>, TlsError> {
         let count = match unless_blocked(|| self.receive_records(buffer)) {
@@ -331,8 +331,8 @@ impl Connection {
             ending: tls.has_peer_closed(),
             urgent: filled == buffer.len(),
         });
-        // Ignored: the peer may have left before its ticket was sent, and its requests count. If the
-        // connection is broken, the next read reports it.
+        // Ignored: the peer may have left before its ticket was sent, and its requests count. If
+        // the connection is broken, the next read reports it.
         let _ = self.send_or_keep(&mut output);
         self.note_error(result)
     }

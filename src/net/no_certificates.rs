@@ -1,5 +1,5 @@
-//! A build without the feature `tls` loads no certificates. `Config::check` refuses a `tls-port`, so
-//! nothing of this is called.
+//! A build without the feature `tls` loads no certificates. `Config::check` refuses a `tls-port`,
+//! so nothing of this is called.
 
 use std::borrow::Cow;
 

@@ -87,9 +87,9 @@ fn decode(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
     };
     match ProxyHeader::parse(bytes, config) {
         Ok((header, length)) => {
-            let told = header.proxied_address();
-            let told = told.filter(|told| told.protocol == Protocol::Stream);
-            let client = told.map(|told| told.source);
+            let proxied = header.proxied_address();
+            let proxied = proxied.filter(|proxied| proxied.protocol == Protocol::Stream);
+            let client = proxied.map(|proxied| proxied.source);
             Ok(Some(Header { client, length }))
         }
         Err(Error::BufferTooShort) => Ok(None),
@@ -97,9 +97,9 @@ fn decode(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
     }
 }
 
-/// Maximum bytes of a header, as in nginx. One of version 2 can announce 64 KiB, but the known ones,
-/// with the names of a TLS certificate, take less than 1 KiB. The header is read whole before it is
-/// taken from the socket, so it must fit in the kernel's buffer.
+/// Maximum bytes of a header, as in nginx. One of version 2 can announce 64 KiB, but the known
+/// ones, with the names of a TLS certificate, take less than 1 KiB. The header is read whole before
+/// it is taken from the socket, so it must fit in the kernel's buffer.
 pub(crate) const HEADER_BYTES_MAX: usize = 4096;
 
 /// The specification's maximum for version 1, with CRLF.
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn header_of_the_maximum_length_is_taken_and_a_longer_one_refused() {
+    fn longest_header_is_taken_and_a_longer_one_refused() {
         let rest = |length| [IPV4, &vec![0; length - IPV4.len()]].concat();
         let longest = v2(0x21, 0x11, &rest(HEADER_BYTES_MAX - V2_FIXED_BYTES));
         assert_header(&longest, Some("192.0.2.1:1000"));

@@ -223,8 +223,8 @@ impl Acceptor {
         }
     }
 
-    /// Returns why a connection is refused, if it is. Without the PROXY header, the client's address
-    /// is not known, and only `maxclients` counts.
+    /// Returns why a connection is refused, if it is. Without the PROXY header, the client's
+    /// address is not known, and only `maxclients` counts.
     fn admission(&self, peer: &Peer, sends_header: bool) -> Result<(), Refused> {
         let shared = &self.shared;
         let clients = shared.state.client_count.load(Ordering::Relaxed);
@@ -290,8 +290,8 @@ impl Acceptor {
         log::debug!("client {id} connected from {peer}");
     }
 
-    /// Passes a client to the workers. Closes it at once if it is to be refused after its handshake,
-    /// and too many are.
+    /// Passes a client to the workers. Closes it at once if it is to be refused after its
+    /// handshake, and too many are.
     fn submit_or_close(&self, mut client: Box<Client>) {
         let refused = match &client.stage {
             Stage::Opening(opening) => opening.refused(),

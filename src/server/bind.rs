@@ -42,9 +42,9 @@ impl Server {
         Self::new(config, commands, count, listen::listen_all)
     }
 
-    /// Checks `config` without listening: its values, whether the machine has the addresses, whether
-    /// the Unix socket's file can be made and, with a `tls-port`, the certificates. Does not check
-    /// whether another server listens there.
+    /// Checks `config` without listening: its values, whether the machine has the addresses,
+    /// whether the Unix socket's file can be made and, with a `tls-port`, the certificates. Does
+    /// not check whether another server listens there.
     ///
     /// Returns warnings about values that work, but probably not as intended: each says what to
     /// write instead. Raises the process's limit on open files like [`Self::bind`], to see whether
@@ -68,8 +68,8 @@ impl Server {
     /// Creates a server from sockets that are listening: from systemd, from the previous process,
     /// or with special options. Each is a `TcpListener`, a `UnixListener`, or a [`Listener`] if
     /// there are both. TCP sockets whose port is `config.tls_port` speak TLS; unless it is 0, there
-    /// must be one. Ignores `config.bind`, `config.port`, `config.tls_bind`, `config.unixsocket` and
-    /// `config.tcp_backlog`. Makes the sockets, and clones of them, non-blocking.
+    /// must be one. Ignores `config.bind`, `config.port`, `config.tls_bind`, `config.unixsocket`
+    /// and `config.tcp_backlog`. Makes the sockets, and clones of them, non-blocking.
     ///
     /// # Errors
     ///
@@ -164,11 +164,11 @@ impl Server {
     }
 
     /// Sets the configuration of TLS: for a certificate that is in no file, or a check of clients
-    /// of the program's own. It replaces what the `tls_*` keys of [`Config`] say about certificates,
-    /// clients, versions and sessions, and they cannot change any more.
+    /// of the program's own. It replaces what the `tls_*` keys of [`Config`] say about
+    /// certificates, clients, versions and sessions, and they cannot change any more.
     ///
-    /// TLS is spoken by the sockets with the port [`Config::tls_port`]. If it is 0, the start fails.
-    /// Needs the feature `tls`.
+    /// TLS is spoken by the sockets with the port [`Config::tls_port`]. If it is 0, the start
+    /// fails. Needs the feature `tls`.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(self, tls: Arc<rustls::ServerConfig>) -> Self {

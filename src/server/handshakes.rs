@@ -1,11 +1,11 @@
 //! TLS handshakes: a turn of a client in one.
 //!
-//! A flight of a handshake takes as long as hundreds of PINGs. So a worker needs a permit for it, and
-//! there are half as many permits as workers: a flood of handshakes leaves workers to the clients
-//! that are served. Without a permit, a client is parked, and waits on a stack. The end of a flight
-//! wakes the newest of them: its peer has waited for the shortest time, and is the least likely to
-//! have given up. With a permit, a client first goes to the end of the queue: clients with requests
-//! come first.
+//! A flight of a handshake takes as long as hundreds of PINGs. So a worker needs a permit for it,
+//! and there are half as many permits as workers: a flood of handshakes leaves workers to the
+//! clients that are served. Without a permit, a client is parked, and waits on a stack. The end of
+//! a flight wakes the newest of them: its peer has waited for the shortest time, and is the least
+//! likely to have given up. With a permit, a client first goes to the end of the queue: clients
+//! with requests come first.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};

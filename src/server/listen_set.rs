@@ -42,8 +42,8 @@ pub(super) struct NewConnection {
 }
 
 impl ListenSet {
-    /// Watches `listeners`. Those with the port `tls-port` speak TLS. Also returns a waker that ends
-    /// [`Self::wait`].
+    /// Watches `listeners`. Those with the port `tls-port` speak TLS. Also returns a waker that
+    /// ends [`Self::wait`].
     pub(super) fn new(listeners: Vec<ListenSocket>, config: &Config) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let listener = |socket| Listener::new(socket, config);

@@ -129,6 +129,6 @@ fn admit(shared: &Shared, client: &Client) -> Result<(), Refused> {
     })
 }
 
-/// Maximum delay of a refusal: as [`RefusalDelay`](super::refusal_delay) for clients that have had a
-/// turn.
+/// Maximum delay of a refusal: as [`RefusalDelay`](super::refusal_delay) for clients that have had
+/// a turn.
 const DELAY_MAX: Duration = Duration::from_millis(3);

@@ -43,7 +43,8 @@ impl Inner {
         trigger: Trigger,
         change: impl FnOnce(&mut Config) -> Result<(), E>,
     ) -> Result<Vec<String>, E> {
-        // The configuration itself stays unlocked while certificates are loaded: a disk may be slow.
+        // The configuration itself stays unlocked while certificates are loaded: a disk may be
+        // slow.
         let changing = self.changing.try_lock_for(CHANGE_WAIT_MAX);
         let _changing = changing.ok_or(ReconfigureError::Busy)?;
         let current = self.shared.state.config.lock().clone();

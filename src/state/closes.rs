@@ -55,8 +55,8 @@ impl Closes {
     }
 }
 
-/// A warning that is logged at most once a minute, as in Redis: the time of the next one, in seconds
-/// of the coarse clock.
+/// A warning that is logged at most once a minute, as in Redis: the time of the next one, in
+/// seconds of the coarse clock.
 #[derive(Debug, Default)]
 struct Warning(AtomicU32);
 

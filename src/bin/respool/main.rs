@@ -270,8 +270,8 @@ impl Reloader {
         Ok(())
     }
 
-    /// Reads all sources again, and applies all values or, on any mistake, none. Opens the log again
-    /// even so, because a rotation does not wait until the mistake is corrected.
+    /// Reads all sources again, and applies all values or, on any mistake, none. Opens the log
+    /// again even so, because a rotation does not wait until the mistake is corrected.
     fn reload(&self) {
         let loaded = match self.try_reload() {
             Ok(loaded) => loaded,

@@ -88,8 +88,8 @@ fn of_unknown(wrong: &str, args: &[OsString]) -> String {
     }
 }
 
-/// Returns the error about a flag of other servers, with the one to use here or the reason why there
-/// is none.
+/// Returns the error about a flag of other servers, with the one to use here or the reason why
+/// there is none.
 fn tip(flag: &str) -> Option<String> {
     let in_table = TIPS.iter().find(|(names, _)| names.contains(&flag));
     let tip = in_table.map(|(_, tip)| *tip).or_else(|| {

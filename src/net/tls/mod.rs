@@ -1,7 +1,7 @@
 //! TLS of one connection, in bytes: the caller has the socket.
 //!
-//! rustls's unbuffered API keeps no buffers between calls. So an idle client has its keys and little
-//! else: 3.2 KiB.
+//! rustls's unbuffered API keeps no buffers between calls. So an idle client has its keys and
+//! little else: 3.2 KiB.
 
 use std::fmt;
 use std::io;
