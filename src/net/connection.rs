@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use mio::event::{Event, Source};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
@@ -144,6 +145,20 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether the peer has sent FIN or, with TLS, `close_notify`, also if bytes before it
+    /// are unread. Events alone do not say it: one may be of the client that had the slot before.
+    #[cold]
+    pub(crate) fn has_peer_ended(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.as_ref().is_some_and(|tls| tls.has_peer_closed()) {
+            return true;
+        }
+        let mut socket = [PollFd::new(&self.socket, ENDED)];
+        self.readiness.ending
+            && poll(&mut socket, Some(&Timespec::default())).is_ok()
+            && socket[0].revents().intersects(ENDED | PollFlags::HUP)
     }
 
     /// Returns whether a read of `count` bytes into `room` has left the socket empty, so that the
@@ -482,6 +497,12 @@ impl ReplySink for Connection {
     }
 }
 
+/// FIN of the peer, where the system reports it; otherwise only the end of both directions.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ENDED: PollFlags = PollFlags::RDHUP;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const ENDED: PollFlags = PollFlags::HUP;
+
 /// Readability, and urgent data where the system reports it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const READABLE: Interest = Interest::READABLE.add(Interest::PRIORITY);
@@ -527,6 +548,7 @@ mod tests {
 
     use std::io::Read;
     use std::net::{Ipv4Addr, TcpListener, TcpStream as Peer};
+    use std::time::{Duration, Instant};
 
     /// Returns a connection with small socket buffers, and its peer.
     fn connected() -> (Connection, Peer) {
@@ -541,6 +563,23 @@ mod tests {
         limit_buffers((&socket).into()).expect("small buffers");
         socket.set_nonblocking(true).expect("a non-blocking socket");
         (Connection::new(socket.into()), peer)
+    }
+
+    // Regression: an event of the client that had the slot before closed its successor.
+    #[test]
+    fn event_alone_does_not_end_a_connection() {
+        let (mut connection, peer) = connected();
+        connection.note(Readiness {
+            ending: true,
+            urgent: false,
+        });
+        assert!(!connection.has_peer_ended());
+        peer.shutdown(std::net::Shutdown::Write)
+            .expect("a connection");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !connection.has_peer_ended() {
+            assert!(Instant::now() < deadline, "FIN does not show");
+        }
     }
 
     // Regression: a peer that had read a huge reply almost to its end made the server keep all of

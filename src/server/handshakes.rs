@@ -94,8 +94,8 @@ pub(super) fn advance(
 
 /// Whether the peer will not end its handshake. Its last flight may come with FIN, and so may a
 /// request after it. The first flight may not: the server has to answer it.
-fn has_left(has_begun: bool, count: Option<usize>, is_ending: bool) -> bool {
-    count == Some(0) || (is_ending && !has_begun)
+fn has_left(has_begun: bool, count: Option<usize>, connection: &Connection) -> bool {
+    count == Some(0) || (!has_begun && connection.has_peer_ended())
 }
 
 /// Requests a permit if the peer has sent bytes. Returns why the turn ends.
@@ -106,7 +106,7 @@ fn without_permit(
     slot: usize,
 ) -> Result<TurnEnd, CloseReason> {
     let count = connection.peek(&mut [0])?;
-    if has_left(handshake.has_begun, count, connection.readiness.ending) {
+    if has_left(handshake.has_begun, count, connection) {
         return Err(CloseReason::PeerLeft);
     }
     match count {

@@ -54,7 +54,7 @@ fn read_proxy_header(
     }
     let header = match proxy_header::parse(&input[..count]) {
         Ok(Some(header)) => header,
-        Ok(None) if client.connection.readiness.ending => return Err(CloseReason::NoProxyHeader),
+        Ok(None) if client.connection.has_peer_ended() => return Err(CloseReason::NoProxyHeader),
         Ok(None) => return Ok(Some(TurnEnd::Idle)),
         Err(_) => return Err(CloseReason::NoProxyHeader),
     };

@@ -451,7 +451,7 @@ impl Drop for Worker {
 /// pause, so it would hold a slot that another client could use.
 fn close_if_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
     match end {
-        TurnEnd::ClientPaused(_) if client.connection.readiness.ending => {
+        TurnEnd::ClientPaused(_) if client.connection.has_peer_ended() => {
             Err(CloseReason::PeerLeft)
         }
         end => Ok(end),
