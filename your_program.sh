@@ -57,7 +57,7 @@ show() {
             *Finished*release*) continue ;;
             *Updating* | *Downloading* | *Compiling*)
                 [ -n "$has_begun" ] ||
-                    echo "respool: building, which takes about half a minute the first time"
+                    echo "respool: building, which takes about a minute the first time"
                 has_begun=yes
                 ;;
         esac

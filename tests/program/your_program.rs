@@ -100,7 +100,7 @@ fn build_is_announced_once_and_shows_its_lines() {
     Finished `release` profile [optimized] target(s) in 9.00s' >&2
         exit 7"#,
     );
-    let lines = "respool: building, which takes about half a minute the first time\n   \
+    let lines = "respool: building, which takes about a minute the first time\n   \
                  Compiling libc v0.2.191\n   Compiling respool v0.1.0\n";
     assert_eq!(
         (ended.status.code(), ended.stderr.as_str()),
