@@ -130,7 +130,7 @@ impl Client {
         self.stage = Stage::Closing(Box::new(closing));
     }
 
-    /// Whether it counts as connected: admitted, and not sent all of its output and FIN.
+    /// Whether it counts as connected: it was not refused, and FIN was not sent yet.
     pub(crate) fn is_counted(&self) -> bool {
         self.stage.is_counted()
     }

@@ -9,7 +9,7 @@ use crate::state::close_reason::{CloseReason, Refused};
 #[repr(u8)]
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// The client is not served yet. It has sent no request, and was sent no reply.
+    /// The client is not served yet. No request was read, and no reply was sent.
     Opening(Opening),
     Open,
     /// In a box, so that clients without it are small.
@@ -44,7 +44,7 @@ pub(crate) struct Handshake {
     pub(crate) permit: Permit,
     /// When the client could begin it, in seconds of the coarse clock.
     pub(crate) since_s: u32,
-    /// Whether bytes of it have come, and it has neither ended nor failed.
+    /// Whether a worker has begun its first flight, and it has neither ended nor failed.
     pub(crate) has_begun: bool,
     /// Why the client is refused after it.
     pub(crate) refused: Option<Refused>,
@@ -118,7 +118,7 @@ impl Stage {
         }
     }
 
-    /// Whether the client counts as connected: admitted, and not sent all of its output and FIN.
+    /// Whether the client counts as connected: it was not refused, and FIN was not sent yet.
     pub(crate) fn is_counted(&self) -> bool {
         match self {
             Self::Opening(opening) => opening.refused().is_none(),
@@ -130,7 +130,7 @@ impl Stage {
     /// Whether a close for `reason` has to linger.
     pub(crate) fn lingers(&self, reason: &CloseReason) -> bool {
         match self {
-            // Not admitted: a lingering close for another reason would count it out.
+            // Never counted: a lingering close for another reason would subtract it.
             Self::Opening(opening) if opening.refused().is_some() => {
                 matches!(reason, CloseReason::Refused(_))
             }
@@ -151,7 +151,7 @@ impl LingeringClose {
         }
     }
 
-    /// Whether the client still counts: it was admitted, and output is pending.
+    /// Whether the client still counts: it was not refused, and FIN was not sent yet.
     pub(crate) fn is_counted(&self) -> bool {
         self.fin_sent_at_s.is_none() && !matches!(self.reason, CloseReason::Refused(_))
     }

@@ -159,7 +159,7 @@ fn authorities(config: &Config) -> Result<RootCertStore, Mistake> {
 
 struct Authorities {
     store: RootCertStore,
-    /// A folder of OpenSSL has each certificate under several names.
+    /// The certificates added so far: a folder of OpenSSL has each under several names.
     seen: HashSet<CertificateDer<'static>>,
 }
 
@@ -262,7 +262,7 @@ fn no_certificate(key: &'static str, file: &Path) -> Mistake {
 }
 
 fn invalid_certificate(key: &'static str, file: &Path, error: &Error) -> Mistake {
-    // webpki has no public type for it.
+    // webpki's type for this error is not public, so its name is searched.
     let problem = if format!("{error:?}").contains("UnsupportedCertVersion") {
         "has a certificate of X.509 version 1, expected version 3: `openssl x509 -req` makes one \
          with `-extfile`"

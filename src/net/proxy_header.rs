@@ -17,7 +17,7 @@ pub(crate) struct Header {
     pub(crate) length: usize,
 }
 
-/// The bytes do not begin a header, or one that is too long.
+/// The bytes begin no header, or one that is malformed or too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Invalid;
 
@@ -33,7 +33,7 @@ impl Header {
 
 /// Parses the header that `bytes` begin with; `None` if more bytes are needed.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
-    // The crate waits for 15 bytes before it compares any, and takes any byte after `PROXY`.
+    // `proxy-header` waits for 15 bytes before it compares any, and takes any byte after `PROXY`.
     let is_v1 = bytes.starts_with(b"P");
     let signature = if is_v1 { V1 } else { V2 };
     let compared = bytes.len().min(signature.len());
@@ -49,7 +49,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
 
 fn parse_v1(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
     match decode(bytes)? {
-        // The crate waits for 15 bytes, and the line is over.
+        // The line is over, but `proxy-header` waits for 15 bytes.
         None if bytes.windows(2).any(|end| end == b"\r\n") => Err(Invalid),
         header => Ok(header),
     }

@@ -22,7 +22,8 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 /// A Unix socket that listens. Dropping it removes its file, and then closes it.
 #[derive(Debug)]
 pub(crate) struct UnixSocket {
-    /// `None` if it has none, or the caller made it. Dropped before the socket: see [`SocketFile`].
+    /// `None` for an abstract name, for an adopted socket, and after `remove_file`. Dropped before
+    /// the socket: see [`SocketFile`].
     file: Option<SocketFile>,
     pub(crate) listener: UnixListener,
     /// The path, or `@` and a name in the abstract namespace.
@@ -82,7 +83,7 @@ pub(crate) fn check(path: &Path) -> io::Result<()> {
         return Err(not_a_socket());
     }
     let folder = folder_of(path);
-    // To lock it, the server opens it.
+    // The server opens the folder to lock it. So it must be readable.
     fs::read_dir(folder)?;
     Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
@@ -170,7 +171,7 @@ struct SocketFile {
 impl SocketFile {
     fn at(path: &Path) -> io::Result<Self> {
         Ok(Self {
-            // Of the working directory at the start.
+            // An absolute path stays right if the working directory changes.
             path: path::absolute(path)?,
             identity: identity(path)?,
         })
@@ -376,7 +377,7 @@ mod tests {
         let address = address_of(&path).expect("a short path");
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
         let bound = BoundFile::new(&socket, &address, &path, permissions);
-        // Only the file counts.
+        // The socket is closed here: the test needs only its file and the lock.
         (path, bound.expect("nothing is there"))
     }
 
@@ -401,7 +402,8 @@ mod tests {
         UnixStream::connect(&path).expect("the second listens");
     }
 
-    // Two servers found the same stale file, and the second removed the new file of the first.
+    // Without the lock, two servers find the same stale file, and the second removes the new file
+    // of the first.
     #[test]
     fn one_of_many_that_start_at_once_listens() {
         const SERVERS: usize = 4;

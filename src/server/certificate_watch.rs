@@ -36,12 +36,13 @@ impl CertificateWatch {
                 continue;
             }
             let load = || {
+                // The configuration stays the same: the change only loads the files.
                 inner.change(inner.clients_max, Trigger::ChangedFile, |_| {
                     Ok::<_, ReconfigureError>(())
                 })
             };
             if let Some(error) = self.attempt(stamp, load) {
-                log::warn!("a file changed, but not the certificates: {error}");
+                log::warn!("the changed certificates cannot be used, the old ones stay: {error}");
             }
         }
     }

@@ -1,11 +1,11 @@
 //! TLS handshakes: a turn of a client in one.
 //!
-//! A flight of a handshake takes as long as hundreds of PINGs. So a worker needs a permit for it,
-//! and there are half as many permits as workers: a flood of handshakes leaves workers to the
-//! clients that are served. Without a permit, a client is parked, and waits on a stack. The end of
-//! a flight wakes the newest of them: its peer has waited for the shortest time, and is the least
-//! likely to have given up. With a permit, a client first goes to the end of the queue: clients
-//! with requests come first.
+//! A flight of a handshake takes as long as hundreds of PINGs. So a client needs a permit for it.
+//! There are half as many permits as workers, but at least one: a flood of handshakes leaves
+//! workers to the clients that are served. Without a permit, a client is parked, and waits on a
+//! stack. The end of a flight wakes the newest of them: its peer has waited for the shortest time,
+//! and is the least likely to have given up. With a permit, a client first goes to the end of the
+//! queue: clients with requests come first.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ use crate::net::tls::{TlsError, TlsState};
 use crate::state::close_reason::CloseReason;
 
 impl Shared {
-    /// Returns whether the client has or gets a permit. Otherwise puts it on the stack.
+    /// Grants the client a permit, or puts it on the stack. Returns whether it was granted.
     fn request_permit(&self, handshake: &mut Handshake, slot: usize) -> bool {
         let mut permits = self.permits.lock();
         let granted = permits.request(&mut handshake.permit, slot, self.settings.flights_max());
@@ -29,7 +29,8 @@ impl Shared {
         granted
     }
 
-    /// Takes the client's permit, or the client from the stack, and wakes the next one.
+    /// Takes back the client's permit, or takes it off the stack. Wakes the newest client there if
+    /// a permit is free.
     fn release_permit(&self, handshake: &mut Handshake) {
         let mut permits = self.permits.lock();
         let next = permits.release(&mut handshake.permit, self.settings.flights_max());
@@ -82,7 +83,7 @@ pub(super) fn advance(
         shared.state.handshakes.done.count();
     }
     match (end, handshake.refused) {
-        // A client that was not admitted must not be counted out, whatever it is closed for.
+        // This client was never counted. Any other reason would subtract it.
         (Ok(None) | Err(_), Some(refused)) => Err(CloseReason::Refused(refused)),
         (Ok(None), None) => {
             client.stage = Stage::Open;
@@ -116,7 +117,8 @@ fn without_permit(
     }
 }
 
-/// Sends what is left of the last flight. Returns why the turn ends if it cannot all be sent.
+/// Sends what is left of the server's previous flight. Returns why the turn ends if it cannot all
+/// be sent.
 fn flush(shared: &Shared, client: &mut Client) -> Result<Option<TurnEnd>, CloseReason> {
     let now_s = shared.state.now_s();
     match client.connection.flush(&mut { WRITES_MAX }, now_s)? {

@@ -74,7 +74,7 @@ fn read_proxy_header(
 }
 
 /// Admits the client, and begins the stage after the PROXY header. A client of TLS is refused after
-/// its handshake.
+/// its handshake or, if too many wait for that, at once and silently.
 fn advance_after_header(shared: &Shared, client: &mut Client) -> Result<(), CloseReason> {
     let Stage::Opening(Opening::ProxyHeader {
         then_tls, refused, ..
@@ -129,6 +129,6 @@ fn admit(shared: &Shared, client: &Client) -> Result<(), Refused> {
     })
 }
 
-/// Maximum delay of a refusal: as [`RefusalDelay`](super::refusal_delay) for clients that have had
-/// a turn.
+/// Maximum delay of a refusal. [`RefusalDelay`](super::refusal_delay) has the same once every
+/// client has had its first turn.
 const DELAY_MAX: Duration = Duration::from_millis(3);

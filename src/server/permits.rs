@@ -9,8 +9,8 @@ use crate::client::stage::Permit;
 #[derive(Debug, Default)]
 pub(super) struct Permits {
     granted: usize,
-    /// The slots of the clients that wait, each by its number: the newest has the largest. A client
-    /// that is woken leaves, and has its number still if it has to wait again.
+    /// The stack: the slots of waiting clients by number, the largest for the newest. A woken
+    /// client is removed, but keeps its number.
     waiting: BTreeMap<u64, usize>,
     last_number: u64,
 }
@@ -37,8 +37,8 @@ impl Permits {
     /// Takes the permit back, or the client from the stack. Returns the slot of the client that is
     /// to be woken.
     ///
-    /// Also for a client that was woken and does not want a permit any more: another one has to be
-    /// woken in its place.
+    /// A woken client that wants no permit any more calls it, too: another one has to be woken in
+    /// its place.
     pub(super) fn release(&mut self, permit: &mut Permit, max: usize) -> Option<usize> {
         if matches!(permit, Permit::None) {
             return None;
@@ -81,7 +81,7 @@ mod tests {
         }
         assert_eq!(permits.release(&mut clients[0], 1), Some(3));
         assert!(request(&mut permits, &mut clients, 3));
-        // A client that left is not woken.
+        // Client 2 leaves the stack. So client 1 is woken next.
         assert_eq!(permits.release(&mut clients[2], 1), None);
         assert_eq!(permits.release(&mut clients[3], 1), Some(1));
         assert!(request(&mut permits, &mut clients, 1));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn client_that_loses_its_permit_keeps_its_place() {
+    fn woken_client_that_gets_no_permit_keeps_its_place() {
         let mut permits = Permits::default();
         let [mut one, mut two, mut three] = [Permit::None, Permit::None, Permit::None];
         assert!(permits.request(&mut one, 1, 1));

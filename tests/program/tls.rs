@@ -259,7 +259,9 @@ fn changed_files_are_loaded_by_themselves() {
         eventually("the files are loaded", || loads() == count);
     }
     folder.scratch().file_in("server.key", "");
-    server.wait_for_log("[warning] a file changed, but not the certificates: `tls-key-file`: ");
+    server.wait_for_log(
+        "[warning] the changed certificates cannot be used, the old ones stay: `tls-key-file`: ",
+    );
     // Off, and nothing else stops it.
     assert_eq!(config(&server, "SET tls-auto-reload-interval 0"), "+OK");
     server.stop();

@@ -57,7 +57,8 @@ fn no_client_notices_100_swaps_of_the_certificate() {
     let log = secure.server.stop();
     let mut warnings = log.lines().filter(|line| line.contains("[warning]"));
     // Once a second the server looks at the files, which may be half written.
-    let is_between = |line: &str| line.contains("a file changed, but not the certificates");
+    let is_between =
+        |line: &str| line.contains("the changed certificates cannot be used, the old ones stay");
     assert!(warnings.all(is_between), "{log}");
 }
 

@@ -22,15 +22,15 @@ pub(crate) struct TlsState {
     partial: Vec<u8>,
     /// Plaintext that came with the last bytes of the handshake. Without memory afterwards.
     early: Vec<u8>,
-    /// Whether the first byte was that of a handshake record.
-    is_tls: bool,
+    /// Whether the first byte was checked: it must begin a handshake record.
+    first_byte_checked: bool,
     /// An error that `Connection` has not reported yet.
     pub(crate) error: Option<TlsError>,
     /// Bytes of a read that were not plaintext: see `Connection::take_overhead`.
     pub(crate) overhead: usize,
     /// Whether the peer has sent `close_notify`.
     peer_closed: bool,
-    /// Whether an alert that ends the connection was sent or received.
+    /// Whether a read has failed or panicked. Nothing is encrypted after that.
     has_failed: bool,
 }
 
@@ -39,9 +39,9 @@ pub(crate) struct TlsState {
 pub(crate) enum TlsError {
     #[error("the client does not speak TLS")]
     NotTls,
-    #[error("too long an incomplete message")]
+    #[error("an incomplete message is too long")]
     TooLong,
-    #[error("the keys are used up (TLS 1.3 renews them)")]
+    #[error("the keys are used up, and TLS 1.2 cannot renew them")]
     KeysUsedUp,
     #[error("the server has no certificate")]
     NoCertificate,
@@ -70,7 +70,7 @@ impl TlsState {
             session: UnbufferedServerConnection::new(config)?,
             partial: Vec::new(),
             early: Vec::new(),
-            is_tls: false,
+            first_byte_checked: false,
             error: None,
             overhead: 0,
             peer_closed: false,
@@ -126,7 +126,7 @@ impl TlsState {
     }
 
     fn decrypt(&mut self, buffer: &mut [u8], output: &mut Vec<u8>) -> Result<usize, TlsError> {
-        if !mem::replace(&mut self.is_tls, true) && buffer[GAP_BYTES] != HANDSHAKE {
+        if !mem::replace(&mut self.first_byte_checked, true) && buffer[GAP_BYTES] != HANDSHAKE {
             return Err(TlsError::NotTls);
         }
         let (mut plaintext, mut taken) = (0, GAP_BYTES);
@@ -175,7 +175,7 @@ impl TlsState {
         Ok(())
     }
 
-    /// Appends `plaintext` to `output` as records. The handshake is done.
+    /// Appends `plaintext` to `output` as records. The handshake must be done.
     pub(crate) fn encrypt(
         &mut self,
         plaintext: &[u8],
@@ -265,7 +265,8 @@ fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, output: &mut Vec<u8
     }
 }
 
-/// Appends to `output` what `write` puts into room of `bytes` bytes, or of as many as it requires.
+/// Appends what `write` makes to `output`. Offers it `bytes` bytes of room, then as many as it
+/// requires.
 fn encrypt(
     output: &mut Vec<u8>,
     bytes: usize,
