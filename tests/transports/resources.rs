@@ -1,4 +1,4 @@
-//! What TLS clients cost, and that they leave nothing behind.
+//! The memory of TLS clients, and that nothing of them stays after they have left.
 //!
 //! By hand, with all of the 5,000 clients, and with figures:
 //!

@@ -63,7 +63,7 @@ fn session_through(port: u16, is_told: bool) {
 }
 
 /// Expects that redis-cli with TLS reaches the server through `port`, and that the server shows
-/// the address that the balancer has told.
+/// the address in the balancer's header.
 fn redis_cli_through(port: u16, ca: &str, is_told: bool) -> Outcome {
     let port = port.to_string();
     let address = ["-p", &port, "--tls", "--cacert", ca].map(str::to_owned);

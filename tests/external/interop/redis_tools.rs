@@ -39,7 +39,10 @@ pub(crate) fn cases() -> Vec<Case> {
     let benchmark = version("redis-benchmark", "--version");
     for args in BENCHMARKS {
         let does = format!("{} finishes without a warning", args.join(" "));
-        let run = |server: &Respool| finishes_without_a_warning(args, server);
+        let run = |server: &Respool| {
+            let port = server.addr.port().to_string();
+            finishes_without_a_warning(args, &["-p".into(), port])
+        };
         cases.push(Case::new("redis-benchmark", &benchmark, does, run));
     }
     cases
@@ -216,11 +219,12 @@ const BENCHMARKS: [&[&str]; 4] = [
     &["--enable-tracking"],
 ];
 
-fn finishes_without_a_warning(args: &[&str], server: &Respool) -> Outcome {
+/// Runs redis-benchmark with `args` against `address`, which is in its notation.
+pub(crate) fn finishes_without_a_warning(args: &[&str], address: &[String]) -> Outcome {
     let mut command = Command::new(installed("redis-benchmark")?);
     command
-        .args(["-p", &server.addr.port().to_string(), "-t", "ping"])
-        .args(["-c", "50", "-n", "20000", "--csv"])
+        .args(["-t", "ping", "-c", "50", "-n", "20000", "--csv"])
+        .args(address)
         .args(args);
     let rows = Process::start(&mut command)
         .ended(BENCHMARK_PATIENCE)

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::case::{Case, NotRun, Outcome, outlived};
 use crate::languages::{NODE, REDIS_PY, run_node, run_python};
-use crate::redis_tools::{BENCHMARK_PATIENCE, interrupted};
+use crate::redis_tools::{finishes_without_a_warning, interrupted};
 use crate::setup::{installed, version};
 use respool_testing::certificates::{Authority, Folder};
 use respool_testing::process::{Process, Respool, with_default_signals};
@@ -196,26 +196,12 @@ fn redis_benchmark_cases() -> Vec<Case> {
     for (way, address) in over {
         for pipeline in ["1", "16"] {
             let does = format!("{way} -P {pipeline} finishes without a warning");
-            let run = move |stage: &Stage| finishes_without_a_warning(&address(stage), pipeline);
+            let run =
+                move |stage: &Stage| finishes_without_a_warning(&["-P", pipeline], &address(stage));
             cases.push(case("redis-benchmark", &benchmark, does, ANONYMOUS, run));
         }
     }
     cases
-}
-
-fn finishes_without_a_warning(address: &[String], pipeline: &str) -> Outcome {
-    let mut command = Command::new(installed("redis-benchmark")?);
-    command
-        .args(["-t", "ping", "-c", "50", "-n", "20000", "--csv"])
-        .args(["-P", pipeline])
-        .args(address);
-    let rows = Process::start(&mut command)
-        .ended(BENCHMARK_PATIENCE)
-        .without_complaint();
-    for kind in ["\"PING_INLINE\",", "\"PING_MBULK\","] {
-        assert!(rows.lines().any(|row| row.starts_with(kind)), "{rows}");
-    }
-    Ok(())
 }
 
 const SESSION: &str = "pings, publishes and gets the message";
