@@ -68,6 +68,8 @@ in config/values
 bind: mod
 debug_access: mod
 flag: mod
+host_names: mod
+log_format: mod
 loglevel: mod
 networks: mod
 output_limits: mod number

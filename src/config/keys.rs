@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::Config;
 use super::table::each_key;
 use super::values::{
-    BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Networks,
-    Number, OptionalPath, OutputLimits, Password, Percentiles, Permissions, Seconds,
-    TlsAuthClients, TlsProtocols, Value,
+    BindAddresses, Bytes, DebugAccess, Flag, HostNames, LogFormat, LogLevel, Microseconds,
+    Milliseconds, Networks, Number, OptionalPath, OutputLimits, Password, Percentiles, Permissions,
+    Seconds, TlsAuthClients, TlsProtocols, Value,
 };
 
 /// A key of the configuration.

@@ -46,6 +46,8 @@ pub(crate) use keys::{Change, KEYS, Key};
 pub use sources::{CommandLine, ConfigError, Loaded, exposure};
 pub use values::bind::{AddressError, BindAddress};
 pub use values::debug_access::{DebugAccess, DebugAccessError};
+pub use values::host_names::{HostName, HostNameError};
+pub use values::log_format::{LogFormat, LogFormatError};
 pub use values::loglevel::{LogLevel, LogLevelError};
 pub use values::networks::{Network, NetworkError};
 pub use values::output_limits::{OutputLimit, OutputLimits, OutputLimitsError};
@@ -184,11 +186,31 @@ pub struct Config {
     /// Milliseconds that a drain (an orderly stop) may take before the remaining clients are
     /// closed, up to 3,600,000 (an hour). 1,000 by default; 0 closes all clients at once.
     pub drain_timeout_ms: u32,
+    /// Milliseconds for which the server goes on accepting and serving after a drain was requested,
+    /// up to 3,600,000 (an hour). Meanwhile it is not ready, so that load balancers send new clients
+    /// elsewhere. 0, the default, means no delay.
+    pub drain_delay_ms: u32,
+    /// Milliseconds after which a handler that has not returned counts as stuck, 100 to 3,600,000;
+    /// 10,000 by default. If the handlers of all workers are stuck, the server is not
+    /// ready.
+    pub stuck_worker_ms: u32,
+    /// TCP port of the operations listener, which answers HTTP: metrics, health and a live page. 0,
+    /// the default, means none. Needs the feature `http`.
+    pub http_port: u16,
+    /// IP addresses of the operations listener, up to 16. Default: `127.0.0.1` and, if the machine
+    /// has it, `::1`. It asks for no password.
+    pub http_bind: Vec<BindAddress>,
+    /// Names of this machine that a URL of the operations listener may have, up to 64, besides IP
+    /// addresses and `localhost`. Requests for other names are refused, because a page from
+    /// elsewhere may have made a browser send them (DNS rebinding). None by default.
+    pub http_hosts: Vec<HostName>,
     /// Least important level of the lines that are logged; [`LogLevel::Notice`] by default. Redis's
     /// `loglevel`.
     pub loglevel: LogLevel,
     /// File to append the log to. `None`, the default, means standard output. Redis's `logfile`.
     pub logfile: Option<PathBuf>,
+    /// How lines of the log are written; [`LogFormat::Text`] by default.
+    pub log_format: LogFormat,
     /// Password that a client must send with AUTH or HELLO before it may do anything else, up to
     /// 512 bytes. `None`, the default, means no password. Redis's `requirepass`.
     pub requirepass: Option<String>,
@@ -312,8 +334,14 @@ impl Default for Config {
             client_output_buffer_limit: OutputLimits::default(),
             maxmemory_clients: 0,
             drain_timeout_ms: 1_000,
+            drain_delay_ms: 0,
+            stuck_worker_ms: 10_000,
+            http_port: 0,
+            http_bind: loopback(),
+            http_hosts: Vec::new(),
             loglevel: LogLevel::Notice,
             logfile: None,
+            log_format: LogFormat::Text,
             requirepass: None,
             requirepass_file: None,
             slowlog_log_slower_than_us: 10_000,

@@ -159,6 +159,26 @@ macro_rules! each_key {
             "drain-timeout-ms" sets drain_timeout_ms: Number<u32, 0, 3_600_000, Milliseconds>,
                 shown as "MS", changes Anytime;
 
+            /// Milliseconds before a stop begins, 0 to 3600000 [default: 0]
+            "drain-delay-ms" sets drain_delay_ms: Number<u32, 0, 3_600_000, Milliseconds>,
+                shown as "MS", changes Anytime;
+
+            /// Handlers that take longer are stuck, 100 to 3600000 [default: 10000]
+            "stuck-worker-ms" sets stuck_worker_ms: Number<u32, 100, 3_600_000, Milliseconds>,
+                shown as "MS", changes Anytime;
+
+            /// TCP port for metrics and health, 0 to 65535; 0 = none [default: 0]
+            "http-port" sets http_port: Number<u16, 0, 65_535>,
+                shown as "N", changes AtStart;
+
+            /// IP addresses for them, up to 16 [default: 127.0.0.1 -::1]
+            "http-bind" sets http_bind: BindAddresses,
+                shown as "IP...", changes AtStart;
+
+            /// Names of this machine in their URLs; "*" means any [default: ""]
+            "http-hosts" sets http_hosts: HostNames,
+                shown as "NAME...", changes AtStart;
+
             /// debug, verbose, notice, warning or nothing [default: notice]
             "loglevel" sets loglevel: LogLevel,
                 shown as "LEVEL", changes Anytime;
@@ -166,6 +186,10 @@ macro_rules! each_key {
             /// File to append the log to; "" means standard output [default: ""]
             "logfile" sets logfile: OptionalPath,
                 shown as "PATH", changes OnReload;
+
+            /// How lines of the log are written: text or json [default: text]
+            "log-format" sets log_format: LogFormat,
+                shown as "WORD", changes OnReload;
 
             /// Password for AUTH; `ps` shows it to every user [default: ""]
             "requirepass" sets requirepass: Password,

@@ -47,6 +47,8 @@ mod tests {
             "1mb",
             "normal 1kb 2 3",
             "TLSv1.3",
+            "100",
+            "json",
         ];
         let changed = values.iter().find_map(|value| {
             let mut config = Config::default();

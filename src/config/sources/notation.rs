@@ -7,12 +7,13 @@ use std::str::FromStr;
 use toml::de::{DeInteger, DeValue};
 
 use crate::config::values::bind::BindAddress;
+use crate::config::values::host_names::HostName;
 use crate::config::values::networks::Network;
 use crate::config::values::number::{NumberError, Unit};
 use crate::config::values::percentile::Percentile;
 use crate::config::values::{
-    BindAddresses, DebugAccess, Flag, LogLevel, Networks, Number, OptionalPath, OutputLimits,
-    Password, Percentiles, Permissions, TlsAuthClients, TlsProtocols,
+    BindAddresses, DebugAccess, Flag, HostNames, LogFormat, LogLevel, Networks, Number,
+    OptionalPath, OutputLimits, Password, Percentiles, Permissions, TlsAuthClients, TlsProtocols,
 };
 
 /// A value that can be read from a file.
@@ -85,7 +86,7 @@ macro_rules! written_as_text {
     )*};
 }
 
-written_as_text!(OptionalPath, LogLevel, DebugAccess, TlsProtocols);
+written_as_text!(OptionalPath, LogLevel, LogFormat, DebugAccess, TlsProtocols);
 
 impl Notation for TlsAuthClients {
     const FORM: Form = Form::Text;
@@ -200,6 +201,19 @@ impl Notation for Networks {
             let text = item.as_str();
             let text = text.ok_or(r#"expected an address or network such as "10.0.0.0/8""#)?;
             text.parse::<Network>().map_err(|error| error.to_string())
+        })
+    }
+}
+
+impl Notation for HostNames {
+    const FORM: Form = Form::Texts;
+
+    fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
+        let expected = r#"expected names such as "a.example.com b" or ["a.example.com", "b"]"#;
+        list(value, expected, |item| {
+            let text = item.as_str();
+            let text = text.ok_or(r#"expected a host name such as "a.example.com""#)?;
+            text.parse::<HostName>().map_err(|error| error.to_string())
         })
     }
 }

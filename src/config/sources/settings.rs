@@ -6,9 +6,9 @@ use super::notation::{Form, Notation, WrongValue};
 use crate::config::table::each_key;
 // The types in the rows of `each_key`.
 use crate::config::values::{
-    BindAddresses, Bytes, DebugAccess, Flag, LogLevel, Microseconds, Milliseconds, Networks,
-    Number, OptionalPath, OutputLimits, Password, Percentiles, Permissions, Seconds,
-    TlsAuthClients, TlsProtocols, Value,
+    BindAddresses, Bytes, DebugAccess, Flag, HostNames, LogFormat, LogLevel, Microseconds,
+    Milliseconds, Networks, Number, OptionalPath, OutputLimits, Password, Percentiles, Permissions,
+    Seconds, TlsAuthClients, TlsProtocols, Value,
 };
 use crate::config::{Config, KEYS, Key};
 

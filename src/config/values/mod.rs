@@ -4,6 +4,8 @@
 pub(super) mod bind;
 pub(super) mod debug_access;
 mod flag;
+pub(super) mod host_names;
+pub(super) mod log_format;
 pub(super) mod loglevel;
 pub(super) mod networks;
 pub(super) mod number;
@@ -21,6 +23,8 @@ use std::str::FromStr;
 pub(super) use bind::BindAddresses;
 pub(super) use debug_access::DebugAccess;
 pub(super) use flag::Flag;
+pub(super) use host_names::HostNames;
+pub(super) use log_format::LogFormat;
 pub(super) use loglevel::LogLevel;
 pub(super) use networks::Networks;
 pub(super) use number::{
