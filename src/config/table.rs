@@ -172,6 +172,7 @@ macro_rules! each_key {
                 shown as "N", changes AtStart;
 
             /// IP addresses for them, up to 16 [default: 127.0.0.1 -::1]
+            #[expect(clippy::doc_markdown, reason = "a line of the help, where backticks are noise")]
             "http-bind" sets http_bind: BindAddresses,
                 shown as "IP...", changes AtStart;
 
