@@ -263,7 +263,8 @@ const REPLY: Table = &[
     // Messages are still sent, in order.
     &["HELLO 3", "SUBSCRIBE a", "CLIENT REPLY OFF\r\nPUBLISH a x\r\nPING\r\nCLIENT REPLY ON",
       "CLIENT REPLY SKIP\r\nPUBLISH a x\r\nPING", "CLIENT REPLY SKIP\r\nSUBSCRIBE b\r\nPING",
-      "CLIENT REPLY OFF\r\nPUBLISH b x\r\nHELLO 2\r\nCLIENT REPLY ON\r\nPING"],
+      // In RESP2, a subscriber may not send CLIENT: nothing is answered any more.
+      "END: CLIENT REPLY OFF\r\nPUBLISH b x\r\nHELLO 2\r\nCLIENT REPLY ON\r\nPING\r\nQUIT"],
     &["HELLO 3", "CLIENT REPLY SKIP\r\nUNSUBSCRIBE\r\nPING"],
 ];
 
