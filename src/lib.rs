@@ -109,7 +109,8 @@
 //!   allocates nothing. At most one PING in 64 reads the clock.
 //! - Nothing is logged per request.
 
-#![forbid(unsafe_code)]
+// The exception is `net/tcp_info.rs`.
+#![deny(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod client;

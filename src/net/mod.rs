@@ -7,6 +7,7 @@
 //! | `tls/` | TLS of one connection, without its socket |
 //! | `certificates.rs` | loads certificates; `no_certificates.rs` replaces it without the feature `tls` |
 //! | `proxy_header.rs`, `peer.rs` | the PROXY header; the address of a client |
+//! | `tcp_info.rs` | what the kernel knows about a TCP socket |
 //! | `descriptors.rs` | the limit on open files |
 
 #[cfg(feature = "tls")]
@@ -20,6 +21,8 @@ pub(crate) mod listen;
 pub(crate) mod peer;
 pub(crate) mod pending_output;
 pub(crate) mod proxy_header;
+#[cfg_attr(not(test), expect(dead_code, reason = "its callers come next"))]
+pub(crate) mod tcp_info;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod unix;

@@ -1,4 +1,4 @@
-//! Returns freed memory to the system. The only module with `unsafe`.
+//! Returns freed memory to the system. The only module of the program with `unsafe`.
 //!
 //! glibc returns only memory at the end of a heap, and keeps up to 64 MiB there for each thread,
 //! the more the more it got at once. One client that stays can pin the memory of thousands that
