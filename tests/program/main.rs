@@ -2,6 +2,7 @@
 
 mod arguments;
 mod log;
+mod log_format;
 mod processes;
 mod reload;
 mod rewrite;

@@ -6,6 +6,7 @@ use std::path::Path;
 use respool_testing::process::Process;
 use respool_testing::{PATIENCE, Scratch, eventually};
 
+use crate::log_format::json;
 use crate::{config, respool, start, value};
 
 #[test]
@@ -141,13 +142,22 @@ fn sighup_reopens_the_log_for_logrotate() {
     assert_eq!(ended.stdout, "", "nothing on standard output");
 }
 
-/// Starts a server with a log file, replaces `file` by `text`, moves the log away, sends `signal`,
-/// and returns the new log once it has `line`.
+/// Starts a server with a log in `format`, replaces `file` by `text`, moves the log away, sends
+/// `signal`, and returns the new log once it has `line`.
 #[track_caller]
-fn log_after_a_rotation(file: &Scratch, text: &str, signal: &str, line: &str) -> String {
+fn log_after_a_rotation(
+    format: &str,
+    file: &Scratch,
+    text: &str,
+    signal: &str,
+    line: &str,
+) -> String {
     let log = Scratch::file("");
     let rotated = Scratch::unused();
-    file.write(&format!("logfile = \"{}\"\n", log.arg()));
+    file.write(&format!(
+        "logfile = \"{}\"\nlog-format = \"{format}\"\n",
+        log.arg()
+    ));
     let args = [file.arg(), "--bind", "127.0.0.1", "--port", "0"];
     let server = Process::start(&mut respool(&args));
     eventually("the first line", || log.read().contains("answers on"));
@@ -166,22 +176,34 @@ fn log_after_a_rotation(file: &Scratch, text: &str, signal: &str, line: &str) ->
 fn sighup_with_an_invalid_file_reopens_the_log() {
     let file = Scratch::unused();
     let line = "SIGHUP: nothing changed: ";
-    let log = log_after_a_rotation(&file, "port = 70000\n", "HUP", line);
+    let log = log_after_a_rotation("text", &file, "port = 70000\n", "HUP", line);
     assert!(log.contains("SIGTERM: draining\n"), "{log}");
 }
 
 #[test]
 fn sigusr1_reopens_the_log_and_reads_no_file() {
-    let file = Scratch::unused();
     let line = "SIGUSR1: the log was opened again\n";
-    let log = log_after_a_rotation(
-        &file,
-        "loglevel = \"nothing\"\nport = 70000\n",
-        "USR1",
-        line,
-    );
-    assert!(log.contains("SIGTERM: draining\n"), "{log}");
-    assert!(!log.contains("70000"), "{log}");
+    for broken in ["loglevel = \"nothing\"\nport = 70000\n", "loglevel = [\n"] {
+        let log = log_after_a_rotation("text", &Scratch::unused(), broken, "USR1", line);
+        assert!(log.contains("SIGTERM: draining\n"), "{log}");
+        assert_eq!(log.matches(" [warning] ").count(), 0, "{log}");
+    }
+}
+
+#[test]
+fn sigusr1_reopens_a_log_in_json() {
+    let line = "SIGUSR1: the log was opened again\"}\n";
+    let log = log_after_a_rotation("json", &Scratch::unused(), "loglevel = [\n", "USR1", line);
+    let messages: Vec<_> = log
+        .lines()
+        .map(|line| json(line)["message"].clone())
+        .collect();
+    let expected = [
+        "SIGUSR1: the log was opened again",
+        "SIGTERM: draining",
+        "stopped: every reply was sent",
+    ];
+    assert_eq!(messages, expected, "{log}");
 }
 
 #[test]

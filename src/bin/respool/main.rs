@@ -7,7 +7,6 @@ mod check;
 mod edit;
 mod greeting;
 mod host;
-mod levels;
 mod logging;
 mod memory;
 mod rewrite;

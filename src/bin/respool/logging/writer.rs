@@ -1,102 +1,28 @@
-//! The log: simplelog formats the lines, and the thread `log` writes them to standard output or to
-//! a file, which a reload opens again.
-//!
-//! A thread that logs adds its line to a queue, and never waits for a disk or for the reader of a
-//! pipe. Lines are dropped if the queue is full or a write fails. The log has their number as soon
-//! as it can be written again.
+//! The queue of lines, and the thread that writes them.
 
 use std::collections::VecDeque;
-use std::error::Error;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::mem;
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, LazyLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use log::LevelFilter;
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::SIGXFSZ;
-use signal_hook::flag;
-use simplelog::WriteLogger;
 
-use respool::Config;
-
-use crate::levels;
-
-static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
-
-/// Opens the log of `config`: standard output, or `logfile` to append to it.
-pub(super) fn open(config: &Config) -> Result<File, String> {
-    let Some(path) = &config.logfile else {
-        let stdout = io::stdout().as_fd().try_clone_to_owned();
-        return stdout
-            .map(File::from)
-            .map_err(|error| format!("cannot open standard output: {error}"));
-    };
-    open_file(path).map_err(|error| format!("cannot open the log file {}: {error}", path.display()))
-}
-
-fn open_file(path: &Path) -> io::Result<File> {
-    // Opening a pipe only to write would wait for a reader.
-    let is_pipe = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
-    let mut options = OpenOptions::new();
-    let file = options.create(true).append(true).read(is_pipe).open(path)?;
-    if is_pipe {
-        // Another writer of the pipe may take the room that `write_some` found.
-        rustix::io::ioctl_fionbio(&file, true)?;
-    }
-    Ok(file)
-}
-
-/// Opens the log and makes it the target of the macros of the crate `log`. Call it once.
-pub(super) fn start(config: &Config) -> Result<(), Box<dyn Error>> {
-    let target = open(config)?;
-    // A write above the file size limit then fails, instead of ending the process.
-    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
-    let lines = Lines {
-        queue: &QUEUE,
-        line: Vec::new(),
-    };
-    // A logger's level is fixed, so `log::set_max_level` decides instead.
-    levels::install(*WriteLogger::new(
-        LevelFilter::Trace,
-        levels::format(),
-        lines,
-    ))?;
-    log::set_max_level(config.loglevel.into());
-    let mut writer = Writer::new(&QUEUE, target);
-    thread::Builder::new().name("log".into()).spawn(move || {
-        // Continues after a panic, which loses some lines.
-        while catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {}
-    })?;
-    Ok(())
-}
-
-/// Writes all later lines to `target`.
-pub(super) fn switch_to(target: File) {
-    QUEUE.push_target(target);
-}
-
-/// Waits at most [`LAST_LINES`] until the lines logged so far are written. Call it before the
-/// process ends.
-pub(super) fn flush() {
-    QUEUE.wait_until_written(Instant::now() + LAST_LINES);
-}
-
-/// Assembles the lines that simplelog writes in pieces.
-struct Lines {
+/// Assembles the lines that simplelog writes in pieces, and adds them to the queue.
+pub(super) struct WholeLines {
     queue: &'static Queue,
     line: Vec<u8>,
 }
 
-impl Write for Lines {
+impl WholeLines {
+    pub(super) fn new(queue: &'static Queue) -> Self {
+        let line = Vec::new();
+        Self { queue, line }
+    }
+}
+
+impl Write for WholeLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         if self.line.ends_with(b"\n") {
@@ -113,7 +39,7 @@ impl Write for Lines {
 
 /// Lines from the threads that log to the thread that writes.
 #[derive(Default)]
-struct Queue {
+pub(super) struct Queue {
     pending: Mutex<Pending>,
     changed: Condvar,
 }
@@ -145,7 +71,7 @@ struct Dropped {
 
 impl Queue {
     /// Adds lines, or drops them if the queue is full.
-    fn push_lines(&self, lines: &[u8]) {
+    pub(super) fn push_lines(&self, lines: &[u8]) {
         let mut pending = self.pending.lock();
         if pending.bytes + lines.len() > QUEUE_BYTES_MAX {
             pending.dropped.count += count_lines(lines);
@@ -160,7 +86,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn push_target(&self, target: File) {
+    pub(super) fn push_target(&self, target: File) {
         self.pending.lock().items.push_back(Item::Target(target));
         self.changed.notify_all();
     }
@@ -204,7 +130,7 @@ impl Queue {
         waited.timed_out()
     }
 
-    fn wait_until_written(&self, deadline: Instant) {
+    pub(super) fn wait_until_written(&self, deadline: Instant) {
         let is_unwritten = |pending: &mut Pending| pending.writing || !pending.items.is_empty();
         let mut pending = self.pending.lock();
         self.changed
@@ -213,7 +139,7 @@ impl Queue {
 }
 
 /// The thread that writes.
-struct Writer {
+pub(super) struct Writer {
     queue: &'static Queue,
     target: File,
     /// Whether the target can stay full: a pipe, a socket or a terminal.
@@ -223,7 +149,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(queue: &'static Queue, target: File) -> Self {
+    pub(super) fn new(queue: &'static Queue, target: File) -> Self {
         let is_regular = target.metadata().is_ok_and(|metadata| metadata.is_file());
         Self {
             queue,
@@ -234,7 +160,7 @@ impl Writer {
     }
 
     /// Never returns.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         loop {
             match self.queue.take() {
                 Item::Lines(lines) => self.write(&lines),
@@ -319,13 +245,14 @@ const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 const WAIT: Duration = Duration::from_millis(20);
 
 /// Maximum time for the last lines at the end of the process.
-const LAST_LINES: Duration = Duration::from_millis(500);
+pub(super) const LAST_LINES: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
     use std::io::{PipeReader, Read};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
+    use std::thread;
 
     use super::*;
 
@@ -349,8 +276,7 @@ mod tests {
     #[test]
     fn lines_in_pieces_are_written_whole_and_in_order() {
         let (queue, mut reader) = queue_and_pipe();
-        let line = Vec::new();
-        let mut lines = Lines { queue, line };
+        let mut lines = WholeLines::new(queue);
         for piece in ["one", " line\n", "and", " ", "another", "\n", "half"] {
             lines.write_all(piece.as_bytes()).unwrap();
         }
