@@ -24,6 +24,7 @@
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
+//! | see whether it works | [`ServerHandle::health`], [`Health`], [`Unfit`] |
 //! | support CONFIG REWRITE and `loglevel` | [`Host`] |
 //!
 //! A handler runs on a worker thread and may block: other workers serve the other clients
@@ -138,3 +139,4 @@ pub use net::listen::Listener;
 pub use net::peer::{Peer, Proxied};
 pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
 pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, ServerStats};
+pub use state::health::{Health, Unfit};

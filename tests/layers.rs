@@ -103,7 +103,7 @@ reconfigure: certificates inner
 start: acceptor bind certificate_watch certificates clock drain inner shared supervision
 bind: advice certificates handle hooks host inner listen_set
 certificate_watch: inner
-clock: shared
+clock: progress shared supervision
 drain: acceptor inner shared
 acceptor: listen_set refusal_delay refusals shared supervision
 handle: inner
@@ -113,10 +113,11 @@ worker: opening shared supervision
 opening: handshakes shared
 handshakes: shared supervision
 admission: shared
-shared: certificates clock_signal hooks live_settings permits
+shared: certificates clock_signal heartbeat hooks live_settings permits progress
 
 in state
 mod: catalog channels clients close_reason closes coarse_clock command_settings control counter handshakes latency monitors pause slowlog stats
+control: health
 redact: catalog
 channels: clients recipients slices
 closes: clients close_reason counter

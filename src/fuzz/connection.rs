@@ -23,6 +23,7 @@ use crate::state::catalog::CommandInfo;
 use crate::state::clients::ClientInfo;
 use crate::state::close_reason::CloseReason;
 use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
+use crate::state::health::Health;
 use crate::state::stats::WorkerStats;
 
 /// Serves the input of a client, piece by piece, with all built-in commands. The client gets whole
@@ -184,6 +185,10 @@ impl Control for TestServer {
 
     fn snapshot(&self) -> PoolSnapshot {
         PoolSnapshot::default()
+    }
+
+    fn health(&self) -> Health {
+        unreachable!("no command asks for it")
     }
 
     /// Changes the configuration as the server does, except for the threads.

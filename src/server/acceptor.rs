@@ -55,13 +55,21 @@ impl AcceptorThread {
     pub(super) fn start(shared: &Arc<Shared>, listen_set: ListenSet) -> Result<Self, StartError> {
         let acceptor = Acceptor::new(Arc::clone(shared), listen_set);
         let (end, ended) = mpsc::channel::<()>();
+        // Before the thread starts, so that the server is ready from its start on.
+        shared.acceptor_heartbeat.beat();
         spawn("acceptor", move || {
             // Dropped after the acceptor, so that its sockets are closed when the thread has ended.
             let _end = end;
             let mut acceptor = acceptor;
             let shared = Arc::clone(&acceptor.shared);
-            keep_running("acceptor", || acceptor.run(), || shared.fail());
-        })?;
+            let give_up = || {
+                shared.acceptor_heartbeat.give_up();
+                shared.fail();
+            };
+            keep_running("acceptor", || acceptor.run(), give_up);
+            shared.acceptor_heartbeat.end();
+        })
+        .inspect_err(|_| shared.acceptor_heartbeat.end())?;
         Ok(Self { ended })
     }
 
@@ -94,9 +102,10 @@ impl Acceptor {
         // The first pass waits for no event: an event from before a panic does not repeat.
         let mut pause = Some(Duration::ZERO);
         while self.shared.phase() == Phase::Serving {
+            self.shared.acceptor_heartbeat.beat();
             let lingering = self.refusals.next_close_in();
-            let timeout = pause.into_iter().chain(lingering).min();
-            self.listen_set.wait(timeout);
+            let timeout = pause.into_iter().chain(lingering).fold(BEAT, Duration::min);
+            self.listen_set.wait(Some(timeout));
             self.apply_keepalive();
             self.refusals.close_expired(Instant::now());
             pause = match self.accept_all() {
@@ -371,6 +380,9 @@ const ACCEPTS_PER_PASS: usize = 1000;
 
 /// Connections refused without descriptors before the acceptor checks everything else.
 const REFUSALS_PER_PASS: usize = 64;
+
+/// Maximum time between two heartbeats.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Interval at which a delayed refusal is checked again.
 const DELAY_STEP: Duration = Duration::from_millis(1);

@@ -1,30 +1,44 @@
 //! The clock: the one thread that reads the system clock every second, so that workers do not have
 //! to read it for each request.
 
-use std::mem;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::progress::{LongTurn, Sight, Standstill};
 use super::shared::Shared;
+use super::supervision;
 use crate::state::stats::{Throughput, Turn};
+
+/// Runs the clock until it is stopped, also after panics. If it panics again and again, drains.
+pub(super) fn keep_running(shared: &Shared) {
+    let give_up = || {
+        shared.clock_heartbeat.give_up();
+        shared.fail();
+    };
+    supervision::keep_running("clock", || run(shared), give_up);
+    shared.clock_heartbeat.end();
+}
 
 /// Advances the coarse clock, ends CLIENT PAUSE in time, evicts clients, and closes timed-out
 /// clients, until the clock is stopped. Can be called again after a panic.
-pub(crate) fn run(shared: &Shared) {
+fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;
     let mut work_before = Throughput::default();
     let mut long_turns = LongTurns::default();
     while shared
         .clock
-        .wait_until(pause_ends.map_or(next_tick, |ends| next_tick.min(ends)))
+        .wait_until(next_wake(shared, next_tick, pause_ends))
     {
+        shared.clock_heartbeat.beat();
         let over;
         (pause_ends, over) = shared.state.pause.end_if_over();
         if over {
             shared.resume_paused_clients();
         }
         shared.evict();
+        long_turns.check(shared);
         let now = Instant::now();
         if now < next_tick {
             continue;
@@ -38,8 +52,16 @@ pub(crate) fn run(shared: &Shared) {
         *shared.state.rates.lock() = work_ever.since(work_before);
         work_before = work_ever;
         check_clients(shared);
-        long_turns.check(shared);
     }
+}
+
+/// Returns when the clock has something to do again, unless it is woken before.
+fn next_wake(shared: &Shared, next_tick: Instant, pause_ends: Option<Instant>) -> Instant {
+    // So that a standstill is noticed after about this time, also if it is less than a second.
+    let look = Instant::now() + shared.settings.stuck_after() / 4;
+    pause_ends
+        .into_iter()
+        .fold(next_tick.min(look), Instant::min)
 }
 
 /// Queues each client that seems to have missed a deadline, or to have too much output pending. A
@@ -62,30 +84,61 @@ fn check_clients(shared: &Shared) {
     );
 }
 
-/// Turns that last for over a second. The vectors keep their memory between two ticks.
+/// Logs turns that last for over a second, and standstills.
 #[derive(Default)]
 struct LongTurns {
-    /// The turns at the last tick.
-    before: Vec<Turn>,
-    /// The turns now.
-    now: Vec<Turn>,
     /// The turns that were logged.
-    logged: Vec<Turn>,
+    logged: Vec<LongTurn>,
+    /// The standstill that was logged.
+    standstill: Option<Standstill>,
 }
 
 impl LongTurns {
-    /// Logs each turn that has lasted since the last tick, once.
+    /// Logs each turn and each standstill once, and the end of a standstill.
     fn check(&mut self, shared: &Shared) {
-        shared.state.stats.turns(&mut self.now);
-        self.logged.retain(|turn| self.now.contains(turn));
-        for turn in self.now.iter().filter(|turn| self.before.contains(turn)) {
-            if !self.logged.contains(turn) {
-                log_long_turn(shared, turn);
-                self.logged.push(*turn);
+        let sight = shared.look_at_workers();
+        self.logged.retain(|logged| sight.turns.contains(logged));
+        for long in sight
+            .turns
+            .iter()
+            .filter(|long| long.since.elapsed() >= TICK)
+        {
+            if !self.logged.contains(long) {
+                log_long_turn(shared, &long.turn);
+                self.logged.push(*long);
             }
         }
-        mem::swap(&mut self.before, &mut self.now);
+        let standstill = sight.standstill(shared.settings.stuck_after());
+        match (self.standstill, standstill) {
+            (None, Some(standstill)) => log_standstill(shared, standstill, &sight),
+            (Some(standstill), None) => log::info!(
+                "workers make progress again, after {} ms",
+                standstill.since().elapsed().as_millis()
+            ),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        self.standstill = standstill;
     }
+}
+
+fn log_standstill(shared: &Shared, standstill: Standstill, sight: &Sight) {
+    let mut commands = BTreeMap::new();
+    for long in &sight.turns {
+        let info = shared.state.clients.find(long.turn.client_id);
+        let index = info.map(|info| info.command.load(Ordering::Relaxed));
+        let command = index.and_then(|index| shared.state.catalog.get(index.into()));
+        let name = command.map_or("none", |command| &command.full_name);
+        *commands.entry(name).or_insert(0) += 1;
+    }
+    let commands: Vec<_> = commands
+        .iter()
+        .map(|(name, workers)| format!("{name} on {workers}"))
+        .collect();
+    let reason = standstill.unfit(shared.settings.stuck_after());
+    log::warn!(
+        "{reason} (raise `workers`, or `stuck-worker-ms`); commands: {}",
+        commands.join(", ")
+    );
 }
 
 fn log_long_turn(shared: &Shared, turn: &Turn) {

@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use super::inner::{Inner, Trigger};
 use crate::config::Config;
 use crate::error::ReconfigureError;
+use crate::state::control::Control;
+use crate::state::health::Health;
 
 /// A handle to a server, for any thread. Clones refer to the same server.
 #[derive(Debug, Clone)]
@@ -64,6 +66,13 @@ impl ServerHandle {
             bytes_read: work.bytes_read,
             bytes_sent: work.bytes_sent,
         }
+    }
+
+    /// Returns whether the server works: for a watchdog, or a load balancer's question. Waits up to
+    /// 100 ms if it does not.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.health()
     }
 
     /// Returns the current configuration.

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::pool::Pool;
 use crate::state::ServerState;
 use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
+use crate::state::health::{Health, Unfit};
 
 /// Owns the shared state, the worker threads, and the link to the program.
 pub(crate) struct Inner {
@@ -121,6 +122,28 @@ impl Control for Inner {
             queued,
             followers,
             has_leader,
+        }
+    }
+
+    fn health(&self) -> Health {
+        let shared = &self.shared;
+        let (acceptor, clock) = (&shared.acceptor_heartbeat, &shared.clock_heartbeat);
+        let live = acceptor.check().and_then(|()| clock.check());
+        let limit = shared.settings.stuck_after();
+        let standstill = shared.look_at_workers().standstill(limit);
+        let workers = standstill.map_or(Ok(()), |standstill| Err(standstill.unfit(limit)));
+        let accepts = if shared.drain_request.lock().requested {
+            Err(Unfit::new("draining"))
+        } else if acceptor.is_running() {
+            Ok(())
+        } else {
+            Err(Unfit::new("not serving"))
+        };
+        let ready = live.clone().and(accepts).and(workers.clone());
+        Health {
+            live,
+            ready,
+            workers,
         }
     }
 

@@ -2,6 +2,7 @@
 //! Directives that commands read are in `state/command_settings.rs`.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -52,6 +53,7 @@ live_settings! { config:
     write_s: AtomicU32 => u32 = config.write_timeout_s;
     pending_output_s: AtomicU32 => u32 = config.pending_output_timeout_s;
     drain_timeout_ms: AtomicU32 => u32 = config.drain_timeout_ms;
+    stuck_worker_ms: AtomicU32 => u32 = config.stuck_worker_ms;
     tcp_keepalive_s: AtomicU32 => u32 = config.tcp_keepalive_s;
     bulk_bytes_max: AtomicUsize => usize = config.proto_max_bulk_len;
     request_bytes_max: AtomicUsize => usize =
@@ -90,6 +92,11 @@ impl LiveSettings {
             write_s: self.write_s(),
             pending_output_s: self.pending_output_s(),
         }
+    }
+
+    /// Returns the time after which a handler counts as stuck.
+    pub(super) fn stuck_after(&self) -> Duration {
+        Duration::from_millis(self.stuck_worker_ms().into())
     }
 
     /// Returns whether connections from this address begin with a PROXY header.

@@ -17,6 +17,7 @@
 //! | `handshakes.rs`, `permits.rs` | a turn of a client in its TLS handshake; how many run at a time |
 //! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
 //! | `supervision.rs` | restarts threads after a panic |
+//! | `heartbeat.rs`, `progress.rs` | whether the acceptor and the clock run, and the workers make progress |
 //! | `reconfigure.rs`, `live_settings.rs` | changes the configuration |
 //! | `certificates.rs` | the certificates in force; `certificate_watch.rs` loads changed files |
 //! | `hooks.rs`, `host.rs` | the program that runs the server |
@@ -34,6 +35,7 @@ mod drain;
 mod handle;
 #[cfg(feature = "tls")]
 mod handshakes;
+mod heartbeat;
 mod hooks;
 mod host;
 mod inner;
@@ -42,6 +44,7 @@ pub(crate) mod live_settings;
 mod opening;
 #[cfg(feature = "tls")]
 mod permits;
+mod progress;
 mod reconfigure;
 mod refusal_delay;
 mod refusals;

@@ -11,10 +11,12 @@ use parking_lot::{Condvar, Mutex};
 
 use super::certificates::Certificates;
 use super::clock_signal::ClockSignal;
+use super::heartbeat::Heartbeat;
 use super::hooks::{DisconnectReason, Hooks};
 use super::live_settings::LiveSettings;
 #[cfg(feature = "tls")]
 use super::permits::Permits;
+use super::progress::{Progress, Sight};
 use crate::client::Client;
 use crate::client::session::Session;
 use crate::client::stage::Stage;
@@ -44,6 +46,9 @@ pub(crate) struct Shared {
     /// A [`Phase`]. Written by the thread that drains.
     phase: AtomicU8,
     pub(crate) clock: ClockSignal,
+    pub(super) acceptor_heartbeat: Heartbeat,
+    pub(super) clock_heartbeat: Heartbeat,
+    progress: Progress,
     /// Connections that have a slot: clients, lingering closes and refusals.
     connections: AtomicUsize,
     /// Refused clients that are opening: see `Opening`.
@@ -93,6 +98,9 @@ impl Shared {
             acceptor_waker,
             phase: AtomicU8::new(Phase::Serving as u8),
             clock: ClockSignal::default(),
+            acceptor_heartbeat: Heartbeat::of("acceptor"),
+            clock_heartbeat: Heartbeat::of("clock"),
+            progress: Progress::new(),
             connections: AtomicUsize::new(0),
             opening_refusals: AtomicUsize::new(0),
             drain_request: Mutex::default(),
@@ -269,6 +277,12 @@ impl Shared {
     pub(crate) fn fail(&self) {
         self.drain_request.lock().failed = true;
         self.request_drain();
+    }
+
+    /// Looks at what the workers are doing.
+    pub(super) fn look_at_workers(&self) -> Sight {
+        let (queued, _, _) = self.pool.snapshot();
+        self.progress.look(&self.state.stats.activity(), queued)
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {

@@ -11,7 +11,7 @@ use super::clock;
 use super::drain::{Drained, drain};
 use super::inner::Inner;
 use super::shared::Shared;
-use super::supervision::{keep_running, keep_running_or_lose, spawn};
+use super::supervision::{keep_running_or_lose, spawn};
 use crate::error::StartError;
 
 impl Server {
@@ -34,13 +34,7 @@ impl Server {
         let shared = &inner.shared;
         let stops_clock = StopsClock(Arc::clone(shared));
         let clock_shared = Arc::clone(shared);
-        spawn("clock", move || {
-            keep_running(
-                "clock",
-                || clock::run(&clock_shared),
-                || clock_shared.fail(),
-            );
-        })?;
+        spawn("clock", move || clock::keep_running(&clock_shared))?;
         // Locked, so that the number of workers cannot change meanwhile.
         let config = shared.state.config.lock();
         inner.threads.begin_serving();

@@ -440,10 +440,10 @@ impl Worker {
     }
 }
 
-/// Ends the turn of a worker that panicked outside of a handler.
+/// Ends the turn of a worker that panicked outside of a handler, too.
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.stats.end_turn();
+        self.stats.end();
     }
 }
 

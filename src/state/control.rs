@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::health::Health;
 use crate::config::Config;
 
 /// The server, as commands see it.
@@ -23,6 +24,9 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     fn config_file(&self) -> Option<PathBuf>;
 
     fn snapshot(&self) -> PoolSnapshot;
+
+    /// Returns whether the server works. Waits up to 100 ms if it does not.
+    fn health(&self) -> Health;
 
     /// Puts into force what `change` makes of the configuration: all of it or, on an error,
     /// nothing. If `certificates` is set, loads them again, and waits for the disk.

@@ -13,7 +13,7 @@
 //! | `handshakes.rs` | counts of TLS handshakes |
 //! | `slowlog.rs`, `latency.rs`, `redact.rs` | slow requests, without their passwords |
 //! | `command_settings.rs`, `coarse_clock.rs` | directives and time, without a lock |
-//! | `control.rs` | what commands may have the server do |
+//! | `control.rs`, `health.rs` | what commands may have the server do, and whether it works |
 
 pub(crate) mod catalog;
 pub(crate) mod channels;
@@ -26,6 +26,7 @@ pub(crate) mod control;
 mod counter;
 #[cfg(feature = "tls")]
 mod handshakes;
+pub(crate) mod health;
 mod histogram;
 pub(crate) mod inbox;
 pub(crate) mod latency;
@@ -282,6 +283,7 @@ fn random_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::health::Health;
     use control::{NotRewritten, PoolSnapshot, Unchanged};
 
     #[derive(Debug)]
@@ -298,6 +300,10 @@ mod tests {
 
         fn snapshot(&self) -> PoolSnapshot {
             PoolSnapshot::default()
+        }
+
+        fn health(&self) -> Health {
+            unreachable!("there is no server")
         }
 
         fn drain(self: Arc<Self>) {}

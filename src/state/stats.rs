@@ -35,7 +35,7 @@ pub(crate) struct WorkerStats {
     worker: usize,
     /// Turns begun.
     turns: LocalCounter,
-    /// The client whose turn it is; 0 if there is none.
+    /// The client whose turn it is; 0 if there is none, and [`ENDED`] after the worker's end.
     client_id: AtomicU64,
     pub(crate) counts: Counts,
 }
@@ -127,16 +127,24 @@ impl ServerStats {
         work
     }
 
-    /// Replaces the contents of `turns` by the turns in progress.
-    pub(crate) fn turns(&self, turns: &mut Vec<Turn>) {
-        turns.clear();
-        let workers = self.workers.lock();
-        let all = workers.workers.iter().map(|stats| Turn {
-            worker: stats.worker,
-            number: stats.turns.get(),
-            client_id: stats.client_id.load(Ordering::Relaxed),
-        });
-        turns.extend(all.filter(|turn| turn.client_id != 0));
+    /// Returns what the workers are doing.
+    pub(crate) fn activity(&self) -> Activity {
+        let mut activity = Activity::default();
+        for stats in &self.workers.lock().workers {
+            let turn = Turn {
+                worker: stats.worker,
+                number: stats.turns.get(),
+                client_id: stats.client_id.load(Ordering::Relaxed),
+            };
+            match turn.client_id {
+                ENDED => continue,
+                0 => {}
+                _ => activity.turns.push(turn),
+            }
+            activity.workers += 1;
+            activity.begun += turn.number;
+        }
+        activity
     }
 
     /// Returns the totals since the last reset.
@@ -169,6 +177,17 @@ impl ServerStats {
     }
 }
 
+/// What the running workers are doing.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// The number of workers.
+    pub(crate) workers: usize,
+    /// Turns that they have begun.
+    pub(crate) begun: u64,
+    /// The turns in progress.
+    pub(crate) turns: Vec<Turn>,
+}
+
 /// A turn in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Turn {
@@ -189,7 +208,15 @@ impl WorkerStats {
     pub(crate) fn end_turn(&self) {
         self.client_id.store(0, Ordering::Relaxed);
     }
+
+    /// Notes the end of the worker, and of its turn.
+    pub(crate) fn end(&self) {
+        self.client_id.store(ENDED, Ordering::Relaxed);
+    }
 }
+
+/// The client of a worker that has ended.
+const ENDED: u64 = u64::MAX;
 
 impl Counts {
     fn new(commands: usize) -> Self {

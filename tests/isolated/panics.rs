@@ -110,7 +110,10 @@ fn server_drains_when_its_acceptor_keeps_panicking() {
     // The client is closed although it did nothing.
     first.expect_end();
     drop((first, peers));
+    let handle = server.handle.clone();
     assert!(server.wait().failed);
+    let unfit = handle.health().live.expect_err("the acceptor is dead");
+    assert_eq!(unfit.to_string(), "the acceptor kept panicking");
 }
 
 #[test]
