@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::replies::{Dialect, Replies};
 use super::{Input, naive};
@@ -211,7 +212,11 @@ impl Control for TestServer {
         Err(NotRewritten::NoFile)
     }
 
-    fn drain(self: Arc<Self>) {}
+    fn drain(self: Arc<Self>, _: bool) {}
+
+    fn drain_ends_in(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A client's socket, in memory.

@@ -103,7 +103,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.handle.drain();
+        self.handle.inner.shared.request_drain_in_haste();
         self.join();
     }
 }

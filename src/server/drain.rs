@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::acceptor::AcceptorThread;
 use super::inner::Inner;
-use super::shared::Phase;
+use super::shared::{Phase, Shared};
 use crate::state::close_reason::CloseReason;
 
 /// The outcome of a drain.
@@ -20,16 +20,19 @@ pub struct Drained {
     pub failed: bool,
 }
 
-/// Stops accepting, answers every request that was received whole, and closes idle clients.
+/// After `drain-delay-ms`, stops accepting, answers every request that was received whole, and
+/// closes idle clients.
 ///
 /// Reading ends after half of the time, and accepting the rest of the backlog after a quarter. In
 /// the second half nothing is read, so that a client that sends without pause is closed between two
 /// replies and not in the middle of one.
 pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let shared = &inner.shared;
+    delay(shared);
     // Not from the configuration, whose lock may be taken for long.
     let timeout = Duration::from_millis(shared.settings.drain_timeout_ms().into());
     let start = Instant::now();
+    shared.drain_request.lock().ends = Some(start + timeout);
     shared.set_phase(Phase::Draining);
     shared.wake_acceptor();
     shared.pool.begin_drain();
@@ -52,6 +55,23 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
         .empty(|client| shared.close(client, &CloseReason::Drained));
     let failed = shared.drain_request.lock().failed;
     Drained { aborted, failed }
+}
+
+/// Serves on for `drain-delay-ms`, so that load balancers learn that the server is not ready before
+/// it refuses clients.
+fn delay(shared: &Shared) {
+    let delay_ms = shared.settings.drain_delay_ms();
+    let begins = Instant::now() + Duration::from_millis(delay_ms.into());
+    let timeout_ms = shared.settings.drain_timeout_ms();
+    let mut request = shared.drain_request.lock();
+    if delay_ms == 0 || request.in_haste {
+        return;
+    }
+    request.ends = Some(begins + Duration::from_millis(timeout_ms.into()));
+    drop(request);
+    log::info!("drain: clients are accepted and served for another {delay_ms} ms (drain-delay-ms)");
+    shared.wait_for_haste(begins);
+    log::info!("drain: no more clients are accepted");
 }
 
 /// Time for the workers to end their last turn. A handler that takes longer is not waited for.

@@ -37,10 +37,11 @@ pub struct ServerStats {
 impl ServerHandle {
     /// Starts a drain, and returns at once.
     ///
-    /// The server accepts no more connections, answers every request received whole, closes idle
-    /// clients, and [`Server::serve`](crate::Server::serve) returns. This takes at most
-    /// `drain-timeout-ms`, and 100 ms more if a handler does not return. Further calls have no
-    /// effect.
+    /// For `drain-delay-ms`, which is 0 by default, the server serves as before, but is not
+    /// [ready](crate::Health::ready). A second call ends this delay. Then the server accepts no more
+    /// connections, answers every request received whole, closes idle clients, and
+    /// [`Server::serve`](crate::Server::serve) returns. This takes at most `drain-timeout-ms`, and
+    /// 100 ms more if a handler does not return.
     pub fn drain(&self) {
         self.inner.shared.request_drain();
     }

@@ -4,14 +4,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::Waker;
 use parking_lot::Mutex;
 
 use super::certificates::Certificates;
 use super::host::Host;
-use super::shared::Shared;
+use super::shared::{Phase, Shared};
 use super::threads::WorkerThreads;
 use crate::command::Commands;
 use crate::config::Config;
@@ -132,8 +132,10 @@ impl Control for Inner {
         let limit = shared.settings.stuck_after();
         let standstill = shared.look_at_workers().standstill(limit);
         let workers = standstill.map_or(Ok(()), |standstill| Err(standstill.unfit(limit)));
-        let accepts = if shared.drain_request.lock().requested {
+        let accepts = if shared.phase() != Phase::Serving {
             Err(Unfit::new("draining"))
+        } else if shared.drain_request.lock().requested {
+            Err(Unfit::new("draining soon"))
         } else if acceptor.is_running() {
             Ok(())
         } else {
@@ -147,8 +149,17 @@ impl Control for Inner {
         }
     }
 
-    fn drain(self: Arc<Self>) {
-        self.shared.request_drain();
+    fn drain(self: Arc<Self>, in_haste: bool) {
+        if in_haste {
+            self.shared.request_drain_in_haste();
+        } else {
+            self.shared.request_drain();
+        }
+    }
+
+    fn drain_ends_in(&self) -> Option<Duration> {
+        let ends = self.shared.drain_request.lock().ends?;
+        Some(ends.saturating_duration_since(Instant::now()))
     }
 
     fn change_config(

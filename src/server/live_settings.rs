@@ -53,6 +53,7 @@ live_settings! { config:
     write_s: AtomicU32 => u32 = config.write_timeout_s;
     pending_output_s: AtomicU32 => u32 = config.pending_output_timeout_s;
     drain_timeout_ms: AtomicU32 => u32 = config.drain_timeout_ms;
+    drain_delay_ms: AtomicU32 => u32 = config.drain_delay_ms;
     stuck_worker_ms: AtomicU32 => u32 = config.stuck_worker_ms;
     tcp_keepalive_s: AtomicU32 => u32 = config.tcp_keepalive_s;
     bulk_bytes_max: AtomicUsize => usize = config.proto_max_bulk_len;

@@ -1,6 +1,7 @@
 //! The state that all threads of a server share.
 
 use std::cmp::Reverse;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -62,6 +63,10 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(super) struct DrainRequest {
     pub(super) requested: bool,
+    /// Whether the drain was requested again, so that it begins without its delay.
+    pub(super) in_haste: bool,
+    /// When the drain is over at the latest; `None` before it was requested.
+    pub(super) ends: Option<Instant>,
     /// A thread that the server needs has panicked again and again.
     pub(super) failed: bool,
 }
@@ -267,16 +272,24 @@ impl Shared {
         }
     }
 
-    /// Requests a drain, and returns at once.
+    /// Requests a drain, and returns at once. A second request ends the delay of the first.
     pub(super) fn request_drain(&self) {
-        self.drain_request.lock().requested = true;
+        let mut request = self.drain_request.lock();
+        request.in_haste |= mem::replace(&mut request.requested, true);
+        drop(request);
         self.drain_progress.notify_all();
+    }
+
+    /// Requests a drain without a delay, and returns at once.
+    pub(super) fn request_drain_in_haste(&self) {
+        self.drain_request.lock().requested = true;
+        self.request_drain();
     }
 
     /// Requests a drain because a thread that the server needs panicked again and again.
     pub(crate) fn fail(&self) {
         self.drain_request.lock().failed = true;
-        self.request_drain();
+        self.request_drain_in_haste();
     }
 
     /// Looks at what the workers are doing.
@@ -299,6 +312,14 @@ impl Shared {
         let mut request = self.drain_request.lock();
         self.drain_progress
             .wait_while(&mut request, |request| !request.requested);
+    }
+
+    /// Waits until `deadline`, or until the drain is to begin without its delay.
+    pub(super) fn wait_for_haste(&self, deadline: Instant) {
+        let mut request = self.drain_request.lock();
+        let may_wait = |request: &mut DrainRequest| !request.in_haste;
+        self.drain_progress
+            .wait_while_until(&mut request, may_wait, deadline);
     }
 
     /// Waits until no connection is left, or until `deadline`. Returns whether none is left.

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::health::Health;
 use crate::config::Config;
@@ -39,8 +40,11 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     /// Has the program write the configuration in force to its file.
     fn rewrite_config(self: Arc<Self>) -> Result<(), NotRewritten>;
 
-    /// Starts the drain: as `ServerHandle::drain`.
-    fn drain(self: Arc<Self>);
+    /// Starts the drain: as `ServerHandle::drain`, or without the delay if it is `in_haste`.
+    fn drain(self: Arc<Self>, in_haste: bool);
+
+    /// Returns the time after which the drain is over at the latest; `None` if there is none.
+    fn drain_ends_in(&self) -> Option<Duration>;
 }
 
 /// The state of the pool, roughly: its parts are read one after the other.

@@ -306,7 +306,11 @@ mod tests {
             unreachable!("there is no server")
         }
 
-        fn drain(self: Arc<Self>) {}
+        fn drain(self: Arc<Self>, _: bool) {}
+
+        fn drain_ends_in(&self) -> Option<Duration> {
+            None
+        }
 
         fn change_config(
             self: Arc<Self>,

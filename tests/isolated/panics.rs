@@ -98,7 +98,12 @@ fn server_accepts_after_a_panic_of_the_acceptor() {
 #[test]
 fn server_drains_when_its_acceptor_keeps_panicking() {
     let _alone = Panics::at("acceptor", "connected from", usize::MAX);
-    let server = TestServer::start(1);
+    let config = Config {
+        // A failure does not wait for it.
+        drain_delay_ms: 3_600_000,
+        ..config(1)
+    };
+    let server = TestServer::with(config, Commands::builtin());
     let mut first = server.connect();
     first.ping();
     let peers: Vec<Peer> = (0..30)

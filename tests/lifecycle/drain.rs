@@ -271,3 +271,50 @@ fn drain_does_not_wait_for_refused_peers() {
     gate.let_one_through();
     drop(peers);
 }
+
+/// Returns a configuration with this `drain-delay-ms`.
+fn delayed(delay_ms: u32) -> Config {
+    Config {
+        drain_delay_ms: delay_ms,
+        ..config(2)
+    }
+}
+
+#[test]
+fn server_serves_on_until_the_drain_delay_is_over() {
+    let server = TestServer::with(delayed(500), Commands::builtin());
+    let mut idle = server.connect();
+    idle.ping();
+    let start = Instant::now();
+    server.handle.drain();
+    idle.expect_end();
+    assert!(start.elapsed().as_millis() >= 500);
+    assert_eq!(server.wait().aborted, 0);
+}
+
+#[test]
+fn second_drain_ends_the_delay() {
+    let server = TestServer::with(delayed(3_600_000), Commands::builtin());
+    let mut peer = server.connect();
+    let left_ms = |peer: &mut Peer| peer.info("server", "shutdown_in_milliseconds", "");
+    assert_eq!(left_ms(&mut peer), None);
+    server.handle.drain();
+    eventually("the delay begins", || left_ms(&mut peer).is_some());
+    assert!(left_ms(&mut peer) <= Some(3_601_000));
+    server.connect().ping();
+    let ready = server.handle.health().ready;
+    assert_eq!(ready.expect_err("it drains").to_string(), "draining soon");
+    server.handle.drain();
+    peer.expect_end();
+    assert_eq!(server.wait().aborted, 0);
+}
+
+#[test]
+fn shutdown_now_has_no_drain_delay() {
+    let server = TestServer::with(delayed(3_600_000), Commands::builtin());
+    let mut idle = server.connect();
+    idle.ping();
+    server.connect().send("SHUTDOWN NOW\r\n");
+    idle.expect_end();
+    assert_eq!(server.wait().aborted, 0);
+}

@@ -20,6 +20,24 @@ fn sigterm_and_sigint_drain_and_exit_0() {
 }
 
 #[test]
+fn second_sigterm_ends_the_drain_delay() {
+    let server = start(&["--drain-delay-ms", "3600000"]);
+    let mut peer = server.connect();
+    server.signal("TERM");
+    server.wait_for_log("clients are accepted and served for another 3600000 ms");
+    peer.ping();
+    server.connect().ping();
+    server.signal("TERM");
+    peer.expect_end();
+    let log = server.ended(PATIENCE).without_complaint();
+    assert_eq!(log.matches("SIGTERM: draining\n").count(), 1, "{log}");
+    assert!(
+        log.contains("drain: no more clients are accepted\n"),
+        "{log}"
+    );
+}
+
+#[test]
 fn shutdown_log_names_the_client() {
     let server = start(&[]);
     let mut peer = server.connect();

@@ -224,13 +224,13 @@ impl Operator {
         }
     }
 
-    /// Starts the drain, unless it has started.
+    /// Starts the drain, or ends its delay.
     fn drain(&mut self, signal: &str) {
         if !self.draining {
             info!("{signal}: draining");
-            self.draining = true;
-            self.server.drain();
         }
+        self.draining = true;
+        self.server.drain();
     }
 }
 

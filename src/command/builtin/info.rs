@@ -153,6 +153,10 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
     let config_file = state.control().and_then(|control| control.config_file());
     lines.add("config_file", config_file.unwrap_or_default().display());
     lines.constants("io_threads_active");
+    let drain_ends = state.control().and_then(|control| control.drain_ends_in());
+    if let Some(left) = drain_ends {
+        lines.add("shutdown_in_milliseconds", left.as_millis());
+    }
     pool(state, lines);
 }
 

@@ -43,8 +43,8 @@ fn lolwut(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
 }
 
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]`: starts the drain and closes the connection
-/// without a reply. The options change nothing: there is no data to save and no replica to wait
-/// for.
+/// without a reply. `NOW` leaves out `drain-delay-ms`. The other options change nothing: there is no
+/// data to save and no replica to wait for.
 fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let has = |option: &str| request.arguments().any(|word| is(word, option));
     let all = |options: &[&str]| {
@@ -66,7 +66,7 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
             session.id(),
             session.peer()
         );
-        control.drain();
+        control.drain(has("NOW"));
     }
     session.ending = Some(Ending::Drain);
     reply.simple("OK")

@@ -266,7 +266,8 @@ Password: use --requirepass-file, the environment variable RESPOOL_REQUIREPASS
 or the systemd credential \"requirepass\". `ps` shows --requirepass to every user.
 
 Signals: HUP reads FILE again. TERM and INT answer the requests received so far,
-then stop the server; a second INT stops it at once.
+then stop the server, after drain-delay-ms; a second TERM ends this delay, and a
+second INT stops the server at once.
 
 Exit codes: 0 every reply was sent. 1 the configuration is wrong, the server
 could not start, or a second INT stopped it. 3 clients were closed before they
