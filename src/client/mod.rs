@@ -31,6 +31,8 @@ pub(crate) struct Client {
     /// Set by the clock if a deadline was missed or too much output is pending. A worker decides at
     /// the end of the next turn, after it has read the socket.
     pub(crate) needs_check: bool,
+    /// Whether a drain waits for its first request. Set at the end of a turn, until the next one.
+    pub(crate) is_awaited: bool,
     /// A share of the server's count of newcomers. Dropped in the first turn: nobody knows before
     /// it whether the peer has left.
     pub(crate) newcomer: Option<Arc<()>>,
@@ -45,6 +47,7 @@ impl Client {
             pending_input: None,
             stage: opening.map_or(Stage::Open, Stage::Opening),
             needs_check: false,
+            is_awaited: false,
             newcomer: None,
         }
     }
@@ -101,10 +104,16 @@ impl Client {
         pending.is_some_and(PendingOutput::is_blocked)
     }
 
-    /// Whether it only waits for input or for the end of a pause: no output is pending, and it is
-    /// not being closed.
+    /// Whether it only waits for input or for the end of a pause: no output is pending, it is not
+    /// being closed, and no drain waits for its first request.
     pub(crate) fn is_idle(&self) -> bool {
-        self.stage.closing().is_none() && self.connection.pending().is_none()
+        self.stage.closing().is_none() && self.connection.pending().is_none() && !self.is_awaited
+    }
+
+    /// Whether it was accepted a moment ago, and its first request may be on its way.
+    pub(crate) fn is_fresh(&self, now_s: u32) -> bool {
+        let info = self.session.info();
+        info.traffic.requests.get() == 0 && now_s.saturating_sub(info.came_at_s) <= FRESH_S
     }
 
     /// Begins a lingering close. Sends the error line of `reason` first, if it has one.
@@ -158,6 +167,9 @@ impl Client {
         }
     }
 }
+
+/// Age up to which a client is fresh, in seconds of the coarse clock, which may be a second late.
+const FRESH_S: u32 = 1;
 
 #[cfg(test)]
 mod tests {

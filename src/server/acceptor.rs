@@ -123,7 +123,7 @@ impl Acceptor {
         // Connections that cannot be accepted even now are reset when the sockets close. The number
         // of passes is bounded because peers may connect without end.
         let mut passes = 0..LAST_PASSES;
-        while self.shared.phase() == Phase::Draining
+        while self.shared.phase() != Phase::Closing
             && passes.next().is_some()
             && matches!(self.accept_all(), Ok(Backlog::MayHaveMore))
         {}

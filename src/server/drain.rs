@@ -23,7 +23,8 @@ pub struct Drained {
 /// After `drain-delay-ms`, stops accepting, answers every request that was received whole, and
 /// closes idle clients.
 ///
-/// Reading ends after half of the time, and accepting the rest of the backlog after a quarter. In
+/// A client that has connected a moment ago gets some time for its first request, so that no client
+/// whose connect succeeded misses its reply. Reading ends after half of the time, and accepting the rest of the backlog after a quarter. In
 /// the second half nothing is read, so that a client that sends without pause is closed between two
 /// replies and not in the middle of one.
 pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
@@ -33,10 +34,12 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let timeout = Duration::from_millis(shared.settings.drain_timeout_ms().into());
     let start = Instant::now();
     shared.drain_request.lock().ends = Some(start + timeout);
-    shared.set_phase(Phase::Draining);
+    shared.set_phase(Phase::Settling);
     shared.wake_acceptor();
     shared.pool.begin_drain();
     let accepted_all = acceptor.has_ended_by(start + timeout / 4);
+    shared.wait_until_empty(start + FIRST_REQUEST_MAX.min(timeout / 4));
+    shared.end_settling();
     if !shared.wait_until_empty(start + timeout / 2) {
         shared.set_phase(Phase::Closing);
         shared.wait_until_empty(start + timeout);
@@ -73,6 +76,9 @@ fn delay(shared: &Shared) {
     shared.wait_for_haste(begins);
     log::info!("drain: no more clients are accepted");
 }
+
+/// Maximum time that a drain waits for the first request of a client that has just connected.
+const FIRST_REQUEST_MAX: Duration = Duration::from_secs(1);
 
 /// Time for the workers to end their last turn. A handler that takes longer is not waited for.
 const LAST_TURN: Duration = Duration::from_millis(100);

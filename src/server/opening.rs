@@ -35,7 +35,7 @@ pub(super) fn open(
         Stage::Open | Stage::Closing(_) => None,
     };
     match end {
-        Some(TurnEnd::Idle) if phase != Phase::Serving => Err(CloseReason::Drained),
+        Some(TurnEnd::Idle) => shared.idle_or_drained(client, phase).map(Some),
         end => Ok(end),
     }
 }

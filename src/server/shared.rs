@@ -23,7 +23,7 @@ use crate::client::session::Session;
 use crate::client::stage::Stage;
 use crate::command::Commands;
 use crate::config::OutputLimits;
-use crate::dispatch::batch::ServerContext;
+use crate::dispatch::batch::{ServerContext, TurnEnd};
 use crate::net::descriptors::WORKER_REFUSALS_MAX;
 use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
@@ -76,7 +76,11 @@ pub(super) struct DrainRequest {
 pub(crate) enum Phase {
     /// The server accepts and serves clients.
     Serving,
-    /// The server accepts no clients, and closes each client that has nothing left to read.
+    /// The server accepts no clients, except the rest of the backlog, and closes each client that
+    /// has nothing left to read, except a fresh one: it has connected to a server that listened, and
+    /// gets an answer if its first request is on its way.
+    Settling,
+    /// As before, but fresh clients are closed, too.
     Draining,
     /// The server reads nothing more.
     Closing,
@@ -116,7 +120,8 @@ impl Shared {
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Serving,
-            1 => Phase::Draining,
+            1 => Phase::Settling,
+            2 => Phase::Draining,
             _ => Phase::Closing,
         }
     }
@@ -300,6 +305,32 @@ impl Shared {
 
     pub(super) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// Returns how the turn ends of a client that has nothing left to read. `phase` was read before
+    /// its socket was.
+    #[inline]
+    pub(super) fn idle_or_drained(
+        &self,
+        client: &mut Client,
+        phase: Phase,
+    ) -> Result<TurnEnd, CloseReason> {
+        match phase {
+            Phase::Serving => Ok(TurnEnd::Idle),
+            Phase::Settling if client.is_fresh(self.state.now_s()) => {
+                client.is_awaited = true;
+                Ok(TurnEnd::Idle)
+            }
+            Phase::Settling | Phase::Draining | Phase::Closing => Err(CloseReason::Drained),
+        }
+    }
+
+    /// Ends the phase in which fresh clients are waited for.
+    pub(super) fn end_settling(&self) {
+        self.set_phase(Phase::Draining);
+        let is_awaited = |client: &Client| client.is_awaited;
+        self.pool
+            .fetch(is_awaited, |client| self.pool.submit(client));
     }
 
     pub(super) fn wake_acceptor(&self) {

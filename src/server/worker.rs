@@ -61,6 +61,7 @@ impl Worker {
     fn serve(&mut self, mut client: Box<Client>) {
         let mut budget = Budget::default();
         loop {
+            client.is_awaited = false;
             let info = client.session.info();
             if info.inbox.has_unread()
                 && let Some(kill_reason) = info.inbox.kill_reason()
@@ -147,8 +148,10 @@ impl Worker {
             info.set(ClientFlags::PAUSED, is_paused);
         }
         let pause = &self.shared.state.pause;
-        let may_rest =
-            |client: &Client| !is_paused || pause.level_for(client.session.id()) >= pause_level;
+        let may_rest = |client: &Client| {
+            (!is_paused || pause.level_for(client.session.id()) >= pause_level)
+                && (!client.is_awaited || self.shared.phase() == Phase::Settling)
+        };
         match self.shared.pool.park(client, may_rest) {
             Parked::Resting => None,
             Parked::Ready(client) => Some(client),
@@ -263,7 +266,7 @@ impl Worker {
                 return Ok(TurnEnd::BudgetSpent);
             }
             let Some(count) = client.connection.read(&mut self.input)? else {
-                return idle_or_drained(phase);
+                return self.shared.idle_or_drained(client, phase);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
             self.count_read(client, count);
@@ -276,7 +279,7 @@ impl Worker {
             }
             // In the first turn no event can report FIN: the socket is not watched yet.
             if client.connection.is_drained(count, self.input.len()) && !is_first_turn {
-                return idle_or_drained(phase);
+                return self.shared.idle_or_drained(client, phase);
             }
             #[cfg(feature = "tls")]
             {
@@ -455,14 +458,6 @@ fn close_if_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> 
             Err(CloseReason::PeerLeft)
         }
         end => Ok(end),
-    }
-}
-
-/// Ends the turn of a client that has nothing left to read: a drain closes it.
-fn idle_or_drained(phase: Phase) -> Result<TurnEnd, CloseReason> {
-    match phase {
-        Phase::Serving => Ok(TurnEnd::Idle),
-        Phase::Draining | Phase::Closing => Err(CloseReason::Drained),
     }
 }
 

@@ -272,6 +272,29 @@ fn drain_does_not_wait_for_refused_peers() {
     drop(peers);
 }
 
+#[test]
+fn drain_answers_the_first_request_of_a_new_client() {
+    let patient = Config {
+        drain_timeout_ms: 60_000,
+        ..config(2)
+    };
+    let server = TestServer::with(patient, Commands::builtin());
+    let (mut new, mut silent, mut old) = (server.connect(), server.connect(), server.connect());
+    old.ping();
+    eventually("all are accepted", || server.handle.stats().clients == 3);
+    server.handle.drain();
+    // It has had a request, so the drain does not wait for another one.
+    old.expect_end();
+    new.send("PING\r\n");
+    new.expect("+PONG\r\n");
+    new.expect_end();
+    let start = Instant::now();
+    silent.expect_end();
+    assert!(start.elapsed() < DRAIN_PATIENCE);
+    drop((new, silent, old));
+    assert_eq!(server.wait().aborted, 0);
+}
+
 /// Returns a configuration with this `drain-delay-ms`.
 fn delayed(delay_ms: u32) -> Config {
     Config {
