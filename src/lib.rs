@@ -25,7 +25,7 @@
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
 //! | see whether it works | [`ServerHandle::health`], [`Health`], [`Unfit`] |
-//! | support CONFIG REWRITE and `loglevel` | [`Host`] |
+//! | support CONFIG REWRITE, `loglevel` and a service manager | [`Host`] |
 //!
 //! A handler runs on a worker thread and may block: other workers serve the other clients
 //! meanwhile. As many handlers as there are workers may run at once, so `workers` should exceed the

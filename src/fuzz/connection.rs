@@ -180,6 +180,10 @@ impl Control for TestServer {
 
     fn follow_pause(&self) {}
 
+    fn supervisor(&self) -> Option<&'static str> {
+        None
+    }
+
     fn config_file(&self) -> Option<PathBuf> {
         None
     }

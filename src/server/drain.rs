@@ -29,6 +29,7 @@ pub struct Drained {
 /// replies and not in the middle of one.
 pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let shared = &inner.shared;
+    announce(inner);
     delay(shared);
     // Not from the configuration, whose lock may be taken for long.
     let timeout = Duration::from_millis(shared.settings.drain_timeout_ms().into());
@@ -58,6 +59,20 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
         .empty(|client| shared.close(client, &CloseReason::Drained));
     let failed = shared.drain_request.lock().failed;
     Drained { aborted, failed }
+}
+
+/// Tells the program how long the drain may take.
+fn announce(inner: &Inner) {
+    let settings = &inner.shared.settings;
+    let delay_ms = if inner.shared.drain_request.lock().in_haste {
+        0
+    } else {
+        settings.drain_delay_ms()
+    };
+    let at_most_ms = u64::from(delay_ms) + u64::from(settings.drain_timeout_ms());
+    if let Some(host) = inner.host.get() {
+        host.drain_requested(Duration::from_millis(at_most_ms));
+    }
 }
 
 /// Serves on for `drain-delay-ms`, so that load balancers learn that the server is not ready before

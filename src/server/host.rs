@@ -1,7 +1,8 @@
-//! The program that runs a server, as far as CONFIG needs it.
+//! The program that runs a server, as far as the server needs it.
 
 use std::error::Error;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::config::Config;
 
@@ -14,6 +15,18 @@ pub trait Host: Send + Sync {
     /// Calls are serialized, in the order of the changes, because the configuration is locked. So
     /// this must return soon, and must not call the server.
     fn config_changed(&self, config: &Config);
+
+    /// Returns what the field `process_supervised` of INFO shows: `systemd`, or the name of another
+    /// service manager that started the program. `None`, the default, is shown as `no`.
+    fn supervisor(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Called once when a drain was requested, before its delay. It takes `at_most` this time, and
+    /// 100 ms more if a handler does not return. Must not block: the drain waits for it.
+    fn drain_requested(&self, at_most: Duration) {
+        let _ = at_most;
+    }
 
     /// Returns the absolute path of the configuration file; `None` if there is none. Then CONFIG
     /// REWRITE returns an error.

@@ -112,6 +112,10 @@ impl Control for Inner {
         }
     }
 
+    fn supervisor(&self) -> Option<&'static str> {
+        self.host.get()?.supervisor()
+    }
+
     fn config_file(&self) -> Option<PathBuf> {
         self.host.get()?.config_file().map(Path::to_owned)
     }

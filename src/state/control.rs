@@ -21,6 +21,9 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     /// over.
     fn follow_pause(&self);
 
+    /// Returns the name of the service manager that started the program, if there is one.
+    fn supervisor(&self) -> Option<&'static str>;
+
     /// Returns the file of the configuration, if there is one.
     fn config_file(&self) -> Option<PathBuf>;
 

@@ -294,6 +294,10 @@ mod tests {
 
         fn follow_pause(&self) {}
 
+        fn supervisor(&self) -> Option<&'static str> {
+            None
+        }
+
         fn config_file(&self) -> Option<std::path::PathBuf> {
             None
         }

@@ -9,6 +9,7 @@ mod rewrite;
 mod secrets;
 mod signals;
 mod stalled_log;
+mod systemd;
 #[cfg(feature = "tls")]
 mod tls;
 

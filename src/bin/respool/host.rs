@@ -1,8 +1,9 @@
-//! The part of CONFIG that needs the program: the level of the log, and CONFIG REWRITE.
+//! What a server needs of the program: the level of the log, CONFIG REWRITE, and the service manager.
 
 use std::error::Error;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use log::{info, warn};
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use respool::config::{CommandLine, Loaded};
 use respool::{Config, Host};
 
 use crate::rewrite::rewrite;
+use crate::systemd::{Event, Systemd};
 
 /// The program as its server sees it. Clones share the passwords.
 #[derive(Clone)]
@@ -20,15 +22,17 @@ pub(super) struct Program {
     /// Passwords, of the start and of all reloads, that are not the `requirepass` of FILE. CONFIG
     /// REWRITE writes none of them.
     secrets: Arc<Mutex<Vec<String>>>,
+    systemd: Systemd,
 }
 
 impl Program {
-    pub(super) fn new(command_line: &CommandLine) -> Self {
+    pub(super) fn new(command_line: &CommandLine, systemd: Systemd) -> Self {
         // It fails only without a working directory; then a rewrite reports the error.
         let absolute = |file: &PathBuf| path::absolute(file).unwrap_or_else(|_| file.clone());
         Self {
             file: command_line.file.as_ref().map(absolute),
             secrets: Arc::default(),
+            systemd,
         }
     }
 
@@ -48,6 +52,14 @@ impl Program {
 impl Host for Program {
     fn config_changed(&self, config: &Config) {
         log::set_max_level(config.loglevel.into());
+    }
+
+    fn supervisor(&self) -> Option<&'static str> {
+        self.systemd.is_there().then_some("systemd")
+    }
+
+    fn drain_requested(&self, at_most: Duration) {
+        self.systemd.notify(Event::Stopping(at_most));
     }
 
     fn config_file(&self) -> Option<&Path> {

@@ -10,6 +10,7 @@ mod host;
 mod logging;
 mod memory;
 mod rewrite;
+mod systemd;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -26,6 +27,7 @@ use respool::config::{CommandLine, Loaded};
 use respool::{Commands, Config, Drained, ReconfigureError, Server, ServerHandle, StartError};
 
 use host::Program;
+use systemd::{Event, Notifier, Systemd};
 
 fn main() -> ExitCode {
     memory::bound_kept();
@@ -94,7 +96,8 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
     // Before the server listens, so that it handles every signal.
     let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
     let signals_end = signals.handle();
-    let program = Program::new(&command_line);
+    let (systemd, events) = Systemd::new();
+    let program = Program::new(&command_line, systemd.clone());
     program.keep_secret(&loaded);
     let server = listen(loaded.config)?.with_host(program.clone());
 
@@ -104,6 +107,7 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
     let reloader = Reloader {
         command_line,
         program,
+        systemd: systemd.clone(),
         server: server.handle(),
     };
     let reloader_end = spawn("reload", &server, move || reloader.run(&reloads, &reopens))?;
@@ -114,12 +118,19 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
         draining: false,
     };
     let operator_end = spawn("signals", &server, move || operator.run(signals))?;
-    let mut drained = server.serve()?;
+    let notifier = events.map(|events| Notifier::new(server.handle(), events));
+    let notifier_end = notifier.map(|notifier| spawn("systemd", &server, move || notifier.run()));
+    let notifier_end = notifier_end.transpose()?;
+    let running = server.spawn()?;
+    systemd.notify(Event::Ready);
+    let mut drained = running.wait();
 
     signals_end.close();
+    systemd.notify(Event::Stopped);
     // A reload may wait for a disk, and the process ends nevertheless.
     drained.failed |= [operator_end, reloader_end]
         .iter()
+        .chain(&notifier_end)
         .any(|end| end.recv_timeout(LAST_SIGNAL) == Err(RecvTimeoutError::Disconnected));
     log_end(&drained);
     Ok(drained)
@@ -238,6 +249,7 @@ impl Operator {
 struct Reloader {
     command_line: CommandLine,
     program: Program,
+    systemd: Systemd,
     server: ServerHandle,
 }
 
@@ -248,7 +260,11 @@ impl Reloader {
         loop {
             select! {
                 recv(reloads) -> message => match message {
-                    Ok(()) => self.reload(),
+                    Ok(()) => {
+                        self.systemd.notify(Event::Reloading);
+                        self.reload();
+                        self.systemd.notify(Event::Reloaded);
+                    }
                     Err(RecvError) => return,
                 },
                 recv(reopens) -> message => match message {

@@ -137,7 +137,8 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
     let multiplexing = if is_linux { "epoll" } else { "kqueue" };
     lines.add("multiplexing_api", multiplexing);
     lines.add("process_id", process::id());
-    lines.add("process_supervised", "no");
+    let supervisor = state.control().and_then(|control| control.supervisor());
+    lines.add("process_supervised", supervisor.unwrap_or("no"));
     lines.add("run_id", &state.run_id);
     lines.add("tcp_port", state.port);
     lines.add("server_time_usec", now.as_micros());
