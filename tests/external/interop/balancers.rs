@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::case::{Case, NotRun, Outcome};
 use crate::infrastructure::Haproxy;
-use crate::setup::{installed, version};
 use crate::transports::{Stage, case, redis_cli};
+use respool_testing::case::{Case, NotRun, Outcome};
 use respool_testing::process::Process;
+use respool_testing::setup::{installed, version};
 use respool_testing::{PATIENCE, Peer, Scratch, echo, eventually, free_port};
 
 /// Connections from [`BALANCER`] begin with a PROXY header. Others have none.

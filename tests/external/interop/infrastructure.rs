@@ -9,9 +9,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::case::{Case, NotRun, Outcome};
-use crate::setup::{installed, version};
+use respool_testing::case::{Case, NotRun, Outcome};
 use respool_testing::process::{Process, Respool};
+use respool_testing::setup::{installed, version};
 use respool_testing::{PATIENCE, Peer, Scratch, eventually};
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -1,12 +1,13 @@
 //! Redis libraries. Their scripts are `python.py` and `node.mjs`.
 
 use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::case::{Case, NotRun, Outcome};
-use crate::setup;
+use respool_testing::case::{Case, NotRun, Outcome};
 use respool_testing::process::{Process, Respool};
+use respool_testing::setup;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -89,7 +90,7 @@ pub(crate) const REDIS_PY: [(&str, &str, &str); 3] = [
     ("8.1.0", "redis-py-8.1.0", "RESP3"),
 ];
 
-/// The client, its version, and its name in `pins/package.json`.
+/// The client, its version, and its name in `package.json` of the pins.
 pub(crate) const NODE: [(&str, &str, &str); 8] = [
     ("node-redis", "3.1.2", "redis-3"),
     ("node-redis", "4.7.1", "redis-4"),
@@ -124,7 +125,7 @@ pub(crate) fn run_python(args: &[&str], pins: &[&'static str]) -> Outcome {
     command
         // Without the user's packages, and without compiled files in the cache or in the tree.
         .args(["-s", "-B"])
-        .arg(setup::folder().join("python.py"))
+        .arg(scripts().join("python.py"))
         .args(args)
         .env("PYTHONPATH", path)
         .env_remove("PYTHONWARNINGS");
@@ -140,11 +141,16 @@ pub(crate) fn run_node(args: &[&str]) -> Outcome {
     let folder = setup::node()?;
     let mut command = Command::new(setup::installed("node")?);
     command
-        .arg(setup::folder().join("node.mjs"))
+        .arg(scripts().join("node.mjs"))
         .args(args)
         .current_dir(folder)
         .env_remove("NODE_OPTIONS");
     has_no_complaint(&mut command)
+}
+
+/// Returns the folder of the scripts.
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/external/interop")
 }
 
 /// The scripts print nothing, except why they cannot run.

@@ -10,17 +10,16 @@
 //! code is 1 if a case failed. Clients are installed below `~/.cache/respool/interop`.
 
 mod balancers;
-mod case;
 mod infrastructure;
 mod languages;
 mod readme;
 mod redis_tools;
-mod setup;
 mod tls_scan;
 mod transports;
 
-use std::env;
 use std::process::ExitCode;
+
+use respool_testing::case;
 
 fn main() -> ExitCode {
     let mut cases = redis_tools::cases();
@@ -33,11 +32,5 @@ fn main() -> ExitCode {
     let readme = readme::case(&cases);
     cases.push(readme);
 
-    // Flags are for the test harness.
-    let words: Vec<String> = env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with('-'))
-        .collect();
-    cases.retain(|case| words.iter().all(|word| case.title().contains(word)));
-    case::run(cases)
+    case::run("interop", case::chosen(cases))
 }

@@ -3,10 +3,11 @@
 //     node.mjs NAME VERSION WAY PORT
 //     node.mjs NAME VERSION url URL
 //
-// NAME is a dependency of pins/package.json. WAY is `plain`, which ends with QUIT if the client has it,
-// `identity`, which ends by closing, or `pipelines`. URL is rediss://HOST:PORT?ca=FILE or unix:PATH. Run by
-// tests/external/interop/languages.rs and transports.rs, in the folder with the packages. A failure is on standard error, and the exit code is not 0; it is 77 if this
-// Node is too old for the client.
+// NAME is a dependency of tests/external/pins/package.json. WAY is `plain`, which ends with QUIT if
+// the client has it, `identity`, which ends by closing, or `pipelines`. URL is
+// rediss://HOST:PORT?ca=FILE or unix:PATH. Run by tests/external/interop/languages.rs and
+// transports.rs, in the folder with the packages. A failure is on standard error, and the exit code
+// is not 0; it is 77 if this Node is too old for the client.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::case::Case;
+use respool_testing::case::Case;
 
 /// The table of clients in README.md has every client of `cases` with its versions.
 ///

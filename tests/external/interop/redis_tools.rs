@@ -4,9 +4,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::case::{Case, NotRun, Outcome};
-use crate::setup::{installed, version};
+use respool_testing::case::{Case, NotRun, Outcome};
 use respool_testing::process::{Process, Respool, with_default_signals};
+use respool_testing::setup::{installed, version};
 use respool_testing::{PATIENCE, eventually};
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -4,11 +4,11 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::case::{Case, Outcome};
-use crate::setup::{installed, version};
 use crate::transports::{ANONYMOUS, Stage};
 use respool_testing::Scratch;
+use respool_testing::case::{Case, Outcome};
 use respool_testing::process::Process;
+use respool_testing::setup::{installed, version};
 
 pub(crate) fn case() -> Case {
     let testssl = version("testssl", "--version");

@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use crate::case::{Case, NotRun, Outcome, outlived};
 use crate::languages::{NODE, REDIS_PY, run_node, run_python};
 use crate::redis_tools::{finishes_without_a_warning, interrupted};
-use crate::setup::{installed, version};
+use respool_testing::case::{Case, NotRun, Outcome, outlived};
 use respool_testing::certificates::{Authority, Folder};
 use respool_testing::process::{Process, Respool, with_default_signals};
+use respool_testing::setup::{installed, version};
 use respool_testing::target::program;
 use respool_testing::{PATIENCE, Scratch, free_port};
 

@@ -14,6 +14,8 @@
 //! | [`target`] | the program that cargo has built |
 //! | [`load`] | clients that check every byte, and SIGTERM under their load |
 //! | [`attacks`] | hostile clients |
+//! | [`case`] | cases of real clients, and a line for each |
+//! | [`setup`] | real clients: found on this machine, or installed |
 //! | [`certificates`] | a CA, and pairs that it signed, as PEM files |
 //! | [`tls`] | clients over TLS |
 //! | [`hogs`] | a row per command that makes it work for its reply |
@@ -28,6 +30,7 @@
 )]
 
 pub mod attacks;
+pub mod case;
 pub mod certificates;
 pub mod hogs;
 pub mod load;
@@ -38,6 +41,7 @@ pub mod reaper;
 pub mod redis_server;
 pub mod scratch;
 pub mod server;
+pub mod setup;
 pub mod target;
 pub mod tls;
 

@@ -1,5 +1,5 @@
 //! Installed clients: found on this machine, or installed into a cache outside the tree, in the
-//! exact versions and hashes of the files in `pins`.
+//! exact versions and hashes of the files in `tests/external/pins`.
 //!
 //! Those files are made by
 //!
@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::PATIENCE;
 use crate::case::{NotRun, print};
-use respool_testing::PATIENCE;
-use respool_testing::process::{Ended, Process};
+use crate::process::{Ended, Process};
 
 /// Returns the path of a program in PATH or in root's folder.
-pub(crate) fn installed(program: &str) -> Result<PathBuf, NotRun> {
+pub fn installed(program: &str) -> Result<PathBuf, NotRun> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
@@ -34,7 +34,7 @@ pub(crate) fn installed(program: &str) -> Result<PathBuf, NotRun> {
 }
 
 /// Returns the first word with a digit in front that a program prints about its version.
-pub(crate) fn version(program: &str, flag: &str) -> String {
+pub fn version(program: &str, flag: &str) -> String {
     let printed = installed(program).and_then(|program| {
         let ended = ended_with_success(Command::new(program).arg(flag), PATIENCE)?;
         // nginx and stunnel print it as an error.
@@ -48,7 +48,7 @@ pub(crate) fn version(program: &str, flag: &str) -> String {
 }
 
 /// Returns the folder with the Python packages of `pins/{pin}.txt`.
-pub(crate) fn python(pin: &'static str) -> Result<PathBuf, NotRun> {
+pub fn python(pin: &'static str) -> Result<PathBuf, NotRun> {
     once(pin, || {
         let python = installed("python3")?;
         printed_by(Command::new(&python).args(["-m", "pip", "--version"]))?;
@@ -71,7 +71,7 @@ pub(crate) fn python(pin: &'static str) -> Result<PathBuf, NotRun> {
 }
 
 /// Returns the folder whose `node_modules` has the packages of `pins/package-lock.json`.
-pub(crate) fn node() -> Result<PathBuf, NotRun> {
+pub fn node() -> Result<PathBuf, NotRun> {
     once("the clients of Node", || {
         let platform = "`${process.platform} ${process.arch}`";
         let platform = printed_by(Command::new(installed("node")?).args(["-p", platform]))?;
@@ -175,14 +175,9 @@ fn read(file: &Path) -> Result<Vec<u8>, NotRun> {
     fs::read(file).map_err(|error| NotRun(format!("{}: {error}", file.display())))
 }
 
-/// Returns the folder of the scripts and pins.
-pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/external/interop")
-}
-
 fn pins() -> PathBuf {
-    folder().join("pins")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../external/pins")
 }
 
 /// Some ten megabytes on a slow line.
-const INSTALL_PATIENCE: Duration = Duration::from_secs(300);
+const INSTALL_PATIENCE: Duration = Duration::from_secs(200);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::env;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -10,21 +11,21 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use respool_testing::process::Respool;
+use crate::process::Respool;
 
-pub(crate) struct Case {
-    pub(crate) client: &'static str,
-    pub(crate) version: String,
+pub struct Case {
+    pub client: &'static str,
+    pub version: String,
     checks: String,
     run: Box<dyn Fn() -> Outcome + Send>,
 }
 
 /// A failure is a panic, as in any test.
-pub(crate) type Outcome = Result<(), NotRun>;
+pub type Outcome = Result<(), NotRun>;
 
 /// Why a case could not run: its client is not installed.
 #[derive(Clone, Debug)]
-pub(crate) struct NotRun(pub(crate) String);
+pub struct NotRun(pub String);
 
 enum Verdict {
     Ok,
@@ -34,7 +35,7 @@ enum Verdict {
 
 impl Case {
     /// `run` uses the client against a server of its own: once with two workers, once with one.
-    pub(crate) fn new(
+    pub fn new(
         client: &'static str,
         version: impl Into<String>,
         checks: impl Into<String>,
@@ -50,7 +51,7 @@ impl Case {
         })
     }
 
-    pub(crate) fn without_server(
+    pub fn without_server(
         client: &'static str,
         version: impl Into<String>,
         checks: impl Into<String>,
@@ -64,7 +65,7 @@ impl Case {
         }
     }
 
-    pub(crate) fn title(&self) -> String {
+    pub fn title(&self) -> String {
         let name = format!("{} {}", self.client, self.version);
         format!("{}: {}", name.trim_end(), self.checks)
     }
@@ -79,16 +80,27 @@ impl Case {
 }
 
 /// Expects that the server answers promptly, stops in order, and has logged no warning.
-pub(crate) fn outlived(server: Respool) {
+pub fn outlived(server: Respool) {
     let took = server.connect().ping();
     assert!(took < PROMPT, "the PING after the case took {took:?}");
     let log = server.stop();
     assert!(!log.contains("[warning]"), "the server has warned: {log}");
 }
 
-/// Runs `cases`, some at the same time, and prints a line for each in order. Succeeds if none
-/// failed.
-pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
+/// Keeps the cases whose line has all `words` of the command line, which are those that are not
+/// flags for the test harness.
+pub fn chosen(mut cases: Vec<Case>) -> Vec<Case> {
+    let words: Vec<String> = env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    cases.retain(|case| words.iter().all(|word| case.title().contains(word)));
+    cases
+}
+
+/// Runs `cases`, some at the same time, and prints a line for each in order, and at last a line
+/// that begins with `name`. Succeeds if none failed.
+pub fn run(name: &str, cases: Vec<Case>) -> ExitCode {
     panic::set_hook(Box::new(|panic| PANIC.set(message_of(panic))));
     let (mut ok, mut failed, mut not_run) = (0, 0, 0);
     let waiting = Mutex::new(cases.into_iter().enumerate());
@@ -127,13 +139,13 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
         }
     });
     print(&format!(
-        "interop: {ok} ok, {failed} failed, {not_run} not run"
+        "{name}: {ok} ok, {failed} failed, {not_run} not run"
     ));
     // A word that matches no case is an error.
     ExitCode::from(u8::from(failed > 0 || ok + not_run == 0))
 }
 
-pub(crate) fn print(line: &str) {
+pub fn print(line: &str) {
     println!("{line}");
 }
 
