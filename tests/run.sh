@@ -109,4 +109,6 @@ say "counts the instructions of a PING"
 cargo test --locked --test instructions
 say "runs real clients, and prints what it installs for them"
 cargo test --locked --test interop
+say "runs the recipes of docs with real balancers"
+cargo test --locked --test recipes
 echo "everything passed"

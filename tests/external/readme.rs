@@ -73,6 +73,9 @@ const DOCUMENTS: &[&str] = &[
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benches/README.md",
+    "docs/envoy.md",
+    "docs/haproxy.md",
+    "docs/nginx.md",
     "fuzz/README.md",
     "tests/README.md",
 ];

@@ -1,16 +1,16 @@
 //! Programs between client and server: `HAProxy`, nginx and stunnel, which end TLS, begin it, or
 //! tell the client's address in a PROXY header.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 
 use crate::infrastructure::Haproxy;
 use crate::transports::{Stage, case, redis_cli};
+use respool_testing::balancer::{session_through, stream_module};
 use respool_testing::case::{Case, NotRun, Outcome};
 use respool_testing::process::Process;
 use respool_testing::setup::{installed, version};
-use respool_testing::{PATIENCE, Peer, Scratch, echo, eventually, free_port};
+use respool_testing::{PATIENCE, Scratch, eventually, free_port};
 
 /// Connections from [`BALANCER`] begin with a PROXY header. Others have none.
 const FLAGS: &[&str] = &[
@@ -23,9 +23,6 @@ const FLAGS: &[&str] = &[
 /// The address from which a balancer connects to the server.
 const BALANCER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
-/// The address from which a client connects to a balancer.
-const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 7);
-
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = haproxy_cases();
     cases.extend(nginx_cases());
@@ -36,30 +33,6 @@ pub(crate) fn cases() -> Vec<Case> {
 /// Where a balancer listens.
 fn at(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
-}
-
-/// Connects through `port`, and expects that the server shows the client's address if `is_told`.
-fn session_through(port: u16, is_told: bool) {
-    eventually("it listens", || TcpStream::connect(at(port)).is_ok());
-    let connect = || Peer::connect_from(CLIENT, at(port));
-    let (mut client, mut subscriber) = (connect(), connect());
-    client.ping();
-    // More than one TLS record.
-    let (request, reply) = echo(&"x".repeat(100_000));
-    client.ask(request, reply);
-    for peer in [&mut client, &mut subscriber] {
-        let shown = format!(" addr={} ", peer.local_addr());
-        let info = peer.answer("CLIENT INFO");
-        assert_eq!(info.contains(&shown), is_told, "{shown} in {info}");
-    }
-    subscriber.send("SUBSCRIBE news\r\n");
-    assert_eq!(subscriber.leaves(), ["subscribe", "news", "1"]);
-    client.ask("PUBLISH news hello\r\n", ":1\r\n");
-    assert_eq!(subscriber.leaves(), ["message", "news", "hello"]);
-    for mut peer in [client, subscriber] {
-        peer.ask("QUIT\r\n", "+OK\r\n");
-        peer.expect_end();
-    }
 }
 
 /// Expects that redis-cli with TLS reaches the server through `port`, and that the server shows
@@ -120,7 +93,7 @@ fn haproxy_tells(stage: &Stage, header: &str, is_secure: bool) -> Outcome {
     let server = haproxy_server(stage, header, is_secure);
     let section = format!("listen respool\n  bind {}\n{server}\n", at(port));
     let haproxy = Haproxy::run(&section)?;
-    session_through(port, true);
+    session_through(at(port), true);
     haproxy.stop();
     Ok(())
 }
@@ -157,27 +130,20 @@ fn nginx_cases() -> Vec<Case> {
     let nginx = |does, run: fn(&Stage) -> Outcome| case("nginx", &nginx, does, FLAGS, run);
     vec![
         nginx(
-            "proxy_protocol on: the client's address is shown",
+            "proxy_protocol and proxy_ssl on: the client's address is shown",
             |stage| {
                 let port = free_port();
-                let nginx = Nginx::start(port, stage.server.addr, "")?;
-                session_through(port, true);
+                let secure = format!(
+                    "proxy_ssl on; proxy_ssl_verify on; proxy_ssl_name localhost;
+                 proxy_ssl_trusted_certificate {};",
+                    stage.ca()
+                );
+                let nginx = Nginx::start(port, at(stage.tls_port), &secure)?;
+                session_through(at(port), true);
                 nginx.stop();
                 Ok(())
             },
         ),
-        nginx("proxy_protocol on and proxy_ssl on: the same", |stage| {
-            let port = free_port();
-            let secure = format!(
-                "proxy_ssl on; proxy_ssl_verify on; proxy_ssl_name localhost;
-                 proxy_ssl_trusted_certificate {};",
-                stage.ca()
-            );
-            let nginx = Nginx::start(port, at(stage.tls_port), &secure)?;
-            session_through(port, true);
-            nginx.stop();
-            Ok(())
-        }),
         nginx(
             "proxy_protocol on in front of the client's own TLS",
             |stage| {
@@ -242,17 +208,6 @@ stream {{
     }
 }
 
-/// Returns the path of nginx's stream module, which is a package of its own.
-fn stream_module() -> Result<PathBuf, NotRun> {
-    let folders = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"];
-    let mut files = folders
-        .map(|folder| Path::new(folder).join("ngx_stream_module.so"))
-        .into_iter();
-    files
-        .find(|file| file.is_file())
-        .ok_or_else(|| NotRun("nginx's stream module is not installed".to_owned()))
-}
-
 fn stunnel_cases() -> Vec<Case> {
     let stunnel = version("stunnel", "-version");
     let stunnel = |does, run: fn(&Stage) -> Outcome| case("stunnel", &stunnel, does, FLAGS, run);
@@ -262,7 +217,7 @@ fn stunnel_cases() -> Vec<Case> {
             let connect = at(stage.tls_port);
             let secure = "client = yes\nverifyChain = yes\ncheckHost = localhost";
             let stunnel = Stunnel::start(stage, port, connect, secure)?;
-            session_through(port, false);
+            session_through(at(port), false);
             stunnel.stop();
             Ok(())
         }),

@@ -1,14 +1,13 @@
 //! Programs that monitor servers: `HAProxy`'s checks and Redis's sentinel.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use respool_testing::balancer::haproxy_answer;
 use respool_testing::case::{Case, NotRun, Outcome};
 use respool_testing::process::{Process, Respool};
 use respool_testing::setup::{installed, version};
@@ -127,14 +126,7 @@ defaults
 
     /// Returns `HAProxy`'s row about the server in `show stat`, by column.
     fn state(&self) -> HashMap<String, String> {
-        let mut socket =
-            UnixStream::connect(self.folder.path().join("socket")).expect("HAProxy runs");
-        socket
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a Unix socket");
-        socket.write_all(b"show stat\n").expect("HAProxy listens");
-        let mut table = String::new();
-        socket.read_to_string(&mut table).expect("HAProxy answers");
+        let table = haproxy_answer(&self.folder.path().join("socket"), "show stat");
         let mut rows = table.lines().map(|row| row.split(',').map(str::to_owned));
         let heads = rows.next().expect("a table has a head");
         let row = rows.find(|row| row.clone().nth(1).as_deref() == Some("one"));

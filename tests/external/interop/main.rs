@@ -32,5 +32,8 @@ fn main() -> ExitCode {
     let readme = readme::case(&cases);
     cases.push(readme);
 
-    case::run("interop", case::chosen(cases))
+    case::run("interop", LANES, case::chosen(cases))
 }
+
+/// Cases at the same time. They mostly wait.
+const LANES: usize = 2;

@@ -98,16 +98,16 @@ pub fn chosen(mut cases: Vec<Case>) -> Vec<Case> {
     cases
 }
 
-/// Runs `cases`, some at the same time, and prints a line for each in order, and at last a line
-/// that begins with `name`. Succeeds if none failed.
-pub fn run(name: &str, cases: Vec<Case>) -> ExitCode {
+/// Runs `cases`, as many at the same time as there are `lanes`, and prints a line for each in order,
+/// and at last a line that begins with `name`. Succeeds if none failed.
+pub fn run(name: &str, lanes: usize, cases: Vec<Case>) -> ExitCode {
     panic::set_hook(Box::new(|panic| PANIC.set(message_of(panic))));
     let (mut ok, mut failed, mut not_run) = (0, 0, 0);
     let waiting = Mutex::new(cases.into_iter().enumerate());
     let next = || waiting.lock().next();
     thread::scope(|scope| {
         let (send, results) = mpsc::channel();
-        for _ in 0..LANES {
+        for _ in 0..lanes {
             let send = send.clone();
             scope.spawn(move || {
                 while let Some((number, case)) = next() {
@@ -180,9 +180,6 @@ thread_local! {
     /// The last panic of this thread.
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
-
-/// Cases at the same time. They mostly wait.
-const LANES: usize = 2;
 
 /// A PING takes less than a millisecond; this allows for a slow and busy machine.
 const PROMPT: Duration = Duration::from_secs(5);

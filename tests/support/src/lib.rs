@@ -14,6 +14,7 @@
 //! | [`target`] | the program that cargo has built |
 //! | [`load`] | clients that check every byte, and SIGTERM under their load |
 //! | [`attacks`] | hostile clients |
+//! | [`balancer`] | a client of a program between client and server |
 //! | [`case`] | cases of real clients, and a line for each |
 //! | [`setup`] | real clients: found on this machine, or installed |
 //! | [`certificates`] | a CA, and pairs that it signed, as PEM files |
@@ -30,6 +31,7 @@
 )]
 
 pub mod attacks;
+pub mod balancer;
 pub mod case;
 pub mod certificates;
 pub mod hogs;

@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, Read, Write};
+use std::iter;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -40,6 +41,17 @@ impl Load {
 
     /// As [`Self::start`], over the connections that `connect` makes.
     pub fn over(connect: impl Fn() -> Socket) -> Self {
+        Self::with(connect, Listener::flood_until_the_end)
+    }
+
+    /// As [`Self::start`], but a pipeline begins after the replies of the one before. So this load
+    /// can last, without more and more replies that wait for their client.
+    pub fn in_rounds(addr: SocketAddr) -> Self {
+        let connect = || Peer::connect(addr).socket.into();
+        Self::with(connect, Listener::pipeline_until_the_end)
+    }
+
+    fn with(connect: impl Fn() -> Socket, pipeline: fn(&mut Listener)) -> Self {
         let script = Arc::new(Script::new());
         let (replied, first_replies) = bounded(FLOODS.len() + ASKERS.len());
         let client = |read_bytes, talk: fn(&mut Listener)| {
@@ -50,7 +62,7 @@ impl Load {
                 listener.received
             })
         };
-        let floods = FLOODS.map(|read_bytes| client(read_bytes, Listener::flood_until_the_end));
+        let floods = FLOODS.map(|read_bytes| client(read_bytes, pipeline));
         let askers = ASKERS.map(|read_bytes| client(read_bytes, Listener::ask_until_the_end));
         let load = Self {
             clients: floods.into_iter().chain(askers).collect(),
@@ -189,6 +201,38 @@ impl Listener {
         // The server has closed, so the writer would never finish.
         let _ = self.socket.shutdown(Shutdown::Both);
         writer.join().expect("the writer does not panic");
+    }
+
+    fn pipeline_until_the_end(&mut self) {
+        let mut socket = self.socket.try_clone().expect("there are descriptors");
+        let script = Arc::clone(&self.script);
+        let is_open = || {
+            // Reads while it writes, or both sides would wait for each other.
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    // An error means that the server closes, which the reader sees.
+                    let _ = socket.write_all(&script.requests);
+                });
+                let is_open = self.listen_to_the_last_reply();
+                if !is_open {
+                    // The writer would never finish.
+                    let _ = self.socket.shutdown(Shutdown::Both);
+                }
+                is_open
+            })
+        };
+        iter::repeat_with(is_open).all(|is_open| is_open);
+    }
+
+    /// Reads the replies to the whole script. Returns false at the end of the connection.
+    fn listen_to_the_last_reply(&mut self) -> bool {
+        loop {
+            match self.listen() {
+                true if self.at == 0 => return true,
+                true => {}
+                false => return false,
+            }
+        }
     }
 
     fn ask_until_the_end(&mut self) {
