@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every test except tests/manual, from any directory:
+# Runs every test except tests/manual and tests/external/package.rs, from any directory:
 #
 #   tests/run.sh
 #
@@ -84,11 +84,14 @@ while read -r program package; do
         say "goes on without $program"
 done <<END
 haproxy haproxy
+logrotate logrotate
 node nodejs
 npm npm
 openssl openssl
 python3 python3
+strace strace
 stunnel stunnel4
+systemd-analyze systemd
 testssl testssl.sh
 valgrind valgrind
 END
@@ -103,6 +106,8 @@ say "checks the pool over many interleavings, for a minute"
 cargo test --locked --profile model -p respool-model
 say "runs the tests that need redis-server, redis-cli, redis-benchmark or a build of their own"
 cargo test --locked --test redis_server --test tools --test your_program --test readme --test stranger
+say "checks dist/ with systemd's tools, strace and logrotate"
+cargo test --locked --test dist
 say "runs the tests of the benchmark, which needs a release build too"
 cargo test --locked -p respool-duel
 say "counts the instructions of a PING"
