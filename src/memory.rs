@@ -22,6 +22,14 @@ pub(crate) fn machine_bytes() -> Option<usize> {
     bytes_in("/proc/meminfo", "MemTotal:")
 }
 
+/// Returns the bytes of this process that are in memory now, and the most that ever were.
+pub(crate) fn usage() -> Option<(u64, u64)> {
+    let resident = resident_bytes()?;
+    // Read one after the other, so the peak may be the smaller.
+    let peak = peak_bytes().map_or(resident, |peak| peak.max(resident));
+    Some((resident as u64, peak as u64))
+}
+
 /// Returns the bytes of this process that are in memory.
 pub(crate) fn resident_bytes() -> Option<usize> {
     bytes_in("/proc/self/status", "VmRSS:")

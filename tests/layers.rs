@@ -15,7 +15,7 @@ const ALLOWED: &str = "
 server: client command config dispatch error net pool resp state
 dispatch: client command net resp state
 pool: client net
-command: client config glob memory resp state time
+command: client config glob memory resp state system time
 client: config net resp state
 state: config glob net resp time
 net: config error
@@ -36,11 +36,11 @@ client: common connection
 command: common
 config: common
 keyspace: common
-latency: common info
+latency: common
 pubsub: common
-server: common connection info
+server: common info
 slowlog: common
-info: common connection
+info: common
 connection: common
 
 in command/builtin/client

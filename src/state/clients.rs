@@ -82,6 +82,34 @@ impl ClientRegistry {
         };
         in_slices(slice_after)
     }
+
+    /// Counts what all clients are doing. Visits each.
+    pub(crate) fn summary(&self) -> ClientsSummary {
+        let mut summary = ClientsSummary::default();
+        for info in self.all() {
+            let input_bytes = info.pending_input.get();
+            let output_bytes = info.pending_output.get() + info.inbox.bytes();
+            summary.input_bytes_max = summary.input_bytes_max.max(input_bytes);
+            summary.output_bytes_max = summary.output_bytes_max.max(output_bytes);
+            summary.paused += usize::from(info.has(ClientFlags::PAUSED));
+            summary.tracking += usize::from(info.has(ClientFlags::TRACKING));
+            summary.subscribed += usize::from(info.has(ClientFlags::SUBSCRIBER));
+        }
+        summary
+    }
+}
+
+/// What all clients are doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ClientsSummary {
+    /// The most bytes that a client has of an incomplete request.
+    pub(crate) input_bytes_max: usize,
+    /// The most bytes that wait to be sent to a client.
+    pub(crate) output_bytes_max: usize,
+    /// Clients that CLIENT PAUSE holds up.
+    pub(crate) paused: usize,
+    pub(crate) tracking: usize,
+    pub(crate) subscribed: usize,
 }
 
 /// A client as other threads may see it. Only its owner writes, except to the inbox. Each value

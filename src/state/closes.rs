@@ -50,6 +50,12 @@ impl Closes {
         NAMES.iter().copied().zip(counts)
     }
 
+    /// Returns the number of closes for any of these reasons.
+    pub(crate) fn sum_of(&self, reasons: &[&str]) -> u64 {
+        let found = self.all().filter(|(reason, _)| reasons.contains(reason));
+        found.map(|(_, count)| count).sum()
+    }
+
     pub(super) fn reset(&self) {
         self.by_reason.iter().for_each(ResettableCounter::reset);
     }

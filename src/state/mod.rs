@@ -56,7 +56,7 @@ use close_reason::{CloseReason, Refused};
 use closes::Closes;
 use coarse_clock::CoarseClock;
 use command_settings::CommandSettings;
-use control::Control;
+use control::{Control, PoolSnapshot};
 use counter::ResettableCounter;
 #[cfg(feature = "tls")]
 use handshakes::HandshakeCounts;
@@ -64,7 +64,7 @@ use latency::LatencyMonitor;
 use monitors::Monitors;
 use pause::Pause;
 use slowlog::Slowlog;
-use stats::{ServerStats, Throughput};
+use stats::{CommandCounts, Counts, ServerStats, Throughput};
 
 /// Shared by the server's threads and every session.
 #[derive(Debug)]
@@ -176,6 +176,24 @@ impl ServerState {
         self.control.upgrade()
     }
 
+    /// Returns the state of the pool; nothing after the server was dropped.
+    pub(crate) fn pool_snapshot(&self) -> PoolSnapshot {
+        let control = self.control();
+        control.map_or_else(PoolSnapshot::default, |control| control.snapshot())
+    }
+
+    /// Returns the commands that were used, by full name, and their counts of `totals`.
+    pub(crate) fn used_commands<'a>(
+        &'a self,
+        totals: &'a Counts,
+    ) -> impl Iterator<Item = (&'a str, &'a CommandCounts)> {
+        let commands = self.catalog.all().map(|command| &*command.full_name);
+        let is_used = |(_, totals): &(&str, &CommandCounts)| {
+            totals.calls.get() + totals.rejected.get() + totals.failed.get() > 0
+        };
+        commands.zip(&totals.commands).filter(is_used)
+    }
+
     /// Returns the seconds since the start by the coarse clock.
     pub(crate) fn now_s(&self) -> u32 {
         self.clock.s()
@@ -269,6 +287,9 @@ impl ServerState {
     }
 }
 
+/// The version of Redis that clients see, which tells them what they may send.
+pub(crate) const REDIS_VERSION: &str = "7.2.0";
+
 /// Every call is observed if the slow log takes calls shorter than this, in microseconds: a command
 /// that never blocks can take so long at any time.
 const ALWAYS_OBSERVED_BELOW_US: i64 = 1_000;
@@ -284,7 +305,7 @@ fn random_id() -> String {
 mod tests {
     use super::*;
     use crate::state::health::Health;
-    use control::{NotRewritten, PoolSnapshot, Unchanged};
+    use control::{NotRewritten, Unchanged};
 
     #[derive(Debug)]
     pub(super) struct NoServer;

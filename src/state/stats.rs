@@ -269,6 +269,11 @@ impl Counts {
         let calls = self.commands.iter().map(|command| command.calls.get());
         calls.sum()
     }
+
+    /// Returns the number of error replies.
+    pub(crate) fn error_replies(&self) -> u64 {
+        self.errors.lock().values().sum()
+    }
 }
 
 /// Maximum bytes of an error code; the rest is ignored. Redis's bound.
@@ -306,6 +311,11 @@ impl CommandCounts {
     pub(crate) fn micros_per_call(&self) -> f64 {
         let timed = self.timed.get().max(1);
         self.timed_ns.get() as f64 / 1000.0 / timed as f64
+    }
+
+    /// Returns the time of all calls in microseconds, scaled up if only some were timed.
+    pub(crate) fn micros(&self) -> f64 {
+        self.micros_per_call() * self.calls.get() as f64
     }
 
     /// Returns the durations of the timed calls; `None` if there is none.

@@ -6,6 +6,7 @@ use crate::command::entry::{OwnHandler, PausePolicy};
 use crate::command::refusal::wrong_number_of_arguments;
 use crate::command::{Arity, Commands};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
+use crate::state::REDIS_VERSION;
 use crate::state::clients::NAME_BYTES_MAX;
 
 pub(crate) fn register(commands: &mut Commands) {
@@ -191,9 +192,6 @@ pub(crate) fn invalid_client_name(invalid: InvalidName, reply: Reply<'_>) -> Rep
 fn wrong_password(reply: Reply<'_>) -> Replied {
     reply.error("WRONGPASS invalid username-password pair or user is disabled.")
 }
-
-/// The version of Redis that clients see, which tells them what they may send.
-pub(crate) const REDIS_VERSION: &str = "7.2.0";
 
 /// Redis's default.
 const DATABASES: u8 = 16;

@@ -16,19 +16,16 @@ use std::cell::LazyCell;
 use std::fmt::Write;
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
-use std::{env, fs, process};
+use std::{env, process};
 
 use super::common::is;
 use crate::client::session::Session;
-use crate::command::builtin::connection::REDIS_VERSION;
 use crate::config::{BindAddress, Config};
-use crate::memory;
 use crate::resp::{Replied, Reply, Request};
-use crate::state::ServerState;
-use crate::state::clients::ClientFlags;
-use crate::state::control::PoolSnapshot;
-use crate::state::stats::{CommandCounts, Counts};
+use crate::state::stats::Counts;
+use crate::state::{REDIS_VERSION, ServerState};
 use crate::time::now_since_1970;
+use crate::{memory, system};
 
 /// `INFO [section …]`: these sections, or by default the short ones. An unknown section is empty.
 pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -130,7 +127,7 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("redis_version", REDIS_VERSION);
     lines.add("respool_version", env!("CARGO_PKG_VERSION"));
     lines.add("redis_mode", "standalone");
-    lines.add("os", operating_system());
+    lines.add("os", system::name());
     lines.add("arch_bits", usize::BITS);
     lines.add("monotonic_clock", "POSIX clock_gettime");
     let is_linux = cfg!(target_os = "linux");
@@ -167,7 +164,7 @@ fn pool(state: &ServerState, lines: &mut Lines<'_>) {
         let config = state.config.lock();
         (config.worker_count(), listeners(&config, state.port))
     };
-    let pool = pool_snapshot(state);
+    let pool = state.pool_snapshot();
     lines.add("workers", workers);
     lines.add("workers_following", pool.followers);
     lines.add("workers_leading", u8::from(pool.has_leader));
@@ -193,42 +190,27 @@ fn listeners(config: &Config, port: u16) -> Vec<String> {
 /// Seconds after which Redis's clock for the ages of keys starts again.
 const LRU_CLOCK_TICKS: u64 = 1 << 24;
 
-fn pool_snapshot(state: &ServerState) -> PoolSnapshot {
-    let control = state.control();
-    control.map_or_else(PoolSnapshot::default, |control| control.snapshot())
-}
-
 fn clients(state: &ServerState, lines: &mut Lines<'_>) {
-    let (mut input_bytes, mut output_bytes) = (0, 0);
-    let (mut paused, mut tracking, mut subscribed) = (0, 0, 0);
-    for info in state.clients.all() {
-        input_bytes = input_bytes.max(info.pending_input.get());
-        output_bytes = output_bytes.max(info.pending_output.get() + info.inbox.bytes());
-        paused += u32::from(info.has(ClientFlags::PAUSED));
-        tracking += u32::from(info.has(ClientFlags::TRACKING));
-        subscribed += u32::from(info.has(ClientFlags::SUBSCRIBER));
-    }
+    let summary = state.clients.summary();
     let connected = state.client_count.load(Ordering::Relaxed);
     lines.add("connected_clients", connected);
     lines.constants("cluster_connections");
     lines.add("maxclients", state.config.lock().maxclients);
-    lines.add("client_recent_max_input_buffer", input_bytes);
-    lines.add("client_recent_max_output_buffer", output_bytes);
-    lines.add("blocked_clients", paused);
-    lines.add("tracking_clients", tracking);
-    lines.add("pubsub_clients", subscribed);
+    lines.add("client_recent_max_input_buffer", summary.input_bytes_max);
+    lines.add("client_recent_max_output_buffer", summary.output_bytes_max);
+    lines.add("blocked_clients", summary.paused);
+    lines.add("tracking_clients", summary.tracking);
+    lines.add("pubsub_clients", summary.subscribed);
     lines.add("clients_in_timeout_table", 0);
-    lines.add("queued_clients", pool_snapshot(state).queued);
+    lines.add("queued_clients", state.pool_snapshot().queued);
 }
 
 /// Measures the whole process: memory is not counted by purpose.
 fn memory(state: &ServerState, lines: &mut Lines<'_>) {
-    let resident = memory::resident_bytes().map(|bytes| bytes as u64);
-    if let Some(bytes) = resident {
+    let usage = memory::usage();
+    if let Some((bytes, peak)) = usage {
         lines.memory("used_memory", bytes);
         lines.memory("used_memory_rss", bytes);
-        // Read one after the other, so the peak may be the smaller.
-        let peak = memory::peak_bytes().map_or(bytes, |peak| bytes.max(peak as u64));
         lines.memory("used_memory_peak", peak);
         let percent = 100.0 * bytes as f64 / peak as f64;
         lines.add("used_memory_peak_perc", format_args!("{percent:.2}%"));
@@ -245,7 +227,7 @@ fn memory(state: &ServerState, lines: &mut Lines<'_>) {
     let maxmemory = state.inert.named("maxmemory");
     lines.memory("maxmemory", maxmemory.parse().unwrap_or_default());
     lines.add("maxmemory_policy", state.inert.named("maxmemory-policy"));
-    if resident.is_some() {
+    if usage.is_some() {
         // The memory in use is the resident memory.
         lines.constants("mem_fragmentation_ratio:1.00 mem_fragmentation_bytes");
     }
@@ -276,17 +258,13 @@ fn persistence(state: &ServerState, lines: &mut Lines<'_>) {
 }
 
 fn stats(state: &ServerState, lines: &mut Lines<'_>) {
-    let closes: Vec<_> = state.closes.all().collect();
-    let sum_of = |reasons: &[&str]| -> u64 {
-        let found = closes.iter().filter(|(reason, _)| reasons.contains(reason));
-        found.map(|(_, count)| count).sum()
-    };
+    let closes = &state.closes;
     traffic(state, lines);
     lines.constants(
         "sync_full sync_partial_ok sync_partial_err expired_keys expired_stale_perc:0.00 \
          expired_time_cap_reached_count expire_cycle_cpu_milliseconds evicted_keys",
     );
-    lines.add("evicted_clients", sum_of(&["evicted"]));
+    lines.add("evicted_clients", closes.sum_of(&["evicted"]));
     lines.constants(
         "total_eviction_exceeded_time current_eviction_exceeded_time keyspace_hits \
          keyspace_misses",
@@ -302,17 +280,16 @@ fn stats(state: &ServerState, lines: &mut Lines<'_>) {
          unexpected_error_replies",
     );
     let totals = lines.totals;
-    let error_replies: u64 = totals.errors.lock().values().sum();
-    lines.add("total_error_replies", error_replies);
+    lines.add("total_error_replies", totals.error_replies());
     lines.constants("dump_payload_sanitizations");
     lines.add("total_reads_processed", totals.reads.get());
     lines.add("total_writes_processed", totals.writes.get());
     lines.constants("io_threaded_reads_processed io_threaded_writes_processed");
-    let long_queries = sum_of(&["query_buffer_limit"]);
+    let long_queries = closes.sum_of(&["query_buffer_limit"]);
     lines.add("client_query_buffer_limit_disconnections", long_queries);
-    let long_outputs = sum_of(&["slow_subscriber", "output_limit"]);
+    let long_outputs = closes.sum_of(&["slow_subscriber", "output_limit"]);
     lines.add("client_output_buffer_limit_disconnections", long_outputs);
-    for (reason, count) in &closes {
+    for (reason, count) in closes.all() {
         lines.add(&format!("closed_{reason}"), count);
     }
 }
@@ -350,37 +327,30 @@ fn replication(state: &ServerState, lines: &mut Lines<'_>) {
     lines.constants("repl_backlog_first_byte_offset repl_backlog_histlen");
 }
 
-/// Seconds of processor time of the process and its ended children, on Linux: fields 14 to 17 of
-/// `proc_pid_stat(5)`.
 fn cpu(_: &ServerState, lines: &mut Lines<'_>) {
-    let Ok(stat) = fs::read_to_string("/proc/self/stat") else {
+    let Some(times) = system::processor_times() else {
         return;
     };
-    // The second field, the program's name, is in parentheses and may contain any character.
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let mut ticks = after_name.split_whitespace().skip(11);
-    let mut seconds = || Some(ticks.next()?.parse::<f64>().ok()? / TICKS_PER_S);
-    let times = [(); 4].map(|()| seconds().unwrap_or_default());
-    let [user, system, children_user, children_system] = times.map(|time| format!("{time:.6}"));
-    lines.add("used_cpu_sys", system);
-    lines.add("used_cpu_user", user);
-    lines.add("used_cpu_sys_children", children_system);
-    lines.add("used_cpu_user_children", children_user);
+    for (field, seconds) in [
+        ("used_cpu_sys", times.system),
+        ("used_cpu_user", times.user),
+        ("used_cpu_sys_children", times.children_system),
+        ("used_cpu_user_children", times.children_user),
+    ] {
+        lines.add(field, format_args!("{seconds:.6}"));
+    }
 }
-
-/// Linux's unit for processor time, on nearly every machine (`USER_HZ`).
-const TICKS_PER_S: f64 = 100.0;
 
 /// The calls of each command and their duration, scaled up if only some of them were timed.
 fn commandstats(state: &ServerState, lines: &mut Lines<'_>) {
-    for (name, totals) in used_commands(state, lines.totals) {
+    for (name, totals) in state.used_commands(lines.totals) {
         let micros = totals.micros_per_call();
         let (calls, rejected, failed) = (
             totals.calls.get(),
             totals.rejected.get(),
             totals.failed.get(),
         );
-        let all_micros = micros * calls as f64;
+        let all_micros = totals.micros();
         let value = format!(
             "calls={calls},usec={all_micros:.0},usec_per_call={micros:.2},\
              rejected_calls={rejected},failed_calls={failed}"
@@ -402,7 +372,7 @@ fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
         .lock()
         .latency_tracking_info_percentiles
         .clone();
-    for (name, totals) in used_commands(state, lines.totals) {
+    for (name, totals) in state.used_commands(lines.totals) {
         let values: Vec<_> = percentiles
             .iter()
             .filter_map(|percentile| {
@@ -417,28 +387,8 @@ fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
     }
 }
 
-/// Returns the commands that were used, by full name.
-pub(super) fn used_commands<'a>(
-    state: &'a ServerState,
-    totals: &'a Counts,
-) -> impl Iterator<Item = (&'a str, &'a CommandCounts)> {
-    let commands = state.catalog.all().map(|command| &*command.full_name);
-    let is_used = |(_, totals): &(&str, &CommandCounts)| {
-        totals.calls.get() + totals.rejected.get() + totals.failed.get() > 0
-    };
-    commands.zip(&totals.commands).filter(is_used)
-}
-
 fn cluster(_: &ServerState, lines: &mut Lines<'_>) {
     lines.constants("cluster_enabled");
-}
-
-/// Returns the system's name, its release on Linux, and the processor's architecture.
-fn operating_system() -> String {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let words = [env::consts::OS, release.trim(), env::consts::ARCH];
-    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    words.join(" ")
 }
 
 #[cfg(test)]

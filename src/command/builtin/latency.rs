@@ -1,7 +1,6 @@
 //! `LATENCY`: durations of commands.
 
 use super::common::{NAMES_MAX, argument, array, is, too_many};
-use super::info::used_commands;
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
@@ -26,7 +25,8 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
     };
     let state = session.server();
     let totals = state.stats.totals();
-    let commands: Vec<_> = used_commands(state, &totals)
+    let commands: Vec<_> = state
+        .used_commands(&totals)
         .filter(|(name, _)| is_wanted(name))
         .filter_map(|(name, totals)| Some((name, totals.calls.get(), totals.durations()?)))
         .collect();

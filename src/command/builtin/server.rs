@@ -4,13 +4,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::common::{NOT_AN_INTEGER, argument, is, syntax_error, wrong_arguments};
-use super::connection::REDIS_VERSION;
 use super::info;
 use crate::client::session::{Ending, Session};
 use crate::command::help::write_lines;
 use crate::command::{Arity, Commands};
 use crate::config::DebugAccess;
 use crate::resp::{Replied, Reply, Request, parse_integer};
+use crate::state::REDIS_VERSION;
 use crate::state::clients::ClientFlags;
 use crate::time::now_since_1970;
 
