@@ -37,6 +37,18 @@ pub enum StartError {
         #[source]
         error: io::Error,
     },
+    /// Listening on an address for the operations listener failed.
+    #[error(
+        "cannot listen on {address} for HTTP: {error}{}",
+        advice(error, "http-port", "http-bind")
+    )]
+    ListenHttp {
+        /// The address.
+        address: SocketAddr,
+        /// The error of the system.
+        #[source]
+        error: io::Error,
+    },
     /// Listening on a Unix socket failed.
     #[error("cannot listen on {path}: {error}{}", advice_about_file(error))]
     ListenUnix {

@@ -34,6 +34,7 @@
 //! The library logs through the `log` crate and prints nothing. The feature `cli`, on by default,
 //! adds `config::CommandLine` and what else the program needs. The feature `tls`, also on by
 //! default, adds TLS: [`Config::tls_port`](config::Config) and `Server::with_tls`.
+//! The feature `http`, on by default too, adds the operations listener: `Config::http_port`.
 //!
 //! # The life of a client
 //!
@@ -76,6 +77,7 @@
 //! | `server/` | start, drain, reload; the threads and what they share |
 //! | `pool/` | queue, parking, leader and followers: `pool/README.md` |
 //! | `dispatch/` | one batch of requests through the table of commands |
+//! | `operations/` | metrics, health and a page over HTTP |
 //! | `command/` | the table of commands; `command/builtin/` has respool's own |
 //! | `client/` | the value that travels: connection, session, stage (opening, open, closing), timeouts |
 //! | `state/` | what the server knows: clients, channels, statistics, slow log, pause |
@@ -125,6 +127,8 @@ pub mod fuzz;
 mod glob;
 mod memory;
 mod net;
+#[cfg(feature = "http")]
+mod operations;
 mod pool;
 mod resp;
 mod server;

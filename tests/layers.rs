@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// What each module may use: first the folders and files of the root, then the files of each folder.
 /// Upper lines may only use lower ones.
 const ALLOWED: &str = "
-server: client command config dispatch error net pool resp state
+server: client command config dispatch error net operations pool resp state
+operations: config memory net state system time
 dispatch: client command net resp state
 pool: client net
 command: client config glob memory resp state system time
@@ -85,8 +86,21 @@ batch: budget output repeat
 
 in net
 connection: pending_output tls
-listen: unix
+listen: tcp_info unix
 proxy_header: peer
+
+in operations
+listener: connection routes
+connection: answer request
+routes: answer host metrics request
+request: answer
+
+in operations/metrics
+mod: durations scrape text
+redis: scrape text
+own: durations scrape text
+scrape: durations
+durations: text
 
 in pool
 parking: slot
@@ -100,11 +114,13 @@ inline: protocol_error span
 in server
 background: bind drain handle start supervision
 reconfigure: certificates inner
-start: acceptor bind certificate_watch certificates clock drain inner shared supervision
+start: acceptor bind certificate_watch certificates clock drain inner operations_thread shared supervision
 bind: advice certificates handle hooks host inner listen_set
 certificate_watch: inner
 clock: progress shared supervision
 drain: acceptor inner shared
+no_operations: shared
+operations_thread: shared supervision
 acceptor: listen_set refusal_delay refusals shared supervision
 handle: inner
 inner: certificates host shared threads

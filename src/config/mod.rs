@@ -272,6 +272,14 @@ impl Config {
         }
     }
 
+    /// Returns the addresses of the operations listener; none if `http-port` is 0.
+    pub(crate) fn http_addresses(&self) -> &[BindAddress] {
+        match self.http_port {
+            0 => &[],
+            _ => &self.http_bind,
+        }
+    }
+
     /// Returns the limit of all clients' pending output: [`pending_output_total`], or a quarter of
     /// the memory if that is 0.
     ///

@@ -18,6 +18,11 @@ impl Config {
                 "this build has no TLS: build with the feature `tls`, or leave the key out";
             return Err(("tls-port", reason.into()));
         }
+        if self.http_port != 0 && !cfg!(feature = "http") {
+            let reason = "this build has no operations listener: build with the feature `http`, or \
+                          leave the key out";
+            return Err(("http-port", reason.into()));
+        }
         if self.requirepass_file.is_some() && self.requirepass.is_none() {
             let reason = "the password in it is missing: the program has not read the file";
             return Err(("requirepass-file", reason.into()));
@@ -62,6 +67,15 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(config.check().is_ok(), cfg!(feature = "tls"));
+    }
+
+    #[test]
+    fn http_port_is_refused_by_a_build_without_http() {
+        let config = Config {
+            http_port: 9121,
+            ..Config::default()
+        };
+        assert_eq!(config.check().is_ok(), cfg!(feature = "http"));
     }
 
     #[test]

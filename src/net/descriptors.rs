@@ -13,6 +13,18 @@ pub(crate) const WORKER_REFUSALS_MAX: usize = 16;
 /// Descriptors that the acceptor keeps for connections that it refuses by itself.
 pub(crate) const ACCEPTOR_REFUSALS_MAX: usize = 16;
 
+/// Connections of the operations listener at a time. They are apart from `maxclients`.
+pub(crate) const HTTP_CONNECTIONS_MAX: usize = 64;
+
+/// Returns the descriptors of an operations listener with so many sockets: its poll, its waker, its
+/// connections, and a file of the system that it reads.
+pub(crate) fn of_http(sockets: usize) -> usize {
+    match sockets {
+        0 => 0,
+        sockets => sockets + HTTP_CONNECTIONS_MAX + 3,
+    }
+}
+
 /// Raises the limit to what `maxclients` clients need, like `adjustOpenFilesLimit` of Redis.
 /// Returns how many clients fit, at most `maxclients`, and logs a warning if not all do.
 pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize> {

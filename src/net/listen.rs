@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mio::net::TcpListener;
@@ -11,6 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{BindAddress, Config};
 use crate::error::StartError;
+use crate::net::tcp_info::{self, AcceptQueue};
 use crate::net::unix::{self, UnixSocket};
 
 /// A socket that is listening, for [`Server::from_listeners`](crate::Server::from_listeners).
@@ -38,7 +40,8 @@ impl From<UnixListener> for Listener {
 /// A listening socket of a server.
 #[derive(Debug)]
 pub(crate) enum ListenSocket {
-    Tcp(TcpListener),
+    /// Shared, so that another thread can look at its accept queue while it is open.
+    Tcp(Arc<TcpListener>),
     Unix(UnixSocket),
 }
 
@@ -52,12 +55,44 @@ impl ListenSocket {
     }
 }
 
+/// The accept queue of a TCP socket that listens. Does not keep the socket open.
+#[derive(Debug)]
+pub(crate) struct QueueView {
+    addr: SocketAddr,
+    socket: Weak<TcpListener>,
+}
+
+impl QueueView {
+    /// Returns a view of a TCP socket's queue; `None` for another socket.
+    pub(crate) fn of(socket: &ListenSocket) -> Option<Self> {
+        match socket {
+            ListenSocket::Tcp(listener) => Some(Self {
+                addr: listener.local_addr().ok()?,
+                socket: Arc::downgrade(listener),
+            }),
+            ListenSocket::Unix(_) => None,
+        }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Returns the address and the queue; `None` after the socket was closed.
+    pub(crate) fn get(&self) -> Option<(SocketAddr, AcceptQueue)> {
+        let socket = self.socket.upgrade()?;
+        Some((self.addr, tcp_info::accept_queue(&*socket)?))
+    }
+}
+
 /// Listens on every address of `bind` and, for TLS, of `tls-bind`, and on the Unix socket.
 pub(crate) fn listen_all(config: &Config) -> Result<Vec<ListenSocket>, StartError> {
     check_combination(config)?;
-    let mut listeners = listen_on(&config.bind, config.port, config)?;
+    let mut tcp = listen_on(&config.bind, config.port, config)?;
     let tls = listen_on(&config.tls_addresses(), config.tls_port, config);
-    listeners.extend(tls.map_err(of_tls)?);
+    tcp.extend(tls.map_err(of_tls)?);
+    let tcp = tcp.into_iter().map(Arc::new).map(ListenSocket::Tcp);
+    let mut listeners: Vec<_> = tcp.collect();
     if let Some(path) = &config.unixsocket {
         // At most 65,535, by the configuration.
         let backlog = config.tcp_backlog as i32;
@@ -66,6 +101,12 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<ListenSocket>, StartErro
         listeners.push(ListenSocket::Unix(socket));
     }
     Ok(listeners)
+}
+
+/// Listens on every address of the operations listener, if `http-port` is set.
+pub(crate) fn listen_for_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let addresses = config.http_addresses();
+    listen_on(addresses, config.http_port, config).map_err(of_http)
 }
 
 /// Checks that there is something to listen on, and that the keys fit together.
@@ -92,6 +133,7 @@ fn check_combination(config: &Config) -> Result<(), StartError> {
                       `bind = []` for no TCP, or choose a port";
         return refused("port", reason);
     }
+    check_http(config)?;
     if let Some(path) = &config.unixsocket
         && config.unixsocketperm != 0
         && unix::is_abstract(path)
@@ -101,6 +143,46 @@ fn check_combination(config: &Config) -> Result<(), StartError> {
         return refused("unixsocketperm", reason);
     }
     Ok(())
+}
+
+/// Checks that the port of the operations listener is none of the others, and has an address.
+fn check_http(config: &Config) -> Result<(), StartError> {
+    let port = config.http_port;
+    let refused = |key, reason: &'static str| {
+        let reason = reason.into();
+        Err(StartError::Config { key, reason })
+    };
+    if port == 0 {
+        return Ok(());
+    }
+    if config.http_bind.is_empty() {
+        return refused(
+            "http-bind",
+            "is empty: write an address, or `http-port = 0` for none",
+        );
+    }
+    if !config.bind.is_empty() && port == config.port {
+        return refused(
+            "http-port",
+            "must differ from `port`, which speaks Redis's protocol",
+        );
+    }
+    if port == config.tls_port {
+        return refused("http-port", "must differ from `tls-port`, which speaks TLS");
+    }
+    Ok(())
+}
+
+/// Returns the error about the addresses of the operations listener.
+fn of_http(error: StartError) -> StartError {
+    match error {
+        StartError::NoAddressAvailable => StartError::Config {
+            key: "http-bind",
+            reason: "this machine has none of the addresses".into(),
+        },
+        StartError::Listen { address, error } => StartError::ListenHttp { address, error },
+        other => other,
+    }
 }
 
 /// Returns the error about the addresses for TLS.
@@ -125,7 +207,7 @@ fn listen_on(
     addresses: &[BindAddress],
     mut port: u16,
     config: &Config,
-) -> Result<Vec<ListenSocket>, StartError> {
+) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::new();
     for bind in addresses {
         let address = SocketAddr::new(bind.address, port);
@@ -133,7 +215,7 @@ fn listen_on(
             Ok(listener) => {
                 // With `port = 0`, the system chooses a port for the first address.
                 port = listener.local_addr().map_or(port, |address| address.port());
-                listeners.push(ListenSocket::Tcp(listener));
+                listeners.push(listener);
             }
             Err(error) if bind.optional && is_missing(&error, bind.address) => {
                 log::trace!("not listening on {address}: this machine lacks it");
@@ -147,12 +229,13 @@ fn listen_on(
     Ok(listeners)
 }
 
-/// Checks that the machine has the addresses of `bind` and `tls-bind`, and that the Unix socket can
+/// Checks that the machine has the addresses of `bind`, `tls-bind` and `http-bind`, and that the Unix socket can
 /// be bound.
 pub(crate) fn check_all(config: &Config) -> Result<(), StartError> {
     check_combination(config)?;
     check_addresses(&config.bind, config.port)?;
     check_addresses(&config.tls_addresses(), config.tls_port).map_err(of_tls)?;
+    check_addresses(config.http_addresses(), config.http_port).map_err(of_http)?;
     match &config.unixsocket {
         Some(path) => unix::check(path).map_err(|error| unix_error(path, error)),
         None => Ok(()),
@@ -188,7 +271,9 @@ pub(crate) fn adopt_all(
         return Err(StartError::NoListener);
     }
     let adopt = |listener| match listener {
-        Listener::Tcp(listener) => adopt_tcp(listener, config).map(ListenSocket::Tcp),
+        Listener::Tcp(listener) => adopt_tcp(listener, config)
+            .map(Arc::new)
+            .map(ListenSocket::Tcp),
         Listener::Unix(listener) => {
             let path = unix::path_of(&listener).to_string();
             UnixSocket::adopt(listener)
@@ -213,6 +298,15 @@ pub(crate) fn adopt_all(
     // Stable: plain sockets first, then those for TLS.
     adopted.sort_by_key(speaks_tls);
     Ok(adopted)
+}
+
+/// Takes over a socket for the operations listener.
+#[cfg(feature = "http")]
+pub(crate) fn adopt_for_http(
+    listener: std::net::TcpListener,
+    config: &Config,
+) -> Result<TcpListener, StartError> {
+    adopt_tcp(listener, config).map_err(of_http)
 }
 
 fn adopt_tcp(listener: std::net::TcpListener, config: &Config) -> Result<TcpListener, StartError> {

@@ -17,6 +17,8 @@ pub(crate) mod certificates;
 pub(crate) mod certificates;
 pub(crate) mod connection;
 pub(crate) mod descriptors;
+#[cfg(feature = "http")]
+pub(crate) mod kernel_counts;
 pub(crate) mod listen;
 pub(crate) mod peer;
 pub(crate) mod pending_output;

@@ -29,7 +29,8 @@ fn workers(config: &Config, cpus: usize) -> Option<String> {
 
 fn open_files(config: &Config) -> Option<String> {
     let wanted = config.maxclients;
-    let listeners = config.bind.len() + config.tls_addresses().len();
+    let http = descriptors::of_http(config.http_addresses().len());
+    let listeners = config.bind.len() + config.tls_addresses().len() + http;
     match descriptors::make_room(wanted, listeners) {
         Ok(room) if room == wanted => None,
         Ok(room) => Some(format!(

@@ -18,6 +18,7 @@ use crate::error::StartError;
 #[derive(Debug)]
 pub struct Background {
     handle: ServerHandle,
+    http_addrs: Vec<SocketAddr>,
     /// `None` after it was joined.
     thread: Option<JoinHandle<Drained>>,
 }
@@ -48,6 +49,7 @@ impl Server {
     /// Returns [`StartError::Thread`] if the system refuses a thread.
     pub fn spawn(self) -> Result<Background, StartError> {
         let handle = self.handle();
+        let http_addrs = self.http_addrs();
         let (sender, receiver) = mpsc::channel();
         // Before the other threads, so that none of them runs if the system refuses this one.
         let thread = spawn("drain", move || {
@@ -57,6 +59,7 @@ impl Server {
         let _ = sender.send(self.start()?);
         Ok(Background {
             handle,
+            http_addrs,
             thread: Some(thread),
         })
     }
@@ -67,6 +70,12 @@ impl Background {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.handle.inner.local_addrs
+    }
+
+    /// Returns the addresses of the operations listener: see [`Server::http_addrs`].
+    #[must_use]
+    pub fn http_addrs(&self) -> &[SocketAddr] {
+        &self.http_addrs
     }
 
     /// Returns a handle to the server, which other threads can clone.

@@ -16,7 +16,7 @@ use crate::command::Commands;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::net::descriptors;
-use crate::net::listen::{self, ListenSocket, Listener};
+use crate::net::listen::{self, ListenSocket, Listener, QueueView};
 use crate::pool::Pool;
 
 /// A server that listens and does not serve yet. [`Server::serve`] and [`Server::spawn`] start it.
@@ -24,11 +24,14 @@ use crate::pool::Pool;
 pub struct Server {
     pub(super) inner: Arc<Inner>,
     pub(super) listen_set: ListenSet,
+    /// The sockets of the operations listener.
+    pub(super) http_sockets: Vec<mio::net::TcpListener>,
 }
 
 impl Server {
     /// Listens on every address of `config.bind`, for TLS on those of `config.tls_bind`, and on
-    /// `config.unixsocket`.
+    /// `config.unixsocket`. Unless `config.http_port` is 0, listens on those of `config.http_bind`
+    /// for the operations listener.
     ///
     /// Raises the process's limit on open files to what `config.maxclients` needs. If the system
     /// refuses, lowers `maxclients` and logs a warning.
@@ -39,7 +42,11 @@ impl Server {
     pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
         let unix = usize::from(config.unixsocket.is_some());
         let count = config.bind.len() + config.tls_addresses().len() + unix;
-        Self::new(config, commands, count, listen::listen_all)
+        let listen = |config: &Config| {
+            let listeners = listen::listen_all(config)?;
+            Ok((listeners, listen::listen_for_http(config)?))
+        };
+        Self::new(config, commands, count, listen)
     }
 
     /// Checks `config` without listening: its values, whether the machine has the addresses,
@@ -71,6 +78,8 @@ impl Server {
     /// must be one. Ignores `config.bind`, `config.port`, `config.tls_bind`, `config.unixsocket`
     /// and `config.tcp_backlog`. Makes the sockets, and clones of them, non-blocking.
     ///
+    /// Opens no socket for the operations listener: see `Server::with_http_listener`.
+    ///
     /// # Errors
     ///
     /// Returns a [`StartError`] if there is no socket, a value of `config` is invalid, or the
@@ -82,7 +91,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let listeners: Vec<_> = listeners.into_iter().map(Into::into).collect();
         let count = listeners.len();
-        let listen = |config: &Config| listen::adopt_all(listeners, config);
+        let listen = |config: &Config| Ok((listen::adopt_all(listeners, config)?, Vec::new()));
         Self::new(config, commands, count, listen)
     }
 
@@ -90,18 +99,17 @@ impl Server {
         mut config: Config,
         commands: Commands,
         listeners: usize,
-        listen: impl FnOnce(&Config) -> Result<Vec<ListenSocket>, StartError>,
+        listen: impl FnOnce(&Config) -> Result<Sockets, StartError>,
     ) -> Result<Self, StartError> {
         config
             .check()
             .map_err(|(key, reason)| StartError::Config { key, reason })?;
-        let clients_max = descriptors::make_room(config.maxclients, listeners)
-            .map_err(StartError::OpenFileLimit)?;
-        let listeners = listen(&config)?;
-        let local_addrs: Vec<_> = listeners
-            .iter()
-            .filter_map(ListenSocket::local_addr)
-            .collect();
+        let others = listeners + descriptors::of_http(config.http_addresses().len());
+        let clients_max =
+            descriptors::make_room(config.maxclients, others).map_err(StartError::OpenFileLimit)?;
+        let (listeners, http_sockets) = listen(&config)?;
+        let queues: Vec<_> = listeners.iter().filter_map(QueueView::of).collect();
+        let local_addrs: Vec<_> = queues.iter().map(QueueView::addr).collect();
         warn_about_wildcard_bind(&config, &local_addrs);
         let certificates = certificates(&config, &local_addrs)?;
         let (listen_set, acceptor_waker) =
@@ -113,12 +121,16 @@ impl Server {
             pool,
             commands,
             config,
-            local_addrs,
+            queues,
             maxclients_at_start,
             certificates,
             acceptor_waker,
         );
-        Ok(Self { inner, listen_set })
+        Ok(Self {
+            inner,
+            listen_set,
+            http_sockets,
+        })
     }
 
     /// Sets a hook that admits or refuses every client.
@@ -176,6 +188,33 @@ impl Server {
         self
     }
 
+    /// Has the operations listener answer on this socket too: one from systemd, or with a port that
+    /// the system chose. Set `Config::http_port` to its port, so that descriptors are reserved for
+    /// its connections. Makes the socket, and clones of it, non-blocking. Needs the feature `http`.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`StartError`] if the system refuses something.
+    #[cfg(feature = "http")]
+    pub fn with_http_listener(
+        mut self,
+        listener: std::net::TcpListener,
+    ) -> Result<Self, StartError> {
+        let config = self.inner.shared.state.config.lock().clone();
+        let socket = listen::adopt_for_http(listener, &config)?;
+        self.http_sockets.push(socket);
+        Ok(self)
+    }
+
+    /// Returns the addresses of the operations listener; empty if there is none.
+    #[must_use]
+    pub fn http_addrs(&self) -> Vec<SocketAddr> {
+        let sockets = self.http_sockets.iter();
+        sockets
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect()
+    }
+
     /// Returns the addresses of the TCP sockets that listen, the plain ones first, then those for
     /// TLS; empty if there are none. If `port` is 0, shows the port that the system chose.
     #[must_use]
@@ -198,6 +237,9 @@ impl Server {
         }
     }
 }
+
+/// The sockets for clients, and those of the operations listener.
+type Sockets = (Vec<ListenSocket>, Vec<mio::net::TcpListener>);
 
 /// Loads the certificates if a socket needs them and a file is named. Otherwise, the program may
 /// still set them; the start checks that.

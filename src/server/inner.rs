@@ -15,6 +15,8 @@ use super::shared::{Phase, Shared};
 use super::threads::WorkerThreads;
 use crate::command::Commands;
 use crate::config::Config;
+use crate::net::listen::QueueView;
+use crate::net::tcp_info::AcceptQueue;
 use crate::pool::Pool;
 use crate::state::ServerState;
 use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
@@ -26,6 +28,8 @@ pub(crate) struct Inner {
     pub(super) threads: WorkerThreads,
     /// The addresses of the TCP sockets.
     pub(super) local_addrs: Vec<SocketAddr>,
+    /// The accept queues of these sockets.
+    queues: Vec<QueueView>,
     /// The program that runs the server, if it wants to know of CONFIG.
     pub(super) host: OnceLock<Box<dyn Host>>,
     /// Locked while the configuration is changed.
@@ -54,7 +58,7 @@ impl Inner {
         pool: Pool,
         mut commands: Commands,
         config: Config,
-        local_addrs: Vec<SocketAddr>,
+        queues: Vec<QueueView>,
         maxclients_at_start: usize,
         certificates: Certificates,
         acceptor_waker: Waker,
@@ -62,6 +66,7 @@ impl Inner {
         Arc::new_cyclic(|inner: &Weak<Self>| {
             let clients_max = config.maxclients;
             let catalog = commands.catalog();
+            let local_addrs: Vec<_> = queues.iter().map(QueueView::addr).collect();
             // 0 without TCP, as in Redis.
             let port = local_addrs.first().map_or(0, SocketAddr::port);
             let control: Weak<Self> = inner.clone();
@@ -72,6 +77,7 @@ impl Inner {
                 threads: WorkerThreads::new(Arc::clone(&shared)),
                 shared,
                 local_addrs,
+                queues,
                 host: OnceLock::new(),
                 changing: Mutex::new(()),
                 rewriting: Mutex::new(()),
@@ -127,6 +133,10 @@ impl Control for Inner {
             followers,
             has_leader,
         }
+    }
+
+    fn accept_queues(&self) -> Vec<(SocketAddr, AcceptQueue)> {
+        self.queues.iter().filter_map(QueueView::get).collect()
     }
 
     fn health(&self) -> Health {

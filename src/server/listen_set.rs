@@ -2,12 +2,12 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::event::Source;
 use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::config::Config;
@@ -47,10 +47,12 @@ impl ListenSet {
     pub(super) fn new(listeners: Vec<ListenSocket>, config: &Config) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let listener = |socket| Listener::new(socket, config);
-        let mut listeners: Vec<_> = listeners.into_iter().map(listener).collect();
-        for (index, listener) in listeners.iter_mut().enumerate() {
+        let listeners: Vec<_> = listeners.into_iter().map(listener).collect();
+        for (index, listener) in listeners.iter().enumerate() {
+            let descriptor = listener.descriptor();
+            let mut source = SourceFd(&descriptor);
             poll.registry()
-                .register(listener.source(), Token(index), Interest::READABLE)?;
+                .register(&mut source, Token(index), Interest::READABLE)?;
         }
         let waker = Waker::new(poll.registry(), Token(listeners.len()))?;
         let events = Events::with_capacity(listeners.len() + 1);
@@ -106,7 +108,7 @@ impl ListenSet {
     pub(super) fn set_keepalive(&self, keepalive_s: u32) {
         for listener in &self.listeners {
             if let ListenSocket::Tcp(tcp) = &listener.socket
-                && let Err(error) = listen::set_keepalive(tcp, keepalive_s)
+                && let Err(error) = listen::set_keepalive(&**tcp, keepalive_s)
             {
                 log::warn!("cannot set `tcp-keepalive` to {keepalive_s}: {error}");
             }
@@ -136,10 +138,10 @@ impl Listener {
         }
     }
 
-    fn source(&mut self) -> &mut dyn Source {
-        match &mut self.socket {
-            ListenSocket::Tcp(tcp) => tcp,
-            ListenSocket::Unix(unix) => &mut unix.listener,
+    fn descriptor(&self) -> RawFd {
+        match &self.socket {
+            ListenSocket::Tcp(tcp) => tcp.as_raw_fd(),
+            ListenSocket::Unix(unix) => unix.listener.as_raw_fd(),
         }
     }
 

@@ -19,6 +19,7 @@
 //! | `supervision.rs` | restarts threads after a panic |
 //! | `heartbeat.rs`, `progress.rs` | whether the acceptor and the clock run, and the workers make progress |
 //! | `reconfigure.rs`, `live_settings.rs` | changes the configuration |
+//! | `operations_thread.rs` | the thread of the operations listener; `no_operations.rs` replaces it without the feature `http` |
 //! | `certificates.rs` | the certificates in force; `certificate_watch.rs` loads changed files |
 //! | `hooks.rs`, `host.rs` | the program that runs the server |
 
@@ -42,6 +43,11 @@ mod inner;
 mod listen_set;
 pub(crate) mod live_settings;
 mod opening;
+#[cfg(feature = "http")]
+mod operations_thread;
+#[cfg(not(feature = "http"))]
+#[path = "no_operations.rs"]
+mod operations_thread;
 #[cfg(feature = "tls")]
 mod permits;
 mod progress;

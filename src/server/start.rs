@@ -10,6 +10,7 @@ use super::certificates::Loaded;
 use super::clock;
 use super::drain::{Drained, drain};
 use super::inner::Inner;
+use super::operations_thread::OperationsThread;
 use super::shared::Shared;
 use super::supervision::{keep_running_or_lose, spawn};
 use crate::error::StartError;
@@ -29,7 +30,11 @@ impl Server {
 
     /// Starts all threads.
     pub(crate) fn start(self) -> Result<Started, StartError> {
-        let Self { inner, listen_set } = self;
+        let Self {
+            inner,
+            listen_set,
+            http_sockets,
+        } = self;
         check_certificates(&inner)?;
         let shared = &inner.shared;
         let stops_clock = StopsClock(Arc::clone(shared));
@@ -45,11 +50,13 @@ impl Server {
             .map_err(StartError::Thread)
             .inspect_err(stop_workers)?;
         let watcher = start_watching(&inner).inspect_err(stop_workers)?;
+        let operations = OperationsThread::start(shared, http_sockets).inspect_err(stop_workers)?;
         // Last: nothing would stop it if a later step failed.
         let acceptor = AcceptorThread::start(shared, listen_set).inspect_err(stop_workers)?;
         Ok(Started {
             inner,
             acceptor,
+            _operations: operations,
             _watcher: watcher,
             _stops_clock: stops_clock,
         })
@@ -60,6 +67,8 @@ impl Server {
 pub(crate) struct Started {
     inner: Arc<Inner>,
     acceptor: AcceptorThread,
+    /// Answers until the drain is over.
+    _operations: OperationsThread,
     /// Ends the thread that watches the files of the certificates.
     _watcher: Option<Sender<()>>,
     _stops_clock: StopsClock,

@@ -4,12 +4,14 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::Health;
 use crate::config::Config;
+use crate::net::tcp_info::AcceptQueue;
 
 /// The server, as commands see it.
 pub(crate) trait Control: fmt::Debug + Send + Sync {
@@ -28,6 +30,15 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     fn config_file(&self) -> Option<PathBuf>;
 
     fn snapshot(&self) -> PoolSnapshot;
+
+    /// Returns the accept queues of the TCP sockets that listen for clients, by address.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only the operations listener shows them")
+    )]
+    fn accept_queues(&self) -> Vec<(SocketAddr, AcceptQueue)> {
+        Vec::new()
+    }
 
     /// Returns whether the server works. Waits up to 100 ms if it does not.
     fn health(&self) -> Health;

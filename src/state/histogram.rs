@@ -58,14 +58,41 @@ impl Histogram {
             let ends = upper_ns(bucket) == limit_ns || bucket + 1 == self.0.len();
             if ends && sum > shown {
                 shown = sum;
-                let calls = u128::from(calls) * u128::from(sum) / u128::from(count);
+                let calls = scaled(sum, calls, count);
                 // Rounded as the buckets of Redis's histogram, so that the points have the same
                 // names: 1, 2, 4, 8, 16, 33, 66, …
-                points.push(((limit_ns + limit_ns / 128 - 1) / 1000, calls as u64));
+                points.push(((limit_ns + limit_ns / 128 - 1) / 1000, calls));
             }
         }
         points
     }
+}
+
+impl Histogram {
+    /// Returns how many of `calls` took at most so many nanoseconds, for each of `limits_ns`, which
+    /// ascend. Scales like [`Self::cumulated`]. Exact for powers of two.
+    #[cfg(feature = "http")]
+    pub(crate) fn up_to(
+        &self,
+        limits_ns: impl Iterator<Item = u64>,
+        calls: u64,
+    ) -> impl Iterator<Item = u64> {
+        let count = self.count();
+        let mut buckets = self.0.iter().enumerate().peekable();
+        let mut sum = 0;
+        limits_ns.map(move |limit_ns| {
+            let is_below = |(bucket, _): &(usize, _)| upper_ns(*bucket) <= limit_ns;
+            while let Some((_, in_bucket)) = buckets.next_if(is_below) {
+                sum += in_bucket.get();
+            }
+            scaled(sum, calls, count)
+        })
+    }
+}
+
+/// Returns the part of `calls` that `sum` is of `count`.
+fn scaled(sum: u64, calls: u64, count: u64) -> u64 {
+    (u128::from(calls) * u128::from(sum) / u128::from(count.max(1))) as u64
 }
 
 /// Returns the bucket of a duration: one for each up to 16 ns, then 16 for each power of two.
@@ -144,5 +171,23 @@ mod tests {
             [(1, 2), (2, 3), (33, 4), (66, 5), (1056, 6)]
         );
         assert_eq!(durations.cumulated(600).last(), Some(&(1056, 600)));
+    }
+
+    #[test]
+    #[cfg(feature = "http")]
+    fn durations_up_to_a_limit_include_it() {
+        let durations = durations(&[500, 1024, 1025, 4096, u64::MAX]);
+        let up_to = |calls| {
+            let limits_ns = [256, 512, 1024, 2048, 4096, 1 << 34];
+            durations
+                .up_to(limits_ns.into_iter(), calls)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(up_to(5), [0, 1, 2, 3, 4, 4]);
+        assert_eq!(up_to(50), [0, 10, 20, 30, 40, 40]);
+        assert_eq!(
+            Histogram::default().up_to([1].into_iter(), 7).next(),
+            Some(0)
+        );
     }
 }

@@ -8,15 +8,18 @@ pub(super) struct Places<'a> {
     plain: Vec<SocketAddr>,
     tls: Vec<SocketAddr>,
     unixsocket: Option<&'a Path>,
+    /// The addresses of the operations listener.
+    http: &'a [SocketAddr],
 }
 
 impl<'a> Places<'a> {
-    /// Returns the places of a server that listens on `addresses` and a Unix socket. Addresses with
-    /// `tls_port` speak TLS.
+    /// Returns the places of a server that listens on `addresses` and a Unix socket, and for its
+    /// operators on those of `http`. Addresses with `tls_port` speak TLS.
     pub(super) fn of(
         addresses: &[SocketAddr],
         tls_port: u16,
         unixsocket: Option<&'a Path>,
+        http: &'a [SocketAddr],
     ) -> Self {
         let speaks_tls = |addr: &SocketAddr| tls_port != 0 && addr.port() == tls_port;
         let (tls, plain) = addresses.iter().copied().partition(speaks_tls);
@@ -24,6 +27,7 @@ impl<'a> Places<'a> {
             plain,
             tls,
             unixsocket,
+            http,
         }
     }
 
@@ -43,6 +47,16 @@ impl<'a> Places<'a> {
             .map(|(how, places)| format!("{how} {}", places.join(" and ")))
             .collect();
         parts.join(" and ")
+    }
+
+    /// Returns the part of the line about the operations listener; empty if there is none.
+    fn operations(&self) -> String {
+        let urls = self.http.iter().map(|addr| format!("http://{addr}"));
+        let urls: Vec<_> = urls.collect();
+        match &*urls {
+            [] => String::new(),
+            urls => format!(", operations on {}", urls.join(" and ")),
+        }
     }
 
     /// Returns a command that reaches the server, by redis-cli if possible.
@@ -67,8 +81,10 @@ impl<'a> Places<'a> {
 pub(super) fn line(places: &Places<'_>, workers: usize) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let plural = if workers == 1 { "" } else { "s" };
-    let (list, ping) = (places.list(), places.ping());
-    format!("respool {version} answers {list} with {workers} worker{plural}; try: {ping}")
+    let (list, operations, ping) = (places.list(), places.operations(), places.ping());
+    format!(
+        "respool {version} answers {list} with {workers} worker{plural}{operations}; try: {ping}"
+    )
 }
 
 /// Returns redis-cli's flags for one of the addresses. There is no host if 127.0.0.1, redis-cli's
@@ -102,7 +118,10 @@ mod tests {
 
     fn line_of(texts: &[&str], path: Option<&str>, workers: usize) -> String {
         let places = addresses(texts);
-        line(&Places::of(&places, 6380, path.map(Path::new)), workers)
+        line(
+            &Places::of(&places, 6380, path.map(Path::new), &[]),
+            workers,
+        )
     }
 
     #[test]
@@ -136,6 +155,18 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_operations_follow_the_workers() {
+        let (clients, http) = (
+            addresses(&["127.0.0.1:6379"]),
+            addresses(&["127.0.0.1:9121", "[::1]:9121"]),
+        );
+        let line = line(&Places::of(&clients, 0, None, &http), 2);
+        let end = " with 2 workers, operations on http://127.0.0.1:9121 and http://[::1]:9121; \
+                   try: redis-cli -p 6379 PING";
+        assert!(line.ends_with(end), "{line}");
+    }
+
+    #[test]
     fn command_has_a_host_unless_it_is_the_default_of_redis_cli() {
         for (texts, command) in [
             (
@@ -149,7 +180,7 @@ mod tests {
                 "redis-cli -h 10.0.0.7 -p 6379 PING",
             ),
         ] {
-            assert_eq!(Places::of(&addresses(texts), 0, None).ping(), command);
+            assert_eq!(Places::of(&addresses(texts), 0, None, &[]).ping(), command);
         }
     }
 

@@ -144,7 +144,9 @@ fn listen(config: Config) -> Result<Server, StartError> {
     }
     let (tls_port, unixsocket) = (config.tls_port, config.unixsocket.clone());
     let server = Server::bind(config, Commands::builtin())?;
-    let places = greeting::Places::of(server.local_addrs(), tls_port, unixsocket.as_deref());
+    let http = server.http_addrs();
+    let (addrs, path) = (server.local_addrs(), unixsocket.as_deref());
+    let places = greeting::Places::of(addrs, tls_port, path, &http);
     info!("{}", greeting::line(&places, server.workers()));
     Ok(server)
 }

@@ -19,6 +19,7 @@
 //! | [`setup`] | real clients: found on this machine, or installed |
 //! | [`certificates`] | a CA, and pairs that it signed, as PEM files |
 //! | [`tls`] | clients over TLS |
+//! | [`http`] | requests to the operations listener |
 //! | [`hogs`] | a row per command that makes it work for its reply |
 
 #![allow(
@@ -35,6 +36,7 @@ pub mod balancer;
 pub mod case;
 pub mod certificates;
 pub mod hogs;
+pub mod http;
 pub mod load;
 pub mod log;
 pub mod peer;

@@ -1,0 +1,59 @@
+//! `/metrics`: what INFO and LATENCY show, for Prometheus.
+//!
+//! Names that begin with `redis_` are those of `redis_exporter`, so that its dashboards and alerts
+//! work; the values are INFO's, so a count of keys is 0. Names that begin with `respool_` are
+//! respool's own. Values of time are in seconds.
+//!
+//! Every value is read from where INFO reads it: `ServerState`. None of its locks is one that a
+//! PING takes.
+
+mod durations;
+mod own;
+mod redis;
+mod scrape;
+mod text;
+
+use crate::state::ServerState;
+use durations::CommandDurations;
+use scrape::{Scrape, Settings};
+use text::Text;
+
+/// The content type of [`Metrics::text`].
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The metrics, and what they remember from one scrape to the next.
+#[derive(Debug, Default)]
+pub(super) struct Metrics {
+    settings: Settings,
+    durations: CommandDurations,
+}
+
+impl Metrics {
+    /// Returns all metrics.
+    pub(super) fn text(&mut self, state: &ServerState) -> String {
+        self.read_settings(state);
+        let totals = state.stats.totals();
+        self.durations.advance(state, &totals);
+        let scrape = Scrape {
+            state,
+            totals: &totals,
+            settings: self.settings,
+            durations: &self.durations,
+        };
+        let mut text = Text::default();
+        redis::write(&scrape, &mut text);
+        own::write(&scrape, &mut text);
+        text.finish()
+    }
+
+    /// Reads the configuration, except while another one is put into force: that may take long, and
+    /// the health checks would wait.
+    fn read_settings(&mut self, state: &ServerState) {
+        if let Some(config) = state.config.try_lock() {
+            self.settings = Settings {
+                maxclients: config.maxclients,
+                workers: config.worker_count(),
+            };
+        }
+    }
+}

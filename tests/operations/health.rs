@@ -1,0 +1,73 @@
+//! Health checks, and answers while the server does not serve.
+
+use std::time::{Duration, Instant};
+
+use respool::config::DebugAccess;
+use respool::{Commands, Config};
+use respool_testing::http::get;
+use respool_testing::{commands_with_gate, config, eventually};
+
+use crate::Operated;
+
+#[test]
+fn everything_is_answered_while_every_worker_sleeps() {
+    let config = Config {
+        enable_debug_command: DebugAccess::Yes,
+        ..config(2)
+    };
+    let operated = Operated::with(config, Commands::builtin());
+    let began = Instant::now();
+    let mut sleepers = [(); 2].map(|()| operated.server.connect());
+    for sleeper in &mut sleepers {
+        sleeper.send("DEBUG SLEEP 5\r\n");
+    }
+    eventually("both workers sleep", || {
+        let answer = get(operated.http, "/metrics");
+        answer.sample::<u64>("respool_workers{state=\"busy\"}") == 2
+    });
+    let mut slowest = Duration::ZERO;
+    for path in [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/",
+        "/page.css",
+        "/page.js",
+    ] {
+        let start = Instant::now();
+        assert_eq!(get(operated.http, path).status, 200, "{path}");
+        slowest = slowest.max(start.elapsed());
+    }
+    println!("the slowest answer took {slowest:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "they still sleep");
+    for mut sleeper in sleepers {
+        sleeper.expect("+OK\r\n");
+    }
+}
+
+#[test]
+fn listener_answers_until_the_drain_is_over() {
+    let (commands, gate) = commands_with_gate();
+    let config = Config {
+        drain_timeout_ms: 60_000,
+        ..config(1)
+    };
+    let operated = Operated::with(config, commands);
+    let mut busy = operated.server.connect();
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    operated.server.handle.drain();
+    eventually("the server accepts no client", || {
+        std::net::TcpStream::connect(operated.server.addr).is_err()
+    });
+    assert_eq!(get(operated.http, "/livez").status, 200);
+    let ready = get(operated.http, "/readyz");
+    assert_eq!((ready.status, &*ready.body), (503, "draining\n"));
+    let metrics = get(operated.http, "/metrics");
+    assert_eq!(metrics.sample::<u8>("respool_live"), 1);
+    assert_eq!(metrics.sample::<u8>("respool_ready"), 0);
+    gate.let_one_through();
+    assert_eq!(operated.server.wait().aborted, 0);
+    let after = std::net::TcpStream::connect(operated.http);
+    assert!(after.is_err(), "{after:?}");
+}
