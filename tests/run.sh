@@ -88,8 +88,10 @@ logrotate logrotate
 node nodejs
 npm npm
 openssl openssl
+promtool prometheus
 python3 python3
 strace strace
+ss iproute2
 stunnel stunnel4
 systemd-analyze systemd
 testssl testssl.sh
@@ -106,6 +108,8 @@ say "checks the pool over many interleavings, for a minute"
 cargo test --locked --profile model -p respool-model
 say "runs the tests that need redis-server, redis-cli, redis-benchmark or a build of their own"
 cargo test --locked --test redis_server --test tools --test your_program --test readme --test stranger
+say "checks /metrics with promtool and ss"
+cargo test --locked --test operators
 say "checks dist/ with systemd's tools, strace and logrotate"
 cargo test --locked --test dist
 say "runs the tests of the benchmark, which needs a release build too"
