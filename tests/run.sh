@@ -83,6 +83,7 @@ while read -r program package; do
     [ -z "$(missing "$program")" ] || install "$package" ||
         say "goes on without $program"
 done <<END
+chromium chromium
 haproxy haproxy
 logrotate logrotate
 node nodejs

@@ -62,10 +62,8 @@ impl Routes {
             "/readyz" => self.health(|health| health.ready),
             "/" => file("text/html; charset=utf-8", include_str!("page/index.html")),
             "/page.css" => file("text/css; charset=utf-8", include_str!("page/page.css")),
-            "/page.js" => file(
-                "text/javascript; charset=utf-8",
-                include_str!("page/page.js"),
-            ),
+            "/page.js" => file(SCRIPT, include_str!("page/page.js")),
+            "/figures.js" => file(SCRIPT, include_str!("page/figures.js")),
             _ => refusal(Status::NotFound),
         }
     }
@@ -80,6 +78,8 @@ impl Routes {
         }
     }
 }
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Returns one of the page's files.
 fn file(content_type: &'static str, text: &'static str) -> Answer {

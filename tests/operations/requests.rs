@@ -15,6 +15,7 @@ fn each_path_has_its_content_type() {
         ("/", "text/html; charset=utf-8"),
         ("/page.css", "text/css; charset=utf-8"),
         ("/page.js", "text/javascript; charset=utf-8"),
+        ("/figures.js", "text/javascript; charset=utf-8"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
         ("/metrics?x=y", "text/plain; version=0.0.4; charset=utf-8"),
         ("/livez", "text/plain; charset=utf-8"),

@@ -149,7 +149,7 @@ pub(crate) fn run_node(args: &[&str]) -> Outcome {
 }
 
 /// Returns the folder of the scripts.
-fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/external/interop")
 }
 

@@ -12,6 +12,7 @@
 mod balancers;
 mod infrastructure;
 mod languages;
+mod page;
 mod readme;
 mod redis_tools;
 mod tls_scan;
@@ -23,8 +24,9 @@ use respool_testing::case;
 
 fn main() -> ExitCode {
     let mut cases = redis_tools::cases();
-    // Early, because it waits most of its time, and other cases run beside it.
+    // Early, because these wait most of their time, and other cases run beside them.
     cases.push(tls_scan::case());
+    cases.extend(page::cases());
     cases.extend(languages::cases());
     cases.extend(infrastructure::cases());
     cases.extend(transports::cases());

@@ -37,7 +37,8 @@ pub(crate) fn case(cases: &[Case]) -> Case {
     )
 }
 
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 8] = [
+    "Chromium",
     "redis-cli",
     "redis-benchmark",
     "HAProxy",
