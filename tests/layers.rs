@@ -98,7 +98,7 @@ request: answer
 in operations/metrics
 mod: durations scrape text
 redis: scrape text
-own: durations scrape text
+own: scrape text
 scrape: durations
 durations: text
 

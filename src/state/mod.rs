@@ -27,7 +27,7 @@ mod counter;
 #[cfg(feature = "tls")]
 mod handshakes;
 pub(crate) mod health;
-mod histogram;
+pub(crate) mod histogram;
 pub(crate) mod inbox;
 pub(crate) mod latency;
 mod monitors;

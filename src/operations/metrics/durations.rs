@@ -3,24 +3,25 @@
 use std::array;
 use std::collections::HashMap;
 
-use super::text::{Kind, Text};
+use super::text::{Labels, Text};
 use crate::state::ServerState;
-use crate::state::stats::{CommandCounts, Counts};
+use crate::state::histogram::Histogram;
+use crate::state::stats::Counts;
 
-/// The durations of every command that was used, as they were last shown.
+/// The durations of every command that was used.
 #[derive(Debug, Default)]
 pub(super) struct CommandDurations(HashMap<Box<str>, Shown>);
 
-/// The durations of a command's calls, scaled up from the calls that were timed.
+/// Durations as they were last shown.
 ///
-/// The share of short calls may fall between two scrapes, and with it the number that is scaled
-/// from it. Prometheus would take that for a restart. So each number stays at the most that was
-/// shown.
+/// Counts that are scaled up from a sample may fall between two scrapes: if a long call is timed,
+/// the short ones are fewer of all. Prometheus would take that for a restart. So each number stays at
+/// the most that was shown.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
-    calls: u64,
+    count: u64,
     pub(super) seconds: f64,
-    /// The calls that took at most so long, for each limit; `None` until one was recorded.
+    /// How many took at most so long, for each limit; `None` until one was recorded.
     up_to: Option<[u64; LIMITS]>,
 }
 
@@ -28,13 +29,9 @@ impl CommandDurations {
     /// Takes over the durations of `totals`.
     pub(super) fn advance(&mut self, state: &ServerState, totals: &Counts) {
         for (name, counts) in state.used_commands(totals) {
-            if let Some(shown) = self.0.get_mut(name) {
-                shown.advance(counts);
-            } else {
-                let mut shown = Shown::default();
-                shown.advance(counts);
-                self.0.insert(name.into(), shown);
-            }
+            let (calls, seconds) = (counts.calls.get(), counts.micros() / 1e6);
+            let shown = self.0.entry(name.into()).or_default();
+            shown.advance(calls, seconds, counts.durations());
         }
     }
 
@@ -44,51 +41,33 @@ impl CommandDurations {
 }
 
 impl Shown {
-    fn advance(&mut self, counts: &CommandCounts) {
-        let calls = counts.calls.get();
-        if calls < self.calls {
+    /// Takes over durations that are now so many, and take so long. Scales them up to `count`.
+    pub(super) fn advance(&mut self, count: u64, seconds: f64, durations: Option<&Histogram>) {
+        if count < self.count {
             // CONFIG RESETSTAT.
             *self = Self::default();
         }
-        self.calls = calls;
-        self.seconds = self.seconds.max(counts.micros() / 1e6);
-        if let Some(durations) = counts.durations() {
+        self.count = count;
+        self.seconds = self.seconds.max(seconds);
+        if let Some(durations) = durations {
             let up_to = self.up_to.get_or_insert([0; LIMITS]);
-            for (shown, now) in up_to.iter_mut().zip(durations.up_to(limits_ns(), calls)) {
+            for (shown, now) in up_to.iter_mut().zip(durations.up_to(limits_ns(), count)) {
                 *shown = now.max(*shown);
             }
         }
     }
 
-    /// Adds the samples of the family `name`, unless no duration was recorded.
-    pub(super) fn write(&self, name: &str, command: &str, text: &mut Text) {
-        if let Some(up_to) = &self.up_to {
-            let labels = [("cmd", command)];
-            let histogram = Samples {
-                up_to,
-                count: self.calls,
-                seconds: self.seconds,
-            };
-            histogram.write(name, &labels, text);
-        }
-    }
-}
-
-/// The samples of a histogram.
-pub(super) struct Samples<'a> {
-    pub(super) up_to: &'a [u64; LIMITS],
-    pub(super) count: u64,
-    pub(super) seconds: f64,
-}
-
-impl Samples<'_> {
-    pub(super) fn write(&self, name: &str, labels: &[(&str, &str)], text: &mut Text) {
+    /// Adds the samples of the histogram `name`, unless no duration was recorded.
+    pub(super) fn write(&self, name: &str, labels: &Labels<'_>, text: &mut Text) {
+        let Some(up_to) = &self.up_to else {
+            return;
+        };
         let bucket = format!("{name}_bucket");
         let mut add = |limit: &str, count| {
             let labels = [labels, &[("le", limit)]].concat();
             text.sample(&bucket, &labels, count);
         };
-        for (limit_ns, &count) in limits_ns().zip(self.up_to) {
+        for (limit_ns, &count) in limits_ns().zip(up_to) {
             add(&seconds(limit_ns), count);
         }
         add("+Inf", self.count);
@@ -97,19 +76,14 @@ impl Samples<'_> {
     }
 }
 
-/// Begins a family of histograms.
-pub(super) fn family(name: &str, help: &str, text: &mut Text) {
-    text.family(name, Kind::Histogram, help);
-}
-
 /// Returns the limits of all histograms, the same in every scrape: powers of two from 256 ns to
 /// 17 s, where the counts are exact.
-pub(super) fn limits_ns() -> impl Iterator<Item = u64> {
+fn limits_ns() -> impl Iterator<Item = u64> {
     let limits: [u64; LIMITS] = array::from_fn(|index| FIRST_LIMIT_NS << index);
     limits.into_iter()
 }
 
-pub(super) const LIMITS: usize = 27;
+const LIMITS: usize = 27;
 
 const FIRST_LIMIT_NS: u64 = 256;
 
@@ -123,7 +97,13 @@ fn seconds(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::stats::CommandCounts;
     use std::time::Duration;
+
+    fn advance(shown: &mut Shown, counts: &CommandCounts) {
+        let seconds = counts.micros() / 1e6;
+        shown.advance(counts.calls.get(), seconds, counts.durations());
+    }
 
     fn calls(count: u64, took: Duration, counts: &CommandCounts) {
         counts.calls.add(count);
@@ -146,19 +126,19 @@ mod tests {
         let mut shown = Shown::default();
         // 66 of 67 calls are not timed.
         calls(133, Duration::from_nanos(200), &counts);
-        shown.advance(&counts);
+        advance(&mut shown, &counts);
         assert_eq!(shown.up_to.map(|up_to| up_to[0]), Some(133));
         calls(1, Duration::from_secs(1), &counts);
-        shown.advance(&counts);
+        advance(&mut shown, &counts);
         let up_to = shown.up_to.expect("durations");
         assert_eq!((up_to[0], up_to[LIMITS - 1]), (133, 134));
         assert!(up_to.is_sorted());
 
         let after_reset = CommandCounts::default();
         calls(2, Duration::from_secs(60), &after_reset);
-        shown.advance(&after_reset);
+        advance(&mut shown, &after_reset);
         assert_eq!(shown.up_to, Some([0; LIMITS]));
-        assert_eq!(shown.calls, 2);
+        assert_eq!(shown.count, 2);
         assert!((shown.seconds - 120.0).abs() < 1e-6, "{}", shown.seconds);
     }
 
@@ -168,9 +148,9 @@ mod tests {
         counts.calls.add(5);
         counts.time(Duration::from_micros(1), false);
         let mut shown = Shown::default();
-        shown.advance(&counts);
+        advance(&mut shown, &counts);
         let mut text = Text::default();
-        shown.write("x", "ping", &mut text);
+        shown.write("x", &[], &mut text);
         assert_eq!(text.finish(), "");
     }
 }

@@ -1,6 +1,5 @@
 //! The metrics of respool's own.
 
-use super::durations;
 use super::scrape::Scrape;
 use super::text::{Kind, Text};
 use crate::net::kernel_counts;
@@ -43,10 +42,10 @@ fn workers(scrape: &Scrape<'_>, text: &mut Text) {
 fn command_durations(scrape: &Scrape<'_>, text: &mut Text) {
     let name = "respool_command_duration_seconds";
     let help = "Time that the handler took, scaled up if only some calls were timed.";
-    durations::family(name, help, text);
+    text.family(name, Kind::Histogram, help);
     for (command, _) in scrape.state.used_commands(scrape.totals) {
         if let Some(shown) = scrape.durations.of(command) {
-            shown.write(name, command, text);
+            shown.write(name, &[("cmd", command)], text);
         }
     }
 }
