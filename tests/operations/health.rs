@@ -71,3 +71,45 @@ fn listener_answers_until_the_drain_is_over() {
     let after = std::net::TcpStream::connect(operated.http);
     assert!(after.is_err(), "{after:?}");
 }
+
+#[test]
+fn server_in_its_drain_delay_is_not_ready() {
+    let config = Config {
+        drain_delay_ms: 60_000,
+        ..config(1)
+    };
+    let operated = Operated::with(config, Commands::builtin());
+    assert_eq!(get(operated.http, "/readyz").body, "ok\n");
+    operated.server.handle.drain();
+    eventually("it is not ready", || {
+        get(operated.http, "/readyz").status == 503
+    });
+    assert_eq!(get(operated.http, "/livez").status, 200);
+    operated.server.connect().ping();
+    // Ends the delay.
+    operated.server.handle.drain();
+}
+
+#[test]
+fn server_with_stuck_workers_is_live_but_not_ready() {
+    let (commands, gate) = commands_with_gate();
+    let config = Config {
+        stuck_worker_ms: 100,
+        ..config(1)
+    };
+    let operated = Operated::with(config, commands);
+    let mut stuck = operated.server.connect();
+    stuck.send("GATE\r\n");
+    gate.wait_for_start();
+    eventually("it is not ready", || {
+        get(operated.http, "/readyz").status == 503
+    });
+    let reason = get(operated.http, "/readyz").body;
+    assert!(reason.contains("100 ms"), "{reason}");
+    assert_eq!(get(operated.http, "/livez").body, "ok\n");
+    gate.let_one_through();
+    stuck.expect("+OPEN\r\n");
+    eventually("it is ready", || {
+        get(operated.http, "/readyz").status == 200
+    });
+}
