@@ -14,6 +14,7 @@ mod scrape;
 mod text;
 
 use crate::state::ServerState;
+use crate::time::now_since_1970;
 use durations::CommandDurations;
 use scrape::{Scrape, Settings};
 use text::Text;
@@ -26,6 +27,8 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 pub(super) struct Metrics {
     settings: Settings,
     durations: CommandDurations,
+    /// The time of the start in seconds since 1970, as it was first computed: the clock may be set.
+    started_s: Option<u64>,
 }
 
 impl Metrics {
@@ -34,11 +37,16 @@ impl Metrics {
         self.read_settings(state);
         let totals = state.stats.totals();
         self.durations.advance(state, &totals);
+        let started_s = *self.started_s.get_or_insert_with(|| {
+            let started = now_since_1970().saturating_sub(state.started.elapsed());
+            started.as_secs()
+        });
         let scrape = Scrape {
             state,
             totals: &totals,
             settings: self.settings,
             durations: &self.durations,
+            started_s,
         };
         let mut text = Text::default();
         redis::write(&scrape, &mut text);

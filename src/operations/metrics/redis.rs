@@ -7,12 +7,11 @@ use super::scrape::Scrape;
 use super::text::{Kind, Text};
 use crate::state::stats::{CommandCounts, Counts};
 use crate::state::{REDIS_VERSION, ServerState};
-use crate::time::now_since_1970;
 use crate::{memory, system};
 
 pub(super) fn write(scrape: &Scrape<'_>, text: &mut Text) {
     text.gauge("redis_up", "Always 1: the server itself answers.", 1);
-    instance(scrape.state, text);
+    instance(scrape, text);
     clients(scrape, text);
     memory(scrape.state, text);
     processor_time(text);
@@ -22,18 +21,17 @@ pub(super) fn write(scrape: &Scrape<'_>, text: &mut Text) {
     errors(scrape.totals, text);
 }
 
-fn instance(state: &ServerState, text: &mut Text) {
-    let uptime_s = state.started.elapsed().as_secs();
-    let started = now_since_1970().saturating_sub(state.started.elapsed());
+fn instance(scrape: &Scrape<'_>, text: &mut Text) {
+    let state = scrape.state;
     text.gauge(
         "redis_uptime_in_seconds",
         "Seconds since the server was started.",
-        uptime_s,
+        state.started.elapsed().as_secs(),
     );
     text.gauge(
         "redis_start_time_seconds",
         "Time of the start, in seconds since 1970.",
-        started.as_secs(),
+        scrape.started_s,
     );
     let name = "redis_instance_info";
     text.family(name, Kind::Gauge, "What this server is, in labels.");

@@ -10,6 +10,7 @@ pub(super) struct Scrape<'a> {
     pub(super) totals: &'a Counts,
     pub(super) settings: Settings,
     pub(super) durations: &'a CommandDurations,
+    pub(super) started_s: u64,
 }
 
 /// Values of the configuration.
