@@ -19,8 +19,11 @@ use crate::net::unix::{self, UnixSocket};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Listener {
-    /// A TCP socket.
+    /// A TCP socket. It speaks TLS if its port is [`Config::tls_port`].
     Tcp(std::net::TcpListener),
+    /// A TCP socket that speaks TLS, whatever its port. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    Tls(std::net::TcpListener),
     /// A Unix socket. Its file is not removed when the server stops.
     Unix(UnixListener),
 }
@@ -42,6 +45,8 @@ impl From<UnixListener> for Listener {
 pub(crate) enum ListenSocket {
     /// Shared, so that another thread can look at its accept queue while it is open.
     Tcp(Arc<TcpListener>),
+    /// As above, for TLS.
+    Tls(Arc<TcpListener>),
     Unix(UnixSocket),
 }
 
@@ -49,9 +54,13 @@ impl ListenSocket {
     /// Returns its address; `None` for a Unix socket.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Tcp(listener) | Self::Tls(listener) => listener.local_addr().ok(),
             Self::Unix(_) => None,
         }
+    }
+
+    pub(crate) fn speaks_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
     }
 }
 
@@ -66,7 +75,7 @@ impl QueueView {
     /// Returns a view of a TCP socket's queue; `None` for another socket.
     pub(crate) fn of(socket: &ListenSocket) -> Option<Self> {
         match socket {
-            ListenSocket::Tcp(listener) => Some(Self {
+            ListenSocket::Tcp(listener) | ListenSocket::Tls(listener) => Some(Self {
                 addr: listener.local_addr().ok()?,
                 socket: Arc::downgrade(listener),
             }),
@@ -88,11 +97,11 @@ impl QueueView {
 /// Listens on every address of `bind` and, for TLS, of `tls-bind`, and on the Unix socket.
 pub(crate) fn listen_all(config: &Config) -> Result<Vec<ListenSocket>, StartError> {
     check_combination(config)?;
-    let mut tcp = listen_on(&config.bind, config.port, config)?;
-    let tls = listen_on(&config.tls_addresses(), config.tls_port, config);
-    tcp.extend(tls.map_err(of_tls)?);
-    let tcp = tcp.into_iter().map(Arc::new).map(ListenSocket::Tcp);
-    let mut listeners: Vec<_> = tcp.collect();
+    let plain = listen_on(&config.bind, config.port, config)?;
+    let tls = listen_on(&config.tls_addresses(), config.tls_port, config).map_err(of_tls)?;
+    let plain = plain.into_iter().map(Arc::new).map(ListenSocket::Tcp);
+    let tls = tls.into_iter().map(Arc::new).map(ListenSocket::Tls);
+    let mut listeners: Vec<_> = plain.chain(tls).collect();
     if let Some(path) = &config.unixsocket {
         // At most 65,535, by the configuration.
         let backlog = config.tcp_backlog as i32;
@@ -271,9 +280,23 @@ pub(crate) fn adopt_all(
         return Err(StartError::NoListener);
     }
     let adopt = |listener| match listener {
-        Listener::Tcp(listener) => adopt_tcp(listener, config)
-            .map(Arc::new)
-            .map(ListenSocket::Tcp),
+        Listener::Tcp(listener) => {
+            let socket = Arc::new(adopt_tcp(listener, config)?);
+            let speaks_tls = socket
+                .local_addr()
+                .is_ok_and(|addr| config.speaks_tls(&addr));
+            let kind = if speaks_tls {
+                ListenSocket::Tls
+            } else {
+                ListenSocket::Tcp
+            };
+            Ok(kind(socket))
+        }
+        #[cfg(feature = "tls")]
+        Listener::Tls(listener) => {
+            let socket = adopt_tcp(listener, config).map(Arc::new);
+            socket.map(ListenSocket::Tls)
+        }
         Listener::Unix(listener) => {
             let path = unix::path_of(&listener).to_string();
             UnixSocket::adopt(listener)
@@ -282,11 +305,7 @@ pub(crate) fn adopt_all(
         }
     };
     let mut adopted: Vec<_> = listeners.into_iter().map(adopt).collect::<Result<_, _>>()?;
-    let speaks_tls = |listener: &ListenSocket| {
-        let addr = listener.local_addr();
-        addr.is_some_and(|addr| config.speaks_tls(&addr))
-    };
-    if config.tls_port != 0 && !adopted.iter().any(speaks_tls) {
+    if config.tls_port != 0 && !adopted.iter().any(ListenSocket::speaks_tls) {
         // Otherwise, all sockets would speak in plain text.
         let reason = "no socket that was given has this port; give one, or set `tls-port` to the \
                       port of one, or to 0 for no TLS";
@@ -296,7 +315,7 @@ pub(crate) fn adopt_all(
         });
     }
     // Stable: plain sockets first, then those for TLS.
-    adopted.sort_by_key(speaks_tls);
+    adopted.sort_by_key(ListenSocket::speaks_tls);
     Ok(adopted)
 }
 

@@ -96,7 +96,8 @@ impl Acceptor {
         }
     }
 
-    /// Accepts until the server drains, and then the backlogs. Can be called again after a panic.
+    /// Accepts until the server drains, and then the backlogs, unless they are left to another
+    /// process. Can be called again after a panic.
     fn run(&mut self) {
         self.refusals.refill();
         // The first pass waits for no event: an event from before a panic does not repeat.
@@ -118,6 +119,18 @@ impl Acceptor {
                 }
             };
         }
+        if self.listen_set.leaves_backlog {
+            // It was accepted, and is refused now.
+            if let Some(connection) = self.delayed.take() {
+                self.receive(connection);
+            }
+        } else {
+            self.accept_backlogs();
+        }
+    }
+
+    /// Accepts what is left in the backlogs when a drain begins.
+    fn accept_backlogs(&mut self) {
         // Before the last passes, which then empty the backlogs of the Unix sockets.
         self.listen_set.remove_files();
         // Connections that cannot be accepted even now are reset when the sockets close. The number

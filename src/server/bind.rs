@@ -74,9 +74,11 @@ impl Server {
 
     /// Creates a server from sockets that are listening: from systemd, from the previous process,
     /// or with special options. Each is a `TcpListener`, a `UnixListener`, or a [`Listener`] if
-    /// there are both. TCP sockets whose port is `config.tls_port` speak TLS; unless it is 0, there
-    /// must be one. Ignores `config.bind`, `config.port`, `config.tls_bind`, `config.unixsocket`
-    /// and `config.tcp_backlog`. Makes the sockets, and clones of them, non-blocking.
+    /// there are several kinds. TCP sockets whose port is `config.tls_port` speak TLS; unless it is
+    /// 0, there must be a socket for TLS. If another process has the sockets too, call
+    /// [`Self::leave_backlog`]. Ignores `config.bind`, `config.port`, `config.tls_bind`,
+    /// `config.unixsocket` and `config.tcp_backlog`. Makes the sockets, and clones of them,
+    /// non-blocking.
     ///
     /// Opens no socket for the operations listener: see `Server::with_http_listener`.
     ///
@@ -111,9 +113,9 @@ impl Server {
         let queues: Vec<_> = listeners.iter().filter_map(QueueView::of).collect();
         let local_addrs: Vec<_> = queues.iter().map(QueueView::addr).collect();
         warn_about_wildcard_bind(&config, &local_addrs);
-        let certificates = certificates(&config, &local_addrs)?;
-        let (listen_set, acceptor_waker) =
-            ListenSet::new(listeners, &config).map_err(StartError::Poll)?;
+        let has_tls = listeners.iter().any(ListenSocket::speaks_tls);
+        let certificates = certificates(&config, has_tls)?;
+        let (listen_set, acceptor_waker) = ListenSet::new(listeners).map_err(StartError::Poll)?;
         let slots = clients_max + descriptors::WORKER_REFUSALS_MAX;
         let pool = Pool::new(slots, num_cpus::get()).map_err(StartError::Poll)?;
         let maxclients_at_start = mem::replace(&mut config.maxclients, clients_max);
@@ -167,6 +169,15 @@ impl Server {
         self
     }
 
+    /// Leaves connections that were not accepted before a drain to another process that has the same
+    /// listening sockets: the service manager, or the next server. So no connect is refused or reset
+    /// while servers follow one another. Without this, a drain accepts and serves them.
+    #[must_use]
+    pub fn leave_backlog(mut self) -> Self {
+        self.listen_set.leaves_backlog = true;
+        self
+    }
+
     /// Sets the [`Host`], which CONFIG needs to rewrite the configuration file. Only the first call
     /// of this method has an effect.
     #[must_use]
@@ -179,8 +190,8 @@ impl Server {
     /// of the program's own. It replaces what the `tls_*` keys of [`Config`] say about
     /// certificates, clients, versions and sessions, and they cannot change any more.
     ///
-    /// TLS is spoken by the sockets with the port [`Config::tls_port`]. If it is 0, the start
-    /// fails. Needs the feature `tls`.
+    /// TLS is spoken by the sockets with the port [`Config::tls_port`], and by [`Listener::Tls`]. If
+    /// there is none, the start fails. Needs the feature `tls`.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(self, tls: Arc<rustls::ServerConfig>) -> Self {
@@ -243,10 +254,10 @@ type Sockets = (Vec<ListenSocket>, Vec<mio::net::TcpListener>);
 
 /// Loads the certificates if a socket needs them and a file is named. Otherwise, the program may
 /// still set them; the start checks that.
-fn certificates(config: &Config, local_addrs: &[SocketAddr]) -> Result<Certificates, StartError> {
-    let certificates = Certificates::default();
+fn certificates(config: &Config, has_tls: bool) -> Result<Certificates, StartError> {
+    let certificates = Certificates::new(has_tls);
     let has_file = config.tls_cert_file.is_some() || config.tls_key_file.is_some();
-    if has_file && local_addrs.iter().any(|addr| config.speaks_tls(addr)) {
+    if has_file && has_tls {
         let loaded = Loaded::of(config);
         let loaded = loaded.map_err(|(key, reason)| StartError::Config { key, reason })?;
         // They are the first, so there is nothing to log.

@@ -10,8 +10,12 @@ use crate::config::Config;
 use crate::net::certificates::{self, Mistake, ServerConfig, Stamp};
 
 /// The certificates in force, if there are any.
-#[derive(Debug, Default)]
-pub(crate) struct Certificates(Mutex<Current>);
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    /// Whether a socket speaks TLS.
+    pub(super) are_needed: bool,
+    current: Mutex<Current>,
+}
 
 #[derive(Debug, Default)]
 struct Current {
@@ -54,15 +58,23 @@ impl Loaded {
 }
 
 impl Certificates {
+    pub(super) fn new(are_needed: bool) -> Self {
+        let current = Mutex::default();
+        Self {
+            are_needed,
+            current,
+        }
+    }
+
     /// Returns the certificates for a new connection.
     pub(crate) fn current(&self) -> Option<Arc<ServerConfig>> {
-        self.0.lock().tls.clone()
+        self.current.lock().tls.clone()
     }
 
     /// Puts loaded certificates into force. Returns a line for the log if they replace others: the
     /// caller may hold a lock.
     pub(super) fn replace(&self, loaded: Loaded) -> Option<String> {
-        let mut current = self.0.lock();
+        let mut current = self.current.lock();
         let has_changed = matches!(&current.source, Source::Files(stamp) if *stamp != loaded.stamp);
         current.tls = Some(loaded.tls);
         current.source = Source::Files(loaded.stamp);
@@ -77,18 +89,18 @@ impl Certificates {
         if tls.max_early_data_size > 0 {
             Arc::make_mut(&mut tls).max_early_data_size = 0;
         }
-        *self.0.lock() = Current {
+        *self.current.lock() = Current {
             tls: Some(tls),
             source: Source::Program,
         };
     }
 
     pub(super) fn are_of_program(&self) -> bool {
-        matches!(self.0.lock().source, Source::Program)
+        matches!(self.current.lock().source, Source::Program)
     }
 
     /// Returns whether the files in this state have been loaded.
     pub(super) fn have(&self, stamp: &Stamp) -> bool {
-        matches!(&self.0.lock().source, Source::Files(loaded) if loaded == stamp)
+        matches!(&self.current.lock().source, Source::Files(loaded) if loaded == stamp)
     }
 }

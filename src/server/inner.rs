@@ -88,14 +88,6 @@ impl Inner {
     }
 }
 
-impl Inner {
-    /// Returns whether a socket speaks TLS.
-    pub(super) fn has_tls(&self) -> bool {
-        let config = self.shared.state.config.lock();
-        self.local_addrs.iter().any(|addr| config.speaks_tls(addr))
-    }
-}
-
 /// Omits input and output of clients: the log must not show them.
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,6 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::config::Config;
 use crate::net::listen::{self, ListenSocket};
 use crate::net::peer::Peer;
 
@@ -20,6 +19,9 @@ pub(super) struct ListenSet {
     listeners: Vec<Listener>,
     poll: Poll,
     events: Events,
+    /// Whether another process accepts what is in the backlogs after this server: see
+    /// [`Server::leave_backlog`](crate::Server::leave_backlog).
+    pub(super) leaves_backlog: bool,
 }
 
 #[derive(Debug)]
@@ -28,7 +30,6 @@ struct Listener {
     /// The local address that all its connections have; `None` for a Unix socket, and if the socket
     /// listens on all addresses.
     addr: Option<Arc<SocketAddr>>,
-    speaks_tls: bool,
 }
 
 /// An accepted connection that is neither admitted nor refused yet.
@@ -42,12 +43,10 @@ pub(super) struct NewConnection {
 }
 
 impl ListenSet {
-    /// Watches `listeners`. Those with the port `tls-port` speak TLS. Also returns a waker that
-    /// ends [`Self::wait`].
-    pub(super) fn new(listeners: Vec<ListenSocket>, config: &Config) -> io::Result<(Self, Waker)> {
+    /// Watches `listeners`. Also returns a waker that ends [`Self::wait`].
+    pub(super) fn new(listeners: Vec<ListenSocket>) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
-        let listener = |socket| Listener::new(socket, config);
-        let listeners: Vec<_> = listeners.into_iter().map(listener).collect();
+        let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
         for (index, listener) in listeners.iter().enumerate() {
             let descriptor = listener.descriptor();
             let mut source = SourceFd(&descriptor);
@@ -60,6 +59,7 @@ impl ListenSet {
             listeners,
             poll,
             events,
+            leaves_backlog: false,
         };
         Ok((listen_set, waker))
     }
@@ -83,13 +83,13 @@ impl ListenSet {
     pub(super) fn accept(&self, index: usize) -> io::Result<NewConnection> {
         let listener = &self.listeners[index];
         match &listener.socket {
-            ListenSocket::Tcp(tcp) => {
+            ListenSocket::Tcp(tcp) | ListenSocket::Tls(tcp) => {
                 let (socket, peer_addr) = tcp.accept()?;
                 Ok(NewConnection {
                     local_addr: Some(listener.local_addr_of(&socket)),
                     socket: socket.into(),
                     peer: peer_addr.into(),
-                    speaks_tls: listener.speaks_tls,
+                    speaks_tls: listener.socket.speaks_tls(),
                 })
             }
             ListenSocket::Unix(unix) => {
@@ -107,7 +107,7 @@ impl ListenSet {
     /// Sets `tcp-keepalive` for connections accepted from now on.
     pub(super) fn set_keepalive(&self, keepalive_s: u32) {
         for listener in &self.listeners {
-            if let ListenSocket::Tcp(tcp) = &listener.socket
+            if let ListenSocket::Tcp(tcp) | ListenSocket::Tls(tcp) = &listener.socket
                 && let Err(error) = listen::set_keepalive(&**tcp, keepalive_s)
             {
                 log::warn!("cannot set `tcp-keepalive` to {keepalive_s}: {error}");
@@ -119,7 +119,7 @@ impl ListenSet {
     pub(super) fn remove_files(&mut self) {
         for listener in &mut self.listeners {
             match &mut listener.socket {
-                ListenSocket::Tcp(_) => {}
+                ListenSocket::Tcp(_) | ListenSocket::Tls(_) => {}
                 ListenSocket::Unix(unix) => unix.remove_file(),
             }
         }
@@ -127,20 +127,18 @@ impl ListenSet {
 }
 
 impl Listener {
-    fn new(socket: ListenSocket, config: &Config) -> Self {
+    fn new(socket: ListenSocket) -> Self {
         let addr = socket.local_addr();
-        let speaks_tls = addr.is_some_and(|addr| config.speaks_tls(&addr));
         let addr = addr.filter(|addr| !addr.ip().is_unspecified());
         Self {
             socket,
             addr: addr.map(Arc::new),
-            speaks_tls,
         }
     }
 
     fn descriptor(&self) -> RawFd {
         match &self.socket {
-            ListenSocket::Tcp(tcp) => tcp.as_raw_fd(),
+            ListenSocket::Tcp(tcp) | ListenSocket::Tls(tcp) => tcp.as_raw_fd(),
             ListenSocket::Unix(unix) => unix.listener.as_raw_fd(),
         }
     }

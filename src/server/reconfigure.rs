@@ -66,7 +66,7 @@ impl Inner {
         new: &Config,
         trigger: Trigger,
     ) -> Result<Option<Loaded>, ReconfigureError> {
-        if !self.has_tls()
+        if !self.shared.certificates.are_needed
             || trigger
                 == (Trigger::ConfigSet {
                     certificates: false,

@@ -86,7 +86,7 @@ impl Started {
 /// TLS.
 fn check_certificates(inner: &Inner) -> Result<(), StartError> {
     let certificates = &inner.shared.certificates;
-    if !inner.has_tls() && certificates.are_of_program() {
+    if !certificates.are_needed && certificates.are_of_program() {
         // Otherwise, all sockets would speak in plain text.
         let reason = "`Server::with_tls` was called, but no socket speaks TLS: set `tls-port` to a \
                       port, or do not call it";
@@ -95,7 +95,7 @@ fn check_certificates(inner: &Inner) -> Result<(), StartError> {
             reason: reason.into(),
         });
     }
-    if !inner.has_tls() || certificates.current().is_some() {
+    if !certificates.are_needed || certificates.current().is_some() {
         return Ok(());
     }
     let config = inner.shared.state.config.lock().clone();
@@ -108,7 +108,8 @@ fn check_certificates(inner: &Inner) -> Result<(), StartError> {
 /// Starts the thread that watches the files of the certificates, if there are any. It ends when the
 /// sender is dropped.
 fn start_watching(inner: &Arc<Inner>) -> Result<Option<Sender<()>>, StartError> {
-    if !inner.has_tls() || inner.shared.certificates.are_of_program() {
+    let certificates = &inner.shared.certificates;
+    if !certificates.are_needed || certificates.are_of_program() {
         return Ok(None);
     }
     let (watcher, stop) = mpsc::channel();

@@ -1,5 +1,6 @@
 //! What an operator sees of the program: its texts, exit codes and files, and what signals do.
 
+mod activation;
 mod arguments;
 mod log;
 mod log_format;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use respool::config::{TlsAuthClients, TlsProtocols};
-use respool::{Commands, Config, Server};
+use respool::{Commands, Config, Listener, Server};
 use respool_testing::certificates::{Authority, Folder};
 use respool_testing::tls::{TlsClients, der};
 use respool_testing::{TestServer, config, eventually};
@@ -33,6 +33,27 @@ fn bind(change: impl FnOnce(&mut Config)) -> (Server, SocketAddr) {
     change(&mut config);
     let server = Server::from_listeners([tls, plain], config, Commands::builtin());
     (server.expect("the files are right"), addr)
+}
+
+#[test]
+fn listener_for_tls_needs_no_tls_port() {
+    let folder = Authority::new("the CA").folder();
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let (tls, plain) = (listen(), listen());
+    let addr = tls.local_addr().expect("it listens");
+    let mut config = Config {
+        tls_auth_clients: TlsAuthClients::No,
+        ..config(2)
+    };
+    set_files(&mut config, &folder);
+    let listeners = [Listener::Tls(tls), Listener::from(plain)];
+    let server = Server::from_listeners(listeners, config, Commands::builtin());
+    let server = server.expect("the files are right");
+    // Plain ones first.
+    assert_eq!(server.local_addrs()[1], addr);
+    let server = TestServer::serve(server);
+    server.connect().ping();
+    assert!(is_let_in(&TlsClients::anonymous(&folder), addr));
 }
 
 fn set_files(config: &mut Config, folder: &Folder) {

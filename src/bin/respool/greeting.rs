@@ -5,11 +5,11 @@ use std::path::Path;
 
 /// Where a server listens.
 pub(super) struct Places<'a> {
-    plain: Vec<SocketAddr>,
-    tls: Vec<SocketAddr>,
-    unixsocket: Option<&'a Path>,
+    pub(super) plain: Vec<SocketAddr>,
+    pub(super) tls: Vec<SocketAddr>,
+    pub(super) unixsocket: Option<&'a Path>,
     /// The addresses of the operations listener.
-    http: &'a [SocketAddr],
+    pub(super) http: &'a [SocketAddr],
 }
 
 impl<'a> Places<'a> {

@@ -3,6 +3,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod activation;
 mod check;
 mod edit;
 mod greeting;
@@ -14,6 +15,7 @@ mod systemd;
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::net::TcpListener;
 use std::process::{self, ExitCode};
 use std::time::Duration;
 use std::{env, thread};
@@ -26,6 +28,7 @@ use signal_hook::iterator::Signals;
 use respool::config::{CommandLine, Loaded};
 use respool::{Commands, Config, Drained, ReconfigureError, Server, ServerHandle, StartError};
 
+use activation::{Handed, Sockets};
 use host::Program;
 use systemd::{Event, Notifier, Systemd};
 
@@ -39,7 +42,13 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::from(text.use_stderr()));
         }
     };
-    let outcome = run(command_line);
+    // While there is no other thread.
+    let sockets = if command_line.check_config {
+        Ok(Vec::new())
+    } else {
+        activation::take()
+    };
+    let outcome = run(command_line, sockets);
     logging::flush();
     match outcome {
         Ok(Drained { failed: true, .. }) => ExitCode::from(THREAD_FAILED),
@@ -53,8 +62,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs from the configuration to the end of the drain.
-fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
+/// Runs from the configuration to the end of the drain. `handed` are the service manager's sockets.
+fn run(
+    command_line: CommandLine,
+    handed: Result<Vec<Handed>, String>,
+) -> Result<Drained, Box<dyn Error>> {
     let loaded = match command_line.load() {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -80,7 +92,10 @@ fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
 
     logging::start(&loaded.config)?;
     let has_logfile = loaded.config.logfile.is_some();
-    serve(command_line, loaded).inspect_err(|error| {
+    let served = handed
+        .map_err(Into::into)
+        .and_then(|handed| serve(command_line, loaded, handed));
+    served.inspect_err(|error| {
         // `main` prints it to standard error, which a service manager may not keep.
         if has_logfile {
             error!("cannot start: {error}");
@@ -89,7 +104,11 @@ fn run(command_line: CommandLine) -> Result<Drained, Box<dyn Error>> {
 }
 
 /// Runs from the start of the log to the end of the drain.
-fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn Error>> {
+fn serve(
+    command_line: CommandLine,
+    loaded: Loaded,
+    handed: Vec<Handed>,
+) -> Result<Drained, Box<dyn Error>> {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
@@ -99,7 +118,12 @@ fn serve(command_line: CommandLine, loaded: Loaded) -> Result<Drained, Box<dyn E
     let (systemd, events) = Systemd::new();
     let program = Program::new(&command_line, systemd.clone());
     program.keep_secret(&loaded);
-    let server = listen(loaded.config)?.with_host(program.clone());
+    let server = if handed.is_empty() {
+        listen(loaded.config)?
+    } else {
+        listen_on(handed, loaded.config)?
+    };
+    let server = server.with_host(program.clone());
 
     // At most one of each waits while another runs: it reads the newest file.
     let (reload, reloads) = bounded(1);
@@ -149,6 +173,48 @@ fn listen(config: Config) -> Result<Server, StartError> {
     let places = greeting::Places::of(addrs, tls_port, path, &http);
     info!("{}", greeting::line(&places, server.workers()));
     Ok(server)
+}
+
+/// Listens on the service manager's sockets, and logs where.
+fn listen_on(handed: Vec<Handed>, config: Config) -> Result<Server, Box<dyn Error>> {
+    let has_http_port = config.http_port != 0;
+    let sockets = Sockets::sort(handed, &config)?;
+    let server = Server::from_listeners(sockets.clients, config, Commands::builtin())?;
+    // The manager keeps the sockets, and starts the next server with them.
+    let server = with_http(server.leave_backlog(), sockets.http)?;
+    let http = server.http_addrs();
+    let places = greeting::Places {
+        plain: sockets.plain,
+        tls: sockets.tls,
+        unixsocket: sockets.unix.as_deref(),
+        http: &http,
+    };
+    info!("{}", greeting::line(&places, server.workers()));
+    info!("the sockets are those of the service manager, and not those of `bind` and `unixsocket`");
+    if has_http_port && http.is_empty() {
+        warn!(
+            "`http-port` has no effect: the service manager has no socket for it (name one \"http\", \
+             or set `http-port` to 0)"
+        );
+    }
+    Ok(server)
+}
+
+#[cfg(feature = "http")]
+fn with_http(mut server: Server, sockets: Vec<TcpListener>) -> Result<Server, Box<dyn Error>> {
+    for socket in sockets {
+        server = server.with_http_listener(socket)?;
+    }
+    Ok(server)
+}
+
+#[cfg(not(feature = "http"))]
+fn with_http(server: Server, sockets: Vec<TcpListener>) -> Result<Server, Box<dyn Error>> {
+    if sockets.is_empty() {
+        Ok(server)
+    } else {
+        Err("this build has no operations listener for the socket \"http\"".into())
+    }
 }
 
 fn log_end(drained: &Drained) {

@@ -31,6 +31,7 @@
     reason = "only tests use it"
 )]
 
+pub mod activation;
 pub mod attacks;
 pub mod balancer;
 pub mod case;

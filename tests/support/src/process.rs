@@ -51,12 +51,12 @@ impl Process {
 
     /// Starts `command`, whose input is written by [`Self::say`].
     pub fn start_dialogue(command: &mut Command) -> Self {
-        let spawned = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn();
+        Self::spawn(command.stdin(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    /// Starts `command`, whose standard input and error are set.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let spawned = command.stdout(Stdio::piped()).process_group(0).spawn();
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = match spawned {
             Ok(child) => child,
@@ -66,7 +66,7 @@ impl Process {
         reaper::watch(child.id());
         let stdin = child.stdin.take();
         let stdout = Output::of(child.stdout.take().expect("it is piped"));
-        let stderr = Output::of(child.stderr.take().expect("it is piped"));
+        let stderr = child.stderr.take().map_or_else(Output::none, Output::of);
         Self {
             child,
             stdin,
@@ -291,7 +291,15 @@ impl Respool {
                 command.args([flag, value]);
             }
         }
-        let process = Process::start(command);
+        Self::of(Process::start(command), patience, alone)
+    }
+
+    /// Waits for the line of the log with the address.
+    pub(crate) fn of(
+        process: Process,
+        patience: Duration,
+        alone: Option<MutexGuard<'static, ()>>,
+    ) -> Self {
         let Some(addr) = process.stdout.address_by(Instant::now() + patience) else {
             let (stdout, stderr) = (process.stdout.text(), process.stderr.text());
             panic!("it does not say where it answers: {stdout:?} and {stderr:?}");
@@ -379,6 +387,13 @@ struct Written {
 }
 
 impl Output {
+    /// An output that is not read.
+    fn none() -> Self {
+        let output = Self::default();
+        output.0.0.lock().ended = true;
+        output
+    }
+
     /// Reads `pipe` to its end on a thread of its own.
     fn of(mut pipe: impl Read + Send + 'static) -> Self {
         let output = Self::default();
