@@ -25,7 +25,6 @@ pub(crate) struct Server {
     flags: &'static [&'static str],
     /// `None` while it restarts.
     running: Option<Respool>,
-    stand_in: crate::stand_in::StandIn,
 }
 
 impl Fleet {
@@ -58,7 +57,6 @@ impl Server {
             file: Scratch::file(&recipe("respool.toml", &here)),
             flags,
             running: None,
-            stand_in: crate::stand_in::StandIn::start((addr.ip(), http_port).into()),
         };
         server.run();
         server
@@ -66,22 +64,19 @@ impl Server {
 
     fn run(&mut self) {
         let mut command = Command::new(program());
-        let address = self.addr.to_string();
-        let (ip, port) = address.split_once(':').expect("an address and a port");
-        // The same as in the file.
+        let [ip, port] = [self.addr.ip().to_string(), self.addr.port().to_string()];
+        // As in the file: without these, the test would put its own.
         command
             .arg(self.file.path())
-            .args(["--bind", ip, "--port", port, "--http-port", "0"])
+            .args(["--bind", &ip, "--port", &port])
             .args(self.flags);
         self.running = Some(Respool::run_beside_others(&mut command));
-        self.stand_in.set(true);
     }
 
     /// Ends the server by SIGTERM, and starts another at its address. Expects that the first has
     /// sent every reply.
     pub(crate) fn restart(&mut self) {
         let running = self.running.take().expect("it runs");
-        self.stand_in.set(false);
         running.signal("TERM");
         let log = running.ended(PATIENCE).without_complaint();
         assert!(log.contains("stopped: every reply was sent"), "{log}");
@@ -92,7 +87,6 @@ impl Server {
     pub(crate) fn crash(&mut self, meanwhile: impl FnOnce()) {
         // Dropping it kills the process.
         self.running = None;
-        self.stand_in.set(false);
         meanwhile();
         self.run();
     }

@@ -36,7 +36,13 @@ fn rolling() -> Outcome {
     let haproxy = start("haproxy.cfg", &fleet)?;
     shows_clients(fleet.balancer)?;
     rolling_restart(&mut fleet, Server::restart)?;
-    stop(haproxy);
+    let printed = stop(haproxy);
+    // By /readyz, before a connect failed.
+    for server in ["one", "two"] {
+        let down =
+            format!("Server respool/{server} is DOWN, reason: Layer7 wrong status, code: 503");
+        assert!(printed.contains(&down), "{printed}");
+    }
     Ok(())
 }
 
@@ -114,9 +120,10 @@ fn start_with(name: &str, fleet: &Fleet, more: &[(&'static str, String)]) -> Res
     Ok(Proxy::start(command, &recipe(name, &here)))
 }
 
-/// Expects that there was a server for every client.
-fn stop(haproxy: Proxy) {
+/// Expects that there was a server for every client. Returns what `HAProxy` has printed.
+fn stop(haproxy: Proxy) -> String {
     let printed = haproxy.stop("TERM");
     let printed = [printed.stdout, printed.stderr].concat();
     assert!(!printed.contains("no server available"), "{printed}");
+    printed
 }

@@ -17,7 +17,6 @@ mod kv;
 mod nginx;
 mod proxy;
 mod rolling;
-mod stand_in;
 
 use std::process::ExitCode;
 
