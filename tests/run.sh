@@ -111,6 +111,8 @@ say "runs the tests that need redis-server, redis-cli, redis-benchmark or a buil
 cargo test --locked --test redis_server --test tools --test your_program --test readme --test stranger
 say "checks /metrics with promtool and ss"
 cargo test --locked --test operators
+say "restarts the server by socket activation, under load"
+cargo test --locked --test restarts
 say "checks dist/ with systemd's tools, strace and logrotate"
 cargo test --locked --test dist
 say "runs the tests of the benchmark, which needs a release build too"
