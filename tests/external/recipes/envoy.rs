@@ -45,7 +45,7 @@ fn start(fleet: &Fleet) -> Result<Proxy, NotRun> {
     let http_port = fleet.servers[0].http_port;
     let mut here = addresses(fleet.balancer, servers, 6379);
     here.push((
-        "port_value: 8080".to_owned(),
+        "port_value: 9121".to_owned(),
         format!("port_value: {http_port}"),
     ));
     run("envoy.yaml", &here)

@@ -48,7 +48,7 @@ impl Server {
         let here = [
             ("192.0.2.11", addr.ip().to_string()),
             ("port = 6379", format!("port = {}", addr.port())),
-            ("port = 8080", format!("port = {http_port}")),
+            ("port = 9121", format!("port = {http_port}")),
             ("192.0.2.10", Ipv4Addr::LOCALHOST.to_string()),
         ];
         let mut server = Self {

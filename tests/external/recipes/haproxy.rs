@@ -110,7 +110,7 @@ fn start_with(name: &str, fleet: &Fleet, more: &[(&'static str, String)]) -> Res
     ];
     if name == "haproxy.cfg" {
         here.push((
-            "check port 8080 inter",
+            "check port 9121 inter",
             format!("check port {} inter", one.http_port),
         ));
     }
