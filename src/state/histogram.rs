@@ -28,7 +28,7 @@ impl Histogram {
         }
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.iter().map(LocalCounter::get).sum()
     }
 

@@ -307,6 +307,12 @@ impl CommandCounts {
         }
     }
 
+    /// Returns the number of timed calls, and their time.
+    #[cfg(feature = "http")]
+    pub(crate) fn timed(&self) -> (u64, Duration) {
+        (self.timed.get(), Duration::from_nanos(self.timed_ns.get()))
+    }
+
     /// Returns the mean time of the timed calls in microseconds.
     pub(crate) fn micros_per_call(&self) -> f64 {
         let timed = self.timed.get().max(1);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::text::{Labels, Text};
 use crate::state::ServerState;
 use crate::state::histogram::Histogram;
-use crate::state::stats::Counts;
+use crate::state::stats::{CommandCounts, Counts};
 
 /// The durations of every command that was used.
 #[derive(Debug, Default)]
@@ -14,24 +14,40 @@ pub(super) struct CommandDurations(HashMap<Box<str>, Shown>);
 
 /// Durations as they were last shown.
 ///
-/// Counts that are scaled up from a sample may fall between two scrapes: if a long call is timed,
-/// the short ones are fewer of all. Prometheus would take that for a restart. So each number stays at
-/// the most that was shown.
+/// Only some calls are timed. Each scrape takes the calls since the one before to be like the timed
+/// ones among them. If all calls were scaled at once, each change would also move those of long ago:
+/// counts would fall, which Prometheus takes for a restart, or grow by more than there were calls.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     count: u64,
     pub(super) seconds: f64,
-    /// How many took at most so long, for each limit; `None` until one was recorded.
-    up_to: Option<[u64; LIMITS]>,
+    /// How many took at most so long, for each limit; `None` until one was recorded. With fractions,
+    /// so that they add up.
+    up_to: Option<[f64; LIMITS]>,
+    timed: Timed,
+    recorded: Recorded,
+}
+
+/// The calls that were timed, and their time.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Timed {
+    pub(super) count: u64,
+    pub(super) seconds: f64,
+}
+
+/// The timed calls that are in a histogram, and how many took at most so long.
+#[derive(Debug, Default, Clone, Copy)]
+struct Recorded {
+    count: u64,
+    up_to: [u64; LIMITS],
 }
 
 impl CommandDurations {
     /// Takes over the durations of `totals`.
     pub(super) fn advance(&mut self, state: &ServerState, totals: &Counts) {
         for (name, counts) in state.used_commands(totals) {
-            let (calls, seconds) = (counts.calls.get(), counts.micros() / 1e6);
             let shown = self.0.entry(name.into()).or_default();
-            shown.advance(calls, seconds, counts.durations());
+            shown.advance(counts.calls.get(), timed(counts), counts.durations());
         }
     }
 
@@ -40,20 +56,33 @@ impl CommandDurations {
     }
 }
 
+fn timed(counts: &CommandCounts) -> Timed {
+    let (count, took) = counts.timed();
+    let seconds = took.as_secs_f64();
+    Timed { count, seconds }
+}
+
 impl Shown {
-    /// Takes over durations that are now so many, and take so long. Scales them up to `count`.
-    pub(super) fn advance(&mut self, count: u64, seconds: f64, durations: Option<&Histogram>) {
-        if count < self.count {
+    /// Takes over that there are now `count` calls, and what was timed of them.
+    pub(super) fn advance(&mut self, count: u64, timed: Timed, durations: Option<&Histogram>) {
+        if count < self.count || timed.count < self.timed.count {
             // CONFIG RESETSTAT.
             *self = Self::default();
         }
+        let more = (count - self.count) as f64;
         self.count = count;
-        self.seconds = self.seconds.max(seconds);
+        self.seconds += more * timed.since(self.timed).mean();
+        self.timed = timed;
         if let Some(durations) = durations {
-            let up_to = self.up_to.get_or_insert([0; LIMITS]);
-            for (shown, now) in up_to.iter_mut().zip(durations.up_to(limits_ns(), count)) {
-                *shown = now.max(*shown);
+            let recorded = Recorded::of(durations);
+            // The first durations stand for all calls before them, too.
+            let more = self.up_to.map_or(count as f64, |_| more);
+            let up_to = self.up_to.get_or_insert([0.0; LIMITS]);
+            let shares = recorded.since(&self.recorded).shares();
+            for (shown, share) in up_to.iter_mut().zip(shares) {
+                *shown += more * share;
             }
+            self.recorded = recorded;
         }
     }
 
@@ -68,11 +97,55 @@ impl Shown {
             text.sample(&bucket, &labels, count);
         };
         for (limit_ns, &count) in limits_ns().zip(up_to) {
-            add(&seconds(limit_ns), count);
+            add(&seconds(limit_ns), count.round() as u64);
         }
         add("+Inf", self.count);
         text.sample(&format!("{name}_sum"), labels, self.seconds);
         text.sample(&format!("{name}_count"), labels, self.count);
+    }
+}
+
+impl Timed {
+    /// Returns what was timed since `before`, or all if that is nothing.
+    fn since(self, before: Self) -> Self {
+        if self.count == before.count {
+            return self;
+        }
+        Self {
+            count: self.count - before.count,
+            seconds: self.seconds - before.seconds,
+        }
+    }
+
+    fn mean(self) -> f64 {
+        self.seconds / self.count.max(1) as f64
+    }
+}
+
+impl Recorded {
+    fn of(durations: &Histogram) -> Self {
+        let count = durations.count();
+        let mut up_to = durations.up_to(limits_ns(), count);
+        Self {
+            count,
+            up_to: array::from_fn(|_| up_to.next().unwrap_or(count)),
+        }
+    }
+
+    /// As [`Timed::since`].
+    fn since(&self, before: &Self) -> Self {
+        if self.count <= before.count {
+            return *self;
+        }
+        Self {
+            count: self.count - before.count,
+            up_to: array::from_fn(|limit| self.up_to[limit].saturating_sub(before.up_to[limit])),
+        }
+    }
+
+    fn shares(self) -> [f64; LIMITS] {
+        self.up_to
+            .map(|up_to| up_to as f64 / self.count.max(1) as f64)
     }
 }
 
@@ -97,12 +170,14 @@ fn seconds(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::stats::CommandCounts;
     use std::time::Duration;
 
     fn advance(shown: &mut Shown, counts: &CommandCounts) {
-        let seconds = counts.micros() / 1e6;
-        shown.advance(counts.calls.get(), seconds, counts.durations());
+        shown.advance(counts.calls.get(), timed(counts), counts.durations());
+    }
+
+    fn up_to(shown: &Shown, limit: usize) -> u64 {
+        shown.up_to.expect("durations")[limit].round() as u64
     }
 
     fn calls(count: u64, took: Duration, counts: &CommandCounts) {
@@ -127,19 +202,40 @@ mod tests {
         // 66 of 67 calls are not timed.
         calls(133, Duration::from_nanos(200), &counts);
         advance(&mut shown, &counts);
-        assert_eq!(shown.up_to.map(|up_to| up_to[0]), Some(133));
+        assert_eq!(up_to(&shown, 0), 133);
         calls(1, Duration::from_secs(1), &counts);
         advance(&mut shown, &counts);
-        let up_to = shown.up_to.expect("durations");
-        assert_eq!((up_to[0], up_to[LIMITS - 1]), (133, 134));
-        assert!(up_to.is_sorted());
+        assert_eq!((up_to(&shown, 0), up_to(&shown, LIMITS - 1)), (133, 134));
+        assert!(shown.up_to.is_some_and(|up_to| up_to.is_sorted()));
 
         let after_reset = CommandCounts::default();
         calls(2, Duration::from_secs(60), &after_reset);
         advance(&mut shown, &after_reset);
-        assert_eq!(shown.up_to, Some([0; LIMITS]));
+        assert_eq!(shown.up_to, Some([0.0; LIMITS]));
         assert_eq!(shown.count, 2);
         assert!((shown.seconds - 120.0).abs() < 1e-6, "{}", shown.seconds);
+    }
+
+    /// A pipeline of equal requests is timed once. It made the durations of all later calls vanish.
+    #[test]
+    fn growth_between_scrapes_is_that_of_the_calls() {
+        let counts = CommandCounts::default();
+        let mut shown = Shown::default();
+        calls(500, Duration::from_nanos(200), &counts);
+        calls(500, Duration::from_millis(1), &counts);
+        advance(&mut shown, &counts);
+        assert_eq!((up_to(&shown, 0), up_to(&shown, LIMITS - 1)), (500, 1000));
+        assert!((shown.seconds - 0.5).abs() < 1e-3, "{}", shown.seconds);
+        for _ in 0..10 {
+            calls(1, Duration::from_nanos(200), &counts);
+        }
+        advance(&mut shown, &counts);
+        assert_eq!((up_to(&shown, 0), up_to(&shown, LIMITS - 1)), (510, 1010));
+        assert!((shown.seconds - 0.5).abs() < 1e-3, "{}", shown.seconds);
+        // None of these was timed.
+        counts.calls.add(12);
+        advance(&mut shown, &counts);
+        assert_eq!((up_to(&shown, 0), up_to(&shown, LIMITS - 1)), (521, 1022));
     }
 
     #[test]

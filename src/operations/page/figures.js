@@ -59,7 +59,8 @@ export class Interval {
     const before = buckets(this.before, name, labels);
     const after = buckets(this.after, name, labels);
     const bounds = [...after.keys()].sort((a, b) => a - b);
-    return quantile(q, bounds.map((le) => [le, after.get(le) - (before.get(le) ?? 0)]));
+    const counts = bounds.map((le) => [le, after.get(le) - (before.get(le) ?? 0)]);
+    return counts.some(([, count]) => count < 0) ? null : quantile(q, counts);
   }
 
   // Returns the values that a label has, the largest first, without those that count nothing.
@@ -92,10 +93,11 @@ function buckets(scrape, name, labels) {
 }
 
 // Returns what Prometheus's histogram_quantile does, for cumulative counts by ascending bound.
-export function quantile(q, counts) {
-  const total = counts.at(-1)?.[1] ?? 0;
-  const goesBack = counts.some(([, count], index) => count < (counts[index - 1]?.[1] ?? 0));
-  if (total === 0 || goesBack) return null;
+export function quantile(q, shown) {
+  let total = 0;
+  // Counts that are estimated and rounded may be 1 below those of a smaller bound.
+  const counts = shown.map(([bound, count]) => [bound, (total = Math.max(total, count))]);
+  if (total === 0) return null;
   const rank = q * total;
   const index = counts.findIndex(([, count]) => count >= rank);
   const [upper, count] = counts[index];

@@ -68,7 +68,7 @@ function computesPercentiles({ Interval, parse, quantile }) {
   assert.equal(quantile(0.75, [[1, 10], [2, 20], [Infinity, 20]]), 1.5);
   assert.equal(quantile(0.99, [[1, 0], [2, 0], [Infinity, 5]]), 2, "above the last bound");
   assert.equal(quantile(0.5, [[1, 0], [Infinity, 0]]), null, "of nothing");
-  assert.equal(quantile(0.5, [[1, 5], [2, 3], [Infinity, 6]]), null, "of counts that went back");
+  assert.equal(quantile(0.5, [[1, 6], [2, 5], [Infinity, 6]]), 0.5, "of rounded counts");
   assert.equal(quantile(0.5, []), null);
   const at = (...counts) => parse(["1", "2", "+Inf"].flatMap((le, index) =>
     ["a", "b"].map((cmd) => `h_bucket{cmd="${cmd}",le="${le}"} ${counts[index]}`)).join("\n"));
@@ -77,6 +77,7 @@ function computesPercentiles({ Interval, parse, quantile }) {
   assert.equal(interval.quantile(0.75, "h"), 1.5);
   assert.equal(interval.quantile(0.75, "h", { cmd: "a" }), 1.5);
   assert.equal(new Interval(at(9, 9, 9), at(9, 9, 9), 1).quantile(0.5, "h"), null);
+  assert.equal(new Interval(at(9, 9, 9), at(0, 1, 1), 1).quantile(0.5, "h"), null, "after a reset");
 }
 
 function formats({ FORMATS: { bytes, count, duration }, age, withoutZeros }) {
