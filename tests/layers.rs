@@ -85,7 +85,7 @@ in dispatch
 batch: budget output repeat
 
 in net
-connection: pending_output tls
+connection: pending_output tcp_info tls
 listen: tcp_info unix
 proxy_header: peer
 

@@ -33,6 +33,9 @@ pub(crate) struct Client {
     pub(crate) needs_check: bool,
     /// Whether a drain waits for its first request. Set at the end of a turn, until the next one.
     pub(crate) is_awaited: bool,
+    /// When it became ready for a turn, by the pool's clock. 0 if the pool's last poll says that,
+    /// and in a turn.
+    pub(crate) ready_at: u32,
     /// A share of the server's count of newcomers. Dropped in the first turn: nobody knows before
     /// it whether the peer has left.
     pub(crate) newcomer: Option<Arc<()>>,
@@ -48,6 +51,7 @@ impl Client {
             stage: opening.map_or(Stage::Open, Stage::Opening),
             needs_check: false,
             is_awaited: false,
+            ready_at: 0,
             newcomer: None,
         }
     }

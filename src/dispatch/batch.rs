@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::output::Output;
@@ -18,6 +18,7 @@ use crate::resp::{Limits, Parser, ProtocolError, Replied, Request, is_http_reque
 use crate::state::ServerState;
 use crate::state::close_reason::CloseReason;
 use crate::state::pause::PauseLevel;
+use crate::state::slowlog::CallTimes;
 use crate::state::stats::WorkerStats;
 
 /// The requests of one read, and their environment.
@@ -45,6 +46,9 @@ pub(crate) trait ServerContext {
 
     /// Makes sure that another worker watches the other clients, before a handler that may block.
     fn hand_over(&self);
+
+    /// Notes the time, before a handler that may block.
+    fn note_time(&self, now: Instant);
 }
 
 /// Why a turn ended without closing the client.
@@ -314,17 +318,26 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     #[cold]
     fn run_observed(&mut self, command: &Command, request: &Request<'_>) -> Replied {
         let start = Instant::now();
+        if !command.is_short {
+            self.context.note_time(start);
+        }
         let reply = self.output.reply(self.session.protocol());
         let replied = (command.handler)(self.session, request, reply);
-        let took = start.elapsed();
+        let end = Instant::now();
+        let took = end - start;
+        self.budget.note_time(end);
         // For a short command, the time counts for the untimed calls, too.
         let is_sample = command.is_short && !self.state.observes_every_call();
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
         self.budget.spend(took * calls);
         let stats = &self.stats.counts.commands[command.index()];
         stats.time(took, self.state.settings.latency_tracking());
+        let times = CallTimes {
+            took,
+            waited: Duration::from_micros(self.stats.wait_us().into()),
+        };
         self.state
-            .note(&command.info, request, self.session.info(), took);
+            .note(&command.info, request, self.session.info(), times);
         replied
     }
 

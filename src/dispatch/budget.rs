@@ -1,7 +1,7 @@
 //! Limits one turn of a client, so that other clients have their turn.
 
 use std::mem;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The rest of a turn's budget.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Budget {
     pub(crate) writes: usize,
     /// Time for handlers.
     time_ns: u32,
+    /// The time at the end of the last handler that was timed.
+    noted_time: Option<Instant>,
 }
 
 impl Budget {
@@ -29,6 +31,16 @@ impl Budget {
     /// Returns the number of requests that this turn has not served, including forfeited ones.
     pub(super) fn unserved(&self) -> usize {
         self.requests + self.forfeited
+    }
+
+    /// Notes the time, after anything that may have taken long.
+    pub(crate) fn note_time(&mut self, now: Instant) {
+        self.noted_time = Some(now);
+    }
+
+    /// Returns the last time that was noted.
+    pub(crate) fn noted_time(&self) -> Option<Instant> {
+        self.noted_time
     }
 
     /// Subtracts the time of a handler. If no time is left, clears the whole budget, so that only
@@ -51,6 +63,7 @@ impl Default for Budget {
             forfeited: 0,
             writes: TURN_WRITES,
             time_ns: TURN_NS,
+            noted_time: None,
         }
     }
 }

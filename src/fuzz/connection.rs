@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::replies::{Dialect, Replies};
 use super::{Input, naive};
@@ -173,6 +173,8 @@ impl ServerContext for TestServer {
     }
 
     fn hand_over(&self) {}
+
+    fn note_time(&self, _: Instant) {}
 }
 
 impl Control for TestServer {

@@ -4,6 +4,7 @@ use std::io;
 #[cfg(feature = "tls")]
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use mio::event::{Event, Source};
 use mio::unix::SourceFd;
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use crate::net::pending_output::{Flushed, OutputBounds, PendingOutput};
+use crate::net::tcp_info;
 #[cfg(feature = "tls")]
 use crate::net::tls::{TlsError, TlsState};
 
@@ -213,6 +215,12 @@ impl Connection {
 
     pub(crate) fn pending_mut(&mut self) -> Option<&mut PendingOutput> {
         self.pending.as_deref_mut()
+    }
+
+    /// Returns the time since the latest data arrived; `None` for a Unix socket.
+    #[cold]
+    pub(crate) fn since_last_data(&self) -> Option<Duration> {
+        tcp_info::since_last_data(&self.socket)
     }
 
     /// Sends FIN after everything sent so far.

@@ -23,7 +23,6 @@ pub(crate) mod listen;
 pub(crate) mod peer;
 pub(crate) mod pending_output;
 pub(crate) mod proxy_header;
-#[cfg_attr(not(test), expect(dead_code, reason = "its callers come next"))]
 pub(crate) mod tcp_info;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -25,11 +25,13 @@ impl CpuContention {
     }
 
     /// Yields the processor to another thread, if one waits for it. Notes contention if that takes
-    /// long.
-    pub(super) fn give_way(&self) {
+    /// long. Returns the time at the end.
+    pub(super) fn give_way(&self) -> Instant {
         let before = Instant::now();
         thread::yield_now();
-        self.note(before, Instant::now());
+        let now = Instant::now();
+        self.note(before, now);
+        now
     }
 
     fn note(&self, before: Instant, now: Instant) {

@@ -7,13 +7,14 @@
 mod cpu_contention;
 mod parking;
 mod queue;
+mod queue_wait;
 mod slot;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use parking_lot::MutexGuard;
 
@@ -22,6 +23,7 @@ use cpu_contention::CpuContention;
 pub(crate) use parking::Parked;
 use parking::{Parking, Watch};
 use queue::{Queue, Work};
+use queue_wait::{LocalClock, QueueWait};
 
 /// The state that all workers share.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub(crate) struct Pool {
     /// The number of workers that can run at the same time.
     processors: usize,
     cpu_contention: CpuContention,
+    queue_wait: QueueWait,
     /// How often a worker polls, or looks for work, before it sleeps.
     spins: u32,
     /// Workers that wait on the queue or are about to.
@@ -71,6 +74,7 @@ impl Pool {
             workers: AtomicUsize::new(0),
             processors,
             cpu_contention: CpuContention::new(),
+            queue_wait: QueueWait::new(),
             spins,
             followers: AtomicUsize::new(0),
             leader_waits: AtomicBool::new(false),
@@ -90,7 +94,8 @@ impl Pool {
     }
 
     /// Adds a client at the tail of the queue. Wakes the leader if no worker follows.
-    pub(crate) fn submit(&self, client: Box<Client>) {
+    pub(crate) fn submit(&self, mut client: Box<Client>) {
+        client.ready_at = self.queue_wait.read();
         self.send(Work::Serve(client));
     }
 
@@ -98,8 +103,10 @@ impl Pool {
     /// or after [`TURNS_BETWEEN_POLLS`] turns of a worker.
     ///
     /// Wakes no worker: the caller looks at the queue again, or hands over.
-    pub(crate) fn resubmit(&self, client: Box<Client>) {
-        self.poll_ready();
+    pub(crate) fn resubmit(&self, mut client: Box<Client>) {
+        let now = self.queue_wait.read();
+        self.poll_ready(now);
+        client.ready_at = now;
         self.queue.add_spent(client);
     }
 
@@ -132,7 +139,8 @@ impl Pool {
     ///
     /// `local` is the value that [`Pool::join`] returned to this worker.
     pub(crate) fn next(&self, local: &mut WorkerLocal) -> Option<Box<Client>> {
-        if let Some(client) = self.count_turn(local) {
+        if let Some(mut client) = self.count_turn(local) {
+            self.end_wait(local, &mut client);
             return Some(client);
         }
         loop {
@@ -148,14 +156,18 @@ impl Pool {
                 Step::Queue(work) => Some(work),
                 Step::Lead(mut watch) => self.lead(&mut watch, local).map(Work::Serve),
                 Step::Spin => {
-                    self.cpu_contention.give_way();
+                    self.spin(local);
                     None
                 }
-                Step::Follow => self.follow(),
+                Step::Follow => {
+                    local.clock.forget();
+                    self.follow()
+                }
             };
             match work {
-                Some(Work::Serve(client)) => {
+                Some(Work::Serve(mut client)) => {
                     local.spins = self.spins;
+                    self.end_wait(local, &mut client);
                     return Some(client);
                 }
                 Some(Work::Recheck) => self.take_recheck(),
@@ -164,20 +176,49 @@ impl Pool {
         }
     }
 
+    /// Step 4.
+    #[inline(never)]
+    fn spin(&self, local: &mut WorkerLocal) {
+        let now = self.cpu_contention.give_way();
+        self.queue_wait.note_own(&mut local.clock, now);
+    }
+
+    /// Measures the wait of a client whose turn begins.
+    #[expect(clippy::inline_always, reason = "on the way of each turn")]
+    #[inline(always)]
+    fn end_wait(&self, local: &mut WorkerLocal, client: &mut Client) {
+        if self.queue_wait.may_have_waited(client) {
+            self.measure_wait(local, client);
+        }
+    }
+
+    // Out of line, as the other parts of the queue wait: they need registers.
+    #[inline(never)]
+    fn measure_wait(&self, local: &mut WorkerLocal, client: &mut Client) {
+        local.wait_us = self.queue_wait.end(&mut local.clock, client);
+    }
+
     /// Counts a turn. Every so many turns, wakes a helper, polls, or returns a spent client
     /// although other clients are ready.
     fn count_turn(&self, local: &mut WorkerLocal) -> Option<Box<Client>> {
         local.turns += 1;
         local.turns_since_poll += 1;
+        local.clock.count_turn();
         if local.turns == TURNS_BEFORE_HELPER {
             local.turns = 0;
+            self.note_time_in(local);
             self.wake_helper();
         }
         if local.turns_since_poll < TURNS_BETWEEN_POLLS {
             return None;
         }
+        self.poll_between_turns(local)
+    }
+
+    #[inline(never)]
+    fn poll_between_turns(&self, local: &mut WorkerLocal) -> Option<Box<Client>> {
         local.turns_since_poll = 0;
-        self.poll_ready();
+        self.poll_ready(self.queue_wait.refresh(&mut local.clock));
         if self.surplus.load(Ordering::Relaxed) > 0 {
             return None;
         }
@@ -215,9 +256,20 @@ impl Pool {
         let timeout = (!self.queue.is_empty()).then_some(Duration::ZERO);
         if self.parking.wait(watch, timeout) {
             local.turns = 0;
+            self.queue_wait.waited(&mut local.clock);
+        } else {
+            self.note_poll(watch, local);
         }
         self.leader_waits.store(false, Ordering::Relaxed);
         watch.woken.pop_front()
+    }
+
+    /// Notes since when the clients of a poll that did not have to wait have been ready.
+    #[inline(never)]
+    fn note_poll(&self, watch: &mut Watch, local: &mut WorkerLocal) {
+        let is_full = watch.is_full();
+        self.queue_wait
+            .polled(&mut local.clock, &mut watch.woken, is_full);
     }
 
     /// Step 5. Waits for work while another worker leads.
@@ -231,10 +283,13 @@ impl Pool {
     }
 
     /// Moves clients with events to the queue, without waiting. While the queue is never empty,
-    /// nothing else polls the parked clients.
-    fn poll_ready(&self) {
+    /// nothing else polls the parked clients. `now` is the time of the pool's clock.
+    fn poll_ready(&self, now: u32) {
         if let Some(mut watch) = self.parking.try_lead() {
+            self.queue_wait.keep(now, &mut watch.woken);
             self.parking.wait(&mut watch, Some(Duration::ZERO));
+            let is_full = watch.is_full();
+            self.queue_wait.found(now, &mut watch.woken, is_full);
             for client in watch.woken.drain(..) {
                 self.queue.send(Work::Serve(client));
             }
@@ -254,6 +309,29 @@ impl Pool {
         }
         if !self.queue.is_empty() {
             self.wake_leader();
+        }
+    }
+
+    /// Notes the time during a turn, before anything that may take long.
+    #[inline]
+    pub(crate) fn note_time(&self, now: Instant) {
+        self.queue_wait.note(now);
+    }
+
+    /// Reads the clock if the worker has not for some time.
+    #[inline(never)]
+    fn note_time_in(&self, local: &mut WorkerLocal) {
+        self.queue_wait.refresh(&mut local.clock);
+    }
+
+    /// Notes the time that a worker read last in the turn that has ended. If that turn took long,
+    /// polls: a poll that may wait does not tell whether its clients were ready before it.
+    ///
+    /// Wakes no worker: the caller looks at the queue again.
+    #[cold]
+    pub(crate) fn end_timed_turn(&self, local: &mut WorkerLocal, now: Instant) {
+        if self.queue_wait.note_own(&mut local.clock, now) {
+            self.poll_ready(self.queue_wait.refresh(&mut local.clock));
         }
     }
 
@@ -390,6 +468,20 @@ pub(crate) struct WorkerLocal {
     turns_since_poll: u32,
     /// How often it still looks for work before it follows.
     spins: u32,
+    clock: LocalClock,
+    /// How long the client of the turn waited for it: README, section "Queue wait".
+    wait_us: u32,
+}
+
+impl WorkerLocal {
+    /// Returns how long the client of the turn waited for it, in microseconds; the first time.
+    #[inline]
+    pub(crate) fn take_wait_us(&mut self) -> Option<u32> {
+        match self.wait_us {
+            0 => None,
+            _ => Some(mem::take(&mut self.wait_us)),
+        }
+    }
 }
 
 /// Turns without a wait after which a worker wakes a helper. Waking one takes about as long as a

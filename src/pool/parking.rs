@@ -84,6 +84,11 @@ impl Watch {
         self.poll.poll(&mut self.events, timeout)?;
         Ok(timeout.is_none())
     }
+
+    /// Whether the last poll may have left events for the next one.
+    pub(super) fn is_full(&self) -> bool {
+        self.events.iter().count() >= EVENTS_MAX
+    }
 }
 
 /// The result of parking a client.

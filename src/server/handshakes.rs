@@ -75,7 +75,7 @@ pub(super) fn advance(
         return without_permit(shared, connection, handshake, slot).map(Some);
     }
     handshake.has_begun = true;
-    shared.pool.hand_over();
+    shared.hand_over_now();
     let end = run_flight(shared, connection, input);
     shared.release_permit(handshake);
     if matches!(end, Ok(None)) {

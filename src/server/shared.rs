@@ -183,11 +183,17 @@ impl Shared {
     #[cold]
     pub(crate) fn connect(&self, session: &mut Session) -> Result<(), CloseReason> {
         if let Some(hook) = self.hooks.on_connect.get() {
-            self.pool.hand_over();
+            self.hand_over_now();
             hook(session).map_err(CloseReason::RefusedByHook)?;
         }
         session.is_connected = true;
         Ok(())
+    }
+
+    /// Hands over before something that may block.
+    pub(super) fn hand_over_now(&self) {
+        self.pool.note_time(Instant::now());
+        self.pool.hand_over();
     }
 
     /// Counts a client that leaves, calls the program's hook, which may block, if the client was
@@ -197,7 +203,7 @@ impl Shared {
         self.state.client_count.fetch_sub(1, Ordering::Relaxed);
         let hook = self.hooks.on_disconnect.get();
         if hook.is_some() {
-            self.pool.hand_over();
+            self.hand_over_now();
         }
         let called = catch_unwind(AssertUnwindSafe(|| {
             if let Some(hook) = hook.filter(|_| session.is_connected) {
@@ -389,5 +395,10 @@ impl ServerContext for Shared {
 
     fn hand_over(&self) {
         self.pool.hand_over();
+    }
+
+    #[inline]
+    fn note_time(&self, now: Instant) {
+        self.pool.note_time(now);
     }
 }

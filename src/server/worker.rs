@@ -3,6 +3,7 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::opening::open;
 use super::shared::{Phase, Shared};
@@ -51,36 +52,55 @@ impl Worker {
     pub(crate) fn run(mut self) {
         while let Some(client) = self.shared.pool.next(&mut self.local) {
             self.stats.begin_turn(client.session.id());
-            self.serve(client);
+            if let Some(wait_us) = self.local.take_wait_us() {
+                self.note_wait(&client, wait_us);
+            }
+            let mut budget = Budget::default();
+            self.serve(client, &mut budget);
             self.stats.end_turn();
+            if let Some(now) = budget.noted_time() {
+                self.shared.pool.end_timed_turn(&mut self.local, now);
+            }
         }
+    }
+
+    /// Notes that a client has waited for its turn.
+    #[cold]
+    fn note_wait(&self, client: &Client, mut wait_us: u32) {
+        // A new client may have sent its request long after it was accepted.
+        if wait_us >= 1000 && !client.session.is_connected {
+            let since_data = client.connection.since_last_data();
+            let since_data_us = since_data.as_ref().map_or(u128::MAX, Duration::as_micros);
+            wait_us = since_data_us.min(wait_us.into()) as u32;
+        }
+        self.stats.note_wait(wait_us);
+        self.shared.state.note_wait(wait_us);
     }
 
     /// Serves one turn of a client: until it is parked, queued again, or closed. If its socket is
     /// ready again when it is parked, the turn goes on with what is left of the budget.
-    fn serve(&mut self, mut client: Box<Client>) {
-        let mut budget = Budget::default();
+    fn serve(&mut self, mut client: Box<Client>, budget: &mut Budget) {
         loop {
             client.is_awaited = false;
             let info = client.session.info();
             if info.inbox.has_unread()
                 && let Some(kill_reason) = info.inbox.kill_reason()
             {
-                return self.shared.close(client, &CloseReason::Killed(kill_reason));
+                return self.close(client, &CloseReason::Killed(kill_reason), budget);
             }
             let end = match client.stage {
-                Stage::Open => self.serve_caught(&mut client, &mut budget),
-                Stage::Opening(_) => match open(&self.shared, &mut client, &mut self.input) {
+                Stage::Open => self.serve_caught(&mut client, budget),
+                Stage::Opening(_) => match self.open(&mut client, budget) {
                     Ok(Some(end)) => Ok(end),
                     // Served in the same turn.
                     Ok(None) => continue,
                     Err(reason) => Err(reason),
                 },
-                Stage::Closing(_) => self.linger(&mut client, &mut budget),
+                Stage::Closing(_) => self.linger(&mut client, budget),
             };
             let end = match end {
                 Ok(end) if client.needs_check || client.connection.pending().is_some() => {
-                    self.check(&mut client, end, &budget)
+                    self.check(&mut client, end, budget)
                 }
                 end => end,
             };
@@ -98,7 +118,7 @@ impl Worker {
                     Some(level)
                 }
                 Ok(TurnEnd::BudgetSpent) => return self.requeue(client),
-                Err(reason) => match self.begin_close(client, reason) {
+                Err(reason) => match self.begin_close(client, reason, budget) {
                     Some(lingering) => {
                         client = lingering;
                         continue;
@@ -106,8 +126,11 @@ impl Worker {
                     None => return,
                 },
             };
-            match self.park(client, pause_level) {
-                Some(ready) => client = ready,
+            match self.park(client, pause_level, budget) {
+                Some(ready) => {
+                    self.stats.continue_turn();
+                    client = ready;
+                }
                 None => return,
             }
         }
@@ -141,7 +164,12 @@ impl Worker {
 
     /// Parks a client until its socket is ready. A paused client also stops waiting when the pause
     /// ends or becomes weaker than `pause_level`. Returns the client if it is ready again.
-    fn park(&self, client: Box<Client>, pause_level: Option<PauseLevel>) -> Option<Box<Client>> {
+    fn park(
+        &self,
+        client: Box<Client>,
+        pause_level: Option<PauseLevel>,
+        budget: &mut Budget,
+    ) -> Option<Box<Client>> {
         let is_paused = pause_level.is_some();
         let info = client.session.info();
         if info.has(ClientFlags::PAUSED) != is_paused {
@@ -156,10 +184,29 @@ impl Worker {
             Parked::Resting => None,
             Parked::Ready(client) => Some(client),
             Parked::Failed(client, error) => {
-                self.shared.close(client, &CloseReason::Io(error));
+                self.close(client, &CloseReason::Io(error), budget);
                 None
             }
         }
+    }
+
+    /// Serves an opening client. A handshake takes long.
+    #[cold]
+    fn open(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<Option<TurnEnd>, CloseReason> {
+        let end = open(&self.shared, client, &mut self.input);
+        budget.note_time(Instant::now());
+        end
+    }
+
+    /// Closes a client. The hook for disconnects may block.
+    #[cold]
+    fn close(&self, client: Box<Client>, reason: &CloseReason, budget: &mut Budget) {
+        self.shared.close(client, reason);
+        budget.note_time(Instant::now());
     }
 
     /// Makes the clock check `maxmemory-clients` at once if the client uses much memory.
@@ -174,13 +221,18 @@ impl Worker {
     /// Begins a lingering close if the peer may still be sending, and closes the client otherwise.
     /// Returns the client if it lingers.
     #[cold]
-    fn begin_close(&self, mut client: Box<Client>, reason: CloseReason) -> Option<Box<Client>> {
+    fn begin_close(
+        &self,
+        mut client: Box<Client>,
+        reason: CloseReason,
+        budget: &mut Budget,
+    ) -> Option<Box<Client>> {
         if client.stage.lingers(&reason) {
             self.shared.abandon_opening(&mut client);
             client.begin_close(reason);
             return Some(client);
         }
-        self.shared.close(client, &reason);
+        self.close(client, &reason, budget);
         None
     }
 
@@ -251,7 +303,10 @@ impl Worker {
         let phase = self.shared.phase();
         let is_first_turn = !client.session.is_connected;
         if is_first_turn {
-            self.shared.connect(&mut client.session)?;
+            let connected = self.shared.connect(&mut client.session);
+            // The hook may have blocked.
+            budget.note_time(Instant::now());
+            connected?;
             // From now on it is known whether the peer has left.
             client.newcomer = None;
         }
@@ -427,6 +482,7 @@ impl Worker {
             }
             // Read again: the hook for disconnects may have blocked.
             closing.fin_sent_at_s = Some(self.shared.state.now_s());
+            budget.note_time(Instant::now());
             connection.end_sending()?;
         }
         while budget.bytes > 0 {

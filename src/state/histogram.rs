@@ -22,6 +22,11 @@ impl Histogram {
         self.0[bucket(took_ns)].add(1);
     }
 
+    /// Adds so many of the shortest durations.
+    pub(super) fn add_shortest(&self, count: u64) {
+        self.0[0].add(count);
+    }
+
     pub(super) fn combine(&self, other: &Self, sum: fn(u64, u64) -> u64) {
         for (own, other) in self.0.iter().zip(&other.0) {
             own.combine(other, sum);

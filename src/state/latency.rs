@@ -1,5 +1,5 @@
-//! The latency monitor: the seconds in which a command took longer than
-//! `latency-monitor-threshold`. Redis's `src/latency.c`.
+//! The latency monitor: the seconds in which a command, or a client's wait for its turn, took longer
+//! than `latency-monitor-threshold`. Redis's `src/latency.c`.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::time::now_since_1970;
 
-/// Spikes by event: `command`, or `fast-command` for commands of constant time.
+/// Spikes by event: `command`, or `fast-command` for commands of constant time, and `queue-wait`.
 #[derive(Debug, Default)]
 pub(crate) struct LatencyMonitor(Mutex<BTreeMap<&'static str, Series>>);
 

@@ -63,7 +63,7 @@ use handshakes::HandshakeCounts;
 use latency::LatencyMonitor;
 use monitors::Monitors;
 use pause::Pause;
-use slowlog::Slowlog;
+use slowlog::{CallTimes, Slowlog};
 use stats::{CommandCounts, Counts, ServerStats, Throughput};
 
 /// Shared by the server's threads and every session.
@@ -108,6 +108,9 @@ pub(crate) struct ServerState {
     /// A set of [`observed_for`]s.
     observed_for: AtomicU8,
 }
+
+/// The event of the latency monitor for clients that wait for their turns.
+pub(crate) const QUEUE_WAIT: &str = "queue-wait";
 
 /// Why every call is observed. Each reason makes PING slower.
 mod observed_for {
@@ -220,14 +223,15 @@ impl ServerState {
         command: &CommandInfo,
         request: &Request<'_>,
         info: &ClientInfo,
-        took: Duration,
+        times: CallTimes,
     ) {
+        let took = times.took;
         if let Some(length_max) = self.settings.slowlog_length_for(took)
             && !command.docs.has_flag("skip_slowlog")
         {
             let words = command.words_to_show(request, slowlog::WORDS_MAX);
             let count = request.word_count();
-            self.slowlog.add(&words, count, took, info, length_max);
+            self.slowlog.add(&words, count, times, info, length_max);
         }
         if self.settings.is_spike(took) {
             let is_fast = command.is_fast();
@@ -239,6 +243,16 @@ impl ServerState {
             let (now_s, limit) = (self.now_s(), self.settings.messages_limit());
             let slots = self.monitors.show(command, request, info, now_s, limit);
             self.notify(&slots);
+        }
+    }
+
+    /// Notes that a client waited for its turn: for the longest wait, and for the latency monitor.
+    #[cold]
+    pub(crate) fn note_wait(&self, wait_us: u32) {
+        self.stats.note_wait(wait_us);
+        let waited = Duration::from_micros(wait_us.into());
+        if self.settings.is_spike(waited) {
+            self.latency.add(QUEUE_WAIT, waited.as_millis() as u64);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The slow log: requests whose handlers took long.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
@@ -20,6 +21,15 @@ struct Log {
     next_id: u64,
 }
 
+/// The durations of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallTimes {
+    /// The time of its handler.
+    pub(crate) took: Duration,
+    /// How long its client waited for the turn.
+    pub(crate) waited: Duration,
+}
+
 /// A request that took long.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -27,7 +37,8 @@ pub(crate) struct Record {
     /// When it ended, in seconds since 1970.
     pub(crate) at_s: u64,
     pub(crate) took: Duration,
-    pub(crate) excerpt: Excerpt,
+    waited: Duration,
+    excerpt: Excerpt,
     pub(crate) peer: Box<str>,
     pub(crate) client_name: Box<[u8]>,
 }
@@ -39,7 +50,7 @@ impl Slowlog {
         &self,
         words: &[&[u8]],
         count: usize,
-        took: Duration,
+        times: CallTimes,
         info: &ClientInfo,
         length_max: usize,
     ) {
@@ -47,7 +58,8 @@ impl Slowlog {
         let mut record = Record {
             id: 0,
             at_s: now_since_1970().as_secs(),
-            took,
+            took: times.took,
+            waited: times.waited,
             excerpt: Excerpt::of(words, count, RECORD_BYTES_MAX - client_name.len()),
             peer: info.peer.to_string().into(),
             client_name,
@@ -81,10 +93,22 @@ impl Slowlog {
     }
 }
 
+impl Record {
+    /// Returns the words to show. A wait for the turn is a remark after them: clients that read six
+    /// fields of an entry, and do not skip others, could not read a seventh.
+    pub(crate) fn words(&self) -> Vec<Cow<'_, [u8]>> {
+        let words = self.excerpt.words().map(Cow::Borrowed);
+        let waited_ms = self.waited.as_millis();
+        let remark = (waited_ms > 0).then(|| format!("... (waited {waited_ms} ms in the queue)"));
+        let remark = remark.map(|remark| Cow::Owned(remark.into_bytes()));
+        words.chain(remark).collect()
+    }
+}
+
 /// The part of a request that is kept, as in Redis (`slowlogCreateEntry`): 32 words, and 128 bytes
 /// of each, or fewer if that were too much in all. Remarks count what is omitted.
 #[derive(Debug)]
-pub(crate) struct Excerpt {
+struct Excerpt {
     bytes: Box<[u8]>,
     /// The end of each word in `bytes`.
     ends: Box<[u16]>,
@@ -131,7 +155,7 @@ impl Excerpt {
     }
 
     /// Returns the words that are kept.
-    pub(crate) fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let word = &self.bytes[start..usize::from(end)];
@@ -168,11 +192,33 @@ mod tests {
         ClientInfo::for_test(0, ([127, 0, 0, 1], 5000).into())
     }
 
+    fn took(ms: u64) -> CallTimes {
+        CallTimes {
+            took: Duration::from_millis(ms),
+            waited: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn wait_is_a_remark_from_1_ms_on() {
+        let log = Slowlog::default();
+        for waited_us in [999, 1_000, 71 * 60 * 1_000_000] {
+            let waited = Duration::from_micros(waited_us);
+            let times = CallTimes { waited, ..took(20) };
+            log.add(&[b"GET", b"x"], 2, times, &info(), 3);
+        }
+        let records = log.latest(3);
+        assert_eq!(records[2].words(), [&b"GET"[..], b"x"]);
+        let remark = |index: usize| records[index].words()[2].to_vec();
+        assert_eq!(remark(1), b"... (waited 1 ms in the queue)");
+        assert_eq!(remark(0), b"... (waited 4260000 ms in the queue)");
+    }
+
     #[test]
     fn latest_come_first_and_oldest_are_removed() {
         let log = Slowlog::default();
         for word in [&b"one"[..], b"two", b"three"] {
-            log.add(&[word], 1, Duration::from_millis(20), &info(), 2);
+            log.add(&[word], 1, took(20), &info(), 2);
         }
         let records = log.latest(10);
         let ids: Vec<_> = records.iter().map(|record| record.id).collect();
@@ -181,9 +227,9 @@ mod tests {
         assert_eq!(&*records[0].peer, "127.0.0.1:5000");
         log.reset();
         assert_eq!(log.len(), 0);
-        log.add(&[b"four"], 1, Duration::ZERO, &info(), 2);
+        log.add(&[b"four"], 1, took(0), &info(), 2);
         assert_eq!(log.latest(10)[0].id, 3);
-        log.add(&[b"five"], 1, Duration::ZERO, &info(), 0);
+        log.add(&[b"five"], 1, took(0), &info(), 0);
         assert_eq!(log.len(), 0);
     }
 

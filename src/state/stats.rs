@@ -1,7 +1,7 @@
 //! Statistics: each worker counts for itself, and a request for the totals adds the counts up.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub(crate) struct ServerStats {
     workers: Mutex<AllWorkers>,
     /// Subtracted from every total: only the worker itself may write its counts.
     baseline: Mutex<Arc<Counts>>,
+    /// The longest wait for a turn since the last reset, in microseconds.
+    longest_wait_us: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -33,10 +35,11 @@ struct AllWorkers {
 pub(crate) struct WorkerStats {
     /// The number of the worker's thread.
     worker: usize,
-    /// Turns begun.
-    turns: LocalCounter,
     /// The client whose turn it is; 0 if there is none, and [`ENDED`] after the worker's end.
     client_id: AtomicU64,
+    /// The last turn for which a client had waited, by its number, and for how many microseconds.
+    waited_turn: AtomicU64,
+    wait_us: AtomicU32,
     pub(crate) counts: Counts,
 }
 
@@ -47,10 +50,64 @@ pub(crate) struct Counts {
     pub(crate) bytes_sent: LocalCounter,
     pub(crate) reads: LocalCounter,
     pub(crate) writes: LocalCounter,
+    pub(crate) queue_wait: QueueWait,
     /// By the index of the command.
     pub(crate) commands: Box<[CommandCounts]>,
     /// Error replies by code.
     pub(crate) errors: Mutex<BTreeMap<Box<str>, u64>>,
+}
+
+/// How long clients waited for their turns: `pool/README.md`, section "Queue wait".
+#[derive(Debug, Default)]
+pub(crate) struct QueueWait {
+    /// Turns begun, each after a wait.
+    turns: LocalCounter,
+    sum_ns: LocalCounter,
+    /// The waits that were long enough to be measured; in the totals, all.
+    waits: Histogram,
+    /// Only in the totals: the longest wait since the last reset.
+    longest_us: u32,
+}
+
+impl QueueWait {
+    fn add(&self, wait_us: u32) {
+        let ns = u64::from(wait_us) * 1000;
+        self.sum_ns.add(ns);
+        self.waits.add(ns);
+    }
+
+    /// Completes the totals.
+    fn complete(&mut self, longest_us: u32) {
+        // A wait is counted just before its turn.
+        let short = self.turns.get().saturating_sub(self.waits.count());
+        self.waits.add_shortest(short);
+        self.longest_us = longest_us;
+    }
+
+    /// Returns the number of waits, also of those that were too short to be measured.
+    pub(crate) fn count(&self) -> u64 {
+        self.waits.count()
+    }
+
+    pub(crate) fn waits(&self) -> &Histogram {
+        &self.waits
+    }
+
+    /// Returns the sum of all waits in nanoseconds.
+    pub(crate) fn sum_ns(&self) -> u64 {
+        self.sum_ns.get()
+    }
+
+    /// Returns the longest wait in microseconds.
+    pub(crate) fn longest_us(&self) -> u32 {
+        self.longest_us
+    }
+
+    fn combine(&self, other: &Self, sum: fn(u64, u64) -> u64) {
+        self.turns.combine(&other.turns, sum);
+        self.sum_ns.combine(&other.sum_ns, sum);
+        self.waits.combine(&other.waits, sum);
+    }
 }
 
 /// The requests for one command.
@@ -87,6 +144,7 @@ impl ServerStats {
                 past: Counts::new(commands),
             }),
             baseline: Mutex::default(),
+            longest_wait_us: AtomicU32::new(0),
         }
     }
 
@@ -133,7 +191,7 @@ impl ServerStats {
         for stats in &self.workers.lock().workers {
             let turn = Turn {
                 worker: stats.worker,
-                number: stats.turns.get(),
+                number: stats.counts.queue_wait.turns.get(),
                 client_id: stats.client_id.load(Ordering::Relaxed),
             };
             match turn.client_id {
@@ -151,8 +209,10 @@ impl ServerStats {
     pub(crate) fn totals(&self) -> Counts {
         // First: a reset in between must not leave more to subtract than there is.
         let baseline = Arc::clone(&self.baseline.lock());
-        let totals = self.totals_ever();
+        let mut totals = self.totals_ever();
         totals.subtract(&baseline);
+        let longest_us = self.longest_wait_us.load(Ordering::Relaxed);
+        totals.queue_wait.complete(longest_us);
         totals
     }
 
@@ -160,6 +220,14 @@ impl ServerStats {
     pub(crate) fn reset(&self) {
         let totals = Arc::new(self.totals_ever());
         *self.baseline.lock() = totals;
+        self.longest_wait_us.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes a wait that may be the longest. The worker counts it besides.
+    pub(super) fn note_wait(&self, wait_us: u32) {
+        if wait_us > self.longest_wait_us.load(Ordering::Relaxed) {
+            self.longest_wait_us.fetch_max(wait_us, Ordering::Relaxed);
+        }
     }
 
     fn totals_ever(&self) -> Counts {
@@ -199,10 +267,36 @@ pub(crate) struct Turn {
 }
 
 impl WorkerStats {
-    /// Notes the begin of a client's turn.
+    /// Notes the begin of a client's turn, for which it has not waited.
+    #[inline]
     pub(crate) fn begin_turn(&self, client_id: u64) {
-        self.turns.add(1);
+        self.counts.queue_wait.turns.add(1);
         self.client_id.store(client_id, Ordering::Relaxed);
+    }
+
+    /// Notes how long the client waited for the turn that has begun.
+    #[cold]
+    pub(crate) fn note_wait(&self, wait_us: u32) {
+        let turn = self.counts.queue_wait.turns.get();
+        self.waited_turn.store(turn, Ordering::Relaxed);
+        self.wait_us.store(wait_us, Ordering::Relaxed);
+        self.counts.queue_wait.add(wait_us);
+    }
+
+    /// Returns how long the client of this turn waited for it, in microseconds.
+    pub(crate) fn wait_us(&self) -> u32 {
+        let turn = self.counts.queue_wait.turns.get();
+        if self.waited_turn.load(Ordering::Relaxed) == turn {
+            self.wait_us.load(Ordering::Relaxed)
+        } else {
+            0
+        }
+    }
+
+    /// Notes that the rest of the turn is for requests that came after its begin.
+    #[inline]
+    pub(crate) fn continue_turn(&self) {
+        self.wait_us.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn end_turn(&self) {
@@ -254,6 +348,7 @@ impl Counts {
         self.bytes_sent.combine(&other.bytes_sent, sum);
         self.reads.combine(&other.reads, sum);
         self.writes.combine(&other.writes, sum);
+        self.queue_wait.combine(&other.queue_wait, sum);
         for (own, other) in self.commands.iter().zip(&other.commands) {
             own.combine(other, sum);
         }

@@ -9,6 +9,7 @@ mod latency;
 mod monitor;
 mod password;
 mod pubsub;
+mod queue_wait;
 mod slowlog;
 mod stats;
 

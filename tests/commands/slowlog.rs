@@ -32,7 +32,9 @@ fn slowlog(peer: &mut Peer) -> Vec<Vec<String>> {
             for _ in 0..3 {
                 peer.leaves();
             }
-            let words = peer.leaves();
+            let mut words = peer.leaves();
+            // On a busy machine, a client may wait.
+            words.retain(|word| !word.starts_with("... (waited "));
             let mut entry = vec![peer.leaves().remove(0), peer.leaves().remove(0)];
             entry.extend(words);
             entry

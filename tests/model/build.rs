@@ -26,6 +26,7 @@ const STAND_INS: &[(&str, &str)] = &[
     ("log::error!", "crate::log::error!"),
     ("#[cfg(test)]\nmod tests;\n", ""),
     ("mod cpu_contention;\n", "use crate::cpu_contention;\n"),
+    ("mod queue_wait;\n", "use crate::queue_wait;\n"),
     ("SPINS: u32 = 20;", "SPINS: u32 = 1;"),
     (
         "TURNS_BEFORE_HELPER: u32 = 64;",

@@ -93,7 +93,7 @@ fn client_of_a_unix_socket_is_shown_as_in_redis() {
     let shown = format!(" [0 unix:{}] \"PING\"", server.path.display());
     assert!(line.ends_with(&shown), "{line}");
     let slow = peer.answers("SLOWLOG GET 1");
-    assert_eq!(slow[4], addr, "{slow:?}");
+    assert!(slow.contains(&addr), "{slow:?}");
 
     let list = peer.answer("CLIENT LIST");
     let line = list.lines().find(|line| line.contains(" flags=OU "));

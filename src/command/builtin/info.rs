@@ -2,7 +2,8 @@
 //!
 //! The fields are Redis's, in its order, and only those that are true here. There are no keys,
 //! replicas, forks or scripts: a count of them is 0. Fields of respool's own are `respool_version`,
-//! `workers`, `workers_following`, `workers_leading`, `queued_clients` and `closed_*`.
+//! `workers`, `workers_following`, `workers_leading`, `queued_clients`, `queue_waits`,
+//! `queue_wait_usec` and `closed_*`.
 //!
 //! These fields of 7.0.15 are left out, because no value would be true: how Redis was built
 //! (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); parts of the memory
@@ -203,6 +204,24 @@ fn clients(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("pubsub_clients", summary.subscribed);
     lines.add("clients_in_timeout_table", 0);
     lines.add("queued_clients", state.pool_snapshot().queued);
+    queue_wait(lines);
+}
+
+/// Adds the fields of Clients about the waits from ready to served.
+fn queue_wait(lines: &mut Lines<'_>) {
+    let queue_wait = &lines.totals.queue_wait;
+    let count = queue_wait.count();
+    let mean_us = queue_wait.sum_ns() as f64 / 1000.0 / count.max(1) as f64;
+    let longest_us = f64::from(queue_wait.longest_us());
+    let percentile = |percent| queue_wait.waits().percentile(percent).min(longest_us);
+    let [p50, p99, p99_9] = [50.0, 99.0, 99.9].map(percentile);
+    lines.add("queue_waits", count);
+    lines.add(
+        "queue_wait_usec",
+        format_args!(
+            "mean={mean_us:.0},p50={p50:.0},p99={p99:.0},p99.9={p99_9:.0},max={longest_us}"
+        ),
+    );
 }
 
 /// Measures the whole process: memory is not counted by purpose.

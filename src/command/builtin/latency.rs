@@ -1,9 +1,11 @@
-//! `LATENCY`: durations of commands.
+//! `LATENCY`: durations of commands, and of waits for a turn.
 
 use super::common::{NAMES_MAX, argument, array, is, too_many};
 use crate::client::session::Session;
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
+use crate::state::QUEUE_WAIT;
+use crate::state::histogram::Histogram;
 
 pub(super) fn register(mut latency: Container<'_>) {
     latency.register_own("HISTOGRAM", Arity::AtLeast(2), histogram);
@@ -13,7 +15,8 @@ pub(super) fn register(mut latency: Container<'_>) {
 }
 
 /// `LATENCY HISTOGRAM [command …]`: for each command, the number of calls by duration, cumulated. A
-/// container's name means all of its subcommands.
+/// container's name means all of its subcommands. `queue-wait` means the waits for a turn; it has to
+/// be named, because clients take every other name for a command.
 fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = || request.arguments().skip(1);
     if wanted().len() > NAMES_MAX {
@@ -25,29 +28,37 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
     };
     let state = session.server();
     let totals = state.stats.totals();
-    let commands: Vec<_> = state
+    let commands = state
         .used_commands(&totals)
         .filter(|(name, _)| is_wanted(name))
-        .filter_map(|(name, totals)| Some((name, totals.calls.get(), totals.durations()?)))
-        .collect();
-    reply.map(commands.len(), |pairs| {
-        for (name, calls, durations) in commands {
-            let points = durations.cumulated(calls);
-            pairs.pair(name, |value| {
-                value.map(2, |fields| {
-                    // No server lives long enough for a number that does not fit.
-                    fields.pair("calls", |value| value.integer(calls as i64));
-                    fields.pair("histogram_usec", |histogram| {
-                        histogram.map(points.len(), |pairs| {
-                            for &(micros, calls) in &points {
-                                pairs.add(|item| item.integer(micros as i64));
-                                pairs.add(|item| item.integer(calls as i64));
-                            }
-                        })
-                    });
-                })
-            });
+        .filter_map(|(name, totals)| Some((name, totals.calls.get(), totals.durations()?)));
+    let shows_waits =
+        state.settings.latency_tracking() && wanted().any(|word| is(word, QUEUE_WAIT));
+    let waits = shows_waits.then(|| {
+        let waits = totals.queue_wait.waits();
+        (QUEUE_WAIT, totals.queue_wait.count(), waits)
+    });
+    let rows: Vec<_> = commands.chain(waits).collect();
+    reply.map(rows.len(), |pairs| {
+        for (name, calls, durations) in rows {
+            pairs.pair(name, |row| histogram_row(calls, durations, row));
         }
+    })
+}
+
+fn histogram_row(calls: u64, durations: &Histogram, reply: Reply<'_>) -> Replied {
+    let points = durations.cumulated(calls);
+    reply.map(2, |fields| {
+        // No server lives long enough for a number that does not fit.
+        fields.pair("calls", |value| value.integer(calls as i64));
+        fields.pair("histogram_usec", |histogram| {
+            histogram.map(points.len(), |pairs| {
+                for &(micros, calls) in &points {
+                    pairs.add(|item| item.integer(micros as i64));
+                    pairs.add(|item| item.integer(calls as i64));
+                }
+            })
+        });
     })
 }
 

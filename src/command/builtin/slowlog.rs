@@ -30,7 +30,7 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
             fields.add(|id| id.integer(record.id as i64));
             fields.add(|time| time.integer(record.at_s as i64));
             fields.add(|micros| micros.integer(record.took.as_micros() as i64));
-            fields.add(|words| bulks(record.excerpt.words(), words));
+            fields.add(|words| bulks(record.words().iter(), words));
             fields.add(|addr| addr.bulk(&*record.peer));
             fields.add(|name| name.bulk(&record.client_name));
         })

@@ -81,13 +81,15 @@ fn is_in_the_manual(directive: &str) -> bool {
 }
 
 /// Fields of `INFO` that redis-server 7.0 lacks.
-const OWN_FIELDS: [&str; 12] = [
+const OWN_FIELDS: [&str; 14] = [
     // Of Redis 7.4 and 7.2.
     "client_output_buffer_limit_disconnections",
     "client_query_buffer_limit_disconnections",
     "listener0",
     "pubsub_clients",
     // respool's own.
+    "queue_wait_usec",
+    "queue_waits",
     "queued_clients",
     "respool_version",
     "tls_handshake_failures",
@@ -414,7 +416,10 @@ fn histogram(value: &mut Value, _: &Names, _: &Common) {
 /// Keeps each record without id, time, duration and address.
 fn slowlog(value: &mut Value, names: &Names, _: &Common) {
     for record in &mut value.items {
-        if let [number, time, took, _words, addr, _name] = &mut *record.items {
+        if let [number, time, took, words, addr, _name] = &mut *record.items {
+            words
+                .items
+                .retain(|word| !word.text.starts_with("... (waited "));
             for number in [number, time, took] {
                 number.text.clear();
             }

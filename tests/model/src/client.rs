@@ -13,6 +13,8 @@ use crate::world::{Inbox, Request};
 #[derive(Debug)]
 pub struct Client {
     slot: usize,
+    /// No clock runs here.
+    pub ready_at: u32,
     pub connection: Connection,
     /// Requests that were read and not served yet.
     pub(crate) pending: Vec<Request>,
@@ -34,6 +36,7 @@ impl Client {
     pub(crate) fn new(slot: usize, socket: Arc<Socket>, inbox: Arc<Inbox>) -> Self {
         Self {
             slot,
+            ready_at: 0,
             connection: Connection {
                 socket,
                 watched: false,

@@ -3,6 +3,8 @@
 
 #![expect(missing_docs, reason = "the original documents it")]
 
+use std::time::Instant;
+
 use crate::explore::pass;
 
 #[derive(Debug, Default)]
@@ -13,8 +15,9 @@ impl CpuContention {
         Self
     }
 
-    pub fn give_way(&self) {
+    pub fn give_way(&self) -> Instant {
         pass();
+        Instant::now()
     }
 
     pub fn lasts(&self) -> bool {

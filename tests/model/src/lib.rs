@@ -9,7 +9,7 @@
 //! | `explore.rs` | the scheduler: threads, the order in which they run, deadlocks |
 //! | `memory.rs` | atomics and fences whose loads may return old values |
 //! | `parking_lot.rs`, `crossbeam_channel.rs`, `mio.rs`, `log.rs` | stand-ins for the crates |
-//! | `cpu_contention.rs` | the stand-in for the only part of the pool that reads a clock |
+//! | `cpu_contention.rs`, `queue_wait.rs` | stand-ins for the parts of the pool that read a clock |
 //! | `client.rs`, `world.rs` | small versions of everything around the pool: clients, peers, workers |
 //! | `scenarios.rs` | the scenarios |
 //! | `bugs.rs`, `pools.rs` | the seeded bugs, and the pools with and without them |
@@ -42,5 +42,6 @@ pub mod mio;
 pub mod net;
 pub mod parking_lot;
 pub mod pools;
+pub mod queue_wait;
 pub mod scenarios;
 pub mod world;
