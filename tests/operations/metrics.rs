@@ -1,9 +1,10 @@
 //! What `/metrics` shows.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use respool_testing::eventually;
 use respool_testing::http::get;
+use respool_testing::{commands_with_gate, config, eventually};
 
 use crate::Operated;
 
@@ -171,6 +172,40 @@ fn histograms_have_the_same_limits_and_all_calls() {
     assert_eq!(before.last().map(String::as_str), Some("+Inf"));
     ping(&mut client, 1000);
     assert_eq!(limits(), before);
+}
+
+#[test]
+fn queue_wait_of_a_delayed_client_is_shown() {
+    let (commands, gate) = commands_with_gate();
+    let operated = Operated::with(config(1), commands);
+    let longer_than_half_a_second = || {
+        let answer = get(operated.http, "/metrics");
+        let up_to = |limit: &str| -> u64 {
+            let sample = format!("respool_queue_wait_seconds_bucket{{le=\"{limit}\"}}");
+            answer.sample(&sample)
+        };
+        let count: u64 = answer.sample("respool_queue_wait_seconds_count");
+        assert_eq!(up_to("+Inf"), count);
+        let seconds: f64 = answer.sample("respool_queue_wait_seconds_sum");
+        (count - up_to("0.536870912"), seconds)
+    };
+    let mut busy = operated.server.connect();
+    let mut delayed = operated.server.connect();
+    busy.ping();
+    delayed.ping();
+    assert_eq!(longer_than_half_a_second().0, 0);
+    busy.send("GATE\r\n");
+    gate.wait_for_start();
+    let since = Instant::now();
+    delayed.send("PING\r\n");
+    eventually("the client has waited for long enough", || {
+        since.elapsed() > Duration::from_millis(600)
+    });
+    gate.let_one_through();
+    delayed.expect("+PONG\r\n");
+    busy.expect("+OPEN\r\n");
+    let (count, seconds) = longer_than_half_a_second();
+    assert!(count >= 1 && seconds > 0.5, "{count} waits, {seconds} s");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::text::{Labels, Text};
 use crate::state::ServerState;
 use crate::state::histogram::Histogram;
-use crate::state::stats::{CommandCounts, Counts};
+use crate::state::stats::{CommandCounts, Counts, QueueWait};
 
 /// The durations of every command that was used.
 #[derive(Debug, Default)]
@@ -30,9 +30,9 @@ pub(super) struct Shown {
 
 /// The calls that were timed, and their time.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Timed {
-    pub(super) count: u64,
-    pub(super) seconds: f64,
+struct Timed {
+    count: u64,
+    seconds: f64,
 }
 
 /// The timed calls that are in a histogram, and how many took at most so long.
@@ -64,7 +64,7 @@ fn timed(counts: &CommandCounts) -> Timed {
 
 impl Shown {
     /// Takes over that there are now `count` calls, and what was timed of them.
-    pub(super) fn advance(&mut self, count: u64, timed: Timed, durations: Option<&Histogram>) {
+    fn advance(&mut self, count: u64, timed: Timed, durations: Option<&Histogram>) {
         if count < self.count || timed.count < self.timed.count {
             // CONFIG RESETSTAT.
             *self = Self::default();
@@ -84,6 +84,15 @@ impl Shown {
             }
             self.recorded = recorded;
         }
+    }
+
+    /// Takes over waits, all of which are counted.
+    pub(super) fn advance_by_waits(&mut self, waits: &QueueWait) {
+        let timed = Timed {
+            count: waits.count(),
+            seconds: waits.sum_ns() as f64 / 1e9,
+        };
+        self.advance(timed.count, timed, Some(waits.waits()));
     }
 
     /// Adds the samples of the histogram `name`, unless no duration was recorded.

@@ -15,7 +15,7 @@ mod text;
 
 use crate::state::ServerState;
 use crate::time::now_since_1970;
-use durations::CommandDurations;
+use durations::{CommandDurations, Shown};
 use scrape::{Scrape, Settings};
 use text::Text;
 
@@ -27,6 +27,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 pub(super) struct Metrics {
     settings: Settings,
     durations: CommandDurations,
+    queue_wait: Shown,
     /// The time of the start in seconds since 1970, as it was first computed: the clock may be set.
     started_s: Option<u64>,
 }
@@ -37,6 +38,7 @@ impl Metrics {
         self.read_settings(state);
         let totals = state.stats.totals();
         self.durations.advance(state, &totals);
+        self.queue_wait.advance_by_waits(&totals.queue_wait);
         let started_s = *self.started_s.get_or_insert_with(|| {
             let started = now_since_1970().saturating_sub(state.started.elapsed());
             started.as_secs()
@@ -46,6 +48,7 @@ impl Metrics {
             totals: &totals,
             settings: self.settings,
             durations: &self.durations,
+            queue_wait: &self.queue_wait,
             started_s,
         };
         let mut text = Text::default();

@@ -7,6 +7,7 @@ use crate::state::ServerState;
 
 pub(super) fn write(scrape: &Scrape<'_>, text: &mut Text) {
     workers(scrape, text);
+    queue_wait(scrape, text);
     command_durations(scrape, text);
     closes(scrape.state, text);
     accept_queues(scrape, text);
@@ -37,6 +38,13 @@ fn workers(scrape: &Scrape<'_>, text: &mut Text) {
         "Clients that wait for a worker.",
         pool.queued,
     );
+}
+
+fn queue_wait(scrape: &Scrape<'_>, text: &mut Text) {
+    let name = "respool_queue_wait_seconds";
+    let help = "Time for which a client that was ready waited for a worker, once for each turn.";
+    text.family(name, Kind::Histogram, help);
+    scrape.queue_wait.write(name, &[], text);
 }
 
 fn command_durations(scrape: &Scrape<'_>, text: &mut Text) {

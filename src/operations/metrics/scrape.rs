@@ -1,6 +1,6 @@
 //! What one scrape shows.
 
-use super::durations::CommandDurations;
+use super::durations::{CommandDurations, Shown};
 use crate::state::ServerState;
 use crate::state::stats::Counts;
 
@@ -10,6 +10,7 @@ pub(super) struct Scrape<'a> {
     pub(super) totals: &'a Counts,
     pub(super) settings: Settings,
     pub(super) durations: &'a CommandDurations,
+    pub(super) queue_wait: &'a Shown,
     pub(super) started_s: u64,
 }
 
