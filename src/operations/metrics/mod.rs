@@ -13,6 +13,8 @@ mod redis;
 mod scrape;
 mod text;
 
+use std::time::Instant;
+
 use crate::state::ServerState;
 use crate::time::now_since_1970;
 use durations::{CommandDurations, Shown};
@@ -30,11 +32,27 @@ pub(super) struct Metrics {
     queue_wait: Shown,
     /// The time of the start in seconds since 1970, as it was first computed: the clock may be set.
     started_s: Option<u64>,
+    /// The latest text, and until when it is shown again.
+    latest: Option<(String, Instant)>,
 }
 
 impl Metrics {
-    /// Returns all metrics.
+    /// Returns all metrics, which are some milliseconds old if they are asked for all the time: making
+    /// them takes at most a quarter of a processor away from the workers.
     pub(super) fn text(&mut self, state: &ServerState) -> String {
+        let start = Instant::now();
+        if let Some((text, until)) = &self.latest
+            && start < *until
+        {
+            return text.clone();
+        }
+        let text = self.make_text(state);
+        let until = start + SHARE * start.elapsed();
+        self.latest = Some((text.clone(), until));
+        text
+    }
+
+    fn make_text(&mut self, state: &ServerState) -> String {
         self.read_settings(state);
         let totals = state.stats.totals();
         self.durations.advance(state, &totals);
@@ -66,5 +84,31 @@ impl Metrics {
                 workers: config.worker_count(),
             };
         }
+    }
+}
+
+/// At most one part of the time, of this many, is spent on making texts.
+const SHARE: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn text_is_made_again_when_its_time_is_over() {
+        let (mut metrics, state) = (Metrics::default(), ServerState::for_test());
+        let has = |text: &str, count| {
+            let line = format!("\nredis_connections_received_total {count}\n");
+            text.contains(&line)
+        };
+        assert!(has(&metrics.text(&state), 0));
+        state.connections.count();
+        let (_, until) = metrics.latest.as_mut().expect("a text");
+        *until = Instant::now() + Duration::from_secs(60);
+        assert!(has(&metrics.text(&state), 0));
+        let (_, until) = metrics.latest.as_mut().expect("a text");
+        *until = Instant::now();
+        assert!(has(&metrics.text(&state), 1));
     }
 }
