@@ -203,6 +203,13 @@ fn idle_server_has_no_waits() {
     assert!(p50 < Some(1000), "{p50:?}");
 }
 
+/// Returns the number in the remark of an entry of SLOWLOG.
+fn waited_ms(word: &str) -> Option<u64> {
+    let rest = word.strip_prefix("... (waited ")?;
+    let ms = rest.strip_suffix(" ms in the queue)")?;
+    Some(ms.parse().expect(word))
+}
+
 #[test]
 fn slowlog_and_latency_show_a_wait() {
     let (server, hold) = server(config(1));
@@ -223,20 +230,19 @@ fn slowlog_and_latency_show_a_wait() {
     peer.expect("+HELD\r\n");
     holder.expect("+HELD\r\n");
 
-    let entry = peer.answers("SLOWLOG GET 1");
-    assert_eq!(entry[3..5], ["HOLD", "two words"]);
-    let remark = entry[5].strip_prefix("... (waited ");
-    let ms = remark.and_then(|rest| rest.strip_suffix(" ms in the queue)"));
-    let ms = ms.unwrap_or_else(|| panic!("{entry:?}"));
-    let wait = Duration::from_millis(ms.parse().expect(ms));
-    assert_within(wait, LONG, most);
-    let first = peer.answers("SLOWLOG GET 2").split_off(entry.len());
-    assert_eq!(first.len(), 6, "it did not wait: {first:?}");
+    let entries = peer.answers("SLOWLOG GET 2");
+    assert_eq!(entries[3..5], ["HOLD", "two words"]);
+    let ms = waited_ms(&entries[5]);
+    let ms = ms.unwrap_or_else(|| panic!("{entries:?}"));
+    assert_within(Duration::from_millis(ms), LONG, most);
+    // The first one hardly waited, even on a busy machine.
+    let others = entries[6..].iter().filter_map(|word| waited_ms(word));
+    assert!(others.max() < Some(100), "{entries:?}");
 
     let latest = peer.answers("LATENCY LATEST");
     let at = latest.iter().position(|name| name == "queue-wait");
     let at = at.unwrap_or_else(|| panic!("{latest:?}"));
-    assert_eq!(latest[at + 3], ms);
+    assert_eq!(latest[at + 3], ms.to_string());
     let history = peer.answers("LATENCY HISTORY queue-wait");
     assert_eq!(history, latest[at + 1..at + 3]);
     assert_eq!(peer.answer("LATENCY RESET queue-wait"), "1");
