@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 
 use super::{connection, parser, proxy_header};
 
@@ -39,7 +40,9 @@ fn config_properties_hold() {
 }
 
 /// Tries every seed and `count` mutations, always the same ones.
-fn smoke(target: &str, count: usize, property: impl Fn(&[u8])) {
+///
+/// On threads, because the slowest takes half a minute of processor time.
+fn smoke(target: &str, count: usize, property: impl Fn(&[u8]) + Sync) {
     let count = std::env::var("RESPOOL_FUZZ_INPUTS").map_or(count, |count| {
         count.parse().expect("RESPOOL_FUZZ_INPUTS is a number")
     });
@@ -48,13 +51,24 @@ fn smoke(target: &str, count: usize, property: impl Fn(&[u8])) {
         let _shown = ShownInPanic(seed);
         property(seed);
     }
-    let mut random = Random(1);
-    for _ in 0..count {
-        let mutant = random.mutant(&seeds);
-        let _shown = ShownInPanic(&mutant);
-        property(&mutant);
-    }
+    let try_mutants = |first_state| {
+        let mut random = Random(first_state);
+        for _ in 0..count / THREADS {
+            let mutant = random.mutant(&seeds);
+            let _shown = ShownInPanic(&mutant);
+            property(&mutant);
+        }
+    };
+    thread::scope(|scope| {
+        for number in 1..=THREADS {
+            let try_mutants = &try_mutants;
+            scope.spawn(move || try_mutants(number as u64));
+        }
+    });
 }
+
+/// Not the number of processors: the inputs are the same on all machines.
+const THREADS: usize = 4;
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -133,7 +147,7 @@ struct ShownInPanic<'a>(&'a [u8]);
 impl Drop for ShownInPanic<'_> {
     #[expect(clippy::print_stderr, reason = "the test has failed")]
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("for the input b\"{}\"", self.0.escape_ascii());
         }
     }
