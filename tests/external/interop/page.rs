@@ -1,7 +1,7 @@
 //! The live page of the operations listener in Chromium, by `page.mjs`.
 //!
 //! ```console
-//! $ RESPOOL_SCREENSHOT=docs/live-page.png cargo test --test interop -- "live page: is drawn"
+//! $ RESPOOL_SCREENSHOT=docs/live-page.png cargo test --release --test interop -- "is drawn"
 //! ```
 //!
 //! takes the picture of README.md, in two minutes.
