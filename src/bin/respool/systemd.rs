@@ -57,9 +57,8 @@ impl Systemd {
 pub(super) struct Notifier {
     server: ServerHandle,
     events: Receiver<Event>,
-    /// The time between two pings of the watchdog; `None` if the manager wants none.
-    ping_period: Option<Duration>,
-    pinged_at: Instant,
+    /// `None` if the manager wants no pings.
+    pings: Option<Pings>,
     /// The status that was sent last.
     status: String,
     is_stopping: bool,
@@ -71,9 +70,7 @@ impl Notifier {
         Self {
             server,
             events,
-            // Half, as `sd_watchdog_enabled(3)` recommends.
-            ping_period: sd_notify::watchdog_enabled().map(|timeout| timeout / 2),
-            pinged_at: Instant::now(),
+            pings: Pings::wanted(),
             status: String::new(),
             is_stopping: false,
             has_failed: false,
@@ -89,10 +86,10 @@ impl Notifier {
                 Ok(event) => self.report(event),
                 Err(RecvTimeoutError::Timeout) => self.report_state(),
             }
-            let ping_in = self.ping_period.map(|period| {
-                let since = self.pinged_at.elapsed();
-                period.saturating_sub(since)
-            });
+            let ping_in = self
+                .pings
+                .as_ref()
+                .map(|pings| pings.due_in(Instant::now()));
             let timeout = ping_in.into_iter().fold(STATUS_PERIOD, Duration::min);
             next = self.events.recv_timeout(timeout);
         }
@@ -125,12 +122,11 @@ impl Notifier {
     /// Sends the status if it has changed, and a ping if it is time and the server works.
     fn report_state(&mut self) {
         let health = self.server.health();
-        let is_due = |period| self.pinged_at.elapsed() >= period;
-        if self.ping_period.is_some_and(is_due) {
-            self.pinged_at = Instant::now();
-            if health.live.is_ok() && health.workers.is_ok() {
-                self.send(&[NotifyState::Watchdog]);
-            }
+        let works = health.live.is_ok() && health.workers.is_ok();
+        if let Some(pings) = &mut self.pings
+            && pings.is_to_send(works, Instant::now())
+        {
+            self.send(&[NotifyState::Watchdog]);
         }
         let clients = count(self.server.stats().clients, "client");
         let workers = count(self.server.workers(), "worker");
@@ -154,6 +150,48 @@ impl Notifier {
     }
 }
 
+/// When the watchdog of the manager is pinged.
+#[derive(Debug)]
+struct Pings {
+    /// The time between two.
+    period: Duration,
+    /// When the last one was sent, or the manager began to wait for the first.
+    last: Instant,
+}
+
+impl Pings {
+    /// Returns what the manager wants; `None` if it wants none.
+    fn wanted() -> Option<Self> {
+        let timeout = sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero())?;
+        Some(Self::new(timeout, Instant::now()))
+    }
+
+    fn new(timeout: Duration, now: Instant) -> Self {
+        Self {
+            // Half, as `sd_watchdog_enabled(3)` recommends.
+            period: timeout / 2,
+            last: now,
+        }
+    }
+
+    /// Returns whether a ping is to be sent now. One that is due stays so while the server does not
+    /// work: if it waited for the next period, the timeout would be over although the server works
+    /// again.
+    fn is_to_send(&mut self, works: bool, now: Instant) -> bool {
+        let is_due = now.duration_since(self.last) >= self.period;
+        if is_due && works {
+            self.last = now;
+        }
+        is_due && works
+    }
+
+    /// Returns the time until the next ping is due, or is to be tried again.
+    fn due_in(&self, now: Instant) -> Duration {
+        let left = self.period.saturating_sub(now.duration_since(self.last));
+        left.max(self.period / 16).max(PING_PAUSE_MIN)
+    }
+}
+
 /// Returns a number with its noun.
 fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -163,5 +201,52 @@ fn count(number: usize, noun: &str) -> String {
 /// Time between two looks at what the status shows.
 const STATUS_PERIOD: Duration = Duration::from_secs(1);
 
+/// Minimum time between two looks at whether a ping is due, so that a tiny timeout of the watchdog
+/// does not keep a CPU busy.
+const PING_PAUSE_MIN: Duration = Duration::from_millis(10);
+
 /// Time for what follows a drain: the last turn of the workers, and the end of the process.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the times in milliseconds at which pings are sent in 10 s, with a timeout of 2 s.
+    fn pings_ms(works: impl Fn(u128) -> bool) -> Vec<u128> {
+        let start = Instant::now();
+        let mut pings = Pings::new(Duration::from_secs(2), start);
+        let (mut now, mut sent) = (start, Vec::new());
+        while now < start + Duration::from_secs(10) {
+            let ms = now.duration_since(start).as_millis();
+            if pings.is_to_send(works(ms), now) {
+                sent.push(ms);
+            }
+            now += pings.due_in(now);
+        }
+        sent
+    }
+
+    #[test]
+    fn pings_come_in_half_the_time() {
+        let sent: Vec<_> = (1..10).map(|number| number * 1000).collect();
+        assert_eq!(pings_ms(|_| true), sent);
+        assert!(pings_ms(|_| false).is_empty());
+    }
+
+    #[test]
+    fn ping_is_made_up_for_when_the_server_works_again() {
+        // It does not work when the ping of 2 s is due, and soon works again.
+        let sent = pings_ms(|ms| !(1900..2500).contains(&ms));
+        assert_eq!(sent[0], 1000);
+        assert!((2500..2700).contains(&sent[1]), "{sent:?}");
+        assert_eq!(sent[2], sent[1] + 1000);
+    }
+
+    #[test]
+    fn tiny_timeout_leaves_the_cpu_idle() {
+        let now = Instant::now();
+        let pings = Pings::new(Duration::from_micros(1), now);
+        assert_eq!(pings.due_in(now + Duration::from_secs(1)), PING_PAUSE_MIN);
+    }
+}
