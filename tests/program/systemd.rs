@@ -143,6 +143,25 @@ fn watchdog_is_fed_unless_all_workers_are_stuck() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn manager_may_have_an_abstract_socket() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    let folder = Scratch::for_sockets();
+    let name = folder.path().display().to_string();
+    let address = SocketAddr::from_abstract_name(&name).expect("a name");
+    let socket = UnixDatagram::bind_addr(&address).expect("the name is free");
+    let manager = Manager { socket, folder };
+    let mut command = respool(&[]);
+    command.env("NOTIFY_SOCKET", format!("@{name}"));
+    let server = Respool::run_beside_others(&mut command);
+    let first = manager.next_by(Instant::now() + PATIENCE);
+    assert_eq!(first.as_deref(), Some("READY=1\n"));
+    server.stop();
+}
+
+#[test]
 fn manager_that_is_gone_changes_nothing() {
     let Manager { socket, folder } = Manager::new();
     drop(socket);

@@ -5,8 +5,8 @@
 //! variable stays in the environment: the program starts no process that could inherit it, and
 //! removing a variable is unsafe.
 
-use std::env;
 use std::time::{Duration, Instant};
+use std::{env, io};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use log::warn;
@@ -34,7 +34,7 @@ pub(super) enum Event {
 impl Systemd {
     /// Also returns the events, for [`Notifier`]; `None` without a service manager.
     pub(super) fn new() -> (Self, Option<Receiver<Event>>) {
-        if env::var_os("NOTIFY_SOCKET").is_none() {
+        if env::var_os(NOTIFY_SOCKET).is_none_or(|socket| socket.is_empty()) {
             return (Self(None), None);
         }
         let (sender, events) = unbounded();
@@ -141,7 +141,7 @@ impl Notifier {
     }
 
     fn send(&mut self, states: &[NotifyState<'_>]) {
-        if let Err(error) = sd_notify::notify(states) {
+        if let Err(error) = notify(states) {
             if !self.has_failed {
                 warn!("cannot notify the service manager: {error}");
             }
@@ -149,6 +149,33 @@ impl Notifier {
         }
     }
 }
+
+/// Sends one datagram, also to an abstract socket, whose name begins with `@`: sd-notify takes that
+/// for a file.
+#[cfg(target_os = "linux")]
+fn notify(states: &[NotifyState<'_>]) -> io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    let socket = env::var_os(NOTIFY_SOCKET).unwrap_or_default();
+    let Some(name) = socket.as_bytes().strip_prefix(b"@") else {
+        return sd_notify::notify(states);
+    };
+    let address = SocketAddr::from_abstract_name(name)?;
+    let lines: Vec<_> = states.iter().map(|state| format!("{state}\n")).collect();
+    let sender = UnixDatagram::unbound()?;
+    sender
+        .send_to_addr(lines.concat().as_bytes(), &address)
+        .map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn notify(states: &[NotifyState<'_>]) -> io::Result<()> {
+    sd_notify::notify(states)
+}
+
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
 /// When the watchdog of the manager is pinged.
 #[derive(Debug)]
