@@ -16,9 +16,16 @@ pub(crate) struct ServerStats {
     commands: usize,
     workers: Mutex<AllWorkers>,
     /// Subtracted from every total: only the worker itself may write its counts.
-    baseline: Mutex<Arc<Counts>>,
+    baseline: Mutex<Baseline>,
     /// The longest wait for a turn since the last reset, in microseconds.
     longest_wait_us: AtomicU32,
+}
+
+/// The totals at the last reset, and the number of resets.
+#[derive(Debug, Clone, Default)]
+struct Baseline {
+    counts: Arc<Counts>,
+    resets: u64,
 }
 
 #[derive(Debug)]
@@ -207,19 +214,27 @@ impl ServerStats {
 
     /// Returns the totals since the last reset.
     pub(crate) fn totals(&self) -> Counts {
+        self.totals_since_reset().0
+    }
+
+    /// Returns the totals since the last reset, and the number of resets.
+    pub(crate) fn totals_since_reset(&self) -> (Counts, u64) {
         // First: a reset in between must not leave more to subtract than there is.
-        let baseline = Arc::clone(&self.baseline.lock());
+        let baseline = self.baseline.lock().clone();
         let mut totals = self.totals_ever();
-        totals.subtract(&baseline);
+        totals.subtract(&baseline.counts);
         let longest_us = self.longest_wait_us.load(Ordering::Relaxed);
         totals.queue_wait.complete(longest_us);
-        totals
+        (totals, baseline.resets)
     }
 
     /// Lets every count begin at 0 again.
     pub(crate) fn reset(&self) {
         let totals = Arc::new(self.totals_ever());
-        *self.baseline.lock() = totals;
+        let mut baseline = self.baseline.lock();
+        baseline.counts = totals;
+        baseline.resets += 1;
+        drop(baseline);
         self.longest_wait_us.store(0, Ordering::Relaxed);
     }
 
@@ -483,7 +498,8 @@ mod tests {
         totals.commands[0].durations = OnceLock::new();
         assert_eq!(format!("{totals:?}"), format!("{:?}", Counts::new(1)));
         work(2);
-        assert_eq!(stats.totals().calls(), 2);
+        let (totals, resets) = stats.totals_since_reset();
+        assert_eq!((totals.calls(), resets), (2, 1));
         assert_eq!(stats.totals().errors.lock().get("ERR"), Some(&1));
         assert_eq!(stats.work_ever().requests, 7);
     }

@@ -19,6 +19,8 @@ pub(super) struct CommandDurations(HashMap<Box<str>, Shown>);
 /// counts would fall, which Prometheus takes for a restart, or grow by more than there were calls.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
+    /// The number of resets before the first of the calls.
+    resets: u64,
     count: u64,
     pub(super) seconds: f64,
     /// How many took at most so long, for each limit; `None` until one was recorded. With fractions,
@@ -43,10 +45,11 @@ struct Recorded {
 }
 
 impl CommandDurations {
-    /// Takes over the durations of `totals`.
-    pub(super) fn advance(&mut self, state: &ServerState, totals: &Counts) {
+    /// Takes over the durations of `totals`, which begin after so many resets.
+    pub(super) fn advance(&mut self, state: &ServerState, totals: &Counts, resets: u64) {
         for (name, counts) in state.used_commands(totals) {
             let shown = self.0.entry(name.into()).or_default();
+            shown.begin_again_after(resets);
             shown.advance(counts.calls.get(), timed(counts), counts.durations());
         }
     }
@@ -63,12 +66,17 @@ fn timed(counts: &CommandCounts) -> Timed {
 }
 
 impl Shown {
+    /// Forgets all after CONFIG RESETSTAT. The counts alone do not tell: they may have become higher
+    /// than before it.
+    fn begin_again_after(&mut self, resets: u64) {
+        if resets != self.resets {
+            *self = Self::default();
+            self.resets = resets;
+        }
+    }
+
     /// Takes over that there are now `count` calls, and what was timed of them.
     fn advance(&mut self, count: u64, timed: Timed, durations: Option<&Histogram>) {
-        if count < self.count || timed.count < self.timed.count {
-            // CONFIG RESETSTAT.
-            *self = Self::default();
-        }
         let more = (count - self.count) as f64;
         self.count = count;
         self.seconds += more * timed.since(self.timed).mean();
@@ -86,8 +94,9 @@ impl Shown {
         }
     }
 
-    /// Takes over waits, all of which are counted.
-    pub(super) fn advance_by_waits(&mut self, waits: &QueueWait) {
+    /// Takes over waits, all of which are counted. They begin after so many resets.
+    pub(super) fn advance_by_waits(&mut self, waits: &QueueWait, resets: u64) {
+        self.begin_again_after(resets);
         let timed = Timed {
             count: waits.count(),
             seconds: waits.sum_ns() as f64 / 1e9,
@@ -218,11 +227,22 @@ mod tests {
         assert!(shown.up_to.is_some_and(|up_to| up_to.is_sorted()));
 
         let after_reset = CommandCounts::default();
+        shown.begin_again_after(1);
         calls(2, Duration::from_secs(60), &after_reset);
         advance(&mut shown, &after_reset);
         assert_eq!(shown.up_to, Some([0.0; LIMITS]));
         assert_eq!(shown.count, 2);
         assert!((shown.seconds - 120.0).abs() < 1e-6, "{}", shown.seconds);
+
+        // More calls than before the reset, which took less time.
+        let after_reset = CommandCounts::default();
+        shown.begin_again_after(2);
+        for _ in 0..3 {
+            calls(1, Duration::from_secs(1), &after_reset);
+        }
+        advance(&mut shown, &after_reset);
+        assert_eq!((shown.count, up_to(&shown, LIMITS - 1)), (3, 3));
+        assert!((shown.seconds - 3.0).abs() < 1e-6, "{}", shown.seconds);
     }
 
     /// A pipeline of equal requests is timed once. It made the durations of all later calls vanish.

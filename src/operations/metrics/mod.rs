@@ -13,7 +13,7 @@ mod redis;
 mod scrape;
 mod text;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::state::ServerState;
 use crate::time::now_since_1970;
@@ -47,16 +47,16 @@ impl Metrics {
             return text.clone();
         }
         let text = self.make_text(state);
-        let until = start + SHARE * start.elapsed();
+        let until = start + age_max(start.elapsed());
         self.latest = Some((text.clone(), until));
         text
     }
 
     fn make_text(&mut self, state: &ServerState) -> String {
         self.read_settings(state);
-        let totals = state.stats.totals();
-        self.durations.advance(state, &totals);
-        self.queue_wait.advance_by_waits(&totals.queue_wait);
+        let (totals, resets) = state.stats.totals_since_reset();
+        self.durations.advance(state, &totals, resets);
+        self.queue_wait.advance_by_waits(&totals.queue_wait, resets);
         let started_s = *self.started_s.get_or_insert_with(|| {
             let started = now_since_1970().saturating_sub(state.started.elapsed());
             started.as_secs()
@@ -90,10 +90,22 @@ impl Metrics {
 /// At most one part of the time, of this many, is spent on making texts.
 const SHARE: u32 = 4;
 
+/// Returns the age up to which a text is shown that took so long to make. It has a limit: if the
+/// process stood still meanwhile, the text must not be shown for longer than that.
+fn age_max(took: Duration) -> Duration {
+    took.saturating_mul(SHARE).min(Duration::from_millis(500))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    #[test]
+    fn text_is_soon_made_again_after_a_standstill() {
+        let ms = Duration::from_millis;
+        assert_eq!(age_max(ms(5)), ms(20));
+        assert_eq!(age_max(Duration::from_secs(3600)), ms(500));
+    }
 
     #[test]
     fn text_is_made_again_when_its_time_is_over() {
