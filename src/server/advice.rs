@@ -3,13 +3,13 @@
 use std::fs;
 
 use crate::config::{BindAddress, Config};
-use crate::net::descriptors;
 
-/// Returns one text for each piece of advice. Each says what to write instead.
-pub(super) fn advice(config: &Config) -> Vec<String> {
+/// Returns one text for each piece of advice. Each says what to write instead. The limit on open
+/// files has room for `clients_max` clients.
+pub(super) fn advice(config: &Config, clients_max: usize) -> Vec<String> {
     let facts = [
         workers(config, num_cpus::get()),
-        open_files(config),
+        open_files(config, clients_max),
         backlog(config, backlog_max()),
         open_bind(config),
     ];
@@ -27,18 +27,14 @@ fn workers(config: &Config, cpus: usize) -> Option<String> {
     })
 }
 
-fn open_files(config: &Config) -> Option<String> {
+fn open_files(config: &Config, clients_max: usize) -> Option<String> {
     let wanted = config.maxclients;
-    let http = descriptors::of_http(config.http_addresses().len());
-    let listeners = config.bind.len() + config.tls_addresses().len() + http;
-    match descriptors::make_room(wanted, listeners) {
-        Ok(room) if room == wanted => None,
-        Ok(room) => Some(format!(
+    (wanted > clients_max).then(|| {
+        format!(
             "`maxclients = {wanted}` needs more open files than this process may have; write \
-             `maxclients = {room}`, or raise `ulimit -n`"
-        )),
-        Err(error) => Some(format!("the server will not start: {error}")),
-    }
+             `maxclients = {clients_max}`, or raise `ulimit -n`"
+        )
+    })
 }
 
 fn backlog(config: &Config, backlog_max: Option<u32>) -> Option<String> {
@@ -91,6 +87,13 @@ mod tests {
         assert_eq!(backlog(&config, Some(511)), None);
         assert_eq!(backlog(&config, None), None);
         assert_eq!(open_bind(&config), None);
+        assert_eq!(open_files(&config, config.maxclients), None);
+    }
+
+    #[test]
+    fn clients_without_descriptors_are_noticed() {
+        let text = open_files(&Config::default(), 40).expect("advice");
+        assert!(text.contains("`maxclients = 40`"), "{text}");
     }
 
     #[test]

@@ -40,8 +40,7 @@ impl Server {
     ///
     /// Returns a [`StartError`] if a value of `config` is invalid or the system refuses something.
     pub fn bind(config: Config, commands: Commands) -> Result<Self, StartError> {
-        let unix = usize::from(config.unixsocket.is_some());
-        let count = config.bind.len() + config.tls_addresses().len() + unix;
+        let count = sockets_max(&config);
         let listen = |config: &Config| {
             let listeners = listen::listen_all(config)?;
             Ok((listeners, listen::listen_for_http(config)?))
@@ -69,7 +68,8 @@ impl Server {
         if config.tls_port != 0 {
             Loaded::of(config).map_err(|(key, reason)| StartError::Config { key, reason })?;
         }
-        Ok(advice(config))
+        let clients_max = clients_max(config, sockets_max(config))?;
+        Ok(advice(config, clients_max))
     }
 
     /// Creates a server from sockets that are listening: from systemd, from the previous process,
@@ -106,9 +106,7 @@ impl Server {
         config
             .check()
             .map_err(|(key, reason)| StartError::Config { key, reason })?;
-        let others = listeners + descriptors::of_http(config.http_addresses().len());
-        let clients_max =
-            descriptors::make_room(config.maxclients, others).map_err(StartError::OpenFileLimit)?;
+        let clients_max = clients_max(&config, listeners)?;
         let (listeners, http_sockets) = listen(&config)?;
         let queues: Vec<_> = listeners.iter().filter_map(QueueView::of).collect();
         let local_addrs: Vec<_> = queues.iter().map(QueueView::addr).collect();
@@ -247,6 +245,18 @@ impl Server {
             inner: Arc::clone(&self.inner),
         }
     }
+}
+
+/// Returns the number of sockets that a server with `config` listens on, except for HTTP.
+fn sockets_max(config: &Config) -> usize {
+    let unix = usize::from(config.unixsocket.is_some());
+    config.bind.len() + config.tls_addresses().len() + unix
+}
+
+/// Raises the limit on open files. Returns how many clients fit beside so many sockets.
+fn clients_max(config: &Config, sockets: usize) -> Result<usize, StartError> {
+    let others = sockets + descriptors::of_http(config.http_addresses().len());
+    descriptors::make_room(config.maxclients, others).map_err(StartError::OpenFileLimit)
 }
 
 /// The sockets for clients, and those of the operations listener.

@@ -5,8 +5,11 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use respool_testing::Scratch;
+use respool_testing::process::Process;
+use respool_testing::target::program;
+use respool_testing::{PATIENCE, Scratch};
 
 use crate::{respool, run, start, value};
 
@@ -61,6 +64,29 @@ fn check_config_warns_and_still_succeeds() {
             "{part}: {warnings:?}"
         );
     }
+}
+
+#[test]
+fn check_config_finds_that_too_few_files_may_be_open() {
+    let shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(program());
+        Process::start(command.stdin(Stdio::null())).ended(PATIENCE)
+    };
+    if shell("ulimit -n 40 && ulimit -n 50").status.success() {
+        // Whoever may raise the limit is not bound by it.
+        return;
+    }
+    let check = r#"exec "$0" --check-config --port 7000"#;
+    let with_limit = |limit: usize| shell(&format!("ulimit -n {limit}; {check}"));
+    with_limit(40).assert_mistake(&["the limit on open files is too low"]);
+    let check = with_limit(100);
+    assert!(check.status.success(), "{}", check.stderr);
+    assert!(
+        check.stderr.contains("write `maxclients = "),
+        "{}",
+        check.stderr
+    );
 }
 
 #[test]
