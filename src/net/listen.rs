@@ -59,6 +59,19 @@ impl ListenSocket {
         }
     }
 
+    /// Returns it as a field `listenerN` of INFO has it.
+    pub(crate) fn description(&self) -> String {
+        let name = match self {
+            Self::Tcp(_) => "tcp",
+            Self::Tls(_) => "tls",
+            Self::Unix(unix) => return format!("name=unix,bind={}", unix.path),
+        };
+        let addr = self.local_addr();
+        addr.map_or_else(String::new, |addr| {
+            format!("name={name},bind={},port={}", addr.ip(), addr.port())
+        })
+    }
+
     pub(crate) fn speaks_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }

@@ -94,7 +94,10 @@ impl Server {
         let listeners: Vec<_> = listeners.into_iter().map(Into::into).collect();
         let count = listeners.len();
         let listen = |config: &Config| Ok((listen::adopt_all(listeners, config)?, Vec::new()));
-        Self::new(config, commands, count, listen)
+        let server = Self::new(config, commands, count, listen)?;
+        let given = &server.inner.shared.state.given_listeners;
+        given.get_or_init(|| server.listen_set.descriptions());
+        Ok(server)
     }
 
     fn new(

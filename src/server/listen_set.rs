@@ -69,6 +69,12 @@ impl ListenSet {
         self.listeners.len()
     }
 
+    /// Returns each socket as INFO shows it.
+    pub(super) fn descriptions(&self) -> Vec<String> {
+        let all = self.listeners.iter();
+        all.map(|listener| listener.socket.description()).collect()
+    }
+
     /// Waits for connections, for the waker, or for `timeout`. Does not say which: the caller tries
     /// every socket.
     pub(super) fn wait(&mut self, timeout: Option<Duration>) {

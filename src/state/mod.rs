@@ -41,7 +41,7 @@ pub(crate) mod stats;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -85,6 +85,9 @@ pub(crate) struct ServerState {
     pub(crate) replication_id: String,
     /// The port that the server listens on, also if the system chose it.
     pub(crate) port: u16,
+    /// The sockets that the program has given, as INFO shows them. Not set if the configuration names
+    /// the sockets.
+    pub(crate) given_listeners: OnceLock<Vec<String>>,
     /// Clients admitted and not closed. Written by acceptor and workers.
     pub(crate) client_count: AtomicUsize,
     /// Connections accepted, also those that were refused. Written by the acceptor.
@@ -138,6 +141,7 @@ impl ServerState {
             run_id: random_id(),
             replication_id: random_id(),
             port,
+            given_listeners: OnceLock::new(),
             client_count: AtomicUsize::new(0),
             connections: ResettableCounter::default(),
             refused: ResettableCounter::default(),

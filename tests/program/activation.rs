@@ -32,7 +32,10 @@ fn given_sockets_are_served_instead_of_the_configured_ones() {
     let sockets = vec![tcp.into(), unix.into()];
     let server = activation::serve(&["--port", &port], "plain:respool.socket", sockets);
     assert_eq!(server.addr, addr);
-    server.connect().ping();
+    let info = server.connect().answer("INFO server");
+    let tcp = format!("listener0:name=tcp,bind=127.0.0.1,port={}\r\n", addr.port());
+    let unix = format!("listener1:name=unix,bind={}\r\n", path.display());
+    assert!(info.contains(&(tcp + &unix)), "{info}");
     Peer::connect_to_file(&path).ping();
     let configured = format!("127.0.0.1:{port}");
     assert!(TcpStream::connect(configured).is_err());

@@ -54,7 +54,7 @@ fn client_that_does_not_read_is_aborted_by_drain_timeout() {
         "--workers",
         "1",
         "--drain-timeout-ms",
-        "100",
+        "1000",
         "--pending-output-per-client",
         "0",
     ]);

@@ -169,6 +169,8 @@ fn pool(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("workers", workers);
     lines.add("workers_following", pool.followers);
     lines.add("workers_leading", u8::from(pool.has_leader));
+    let given = state.given_listeners.get().cloned();
+    let listeners = given.unwrap_or(listeners);
     for (index, listener) in listeners.into_iter().enumerate() {
         lines.add(&format!("listener{index}"), listener);
     }
