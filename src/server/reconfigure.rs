@@ -97,7 +97,7 @@ impl Inner {
         loaded: Option<Loaded>,
     ) -> Result<Vec<String>, ReconfigureError> {
         let mut current = self.shared.state.config.lock();
-        if self.shared.drain_request.lock().requested {
+        if self.shared.is_stopping() {
             return Err(ReconfigureError::Draining);
         }
         // First, because only this can fail.

@@ -297,6 +297,13 @@ impl Shared {
         self.request_drain();
     }
 
+    /// Returns whether the server is about to stop: not in the drain delay, when it serves as before.
+    pub(super) fn is_stopping(&self) -> bool {
+        let request = self.drain_request.lock();
+        let has_no_delay = request.in_haste || self.settings.drain_delay_ms() == 0;
+        self.phase() != Phase::Serving || (request.requested && has_no_delay)
+    }
+
     /// Requests a drain because a thread that the server needs panicked again and again.
     pub(crate) fn fail(&self) {
         self.drain_request.lock().failed = true;

@@ -316,6 +316,18 @@ fn server_serves_on_until_the_drain_delay_is_over() {
 }
 
 #[test]
+fn configuration_can_change_in_the_drain_delay() {
+    let server = TestServer::with(delayed(3_600_000), Commands::builtin());
+    server.handle.drain();
+    let mut peer = server.connect();
+    peer.send("CONFIG SET timeout 500\r\n");
+    peer.expect("+OK\r\n");
+    server.handle.drain();
+    peer.expect_end();
+    server.wait();
+}
+
+#[test]
 fn second_drain_ends_the_delay() {
     let server = TestServer::with(delayed(3_600_000), Commands::builtin());
     let mut peer = server.connect();
