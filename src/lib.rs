@@ -86,7 +86,8 @@
 //! | `resp/` | bytes to requests, replies to bytes; needs only std |
 //!
 //! Beside them: `error.rs` (start and reconfiguration), `glob.rs` (patterns), `memory.rs` (how much
-//! memory there is), `system.rs` (its name; processor time), `time.rs` (the wall clock), and `fuzz/` (entry points of the fuzzers).
+//! memory there is), `system.rs` (its name; processor time), `time.rs` (the wall clock), and
+//! `fuzz/` (entry points of the fuzzers).
 //!
 //! CONTRIBUTING.md says where to look for a change.
 //!

@@ -251,8 +251,8 @@ fn listen_on(
     Ok(listeners)
 }
 
-/// Checks that the machine has the addresses of `bind`, `tls-bind` and `http-bind`, and that the Unix socket can
-/// be bound.
+/// Checks that the machine has the addresses of `bind`, `tls-bind` and `http-bind`, and that the
+/// Unix socket can be bound.
 pub(crate) fn check_all(config: &Config) -> Result<(), StartError> {
     check_combination(config)?;
     check_addresses(&config.bind, config.port)?;

@@ -24,9 +24,9 @@ pub struct Drained {
 /// closes idle clients.
 ///
 /// A client that has connected a moment ago gets some time for its first request, so that no client
-/// whose connect succeeded misses its reply. Reading ends after half of the time, and accepting the rest of the backlog after a quarter. In
-/// the second half nothing is read, so that a client that sends without pause is closed between two
-/// replies and not in the middle of one.
+/// whose connect succeeded misses its reply. Reading ends after half of the time, and accepting the
+/// rest of the backlog after a quarter. In the second half nothing is read, so that a client that
+/// sends without pause is closed between two replies and not in the middle of one.
 pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let shared = &inner.shared;
     announce(inner);

@@ -1,4 +1,4 @@
-//! Whether a server works, for whoever restarts it or sends clients to it.
+//! Whether a server works: for a watchdog that restarts it, and a balancer that sends it clients.
 
 use std::borrow::Cow;
 use std::error::Error;

@@ -2,8 +2,8 @@
 //! `sd_listen_fds(3)`.
 //!
 //! If there are any, the server listens on no other socket for clients, as gunicorn and
-//! `Server::from_listeners` do: whoever names sockets in a unit does not expect port 6379 to be open,
-//! too.
+//! `Server::from_listeners` do: an operator who names sockets in a unit does not expect that port
+//! 6379 is open, too.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
