@@ -1,7 +1,7 @@
 //! One connection: reads a request, sends the answer, and lingers.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::time::Instant;
 
 use mio::net::TcpStream;
@@ -13,6 +13,8 @@ use super::request::{Request, RequestReader};
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
+    /// The address of the peer.
+    pub(super) peer: IpAddr,
     /// When it is closed, whatever it does.
     pub(super) deadline: Instant,
     /// Whether the socket may be ready, or had more than one step reads.
@@ -42,9 +44,10 @@ pub(super) enum Step {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, deadline: Instant) -> Self {
+    pub(super) fn new(socket: TcpStream, peer: IpAddr, deadline: Instant) -> Self {
         Self {
             socket,
+            peer,
             deadline,
             is_ready: true,
             stage: Stage::Reading(RequestReader::default()),

@@ -1,6 +1,8 @@
 //! The thread of the operations listener: its sockets and its connections, in one poll.
 
+use std::cmp::Reverse;
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -129,7 +131,7 @@ impl Listener {
     fn accept_from(&mut self, index: usize) -> Option<Duration> {
         for _ in 0..ACCEPTS_PER_PASS {
             match self.sockets[index].accept() {
-                Ok((socket, _)) => self.add(socket),
+                Ok((socket, peer)) => self.add(socket, peer.ip()),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return None,
                     // The peer left before it was accepted.
@@ -145,7 +147,7 @@ impl Listener {
     }
 
     /// Adds a connection, in the place of another one if all are taken.
-    fn add(&mut self, mut socket: TcpStream) {
+    fn add(&mut self, mut socket: TcpStream, peer: IpAddr) {
         let place = self.place();
         // Before it is registered with the same token.
         self.connections[place] = None;
@@ -156,19 +158,28 @@ impl Listener {
             .is_ok()
         {
             let deadline = Instant::now() + TIME_MAX;
-            self.connections[place] = Some(Connection::new(socket, deadline));
+            self.connections[place] = Some(Connection::new(socket, peer, deadline));
         }
     }
 
-    /// Returns a free place, or that of the oldest connection whose answer is not being sent: so
-    /// silent peers do not keep others out.
+    /// Returns a free place, or that of the connection that [`Self::merit`] ranks lowest.
     fn place(&self) -> usize {
-        let age = |place: &usize| {
-            let connection = self.connections[*place].as_ref();
-            connection.map(|connection| (connection.is_answered(), connection.deadline))
-        };
-        // `None` is less than all others.
-        (0..self.connections.len()).min_by_key(age).unwrap_or(0)
+        let free = self.connections.iter().position(Option::is_none);
+        free.unwrap_or_else(|| {
+            let rank = |place: &usize| self.connections[*place].as_ref().map(|it| self.merit(it));
+            let places = 0..self.connections.len();
+            places.min_by_key(rank).unwrap_or(0)
+        })
+    }
+
+    /// Returns what decides who makes room. An address with many connections does, so that it keeps
+    /// no other out, however fast it connects. Among those of one address, the oldest does whose
+    /// answer is not being sent: so silent connections keep no other out.
+    fn merit(&self, connection: &Connection) -> (Reverse<usize>, bool, Instant) {
+        let all = self.connections.iter().flatten();
+        let of_peer = all.filter(|other| other.peer == connection.peer).count();
+        let is_answered = connection.is_answered();
+        (Reverse(of_peer), is_answered, connection.deadline)
     }
 
     fn step_all(&mut self) {

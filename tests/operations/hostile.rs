@@ -67,6 +67,20 @@ fn oldest_without_an_answer_makes_room() {
 }
 
 #[test]
+fn one_address_keeps_no_other_out() {
+    let operated = Operated::start(1);
+    // Its request takes long to arrive.
+    let mut far = Peer::connect(operated.http);
+    far.send(&REQUEST[..20]);
+    let flood: Vec<_> = (0..200)
+        .map(|_| Peer::connect_from([127, 0, 0, 2], operated.http))
+        .collect();
+    far.send(&REQUEST[20..]);
+    assert_eq!(Answer::parse(far.rest()).status, 200);
+    drop(flood);
+}
+
+#[test]
 fn peers_that_do_not_read_delay_no_scrape() {
     // So many commands that an answer does not fit into the buffers of its socket.
     let commands = respool_testing::builtin_and(|commands| {
