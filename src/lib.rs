@@ -18,7 +18,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | add, replace or remove commands, and group them | [`Commands`], [`Container`], [`Command`], [`Arity`] |
+//! | add, replace or remove commands, and group them | [`Commands`], [`Registered`], [`Container`], [`Command`], [`Arity`] |
 //! | read the request of a client | [`Request`], [`ArgumentError`] |
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
@@ -138,7 +138,7 @@ mod system;
 mod time;
 
 pub use client::session::Session;
-pub use command::{Arity, Command, Commands, Container};
+pub use command::{Arity, Command, Commands, Container, Registered};
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};
 pub use net::listen::Listener;

@@ -29,6 +29,7 @@ mod: pending_input session stage
 in command
 builtin: entry help mod refusal
 mod: entry help refusal
+registration: entry
 refusal: entry
 
 in command/builtin

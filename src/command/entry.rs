@@ -13,7 +13,7 @@ pub(crate) type Handler = dyn Fn(&mut Session, &Request<'_>, Reply<'_>) -> Repli
 /// The handler of one of respool's own commands, which captures nothing.
 pub(crate) type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied;
 
-/// A registered command, returned by [`Commands::register`](crate::Commands::register) to declare
+/// A registered command, returned by [`Commands::get_mut`](crate::Commands::get_mut) to declare
 /// more about it.
 pub struct Command {
     /// The name as it was registered, in the case that requests use most, without its container's.
@@ -177,15 +177,17 @@ impl ByName {
     }
 
     /// Adds `command` at the end of its group.
-    pub(crate) fn add(&mut self, command: Command) -> &mut Command {
+    pub(super) fn add(&mut self, command: Command) {
         let length = command.name.len();
         if self.0.len() <= length {
             self.0.resize_with(length + 1, Vec::new);
         }
-        let group = &mut self.0[length];
-        group.push(command);
-        let last = group.len() - 1;
-        &mut group[last]
+        self.0[length].push(command);
+    }
+
+    /// Returns the command that was added last among those whose names have this length.
+    pub(super) fn last_mut(&mut self, length: usize) -> &mut Command {
+        self.0[length].last_mut().expect("a command was added")
     }
 
     /// Removes the command of this name and returns it.

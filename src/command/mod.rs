@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `mod.rs` | the table: register, resolve |
 //! | `entry.rs` | a command, and what is declared of it |
+//! | `registration.rs` | adds a command to a table |
 //! | `refusal.rs` | replies to requests that are not run |
 //! | `help.rs` | `HELP` of every container |
 //! | `builtin/` | respool's own commands, one file for each group |
@@ -14,6 +15,7 @@ pub(crate) mod builtin;
 pub(crate) mod entry;
 mod help;
 pub(crate) mod refusal;
+mod registration;
 
 use std::iter;
 
@@ -21,10 +23,11 @@ use crate::client::session::Session;
 use crate::resp::{Replied, Reply, Request};
 pub use crate::state::catalog::Arity;
 use crate::state::catalog::Catalog;
+use entry::ByName;
 pub use entry::Command;
-use entry::{ByName, Handler};
 use help::list_subcommands;
 use refusal::{Refusal, wrong_subcommand};
+pub use registration::Registered;
 
 /// The table of a server's commands, by name. Names are case-insensitive.
 ///
@@ -65,6 +68,8 @@ impl Commands {
     /// Adds the command `name`, or replaces it. The handler is a closure: it captures the state
     /// that all clients share, and keeps the state of one client in its [`Session`].
     ///
+    /// Returns the command, to declare more about it, and to register the next one.
+    ///
     /// The handler may block: the other workers serve the other clients meanwhile. If all of them
     /// sleep, the worker wakes one before the call, which takes some ten microseconds of processor
     /// time; [`Command::never_blocks`] avoids this. At most as many handlers as there are workers
@@ -79,14 +84,14 @@ impl Commands {
     /// # Panics
     ///
     /// If no request could call the command: the name is empty or contains `|` or a byte that is
-    /// not visible ASCII, or the arity does not count the name.
+    /// not visible ASCII, the arity does not count the name, or its maximum is below its minimum.
     pub fn register(
         &mut self,
         name: &str,
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
-    ) -> &mut Command {
-        add(&mut self.0, None, name, arity, Box::new(handler))
+    ) -> Registered<'_> {
+        Registered::in_table(&mut self.0, None, name, arity, handler)
     }
 
     /// Returns the subcommands of the container `name`, such as `CLIENT`, to add some. If there is
@@ -100,7 +105,7 @@ impl Commands {
         let is_container = |command: &Command| !command.subcommands.is_empty();
         if !self.0.find(name.as_bytes()).is_some_and(is_container) {
             let command = self.register(name, Arity::AtLeast(2), wrong_subcommand);
-            Container(command)
+            Container(command.into_command())
                 .register("HELP", Arity::Exactly(2), list_subcommands)
                 .describe("Prints this help")
                 .never_blocks();
@@ -170,12 +175,11 @@ impl Container<'_> {
         name: &str,
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
-    ) -> &mut Command {
+    ) -> Registered<'_> {
         let Command {
             info, subcommands, ..
         } = &mut *self.0;
-        let container = Some(&*info.full_name);
-        add(subcommands, container, name, arity, Box::new(handler))
+        Registered::in_table(subcommands, Some(&info.full_name), name, arity, handler)
     }
 
     /// Sets the line, without a full stop, that says what the container is for: see
@@ -194,32 +198,4 @@ impl Container<'_> {
     pub fn remove(&mut self, name: &str) -> bool {
         self.0.subcommands.remove(name.as_bytes()).is_some()
     }
-}
-
-/// Adds a command to `table`, or replaces the one of the same name.
-fn add<'a>(
-    table: &'a mut ByName,
-    container: Option<&str>,
-    name: &str,
-    arity: Arity,
-    handler: Box<Handler>,
-) -> &'a mut Command {
-    let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'|';
-    assert!(
-        !name.is_empty() && name.bytes().all(is_allowed),
-        "a command's name is visible ASCII characters other than `|`, and not {name:?}"
-    );
-    let names = 1 + usize::from(container.is_some());
-    assert!(
-        arity.admits_some_from(names),
-        "an arity counts the names too, so that of {name} is at least {names}"
-    );
-    let lower = name.to_ascii_lowercase();
-    let full_name =
-        container.map_or_else(|| lower.clone(), |container| format!("{container}|{lower}"));
-    let mut command = Command::new(name, full_name, arity, handler);
-    if let Some(replaced) = table.remove(name.as_bytes()) {
-        command.take_over_from(&replaced);
-    }
-    table.add(command)
 }

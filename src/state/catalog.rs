@@ -11,6 +11,8 @@ pub enum Arity {
     Exactly(usize),
     /// This number of words or more.
     AtLeast(usize),
+    /// A minimum and a maximum number of words. `COMMAND` shows the minimum only.
+    Between(usize, usize),
 }
 
 impl Arity {
@@ -18,13 +20,14 @@ impl Arity {
         match self {
             Self::Exactly(count) => words == count,
             Self::AtLeast(count) => words >= count,
+            Self::Between(min, max) => (min..=max).contains(&words),
         }
     }
 
     /// Whether only requests of at least so many words are admitted.
     pub(crate) fn admits_some_from(self, words: usize) -> bool {
-        let (Self::Exactly(count) | Self::AtLeast(count)) = self;
-        count >= words
+        let (Self::Exactly(min) | Self::AtLeast(min) | Self::Between(min, _)) = self;
+        min >= words
     }
 }
 

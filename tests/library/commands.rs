@@ -59,6 +59,44 @@ fn command_is_case_insensitive_and_checks_its_arity() {
 }
 
 #[test]
+fn arity_can_have_a_maximum() {
+    let (_server, mut peer) = serve(builtin_and(|commands| {
+        commands.register("SOME", Arity::Between(2, 3), |_, request, reply| {
+            reply.integer(request.word_count() as i64)
+        });
+    }));
+    peer.ask("SOME 1\r\nSOME 1 2\r\n", ":2\r\n:3\r\n");
+    let wrong = "-ERR wrong number of arguments for 'some' command\r\n";
+    peer.ask("SOME\r\nSOME 1 2 3\r\n", wrong.repeat(2));
+    assert_info(&mut peer, "some", -2, &[], &["@slow"]);
+}
+
+#[test]
+fn registrations_chain() {
+    let (_server, mut peer) = serve(builtin_and(|commands| {
+        commands
+            .register("ONE", Arity::Exactly(1), nothing)
+            .writes()
+            .register("ONE", Arity::Exactly(2), |_, request, reply| {
+                reply.bulk(request.argument(0).unwrap_or_default())
+            })
+            .never_blocks()
+            .register("SIX", Arity::Exactly(1), nothing);
+        commands
+            .container("JOB")
+            .register("ONE", Arity::Exactly(2), nothing)
+            .never_blocks()
+            .register("TWO", Arity::Exactly(3), nothing)
+            .writes();
+    }));
+    assert_info(&mut peer, "one", 2, &["fast"], &["@fast"]);
+    assert_info(&mut peer, "six", 1, &[], &["@slow"]);
+    assert_info(&mut peer, "job|one", 2, &["fast"], &["@fast"]);
+    assert_info(&mut peer, "job|two", 3, &["write"], &["@write", "@slow"]);
+    peer.ask("ONE a\r\nJOB TWO b\r\n", "$1\r\na\r\n$-1\r\n");
+}
+
+#[test]
 fn command_info_has_arity_and_declared_flags() {
     let (_server, mut peer) = serve(builtin_and(|commands| {
         let handler = |_: &mut Session, _: &Request<'_>, reply: Reply<'_>| reply.null();
@@ -644,6 +682,17 @@ fn arity_that_excludes_the_names_panics() {
             "an arity counts the names too, so that of Run is at least 2"
         );
     }
+}
+
+#[test]
+fn arity_whose_maximum_is_too_small_panics() {
+    let register = |commands: &mut Commands| {
+        commands.register("Name", Arity::Between(3, 2), nothing);
+    };
+    assert_eq!(
+        complaint(register),
+        "the maximum of an arity is at least its minimum, and that of Name is Between(3, 2)"
+    );
 }
 
 /// HTTP is recognized only by names that are not commands.

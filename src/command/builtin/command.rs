@@ -70,7 +70,7 @@ fn arity_as_redis_counts(arity: Arity) -> i64 {
     // No arity is so large that it does not fit.
     match arity {
         Arity::Exactly(words) => words as i64,
-        Arity::AtLeast(words) => -(words as i64),
+        Arity::AtLeast(words) | Arity::Between(words, _) => -(words as i64),
     }
 }
 

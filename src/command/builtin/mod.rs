@@ -47,7 +47,7 @@ impl Commands {
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
     ) -> &mut Command {
-        document(self.register(name, arity, handler))
+        document(self.register(name, arity, handler).into_command())
     }
 
     /// Adds one of respool's own containers.
@@ -72,7 +72,7 @@ impl Commands {
 impl Container<'_> {
     /// Adds one of respool's own subcommands, with its documentation.
     fn register_own(&mut self, name: &str, arity: Arity, handler: OwnHandler) -> &mut Command {
-        document(self.register(name, arity, handler))
+        document(self.register(name, arity, handler).into_command())
     }
 }
 
