@@ -20,7 +20,7 @@
 //! |---|---|
 //! | add, replace or remove commands, and group them | [`Commands`], [`Registered`], [`Container`], [`Command`], [`Arity`] |
 //! | read the request of a client | [`Request`], [`ArgumentError`] |
-//! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Items`], [`BulkWriter`] |
+//! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Value`], [`Items`], [`BulkWriter`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
@@ -143,6 +143,6 @@ pub use config::Config;
 pub use error::{ReconfigureError, StartError};
 pub use net::listen::Listener;
 pub use net::peer::{Peer, Proxied};
-pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request};
+pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request, Value};
 pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, ServerStats};
 pub use state::health::{Health, Unfit};

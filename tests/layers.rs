@@ -108,6 +108,7 @@ parking: slot
 
 in resp
 argument: integer request
+value: reply
 reply: foreign integer mod protocol_error
 request: foreign inline integer limits protocol_error span
 inline: protocol_error span

@@ -16,6 +16,7 @@ mod request;
 mod span;
 #[cfg(test)]
 pub(crate) mod tests;
+mod value;
 
 pub use argument::ArgumentError;
 #[cfg(any(test, fuzzing))]
@@ -27,3 +28,4 @@ pub(crate) use protocol_error::ProtocolError;
 pub use reply::{BulkWriter, Items, Protocol, Replied, Reply};
 pub(crate) use request::Parser;
 pub use request::Request;
+pub use value::Value;

@@ -25,7 +25,8 @@ pub enum Protocol {
 /// The reply to one request, which a handler has to write.
 ///
 /// Its methods consume it, and only they return a [`Replied`]. So a handler that does not reply, or
-/// replies twice, does not compile.
+/// replies twice, does not compile. [`Reply::value`] chooses the type of the reply by that of the
+/// value; the other methods name it.
 #[must_use = "every request needs a reply"]
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
