@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use respool::{Arity, Commands, Config, Server, StartError};
+use respool::{Arity, Commands, Config, ErrorReply, Server, StartError};
 
 const WORKERS: usize = 8;
 
@@ -48,28 +48,29 @@ pub(crate) fn commands(
         max: jobs_max,
     });
     let mut commands = Commands::builtin();
-    let mut jobs = commands.container("JOB");
-    jobs.describe("A container for jobs");
     let counted = Arc::clone(&slots);
-    jobs.register("COUNT", Arity::Exactly(2), move |_, _, reply| {
-        reply.integer(counted.taken.load(Ordering::Relaxed) as i64)
-    })
-    .describe("Returns the number of running jobs")
-    .never_blocks();
-    jobs.register("RUN", Arity::Exactly(3), move |_, request, reply| {
-        // Argument 0 is the subcommand.
-        let name = match request.text(1) {
-            Ok(name) => name,
-            Err(error) => return reply.error(error.to_string()),
-        };
-        let Some(_slot) = slots.take() else {
-            return reply.error("BUSY the maximum number of jobs is running; try again later");
-        };
-        reply.bulk(work(name))
-    })
-    .describe("Runs a job and returns its result");
+    commands
+        .container("JOB")
+        .describe("A container for jobs")
+        .register("COUNT", Arity::Exactly(2), move |_, _, reply| {
+            reply.value(counted.taken.load(Ordering::Relaxed))
+        })
+        .describe("Returns the number of running jobs")
+        .never_blocks()
+        .register("RUN", Arity::Exactly(3), move |_, request, reply| {
+            // Argument 0 is the subcommand.
+            let name = request.text(1)?;
+            let _slot = slots.take().ok_or(BUSY)?;
+            Ok(reply.bulk(work(name)))
+        })
+        .describe("Runs a job and returns its result");
     commands
 }
+
+const BUSY: ErrorReply = ErrorReply::constant(
+    "BUSY",
+    "the maximum number of jobs is running; try again later",
+);
 
 /// The number of running jobs, and the maximum.
 struct Slots {

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use std::{env, mem, thread};
 
 use parking_lot::{Mutex, MutexGuard};
-use respool::{Arity, Commands, Config, Replied, Reply, Request, Server, Session};
+use respool::{
+    Arguments, Arity, Commands, Config, ErrorReply, Replied, Reply, Request, Server, Session,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut numbers = env::args().skip(1).map(|number| number.parse());
@@ -40,75 +42,66 @@ pub(crate) fn commands() -> Commands {
     thread::spawn(move || sweep(&swept));
 
     let mut commands = Commands::builtin();
-    let on_store = |run: Run| {
-        let store = Arc::clone(&store);
-        move |_: &mut Session, request: &Request<'_>, reply: Reply<'_>| run(&store, request, reply)
-    };
     commands
-        .register("GET", Arity::Exactly(2), on_store(get))
+        .register("GET", Arity::Exactly(2), on(&store, get))
         .describe("Returns the value of a key")
-        .never_blocks();
-    commands
-        .register("SET", Arity::AtLeast(3), on_store(set))
+        .never_blocks()
+        .register("SET", Arity::AtLeast(3), on(&store, set))
         .describe("Sets the value of a key")
         .writes()
-        .never_blocks();
-    commands
-        .register("INCR", Arity::Exactly(2), on_store(incr))
+        .never_blocks()
+        .register("INCR", Arity::Exactly(2), on(&store, incr))
         .describe("Adds 1 to an integer")
         .writes()
-        .never_blocks();
-    commands
-        .register("EXPIRE", Arity::Exactly(3), on_store(expire))
+        .never_blocks()
+        .register("EXPIRE", Arity::Exactly(3), on(&store, expire))
         .describe("Sets the seconds after which a key expires")
         .writes()
-        .never_blocks();
-    commands
-        .register("TTL", Arity::Exactly(2), on_store(ttl))
+        .never_blocks()
+        .register("TTL", Arity::Exactly(2), on(&store, ttl))
         .describe("Returns the seconds until a key expires")
-        .never_blocks();
-    // With thousands of keys, these may take a while, so they do not declare that they never block.
-    commands
-        .register("DEL", Arity::AtLeast(2), on_store(del))
+        .never_blocks()
+        // With thousands of keys, these take a while, so they do not declare that they never block.
+        .register("DEL", Arity::AtLeast(2), on(&store, del))
         .describe("Deletes keys")
-        .writes();
-    commands
-        .register("EXISTS", Arity::AtLeast(2), on_store(exists))
-        .describe("Counts the keys that exist");
-    commands
-        .register("DBSIZE", Arity::Exactly(1), on_store(dbsize))
+        .writes()
+        .register("EXISTS", Arity::AtLeast(2), on(&store, exists))
+        .describe("Counts the keys that exist")
+        .register("DBSIZE", Arity::Exactly(1), on(&store, dbsize))
         .describe("Counts all keys");
     commands
 }
 
-/// The function that handles a command.
-type Run = fn(&Store, &Request<'_>, Reply<'_>) -> Replied;
+/// Returns a handler that calls `run` with the store.
+fn on<R>(
+    store: &Arc<Store>,
+    run: fn(&Store, &Request<'_>, Reply<'_>) -> R,
+) -> impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> R + use<R> {
+    let store = Arc::clone(store);
+    move |_, request, reply| run(&store, request, reply)
+}
 
 /// `GET key`
-fn get(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let key = key(request);
-    match store.shard(key).get(key) {
-        Some(entry) => reply.bulk(&entry.value),
-        None => reply.null(),
-    }
+fn get(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
+    let key = request.bytes(0)?;
+    let shard = store.shard(key);
+    Ok(reply.value(shard.get(key).map(|entry| &entry.value)))
 }
 
 /// `SET key value [NX|XX] [EX seconds|PX milliseconds]`
-fn set(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let options = match SetOptions::of(request) {
-        Ok(options) => options,
-        Err(error) => return reply.error(error),
-    };
-    let (key, value) = (key(request), request.argument(1).unwrap_or_default());
+fn set(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
+    let mut arguments = request.arguments();
+    let (key, value) = (arguments.next_bytes()?, arguments.next_bytes()?);
+    let options = SetOptions::of(arguments)?;
     let mut shard = store.shard(key);
     if options
         .if_exists
         .is_some_and(|wanted| wanted != shard.get(key).is_some())
     {
-        return reply.null();
+        return Ok(reply.null());
     }
     shard.set(key, value, options.expires);
-    reply.simple("OK")
+    Ok(reply.simple("OK"))
 }
 
 /// `DEL key [key …]`: replies how many keys existed.
@@ -116,7 +109,7 @@ fn del(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let deleted = request
         .arguments()
         .filter(|key| store.shard(key).remove(key));
-    reply.integer(deleted.count() as i64)
+    reply.value(deleted.count())
 }
 
 /// `EXISTS key [key …]`: replies how many of the keys exist; a key that is named twice counts
@@ -125,60 +118,51 @@ fn exists(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let existing = request
         .arguments()
         .filter(|key| store.shard(key).get(key).is_some());
-    reply.integer(existing.count() as i64)
+    reply.value(existing.count())
 }
 
 /// `INCR key`: replies the new value; a missing key counts as 0.
-fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let key = key(request);
+fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
+    let key = request.bytes(0)?;
     let mut shard = store.shard(key);
     let Some(entry) = shard.get_mut(key) else {
         shard.set(key, b"1", None);
-        return reply.integer(1);
+        return Ok(reply.integer(1));
     };
     let text = std::str::from_utf8(&entry.value).unwrap_or_default();
-    let Ok(before) = text.parse::<i64>() else {
-        return reply.error("ERR value is not an integer or out of range");
-    };
-    let Some(after) = before.checked_add(1) else {
-        return reply.error("ERR increment or decrement would overflow");
-    };
+    let before: i64 = text.parse().map_err(|_| ErrorReply::NOT_AN_INTEGER)?;
+    let after = before.checked_add(1).ok_or(ErrorReply::OVERFLOW)?;
     entry.value = after.to_string().into_bytes().into();
-    reply.integer(after)
+    Ok(reply.integer(after))
 }
 
 /// `DBSIZE`: replies the number of keys, including expired ones that are not freed yet.
 fn dbsize(store: &Store, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let counts = store.shards.iter().map(|shard| shard.lock().entries.len());
-    reply.integer(counts.sum::<usize>() as i64)
+    reply.value(counts.sum::<usize>())
 }
 
 /// `EXPIRE key seconds`: replies whether the key exists. A time in the past deletes it.
-fn expire(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let seconds = match request.integer(1) {
-        Ok(seconds) => seconds,
-        Err(error) => return reply.error(error.to_string()),
-    };
-    let key = key(request);
+fn expire(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
+    let (key, seconds) = (request.bytes(0)?, request.integer(1)?);
     let mut shard = store.shard(key);
     if shard.get(key).is_none() {
-        return reply.integer(0);
+        return Ok(reply.integer(0));
     }
     if seconds <= 0 {
         shard.remove(key);
-    } else if let Some(at) = after(seconds, MS_PER_S) {
-        shard.expire(key, Some(at));
     } else {
-        return reply.error("ERR invalid expire time in 'expire' command");
+        let at = after(seconds, MS_PER_S).ok_or_else(|| invalid_expire_time("expire"))?;
+        shard.expire(key, Some(at));
     }
-    reply.integer(1)
+    Ok(reply.integer(1))
 }
 
 /// `TTL key`: replies the seconds until the key expires, -1 if it never does, -2 if there is no
 /// key.
-fn ttl(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let key = key(request);
-    reply.integer(match store.shard(key).get(key) {
+fn ttl(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
+    let key = request.bytes(0)?;
+    Ok(reply.integer(match store.shard(key).get(key) {
         None => -2,
         Some(Entry { expires: None, .. }) => -1,
         // Rounded, as Redis does.
@@ -188,12 +172,7 @@ fn ttl(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
             let left = at.saturating_duration_since(Instant::now());
             (left + Duration::from_millis(500)).as_secs() as i64
         }
-    })
-}
-
-/// Returns the first argument. The arity guarantees that there is one.
-fn key<'a>(request: &Request<'a>) -> &'a [u8] {
-    request.argument(0).unwrap_or_default()
+    }))
 }
 
 /// The options of SET, after the value.
@@ -205,26 +184,26 @@ struct SetOptions {
 }
 
 impl SetOptions {
-    fn of(request: &Request<'_>) -> Result<Self, String> {
+    fn of(mut arguments: Arguments<'_>) -> Result<Self, ErrorReply> {
         let mut options = Self::default();
-        let mut index = 2;
-        while let Some(word) = request.argument(index) {
-            let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-            if (is("NX") || is("XX")) && options.if_exists.is_none() {
-                options.if_exists = Some(is("XX"));
-            } else if (is("EX") || is("PX")) && options.expires.is_none() {
-                index += 1;
-                let unit_ms = if is("EX") { MS_PER_S } else { 1 };
-                let time = request.integer(index).map_err(|error| error.to_string())?;
-                let at = after(time, unit_ms);
-                options.expires = Some(at.ok_or("ERR invalid expire time in 'set' command")?);
-            } else {
-                return Err("ERR syntax error".into());
+        while let Some(option) = arguments.next_keyword() {
+            match option.as_str() {
+                "NX" if options.if_exists.is_none() => options.if_exists = Some(false),
+                "XX" if options.if_exists.is_none() => options.if_exists = Some(true),
+                unit @ ("EX" | "PX") if options.expires.is_none() => {
+                    let unit_ms = if unit == "EX" { MS_PER_S } else { 1 };
+                    let at = after(arguments.next_integer()?, unit_ms);
+                    options.expires = Some(at.ok_or_else(|| invalid_expire_time("set"))?);
+                }
+                _ => return Err(ErrorReply::SYNTAX),
             }
-            index += 1;
         }
         Ok(options)
     }
+}
+
+fn invalid_expire_time(command: &str) -> ErrorReply {
+    ErrorReply::err(format!("invalid expire time in '{command}' command"))
 }
 
 const MS_PER_S: u64 = 1000;

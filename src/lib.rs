@@ -19,8 +19,9 @@
 //! | to | use |
 //! |---|---|
 //! | add, replace or remove commands, and group them | [`Commands`], [`Registered`], [`Container`], [`Command`], [`Arity`] |
-//! | read the request of a client | [`Request`], [`ArgumentError`] |
+//! | read the request of a client | [`Request`], [`Arguments`], [`Keyword`] |
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Value`], [`Items`], [`BulkWriter`] |
+//! | reply with an error, by `?` | [`ErrorReply`], [`Outcome`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
@@ -138,11 +139,13 @@ mod system;
 mod time;
 
 pub use client::session::Session;
-pub use command::{Arity, Command, Commands, Container, Registered};
+pub use command::{Arity, Command, Commands, Container, Outcome, Registered};
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};
 pub use net::listen::Listener;
 pub use net::peer::{Peer, Proxied};
-pub use resp::{ArgumentError, BulkWriter, Items, Protocol, Replied, Reply, Request, Value};
+pub use resp::{
+    Arguments, BulkWriter, ErrorReply, Items, Keyword, Protocol, Replied, Reply, Request, Value,
+};
 pub use server::{Background, DisconnectReason, Drained, Host, Server, ServerHandle, ServerStats};
 pub use state::health::{Health, Unfit};

@@ -29,7 +29,8 @@ mod: pending_input session stage
 in command
 builtin: entry help mod refusal
 mod: entry help refusal
-registration: entry
+registration: entry outcome
+outcome: entry
 refusal: entry
 
 in command/builtin
@@ -107,9 +108,9 @@ in pool
 parking: slot
 
 in resp
-argument: integer request
-value: reply
-reply: foreign integer mod protocol_error
+argument: error_reply integer request
+value: error_reply reply
+reply: error_reply foreign integer mod protocol_error
 request: foreign inline integer limits protocol_error span
 inline: protocol_error span
 

@@ -7,6 +7,7 @@
 //! | `mod.rs` | the table: register, resolve |
 //! | `entry.rs` | a command, and what is declared of it |
 //! | `registration.rs` | adds a command to a table |
+//! | `outcome.rs` | what a handler returns |
 //! | `refusal.rs` | replies to requests that are not run |
 //! | `help.rs` | `HELP` of every container |
 //! | `builtin/` | respool's own commands, one file for each group |
@@ -14,18 +15,20 @@
 pub(crate) mod builtin;
 pub(crate) mod entry;
 mod help;
+mod outcome;
 pub(crate) mod refusal;
 mod registration;
 
 use std::iter;
 
 use crate::client::session::Session;
-use crate::resp::{Replied, Reply, Request};
+use crate::resp::{Reply, Request};
 pub use crate::state::catalog::Arity;
 use crate::state::catalog::Catalog;
 use entry::ByName;
 pub use entry::Command;
 use help::list_subcommands;
+pub use outcome::Outcome;
 use refusal::{Refusal, wrong_subcommand};
 pub use registration::Registered;
 
@@ -38,17 +41,14 @@ pub use registration::Registered;
 /// commands.remove("DEBUG");
 /// commands
 ///     .register("DOUBLE", Arity::Exactly(2), |_session, request, reply| {
-///         match request.float(0) {
-///             Ok(number) => reply.double(2.0 * number),
-///             Err(error) => reply.error(error.to_string()),
-///         }
+///         Ok(reply.double(2.0 * request.float(0)?))
 ///     })
 ///     .describe("Doubles a number")
 ///     .never_blocks();
 /// let mut jobs = commands.container("JOB");
 /// jobs.register("STATE", Arity::Exactly(3), |_session, request, reply| {
 ///     // Argument 0 is the subcommand's name.
-///     reply.bulk(request.argument(1).unwrap_or_default())
+///     Ok(reply.bulk(request.bytes(1)?))
 /// });
 /// ```
 #[derive(Debug, Default)]
@@ -66,7 +66,8 @@ impl Commands {
     }
 
     /// Adds the command `name`, or replaces it. The handler is a closure: it captures the state
-    /// that all clients share, and keeps the state of one client in its [`Session`].
+    /// that all clients share, and keeps the state of one client in its [`Session`]. It returns
+    /// what a method of the [`Reply`] returns, or a `Result` of it: see [`Outcome`].
     ///
     /// Returns the command, to declare more about it, and to register the next one.
     ///
@@ -85,11 +86,11 @@ impl Commands {
     ///
     /// If no request could call the command: the name is empty or contains `|` or a byte that is
     /// not visible ASCII, the arity does not count the name, or its maximum is below its minimum.
-    pub fn register(
+    pub fn register<R: Outcome>(
         &mut self,
         name: &str,
         arity: Arity,
-        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
+        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> R + Send + Sync + 'static,
     ) -> Registered<'_> {
         Registered::in_table(&mut self.0, None, name, arity, handler)
     }
@@ -170,11 +171,11 @@ impl Container<'_> {
     /// # Panics
     ///
     /// Like [`Commands::register`]; the arity has to count both names.
-    pub fn register(
+    pub fn register<R: Outcome>(
         &mut self,
         name: &str,
         arity: Arity,
-        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
+        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> R + Send + Sync + 'static,
     ) -> Registered<'_> {
         let Command {
             info, subcommands, ..

@@ -1,8 +1,9 @@
 //! Adds commands to a table.
 
 use super::entry::{ByName, Command, Handler};
+use super::outcome::Outcome;
 use crate::client::session::Session;
-use crate::resp::{Replied, Reply, Request};
+use crate::resp::{Reply, Request};
 use crate::state::catalog::Arity;
 
 /// A command that was just registered: declares more about it, and registers the next one in the
@@ -36,14 +37,14 @@ pub struct Registered<'a> {
 )]
 impl<'a> Registered<'a> {
     /// Adds a command to `table`, or replaces the one of the same name.
-    pub(super) fn in_table(
+    pub(super) fn in_table<R: Outcome>(
         table: &'a mut ByName,
         container: Option<&'a str>,
         name: &str,
         arity: Arity,
-        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
+        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
-        add(table, container, name, arity, Box::new(handler));
+        add(table, container, name, arity, R::into_handler(handler));
         Self {
             table,
             container,
@@ -58,11 +59,11 @@ impl<'a> Registered<'a> {
     /// # Panics
     ///
     /// Like those.
-    pub fn register(
+    pub fn register<R: Outcome>(
         self,
         name: &str,
         arity: Arity,
-        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Replied + Send + Sync + 'static,
+        handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
         Self::in_table(self.table, self.container, name, arity, handler)
     }

@@ -1,79 +1,55 @@
-//! Parses arguments as integers, floats and text, with Redis's error texts.
+//! Reads arguments as integers, floats, text and keywords, with Redis's error texts.
 
-use std::fmt;
 use std::ops::RangeInclusive;
+use std::str;
 
+use super::error_reply::ErrorReply;
 use super::integer;
-use super::request::Request;
+use super::request::{Arguments, Request};
 
-/// An argument that is missing or invalid.
-///
-/// Displays as an error line for the client, in Redis's words where Redis has some:
-/// `reply.error(error.to_string())`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ArgumentError {
-    /// There is no argument at this index.
-    Missing,
-    /// The argument is not a decimal integer of 64 bits.
-    NotAnInteger,
-    /// The argument is an integer outside this range.
-    OutOfRange(RangeInclusive<i64>),
-    /// The argument is not a floating-point number.
-    NotAFloat,
-    /// The argument is not valid UTF-8.
-    NotUtf8,
-}
-
-impl fmt::Display for ArgumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "ERR syntax error",
-            Self::NotAnInteger => "ERR value is not an integer or out of range",
-            Self::OutOfRange(range) => {
-                let (min, max) = (range.start(), range.end());
-                return write!(
-                    f,
-                    "ERR value is out of range, value must between {min} and {max}"
-                );
-            }
-            Self::NotAFloat => "ERR value is not a valid float",
-            Self::NotUtf8 => "ERR value is not valid UTF-8",
-        })
-    }
-}
-
-impl std::error::Error for ArgumentError {}
-
-/// Methods that parse an argument. As for [`Request::argument`], index 0 is the first argument
-/// after the name. For a subcommand, index 0 is the subcommand's name.
+/// Methods that read one argument. As for [`Request::argument`], index 0 is the first argument
+/// after the name. For a subcommand, index 0 is the subcommand's name. If there is no such
+/// argument, each returns [`ErrorReply::SYNTAX`].
 impl<'a> Request<'a> {
+    /// Returns the argument at `index`: any bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorReply::SYNTAX`] if there are fewer arguments.
+    #[inline]
+    pub fn bytes(&self, index: usize) -> Result<&'a [u8], ErrorReply> {
+        match self.argument(index) {
+            Some(word) => Ok(word),
+            None => Err(ErrorReply::SYNTAX),
+        }
+    }
+
+    /// Returns the argument at `index` as UTF-8 text.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorReply::NOT_UTF8`].
+    pub fn text(&self, index: usize) -> Result<&'a str, ErrorReply> {
+        read_text(self.bytes(index)?)
+    }
+
     /// Parses the argument at `index` as an integer of 64 bits. As in Redis, a plus sign, leading
     /// zeros and blanks are errors.
     ///
     /// # Errors
     ///
-    /// Returns [`ArgumentError::Missing`] or [`ArgumentError::NotAnInteger`].
-    pub fn integer(&self, index: usize) -> Result<i64, ArgumentError> {
-        integer::parse(self.present(index)?).ok_or(ArgumentError::NotAnInteger)
+    /// Returns [`ErrorReply::NOT_AN_INTEGER`].
+    pub fn integer(&self, index: usize) -> Result<i64, ErrorReply> {
+        read_integer(self.bytes(index)?)
     }
 
     /// Parses the argument at `index` as an integer within `range`: see [`Self::integer`].
     ///
     /// # Errors
     ///
-    /// Returns an error of [`Self::integer`], or [`ArgumentError::OutOfRange`].
-    pub fn integer_in(
-        &self,
-        index: usize,
-        range: RangeInclusive<i64>,
-    ) -> Result<i64, ArgumentError> {
-        let value = self.integer(index)?;
-        if range.contains(&value) {
-            Ok(value)
-        } else {
-            Err(ArgumentError::OutOfRange(range))
-        }
+    /// Returns [`ErrorReply::NOT_AN_INTEGER`] or [`ErrorReply::out_of_range`].
+    pub fn integer_in(&self, index: usize, range: RangeInclusive<i64>) -> Result<i64, ErrorReply> {
+        read_integer_in(self.bytes(index)?, &range)
     }
 
     /// Parses the argument at `index` as a floating-point number: decimal, with or without an
@@ -82,28 +58,160 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`ArgumentError::Missing`] or [`ArgumentError::NotAFloat`].
-    pub fn float(&self, index: usize) -> Result<f64, ArgumentError> {
-        parse_float(self.present(index)?).ok_or(ArgumentError::NotAFloat)
+    /// Returns [`ErrorReply::NOT_A_FLOAT`].
+    pub fn float(&self, index: usize) -> Result<f64, ErrorReply> {
+        read_float(self.bytes(index)?)
     }
 
-    /// Returns the argument at `index` as UTF-8 text.
+    /// Returns the argument at `index` in capitals, to match it.
     ///
     /// # Errors
     ///
-    /// Returns [`ArgumentError::Missing`] or [`ArgumentError::NotUtf8`].
-    pub fn text(&self, index: usize) -> Result<&'a str, ArgumentError> {
-        std::str::from_utf8(self.present(index)?).map_err(|_| ArgumentError::NotUtf8)
+    /// Returns [`ErrorReply::SYNTAX`] if there are fewer arguments.
+    pub fn keyword(&self, index: usize) -> Result<Keyword, ErrorReply> {
+        self.bytes(index).map(Keyword::of)
+    }
+}
+
+/// Methods that read the next argument. If there is none, each that returns a `Result` returns
+/// [`ErrorReply::SYNTAX`].
+impl<'a> Arguments<'a> {
+    /// Returns the next argument: any bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorReply::SYNTAX`] after the last argument.
+    #[inline]
+    pub fn next_bytes(&mut self) -> Result<&'a [u8], ErrorReply> {
+        match self.next() {
+            Some(word) => Ok(word),
+            None => Err(ErrorReply::SYNTAX),
+        }
     }
 
-    fn present(&self, index: usize) -> Result<&'a [u8], ArgumentError> {
-        self.argument(index).ok_or(ArgumentError::Missing)
+    /// Returns the next argument as UTF-8 text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::text`].
+    pub fn next_text(&mut self) -> Result<&'a str, ErrorReply> {
+        read_text(self.next_bytes()?)
     }
+
+    /// Parses the next argument as an integer of 64 bits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::integer`].
+    pub fn next_integer(&mut self) -> Result<i64, ErrorReply> {
+        read_integer(self.next_bytes()?)
+    }
+
+    /// Parses the next argument as an integer within `range`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::integer_in`].
+    pub fn next_integer_in(&mut self, range: RangeInclusive<i64>) -> Result<i64, ErrorReply> {
+        read_integer_in(self.next_bytes()?, &range)
+    }
+
+    /// Parses the next argument as a floating-point number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::float`].
+    pub fn next_float(&mut self) -> Result<f64, ErrorReply> {
+        read_float(self.next_bytes()?)
+    }
+
+    /// Returns the next argument in capitals, to match it; `None` after the last one. For options
+    /// in any order: see [`Arguments`].
+    #[inline]
+    pub fn next_keyword(&mut self) -> Option<Keyword> {
+        self.next().map(Keyword::of)
+    }
+
+    /// Skips the next argument if it is `keyword`, in any case. Returns whether it was.
+    pub fn skip_keyword(&mut self, keyword: &str) -> bool {
+        let mut rest = self.clone();
+        let is_next = rest
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case(keyword.as_bytes()));
+        if is_next {
+            *self = rest;
+        }
+        is_next
+    }
+
+    /// Checks that no argument is left.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorReply::SYNTAX`] if one is.
+    pub fn end(self) -> Result<(), ErrorReply> {
+        if self.len() == 0 {
+            Ok(())
+        } else {
+            Err(ErrorReply::SYNTAX)
+        }
+    }
+}
+
+/// An argument in capitals, to match it with keywords, which are case-insensitive.
+#[derive(Debug, Clone, Copy)]
+pub struct Keyword {
+    capitals: [u8; KEYWORD_BYTES_MAX],
+    length: usize,
+}
+
+/// More than the longest keyword of Redis.
+const KEYWORD_BYTES_MAX: usize = 32;
+
+impl Keyword {
+    fn of(word: &[u8]) -> Self {
+        let mut capitals = [0; KEYWORD_BYTES_MAX];
+        let length = match word.len() {
+            length @ ..=KEYWORD_BYTES_MAX => length,
+            _ => 0,
+        };
+        capitals[..length].copy_from_slice(&word[..length]);
+        capitals.make_ascii_uppercase();
+        Self { capitals, length }
+    }
+
+    /// Returns the argument in capitals. An argument that is no keyword, because it is longer than
+    /// 32 bytes or not UTF-8, is the empty string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.capitals[..self.length]).unwrap_or_default()
+    }
+}
+
+fn read_text(word: &[u8]) -> Result<&str, ErrorReply> {
+    str::from_utf8(word).map_err(|_| ErrorReply::NOT_UTF8)
+}
+
+fn read_integer(word: &[u8]) -> Result<i64, ErrorReply> {
+    integer::parse(word).ok_or(ErrorReply::NOT_AN_INTEGER)
+}
+
+fn read_integer_in(word: &[u8], range: &RangeInclusive<i64>) -> Result<i64, ErrorReply> {
+    let value = read_integer(word)?;
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        Err(ErrorReply::out_of_range(range))
+    }
+}
+
+fn read_float(word: &[u8]) -> Result<f64, ErrorReply> {
+    parse_float(word).ok_or(ErrorReply::NOT_A_FLOAT)
 }
 
 /// Parses as `getDoubleFromObject` in Redis's `src/object.c`, except for hexadecimal digits.
 fn parse_float(text: &[u8]) -> Option<f64> {
-    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let value: f64 = str::from_utf8(text).ok()?.parse().ok()?;
     let digits = text.split(|byte| matches!(byte, b'e' | b'E')).next()?;
     let is_too_large = value.is_infinite() && digits.iter().any(u8::is_ascii_digit);
     let is_too_small = value == 0.0 && digits.iter().any(|byte| matches!(byte, b'1'..=b'9'));
@@ -134,7 +242,7 @@ mod tests {
         let integer = |text| with(text, |request| request.integer(0));
         assert_eq!(integer("-9223372036854775808"), Ok(i64::MIN));
         for text in ["", " 1", "+1", "01", "1.0", "9223372036854775808", "one"] {
-            assert_eq!(integer(text), Err(ArgumentError::NotAnInteger), "{text}");
+            assert_eq!(integer(text), Err(ErrorReply::NOT_AN_INTEGER), "{text}");
         }
     }
 
@@ -148,7 +256,7 @@ mod tests {
             error.to_string(),
             "ERR value is out of range, value must between -1 and 1"
         );
-        assert_eq!(in_range("x"), Err(ArgumentError::NotAnInteger));
+        assert_eq!(in_range("x"), Err(ErrorReply::NOT_AN_INTEGER));
     }
 
     #[test]
@@ -169,7 +277,7 @@ mod tests {
         for text in [
             "", " 1", "1 ", "nan", "1e400", "-1e400", "1e-400", "1,5", "e",
         ] {
-            assert_eq!(float(text), Err(ArgumentError::NotAFloat), "{text}");
+            assert_eq!(float(text), Err(ErrorReply::NOT_A_FLOAT), "{text}");
         }
     }
 
@@ -180,16 +288,69 @@ mod tests {
         let mut parser = Parser::default();
         let _ = parser.parse(input, LIMITS);
         let request = parser.request(input).expect("a request with words");
-        assert_eq!(request.text(0), Err(ArgumentError::NotUtf8));
+        assert_eq!(request.text(0), Err(ErrorReply::NOT_UTF8));
     }
 
     #[test]
     fn missing_argument_is_a_syntax_error() {
         with("1", |request| {
-            assert_eq!(request.integer(1), Err(ArgumentError::Missing));
-            assert_eq!(request.float(1), Err(ArgumentError::Missing));
-            assert_eq!(request.text(usize::MAX), Err(ArgumentError::Missing));
+            assert_eq!(request.integer(1), Err(ErrorReply::SYNTAX));
+            assert_eq!(request.float(1), Err(ErrorReply::SYNTAX));
+            assert_eq!(request.text(usize::MAX), Err(ErrorReply::SYNTAX));
         });
-        assert_eq!(ArgumentError::Missing.to_string(), "ERR syntax error");
+    }
+
+    /// Calls `read` with the arguments of such a line.
+    fn with_all<T>(line: &str, read: impl FnOnce(Arguments<'_>) -> T) -> T {
+        let input = format!("X {line}\r\n");
+        let mut parser = Parser::default();
+        let parsed = parser.parse(input.as_bytes(), LIMITS);
+        parsed.expect("RESP").expect("a whole request");
+        let request = parser.request(input.as_bytes()).expect("a name");
+        read(request.arguments())
+    }
+
+    #[test]
+    fn arguments_are_read_one_after_the_other() {
+        with_all("key -1 7 é 1.5 a b", |mut arguments| {
+            assert_eq!(arguments.len(), 7);
+            assert_eq!(arguments.next_bytes(), Ok(&b"key"[..]));
+            assert_eq!(arguments.next_integer(), Ok(-1));
+            assert_eq!(arguments.next_integer_in(1..=7), Ok(7));
+            assert_eq!(arguments.next_text(), Ok("é"));
+            assert_eq!(arguments.next_float(), Ok(1.5));
+            assert_eq!(format!("{arguments:?}"), r#"["a", "b"]"#);
+            assert_eq!(arguments.clone().end(), Err(ErrorReply::SYNTAX));
+            assert_eq!(arguments.next_back(), Some(&b"b"[..]));
+            assert_eq!(arguments.next(), Some(&b"a"[..]));
+            assert_eq!(arguments.next_bytes(), Err(ErrorReply::SYNTAX));
+            assert!(arguments.next_keyword().is_none());
+            assert_eq!(arguments.end(), Ok(()));
+        });
+    }
+
+    #[test]
+    fn keywords_are_matched_in_any_case() {
+        with_all("Nx ex 5 é LIMIT", |mut arguments| {
+            assert!(!arguments.skip_keyword("EX"));
+            assert!(arguments.skip_keyword("NX"));
+            assert!(
+                arguments
+                    .next_keyword()
+                    .is_some_and(|word| word.as_str() == "EX")
+            );
+            assert_eq!(arguments.next_integer(), Ok(5));
+            assert!(
+                arguments
+                    .next_keyword()
+                    .is_some_and(|word| word.as_str() == "é")
+            );
+            assert!(arguments.skip_keyword("limit"));
+            assert!(!arguments.skip_keyword("limit"));
+        });
+        let long = "a".repeat(KEYWORD_BYTES_MAX);
+        assert_eq!(Keyword::of(long.as_bytes()).as_str(), long.to_uppercase());
+        assert_eq!(Keyword::of(format!("{long}a").as_bytes()).as_str(), "");
+        assert_eq!(Keyword::of(b"\xff").as_str(), "");
     }
 }

@@ -6,6 +6,7 @@
 //! never depends on how the bytes are split between reads, and a NUL in a header is an error.
 
 mod argument;
+mod error_reply;
 mod foreign;
 mod inline;
 mod integer;
@@ -18,7 +19,8 @@ mod span;
 pub(crate) mod tests;
 mod value;
 
-pub use argument::ArgumentError;
+pub use argument::Keyword;
+pub use error_reply::ErrorReply;
 #[cfg(any(test, fuzzing))]
 pub(crate) use foreign::{HTTP_RESPONSE, TLS_ALERT};
 pub(crate) use foreign::{is_http_request_line, is_http_version};
@@ -27,5 +29,5 @@ pub(crate) use limits::Limits;
 pub(crate) use protocol_error::ProtocolError;
 pub use reply::{BulkWriter, Items, Protocol, Replied, Reply};
 pub(crate) use request::Parser;
-pub use request::Request;
+pub use request::{Arguments, Request};
 pub use value::Value;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use super::error_reply::{ErrorReply, is_one_line};
 use super::foreign;
 use super::integer;
 use super::protocol_error::ProtocolError;
@@ -27,6 +28,9 @@ pub enum Protocol {
 /// Its methods consume it, and only they return a [`Replied`]. So a handler that does not reply, or
 /// replies twice, does not compile. [`Reply::value`] chooses the type of the reply by that of the
 /// value; the other methods name it.
+///
+/// A closure that is not written where it is registered needs the types of its parameters, and that
+/// of the reply with its lifetime: `|_: &mut Session, request: &Request<'_>, reply: Reply<'_>| …`.
 #[must_use = "every request needs a reply"]
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
@@ -43,6 +47,10 @@ impl fmt::Debug for Reply<'_> {
 }
 
 /// Proof that a request was answered, which a handler returns.
+///
+/// Only the methods of [`Reply`] return it. If the compiler expects a `Replied` and finds `()`, the
+/// last expression of the handler, or of the closure for an item, is no reply, or has a semicolon
+/// after it. If it finds a `Result`, see [`Outcome`](crate::Outcome).
 #[derive(Debug)]
 #[must_use = "a handler returns this"]
 pub struct Replied {
@@ -82,10 +90,35 @@ impl<'a> Reply<'a> {
 
     /// Replies with an error: `-CODE text`. `text` begins with a code in capitals (`ERR`, `NOAUTH`,
     /// …), by which clients distinguish errors. CR and LF in it are sent as blanks.
+    ///
+    /// For an [`ErrorReply`], use [`Self::value`], or return it from the handler.
     pub fn error(self, text: impl AsRef<[u8]>) -> Replied {
         let error_at = self.out.len() + 1;
         let Replied { .. } = self.line(b'-', text.as_ref());
         Replied { error_at }
+    }
+
+    /// Replies with an error.
+    pub(crate) fn error_of(mut self, error: &ErrorReply) -> Replied {
+        let error_at = self.out.len() + 1;
+        for part in ["-", error.code(), " ", error.text()] {
+            self.out.extend_from_slice(part.as_bytes());
+        }
+        let Replied { .. } = self.raw(b"\r\n");
+        Replied { error_at }
+    }
+
+    /// Replies by `write`. If it returns an error, this replaces everything that it has written.
+    pub(crate) fn or_error(
+        self,
+        write: impl FnOnce(Reply<'_>) -> Result<Replied, ErrorReply>,
+    ) -> Replied {
+        let Self { out, protocol } = self;
+        let start = out.len();
+        write(Reply::new(out, protocol)).unwrap_or_else(|error| {
+            out.truncate(start);
+            Reply::new(out, protocol).error_of(&error)
+        })
     }
 
     /// Replies with an error of any bytes, including line ends: RESP3's bulk error; in RESP2, an
@@ -436,18 +469,6 @@ const PLAIN_DOUBLES: Range<f64> = 1e-5..1e17;
 /// Maximum bytes of a line that is composed before it is appended.
 const SHORT_LINE_BYTES_MAX: usize = 16;
 
-/// Returns whether `text` has neither CR nor LF. The compiler evaluates this for a literal.
-const fn is_one_line(text: &[u8]) -> bool {
-    let mut index = 0;
-    while index < text.len() {
-        if matches!(text[index], b'\r' | b'\n') {
-            return false;
-        }
-        index += 1;
-    }
-    true
-}
-
 #[cfg(test)]
 #[expect(
     clippy::redundant_closure_for_method_calls,
@@ -633,6 +654,22 @@ mod tests {
             });
             assert_eq!(error_within, None);
         }
+    }
+
+    #[test]
+    fn error_replaces_what_was_written_before_it() {
+        let mut out = b"+before\r\n".to_vec();
+        let reply = Reply::new(&mut out, Protocol::Resp3);
+        let replied = reply.or_error(|reply| {
+            let reply = reply.push(1, |items| items.bulk("pushed"));
+            let Replied { .. } = reply.array(1, |items| items.integer(1));
+            Err(ErrorReply::err("no"))
+        });
+        assert_eq!(replied.error_in(&out), Some(&b"ERR no\r\n"[..]));
+        assert_eq!(out, b"+before\r\n-ERR no\r\n");
+        let replied = Reply::new(&mut out, Protocol::Resp3).or_error(|reply| Ok(reply.integer(1)));
+        assert_eq!(replied.error_in(&out), None);
+        assert_eq!(out, b"+before\r\n-ERR no\r\n:1\r\n");
     }
 
     #[test]

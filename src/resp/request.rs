@@ -39,11 +39,15 @@ impl<'a> Request<'a> {
         &self.bytes[self.words[0].range()]
     }
 
-    /// Returns the arguments after the name, in order.
+    /// Returns the arguments after the name, in order: an iterator that also reads integers,
+    /// options and more.
     #[must_use]
-    pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        let bytes = self.bytes;
-        self.words[1..].iter().map(move |word| &bytes[word.range()])
+    #[inline]
+    pub fn arguments(&self) -> Arguments<'a> {
+        Arguments {
+            bytes: self.bytes,
+            words: self.words[1..].iter(),
+        }
     }
 
     /// Returns the argument at `index`; 0 is the first after the name. `None` if there are fewer.
@@ -63,6 +67,65 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn word_count(&self) -> usize {
         self.words.len()
+    }
+}
+
+/// The arguments of a request, one after the other: an iterator over their bytes, whose methods
+/// `next_…` read an argument of a type. At any time, the iterator is the rest of the arguments.
+///
+/// ```
+/// use respool::{Arity, Commands, ErrorReply};
+///
+/// let mut commands = Commands::builtin();
+/// // RANGE key start [LIMIT count] [REV]
+/// commands.register("RANGE", Arity::AtLeast(3), |_session, request, reply| {
+///     let mut arguments = request.arguments();
+///     let key = arguments.next_bytes()?;
+///     let start = arguments.next_integer()?;
+///     let (mut count, mut is_reversed) = (10, false);
+///     while let Some(option) = arguments.next_keyword() {
+///         match option.as_str() {
+///             "LIMIT" => count = arguments.next_integer_in(1..=1000)?,
+///             "REV" => is_reversed = true,
+///             _ => return Err(ErrorReply::SYNTAX),
+///         }
+///     }
+///     Ok(reply.value((key, start, count, is_reversed)))
+/// });
+/// ```
+#[derive(Clone)]
+pub struct Arguments<'a> {
+    bytes: &'a [u8],
+    words: std::slice::Iter<'a, Span>,
+}
+
+impl<'a> Iterator for Arguments<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let word = self.words.next()?;
+        Some(&self.bytes[word.range()])
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.words.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for Arguments<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let word = self.words.next_back()?;
+        Some(&self.bytes[word.range()])
+    }
+}
+
+impl ExactSizeIterator for Arguments<'_> {}
+
+impl fmt::Debug for Arguments<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.clone().map(|word| word.escape_ascii().to_string());
+        f.debug_list().entries(words).finish()
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::error_reply::ErrorReply;
 use super::reply::{Items, Replied, Reply};
 
 /// A value that can be a reply: see [`Reply::value`].
@@ -16,6 +17,7 @@ use super::reply::{Items, Replied, Reply};
 /// | `str`, `String`, `[u8]`, `Vec<u8>` | bulk string |
 /// | `Option` | null for `None` |
 /// | a slice, an array, a `Vec` or a tuple of values | array |
+/// | [`ErrorReply`], `Result<_, ErrorReply>` | error |
 ///
 /// Implement it for a type of your own to reply with it anywhere:
 ///
@@ -199,6 +201,7 @@ value! {
     String => |self, reply| reply.bulk(self);
     [u8] => |self, reply| reply.bulk(self);
     Vec<u8> => |self, reply| reply.bulk(self);
+    ErrorReply => |self, reply| reply.error_of(self);
 }
 
 // `u8` is no value, so these do not overlap with those of bytes.
@@ -232,6 +235,15 @@ impl<T: Value> Value for Option<T> {
         match self {
             Some(value) => value.write_to(reply),
             None => reply.null(),
+        }
+    }
+}
+
+impl<T: Value> Value for Result<T, ErrorReply> {
+    fn write_to(&self, reply: Reply<'_>) -> Replied {
+        match self {
+            Ok(value) => value.write_to(reply),
+            Err(error) => error.write_to(reply),
         }
     }
 }
@@ -327,6 +339,20 @@ mod tests {
             "*3 :1 $1 a *2 $-1 :0 ",
             "*3 :1 $1 a *2 _ #f ",
         );
+        assert_value(
+            [Ok(1), Err(ErrorReply::SYNTAX)],
+            "*2 :1 -ERR syntax error ",
+            "*2 :1 -ERR syntax error ",
+        );
+    }
+
+    #[test]
+    fn error_value_is_an_error_reply() {
+        let mut out = Vec::new();
+        let reply = Reply::new(&mut out, Protocol::Resp2);
+        let replied = reply.value(Err::<i64, _>(ErrorReply::WRONGTYPE));
+        let text = replied.error_in(&out).expect("an error");
+        assert!(text.starts_with(b"WRONGTYPE Operation"));
     }
 
     #[test]

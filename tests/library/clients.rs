@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use respool::{Arity, Commands, Config, Server, Session};
+use respool::{Arity, Commands, Config, Replied, Server, Session};
 use respool_testing::{
     Gate, PATIENCE, Peer, TestServer, builtin_and, commands_with_gate, config, eventually,
 };
@@ -59,7 +59,7 @@ fn commands_that_keep() -> (Commands, Receiver<u64>, Gate) {
         let former = session.set_state(Kept(session.id(), drops.clone()));
         reply.boolean(former.is_some())
     });
-    commands.register("PANIC", Arity::Exactly(1), |_, _, _| {
+    commands.register("PANIC", Arity::Exactly(1), |_, _, _| -> Replied {
         panic!("as the test wants it")
     });
     (commands, dropped, gate)

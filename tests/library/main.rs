@@ -2,4 +2,5 @@
 
 mod clients;
 mod commands;
+mod errors;
 mod examples;

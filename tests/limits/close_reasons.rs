@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::process::Command;
 
-use respool::{Arity, Commands};
+use respool::{Arity, Commands, Replied};
 use respool_testing::process::Respool;
 use respool_testing::target::program;
 use respool_testing::{PATIENCE, Peer, config, eventually};
@@ -16,7 +16,9 @@ use crate::Watched;
 #[test]
 fn each_close_reason_is_counted_and_logged() {
     let mut commands = Commands::builtin();
-    commands.register("PANIC", Arity::Exactly(1), |_, _, _| panic!("on purpose"));
+    commands.register("PANIC", Arity::Exactly(1), |_, _, _| -> Replied {
+        panic!("on purpose")
+    });
     let mut watched = Watched::with(config(2), commands);
     let closed = |watched: &mut Watched, peer: Peer, field, why| {
         let addr = peer.local_addr();

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use respool::{Arity, Commands, Config};
+use respool::{Arity, Commands, Config, Replied};
 use respool_testing::{PATIENCE, TestServer, commands_with_gate, config, eventually, percentile};
 
 /// A peer that sends PINGs and reads every PONG until it is dropped.
@@ -252,7 +252,7 @@ fn worker_threads(server: &TestServer) -> usize {
 #[test]
 fn panicking_handler_closes_only_its_client() {
     let mut commands = Commands::builtin();
-    commands.register("PANIC", Arity::Exactly(1), |_, _, _| {
+    commands.register("PANIC", Arity::Exactly(1), |_, _, _| -> Replied {
         panic!("as the test wants it")
     });
     let server = TestServer::with(config(1), commands);

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 
-use respool::{ArgumentError, Arity, Commands, Items, Protocol, Replied, Reply, Request};
+use respool::{Arity, Commands, ErrorReply, Items, Protocol, Replied, Reply, Request};
 use respool_testing::{Peer, TestServer, builtin_and, config, request};
 
 const INTERNAL: &str = "-ERR internal error: see the server's log\r\n";
@@ -239,17 +239,12 @@ fn handler_sees_the_protocol_version() {
 /// Returns a handler that reads its first argument and replies with the value or the displayed
 /// error.
 fn reads<T: ToString>(
-    read: impl Fn(&Request<'_>) -> Result<T, ArgumentError> + Send + Sync + 'static,
+    read: impl Fn(&Request<'_>) -> Result<T, ErrorReply> + Send + Sync + 'static,
 ) -> Commands {
     builtin_and(|commands| {
-        commands.register(
-            "READ",
-            Arity::AtLeast(1),
-            move |_, request, reply| match read(request) {
-                Ok(value) => reply.bulk(value.to_string()),
-                Err(error) => reply.error(error.to_string()),
-            },
-        );
+        commands.register("READ", Arity::AtLeast(1), move |_, request, reply| {
+            Ok(reply.value(read(request)?.to_string()))
+        });
     })
 }
 

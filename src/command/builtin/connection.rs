@@ -162,7 +162,7 @@ fn select(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Rep
             reply.simple("OK")
         }
         Ok(_) => reply.error("ERR DB index is out of range"),
-        Err(error) => reply.error(error.to_string()),
+        Err(error) => reply.value(error),
     }
 }
 

@@ -40,7 +40,7 @@ fn scan(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
             match request.integer(index + 1) {
                 Ok(1..) => {}
                 Ok(_) => return syntax_error(reply),
-                Err(error) => return reply.error(error.to_string()),
+                Err(error) => return reply.value(error),
             }
         } else if !is(option, "MATCH") && !is(option, "TYPE") {
             return syntax_error(reply);

@@ -2,11 +2,14 @@
 //! fails only for the error that it is about.
 
 use std::cell::Cell;
+use std::fs;
 use std::rc::Rc;
 use std::sync::Mutex;
 use std::thread;
 
-use respool::{Arity, Commands, Replied};
+use respool::{Arity, Commands, ErrorReply, Replied, Reply, Request, Session};
+
+const LOCKED: ErrorReply = ErrorReply::constant("LOCKED", "the job is running");
 
 static GREETING: Mutex<&str> = Mutex::new("hello");
 
@@ -90,4 +93,29 @@ fn main() {
             replier.join().unwrap()
         })
     });
+
+    // returns_no_reply_after_a_question_mark
+    // returns_an_error_of_its_own
+    // implements_outcome
+    commands.register("M", Arity::Exactly(2), |_, request, reply| {
+        Ok(reply.integer(request.integer(0)?))
+    });
+
+    // shows_an_inner_error
+    commands.register("N", Arity::Exactly(1), |_, _, reply| {
+        let text = fs::read("secret").map_err(ErrorReply::showing)?;
+        Ok(reply.bulk(text))
+    });
+
+    // keeps_types_to_itself
+    let handler = |_: &mut Session, _: &Request<'_>, reply: Reply<'_>| reply.simple("OK");
+    commands.register("O", Arity::Exactly(1), handler);
+
+    // replies_with_a_foreign_value
+    commands.register("P", Arity::Exactly(1), |_, _, reply| {
+        reply.value((1, "two", [3.0], None::<bool>))
+    });
+
+    // makes_an_error_without_a_code
+    commands.register("Q", Arity::Exactly(1), |_, _, _| Err(LOCKED));
 }

@@ -56,6 +56,6 @@ pub(super) fn unblock(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) 
     }
     match request.integer(1) {
         Ok(_) => reply.integer(0),
-        Err(error) => reply.error(error.to_string()),
+        Err(error) => reply.value(error),
     }
 }

@@ -3,6 +3,7 @@ use respool::{Arity, Commands};
 fn main() {
     let mut commands = Commands::empty();
     commands.register("OOPS", Arity::Exactly(1), |_, _, reply| {
-        drop(reply) //~ E0308
+        //~^ E0277 a handler has to return a `Replied` or a `Result<Replied, ErrorReply>`
+        drop(reply)
     });
 }
