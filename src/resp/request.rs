@@ -52,6 +52,7 @@ impl<'a> Request<'a> {
 
     /// Returns the argument at `index`; 0 is the first after the name. `None` if there are fewer.
     #[must_use]
+    #[inline]
     pub fn argument(&self, index: usize) -> Option<&'a [u8]> {
         let word = self.words.get(index.checked_add(1)?)?;
         Some(&self.bytes[word.range()])
