@@ -5,8 +5,10 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 
-use respool_testing::process::Respool;
+use respool_testing::process::{Process, Respool};
+use respool_testing::target::program;
 use respool_testing::{PATIENCE, Peer, Scratch, activation, eventually, free_port};
 use socket2::{Domain, Socket, Type};
 
@@ -61,6 +63,30 @@ fn socket_named_http_is_the_operations_listener() {
 fn sockets_for_another_process_are_ignored() {
     let mut command = respool(&[]);
     command.envs([("LISTEN_PID", "1"), ("LISTEN_FDS", "1")]);
+    Respool::run_beside_others(&mut command).stop();
+}
+
+/// Returns the program with these values of variables, and with `LISTEN_PID` as its own.
+fn with_variables(variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "export LISTEN_PID=$$; exec \"$@\"", "sh"]);
+    command
+        .arg(program())
+        .args(["--port", &free_port().to_string()]);
+    command.envs(variables.iter().copied());
+    command
+}
+
+#[test]
+fn listen_fds_is_a_number_of_descriptors() {
+    for count in ["two", "-1", "4000000000", ""] {
+        let mut command = with_variables(&[("LISTEN_FDS", count)]);
+        let ended = Process::start(&mut command).ended(PATIENCE);
+        assert_eq!(ended.status.code(), Some(1), "{count:?}: {}", ended.stdout);
+        let why = format!("LISTEN_FDS is {count:?}, which is no number of descriptors");
+        assert!(ended.stderr.contains(&why), "{}", ended.stderr);
+    }
+    let mut command = with_variables(&[("LISTEN_FDS", "0"), ("LISTEN_FDNAMES", "")]);
     Respool::run_beside_others(&mut command).stop();
 }
 

@@ -61,6 +61,20 @@ pub(super) fn take() -> Result<Vec<Handed>, String> {
     if !env::var("LISTEN_PID").is_ok_and(is_ours) {
         return Ok(Vec::new());
     }
+    let Some(count) = env::var_os("LISTEN_FDS") else {
+        return Ok(Vec::new());
+    };
+    let count = count.to_string_lossy();
+    match count.parse::<u16>() {
+        Ok(0) => return Ok(Vec::new()),
+        Ok(_) => {}
+        // listenfd would take it for 0, and the server would open sockets of its own.
+        Err(_) => {
+            return Err(format!(
+                "LISTEN_FDS is {count:?}, which is no number of descriptors"
+            ));
+        }
+    }
     let names = env::var("LISTEN_FDNAMES").ok();
     let mut descriptors = ListenFd::from_env();
     let count = descriptors.len();
