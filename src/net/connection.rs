@@ -217,10 +217,11 @@ impl Connection {
         self.pending.as_deref_mut()
     }
 
-    /// Returns the time since the latest data arrived; `None` for a Unix socket.
+    /// Returns how long ago the socket became ready, at most `within`. For a Unix socket, nobody
+    /// knows, and this is `within`.
     #[cold]
-    pub(crate) fn since_last_data(&self) -> Option<Duration> {
-        tcp_info::since_last_data(&self.socket)
+    pub(crate) fn since_event(&self, within: Duration) -> Duration {
+        tcp_info::since_event(&self.socket, within).map_or(within, |since| since.min(within))
     }
 
     /// Sends FIN after everything sent so far.

@@ -31,12 +31,23 @@ pub(crate) fn accept_queue(listener: impl AsFd) -> Option<AcceptQueue> {
     })
 }
 
-/// Returns the time since the latest data arrived on a TCP connection, or since it was established.
-/// The kernel counts in ticks of its timer: 1 to 10 ms.
-pub(crate) fn since_last_data(connection: impl AsFd) -> Option<Duration> {
+/// Returns how long ago a TCP connection became ready, which was `within` this time: since the latest
+/// data arrived, or since it was established. If that was before, since the latest ACK, which comes
+/// with a FIN, and with what makes room for output.
+pub(crate) fn since_event(connection: impl AsFd, within: Duration) -> Option<Duration> {
     let info = read(connection)?;
-    (!info.listens).then(|| Duration::from_millis(info.last_data_recv_ms.into()))
+    let since_data = Duration::from_millis(info.last_data_recv_ms.into());
+    let since_ack = Duration::from_millis(info.last_ack_recv_ms.into());
+    let since = if since_data + TICK <= within {
+        since_data
+    } else {
+        since_data.min(since_ack)
+    };
+    (!info.listens).then_some(since)
 }
+
+/// The kernel counts in ticks of its timer: of 1 to 10 ms.
+const TICK: Duration = Duration::from_millis(10);
 
 /// The fields in use of the kernel's `struct tcp_info`.
 struct Fields {
@@ -44,6 +55,7 @@ struct Fields {
     unacked: u32,
     sacked: u32,
     last_data_recv_ms: u32,
+    last_ack_recv_ms: u32,
 }
 
 #[cfg(target_os = "linux")]
@@ -68,12 +80,13 @@ fn read(socket: impl AsFd) -> Option<Fields> {
         (result, info.assume_init())
     };
     // All of them are as old as Linux 2.4: the last one in use says whether the others are there.
-    let is_filled = length as usize > offset_of!(libc::tcp_info, tcpi_last_data_recv);
+    let is_filled = length as usize > offset_of!(libc::tcp_info, tcpi_last_ack_recv);
     (result == 0 && is_filled).then_some(Fields {
         listens: info.tcpi_state == TCP_LISTEN,
         unacked: info.tcpi_unacked,
         sacked: info.tcpi_sacked,
         last_data_recv_ms: info.tcpi_last_data_recv,
+        last_ack_recv_ms: info.tcpi_last_ack_recv,
     })
 }
 
@@ -125,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn since_last_data_begins_again_with_each_byte() {
+    fn since_event_begins_again_with_each_byte() {
         let listener = listener(1);
         let mut client = connect(&listener);
         let accepted = listener.accept().expect("a client waits").0;
@@ -133,21 +146,41 @@ mod tests {
         client.write_all(b"x").expect("it is connected");
         let sent = Instant::now();
         thread::sleep(Duration::from_millis(300));
-        let passed = since_last_data(&accepted).expect("a TCP connection");
-        // The kernel counts in ticks of its timer.
-        let tick = Duration::from_millis(20);
-        assert!(passed + tick >= Duration::from_millis(300), "{passed:?}");
-        assert!(passed <= before.elapsed() + tick, "{passed:?}");
+        let passed = since_event(&accepted, Duration::MAX).expect("a TCP connection");
+        assert!(
+            passed + 2 * TICK >= Duration::from_millis(300),
+            "{passed:?}"
+        );
+        assert!(passed <= before.elapsed() + 2 * TICK, "{passed:?}");
         client.write_all(b"x").expect("it is connected");
-        let passed = since_last_data(&accepted).expect("a TCP connection");
+        let passed = since_event(&accepted, Duration::MAX).expect("a TCP connection");
         assert!(passed < sent.elapsed(), "{passed:?}");
-        assert_eq!(since_last_data(&listener), None);
+        assert_eq!(since_event(&listener, Duration::MAX), None);
+    }
+
+    #[test]
+    fn since_event_is_the_time_since_a_fin_if_no_data_came() {
+        let listener = listener(1);
+        let client = connect(&listener);
+        let accepted = listener.accept().expect("a client waits").0;
+        thread::sleep(Duration::from_millis(300));
+        let within = Duration::from_millis(200);
+        let since = |within| since_event(&accepted, within).expect("a TCP connection");
+        assert!(since(within) > within, "nothing came");
+        let sent = Instant::now();
+        client
+            .shutdown(std::net::Shutdown::Write)
+            .expect("it is connected");
+        let passed = since(within);
+        assert!(passed <= sent.elapsed() + 2 * TICK, "{passed:?}");
+        let long = Duration::from_secs(60);
+        assert!(since(long) > within, "the start counts as data");
     }
 
     #[test]
     fn sockets_that_are_not_tcp_have_no_tcp_info() {
         let (one, _other) = UnixStream::pair().expect("a pair");
-        assert_eq!(since_last_data(&one), None);
+        assert_eq!(since_event(&one, Duration::MAX), None);
         assert_eq!(accept_queue(&one), None);
     }
 }

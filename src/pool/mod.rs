@@ -103,8 +103,8 @@ impl Pool {
     /// or after [`TURNS_BETWEEN_POLLS`] turns of a worker.
     ///
     /// Wakes no worker: the caller looks at the queue again, or hands over.
-    pub(crate) fn resubmit(&self, mut client: Box<Client>) {
-        let now = self.queue_wait.read();
+    pub(crate) fn resubmit(&self, mut client: Box<Client>, now: Instant) {
+        let now = self.queue_wait.at(now);
         self.poll_ready(now);
         client.ready_at = now;
         self.queue.add_spent(client);

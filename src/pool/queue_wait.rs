@@ -77,7 +77,8 @@ impl QueueWait {
         self.at(Instant::now())
     }
 
-    fn at(&self, at: Instant) -> u32 {
+    /// Returns a time that was read as the time of this clock.
+    pub(super) fn at(&self, at: Instant) -> u32 {
         let passed = at.saturating_duration_since(self.start);
         (passed.as_micros() as u32).max(1)
     }
@@ -186,10 +187,9 @@ impl QueueWait {
 /// Returns how long a client has been ready that was not ready `bound_us` ago.
 #[cold]
 fn ready_for_us(client: &Client, bound_us: u32) -> u32 {
-    let since = client.connection.since_last_data();
-    let since_us = since.as_ref().map_or(u128::MAX, Duration::as_micros);
-    // The bound fits.
-    since_us.min(bound_us.into()) as u32
+    let bound = Duration::from_micros(bound_us.into());
+    // At most the bound, so it fits.
+    client.connection.since_event(bound).as_micros() as u32
 }
 
 /// Returns the microseconds from `then` to `now`. The clocks of two workers differ a little, and an

@@ -73,7 +73,7 @@ fn rule_1_spent_client_comes_after_ready_clients() {
     park(&pool, parked);
     peer.write_all(b"PING\r\n").expect("a connected socket");
 
-    pool.resubmit(spent);
+    pool.resubmit(spent, Instant::now());
     let mut local = pool.join();
     assert_eq!(next(&pool, &mut local), ready_slot);
     assert_eq!(next(&pool, &mut local), spent_slot);
@@ -222,7 +222,7 @@ fn rule_2_hand_over_wakes_the_leader_for_queued_clients() {
 fn rule_2_hand_over_sends_a_recheck_for_spent_clients() {
     let pool = pool();
     let (client, _peer) = client(&pool);
-    pool.resubmit(client);
+    pool.resubmit(client, Instant::now());
     pool.hand_over();
     assert!(matches!(pool.queue.try_take(), Some(Work::Recheck)));
 }
@@ -300,10 +300,36 @@ fn worker_busy_with_spent_clients_wakes_a_helper() {
     pool.followers.store(1, Ordering::Relaxed);
     let (mut spent, _peer) = client(&pool);
     for _ in 0..TURNS_BEFORE_HELPER {
-        pool.resubmit(spent);
+        pool.resubmit(spent, Instant::now());
         spent = pool.next(&mut local).expect("no worker is retired");
     }
     assert!(pool.recheck_sent.load(Ordering::Relaxed));
+}
+
+/// A worker once took the mean of its short turns for a turn that used up its budget, so that the
+/// others behind it had hardly waited.
+#[test]
+fn clients_wait_for_turns_that_use_up_their_budgets() {
+    let pool = pool();
+    let mut local = pool.join();
+    let clients = [(); 3].map(|()| client(&pool));
+    let mut peers = Vec::new();
+    for (client, peer) in clients {
+        pool.resubmit(client, Instant::now());
+        peers.push(peer);
+    }
+    let turn = Duration::from_millis(20);
+    let mut longest = Duration::ZERO;
+    for _ in 0..3 {
+        let client = pool.next(&mut local).expect("no worker is retired");
+        let wait_us = local.take_wait_us().unwrap_or_default();
+        longest = longest.max(Duration::from_micros(wait_us.into()));
+        thread::sleep(turn);
+        let now = Instant::now();
+        pool.resubmit(client, now);
+        pool.end_timed_turn(&mut local, now);
+    }
+    assert!(longest >= 2 * turn, "{longest:?}");
 }
 
 #[test]

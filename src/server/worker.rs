@@ -69,9 +69,9 @@ impl Worker {
     fn note_wait(&self, client: &Client, mut wait_us: u32) {
         // A new client may have sent its request long after it was accepted.
         if wait_us >= 1000 && !client.session.is_connected {
-            let since_data = client.connection.since_last_data();
-            let since_data_us = since_data.as_ref().map_or(u128::MAX, Duration::as_micros);
-            wait_us = since_data_us.min(wait_us.into()) as u32;
+            let wait = Duration::from_micros(wait_us.into());
+            // At most the wait, so it fits.
+            wait_us = client.connection.since_event(wait).as_micros() as u32;
         }
         self.stats.note_wait(wait_us);
         self.shared.state.note_wait(wait_us);
@@ -117,7 +117,7 @@ impl Worker {
                     self.publish_unread(&mut client);
                     Some(level)
                 }
-                Ok(TurnEnd::BudgetSpent) => return self.requeue(client),
+                Ok(TurnEnd::BudgetSpent) => return self.requeue(client, budget),
                 Err(reason) => match self.begin_close(client, reason, budget) {
                     Some(lingering) => {
                         client = lingering;
@@ -136,10 +136,12 @@ impl Worker {
         }
     }
 
-    /// Queues a client whose budget is spent.
-    fn requeue(&self, client: Box<Client>) {
+    /// Queues a client whose budget is spent. Its turn took long, perhaps without a timed command.
+    fn requeue(&self, client: Box<Client>, budget: &mut Budget) {
         client.publish(self.shared.state.now_s());
-        self.shared.pool.resubmit(client);
+        let now = Instant::now();
+        budget.note_time(now);
+        self.shared.pool.resubmit(client, now);
     }
 
     /// Publishes a client that has nothing left to read.

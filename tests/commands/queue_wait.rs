@@ -166,6 +166,27 @@ fn wait_over_a_unix_socket_is_measured() {
 }
 
 #[test]
+fn wait_of_a_client_that_leaves_begins_with_its_fin() {
+    let (server, hold) = server(config(1));
+    let (mut holder, mut peer, mut leaver) = (server.connect(), server.connect(), server.connect());
+    holder.ping();
+    assert_eq!(peer.answer("CONFIG RESETSTAT"), "OK");
+    // In the same tick of the kernel as the poll before the handler.
+    leaver.ping();
+    holder.send("HOLD\r\n");
+    hold.wait_for(1);
+    pass(Instant::now(), 2 * LONG);
+    let before = Instant::now();
+    leaver.end_sending();
+    let sent = Instant::now();
+    pass(sent, LONG / 3);
+    let least = sent.elapsed();
+    hold.release(1);
+    leaver.expect_end();
+    assert_within(longest(&mut peer), least, before.elapsed());
+}
+
+#[test]
 fn client_whose_budget_is_spent_waits_too() {
     let (server, hold) = server(config(1));
     let (mut spender, mut holder) = (server.connect(), server.connect());

@@ -4,6 +4,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::client::Client;
 
@@ -42,7 +43,7 @@ macro_rules! pool {
                 self.submit(client);
             }
             fn resubmit(&self, client: Box<Client>) {
-                self.resubmit(client);
+                self.resubmit(client, Instant::now());
             }
             fn park(
                 &self,

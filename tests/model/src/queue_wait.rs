@@ -29,6 +29,10 @@ impl QueueWait {
         0
     }
 
+    pub fn at(&self, _: Instant) -> u32 {
+        0
+    }
+
     pub fn note(&self, _: Instant) {}
 
     pub fn note_own(&self, _: &mut LocalClock, _: Instant) -> bool {
