@@ -11,7 +11,7 @@ use std::fmt::Display;
 
 use parking_lot::Mutex;
 
-use super::values::{self, NOT_MEMORY, Value, integer, memory, not_one_of, out_of_range};
+use super::values::{self, NOT_MEMORY, Value, integer, joined, memory, not_one_of, out_of_range};
 
 /// A directive without an effect.
 #[derive(Debug)]
@@ -214,10 +214,7 @@ fn save_points(value: &str) -> Option<String> {
     let numbers: Vec<_> = numbers.collect::<Result<_, _>>().ok()?;
     let is_point =
         |point: &[i64]| matches!(point, &[seconds, changes] if seconds > 0 && changes >= 0);
-    numbers.chunks(2).all(is_point).then(|| {
-        let texts: Vec<_> = numbers.iter().map(ToString::to_string).collect();
-        texts.join(" ")
-    })
+    numbers.chunks(2).all(is_point).then(|| joined(&numbers))
 }
 
 /// Normalizes classes like Redis's `keyspaceEventsFlagsToString`: `A` means all, and excludes `n`.

@@ -75,7 +75,7 @@ macro_rules! each_key {
             "tls-handshake-timeout" sets tls_handshake_timeout_s: Number<u32, 1, 3_600, Seconds>,
                 shown as "SECONDS", changes Anytime;
 
-            /// Time between two looks for changed certificates; 0 = off [default: 0]
+            /// Time between checks for changed certificates; 0 = off [default: 0]
             "tls-auto-reload-interval" sets tls_auto_reload_interval_s:
                 Number<u32, 0, 2_147_483_647, Seconds>,
                 shown as "SECONDS", changes Anytime;

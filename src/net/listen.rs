@@ -198,23 +198,26 @@ fn check_http(config: &Config) -> Result<(), StartError> {
 /// Returns the error about the addresses of the operations listener.
 fn of_http(error: StartError) -> StartError {
     match error {
-        StartError::NoAddressAvailable => StartError::Config {
-            key: "http-bind",
-            reason: "this machine has none of the addresses".into(),
-        },
         StartError::Listen { address, error } => StartError::ListenHttp { address, error },
-        other => other,
+        other => of_key("http-bind", other),
     }
 }
 
 /// Returns the error about the addresses for TLS.
 fn of_tls(error: StartError) -> StartError {
     match error {
+        StartError::Listen { address, error } => StartError::ListenTls { address, error },
+        other => of_key("tls-bind", other),
+    }
+}
+
+/// Returns the error with the name of the key whose addresses this machine lacks.
+fn of_key(key: &'static str, error: StartError) -> StartError {
+    match error {
         StartError::NoAddressAvailable => StartError::Config {
-            key: "tls-bind",
+            key,
             reason: "this machine has none of the addresses".into(),
         },
-        StartError::Listen { address, error } => StartError::ListenTls { address, error },
         other => other,
     }
 }

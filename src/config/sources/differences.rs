@@ -1,4 +1,4 @@
-//! How the values of a configuration are written in a file.
+//! Finds the keys whose values differ between two configurations, and writes values as TOML.
 
 use toml_writer::{ToTomlValue, TomlStringBuilder};
 

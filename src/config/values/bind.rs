@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::config::values::Value;
+use crate::config::values::{Value, joined};
 
 /// An address to listen on, written as in redis.conf: `127.0.0.1`, `::1`, `*` for every IPv4
 /// address, `::*` for every IPv6 address, and a `-` before any of these if the machine may lack it.
@@ -112,8 +112,7 @@ impl Value for BindAddresses {
     }
 
     fn text(list: &Self::Plain) -> String {
-        let words: Vec<_> = list.iter().map(ToString::to_string).collect();
-        words.join(" ")
+        joined(list)
     }
 }
 

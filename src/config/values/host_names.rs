@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::values::Value;
+use crate::config::values::{Value, joined};
 
 /// A host name as in a URL, without a port; kept in lower case. `*` stands for every name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub struct HostName(String);
 pub struct HostNameError(String);
 
 impl HostName {
-    /// Returns whether it allows this name of a URL, in any case. A dot at its end does not count.
+    /// Returns whether the value allows this name of a URL, in any case. A dot at the end of the
+    /// name does not count.
     #[must_use]
     pub fn allows(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name);
@@ -29,9 +30,10 @@ impl FromStr for HostName {
 
     fn from_str(text: &str) -> Result<Self, HostNameError> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        let is_name = !text.is_empty() && text.len() <= NAME_BYTES_MAX;
-        if text == "*" || (is_name && text.bytes().all(is_allowed)) {
-            Ok(Self(text.trim_end_matches('.').to_ascii_lowercase()))
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let has_labels = !name.is_empty() && !name.ends_with('.') && name.len() <= NAME_BYTES_MAX;
+        if text == "*" || (has_labels && name.bytes().all(is_allowed)) {
+            Ok(Self(name.to_ascii_lowercase()))
         } else {
             Err(HostNameError(text.to_owned()))
         }
@@ -91,8 +93,7 @@ impl Value for HostNames {
     }
 
     fn text(list: &Self::Plain) -> String {
-        let words: Vec<_> = list.iter().map(ToString::to_string).collect();
-        words.join(" ")
+        joined(list)
     }
 }
 
@@ -121,8 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn url_port_or_pattern_is_no_name() {
-        for wrong in ["http://a", "a:80", "*.a", "ä", &"a".repeat(254)] {
+    fn url_port_pattern_or_dot_is_no_name() {
+        for wrong in [
+            "http://a",
+            "a:80",
+            "*.a",
+            "ä",
+            ".",
+            "a..",
+            "",
+            &"a".repeat(254),
+        ] {
             assert!(wrong.parse::<HostName>().is_err(), "{wrong}");
         }
         let text = "a b ".repeat(33);

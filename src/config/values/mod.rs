@@ -115,6 +115,12 @@ macro_rules! words {
 
 pub(crate) use words;
 
+/// Returns the values of a list with a space between them, as CONFIG shows a list.
+pub(super) fn joined<T: Display>(list: &[T]) -> String {
+    let words: Vec<_> = list.iter().map(ToString::to_string).collect();
+    words.join(" ")
+}
+
 /// Returns the reason with which Redis replies if the value is not one of `words`.
 pub(crate) fn not_one_of(words: &[&str]) -> Cow<'static, str> {
     let words = words.join(", ");

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::config::values::Value;
+use crate::config::values::{Value, joined};
 
 /// The IP addresses that begin with the same bits, written as in CIDR: `10.0.0.0/8`, `fd00::/8`, or
 /// `10.0.0.7` for one address. An IPv4 address inside IPv6, `::ffff:10.0.0.7`, is one of IPv4.
@@ -139,8 +139,7 @@ impl Value for Networks {
     }
 
     fn text(list: &Self::Plain) -> String {
-        let words: Vec<_> = list.iter().map(ToString::to_string).collect();
-        words.join(" ")
+        joined(list)
     }
 }
 

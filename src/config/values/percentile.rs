@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::values::Value;
+use crate::config::values::{Value, joined};
 
 /// A number from 0 to 100, rounded to six decimal places, which is what Redis shows.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -130,8 +130,7 @@ impl Value for Percentiles {
     }
 
     fn text(list: &Self::Plain) -> String {
-        let words: Vec<_> = list.iter().map(ToString::to_string).collect();
-        words.join(" ")
+        joined(list)
     }
 }
 
