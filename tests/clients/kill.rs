@@ -159,9 +159,7 @@ fn write_blocked_client_is_killed() {
 fn killed_queued_client_has_no_request_run() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
-    let mut busy = server.connect();
-    busy.send("GATE\r\n");
-    gate.wait_for_start();
+    let mut busy = gate.busy_client(server.addr);
     let (mut killer, mut queued) = (connect_to_busy(&server), connect_to_busy(&server));
     killer.send("CLIENT KILL ID 4\r\n");
     queued.send("PING\r\n");

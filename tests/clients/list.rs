@@ -49,9 +49,7 @@ fn client_in_a_blocking_handler_is_listed() {
 fn queued_client_is_listed() {
     let (commands, gate) = commands_with_gate();
     let server = TestServer::with(config(1), commands);
-    let mut busy = server.connect();
-    busy.send("GATE\r\n");
-    gate.wait_for_start();
+    let mut busy = gate.busy_client(server.addr);
     let (mut watcher, mut queued) = (connect_to_busy(&server), connect_to_busy(&server));
     watcher.send("CLIENT LIST ID 4\r\n");
     queued.send("PING\r\n");

@@ -130,9 +130,7 @@ fn clock_continues_after_a_panic() {
         ..config(2)
     };
     let server = TestServer::with(impatient, commands);
-    let mut busy = server.connect();
-    busy.send("GATE\r\n");
-    gate.wait_for_start();
+    let mut busy = gate.busy_client(server.addr);
     eventually("the clock has panicked", || Panics::left() == 0);
     let mut idle = server.connect();
     idle.ping();

@@ -259,9 +259,7 @@ fn drain_does_not_wait_for_refused_peers() {
         },
         commands,
     );
-    let mut busy = server.connect();
-    busy.send("GATE\r\n");
-    gate.wait_for_start();
+    let _busy = gate.busy_client(server.addr);
     let peers: Vec<Peer> = (0..REFUSED).map(|_| server.connect()).collect();
     let start = Instant::now();
     // The handler is still running.

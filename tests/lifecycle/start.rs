@@ -285,9 +285,7 @@ fn wait_returns_after_a_drain_from_elsewhere() {
     let (commands, gate) = commands_with_gate();
     let server = Server::bind(patient(1), commands).expect("the server starts");
     let server = server.spawn().expect("there are threads");
-    let mut busy = Peer::connect(server.local_addrs()[0]);
-    busy.send("GATE\r\n");
-    gate.wait_for_start();
+    let mut busy = gate.busy_client(server.local_addrs()[0]);
     let handle = server.handle().clone();
     handle.drain();
     handle.drain();
@@ -314,9 +312,7 @@ fn drain_counts_aborted_clients() {
     };
     let server = Server::bind(short, commands).expect("the server starts");
     let server = server.spawn().expect("there are threads");
-    let mut busy = Peer::connect(server.local_addrs()[0]);
-    busy.send("GATE\r\n");
-    gate.wait_for_start();
+    let mut busy = gate.busy_client(server.local_addrs()[0]);
     assert_eq!(server.drain().aborted, 1);
     gate.let_one_through();
     busy.rest();

@@ -85,9 +85,7 @@ fn refusal_reaches_its_peer_while_every_worker_is_busy() {
         ..config(1)
     };
     let server = TestServer::with(few, commands);
-    let mut busy = server.connect();
-    busy.send("GATE\r\n");
-    gate.wait_for_start();
+    let _busy = gate.busy_client(server.addr);
     let mut peers: Vec<Peer> = (0..100)
         .map(|_| {
             let mut peer = server.connect();

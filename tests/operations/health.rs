@@ -53,9 +53,7 @@ fn listener_answers_until_the_drain_is_over() {
         ..config(1)
     };
     let operated = Operated::with(config, commands);
-    let mut busy = operated.server.connect();
-    busy.send("GATE\r\n");
-    gate.wait_for_start();
+    let _busy = gate.busy_client(operated.server.addr);
     operated.server.handle.drain();
     eventually("the server accepts no client", || {
         std::net::TcpStream::connect(operated.server.addr).is_err()
@@ -98,9 +96,7 @@ fn server_with_stuck_workers_is_live_but_not_ready() {
         ..config(1)
     };
     let operated = Operated::with(config, commands);
-    let mut stuck = operated.server.connect();
-    stuck.send("GATE\r\n");
-    gate.wait_for_start();
+    let mut stuck = gate.busy_client(operated.server.addr);
     eventually("it is not ready", || {
         get(operated.http, "/readyz").status == 503
     });

@@ -129,7 +129,7 @@ pub(crate) fn run_python(args: &[&str], pins: &[&'static str]) -> Outcome {
         .args(args)
         .env("PYTHONPATH", path)
         .env_remove("PYTHONWARNINGS");
-    has_no_complaint(&mut command)
+    has_no_complaint(&mut command, CLIENT_PATIENCE)
 }
 
 fn node(name: &str, version: &str, way: &str, server: &Respool) -> Outcome {
@@ -138,24 +138,29 @@ fn node(name: &str, version: &str, way: &str, server: &Respool) -> Outcome {
 
 /// Runs `node.mjs` with these arguments.
 pub(crate) fn run_node(args: &[&str]) -> Outcome {
+    run_in_node("node.mjs", args, CLIENT_PATIENCE)
+}
+
+/// Runs this script with these arguments. It fails if the script takes longer than `at_most`.
+pub(crate) fn run_in_node(script: &str, args: &[&str], at_most: Duration) -> Outcome {
     let folder = setup::node()?;
     let mut command = Command::new(setup::installed("node")?);
     command
-        .arg(scripts().join("node.mjs"))
+        .arg(scripts().join(script))
         .args(args)
         .current_dir(folder)
         .env_remove("NODE_OPTIONS");
-    has_no_complaint(&mut command)
+    has_no_complaint(&mut command, at_most)
 }
 
 /// Returns the folder of the scripts.
-pub(crate) fn scripts() -> PathBuf {
+fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/external/interop")
 }
 
 /// The scripts print nothing, except why they cannot run.
-fn has_no_complaint(command: &mut Command) -> Outcome {
-    let ended = Process::start(command).ended(CLIENT_PATIENCE);
+fn has_no_complaint(command: &mut Command, at_most: Duration) -> Outcome {
+    let ended = Process::start(command).ended(at_most);
     if ended.status.code() == Some(NOT_FOR_THIS_MACHINE) {
         return Err(NotRun(ended.stdout.trim().to_owned()));
     }

@@ -8,12 +8,10 @@
 
 use std::env;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use crate::languages;
 use respool_testing::case::{Case, Outcome};
-use respool_testing::process::Process;
 use respool_testing::target::program;
 use respool_testing::{free_port, setup};
 
@@ -49,20 +47,7 @@ fn in_browser(way: &str, more: &[&str]) -> Outcome {
 }
 
 fn run(args: &[&str]) -> Outcome {
-    let mut command = Command::new(setup::installed("node")?);
-    command
-        .arg(languages::scripts().join("page.mjs"))
-        .args(args)
-        .current_dir(setup::node()?)
-        .env_remove("NODE_OPTIONS");
-    let ended = Process::start(&mut command).ended(PATIENCE);
-    let said = [ended.stdout, ended.stderr].concat();
-    assert!(
-        ended.status.success() && said.is_empty(),
-        "{}: {said}",
-        ended.status
-    );
-    Ok(())
+    languages::run_in_node("page.mjs", args, PATIENCE)
 }
 
 /// Longer than the screenshot takes, and than any wait in the script.

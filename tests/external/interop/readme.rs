@@ -1,13 +1,11 @@
-//! README.md lists the clients that are tested, and no others.
+//! README.md lists every client that is tested.
 
 use std::fs;
 use std::path::Path;
 
 use respool_testing::case::Case;
 
-/// The table of clients in README.md has every client of `cases` with its versions.
-///
-/// The versions of tools depend on the machine and are not compared.
+/// Checks that the table of clients in README.md has every client of `cases` with its versions.
 pub(crate) fn case(cases: &[Case]) -> Case {
     let mut clients: Vec<(&str, String)> = cases
         .iter()
@@ -37,6 +35,7 @@ pub(crate) fn case(cases: &[Case]) -> Case {
     )
 }
 
+/// Their versions depend on the machine, and are not compared.
 const TOOLS: [&str; 8] = [
     "Chromium",
     "redis-cli",

@@ -106,6 +106,15 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Connects a client, and returns it after its GATE has occupied a worker.
+    #[track_caller]
+    pub fn busy_client(&self, server: SocketAddr) -> Peer {
+        let mut client = Peer::connect(server);
+        client.send("GATE\r\n");
+        self.wait_for_start();
+        client
+    }
+
     /// Waits until a handler has started.
     #[track_caller]
     pub fn wait_for_start(&self) {
