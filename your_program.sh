@@ -3,7 +3,7 @@
 #
 #   ./your_program.sh [FILE] [--key value ...]
 #
-# Without FILE it runs with config/respool.toml; --help tells the rest. It may be called from any
+# Without FILE it runs with config/respool.toml; --help lists the keys. It may be called from any
 # directory, through a symbolic link too; relative paths among its arguments are the caller's.
 set -eu
 
@@ -22,7 +22,7 @@ major=${version%%.*}
 minor=${version#*.}
 minor=${minor%%[!0-9]*}
 case $major,$minor in
-    # Whatever this is, the build will tell.
+    # An unknown form of version: the build shows whether it is new enough.
     *[!0-9,]* | ,* | *,) ;;
     *)
         needed_major=${needed%%.*} needed_minor=${needed#*.}

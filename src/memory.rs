@@ -22,7 +22,7 @@ pub(crate) fn machine_bytes() -> Option<usize> {
     bytes_in("/proc/meminfo", "MemTotal:")
 }
 
-/// Returns the bytes of this process that are in memory now, and the most that ever were.
+/// Returns the bytes of this process that are in memory now, and their peak.
 pub(crate) fn usage() -> Option<(u64, u64)> {
     let resident = resident_bytes()?;
     // Read one after the other, so the peak may be the smaller.
@@ -35,7 +35,7 @@ pub(crate) fn resident_bytes() -> Option<usize> {
     bytes_in("/proc/self/status", "VmRSS:")
 }
 
-/// Returns the most bytes of this process that have ever been in memory.
+/// Returns the peak of the bytes of this process in memory.
 pub(crate) fn peak_bytes() -> Option<usize> {
     bytes_in("/proc/self/status", "VmHWM:")
 }

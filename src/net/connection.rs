@@ -167,7 +167,7 @@ impl Connection {
     /// next byte causes an event: see [`Readiness`].
     ///
     /// A read of a Unix socket also stops after a message with file descriptors, which no event
-    /// tells. No client of Redis sends any; one that does may wait until its next bytes.
+    /// reports. No client of Redis sends any; one that does may wait until its next bytes.
     pub(crate) fn is_drained(&self, count: usize, room: usize) -> bool {
         count < room && !(self.readiness.ending | self.readiness.urgent)
     }

@@ -50,7 +50,7 @@ impl Peer {
 
     /// Returns whether the client is on this machine: on the loopback interface, or a client of a
     /// Unix socket. The client of a proxy is if the proxy is, too: a loopback address that a remote
-    /// proxy tells is on the proxy's machine.
+    /// proxy reports is on the proxy's machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         let is_loopback = |addr: &SocketAddr| addr.ip().to_canonical().is_loopback();

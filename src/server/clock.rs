@@ -66,7 +66,7 @@ fn next_wake(shared: &Shared, next_tick: Instant, pause_ends: Option<Instant>) -
 
 /// Queues each client that seems to have missed a deadline, or to have too much output pending. A
 /// worker decides: it reads the socket first, because bytes that arrived in time may be unread.
-/// Also queues write-blocked clients that can go on, because no event tells that.
+/// Also queues write-blocked clients that can go on, because no event reports that.
 fn check_clients(shared: &Shared) {
     let now = shared.state.clock.now();
     let timeouts = shared.settings.timeouts();

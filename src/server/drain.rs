@@ -61,7 +61,7 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     Drained { aborted, failed }
 }
 
-/// Tells the program how long the drain may take.
+/// Reports to the program how long the drain may take.
 fn announce(inner: &Inner) {
     let settings = &inner.shared.settings;
     let delay_ms = if inner.shared.drain_request.lock().in_haste {

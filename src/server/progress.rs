@@ -130,7 +130,7 @@ impl Standstill {
     }
 }
 
-/// Time between two looks after which the process must have been stopped.
+/// Time between two checks after which the process must have been stopped.
 const STALLED_AFTER: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

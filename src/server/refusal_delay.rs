@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 pub(super) struct RefusalDelay {
     /// When the current delay began.
     since: Option<Instant>,
-    /// `departures` when the last delay expired in vain. Refusals do not wait again until another
-    /// client departs.
+    /// `departures` when the last delay expired without a closed client. Refusals do not wait again
+    /// until another client departs.
     expired_at: Option<usize>,
 }
 

@@ -1,4 +1,5 @@
-//! What a server needs of the program: the level of the log, CONFIG REWRITE, and the service manager.
+//! Does for a server what only the program can do: sets the log level, rewrites the configuration
+//! file, and notifies the service manager.
 
 use std::error::Error;
 use std::path::{self, Path, PathBuf};
@@ -55,7 +56,7 @@ impl Host for Program {
     }
 
     fn supervisor(&self) -> Option<&'static str> {
-        self.systemd.is_there().then_some("systemd")
+        self.systemd.is_present().then_some("systemd")
     }
 
     fn drain_requested(&self, at_most: Duration) {

@@ -41,7 +41,7 @@ impl Systemd {
         (Self(Some(sender)), Some(events))
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(super) fn is_present(&self) -> bool {
         self.0.is_some()
     }
 
@@ -225,10 +225,10 @@ fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// Time between two looks at what the status shows.
+/// Time between two updates of the status.
 const STATUS_PERIOD: Duration = Duration::from_secs(1);
 
-/// Minimum time between two looks at whether a ping is due, so that a tiny timeout of the watchdog
+/// Minimum time between two checks whether a ping is due, so that a tiny timeout of the watchdog
 /// does not keep a CPU busy.
 const PING_PAUSE_MIN: Duration = Duration::from_millis(10);
 
