@@ -6,15 +6,21 @@
 //! ```
 //!
 //! Makes a release build and needs valgrind. Without valgrind, or on another platform, prints `not
-//! run` and passes. Counts user mode only. The exit code is 1 if a count exceeds its ceiling.
+//! run` and passes. Counts user mode only, while /metrics are scraped ten times a second. The exit
+//! code is 1 if a count exceeds its ceiling.
 
 use std::env;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-use respool_testing::PATIENCE;
 use respool_testing::process::Respool;
+use respool_testing::{PATIENCE, free_port};
 
 /// A load of one client and its ceiling.
 struct Load {
@@ -27,8 +33,9 @@ struct Load {
 }
 
 /// Five percent above the counts when they were set, with rustc 1.95.0, valgrind 3.19 and glibc 2.36
-/// on x86-64: 1030.1, 84.3 and 16.9. Counts vary by less than one percent even beside two busy loops. Another
-/// compiler, C library or processor may change them; then count before and after, and adjust them.
+/// on x86-64: 1030.1, 84.3 and 16.9. Counts vary by less than one percent even beside two busy
+/// loops. Another compiler, C library or processor may change them; then count before and after,
+/// and adjust them.
 const LOADS: [Load; 3] = [
     Load {
         depth: 1,
@@ -71,58 +78,82 @@ impl Load {
     fn is_within(&self, program: &Path) -> bool {
         let Self { depth, ceiling, .. } = *self;
         let [shorter, longer] = self.rounds.map(|rounds| self.count(program, rounds));
-        // The worker is the only thread whose count grows with the number of PINGs.
-        let more = longer
-            .iter()
-            .zip(&shorter)
-            .map(|(longer, shorter)| longer - shorter);
-        let most = more.zip(1..).max_by(|a, b| a.0.total_cmp(&b.0));
-        let (most, thread) = most.expect("a thread");
         let pings = (self.rounds[1] - self.rounds[0]) * depth;
-        let each = most / pings as f64;
+        let each = (longer - shorter) / pings as f64;
         let is_within = each <= ceiling;
         if is_within {
             println!("{depth:3} in flight: {each:6.1} instructions per PING, at most {ceiling}");
         } else {
-            let profile = of_thread(&profile(depth, self.rounds[1]), thread);
             println!(
                 "{depth:3} in flight: a PING takes {each:.1} instructions in user mode, and may \
                  take {ceiling}. To see which function has grown, compare `callgrind_annotate {}` \
                  with the same of a commit that passes",
-                profile.display()
+                of_worker(&profile(depth, self.rounds[1])).display()
             );
         }
         is_within
     }
 
-    /// Returns the instructions of each thread in a run from start to stop, with this many rounds.
+    /// Returns the instructions of the worker in a run from start to stop, with this many rounds.
     ///
-    /// Threads are counted separately because the clock's thread runs once a second, and so more
-    /// often on a busy machine.
-    fn count(&self, program: &Path, rounds: usize) -> Vec<f64> {
+    /// Other threads do not count: they run as often as time passes.
+    fn count(&self, program: &Path, rounds: usize) -> f64 {
         let profile = profile(self.depth, rounds);
         for earlier in threads(&profile) {
             fs::remove_file(earlier).expect("it is of this test's own");
         }
+        let http_port = free_port();
         let mut valgrind = Command::new("valgrind");
         valgrind
             .args(["--quiet", "--tool=callgrind", "--separate-threads=yes"])
             .arg(format!("--callgrind-out-file={}", profile.display()))
             .arg(program)
-            .args(["--workers", "1"])
+            .args(["--workers", "1", "--http-port", &http_port.to_string()])
             // At the stop any thread may visit all slots, the worker included.
             .args(["--maxclients", "32"]);
         let server = Respool::run(&mut valgrind, PATIENCE);
         let requests = "*1\r\n$4\r\nPING\r\n".repeat(self.depth);
         let replies = "+PONG\r\n".repeat(self.depth);
         let mut peer = server.connect();
-        for _ in 0..rounds {
-            peer.ask(&requests, &replies);
-        }
+        while_scraped(http_port, || {
+            for _ in 0..rounds {
+                peer.ask(&requests, &replies);
+            }
+        });
         drop(peer);
         server.stop();
-        threads(&profile).map(|file| total(&file)).collect()
+        total(&of_worker(&profile))
     }
+}
+
+/// Scrapes /metrics ten times a second while `run` runs: that must cost a PING nothing.
+fn while_scraped(http_port: u16, run: impl FnOnce()) {
+    let (stop, stopped) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            loop {
+                scrape(http_port);
+                let end = stopped.recv_timeout(Duration::from_millis(100));
+                if end == Err(RecvTimeoutError::Disconnected) {
+                    return;
+                }
+            }
+        });
+        run();
+        drop(stop);
+    });
+}
+
+fn scrape(http_port: u16) {
+    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, http_port)).expect("it listens");
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a time of more than 0");
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    socket.write_all(request).expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.contains("\nredis_up 1\n"), "{answer}");
 }
 
 /// The profile of a run. Kept for analysis.
@@ -130,20 +161,24 @@ fn profile(depth: usize, rounds: usize) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{depth}.{rounds}"))
 }
 
-/// Returns the part of a profile for one thread. Threads are numbered from 1 in order of their
-/// start.
-fn of_thread(profile: &Path, thread: usize) -> PathBuf {
-    PathBuf::from(format!("{}-{thread:02}", profile.display()))
+/// Returns the part of a profile for the worker: the one thread that serves requests.
+fn of_worker(profile: &Path) -> PathBuf {
+    let serves = |file: &PathBuf| text(file).contains("respool::dispatch::batch::");
+    threads(profile).find(serves).expect("a worker has served")
 }
 
-/// Returns the existing parts of a profile.
+/// Returns the existing parts of a profile, one for each thread in the order of their start.
 fn threads(profile: &Path) -> impl Iterator<Item = PathBuf> {
-    let files = (1..).map(|thread| of_thread(profile, thread));
+    let files = (1..).map(|thread| PathBuf::from(format!("{}-{thread:02}", profile.display())));
     files.take_while(|file| file.is_file())
 }
 
+fn text(file: &Path) -> String {
+    fs::read_to_string(file).expect("callgrind writes text")
+}
+
 fn total(file: &Path) -> f64 {
-    let text = fs::read_to_string(file).expect("callgrind writes text");
+    let text = text(file);
     let mut totals = text.lines().filter_map(|line| line.strip_prefix("totals:"));
     let total = totals.next().expect("a profile has its total");
     total.trim().parse().expect("a number")

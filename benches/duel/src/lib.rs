@@ -23,6 +23,7 @@ mod products;
 mod report;
 mod results;
 mod rounds;
+mod scraper;
 mod server;
 mod setup;
 mod tls;
@@ -67,7 +68,10 @@ fn duel(options: &Options) -> io::Result<ExitCode> {
     let mut specs = Vec::new();
     for product in Product::ALL {
         match ServerSpec::find(product)? {
-            Some(spec) => specs.push(spec),
+            Some(spec) => specs.push(ServerSpec {
+                is_scraped: options.scraped && product == Product::Respool,
+                ..spec
+            }),
             None => eprintln!("left out: {}; it is not installed", product.name()),
         }
     }

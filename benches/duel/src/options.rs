@@ -11,6 +11,7 @@ use crate::pings::Ping;
 /// each figure.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo run --release -p respool-duel --", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Options {
     /// Measure for less than a minute, and roughly
     #[arg(long)]
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// Exit with code 1 if a mark is missed or none was measured
     #[arg(long, conflicts_with = "scaling")]
     pub(crate) check: bool,
+    /// Scrape respool's /metrics ten times a second meanwhile
+    #[arg(long, conflicts_with = "scaling")]
+    pub(crate) scraped: bool,
     /// Measure respool alone, with 1 to 64 workers on all CPUs
     #[arg(long)]
     pub(crate) scaling: bool,

@@ -12,8 +12,9 @@ use crate::context;
 use crate::cores::Cores;
 use crate::loads::Service;
 use crate::pings::{Exchange, Ping};
-use crate::place::Place;
+use crate::place::{Place, free_addr};
 use crate::products::Product;
+use crate::scraper::Scraper;
 use crate::wire::{PATIENCE, ask, be_patient};
 
 /// How to start a server.
@@ -26,6 +27,8 @@ pub(crate) struct ServerSpec {
     pub(crate) version: String,
     /// Follow the product's own arguments and override them.
     pub(crate) more_arguments: Vec<String>,
+    /// Whether its /metrics are scraped.
+    pub(crate) is_scraped: bool,
 }
 
 /// A server that answers. It is killed when it is dropped.
@@ -35,6 +38,8 @@ pub(crate) struct Server {
     place: Place,
     /// The PING that it was started for.
     pub(crate) exchange: Exchange,
+    /// Ends before the server.
+    scraper: Option<Scraper>,
     child: Child,
     watchdog: Option<Child>,
 }
@@ -49,6 +54,7 @@ impl ServerSpec {
             program,
             version,
             more_arguments: Vec::new(),
+            is_scraped: false,
         }))
     }
 
@@ -69,18 +75,28 @@ impl ServerSpec {
             .args(&self.more_arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
+        let scraped_port = self
+            .is_scraped
+            .then(free_addr)
+            .transpose()?
+            .map(|addr| addr.port());
+        if let Some(port) = scraped_port {
+            command.args(["--http-port", &port.to_string()]);
+        }
         let start = Instant::now();
         let child = cores.spawn_server(|| command.spawn())?;
         let mut server = Server {
             name: self.name.clone(),
             place,
             exchange,
+            scraper: None,
             child,
             watchdog: None,
         };
         server.wait_until_it_answers(start + PATIENCE)?;
         let time = start.elapsed();
         server.watchdog = Some(watchdog(server.id())?);
+        server.scraper = scraped_port.map(Scraper::start).transpose()?;
         Ok((server, time))
     }
 
@@ -128,6 +144,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        drop(self.scraper.take());
         // The watchdog ends first. After `wait` another process may have the server's id.
         for child in self.watchdog.iter_mut().chain([&mut self.child]) {
             let _ = child.kill();
