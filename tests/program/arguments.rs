@@ -74,7 +74,7 @@ fn check_config_finds_that_too_few_files_may_be_open() {
         Process::start(command.stdin(Stdio::null())).ended(PATIENCE)
     };
     if shell("ulimit -n 40 && ulimit -n 50").status.success() {
-        // Whoever may raise the limit is not bound by it.
+        // A process that may raise the limit is not bound by it.
         return;
     }
     let check = r#"exec "$0" --check-config --port 7000"#;
