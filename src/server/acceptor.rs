@@ -107,6 +107,10 @@ impl Acceptor {
             let lingering = self.refusals.next_close_in();
             let timeout = pause.into_iter().chain(lingering).fold(BEAT, Duration::min);
             self.listen_set.wait(Some(timeout));
+            if self.shared.phase() != Phase::Serving {
+                // Another process may be the one that accepts what is left.
+                break;
+            }
             self.apply_keepalive();
             self.refusals.close_expired(Instant::now());
             pause = match self.accept_all() {
