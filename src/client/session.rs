@@ -51,6 +51,8 @@ pub struct Session {
     pushes: Option<Box<Vec<u8>>>,
     /// Whether the program's `on_connect` hook, if any, has admitted the client.
     pub(crate) is_connected: bool,
+    /// Whether EXEC runs the requests that it has queued.
+    pub(crate) is_in_exec: bool,
 }
 
 type States = BTreeMap<TypeId, Box<dyn Any + Send>>;
@@ -147,6 +149,7 @@ impl Session {
             states: None,
             pushes: None,
             is_connected: false,
+            is_in_exec: false,
         }
     }
 
@@ -237,6 +240,13 @@ impl Session {
 
     pub(crate) fn info(&self) -> &Arc<ClientInfo> {
         &self.info
+    }
+
+    /// Returns whether the current request is one of a transaction that `EXEC` runs. A handler that
+    /// would wait then has to answer at once, as Redis's `BLPOP` does.
+    #[must_use]
+    pub fn is_in_exec(&self) -> bool {
+        self.is_in_exec
     }
 
     /// Closes the client after the reply to this request is sent. Later requests of its pipeline

@@ -147,7 +147,7 @@ pub(crate) struct ClientInfo {
     pub(crate) command: AtomicU16,
     pub(crate) database: AtomicU8,
     /// [`ClientFlags`].
-    flags: AtomicU8,
+    flags: AtomicU16,
     /// `None` until the client sets a part of it.
     identity: Mutex<Option<Box<ClientIdentity>>>,
     pub(crate) inbox: Inbox,
@@ -224,7 +224,7 @@ pub(crate) const NO_COMMAND: u16 = u16::MAX;
 bitflags! {
     /// The flags of a client, as CLIENT LIST shows them.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(crate) struct ClientFlags: u8 {
+    pub(crate) struct ClientFlags: u16 {
         const MONITOR = 1;
         const SUBSCRIBER = 1 << 1;
         const TRACKING = 1 << 2;
@@ -232,6 +232,10 @@ bitflags! {
         const NO_TOUCH = 1 << 4;
         const PAUSED = 1 << 5;
         const CLOSING = 1 << 6;
+        /// It waits for a deferred reply.
+        const BLOCKED = 1 << 7;
+        /// Its requests are queued for EXEC.
+        const MULTI = 1 << 8;
     }
 }
 
@@ -263,7 +267,7 @@ impl ClientInfo {
             identity_bytes: ByteCount::default(),
             command: AtomicU16::new(NO_COMMAND),
             database: AtomicU8::new(0),
-            flags: AtomicU8::new(0),
+            flags: AtomicU16::new(0),
             identity: Mutex::default(),
             inbox: Inbox::default(),
         }

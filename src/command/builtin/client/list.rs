@@ -90,7 +90,8 @@ fn add_flags(list: &mut String, info: &ClientInfo) {
     let letters = [
         (info.has(ClientFlags::MONITOR), 'O'),
         (info.has(ClientFlags::SUBSCRIBER), 'P'),
-        (info.has(ClientFlags::PAUSED), 'b'),
+        (info.has(ClientFlags::MULTI), 'x'),
+        (info.has(ClientFlags::PAUSED | ClientFlags::BLOCKED), 'b'),
         (info.has(ClientFlags::TRACKING), 't'),
         (info.has(ClientFlags::CLOSING), 'c'),
         (info.is_on_unix_socket(), 'U'),
