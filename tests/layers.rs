@@ -115,7 +115,7 @@ request: foreign inline integer limits protocol_error span
 inline: protocol_error span
 
 in server
-background: bind drain handle start supervision
+background: bind drain handle inner start supervision
 reconfigure: certificates inner
 start: acceptor bind certificate_watch certificates clock drain inner operations_thread shared supervision
 bind: advice certificates handle hooks host inner listen_set

@@ -234,7 +234,7 @@ impl Session {
         self.states = None;
     }
 
-    pub(crate) fn server(&self) -> &Arc<ServerState> {
+    pub(crate) fn server_state(&self) -> &Arc<ServerState> {
         &self.server
     }
 

@@ -11,7 +11,7 @@ pub(super) fn list_subcommands(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    let catalog = &session.server().catalog;
+    let catalog = &session.server_state().catalog;
     let name = String::from_utf8_lossy(request.name()).to_ascii_uppercase();
     let mut lines = vec![format!(
         "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"

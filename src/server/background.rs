@@ -1,12 +1,13 @@
 //! A server that runs in the background of a program.
 
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use super::bind::Server;
 use super::drain::Drained;
 use super::handle::ServerHandle;
+use super::inner::Inner;
 use super::start::Started;
 use super::supervision::spawn;
 use crate::error::StartError;
@@ -17,6 +18,7 @@ use crate::error::StartError;
 /// Do not drop it in a handler or a hook: the drain would wait for that handler.
 #[derive(Debug)]
 pub struct Background {
+    inner: Arc<Inner>,
     handle: ServerHandle,
     http_addrs: Vec<SocketAddr>,
     /// `None` after it was joined.
@@ -48,6 +50,7 @@ impl Server {
     ///
     /// Returns [`StartError::Thread`] if the system refuses a thread.
     pub fn spawn(self) -> Result<Background, StartError> {
+        let inner = Arc::clone(&self.inner);
         let handle = self.handle();
         let http_addrs = self.http_addrs();
         let (sender, receiver) = mpsc::channel();
@@ -58,6 +61,7 @@ impl Server {
         })?;
         let _ = sender.send(self.start()?);
         Ok(Background {
+            inner,
             handle,
             http_addrs,
             thread: Some(thread),
@@ -69,7 +73,7 @@ impl Background {
     /// Returns the addresses of the TCP sockets: see [`Server::local_addrs`].
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.handle.inner.local_addrs
+        &self.inner.local_addrs
     }
 
     /// Returns the addresses of the operations listener: see [`Server::http_addrs`].
@@ -112,7 +116,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.handle.inner.shared.request_drain_in_haste();
+        self.inner.shared.request_drain_in_haste();
         self.join();
     }
 }

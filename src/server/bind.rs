@@ -240,13 +240,11 @@ impl Server {
         self.inner.shared.state.config.lock().worker_count()
     }
 
-    /// Returns a handle to the server for other threads. A handler that keeps a handle keeps the
-    /// server's memory after its end.
+    /// Returns a handle to the server for other threads. Handlers get one from
+    /// [`Session::server`].
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle {
-            inner: Arc::clone(&self.inner),
-        }
+        ServerHandle::new(Arc::clone(&self.inner.shared.state))
     }
 }
 

@@ -1,18 +1,40 @@
 //! Controls a running server from any thread.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::inner::{Inner, Trigger};
+use crate::client::session::Session;
 use crate::config::Config;
 use crate::error::ReconfigureError;
-use crate::state::control::Control;
-use crate::state::health::Health;
+use crate::state::ServerState;
+use crate::state::health::{Health, Unfit};
 
 /// A handle to a server, for any thread. Clones refer to the same server.
-#[derive(Debug, Clone)]
+///
+/// A handle does not keep the server running, nor its commands in memory. So a handler may keep one;
+/// it gets one from [`Session::server`]. After the end of the server, a handle shows the last state.
+#[derive(Clone)]
 pub struct ServerHandle {
-    pub(super) inner: Arc<Inner>,
+    state: Arc<ServerState>,
+}
+
+impl Session {
+    /// Returns a handle to the server of the client, for handlers and hooks.
+    ///
+    /// ```
+    /// # use respool::{Arity, Commands};
+    /// let mut commands = Commands::builtin();
+    /// commands.register("ONLINE", Arity::Exactly(1), |session, _, reply| {
+    ///     reply.value(session.server().stats().clients)
+    /// });
+    /// ```
+    #[must_use]
+    pub fn server(&self) -> ServerHandle {
+        ServerHandle::new(Arc::clone(self.server_state()))
+    }
 }
 
 /// Counts since the start of a server. Those of `INFO` begin at the last `CONFIG RESETSTAT`.
@@ -35,6 +57,16 @@ pub struct ServerStats {
 }
 
 impl ServerHandle {
+    pub(super) fn new(state: Arc<ServerState>) -> Self {
+        Self { state }
+    }
+
+    /// Returns the server; `None` after it has ended.
+    fn inner(&self) -> Option<Arc<Inner>> {
+        let control: Arc<dyn Any + Send + Sync> = self.state.control()?;
+        control.downcast().ok()
+    }
+
     /// Starts a drain, and returns at once.
     ///
     /// For `drain-delay-ms`, which is 0 by default, the server serves as before, but is not
@@ -43,13 +75,15 @@ impl ServerHandle {
     /// [`Server::serve`](crate::Server::serve) returns. This takes at most `drain-timeout-ms`, and
     /// 100 ms more if a handler does not return.
     pub fn drain(&self) {
-        self.inner.shared.request_drain();
+        if let Some(inner) = self.inner() {
+            inner.shared.request_drain();
+        }
     }
 
     /// Returns the number of worker threads. Threads end after a turn when `workers` is lowered.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.inner.threads.size()
+        self.inner().map_or(0, |inner| inner.threads.size())
     }
 
     /// Returns counts since the start of the server.
@@ -57,7 +91,7 @@ impl ServerHandle {
     /// Each worker has its own counters. So the numbers may be of slightly different times.
     #[must_use]
     pub fn stats(&self) -> ServerStats {
-        let state = &self.inner.shared.state;
+        let state = &self.state;
         let work = state.stats.work_ever();
         ServerStats {
             clients: state.client_count.load(Ordering::Relaxed),
@@ -73,13 +107,20 @@ impl ServerHandle {
     /// 100 ms if it does not.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.inner.health()
+        let gone = || Err(Unfit::new("the server has ended"));
+        let gone = || Health {
+            live: gone(),
+            ready: gone(),
+            workers: gone(),
+        };
+        let control = self.state.control();
+        control.map_or_else(gone, |control| control.health())
     }
 
     /// Returns the current configuration.
     #[must_use]
     pub fn config(&self) -> Config {
-        self.inner.shared.state.config.lock().clone()
+        self.state.config.lock().clone()
     }
 
     /// Changes the configuration of the running server, and logs each key that changes.
@@ -96,17 +137,23 @@ impl ServerHandle {
         config
             .check()
             .map_err(|(key, reason)| ReconfigureError::Config { key, reason })?;
-        let changes = self.inner.change(
-            self.inner.maxclients_at_start,
-            Trigger::Reconfigure,
-            |current| {
-                current.clone_from(config);
-                Ok::<_, ReconfigureError>(())
-            },
-        )?;
+        let inner = self.inner().ok_or(ReconfigureError::Draining)?;
+        let changes = inner.change(inner.maxclients_at_start, Trigger::Reconfigure, |current| {
+            current.clone_from(config);
+            Ok::<_, ReconfigureError>(())
+        })?;
         for change in changes {
             log::info!("{change}");
         }
         Ok(())
+    }
+}
+
+/// Shows no input or output of clients: the log must not show them.
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("clients", &self.state.client_count)
+            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! The operations of the server that commands may call. The server implements it, so that no
 //! command names the server.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -13,8 +14,8 @@ use super::health::Health;
 use crate::config::Config;
 use crate::net::tcp_info::AcceptQueue;
 
-/// The server, as commands see it.
-pub(crate) trait Control: fmt::Debug + Send + Sync {
+/// The server, as commands see it. `Any` leads back to its type, for `ServerHandle`.
+pub(crate) trait Control: Any + fmt::Debug + Send + Sync {
     /// Has the client in `slot` served, wherever it is, so that it looks at its inbox. If another
     /// client has the slot by now, that one is served for nothing.
     fn notify(&self, slot: usize);

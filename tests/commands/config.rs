@@ -4,11 +4,11 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, mpsc};
 
 use parking_lot::Mutex;
 
-use respool::{Arity, Commands, Config, Host, Server, ServerHandle};
+use respool::{Arity, Commands, Config, Host, Server};
 use respool_testing::{PATIENCE, Peer, TestServer, config, eventually};
 
 const OK: &str = "+OK\r\n";
@@ -439,15 +439,12 @@ fn handle_returns_the_configuration_in_force() {
 
 #[test]
 fn draining_server_refuses_config_set() {
-    let handle = Arc::new(OnceLock::<ServerHandle>::new());
-    let of_command = Arc::clone(&handle);
     let mut commands = Commands::builtin();
-    commands.register("DRAIN", Arity::Exactly(1), move |_, _, reply| {
-        of_command.get().expect("it was given one").drain();
+    commands.register("DRAIN", Arity::Exactly(1), |session, _, reply| {
+        session.server().drain();
         reply.simple("OK")
     });
     let server = TestServer::with(config(1), commands);
-    handle.set(server.handle.clone()).expect("once");
     let mut peer = server.connect();
     // In one piece, so that all of it is received before the drain starts.
     peer.send("DRAIN\r\nCONFIG SET timeout 5\r\nCONFIG GET timeout\r\n");

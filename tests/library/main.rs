@@ -4,3 +4,4 @@ mod clients;
 mod commands;
 mod errors;
 mod examples;
+mod handle;

@@ -28,7 +28,7 @@ fn users(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 
 /// `ACL LIST`: the user's line of an ACL file, with the SHA-256 of the password.
 fn list(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let password = session.server().config.lock().requirepass.clone();
+    let password = session.server_state().config.lock().requirepass.clone();
     let secret = match password {
         None => "nopass".to_owned(),
         Some(password) => {
@@ -52,7 +52,7 @@ fn cat(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         let wanted = c_string(wanted, QUOTED_BYTES_MAX);
         return reply.error([b"ERR Unknown category '", wanted, b"'"].concat());
     }
-    let commands = session.server().catalog.all();
+    let commands = session.server_state().catalog.all();
     let commands = commands.filter(|command| command.is_in_category(wanted));
     let names: Vec<_> = commands.map(|command| &*command.full_name).collect();
     bulks(names, reply)

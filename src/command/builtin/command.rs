@@ -22,13 +22,13 @@ pub(super) fn register(commands: &mut Commands) {
 /// `COMMAND COUNT`: the number of commands, without subcommands.
 fn count(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     // No table is so long that its length does not fit.
-    reply.integer(session.server().catalog.commands().count() as i64)
+    reply.integer(session.server_state().catalog.commands().count() as i64)
 }
 
 /// `COMMAND` and `COMMAND INFO [name …]`: the properties of all commands, or of each of these; null
 /// for an unknown name.
 fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let catalog = &session.server().catalog;
+    let catalog = &session.server_state().catalog;
     let names = request.arguments().skip(1);
     let commands: Vec<_> = match names.len() {
         0 => catalog.commands().map(Some).collect(),
@@ -81,7 +81,7 @@ fn words(words: impl Iterator<Item: AsRef<str>>, reply: Reply<'_>) -> Replied {
 
 /// `COMMAND DOCS [name …]`: the documentation of each command, without unknown names.
 fn docs(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let catalog = &session.server().catalog;
+    let catalog = &session.server_state().catalog;
     let names = request.arguments().skip(1);
     let commands: Vec<_> = match names.len() {
         0 => catalog.commands().collect(),
@@ -186,7 +186,7 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     let has_filter = request.word_count() == 5 && is(argument(request, 1), "FILTERBY");
     let filters_by = |kind| has_filter && is(argument(request, 2), kind);
     let value = argument(request, 3);
-    let all = session.server().catalog.all();
+    let all = session.server_state().catalog.all();
     let commands: Vec<_> = if request.word_count() == 2 {
         all.collect()
     } else if filters_by("MODULE") {
@@ -210,7 +210,7 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
 /// `COMMAND GETKEYS name argument …` and `COMMAND GETKEYSANDFLAGS name argument …`: the error for a
 /// command without keys, which Redis checks before the number of arguments.
 fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let catalog = &session.server().catalog;
+    let catalog = &session.server_state().catalog;
     // A full name such as `client|id` is none here.
     let found = catalog.find(argument(request, 1));
     let command = found.filter(|command| command.subcommand_name().is_none());

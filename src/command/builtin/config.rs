@@ -42,8 +42,8 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         }
     }
     // A copy, so that the lock is not held while values are written.
-    let config = session.server().config.lock().clone();
-    let inert = &session.server().inert;
+    let config = session.server_state().config.lock().clone();
+    let inert = &session.server_state().inert;
     let directives: Vec<_> = directives
         .into_iter()
         .filter_map(|(directive, name)| Some((name?, directive.text(&config, inert))))
@@ -66,7 +66,7 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         Ok(changes) => changes,
         Err(text) => return reply.error(text),
     };
-    let Some(server) = session.server().control() else {
+    let Some(server) = session.server_state().control() else {
         return reply.error("ERR CONFIG SET failed - the server is no more");
     };
     let loads_certificates = changes.iter().any(|(one, _)| one.loads_certificates());
@@ -89,7 +89,7 @@ fn set(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     });
     let Err(Unchanged { key, reason }) = outcome else {
         for (inert, value) in inert_values {
-            session.server().inert.set(inert, value);
+            session.server_state().inert.set(inert, value);
         }
         return reply.simple("OK");
     };
@@ -138,13 +138,13 @@ fn refusal(name: &[u8], reason: &str) -> Vec<u8> {
 
 /// `CONFIG RESETSTAT`: resets the counts of INFO to 0.
 fn reset_stat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.server().reset_stats();
+    session.server_state().reset_stats();
     reply.simple("OK")
 }
 
 /// `CONFIG REWRITE`: writes the configuration in force to the program's file.
 fn rewrite(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let server = session.server().control();
+    let server = session.server_state().control();
     match server.map_or(Err(NotRewritten::NoFile), Control::rewrite_config) {
         Ok(()) => reply.simple("OK"),
         Err(NotRewritten::NoFile) => reply.error("ERR The server is running without a config file"),

@@ -127,7 +127,7 @@ fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
 /// is unset, every password is right.
 fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let (user, password) = match request.word_count() {
-        2 if !session.server().settings.requires_password() => {
+        2 if !session.server_state().settings.requires_password() => {
             return reply.error(
                 "ERR AUTH <password> called without any password configured for the default user. \
                  Are you sure your configuration is correct?",
@@ -147,7 +147,7 @@ fn auth(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
 fn is_right(session: &Session, user: Option<&[u8]>, password: Option<&[u8]>) -> bool {
     // Compares the password in any case, so that a wrong user takes as long.
     let is_password = session
-        .server()
+        .server_state()
         .settings
         .is_password(password.unwrap_or_default());
     user == Some(b"default") && is_password

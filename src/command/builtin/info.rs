@@ -42,7 +42,7 @@ pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_
             _ => request.arguments().any(is_named),
         }
     };
-    let state = session.server();
+    let state = session.server_state();
     let mut lines = Lines {
         text: String::new(),
         totals: &LazyCell::new(|| state.stats.totals()),

@@ -26,7 +26,7 @@ fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> 
         let container = name.split('|').next().unwrap_or_default();
         wanted().len() == 0 || wanted().any(|word| is(word, name) || is(word, container))
     };
-    let state = session.server();
+    let state = session.server_state();
     let totals = state.stats.totals();
     let commands = state
         .used_commands(&totals)
@@ -64,7 +64,7 @@ fn histogram_row(calls: u64, durations: &Histogram, reply: Reply<'_>) -> Replied
 
 /// `LATENCY LATEST`: for each event, its latest sample and its longest.
 fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let events = session.server().latency.all();
+    let events = session.server_state().latency.all();
     array(&events, reply, |(name, series), item| {
         // A series is never empty.
         let latest = series.samples.back();
@@ -81,7 +81,7 @@ fn latest(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
 /// `LATENCY HISTORY event`: the event's samples, at most one for each second.
 fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let event = argument(request, 1);
-    let events = session.server().latency.all();
+    let events = session.server_state().latency.all();
     let series = events.into_iter().find(|(name, _)| is(event, name));
     let samples = series.map(|(_, series)| series.samples).unwrap_or_default();
     array(&samples, reply, |sample, item| {
@@ -95,7 +95,7 @@ fn history(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
 /// `LATENCY RESET [event …]`: removes these events, or all, and answers their number.
 fn reset(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = || request.arguments().skip(1);
-    let samples = &session.server().latency;
+    let samples = &session.server_state().latency;
     let is_wanted = |event: &&str| wanted().len() == 0 || wanted().any(|word| is(word, event));
     // Compares the names before the lock is taken, which every slow call needs.
     let events: Vec<_> = samples.all().into_keys().filter(is_wanted).collect();

@@ -45,7 +45,7 @@ fn subscribe(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    let state = Arc::clone(session.server());
+    let state = Arc::clone(session.server_state());
     let info = Arc::clone(session.info());
     for name in request.arguments() {
         match session.subscribe(|own| state.channels.subscribe(&info, own, kind, name)) {
@@ -74,7 +74,7 @@ fn unsubscribe(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Replied {
-    let state = Arc::clone(session.server());
+    let state = Arc::clone(session.server_state());
     let info = Arc::clone(session.info());
     let end = |session: &mut Session, name: &[u8]| {
         session.subscribe(|own| state.channels.unsubscribe(&info, own, kind, name));
@@ -116,7 +116,7 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     if channel.len() > CHANNEL_BYTES_MAX {
         return too_long(reply);
     }
-    let state = session.server();
+    let state = session.server_state();
     // A publisher that subscribes to the channel gets the message before the reply, as in Redis,
     // and needs no notification.
     let is_own = |info: &ClientInfo| info.id == session.id();
@@ -144,7 +144,7 @@ fn channels(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     if request.word_count() > 3 {
         return wrong_arguments("PUBSUB", request, reply);
     }
-    let channels = session.server().channels.active();
+    let channels = session.server_state().channels.active();
     let channels: Vec<_> = match request.argument(1).map(glob::Pattern::new) {
         None => channels.collect(),
         Some(Ok(pattern)) => channels
@@ -157,7 +157,7 @@ fn channels(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
 
 /// `PUBSUB NUMSUB [channel …]`: each channel and its number of subscribers, without patterns.
 fn numsub(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let channels = &session.server().channels;
+    let channels = &session.server_state().channels;
     let names = request.arguments().skip(1);
     reply.array(2 * (request.word_count() - 2), |items| {
         for name in names {
@@ -169,6 +169,6 @@ fn numsub(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Rep
 
 /// `PUBSUB NUMPAT`: the number of patterns with subscribers.
 fn numpat(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let (_, patterns) = session.server().channels.counts();
+    let (_, patterns) = session.server_state().channels.counts();
     reply.integer(patterns as i64)
 }

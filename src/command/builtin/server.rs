@@ -60,7 +60,7 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     if has("ABORT") {
         return reply.error("ERR No shutdown in progress.");
     }
-    if let Some(control) = session.server().control() {
+    if let Some(control) = session.server_state().control() {
         log::info!(
             "SHUTDOWN by client {} ({}): draining",
             session.id(),
@@ -75,14 +75,14 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
 /// `MONITOR`: sends every request of any client to this one, until it leaves or sends `RESET`.
 fn monitor(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     session.info().set(ClientFlags::MONITOR, true);
-    session.server().add_monitor(session.info());
+    session.server_state().add_monitor(session.info());
     reply.simple("OK")
 }
 
 /// `DEBUG SLEEP seconds`: blocks one worker, if `enable-debug-command` allows it. Unlike in Redis,
 /// the other clients are served meanwhile.
 fn debug(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let access = session.server().config.lock().enable_debug_command;
+    let access = session.server_state().config.lock().enable_debug_command;
     let is_allowed = match access {
         DebugAccess::No => false,
         DebugAccess::Local => session.peer().is_local(),

@@ -23,7 +23,7 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
         Some(count @ 0..) => count as usize,
         _ => return reply.error("ERR count should be greater than or equal to -1"),
     };
-    let records = session.server().slowlog.latest(count);
+    let records = session.server_state().slowlog.latest(count);
     array(&records, reply, |record, item| {
         item.array(6, |fields| {
             // Numbers, seconds and microseconds all fit.
@@ -39,11 +39,11 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
 
 /// `SLOWLOG LEN`: the number of entries.
 fn len(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.integer(session.server().slowlog.len() as i64)
+    reply.integer(session.server_state().slowlog.len() as i64)
 }
 
 /// `SLOWLOG RESET`: removes all entries.
 fn reset(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    session.server().slowlog.reset();
+    session.server_state().slowlog.reset();
     reply.simple("OK")
 }

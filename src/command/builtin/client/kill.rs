@@ -16,7 +16,7 @@ pub(super) fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_
         Ok(filters) => filters,
         Err(text) => return reply.error(text),
     };
-    let state = Arc::clone(session.server());
+    let state = Arc::clone(session.server_state());
     let now_s = state.now_s();
     let matches = |info: &Arc<ClientInfo>| {
         filters.match_client(info, now_s) && !(filters.spares_self && info.id == session.id())

@@ -14,13 +14,13 @@ use crate::state::clients::{ClientFlags, ClientInfo, NO_COMMAND};
 /// `CLIENT INFO`: the client's own line of `CLIENT LIST`.
 pub(super) fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     let mut line = String::new();
-    add_line(&mut line, session.server(), session.info());
+    add_line(&mut line, session.server_state(), session.info());
     reply.verbatim(line)
 }
 
 /// `CLIENT LIST [TYPE type | ID id …]`: a line for each client.
 pub(super) fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let state = session.server();
+    let state = session.server_state();
     let mut lines = String::new();
     let mut arguments = request.arguments().skip(1);
     match (arguments.next(), request.word_count()) {

@@ -24,7 +24,7 @@ pub(super) fn pause(session: &mut Session, request: &Request<'_>, reply: Reply<'
     let Ok(lasts_ms) = u64::try_from(lasts_ms) else {
         return reply.error("ERR timeout is negative");
     };
-    let state = session.server();
+    let state = session.server_state();
     let lasts = Duration::from_millis(lasts_ms);
     state.pause.begin(session.id(), level, lasts);
     follow_pause(state);
@@ -33,8 +33,8 @@ pub(super) fn pause(session: &mut Session, request: &Request<'_>, reply: Reply<'
 
 /// `CLIENT UNPAUSE`: ends the pause.
 pub(super) fn unpause(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    if session.server().pause.end() {
-        follow_pause(session.server());
+    if session.server_state().pause.end() {
+        follow_pause(session.server_state());
     }
     reply.simple("OK")
 }

@@ -10,7 +10,7 @@ use crate::state::ServerState;
 
 /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`.
 pub(super) fn tracking(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let (mut wanted, prefixes) = match parse(request, session.server()) {
+    let (mut wanted, prefixes) = match parse(request, session.server_state()) {
         Ok(wanted) => wanted,
         Err(text) => return reply.error(text),
     };
