@@ -77,7 +77,9 @@ impl Commands {
     /// run at a time, so have at least one worker more than handlers that block.
     ///
     /// If the handler panics, its client gets an error reply and is closed. No other client
-    /// notices.
+    /// notices. `INFO` counts a failed call, and the log names the command, the client and, if a
+    /// [`Reply`] was used wrongly, the line of the handler. This needs unwinding: in a program that
+    /// is built with `panic = "abort"`, a panic ends the process.
     ///
     /// A command that replaces another is allowed when that one was: an `AUTH` of your own also
     /// runs for clients that are not authenticated, and calls [`Session::authenticate`].

@@ -16,6 +16,7 @@ use crate::net::connection::ReplySink;
 use crate::net::pending_output::OutputBounds;
 use crate::resp::{Limits, Parser, ProtocolError, Replied, Request, is_http_request_line};
 use crate::state::ServerState;
+use crate::state::clients::NO_COMMAND;
 use crate::state::close_reason::CloseReason;
 use crate::state::pause::PauseLevel;
 use crate::state::slowlog::CallTimes;
@@ -352,7 +353,11 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let start = Instant::now();
         let reply = self.output.reply(self.session.protocol());
         let replied = refusal.reply(self.session, request, reply);
-        if let Some(command) = refusal.command() {
+        let command = refusal.command();
+        // As in Redis, CLIENT LIST shows it as the last one.
+        let index = command.map_or(NO_COMMAND, |command| command.index() as u16);
+        self.session.info().command.store(index, Ordering::Relaxed);
+        if let Some(command) = command {
             self.stats.counts.commands[command.index()].rejected.add(1);
         }
         if let Some(error) = replied.error_in(&self.output.bytes) {

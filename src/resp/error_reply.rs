@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::panic::Location;
 
 /// An error for the client: a code in capitals, by which clients distinguish errors, and a text for
 /// people. Redis's own are constants and functions here.
@@ -132,7 +133,11 @@ impl ErrorReply {
     #[must_use]
     #[track_caller]
     pub fn new(code: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
-        assert!(is_code(code), "an error's code is capitals, not {code:?}");
+        assert!(
+            is_code(code.as_bytes()),
+            "an error's code is capitals, not {code:?}, at {}",
+            Location::caller()
+        );
         Self {
             code,
             text: without_line_ends(text.into()),
@@ -148,7 +153,7 @@ impl ErrorReply {
     #[must_use]
     #[track_caller]
     pub const fn constant(code: &'static str, text: &'static str) -> Self {
-        assert!(is_code(code), "an error's code is capitals");
+        assert!(is_code(code.as_bytes()), "an error's code is capitals");
         assert!(is_one_line(text.as_bytes()), "an error is one line");
         Self {
             code,
@@ -184,8 +189,8 @@ impl fmt::Display for ErrorReply {
 
 impl std::error::Error for ErrorReply {}
 
-const fn is_code(code: &str) -> bool {
-    let code = code.as_bytes();
+/// Returns whether this is an error's code: a capital letter, then capital letters, digits and `_`.
+pub(crate) const fn is_code(code: &[u8]) -> bool {
     let mut index = 0;
     while index < code.len() {
         let is_allowed = match code[index] {
@@ -201,7 +206,8 @@ const fn is_code(code: &str) -> bool {
     index > 0
 }
 
-fn without_line_ends(text: Cow<'static, str>) -> Cow<'static, str> {
+/// Returns `text` with blanks in place of CR and LF.
+pub(crate) fn without_line_ends(text: Cow<'_, str>) -> Cow<'_, str> {
     if is_one_line(text.as_bytes()) {
         text
     } else {
@@ -263,10 +269,10 @@ mod tests {
     #[test]
     fn code_is_capitals() {
         for code in ["ERR", "E", "BUSY_KEY2"] {
-            assert!(is_code(code), "{code:?}");
+            assert!(is_code(code.as_bytes()), "{code:?}");
         }
         for code in ["", "err", "E R", "2E", "_E", "ÄRR", "E\r\n", "E-R"] {
-            assert!(!is_code(code), "{code:?}");
+            assert!(!is_code(code.as_bytes()), "{code:?}");
         }
     }
 

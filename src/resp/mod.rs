@@ -21,6 +21,7 @@ mod value;
 
 pub use argument::Keyword;
 pub use error_reply::ErrorReply;
+pub(crate) use error_reply::{is_code, without_line_ends};
 #[cfg(any(test, fuzzing))]
 pub(crate) use foreign::{HTTP_RESPONSE, TLS_ALERT};
 pub(crate) use foreign::{is_http_request_line, is_http_version};

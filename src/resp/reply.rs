@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::panic::Location;
 
 use super::error_reply::{ErrorReply, is_one_line};
 use super::foreign;
@@ -150,22 +151,22 @@ impl<'a> Reply<'a> {
     ///
     /// Panics if `fill` writes fewer than `length` bytes (it cannot write more), or if there is not
     /// enough memory for `length` bytes.
+    #[track_caller]
     pub fn bulk_with(mut self, length: usize, fill: impl FnOnce(&mut BulkWriter<'_>)) -> Replied {
         let Replied { .. } = self.header(b'$', length as i64);
         // A panic closes one client; `reserve` would abort the process.
-        self.out
-            .try_reserve(length.saturating_add(2))
-            .expect("memory for a bulk string");
+        if let Err(error) = self.out.try_reserve(length.saturating_add(2)) {
+            misused(format_args!("no memory for a bulk string: {error}"));
+        }
         let mut writer = BulkWriter {
             out: self.out,
             remaining: length,
         };
         fill(&mut writer);
         let remaining = writer.remaining;
-        assert!(
-            remaining == 0,
-            "a bulk string lacks {remaining} of its bytes"
-        );
+        if remaining > 0 {
+            misused(format_args!("a bulk string lacks {remaining} of its bytes"));
+        }
         self.raw(b"\r\n")
     }
 
@@ -214,12 +215,14 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `digits` is not such a number.
+    #[track_caller]
     pub fn big_number(self, digits: &str) -> Replied {
         let magnitude = digits.strip_prefix('-').unwrap_or(digits);
-        assert!(
-            !magnitude.is_empty() && magnitude.bytes().all(|byte| byte.is_ascii_digit()),
-            "a big number is decimal digits, not {digits:?}"
-        );
+        if magnitude.is_empty() || !magnitude.bytes().all(|byte| byte.is_ascii_digit()) {
+            misused(format_args!(
+                "a big number is decimal digits, not {digits:?}"
+            ));
+        }
         match self.protocol {
             Protocol::Resp2 => self.bulk(digits),
             Protocol::Resp3 => self.line(b'(', digits.as_bytes()),
@@ -232,6 +235,7 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `fill` does not add exactly twice `count` items.
+    #[track_caller]
     pub fn attribute(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
         self.in_front(b'|', count, fill)
     }
@@ -243,6 +247,7 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `fill` does not add exactly `count` items.
+    #[track_caller]
     pub fn push(self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
         self.in_front(b'>', count, fill)
     }
@@ -252,6 +257,7 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `fill` does not add exactly `count` items.
+    #[track_caller]
     pub fn array(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         self.aggregate(b'*', count, fill)
     }
@@ -261,6 +267,7 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `fill` does not add exactly twice `count` items.
+    #[track_caller]
     pub fn map(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         match self.protocol {
             Protocol::Resp2 => self.aggregate(b'*', count.saturating_mul(2), fill),
@@ -273,6 +280,7 @@ impl<'a> Reply<'a> {
     /// # Panics
     ///
     /// Panics if `fill` does not add exactly `count` items.
+    #[track_caller]
     pub fn set(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         match self.protocol {
             Protocol::Resp2 => self.aggregate(b'*', count, fill),
@@ -281,6 +289,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Writes a message to a subscriber: RESP3's push of `count` items; in RESP2, an array.
+    #[track_caller]
     pub(crate) fn message(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         match self.protocol {
             Protocol::Resp2 => self.aggregate(b'*', count, fill),
@@ -309,6 +318,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Writes an aggregate of `count` items, or of pairs if `kind` is a map or an attribute.
+    #[track_caller]
     fn aggregate(&mut self, kind: u8, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
         let header = self.header(kind, count as i64);
         let items_each = if matches!(kind, b'%' | b'|') { 2 } else { 1 };
@@ -320,11 +330,14 @@ impl<'a> Reply<'a> {
         };
         fill(&mut items);
         let missing = items.missing;
-        assert!(missing == 0, "an aggregate lacks {missing} of its items");
+        if missing > 0 {
+            misused(format_args!("an aggregate lacks {missing} of its items"));
+        }
         header
     }
 
     /// Writes an aggregate before the reply, in RESP3 only.
+    #[track_caller]
     fn in_front(mut self, kind: u8, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
         if self.protocol == Protocol::Resp3 {
             let Replied { .. } = self.aggregate(kind, count, fill);
@@ -404,10 +417,19 @@ impl Items<'_> {
     /// # Panics
     ///
     /// Panics after the last item.
+    #[track_caller]
     pub fn add(&mut self, reply: impl FnOnce(Reply<'_>) -> Replied) {
-        assert!(self.missing > 0, "an aggregate has an item too many");
+        let Replied { .. } = reply(self.next_item());
+    }
+
+    /// Returns the reply that is the next item.
+    #[track_caller]
+    pub(super) fn next_item(&mut self) -> Reply<'_> {
+        if self.missing == 0 {
+            misused(format_args!("an aggregate has an item too many"));
+        }
         self.missing -= 1;
-        let Replied { .. } = reply(Reply::new(self.out, self.protocol));
+        Reply::new(self.out, self.protocol)
     }
 
     /// Adds the next two items: a key as a bulk string, and its value.
@@ -415,10 +437,19 @@ impl Items<'_> {
     /// # Panics
     ///
     /// Panics after the last item.
+    #[track_caller]
     pub fn pair(&mut self, key: impl AsRef<[u8]>, value: impl FnOnce(Reply<'_>) -> Replied) {
         self.add(|reply| reply.bulk(key));
         self.add(value);
     }
+}
+
+/// Panics because the program does not use a reply as documented. The text names the caller: a
+/// panic that is caught has lost its place.
+#[cold]
+#[track_caller]
+fn misused(how: fmt::Arguments<'_>) -> ! {
+    panic!("{how}, at {}", Location::caller())
 }
 
 /// A writer for the bytes of a bulk string: see [`Reply::bulk_with`].

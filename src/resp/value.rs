@@ -61,6 +61,7 @@ impl Reply<'_> {
     /// # Panics
     ///
     /// Panics if the iterator's length is not what it said.
+    #[track_caller]
     pub fn array_of<I>(self, values: I) -> Replied
     where
         I: IntoIterator<Item: Value, IntoIter: ExactSizeIterator>,
@@ -74,6 +75,7 @@ impl Reply<'_> {
     /// # Panics
     ///
     /// Panics if the iterator's length is not what it said.
+    #[track_caller]
     pub fn set_of<I>(self, values: I) -> Replied
     where
         I: IntoIterator<Item: Value, IntoIter: ExactSizeIterator>,
@@ -87,6 +89,7 @@ impl Reply<'_> {
     /// # Panics
     ///
     /// Panics if the iterator's length is not what it said.
+    #[track_caller]
     pub fn map_of<I, K, V>(self, pairs: I) -> Replied
     where
         I: IntoIterator<Item = (K, V), IntoIter: ExactSizeIterator>,
@@ -110,36 +113,43 @@ impl Reply<'_> {
 /// Each panics after the last item.
 impl Items<'_> {
     /// Adds a value: see [`Value`].
+    #[track_caller]
     pub fn value(&mut self, value: impl Value) {
         self.add(|item| value.write_to(item));
     }
 
     /// Adds a key as a bulk string, and a value: see [`Value`].
+    #[track_caller]
     pub fn entry(&mut self, key: impl AsRef<[u8]>, value: impl Value) {
         self.pair(key, |item| value.write_to(item));
     }
 
     /// Adds an integer.
+    #[track_caller]
     pub fn integer(&mut self, value: i64) {
         self.add(|item| item.integer(value));
     }
 
     /// Adds a floating-point number: see [`Reply::double`].
+    #[track_caller]
     pub fn double(&mut self, value: f64) {
         self.add(|item| item.double(value));
     }
 
     /// Adds true or false: see [`Reply::boolean`].
+    #[track_caller]
     pub fn boolean(&mut self, value: bool) {
         self.add(|item| item.boolean(value));
     }
 
     /// Adds a bulk string: any bytes, or none.
+    #[track_caller]
     pub fn bulk(&mut self, bytes: impl AsRef<[u8]>) {
         self.add(|item| item.bulk(bytes));
     }
 
     /// Adds a simple string: see [`Reply::simple`].
+    #[track_caller]
     pub fn simple(&mut self, text: &str) {
         self.add(|item| item.simple(text));
     }
@@ -149,18 +159,21 @@ impl Items<'_> {
         clippy::redundant_closure_for_method_calls,
         reason = "the method itself has one lifetime only"
     )]
+    #[track_caller]
     pub fn null(&mut self) {
         self.add(|item| item.null());
     }
 
     /// Adds an array of `count` items: see [`Reply::array`].
+    #[track_caller]
     pub fn array(&mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) {
-        self.add(|item| item.array(count, fill));
+        let Replied { .. } = self.next_item().array(count, fill);
     }
 
     /// Adds a map of `count` pairs: see [`Reply::map`].
+    #[track_caller]
     pub fn map(&mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) {
-        self.add(|item| item.map(count, fill));
+        let Replied { .. } = self.next_item().map(count, fill);
     }
 
     fn extend(&mut self, values: impl Iterator<Item: Value>) {

@@ -27,7 +27,7 @@ use crate::dispatch::batch::{ServerContext, TurnEnd};
 use crate::net::descriptors::WORKER_REFUSALS_MAX;
 use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
-use crate::resp::Limits;
+use crate::resp::{Limits, without_line_ends};
 use crate::state::ServerState;
 use crate::state::clients::ClientFlags;
 use crate::state::close_reason::CloseReason;
@@ -184,7 +184,11 @@ impl Shared {
     pub(crate) fn connect(&self, session: &mut Session) -> Result<(), CloseReason> {
         if let Some(hook) = self.hooks.on_connect.get() {
             self.hand_over_now();
-            hook(session).map_err(CloseReason::RefusedByHook)?;
+            let refused = |error: String| {
+                let line = without_line_ends(error.into());
+                CloseReason::RefusedByHook(line.into_owned())
+            };
+            hook(session).map_err(refused)?;
         }
         session.is_connected = true;
         Ok(())

@@ -3,12 +3,14 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::opening::open;
 use super::shared::{Phase, Shared};
 use super::supervision::panic_text;
 use crate::client::Client;
+use crate::client::session::Session;
 use crate::client::stage::Stage;
 use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
 use crate::dispatch::budget::Budget;
@@ -16,7 +18,7 @@ use crate::dispatch::output::Output;
 use crate::net::connection::ReplySink;
 use crate::net::pending_output::Flushed;
 use crate::pool::{Parked, WorkerLocal};
-use crate::resp::Parser;
+use crate::resp::{Parser, without_line_ends};
 use crate::state::clients::ClientFlags;
 use crate::state::close_reason::CloseReason;
 use crate::state::inbox::KillReason;
@@ -282,7 +284,7 @@ impl Worker {
         // and the output, and the output is repaired below.
         let end = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
             .unwrap_or_else(|panic| {
-                log::error!("a handler panicked: {}", panic_text(panic.as_ref()));
+                self.note_panic(&client.session, panic_text(panic.as_ref()));
                 self.output.finish_panic(&mut client.session);
                 let reply = self.output.reply(client.session.protocol());
                 let _ = reply.error("ERR internal error: see the server's log");
@@ -295,6 +297,28 @@ impl Worker {
             let _ = self.output.send(&mut client.connection, &self.stats);
         }
         end
+    }
+
+    /// Counts and logs a panic of a handler or of the hook for new clients.
+    #[cold]
+    fn note_panic(&self, session: &Session, text: &str) {
+        let counts = &self.stats.counts;
+        counts.count_error(b"ERR");
+        let (id, peer) = (session.id(), session.peer());
+        // Texts of assertions have several lines.
+        let text = without_line_ends(text.into());
+        if !session.is_connected {
+            log::error!("the hook for new clients panicked: client {id} ({peer}): {text}");
+            return;
+        }
+        let index = usize::from(session.info().command.load(Ordering::Relaxed));
+        if let Some(command) = counts.commands.get(index) {
+            command.calls.add(1);
+            command.failed.add(1);
+        }
+        let command = self.shared.state.catalog.get(index);
+        let name = command.map_or("of no known name", |command| &command.full_name);
+        log::error!("a handler panicked: command {name}, client {id} ({peer}): {text}");
     }
 
     fn read_and_serve(

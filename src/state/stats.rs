@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::counter::LocalCounter;
 use super::histogram::Histogram;
+use crate::resp::is_code;
 
 /// The counts of all workers, also of those that have ended, and the totals at the last reset.
 #[derive(Debug)]
@@ -335,12 +336,13 @@ impl Counts {
         }
     }
 
-    /// Counts an error reply by its code: the first word of its text.
+    /// Counts an error reply by its code: the first word of its text, or `ERR` if that is no code.
     #[cold]
     pub(crate) fn count_error(&self, text: &[u8]) {
         let length = text.iter().take(ERROR_CODE_BYTES_MAX);
         let length = length.take_while(|byte| byte.is_ascii_graphic()).count();
-        let code = String::from_utf8_lossy(&text[..length]);
+        let word = Some(&text[..length]).filter(|word| is_code(word));
+        let code = String::from_utf8_lossy(word.unwrap_or(b"ERR"));
         let mut errors = self.errors.lock();
         if let Some(count) = errors.get_mut(&*code) {
             *count += 1;
@@ -511,9 +513,13 @@ mod tests {
         worker.counts.count_error(b"ERR one\r\n");
         worker.counts.count_error(b"ERR two\r\n");
         worker.counts.count_error(b"NOAUTH\r\n");
+        worker.counts.count_error(b"no code here\r\n");
+        worker.counts.count_error(b" \r\n");
+        worker.counts.count_error(b"ERR: three\r\n");
         let errors = stats.totals().errors.into_inner();
-        assert_eq!(errors.get("ERR"), Some(&2));
+        assert_eq!(errors.get("ERR"), Some(&5));
         assert_eq!(errors.get("NOAUTH"), Some(&1));
+        assert_eq!(errors.len(), 2);
         for number in 0..1000 {
             worker
                 .counts

@@ -276,6 +276,21 @@ fn client_list_filters_by_type_or_id() {
 }
 
 #[test]
+fn last_command_may_be_one_that_was_refused() {
+    let server = TestServer::start(1);
+    let (mut watcher, mut peer) = (server.connect(), server.connect());
+    let id = peer.id();
+    for (request, command) in [
+        ("PING", "ping"),
+        ("FOO", "NULL"),
+        ("CLIENT GETNAME x", "client|getname"),
+    ] {
+        peer.answer(request);
+        assert_eq!(field(&line(&mut watcher, id), "cmd"), command);
+    }
+}
+
+#[test]
 fn client_list_is_a_verbatim_string_in_resp3() {
     let server = TestServer::start(1);
     let mut peer = server.connect();

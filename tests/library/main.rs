@@ -5,3 +5,4 @@ mod commands;
 mod errors;
 mod examples;
 mod handle;
+mod panics;
