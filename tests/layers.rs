@@ -141,6 +141,7 @@ redact: catalog
 channels: clients recipients slices
 closes: clients close_reason counter
 monitors: catalog clients recipients
+catalog: keys
 slowlog: clients
 close_reason: inbox
 recipients: clients slices

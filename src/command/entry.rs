@@ -1,10 +1,13 @@
 //! A command, and what is declared of it.
 
 use std::fmt;
+use std::num::NonZero;
+use std::sync::Arc;
 
 use crate::client::session::{Restrictions, Session};
 use crate::resp::{Replied, Reply, Request};
-use crate::state::catalog::{Arity, CommandInfo, Docs};
+use crate::state::catalog::{Arity, CATEGORIES, CommandInfo, Docs};
+use crate::state::keys::Keys;
 use crate::state::pause::PauseLevel;
 
 /// Answers a request of a command.
@@ -52,7 +55,9 @@ impl Command {
                 full_name: full_name.into(),
                 arity,
                 index: 0,
+                secret_from: None,
                 docs: Box::new(Docs::UNDOCUMENTED),
+                keys: None,
             },
             is_short: false,
             is_pure: false,
@@ -75,10 +80,128 @@ impl Command {
     }
 
     /// Declares that the command changes something for other clients: its requests then also wait
-    /// for `CLIENT PAUSE … WRITE`.
+    /// for `CLIENT PAUSE … WRITE`. It is in the ACL category `write`.
     pub fn writes(&mut self) -> &mut Self {
         self.info.docs.add_flag("write");
         self.pause_policy = PausePolicy::WithWrites;
+        self
+    }
+
+    /// Declares that the command reads what other clients write, and changes nothing. It is in the
+    /// ACL category `read`, and clients may send it to a replica.
+    pub fn reads(&mut self) -> &mut Self {
+        self.info.docs.add_flag("readonly");
+        self
+    }
+
+    /// Declares that the command is for operators. It is in the ACL categories `admin` and
+    /// `dangerous`, and `MONITOR` does not show its requests.
+    pub fn admin(&mut self) -> &mut Self {
+        self.info.docs.add_flag("admin");
+        self
+    }
+
+    /// Declares that the client may wait long for the reply, as with Redis's `BLPOP`. It is in the
+    /// ACL category `blocking`.
+    ///
+    /// This is about the client. [`Self::never_blocks`] is about the worker that runs the handler.
+    pub fn defers(&mut self) -> &mut Self {
+        self.info.docs.add_flag("blocking");
+        self
+    }
+
+    /// Declares that clients may run the command before they have authenticated, as `AUTH`.
+    pub fn needs_no_auth(&mut self) -> &mut Self {
+        self.info.docs.add_flag("no_auth");
+        self.allowed_under |= Restrictions::PASSWORD;
+        self
+    }
+
+    /// Adds the command to an ACL category of Redis, such as `string` or `hash`: for `ACL CAT`,
+    /// `COMMAND INFO` and `COMMAND LIST FILTERBY ACLCAT`. The categories `read`, `write`, `admin`,
+    /// `dangerous`, `blocking`, `fast` and `slow` follow from the other declarations.
+    ///
+    /// # Panics
+    ///
+    /// If Redis has no such category. Names are in lower case, without `@`.
+    pub fn category(&mut self, name: &str) -> &mut Self {
+        assert!(
+            self.info.docs.add_category(name),
+            "the ACL categories are {CATEGORIES}, and {name:?} is none of them"
+        );
+        self
+    }
+
+    /// Declares which words of a request are keys: every `step`-th word from `first` to `last`,
+    /// both included. The name is word 0, so the first argument is 1, or 2 after the name of a
+    /// subcommand. A negative `last` counts from the end: -1 is the last word. These are the
+    /// numbers that `COMMAND INFO` shows.
+    ///
+    /// | request | `first`, `last`, `step` |
+    /// |---|---|
+    /// | `GET key` | 1, 1, 1 |
+    /// | `DEL key [key …]` | 1, -1, 1 |
+    /// | `MSET key value [key value …]` | 1, -1, 2 |
+    /// | `BLPOP key [key …] timeout` | 1, -2, 1 |
+    /// | `OBJECT ENCODING key` | 2, 2, 1 |
+    ///
+    /// Proxies and clients of a cluster send a request where its keys are, so they need to know.
+    /// Replaces an earlier declaration.
+    ///
+    /// # Panics
+    ///
+    /// If no request could have these keys: `first` is a word of the name or beyond the maximum of
+    /// the arity, `last` is before `first`, or `step` is 0.
+    pub fn keys(&mut self, first: usize, last: isize, step: usize) -> &mut Self {
+        let name = &self.info.full_name;
+        let is_forward = usize::try_from(last).map_or(true, |last| last >= first);
+        let has_first = first >= self.info.name_words() && self.info.arity.admits_up_to(first + 1);
+        assert!(
+            has_first && is_forward && step > 0,
+            "no request of {name} has keys at {first}, {last}, {step}"
+        );
+        self.info.keys = Some(Arc::new(Keys::Range { first, last, step }));
+        self
+    }
+
+    /// Declares a function that finds the keys in a request, if [`Self::keys`] cannot say where
+    /// they are. It returns the positions of the keys, in order. The name is word 0, so the first
+    /// argument is 1. The list ends at the first position outside of the request.
+    ///
+    /// The function gets requests with the right number of words, also if nobody runs them. It
+    /// returns no position if the request is malformed. Replaces an earlier declaration.
+    ///
+    /// ```
+    /// use respool::{Arity, Commands};
+    ///
+    /// let mut commands = Commands::builtin();
+    /// // UNION destination count key [key …]
+    /// commands
+    ///     .register("UNION", Arity::AtLeast(4), |_session, _request, reply| reply.simple("OK"))
+    ///     .keys_by(|request| {
+    ///         let count = request.integer_in(1, 1..=1_000_000).unwrap_or(0);
+    ///         [1].into_iter().chain((3..).take(count as usize))
+    ///     });
+    /// ```
+    pub fn keys_by<P: IntoIterator<Item = usize>>(
+        &mut self,
+        find: impl Fn(&Request<'_>) -> P + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.info.keys = Some(Arc::new(Keys::found_by(find)));
+        self
+    }
+
+    /// Declares that the words of a request from the position `from` on are secret: `MONITOR` and
+    /// `SLOWLOG` show `(redacted)` instead. The name is word 0, so the first argument is 1, or 2
+    /// after the name of a subcommand. Of a request with too few words to have one at `from`, all
+    /// arguments are hidden: one of them may be the secret. Replaces an earlier declaration.
+    ///
+    /// The words of `AUTH`, `HELLO` and `CONFIG SET` that may be passwords are always hidden, also
+    /// if a program replaces these commands.
+    pub fn secret(&mut self, from: usize) -> &mut Self {
+        let from = from.max(self.info.name_words());
+        // No request has so many words.
+        self.info.secret_from = u32::try_from(from).ok().and_then(NonZero::new);
         self
     }
 
@@ -106,6 +229,9 @@ impl Command {
     /// own has to run for clients that are not authenticated.
     pub(super) fn take_over_from(&mut self, replaced: &Self) {
         self.allowed_under = replaced.allowed_under;
+        if replaced.info.docs.has_flag("no_auth") {
+            self.info.docs.add_flag("no_auth");
+        }
         self.pause_policy = replaced.pause_policy;
     }
 

@@ -80,6 +80,66 @@ impl<'a> Registered<'a> {
         self
     }
 
+    /// Declares that the command changes nothing: see [`Command::reads`].
+    pub fn reads(mut self) -> Self {
+        self.command().reads();
+        self
+    }
+
+    /// Declares that the command is for operators: see [`Command::admin`].
+    pub fn admin(mut self) -> Self {
+        self.command().admin();
+        self
+    }
+
+    /// Declares that the client may wait long for the reply: see [`Command::defers`].
+    pub fn defers(mut self) -> Self {
+        self.command().defers();
+        self
+    }
+
+    /// Declares that clients need not be authenticated: see [`Command::needs_no_auth`].
+    pub fn needs_no_auth(mut self) -> Self {
+        self.command().needs_no_auth();
+        self
+    }
+
+    /// Adds the command to an ACL category: see [`Command::category`].
+    ///
+    /// # Panics
+    ///
+    /// If Redis has no such category.
+    pub fn category(mut self, name: &str) -> Self {
+        self.command().category(name);
+        self
+    }
+
+    /// Declares which words of a request are keys: see [`Command::keys`].
+    ///
+    /// # Panics
+    ///
+    /// If no request could have these keys.
+    pub fn keys(mut self, first: usize, last: isize, step: usize) -> Self {
+        self.command().keys(first, last, step);
+        self
+    }
+
+    /// Declares a function that finds the keys in a request: see [`Command::keys_by`].
+    pub fn keys_by<P: IntoIterator<Item = usize>>(
+        mut self,
+        find: impl Fn(&Request<'_>) -> P + Send + Sync + 'static,
+    ) -> Self {
+        self.command().keys_by(find);
+        self
+    }
+
+    /// Declares that the words of a request from the position `from` on are secret: see
+    /// [`Command::secret`].
+    pub fn secret(mut self, from: usize) -> Self {
+        self.command().secret(from);
+        self
+    }
+
     /// Sets the line that says what the command does: see [`Command::describe`].
     pub fn describe(mut self, summary: &'static str) -> Self {
         self.command().describe(summary);

@@ -58,6 +58,12 @@ impl<'a> Request<'a> {
         Some(&self.bytes[word.range()])
     }
 
+    /// Returns the argument at `index` and those after it as a request; `None` if there are none.
+    pub(crate) fn nested(&self, index: usize) -> Option<Self> {
+        let words = self.words.get(index.checked_add(1)?..)?;
+        (!words.is_empty()).then_some(Self { words, ..*self })
+    }
+
     /// Returns whether the request is a line and not an array.
     pub(crate) fn is_inline(&self) -> bool {
         // Before the first word of an array there are two headers.

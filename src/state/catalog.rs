@@ -1,8 +1,13 @@
-//! The names, arity and documentation of each command, by index, without the handlers.
+//! The names, arity, keys and documentation of each command, by index, without the handlers.
 //!
 //! Statistics, CLIENT LIST, SLOWLOG and MONITOR take names from it, and COMMAND answers from it.
 
 use std::borrow::Cow;
+use std::num::NonZero;
+use std::sync::Arc;
+
+use super::keys::Keys;
+use crate::resp::Request;
 
 /// The number of words in a command's requests. The name counts, as in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +29,14 @@ impl Arity {
         }
     }
 
+    /// Whether some request of at least so many words is admitted.
+    pub(crate) fn admits_up_to(self, words: usize) -> bool {
+        match self {
+            Self::Exactly(max) | Self::Between(_, max) => words <= max,
+            Self::AtLeast(_) => true,
+        }
+    }
+
     /// Whether only requests of at least so many words are admitted.
     pub(crate) fn admits_some_from(self, words: usize) -> bool {
         let (Self::Exactly(min) | Self::AtLeast(min) | Self::Between(min, _)) = self;
@@ -39,13 +52,16 @@ pub(crate) struct CommandInfo {
     pub(crate) arity: Arity,
     /// The index in the [`Catalog`] and in the statistics.
     pub(crate) index: u16,
+    /// The position of the first word that is secret, as are those after it.
+    pub(crate) secret_from: Option<NonZero<u32>>,
     pub(crate) docs: Box<Docs>,
+    pub(crate) keys: Option<Arc<Keys>>,
 }
 
 impl CommandInfo {
     /// Returns the names of the container and of the subcommand, which is empty for a whole
     /// command.
-    fn names(&self) -> (&str, &str) {
+    pub(super) fn names(&self) -> (&str, &str) {
         self.full_name
             .split_once('|')
             .unwrap_or((&self.full_name, ""))
@@ -54,6 +70,20 @@ impl CommandInfo {
     /// Returns the name of a subcommand without its container; `None` for a whole command.
     pub(crate) fn subcommand_name(&self) -> Option<&str> {
         self.full_name.split_once('|').map(|(_, name)| name)
+    }
+
+    /// Returns the number of words in its name.
+    pub(crate) fn name_words(&self) -> usize {
+        1 + usize::from(self.subcommand_name().is_some())
+    }
+
+    /// Returns the keys in `request`, which has the right number of words. None if the command has
+    /// no keys, or the request is malformed.
+    pub(crate) fn keys_in<'a>(&self, request: &Request<'a>) -> Vec<&'a [u8]> {
+        let keys = self.keys.as_ref();
+        let positions = keys.map_or_else(Vec::new, |keys| keys.positions(request));
+        let key = |position: usize| request.argument(position.checked_sub(1)?);
+        positions.into_iter().filter_map(key).collect()
     }
 
     /// Whether MONITOR shows its requests.
@@ -145,10 +175,12 @@ pub(crate) struct Docs {
     pub(crate) complexity: &'static str,
     /// Words in Redis's order, as are all lists here.
     pub(crate) flags: &'static str,
-    /// Flags declared by a program in addition.
-    pub(crate) declared: &'static str,
+    /// Flags declared by a program in addition: bits in the order of [`DECLARABLE`].
+    pub(crate) declared: u8,
     /// The ACL category that does not follow from its flags.
     pub(crate) category: &'static str,
+    /// ACL categories declared by a program in addition: bits in the order of [`CATEGORIES`].
+    pub(crate) declared_categories: u32,
     /// Hints for clients and proxies.
     pub(crate) tips: &'static str,
     /// Flags of the documentation: `syscmd` is no command for users.
@@ -183,8 +215,9 @@ impl Docs {
         summary: "",
         complexity: "",
         flags: "",
-        declared: "",
+        declared: 0,
         category: "",
+        declared_categories: 0,
         tips: "",
         doc_flags: "",
         history: "",
@@ -199,19 +232,22 @@ impl Docs {
     pub(crate) fn all_flags(&self) -> impl Iterator<Item = &'static str> {
         self.flags
             .split_whitespace()
-            .chain(self.declared.split_whitespace())
+            .chain(members(DECLARABLE, self.declared.into()))
     }
 
-    /// Declares `write` or `fast` for a program, unless Redis's flags have it.
+    /// Declares a flag of [`DECLARABLE`] for a program, unless Redis's flags have it.
     pub(crate) fn add_flag(&mut self, flag: &str) {
-        let is_own = |other| self.flags.split_whitespace().any(|own| own == other);
-        let has = |other| !is_own(other) && (other == flag || self.has_flag(other));
-        self.declared = match (has("write"), has("fast")) {
-            (true, true) => "write fast",
-            (true, false) => "write",
-            (false, true) => "fast",
-            (false, false) => "",
-        };
+        if !self.has_flag(flag) {
+            // No more than eight flags can be declared.
+            self.declared |= member(DECLARABLE, flag).expect("it can be declared") as u8;
+        }
+    }
+
+    /// Declares an ACL category for a program. Returns false if Redis has none of this name.
+    pub(crate) fn add_category(&mut self, category: &str) -> bool {
+        let member = member(CATEGORIES, category);
+        self.declared_categories |= member.unwrap_or(0);
+        member.is_some()
     }
 
     /// Returns the ACL categories of the command.
@@ -225,6 +261,7 @@ impl Docs {
     /// (`setImplicitACLCategories` in `src/server.c`).
     fn is_in(&self, category: &str) -> bool {
         self.category == category
+            || members(CATEGORIES, self.declared_categories).any(|own| own == category)
             || match category {
                 "read" => self.has_flag("readonly"),
                 "write" | "pubsub" | "admin" | "fast" | "blocking" => self.has_flag(category),
@@ -244,6 +281,22 @@ impl Argument {
         }
     }
 }
+
+/// Returns the set of this one of `words`; `None` if it is not among them.
+fn member(words: &str, word: &str) -> Option<u32> {
+    let index = words.split_whitespace().position(|other| other == word)?;
+    Some(1 << index)
+}
+
+/// Returns the words in a set of `words`.
+fn members(words: &'static str, set: u32) -> impl Iterator<Item = &'static str> {
+    let is_in = move |(index, _): &(usize, _)| set & (1 << index) != 0;
+    let words = words.split_whitespace().enumerate();
+    words.filter(is_in).map(|(_, word)| word)
+}
+
+/// The flags that a program can declare, in Redis's order.
+const DECLARABLE: &str = "write readonly admin blocking fast no_auth";
 
 /// Every ACL category, in Redis's order (`ACLCommandCategories` in `src/acl.c`).
 pub(crate) const CATEGORIES: &str = "keyspace read write set sortedset list hash string bitmap \

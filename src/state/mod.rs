@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `catalog.rs` | names, arity and documentation of the commands |
+//! | `catalog.rs`, `keys.rs` | names, arity, keys and documentation of the commands |
 //! | `clients.rs` | every client, as far as other threads may know of it |
 //! | `inbox.rs` | messages that other threads leave for a client |
 //! | `channels.rs`, `recipients.rs`, `slices.rs` | subscribers, and how messages reach many of them without a long lock |
@@ -29,6 +29,7 @@ mod handshakes;
 pub(crate) mod health;
 pub(crate) mod histogram;
 pub(crate) mod inbox;
+pub(crate) mod keys;
 pub(crate) mod latency;
 mod monitors;
 pub(crate) mod pause;

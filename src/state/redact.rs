@@ -15,10 +15,20 @@ impl CommandInfo {
     ) -> Vec<&'a [u8]> {
         let mut words = vec![request.name()];
         words.extend(request.arguments().take(count_max - 1));
-        match &*self.full_name {
-            "auth" => hide(&mut words[1..]),
-            "hello" => hide_in_hello(&mut words[1..]),
-            "config|set" => hide_in_config_set(&mut words[2..]),
+        if let Some(from) = self.secret_from {
+            let from = from.get() as usize;
+            let has_secret = request.word_count() > from;
+            let from = if has_secret { from } else { self.name_words() };
+            hide(words.get_mut(from..).unwrap_or_default());
+        }
+        // A program may have replaced these commands, also a container by a whole command.
+        match self.names() {
+            ("auth", _) => hide(&mut words[self.name_words()..]),
+            ("hello", "") => hide_in_hello(&mut words[1..]),
+            ("hello", _) => hide(&mut words[2..]),
+            ("config", "" | "set") => {
+                hide_in_config_set(words.get_mut(2..).unwrap_or_default());
+            }
             _ => {}
         }
         words

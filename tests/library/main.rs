@@ -5,4 +5,5 @@ mod commands;
 mod errors;
 mod examples;
 mod handle;
+mod keys;
 mod panics;

@@ -6,8 +6,9 @@ use super::common::{
 use crate::client::session::Session;
 use crate::command::{Arity, Commands};
 use crate::glob;
-use crate::resp::{Replied, Reply, Request};
+use crate::resp::{ErrorReply, Replied, Reply, Request};
 use crate::state::catalog::{Argument, Catalog, CommandInfo};
+use crate::state::keys::Keys;
 
 pub(super) fn register(commands: &mut Commands) {
     let mut command = commands.own_container_and_command("COMMAND", Arity::AtLeast(1), info);
@@ -16,7 +17,7 @@ pub(super) fn register(commands: &mut Commands) {
     command.register_own("DOCS", Arity::AtLeast(2), docs);
     command.register_own("LIST", Arity::AtLeast(2), list);
     command.register_own("GETKEYS", Arity::AtLeast(4), getkeys);
-    command.register_own("GETKEYSANDFLAGS", Arity::AtLeast(4), getkeys);
+    command.register_own("GETKEYSANDFLAGS", Arity::AtLeast(4), getkeysandflags);
 }
 
 /// `COMMAND COUNT`: the number of commands, without subcommands.
@@ -45,17 +46,24 @@ fn info_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replie
     let docs = &command.docs;
     let categories = docs.categories().map(|name| format!("@{name}"));
     let tips = docs.tips.split_whitespace();
+    let keys = command.keys.as_deref();
     reply.array(10, |fields| {
         fields.add(|name| name.bulk(&*command.full_name));
         fields.add(|arity| arity.integer(arity_as_redis_counts(command.arity)));
-        fields.add(|flags| words(docs.all_flags(), flags));
-        // The positions of the first and the last key and their distance: there are no keys.
-        for _ in 0..3 {
-            fields.add(|position| position.integer(0));
+        fields.add(|value| {
+            let of_keys = keys.map_or("", Keys::flags).split_whitespace();
+            words(docs.all_flags().chain(of_keys), value)
+        });
+        for position in positions_of(keys) {
+            fields.add(|item| item.integer(position));
         }
         fields.add(|set| words(categories, set));
         fields.add(|value| set(tips, value, |tip, item| item.bulk(tip)));
-        fields.add(|key_specifications| key_specifications.set(0, |_| ()));
+        fields.add(|value| {
+            set(keys.into_iter(), value, |keys, item| {
+                specification(keys, access(command), item)
+            })
+        });
         fields.add(|subcommands| match catalog.subcommands(command) {
             [] => subcommands.set(0, |_| ()),
             found => array(found, subcommands, |subcommand, item| {
@@ -63,6 +71,65 @@ fn info_of(catalog: &Catalog, command: &CommandInfo, reply: Reply<'_>) -> Replie
             }),
         });
     })
+}
+
+/// Returns the positions of the first and the last key, and the distance from one to the next; 0
+/// without keys, and if only a function finds them.
+fn positions_of(keys: Option<&Keys>) -> [i64; 3] {
+    match keys {
+        None | Some(Keys::Found(_)) => [0; 3],
+        // No request is so long that a position does not fit.
+        Some(&Keys::Range { first, last, step }) => [first as i64, last as i64, step as i64],
+    }
+}
+
+/// Answers Redis's specification of keys, whose last position counts from the first.
+fn specification(keys: &Keys, flags: &str, reply: Reply<'_>) -> Replied {
+    let (search, index, find, range) = match *keys {
+        Keys::Range { first, last, step } => {
+            let first = first as i64;
+            let last = if last < 0 {
+                last as i64
+            } else {
+                last as i64 - first
+            };
+            let range = [("lastkey", last), ("keystep", step as i64), ("limit", 0)];
+            ("index", vec![("index", first)], "range", range.to_vec())
+        }
+        Keys::Found(_) => ("unknown", Vec::new(), "unknown", Vec::new()),
+    };
+    reply.map(3, |fields| {
+        fields.pair("flags", |value| words(flags.split_whitespace(), value));
+        fields.pair("begin_search", |value| {
+            part_of_specification(search, &index, value)
+        });
+        fields.pair("find_keys", |value| {
+            part_of_specification(find, &range, value)
+        });
+    })
+}
+
+fn part_of_specification(kind: &str, numbers: &[(&str, i64)], reply: Reply<'_>) -> Replied {
+    reply.map(2, |fields| {
+        fields.pair("type", |value| value.bulk(kind));
+        fields.pair("spec", |value| {
+            value.map(numbers.len(), |pairs| {
+                for &(name, number) in numbers {
+                    pairs.pair(name, |value| value.integer(number));
+                }
+            })
+        });
+    })
+}
+
+/// Returns what the command does with its keys, in Redis's words: the most that it may do, unless it
+/// is declared that it only reads.
+fn access(command: &CommandInfo) -> &'static str {
+    if command.docs.has_flag("readonly") {
+        "RO access"
+    } else {
+        "RW access update"
+    }
 }
 
 /// Returns Redis's number for an arity: negative for a minimum.
@@ -207,22 +274,66 @@ fn list(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Repli
     bulks(commands.iter().map(|command| &*command.full_name), reply)
 }
 
-/// `COMMAND GETKEYS name argument …` and `COMMAND GETKEYSANDFLAGS name argument …`: the error for a
-/// command without keys, which Redis checks before the number of arguments.
+/// `COMMAND GETKEYS name argument …`: the keys in such a request.
 fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let catalog = &session.server_state().catalog;
+    match find_keys(&session.server_state().catalog, request) {
+        Ok((_, keys)) => bulks(keys, reply),
+        Err(error) => reply.value(error),
+    }
+}
+
+/// `COMMAND GETKEYSANDFLAGS name argument …`: the keys in such a request, each with what the command
+/// does with it.
+fn getkeysandflags(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    match find_keys(&session.server_state().catalog, request) {
+        Ok((command, keys)) => array(keys, reply, |key, item| {
+            item.array(2, |pair| {
+                pair.add(|item| item.bulk(key));
+                pair.add(|item| words(access(command).split_whitespace(), item));
+            })
+        }),
+        Err(error) => reply.value(error),
+    }
+}
+
+/// Returns the command that the arguments call, and the keys among them. Redis looks for keys at
+/// all before it checks the number of words.
+fn find_keys<'a, 'r>(
+    catalog: &'a Catalog,
+    request: &Request<'r>,
+) -> Result<(&'a CommandInfo, Vec<&'r [u8]>), ErrorReply> {
+    let call = request.nested(1);
+    let found = call.and_then(|call| Some((call, called(catalog, &call)?)));
+    let Some((call, command)) = found else {
+        return Err(ErrorReply::err("Invalid command specified"));
+    };
+    let Some(declared) = command.keys.as_deref() else {
+        return Err(ErrorReply::err("The command has no key arguments"));
+    };
+    if !command.arity.admits(call.word_count()) {
+        let text = "Invalid number of arguments specified for command";
+        return Err(ErrorReply::err(text));
+    }
+    let keys = command.keys_in(&call);
+    if keys.is_empty() && matches!(declared, Keys::Range { .. }) {
+        let text = "Invalid arguments specified for command";
+        return Err(ErrorReply::err(text));
+    }
+    Ok((command, keys))
+}
+
+/// Returns the command or subcommand that `call` names.
+fn called<'a>(catalog: &'a Catalog, call: &Request<'_>) -> Option<&'a CommandInfo> {
     // A full name such as `client|id` is none here.
-    let found = catalog.find(argument(request, 1));
-    let command = found.filter(|command| command.subcommand_name().is_none());
-    let exists = command.is_some_and(|command| {
-        let subcommands = catalog.subcommands(command);
-        let mut names = subcommands.iter().filter_map(CommandInfo::subcommand_name);
-        subcommands.is_empty() || names.any(|name| is(argument(request, 2), name))
-    });
-    if exists {
-        reply.error("ERR The command has no key arguments")
-    } else {
-        reply.error("ERR Invalid command specified")
+    let command = catalog
+        .find(call.name())
+        .filter(|command| command.subcommand_name().is_none())?;
+    match catalog.subcommands(command) {
+        [] => Some(command),
+        subcommands => subcommands.iter().find(|subcommand| {
+            let name = subcommand.subcommand_name();
+            name.is_some_and(|name| is(argument(call, 0), name))
+        }),
     }
 }
 
