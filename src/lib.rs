@@ -26,6 +26,7 @@
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
 //! | see whether it works | [`ServerHandle::health`], [`Health`], [`Unfit`] |
+//! | test a service, with sockets and without | [`testing`] |
 //! | support CONFIG REWRITE, `loglevel` and a service manager | [`Host`] |
 //!
 //! A handler runs on a worker thread and may block: other workers serve the other clients
@@ -75,6 +76,7 @@
 //! | folder | job |
 //! |---|---|
 //! | `bin/respool/` | the program: signals, log, exit codes, CONFIG REWRITE |
+//! | `testing/` | for tests of services: a client, and a server in memory |
 //! | `server/` | start, drain, reload; the threads and what they share |
 //! | `pool/` | queue, parking, leader and followers: `pool/README.md` |
 //! | `dispatch/` | one batch of requests through the table of commands |
@@ -136,6 +138,7 @@ mod resp;
 mod server;
 mod state;
 mod system;
+pub mod testing;
 mod time;
 
 pub use client::session::Session;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// What each module may use: first the folders and files of the root, then the files of each folder.
 /// Upper lines may only use lower ones.
 const ALLOWED: &str = "
+testing: client command config dispatch error net resp server state
 server: client command config dispatch error net operations pool resp state
 operations: config memory net state system time
 dispatch: client command net resp state
@@ -133,6 +134,13 @@ opening: handshakes shared
 handshakes: shared supervision
 admission: shared
 shared: certificates clock_signal heartbeat hooks live_settings permits progress
+
+in testing
+offline: client server
+server: client
+client: answer reader
+comparison: answer
+reader: answer
 
 in state
 mod: catalog channels clients close_reason closes coarse_clock command_settings control counter handshakes latency monitors pause slowlog stats

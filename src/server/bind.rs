@@ -22,7 +22,7 @@ use crate::pool::Pool;
 /// A server that listens and does not serve yet. [`Server::serve`] and [`Server::spawn`] start it.
 #[derive(Debug)]
 pub struct Server {
-    pub(super) inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     pub(super) listen_set: ListenSet,
     /// The sockets of the operations listener.
     pub(super) http_sockets: Vec<mio::net::TcpListener>,
@@ -98,6 +98,11 @@ impl Server {
         let given = &server.inner.shared.state.given_listeners;
         given.get_or_init(|| server.listen_set.descriptions());
         Ok(server)
+    }
+
+    /// Creates a server without sockets, which only serves clients in memory: it never starts.
+    pub(crate) fn offline(config: Config, commands: Commands) -> Result<Self, StartError> {
+        Self::new(config, commands, 0, |_| Ok((Vec::new(), Vec::new())))
     }
 
     fn new(

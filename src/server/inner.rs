@@ -24,7 +24,7 @@ use crate::state::health::{Health, Unfit};
 
 /// Owns the shared state, the worker threads, and the link to the program.
 pub(crate) struct Inner {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     pub(super) threads: WorkerThreads,
     /// The addresses of the TCP sockets.
     pub(super) local_addrs: Vec<SocketAddr>,

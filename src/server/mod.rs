@@ -66,3 +66,4 @@ pub use drain::Drained;
 pub use handle::{ServerHandle, ServerStats};
 pub use hooks::DisconnectReason;
 pub use host::Host;
+pub(crate) use inner::Inner;

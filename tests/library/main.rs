@@ -7,3 +7,4 @@ mod examples;
 mod handle;
 mod keys;
 mod panics;
+mod testing;

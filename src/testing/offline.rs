@@ -1,0 +1,240 @@
+//! A server in memory: no sockets, no threads.
+
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::client::{TestClient, Transport};
+use super::server::config;
+use crate::client::pending_input::PendingInput;
+use crate::client::session::Session;
+use crate::command::Commands;
+use crate::config::Config;
+use crate::dispatch::batch::{Batch, TurnEnd};
+use crate::dispatch::budget::Budget;
+use crate::dispatch::output::Output;
+use crate::error::StartError;
+use crate::net::connection::ReplySink;
+use crate::net::pending_output::OutputBounds;
+use crate::resp::{Parser, Reply};
+use crate::server::{Inner, Server, ServerHandle};
+use crate::state::clients::ClientInfo;
+use crate::state::close_reason::CloseReason;
+use crate::state::stats::WorkerStats;
+
+/// A server in memory, without sockets and threads, for unit tests of handlers.
+///
+/// [`TestClient::send`] runs the handlers, on the thread that calls it. So each run is the same, and
+/// a panic of a handler reaches the test. There is no clock: `INFO` shows an uptime of 0, and no
+/// timeout of an idle client is over.
+///
+/// ```
+/// use respool::testing::Offline;
+/// # use respool::{Arity, Commands};
+/// # let mut commands = Commands::builtin();
+/// # commands.register("WHO", Arity::Exactly(1), |session, _, reply| reply.value(session.id()));
+///
+/// let server = Offline::new(commands)?;
+/// let (mut one, mut two) = (server.client(), server.client());
+/// assert_eq!(one.call(["WHO"])?, 1);
+/// assert_eq!(two.call(["WHO"])?, 2);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Offline {
+    pub(crate) server: Server,
+}
+
+impl Offline {
+    /// Creates a server with these commands.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`StartError`] if the system refuses a poll instance, which even this server has.
+    pub fn new(commands: Commands) -> Result<Self, StartError> {
+        Self::with(config(), commands)
+    }
+
+    pub(crate) fn with(config: Config, commands: Commands) -> Result<Self, StartError> {
+        let server = Server::offline(config, commands)?;
+        Ok(Self { server })
+    }
+
+    /// Adds a client. It leaves when it is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are 1,000 already.
+    #[must_use]
+    pub fn client(&self) -> TestClient {
+        TestClient::over(Box::new(self.connect(false)))
+    }
+
+    /// Adds a client whose output is never taken whole if it `is_slow`.
+    pub(crate) fn connect(&self, is_slow: bool) -> OfflineClient {
+        OfflineClient::new(Arc::clone(&self.server.inner), is_slow)
+    }
+
+    /// Returns a handle to the server.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+}
+
+/// A client in memory, and the worker that serves it.
+pub(crate) struct OfflineClient {
+    server: Arc<Inner>,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) session: Session,
+    pub(crate) pending_input: Option<Box<PendingInput>>,
+    pub(crate) sink: MemorySink,
+    parser: Parser,
+    pub(crate) output: Output,
+    is_closed: bool,
+}
+
+/// A client's socket, in memory.
+#[derive(Debug, Default)]
+pub(crate) struct MemorySink {
+    pub(crate) sent: Vec<u8>,
+    /// Some output is always pending after a send.
+    is_slow: bool,
+    pub(crate) has_pending_output: bool,
+}
+
+impl ReplySink for MemorySink {
+    fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        self.has_pending_output |= self.is_slow && !bytes.is_empty();
+        self.sent.append(bytes);
+        Ok(!self.has_pending_output)
+    }
+
+    fn update_block(&mut self, _: &OutputBounds<'_>) -> bool {
+        self.has_pending_output
+    }
+}
+
+impl OfflineClient {
+    fn new(server: Arc<Inner>, is_slow: bool) -> Self {
+        let shared = &server.shared;
+        let slot = shared.pool.assign().expect("fewer than 1,000 clients");
+        let state = Arc::clone(&shared.state);
+        let id = state.connections.count() + 1;
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + (id % 10_000) as u16));
+        let (local_addr, now_s) = (Some(Arc::new(addr)), state.now_s());
+        let info = ClientInfo::new(id, slot, addr.into(), local_addr, 7, now_s);
+        let info = Arc::new(info);
+        state.clients.add(&info, 0);
+        state.client_count.fetch_add(1, Ordering::Relaxed);
+        let mut session = Session::new(info, state);
+        session.is_connected = true;
+        Self {
+            stats: shared.state.stats.new_worker(slot),
+            server,
+            session,
+            pending_input: None,
+            sink: MemorySink {
+                is_slow,
+                ..MemorySink::default()
+            },
+            parser: Parser::default(),
+            output: Output::default(),
+            is_closed: false,
+        }
+    }
+
+    /// Serves the pending input and then the `fresh` bytes for one turn, as a worker does.
+    pub(crate) fn serve_turn(&mut self, fresh: &[u8]) -> Result<Option<TurnEnd>, CloseReason> {
+        let shared = &self.server.shared;
+        let mut budget = Budget::default();
+        let mut batch = Batch {
+            context: &**shared,
+            commands: &shared.commands,
+            state: &shared.state,
+            session: &mut self.session,
+            sink: &mut self.sink,
+            output: &mut self.output,
+            budget: &mut budget,
+            stats: &self.stats,
+        };
+        batch.serve_input(&mut self.pending_input, &mut self.parser, fresh)
+    }
+
+    /// Sends the last output, and the error of the close.
+    pub(crate) fn close(&mut self, reason: &CloseReason) {
+        let _ = self.output.send(&mut self.sink, &self.stats);
+        if reason.lingers()
+            && let Some(line) = reason.error_line()
+        {
+            let _ = Reply::new(&mut self.sink.sent, self.session.protocol()).error(line);
+        }
+        self.leave(reason);
+    }
+
+    /// Removes the client from the server, once.
+    fn leave(&mut self, reason: &CloseReason) {
+        if !mem::replace(&mut self.is_closed, true) {
+            let shared = &self.server.shared;
+            shared.stop_listening(&mut self.session);
+            shared.count_out(&mut self.session, reason);
+            shared.pool.free(self.session.info().slot);
+        }
+    }
+
+    /// Serves all that can be served now: turn by turn, until a worker would read more.
+    fn serve(&mut self, fresh: &[u8]) {
+        let mut fresh = fresh;
+        while !self.is_closed {
+            let inbox = &self.session.info().inbox;
+            if let Some(kill_reason) = inbox.kill_reason() {
+                return self.close(&CloseReason::Killed(kill_reason));
+            }
+            self.sink.sent.append(&mut inbox.take_messages());
+            match self.serve_turn(mem::take(&mut fresh)) {
+                Ok(None | Some(TurnEnd::Idle | TurnEnd::ClientPaused(_))) => return,
+                Ok(Some(TurnEnd::BudgetSpent)) => {}
+                Ok(Some(TurnEnd::WriteBlocked)) => self.sink.has_pending_output = false,
+                Err(reason) => return self.close(&reason),
+            }
+        }
+    }
+}
+
+impl Transport for OfflineClient {
+    /// Takes the bytes of a closed client, too, as a socket does at first.
+    fn send(&mut self, bytes: &[u8], _: Duration) -> io::Result<usize> {
+        self.serve(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Waits for other clients and other threads, if there is nothing yet.
+    fn receive(&mut self, bytes: &mut Vec<u8>, wait: Duration) -> io::Result<usize> {
+        let deadline = Instant::now() + wait;
+        loop {
+            self.serve(&[]);
+            if self.is_closed || !self.sink.sent.is_empty() {
+                let count = self.sink.sent.len();
+                bytes.append(&mut self.sink.sent);
+                return Ok(count);
+            }
+            if Instant::now() >= deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+impl Drop for OfflineClient {
+    fn drop(&mut self) {
+        self.leave(&CloseReason::PeerLeft);
+    }
+}
+
+/// The time between two looks for what others have done.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);

@@ -1,0 +1,176 @@
+//! Bytes to answers.
+
+use super::answer::Answer;
+
+/// Reads one answer from the front of `bytes`. Returns it and its length; `None` if its end is
+/// missing.
+pub(super) fn read(bytes: &[u8]) -> Result<Option<(Answer, usize)>, String> {
+    let mut reader = Reader { rest: bytes };
+    match reader.answer() {
+        Ok(answer) => Ok(Some((answer, bytes.len() - reader.rest.len()))),
+        Err(Stop::Incomplete) => Ok(None),
+        Err(Stop::Invalid(problem)) => Err(problem),
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+/// Why there is no answer.
+enum Stop {
+    Incomplete,
+    Invalid(String),
+}
+
+impl<'a> Reader<'a> {
+    fn answer(&mut self) -> Result<Answer, Stop> {
+        let line = self.line()?;
+        let Some((kind, line)) = line.split_first() else {
+            return Err(Stop::Invalid("an empty line".into()));
+        };
+        Ok(match (kind, line) {
+            (b'+', text) => Answer::Simple(lossy(text)),
+            (b'-', text) => Answer::Error(lossy(text)),
+            (b':', digits) => Answer::Integer(number(digits)?),
+            (b'_', b"") | (b'$' | b'*', b"-1") => Answer::Null,
+            (b'$', length) => Answer::Bulk(self.blob(length)?.to_vec()),
+            (b'!', length) => Answer::Error(lossy(self.blob(length)?)),
+            (b'=', length) => verbatim(self.blob(length)?)?,
+            (b'*', count) => Answer::Array(self.items(count)?),
+            (b'~', count) => Answer::Set(self.items(count)?),
+            (b'>', count) => Answer::Push(self.items(count)?),
+            (b'%', count) => Answer::Map(self.pairs(count)?),
+            (b'|', count) => Answer::Attributed(self.pairs(count)?, Box::new(self.answer()?)),
+            (b',', text) => Answer::Double(number(text)?),
+            (b'#', b"t") => Answer::Boolean(true),
+            (b'#', b"f") => Answer::Boolean(false),
+            (b'(', digits) => Answer::BigNumber(lossy(digits)),
+            _ => {
+                let kind = kind.escape_ascii();
+                return Err(Stop::Invalid(format!("{kind}{}", line.escape_ascii())));
+            }
+        })
+    }
+
+    fn line(&mut self) -> Result<&'a [u8], Stop> {
+        let end = self.rest.windows(2).position(|end| end == b"\r\n");
+        let end = end.ok_or(Stop::Incomplete)?;
+        let line = &self.rest[..end];
+        self.rest = &self.rest[end + 2..];
+        Ok(line)
+    }
+
+    fn blob(&mut self, length: &[u8]) -> Result<&'a [u8], Stop> {
+        let length: usize = number(length)?;
+        // A length near the maximum is incomplete, too.
+        let rest = self.rest.get(length..).ok_or(Stop::Incomplete)?;
+        let blob = &self.rest[..length];
+        self.rest = match rest {
+            [b'\r', b'\n', rest @ ..] => rest,
+            [] | [b'\r'] => return Err(Stop::Incomplete),
+            _ => return Err(Stop::Invalid(format!("no line end after {length} bytes"))),
+        };
+        Ok(blob)
+    }
+
+    fn items(&mut self, count: &[u8]) -> Result<Vec<Answer>, Stop> {
+        let count: usize = number(count)?;
+        (0..count).map(|_| self.answer()).collect()
+    }
+
+    fn pairs(&mut self, count: &[u8]) -> Result<Vec<(Answer, Answer)>, Stop> {
+        let count: usize = number(count)?;
+        let pair = |_| Ok((self.answer()?, self.answer()?));
+        (0..count).map(pair).collect()
+    }
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+fn number<T: std::str::FromStr>(text: &[u8]) -> Result<T, Stop> {
+    let value = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    value.ok_or_else(|| Stop::Invalid(format!("no number: {}", text.escape_ascii())))
+}
+
+fn verbatim(blob: &[u8]) -> Result<Answer, Stop> {
+    match blob {
+        [a, b, c, b':', text @ ..] => Ok(Answer::Verbatim {
+            format: lossy(&[*a, *b, *c]),
+            text: text.to_vec(),
+        }),
+        _ => Err(Stop::Invalid(format!("no format: {}", blob.escape_ascii()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads an answer that has all of `bytes`, and none of fewer.
+    #[track_caller]
+    fn whole(bytes: &str) -> Answer {
+        let bytes = bytes.as_bytes();
+        for length in 0..bytes.len() {
+            assert_eq!(read(&bytes[..length]), Ok(None), "{length} bytes");
+        }
+        let more = [bytes, b"+"].concat();
+        let (answer, length) = read(&more).expect("RESP").expect("a whole answer");
+        assert_eq!(length, bytes.len());
+        answer
+    }
+
+    #[test]
+    fn each_type_is_read() {
+        assert_eq!(whole("+OK\r\n"), Answer::simple("OK"));
+        assert_eq!(whole("-ERR no\r\n"), Answer::error("ERR no"));
+        assert_eq!(whole("!6\r\nERR \r\n\r\n"), Answer::error("ERR \r\n"));
+        assert_eq!(whole(":-7\r\n"), -7);
+        assert_eq!(whole("$4\r\na\r\nb\r\n"), Answer::bulk("a\r\nb"));
+        for null in ["_\r\n", "$-1\r\n", "*-1\r\n"] {
+            assert_eq!(whole(null), Answer::Null);
+        }
+        let items = || vec![Answer::Integer(1), Answer::Array(Vec::new())];
+        assert_eq!(whole("*2\r\n:1\r\n*0\r\n"), Answer::Array(items()));
+        assert_eq!(whole("~2\r\n:1\r\n*0\r\n"), Answer::Set(items()));
+        assert_eq!(whole(">2\r\n:1\r\n*0\r\n"), Answer::Push(items()));
+        let pairs = || vec![(Answer::bulk("a"), Answer::Boolean(true))];
+        assert_eq!(whole("%1\r\n$1\r\na\r\n#t\r\n"), Answer::Map(pairs()));
+        let attributed = Answer::Attributed(pairs(), Box::new(Answer::Boolean(false)));
+        assert_eq!(whole("|1\r\n$1\r\na\r\n#t\r\n#f\r\n"), attributed);
+        assert_eq!(whole(",-1.5\r\n"), -1.5);
+        assert_eq!(whole(",-inf\r\n"), f64::NEG_INFINITY);
+        assert_eq!(whole("(12345678901234567890\r\n"), {
+            Answer::BigNumber("12345678901234567890".into())
+        });
+        let text = Answer::Verbatim {
+            format: "txt".into(),
+            text: b"a".to_vec(),
+        };
+        assert_eq!(whole("=5\r\ntxt:a\r\n"), text);
+    }
+
+    #[test]
+    fn other_bytes_are_refused() {
+        for bytes in [
+            "\r\n",
+            "x\r\n",
+            ":x\r\n",
+            "$-2\r\n",
+            "$1\r\nab\r\n",
+            "*x\r\n",
+            "#x\r\n",
+            "_x\r\n",
+            "=3\r\nabc\r\n",
+            "HTTP/1.1 200 OK\r\n",
+        ] {
+            assert!(read(bytes.as_bytes()).is_err(), "{bytes:?}");
+        }
+        let huge = format!("${}\r\n", usize::MAX);
+        assert_eq!(read(huge.as_bytes()), Ok(None));
+        let many = format!("*{}\r\n:1\r\n", usize::MAX);
+        assert_eq!(read(many.as_bytes()), Ok(None));
+    }
+}

@@ -1,0 +1,265 @@
+//! The helpers for tests of a service.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use respool::testing::{self, Answer, Offline, TestClient};
+use respool::{Arity, Commands, Config, Server};
+
+type Tested = Result<(), Box<dyn Error>>;
+
+/// Returns the built-in commands, `EACH` with a reply of each type, `HIGH` with any number of
+/// bytes, and `NEVER`, whose reply the client does not get.
+fn commands() -> Commands {
+    let mut commands = Commands::builtin();
+    commands.register("EACH", Arity::Exactly(1), |_, _, reply| {
+        reply.array(8, |items| {
+            items.simple("simple");
+            items.bulk("bulk");
+            items.integer(7);
+            items.null();
+            items.double(1.5);
+            items.boolean(true);
+            items.map(1, |items| items.entry("key", "value"));
+            items.add(|item| item.verbatim("text"));
+        })
+    });
+    commands.register("HIGH", Arity::Exactly(2), |_, request, reply| {
+        Ok(reply.bulk(vec![b'x'; request.integer_in(0, 0..=i64::MAX)? as usize]))
+    });
+    commands.register("NEVER", Arity::Exactly(1), |session, _, reply| {
+        session.close_after_reply();
+        reply.simple("BYE")
+    });
+    commands
+}
+
+/// Runs `test` with two clients of a server on a socket, and with two of one in memory.
+fn on_both(test: fn(TestClient, TestClient) -> Tested) -> Tested {
+    let server = testing::serve(commands())?;
+    test(server.client()?, server.client()?)?;
+    let server = Offline::new(commands())?;
+    test(server.client(), server.client())
+}
+
+#[test]
+fn replies_have_their_types() -> Tested {
+    on_both(|mut client, _| {
+        let text = |text| Answer::bulk(text);
+        let pair = vec![text("key"), text("value")];
+        let resp2 = vec![
+            Answer::simple("simple"),
+            text("bulk"),
+            Answer::Integer(7),
+            Answer::Null,
+            text("1.5"),
+            Answer::Integer(1),
+            Answer::Array(pair),
+            text("text"),
+        ];
+        assert_eq!(client.call(["EACH"])?, Answer::Array(resp2.clone()));
+        client.hello(3)?;
+        let mut resp3 = resp2;
+        resp3[4] = Answer::Double(1.5);
+        resp3[5] = Answer::Boolean(true);
+        resp3[6] = Answer::Map(vec![(text("key"), text("value"))]);
+        resp3[7] = Answer::Verbatim {
+            format: "txt".into(),
+            text: b"text".to_vec(),
+        };
+        assert_eq!(client.call(["EACH"])?, Answer::Array(resp3));
+        let unknown = client.call(["NOSUCH"])?;
+        let text = "ERR unknown command 'NOSUCH', with args beginning with: ";
+        assert_eq!(unknown, Answer::error(text));
+        assert!(
+            client
+                .hello(4)
+                .unwrap_err()
+                .to_string()
+                .starts_with("NOPROTO")
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn pipelines_larger_than_the_buffers_are_sent() -> Tested {
+    on_both(|mut client, _| {
+        // The replies fill the buffers of both sockets, and the server stops reading.
+        let length = 100_000.to_string();
+        for _ in 0..500 {
+            client.send(["HIGH", &length])?;
+        }
+        let text = "x".repeat(100_000);
+        for _ in 0..500 {
+            assert!(client.receive()? == text.as_str());
+        }
+        assert_eq!(client.call(["PING"])?, "PONG");
+        Ok(())
+    })
+}
+
+#[test]
+fn messages_are_received_apart_from_replies() -> Tested {
+    on_both(|mut reader, mut writer| {
+        for protocol in [2, 3] {
+            reader.hello(protocol)?;
+            reader.send(["SUBSCRIBE", "a", "b"])?;
+            assert_eq!(reader.receive()?, ("subscribe", "a", 1));
+            assert_eq!(reader.receive()?, ("subscribe", "b", 2));
+            for message in ["one", "two", "three"] {
+                assert_eq!(writer.call(["PUBLISH", "a", message])?, 1);
+            }
+            assert_eq!(reader.next_message()?, ("message", "a", "one"));
+            reader.send(["PING", "here"])?;
+            reader.send(["UNSUBSCRIBE", "a"])?;
+            assert_eq!(reader.next_message()?, ["message", "a", "two"]);
+            if protocol == 2 {
+                assert_eq!(reader.receive()?, ["pong", "here"]);
+            } else {
+                assert_eq!(reader.receive()?, "here");
+            }
+            assert_eq!(reader.receive()?, ("unsubscribe", "a", 1));
+            assert_eq!(reader.messages(), [["message", "a", "three"]]);
+            assert_eq!(reader.call(["UNSUBSCRIBE"])?, ("unsubscribe", "b", 0));
+            // An array is a reply again.
+            assert_eq!(reader.call(["EACH"])?, reader.call(["EACH"])?);
+            assert!(reader.messages().is_empty());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn bytes_are_sent_and_received_as_they_are() -> Tested {
+    on_both(|mut client, _| {
+        client.send_bytes("PING\r\n*1\r\n$4\r\nPI")?;
+        assert_eq!(client.receive_bytes(7)?, b"+PONG\r\n");
+        client.send_bytes(b"NG\r\n")?;
+        assert_eq!(client.receive()?, Answer::simple("PONG"));
+        client.send_bytes("PING\r\nQUIT\r\nPING\r\n")?;
+        assert_eq!(client.receive()?, "PONG");
+        assert_eq!(client.receive_close()?, b"+OK\r\n");
+        let error = client.receive().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        Ok(())
+    })
+}
+
+#[test]
+fn missing_reply_is_an_error_that_names_the_request() -> Tested {
+    on_both(|mut client, _| {
+        assert_eq!(client.call(["PING"])?, "PONG");
+        client.set_timeout(Duration::from_millis(50));
+        let begun = Instant::now();
+        client.send(["CLIENT", "REPLY", "OFF"])?;
+        let error = client.call(["GET", "a key"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let text = "no reply within 50ms; last sent: \"GET a key\"; received and not read: \"\"";
+        assert_eq!(error.to_string(), text);
+        assert!(begun.elapsed() >= Duration::from_millis(50));
+        let error = client.next_message().unwrap_err().to_string();
+        assert!(error.starts_with("no message within 50ms;"), "{error}");
+        Ok(())
+    })
+}
+
+#[test]
+fn close_by_the_server_is_an_error_that_says_so() -> Tested {
+    on_both(|mut client, mut other| {
+        client.send(["NEVER"])?;
+        client.send(["PING"])?;
+        assert_eq!(client.receive()?, "BYE");
+        let error = client.receive().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        let text = error.to_string();
+        assert!(
+            text.contains("the server closed the connection; last sent: \"PING\""),
+            "{text}"
+        );
+        // Another client kills this one.
+        let id = other.call(["CLIENT", "ID"])?;
+        drop(client);
+        assert_eq!(id, other.call(["CLIENT", "ID"])?);
+        Ok(())
+    })
+}
+
+#[test]
+fn killed_client_is_closed() -> Tested {
+    on_both(|mut client, mut other| {
+        let Answer::Integer(id) = client.call(["CLIENT", "ID"])? else {
+            panic!("no number");
+        };
+        assert_eq!(other.call(["CLIENT", "KILL", "ID", &id.to_string()])?, 1);
+        assert_eq!(client.receive_close()?, b"");
+        Ok(())
+    })
+}
+
+#[test]
+fn paused_client_waits_for_its_reply() -> Tested {
+    on_both(|mut client, mut other| {
+        assert_eq!(other.call(["CLIENT", "PAUSE", "100000", "ALL"])?, "OK");
+        client.send(["PING"])?;
+        thread::scope(|scope| {
+            let waiting = scope.spawn(move || client.receive());
+            assert_eq!(other.call(["CLIENT", "UNPAUSE"])?, "OK");
+            assert_eq!(waiting.join().expect("no panic")?, "PONG");
+            Ok(())
+        })
+    })
+}
+
+#[test]
+fn server_has_its_own_configuration_and_hooks() -> Tested {
+    let config = Config {
+        requirepass: Some("secret".into()),
+        ..testing::config()
+    };
+    let server = Server::bind(config, commands())?.on_connect(|session| {
+        let is_first = session.id() == 1;
+        is_first.then_some(()).ok_or("DENIED the second".into())
+    });
+    let server = testing::start(server)?;
+    let mut first = server.client()?;
+    assert_eq!(
+        first.call(["PING"])?,
+        Answer::error("NOAUTH Authentication required.")
+    );
+    assert_eq!(first.call(["AUTH", "secret"])?, "OK");
+    let mut second = server.client()?;
+    assert_eq!(second.receive()?, Answer::error("DENIED the second"));
+    assert_eq!(server.drain().aborted, 0);
+    Ok(())
+}
+
+#[test]
+fn clients_in_memory_leave_when_dropped() -> Tested {
+    let server = Offline::new(commands())?;
+    let mut one = server.client();
+    let mut two = server.client();
+    assert_eq!(two.call(["SUBSCRIBE", "a"])?, ("subscribe", "a", 1));
+    assert_eq!(server.handle().stats().clients, 2);
+    assert_eq!(one.call(["PUBLISH", "a", "x"])?, 1);
+    drop(two);
+    assert_eq!(server.handle().stats().clients, 1);
+    assert_eq!(one.call(["PUBLISH", "a", "x"])?, 0);
+    for _ in 0..2_000 {
+        assert_eq!(server.client().call(["PING"])?, "PONG");
+    }
+    Ok(())
+}
+
+#[test]
+#[should_panic(expected = "as the test wants it")]
+fn panic_of_a_handler_in_memory_reaches_the_test() {
+    let mut commands = Commands::empty();
+    commands.register("PANIC", Arity::Exactly(1), |_, _, _| -> respool::Replied {
+        panic!("as the test wants it")
+    });
+    let server = Offline::new(commands).expect("a server in memory");
+    let _ = server.client().call(["PANIC"]);
+}
