@@ -142,6 +142,7 @@ pub mod testing;
 mod time;
 
 pub use client::session::Session;
+pub use client::snapshot::ClientSnapshot;
 pub use command::{Arity, Command, Commands, Container, Outcome, Registered};
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};

@@ -25,6 +25,7 @@ config: memory
 
 in client
 timeouts: mod stage
+snapshot: session
 mod: pending_input session stage
 
 in command
@@ -126,6 +127,7 @@ drain: acceptor inner shared
 no_operations: shared
 operations_thread: shared supervision
 acceptor: listen_set refusal_delay refusals shared supervision
+handle_clients: handle
 handle: inner
 inner: certificates host shared threads
 threads: shared supervision worker

@@ -2,6 +2,7 @@
 
 pub(crate) mod pending_input;
 pub(crate) mod session;
+pub(crate) mod snapshot;
 pub(crate) mod stage;
 pub(crate) mod timeouts;
 
@@ -133,6 +134,7 @@ impl Client {
             pending.block_until_sent();
         }
         self.pending_input = None;
+        self.session.info().set(ClientFlags::CLOSING, true);
         self.stage = Stage::Closing(Box::new(LingeringClose::new(reason)));
     }
 

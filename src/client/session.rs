@@ -252,6 +252,8 @@ impl Session {
     /// Closes the client after the reply to this request is sent. Later requests of its pipeline
     /// are not run.
     pub fn close_after_reply(&mut self) {
+        // Later ones are refused, and these would be lost.
+        self.push_messages();
         self.info.set(ClientFlags::CLOSING, true);
         self.ending = Some(Ending::AfterReply);
     }

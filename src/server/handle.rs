@@ -61,6 +61,10 @@ impl ServerHandle {
         Self { state }
     }
 
+    pub(super) fn state(&self) -> &ServerState {
+        &self.state
+    }
+
     /// Returns the server; `None` after it has ended.
     fn inner(&self) -> Option<Arc<Inner>> {
         let control: Arc<dyn Any + Send + Sync> = self.state.control()?;

@@ -6,6 +6,7 @@
 //! | `advice.rs` | warnings about a configuration, for `--check-config` |
 //! | `start.rs`, `drain.rs` | starts the threads, and stops them gracefully |
 //! | `handle.rs` | [`ServerHandle`]: controls a running server from any thread |
+//! | `handle_clients.rs` | its methods about clients: publish, push, list, close |
 //! | `background.rs` | [`Background`]: a server that runs in the background of a program |
 //! | `inner.rs` | the owner of all parts, and the operations that commands may call |
 //! | `shared.rs` | the state that all threads share |
@@ -34,6 +35,7 @@ mod clock;
 mod clock_signal;
 mod drain;
 mod handle;
+mod handle_clients;
 #[cfg(feature = "tls")]
 mod handshakes;
 mod heartbeat;

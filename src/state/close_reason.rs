@@ -138,6 +138,7 @@ reasons! {
     Self::Killed(KillReason::ClientKill) => killed: "CLIENT KILL";
     Self::Killed(KillReason::SlowReader) =>
         slow_subscriber: "it did not read its messages";
+    Self::Killed(KillReason::Program(_)) => by_program: "closed by the program";
     Self::Killed(KillReason::Evicted) => evicted: "`maxmemory-clients` was reached";
     Self::OutputLimit =>
         output_limit: "it did not read its replies (`client-output-buffer-limit`)";
@@ -215,6 +216,9 @@ impl fmt::Display for CloseReason {
                 write!(f, ": {error}")
             }
             Self::RefusedByHook(error) => write!(f, ": {error}"),
+            Self::Killed(KillReason::Program(reason)) if !reason.is_empty() => {
+                write!(f, ": {reason}")
+            }
             _ => Ok(()),
         }
     }

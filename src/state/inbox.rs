@@ -30,7 +30,7 @@ struct Contents {
 }
 
 /// Why another thread closes a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KillReason {
     /// `CLIENT KILL`.
     ClientKill,
@@ -38,6 +38,8 @@ pub(crate) enum KillReason {
     SlowReader,
     /// All clients together take too much memory, and this one the most.
     Evicted,
+    /// `ServerHandle::close`, with the program's reason.
+    Program(Box<str>),
 }
 
 impl Inbox {
@@ -105,7 +107,7 @@ impl Inbox {
 
     /// Returns why another thread closes the client, if one does.
     pub(crate) fn kill_reason(&self) -> Option<KillReason> {
-        self.contents.lock().as_ref()?.kill_reason
+        self.contents.lock().as_ref()?.kill_reason.clone()
     }
 
     pub(crate) fn take_messages(&self) -> Vec<u8> {
@@ -113,15 +115,14 @@ impl Inbox {
     }
 
     fn take_from(&self, contents: &mut Option<Box<Contents>>) -> Vec<u8> {
-        let kill_reason = contents.as_ref().and_then(|contents| contents.kill_reason);
-        self.has_unread
-            .store(kill_reason.is_some(), Ordering::Relaxed);
+        let is_killed = contents
+            .as_ref()
+            .is_some_and(|contents| contents.kill_reason.is_some());
+        self.has_unread.store(is_killed, Ordering::Relaxed);
         match contents {
             // A kill stays. So does the time of the soft limit: the messages become pending output,
             // which counts as before.
-            Some(kept) if kill_reason.is_some() || kept.full_since_s.is_some() => {
-                mem::take(&mut kept.messages)
-            }
+            Some(kept) if is_killed || kept.full_since_s.is_some() => mem::take(&mut kept.messages),
             _ => contents.take().map_or_else(Vec::new, |own| own.messages),
         }
     }

@@ -52,7 +52,7 @@ use crate::net::peer::Peer;
 use crate::resp::Request;
 use catalog::{Catalog, CommandInfo};
 use channels::{Channels, Subscriptions};
-use clients::{ClientFlags, ClientInfo, ClientRegistry};
+use clients::{ClientFlags, ClientInfo, ClientRegistry, NO_COMMAND};
 use close_reason::{CloseReason, Refused};
 use closes::Closes;
 use coarse_clock::CoarseClock;
@@ -275,6 +275,30 @@ impl ServerState {
         if info.has(ClientFlags::MONITOR) {
             self.monitors
                 .remove(info, |any| self.observe(observed_for::MONITORS, any));
+        }
+    }
+
+    /// Leaves a message for the subscribers of a channel, and notifies them except for `publisher`.
+    /// Returns the number of messages left.
+    pub(crate) fn publish(&self, channel: &[u8], message: &[u8], publisher: Option<u64>) -> usize {
+        let (now_s, limit) = (self.now_s(), self.settings.messages_limit());
+        let mut slots = Vec::new();
+        let count = self
+            .channels
+            .publish(channel, message, now_s, limit, |info| {
+                if Some(info.id) != publisher {
+                    slots.push(info.slot);
+                }
+            });
+        self.notify(&slots);
+        count
+    }
+
+    /// Returns the full name of the client's last command; `None` if it has sent none.
+    pub(crate) fn last_command(&self, info: &ClientInfo) -> Option<&str> {
+        match info.command.load(Ordering::Relaxed) {
+            NO_COMMAND => None,
+            index => Some(&self.catalog.get(index.into())?.full_name),
         }
     }
 

@@ -11,7 +11,6 @@ use crate::resp::{Replied, Reply, Request};
 use crate::state::channels::{
     CHANNEL_BYTES_MAX, Kind, PATTERN_BYTES_MAX, Subscriptions, Unsubscribable,
 };
-use crate::state::clients::ClientInfo;
 
 pub(super) fn register(commands: &mut Commands) {
     for (kind, start, end) in [
@@ -119,20 +118,7 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     let state = session.server_state();
     // A publisher that subscribes to the channel gets the message before the reply, as in Redis,
     // and needs no notification.
-    let is_own = |info: &ClientInfo| info.id == session.id();
-    let mut slots = Vec::new();
-    let count = state.channels.publish(
-        channel,
-        message,
-        state.now_s(),
-        state.settings.messages_limit(),
-        |info| {
-            if !is_own(info) {
-                slots.push(info.slot);
-            }
-        },
-    );
-    state.notify(&slots);
+    let count = state.publish(channel, message, Some(session.id()));
     if session.subscriptions().is_some() {
         session.push_messages();
     }

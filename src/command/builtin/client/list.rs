@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::kind;
 use crate::client::session::Session;
+use crate::client::snapshot::memory_bytes;
 use crate::command::builtin::common::{argument, is, syntax_error};
 use crate::resp::{Protocol, Replied, Reply, Request, parse_integer};
 use crate::state::ServerState;
-use crate::state::clients::{ClientFlags, ClientInfo, NO_COMMAND};
+use crate::state::clients::{ClientFlags, ClientInfo};
 
 /// `CLIENT INFO`: the client's own line of `CLIENT LIST`.
 pub(super) fn info(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -115,7 +116,7 @@ fn add_buffers(list: &mut String, info: &ClientInfo) {
     let inbox = info.inbox.bytes();
     let messages = u8::from(inbox > 0);
     let all_output = output + inbox;
-    let total = QUIET_BYTES + info.memory_bytes();
+    let total = memory_bytes(info);
     let events = if output > 0 { 'w' } else { 'r' };
     let _ = write!(
         list,
@@ -124,16 +125,9 @@ fn add_buffers(list: &mut String, info: &ClientInfo) {
     );
 }
 
-/// Bytes of a client without buffers.
-const QUIET_BYTES: u64 = (size_of::<ClientInfo>() + size_of::<Session>()) as u64;
-
 /// Appends the client's last command, protocol, library and traffic, and ends the line.
 fn add_protocol(list: &mut String, state: &ServerState, info: &ClientInfo) {
-    let command = match info.command.load(Ordering::Relaxed) {
-        NO_COMMAND => None,
-        index => state.catalog.get(index.into()),
-    };
-    let command = command.map_or("NULL", |command| &command.full_name);
+    let command = state.last_command(info).unwrap_or("NULL");
     let version = match info.inbox.protocol() {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
