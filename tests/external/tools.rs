@@ -3,11 +3,14 @@
 //! `cargo test --test tools` runs it; plain `cargo test` does not, because it needs both tools.
 //! Without them it fails.
 
+use std::env;
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use respool::ClientSnapshot;
 use respool_testing::process::{Process, Respool};
-use respool_testing::{PATIENCE, Peer};
+use respool_testing::{PATIENCE, Peer, TestServer, eventually};
 
 #[test]
 fn two_redis_cli_at_once_print_pong() {
@@ -165,6 +168,57 @@ fn thousand_idle_connections_do_not_delay_ping() {
         }
     });
 }
+
+/// A thread of a program publishes to 100 of redis-cli. `RESPOOL_MESSAGES=100000` publishes more than
+/// the tests of every commit; each then prints 1.7 MB.
+#[test]
+fn redis_cli_subscribers_get_every_message_in_order() {
+    let count = match env::var("RESPOOL_MESSAGES") {
+        Ok(count) => count.parse().expect("a number"),
+        Err(_) => 10_000,
+    };
+    let server = TestServer::start(2);
+    let port = server.addr.port().to_string();
+    let readers: Vec<_> = (0..SUBSCRIBERS)
+        .map(|_| {
+            let mut command = Command::new("redis-cli");
+            Process::start(command.args(["-p", &port, "SUBSCRIBE", "c"]))
+        })
+        .collect();
+    eventually("all are subscribed", || {
+        let clients = server.handle.clients();
+        clients.iter().filter(|one| one.channels == 1).count() == SUBSCRIBERS
+    });
+    let handle = server.handle.clone();
+    let publisher = thread::spawn(move || {
+        (0..count).all(|number| handle.publish("c", number.to_string()) == SUBSCRIBERS)
+    });
+    assert!(publisher.join().expect("it publishes"), "one has gone");
+    // A thousandth of a second for each message is 10 times what it takes here.
+    let deadline = Instant::now() + Duration::from_millis(count) + PATIENCE;
+    let is_sent = |one: &ClientSnapshot| one.pending_output_bytes == 0;
+    while !server.handle.clients().iter().all(is_sent) {
+        assert!(Instant::now() < deadline, "not sent in time");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(server.drain().aborted, 0);
+    let messages: String = (0..count)
+        .map(|number| format!("message\nc\n{number}\n"))
+        .collect();
+    let expected = format!("subscribe\nc\n1\n{messages}");
+    for reader in readers {
+        let printed = reader.ended(deadline - Instant::now()).stdout;
+        assert!(
+            printed == expected,
+            "{} of {} bytes",
+            printed.len(),
+            expected.len()
+        );
+    }
+}
+
+/// Clients of the test above.
+const SUBSCRIBERS: usize = 100;
 
 #[test]
 fn sigterm_under_load_cuts_no_reply_short() {

@@ -94,7 +94,9 @@ fn messages_of_each_thread_are_complete_and_in_order() {
     const MESSAGES: usize = 2_500;
     let server = TestServer::start(2);
     let mut peers = [(); 8].map(|()| server.connect());
-    peers.iter_mut().for_each(|peer| subscribe(peer, "c"));
+    for peer in &mut peers {
+        subscribe(peer, "c");
+    }
     let publish = |thread: usize| {
         for number in 0..MESSAGES {
             let receivers = server.handle.publish("c", format!("{thread} {number:05}"));
