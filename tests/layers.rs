@@ -151,7 +151,7 @@ redact: catalog
 channels: clients recipients slices
 closes: clients close_reason counter
 monitors: catalog clients recipients
-catalog: keys
+catalog: keys own_info
 slowlog: clients
 close_reason: inbox
 recipients: clients slices

@@ -19,12 +19,13 @@ mod outcome;
 pub(crate) mod refusal;
 mod registration;
 
-use std::iter;
+use std::{iter, mem};
 
 use crate::client::session::Session;
 use crate::resp::{Reply, Request};
 pub use crate::state::catalog::Arity;
 use crate::state::catalog::Catalog;
+use crate::state::own_info::OwnInfo;
 use entry::ByName;
 pub use entry::Command;
 use help::list_subcommands;
@@ -52,7 +53,10 @@ pub use registration::Registered;
 /// });
 /// ```
 #[derive(Debug, Default)]
-pub struct Commands(ByName);
+pub struct Commands {
+    table: ByName,
+    own_info: OwnInfo,
+}
 
 /// The table of a container's subcommands, returned by [`Commands::container`].
 #[derive(Debug)]
@@ -94,7 +98,7 @@ impl Commands {
         arity: Arity,
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> R + Send + Sync + 'static,
     ) -> Registered<'_> {
-        Registered::in_table(&mut self.0, None, name, arity, handler)
+        Registered::in_table(&mut self.table, None, name, arity, handler)
     }
 
     /// Returns the subcommands of the container `name`, such as `CLIENT`, to add some. If there is
@@ -106,39 +110,42 @@ impl Commands {
     /// If the name is empty or contains `|` or a byte that is not visible ASCII.
     pub fn container(&mut self, name: &str) -> Container<'_> {
         let is_container = |command: &Command| !command.subcommands.is_empty();
-        if !self.0.find(name.as_bytes()).is_some_and(is_container) {
+        if !self.table.find(name.as_bytes()).is_some_and(is_container) {
             let command = self.register(name, Arity::AtLeast(2), wrong_subcommand);
             Container(command.into_command())
                 .register("HELP", Arity::Exactly(2), list_subcommands)
                 .describe("Prints this help")
                 .never_blocks();
         }
-        let container = self.0.find_mut(name.as_bytes());
+        let container = self.table.find_mut(name.as_bytes());
         Container(container.expect("found, or added above"))
     }
 
     /// Returns the command `name`, to declare more about it.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Command> {
-        self.0.find_mut(name.as_bytes())
+        self.table.find_mut(name.as_bytes())
     }
 
     /// Removes the command `name`, a container with its subcommands. Returns whether it existed.
     pub fn remove(&mut self, name: &str) -> bool {
-        self.0.remove(name.as_bytes()).is_some()
+        self.table.remove(name.as_bytes()).is_some()
     }
 
     /// Numbers the commands and returns their descriptions.
     pub(crate) fn catalog(&mut self) -> Catalog {
         let all = self
-            .0
+            .table
             .iter()
             .flat_map(|command| iter::once(command).chain(command.subcommands.iter()));
-        let catalog = Catalog::new(all.map(|command| command.info.clone()).collect());
+        let catalog = Catalog::new(
+            all.map(|command| command.info.clone()).collect(),
+            mem::take(&mut self.own_info),
+        );
         let number = |command: &mut Command| {
             let info = catalog.find(command.info.full_name.as_bytes());
             command.info.index = info.map_or(0, |info| info.index);
         };
-        for command in self.0.iter_mut() {
+        for command in self.table.iter_mut() {
             number(command);
             command.subcommands.iter_mut().for_each(number);
         }
@@ -148,7 +155,7 @@ impl Commands {
     /// Returns the command that `request` names, if it has the right number of words.
     #[inline]
     pub(crate) fn resolve(&self, request: &Request<'_>) -> Result<&Command, Refusal<'_>> {
-        let Some(mut command) = self.0.find(request.name()) else {
+        let Some(mut command) = self.table.find(request.name()) else {
             return Err(Refusal::Unknown);
         };
         if !command.subcommands.is_empty()

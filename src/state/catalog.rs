@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use super::keys::Keys;
+use super::own_info::OwnInfo;
 use crate::resp::Request;
 
 /// The number of words in a command's requests. The name counts, as in Redis.
@@ -106,48 +107,53 @@ impl CommandInfo {
 
 /// Every command of a server, sorted by full name; the subcommands follow their container.
 #[derive(Debug, Default)]
-pub(crate) struct Catalog(Vec<CommandInfo>);
+pub(crate) struct Catalog {
+    infos: Vec<CommandInfo>,
+    pub(crate) own_info: OwnInfo,
+}
 
 impl Catalog {
     /// Sorts `infos` and numbers them.
-    pub(crate) fn new(mut infos: Vec<CommandInfo>) -> Self {
+    pub(crate) fn new(mut infos: Vec<CommandInfo>, own_info: OwnInfo) -> Self {
         infos.sort_unstable_by(|one, other| one.names().cmp(&other.names()));
         for (index, info) in infos.iter_mut().enumerate() {
             // No program has more than 65,535 commands.
             info.index = index as u16;
         }
-        Self(infos)
+        Self { infos, own_info }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.infos.len()
     }
 
     /// Returns the command with this index.
     pub(crate) fn get(&self, index: usize) -> Option<&CommandInfo> {
-        self.0.get(index)
+        self.infos.get(index)
     }
 
     /// Returns the command or subcommand of this full name, in any case: `ping`, `client|id`.
     pub(crate) fn find(&self, full_name: &[u8]) -> Option<&CommandInfo> {
         let full_name = str::from_utf8(full_name).ok()?.to_ascii_lowercase();
         let wanted = full_name.split_once('|').unwrap_or((&full_name, ""));
-        let index = self.0.binary_search_by(|info| info.names().cmp(&wanted));
+        let index = self
+            .infos
+            .binary_search_by(|info| info.names().cmp(&wanted));
         // `client|` is no name.
         index
             .ok()
-            .map(|index| &self.0[index])
+            .map(|index| &self.infos[index])
             .filter(|info| *info.full_name == *full_name)
     }
 
     /// Returns every command and subcommand.
     pub(crate) fn all(&self) -> impl Iterator<Item = &CommandInfo> {
-        self.0.iter()
+        self.infos.iter()
     }
 
     /// Returns every command without its subcommands.
     pub(crate) fn commands(&self) -> impl Iterator<Item = &CommandInfo> + Clone {
-        self.0
+        self.infos
             .iter()
             .filter(|info| info.subcommand_name().is_none())
     }
@@ -155,7 +161,7 @@ impl Catalog {
     /// Returns the subcommands of a container; none for any other command.
     pub(crate) fn subcommands(&self, container: &CommandInfo) -> &[CommandInfo] {
         let first = usize::from(container.index) + 1;
-        let rest = &self.0[first.min(self.0.len())..];
+        let rest = &self.infos[first.min(self.infos.len())..];
         let is_part = |info: &CommandInfo| {
             container.subcommand_name().is_none() && info.names().0 == &*container.full_name
         };

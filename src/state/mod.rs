@@ -13,6 +13,7 @@
 //! | `handshakes.rs` | counts of TLS handshakes |
 //! | `slowlog.rs`, `latency.rs`, `redact.rs` | slow requests, without their passwords |
 //! | `command_settings.rs`, `coarse_clock.rs` | directives and time, without a lock |
+//! | `own_info.rs` | what the program says of itself and its data |
 //! | `control.rs`, `health.rs` | what commands may have the server do, and whether it works |
 
 pub(crate) mod catalog;
@@ -32,6 +33,7 @@ pub(crate) mod inbox;
 pub(crate) mod keys;
 pub(crate) mod latency;
 mod monitors;
+pub(crate) mod own_info;
 pub(crate) mod pause;
 mod recipients;
 mod redact;

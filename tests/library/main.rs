@@ -5,6 +5,7 @@ mod commands;
 mod errors;
 mod examples;
 mod handle;
+mod info;
 mod keys;
 mod panics;
 mod testing;

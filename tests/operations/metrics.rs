@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use respool::Commands;
 use respool_testing::http::get;
 use respool_testing::{commands_with_gate, config, eventually};
 
@@ -217,4 +218,28 @@ fn no_client_is_named() {
     assert!(!answer.body.contains("secret-name"));
     let port = client.local_addr().port();
     assert!(!answer.body.contains(&format!(":{port}\"")));
+}
+
+#[test]
+fn keys_of_the_program_are_counted() {
+    let mut commands = Commands::builtin();
+    commands.keyspace(|| [(0, 1000, 10), (3, 5, 0)]);
+    let operated = Operated::with(config(1), commands);
+    let answer = get(operated.http, "/metrics");
+    for (sample, expected) in [
+        ("redis_db_keys{db=\"db0\"}", 1000),
+        ("redis_db_keys{db=\"db3\"}", 5),
+        ("redis_db_keys_expiring{db=\"db0\"}", 10),
+        ("redis_db_keys_expiring{db=\"db3\"}", 0),
+    ] {
+        assert_eq!(answer.sample::<u64>(sample), expected, "{sample}");
+    }
+    // A panic of the program's is not the end of the listener.
+    let mut commands = Commands::builtin();
+    commands.keyspace(|| -> Vec<(u8, u64, u64)> { panic!("on purpose") });
+    let operated = Operated::with(config(1), commands);
+    for _ in 0..20 {
+        let answer = get(operated.http, "/metrics");
+        assert_eq!(answer.sample::<u64>("redis_db_keys{db=\"db0\"}"), 0);
+    }
 }

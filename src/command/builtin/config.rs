@@ -43,10 +43,14 @@ fn get(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replie
     }
     // A copy, so that the lock is not held while values are written.
     let config = session.server_state().config.lock().clone();
-    let inert = &session.server_state().inert;
+    let state = session.server_state();
+    let text = |directive: Directive| match directive.name() {
+        "cluster-enabled" if state.catalog.own_info.is_cluster => "yes".to_owned(),
+        _ => directive.text(&config, &state.inert),
+    };
     let directives: Vec<_> = directives
         .into_iter()
-        .filter_map(|(directive, name)| Some((name?, directive.text(&config, inert))))
+        .filter_map(|(directive, name)| Some((name?, text(directive))))
         .collect();
     reply.map(directives.len(), |pairs| {
         for (name, value) in &directives {

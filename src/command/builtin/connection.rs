@@ -112,12 +112,13 @@ fn introduce(session: &Session, reply: Reply<'_>) -> Replied {
     };
     // No server counts so many clients that their number does not fit.
     let id = session.id() as i64;
+    let mode = session.server_state().catalog.own_info.mode();
     reply.map(7, |fields| {
         fields.pair("server", |value| value.bulk("redis"));
         fields.pair("version", |value| value.bulk(REDIS_VERSION));
         fields.pair("proto", |value| value.integer(proto));
         fields.pair("id", |value| value.integer(id));
-        fields.pair("mode", |value| value.bulk("standalone"));
+        fields.pair("mode", |value| value.bulk(mode));
         fields.pair("role", |value| value.bulk("master"));
         fields.pair("modules", |value| value.array(0, |_| ()));
     })

@@ -1,9 +1,9 @@
 //! `INFO`: the state of the server, in sections of lines.
 //!
-//! The fields are Redis's, in its order, and only those that are true here. There are no keys,
-//! replicas, forks or scripts: a count of them is 0. Fields of respool's own are `respool_version`,
+//! The fields are Redis's, in its order, and only those that are true here. There are no
+//! replicas, forks or scripts, and only a program may have keys: a count of them is 0. Fields of respool's own are `respool_version`,
 //! `workers`, `workers_following`, `workers_leading`, `queued_clients`, `queue_waits`,
-//! `queue_wait_usec` and `closed_*`.
+//! `queue_wait_usec` and `closed_*`. After these sections come those of the program.
 //!
 //! These fields of 7.0.15 are left out, because no value would be true: how Redis was built
 //! (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); parts of the memory
@@ -14,19 +14,107 @@
 //! section Modules.
 
 use std::cell::LazyCell;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::{env, process};
 
 use super::common::is;
 use crate::client::session::Session;
+use crate::command::Commands;
 use crate::config::{BindAddress, Config};
 use crate::resp::{Replied, Reply, Request};
+use crate::state::own_info::Section;
 use crate::state::stats::Counts;
 use crate::state::{REDIS_VERSION, ServerState};
 use crate::time::now_since_1970;
 use crate::{memory, system};
+
+/// What `INFO` shows of a program's data.
+impl Commands {
+    /// Adds a section to `INFO`, or replaces the one of the same name. It comes after respool's own,
+    /// and clients get it by its name and by default. `fields` returns the name and the value of
+    /// each line, and is called for each such `INFO`, on the worker of the client that asks.
+    ///
+    /// A line end in a name or value becomes a space.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use respool::Commands;
+    ///
+    /// let jobs = Arc::new(AtomicU64::new(0));
+    /// let mut commands = Commands::builtin();
+    /// commands.info_section("Jobs", move || [("jobs_queued", jobs.load(Ordering::Relaxed))]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the name is empty, contains a byte that is not visible ASCII, or is that of one of
+    /// respool's own sections or `all`, `everything` or `default`.
+    pub fn info_section<F, N, V>(
+        &mut self,
+        name: &str,
+        fields: impl Fn() -> F + Send + Sync + 'static,
+    ) -> &mut Self
+    where
+        F: IntoIterator<Item = (N, V)>,
+        N: Display,
+        V: Display,
+    {
+        let own = SECTIONS.iter().map(|(name, ..)| *name);
+        let mut reserved = own.chain(["all", "everything", "default"]);
+        assert!(
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_graphic())
+                && !reserved.any(|other| is(name.as_bytes(), other)),
+            "{name:?} is no name for a section of the program's own"
+        );
+        let line = |(name, value): (N, V)| (one_line(&name), one_line(&value));
+        let section = Section {
+            name: name.into(),
+            fields: Box::new(move || fields().into_iter().map(line).collect()),
+        };
+        let sections = &mut self.own_info.sections;
+        sections.retain(|other| !other.name.eq_ignore_ascii_case(name));
+        sections.push(section);
+        self
+    }
+
+    /// Sets what counts the program's keys: for `INFO`, `DBSIZE` and the metric `redis_db_keys`. It
+    /// returns the number of each database, its keys, and how many of them expire.
+    ///
+    /// It is called for each of these, and also on the thread of the operations listener. So it is
+    /// short, and waits for no lock that is held for long.
+    ///
+    /// ```
+    /// use respool::Commands;
+    ///
+    /// let mut commands = Commands::builtin();
+    /// commands.keyspace(|| [(0, 1_000, 10)]);
+    /// ```
+    pub fn keyspace<D: IntoIterator<Item = (u8, u64, u64)>>(
+        &mut self,
+        count: impl Fn() -> D + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.own_info.keyspace = Some(Box::new(move || count().into_iter().collect()));
+        self
+    }
+
+    /// Sets whether the server calls itself a node of a cluster: in `INFO`, in the reply to `HELLO`
+    /// and as `cluster-enabled`. False by default. The program then replaces the command `CLUSTER`,
+    /// and answers `MOVED` for keys of other nodes: respool does neither.
+    pub fn cluster_enabled(&mut self, is_enabled: bool) -> &mut Self {
+        self.own_info.is_cluster = is_enabled;
+        self
+    }
+}
+
+/// Returns the text of `value`, with a space for each byte of a line end.
+fn one_line(value: &impl Display) -> String {
+    value.to_string().replace(['\r', '\n'], " ")
+}
 
 /// `INFO [section …]`: these sections, or by default the short ones. An unknown section is empty.
 pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
@@ -51,9 +139,16 @@ pub(super) fn info(session: &mut Session, request: &Request<'_>, reply: Reply<'_
         if !is_wanted(name, is_short) {
             continue;
         }
-        let blank = if lines.text.is_empty() { "" } else { "\r\n" };
-        let _ = write!(lines.text, "{blank}# {name}\r\n");
+        lines.begin(name);
         write(state, &mut lines);
+    }
+    for section in &state.catalog.own_info.sections {
+        if is_wanted(&section.name, true) {
+            lines.begin(&section.name);
+            for (field, value) in (section.fields)() {
+                lines.add(&field, value);
+            }
+        }
     }
     reply.verbatim(lines.text)
 }
@@ -74,7 +169,7 @@ const SECTIONS: [(&str, bool, WriteSection); 12] = [
     ("Errorstats", true, errorstats),
     ("Latencystats", false, latencystats),
     ("Cluster", true, cluster),
-    ("Keyspace", true, |_, _| ()),
+    ("Keyspace", true, keyspace),
 ];
 
 /// Returns `bytes` in a readable unit, as Redis writes it.
@@ -101,7 +196,13 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn add(&mut self, field: &str, value: impl std::fmt::Display) {
+    /// Begins a section.
+    fn begin(&mut self, name: &str) {
+        let blank = if self.text.is_empty() { "" } else { "\r\n" };
+        let _ = write!(self.text, "{blank}# {name}\r\n");
+    }
+
+    fn add(&mut self, field: &str, value: impl Display) {
         // Writing to a string does not fail.
         let _ = write!(self.text, "{field}:{value}\r\n");
     }
@@ -127,7 +228,7 @@ fn server(state: &ServerState, lines: &mut Lines<'_>) {
     let now = now_since_1970();
     lines.add("redis_version", REDIS_VERSION);
     lines.add("respool_version", env!("CARGO_PKG_VERSION"));
-    lines.add("redis_mode", "standalone");
+    lines.add("redis_mode", state.catalog.own_info.mode());
     lines.add("os", system::name());
     lines.add("arch_bits", usize::BITS);
     lines.add("monotonic_clock", "POSIX clock_gettime");
@@ -408,8 +509,17 @@ fn latencystats(state: &ServerState, lines: &mut Lines<'_>) {
     }
 }
 
-fn cluster(_: &ServerState, lines: &mut Lines<'_>) {
-    lines.constants("cluster_enabled");
+fn cluster(state: &ServerState, lines: &mut Lines<'_>) {
+    let is_cluster = state.catalog.own_info.is_cluster;
+    lines.add("cluster_enabled", u8::from(is_cluster));
+}
+
+/// The databases with keys, as the program counts them.
+fn keyspace(state: &ServerState, lines: &mut Lines<'_>) {
+    for (database, keys, expires) in state.catalog.own_info.databases() {
+        let value = format_args!("keys={keys},expires={expires},avg_ttl=0");
+        lines.add(&format!("db{database}"), value);
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Commands about keys, replicas and clusters: the replies of a Redis that has none.
+//! Commands about keys, replicas and clusters: the replies of a Redis that has none. Only a program
+//! may have keys.
 
 use super::common::{argument, is, syntax_error};
 use crate::client::session::Session;
@@ -21,9 +22,13 @@ pub(super) fn register(commands: &mut Commands) {
     }
 }
 
-/// `DBSIZE`: no keys.
-fn dbsize(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.integer(0)
+/// `DBSIZE`: the keys of the selected database, as the program counts them.
+fn dbsize(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let databases = session.server_state().catalog.own_info.databases();
+    let selected = databases
+        .into_iter()
+        .find(|(index, ..)| *index == session.database());
+    reply.value(selected.map_or(0, |(_, keys, _)| keys))
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`: the end of the iteration, and no keys.

@@ -1,5 +1,6 @@
 //! The metrics with `redis_exporter`'s names.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::atomic::Ordering;
 
@@ -16,7 +17,7 @@ pub(super) fn write(scrape: &Scrape<'_>, text: &mut Text) {
     memory(scrape.state, text);
     processor_time(text);
     traffic(scrape, text);
-    keys(text);
+    keys(scrape.state, text);
     commands(scrape, text);
     errors(scrape.totals, text);
 }
@@ -38,7 +39,7 @@ fn instance(scrape: &Scrape<'_>, text: &mut Text) {
     let labels = [
         ("role", "master"),
         ("redis_version", REDIS_VERSION),
-        ("redis_mode", "standalone"),
+        ("redis_mode", state.catalog.own_info.mode()),
         ("respool_version", env!("CARGO_PKG_VERSION")),
         ("os", &system::name()),
         ("maxmemory_policy", &state.inert.named("maxmemory-policy")),
@@ -214,8 +215,8 @@ fn traffic(scrape: &Scrape<'_>, text: &mut Text) {
     }
 }
 
-/// There are no keys.
-fn keys(text: &mut Text) {
+/// The keys as the program counts them.
+fn keys(state: &ServerState, text: &mut Text) {
     for (name, help) in [
         ("keyspace_hits", "Keys that were found: none."),
         ("keyspace_misses", "Keys that were not found: none."),
@@ -224,12 +225,23 @@ fn keys(text: &mut Text) {
     ] {
         text.counter(&format!("redis_{name}_total"), help, 0);
     }
-    for (name, help) in [
-        ("redis_db_keys", "Keys: none."),
-        ("redis_db_keys_expiring", "Keys that expire: none."),
-    ] {
-        text.family(name, Kind::Gauge, help);
-        text.sample(name, &[("db", "db0")], 0);
+    // A panic of the program's would end the listener's thread if it came again and again.
+    let count = AssertUnwindSafe(|| state.catalog.own_info.databases());
+    let mut databases = catch_unwind(count).unwrap_or_default();
+    if databases.is_empty() {
+        databases.push((0, 0, 0));
+    }
+    let keys = databases.iter().map(|&(index, keys, _)| (index, keys));
+    per_database(text, "redis_db_keys", "Keys of each database.", keys);
+    let expiring = databases.iter().map(|&(index, _, count)| (index, count));
+    let (name, help) = ("redis_db_keys_expiring", "Keys that expire.");
+    per_database(text, name, help, expiring);
+}
+
+fn per_database(text: &mut Text, name: &str, help: &str, counts: impl Iterator<Item = (u8, u64)>) {
+    text.family(name, Kind::Gauge, help);
+    for (index, count) in counts {
+        text.sample(name, &[("db", &format!("db{index}"))], count);
     }
 }
 
