@@ -24,6 +24,42 @@ use crate::state::catalog::Arity;
 
 impl Commands {
     /// Returns respool's own commands: those of Redis about connections and the server.
+    ///
+    /// | group | commands |
+    /// |---|---|
+    /// | connection | `PING`, `ECHO`, `HELLO`, `AUTH`, `SELECT`, `RESET`, `QUIT` |
+    /// | clients | `CLIENT` `ID`, `INFO`, `SETNAME`, `GETNAME`, `SETINFO`, `REPLY`, `NO-TOUCH`, `NO-EVICT`, `TRACKING`, `TRACKINGINFO`, `CACHING`, `GETREDIR`; for operators `LIST`, `KILL`, `PAUSE`, `UNPAUSE`, `UNBLOCK` |
+    /// | pub/sub | `SUBSCRIBE`, `UNSUBSCRIBE`, `PSUBSCRIBE`, `PUNSUBSCRIBE`, `PUBLISH`, `PUBSUB` |
+    /// | description | `COMMAND`, `TIME`, `LOLWUT`, `INFO`, `ACL` (`CAT`, `LIST`, `USERS`, `WHOAMI`) |
+    /// | keys, replicas, cluster | `DBSIZE`, `SCAN`, `ROLE`, `CLUSTER`, `ASKING`, `READONLY`, `READWRITE`: as a Redis without them |
+    /// | operation | `CONFIG`, `SLOWLOG`, `LATENCY`, `MONITOR`, `DEBUG`, `SHUTDOWN` |
+    ///
+    /// # Before you let clients connect that you do not trust
+    ///
+    /// A client that may run these commands can stop the server, change its configuration, read the
+    /// requests of other clients, and close or pause them. `PUBLISH` and `SUBSCRIBE` reach every
+    /// channel. Remove what such clients must not have:
+    ///
+    /// ```
+    /// use respool::Commands;
+    ///
+    /// let mut commands = Commands::builtin();
+    /// for name in [
+    ///     "CONFIG", "DEBUG", "SHUTDOWN", // change or stop the server
+    ///     "MONITOR", "SLOWLOG", "LATENCY", "INFO", // show what other clients do
+    ///     "ACL", // shows the hash of the password
+    ///     "PUBLISH", "SUBSCRIBE", "PSUBSCRIBE", "PUBSUB", // reach all channels
+    /// ] {
+    ///     assert!(commands.remove(name));
+    /// }
+    /// let mut client = commands.container("CLIENT");
+    /// for name in ["LIST", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "NO-EVICT"] {
+    ///     assert!(client.remove(name));
+    /// }
+    /// ```
+    ///
+    /// Keep `HELLO`, `PING`, `CLIENT SETINFO` and `SETNAME`, `SELECT` and `COMMAND`: client
+    /// libraries send them by themselves. Some also send `INFO` or `CLIENT LIST` when they connect.
     #[must_use]
     pub fn builtin() -> Self {
         let mut commands = Self::empty();
