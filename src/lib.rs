@@ -22,6 +22,7 @@
 //! | read the request of a client | [`Request`], [`Arguments`], [`Keyword`] |
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Value`], [`Items`], [`BulkWriter`] |
 //! | reply with an error, by `?` | [`ErrorReply`], [`Outcome`] |
+//! | permit, limit and measure calls | [`Middleware`], [`Call`], [`CallOutcome`], [`OutcomeKind`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
@@ -143,7 +144,10 @@ mod time;
 
 pub use client::session::Session;
 pub use client::snapshot::ClientSnapshot;
-pub use command::{Arity, Command, Commands, Container, Outcome, Registered};
+pub use command::{
+    Arity, Call, CallOutcome, Command, Commands, Container, Middleware, Outcome, OutcomeKind,
+    Registered,
+};
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};
 pub use net::listen::Listener;

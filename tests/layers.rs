@@ -86,6 +86,7 @@ tls_protocols: mod
 number: mod
 
 in dispatch
+middleware: batch output
 batch: budget output repeat
 
 in net

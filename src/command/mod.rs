@@ -7,6 +7,7 @@
 //! | `mod.rs` | the table: register, resolve |
 //! | `entry.rs` | a command, and what is declared of it |
 //! | `registration.rs` | adds a command to a table |
+//! | `middleware.rs` | the program's hook around each call |
 //! | `outcome.rs` | what a handler returns |
 //! | `refusal.rs` | replies to requests that are not run |
 //! | `help.rs` | `HELP` of every container |
@@ -15,20 +16,26 @@
 pub(crate) mod builtin;
 pub(crate) mod entry;
 mod help;
+mod middleware;
 mod outcome;
 pub(crate) mod refusal;
 mod registration;
 
+use std::sync::Weak;
 use std::{iter, mem};
 
 use crate::client::session::Session;
+use crate::config::Config;
 use crate::resp::{Reply, Request};
+use crate::state::ServerState;
 pub use crate::state::catalog::Arity;
 use crate::state::catalog::Catalog;
+use crate::state::control::Control;
 use crate::state::own_info::OwnInfo;
 use entry::ByName;
 pub use entry::Command;
 use help::list_subcommands;
+pub use middleware::{Call, CallOutcome, Middleware, OutcomeKind};
 pub use outcome::Outcome;
 use refusal::{Refusal, wrong_subcommand};
 pub use registration::Registered;
@@ -56,6 +63,7 @@ pub use registration::Registered;
 pub struct Commands {
     table: ByName,
     own_info: OwnInfo,
+    pub(crate) middleware: Option<Box<dyn Middleware>>,
 }
 
 /// The table of a container's subcommands, returned by [`Commands::container`].
@@ -129,6 +137,25 @@ impl Commands {
     /// Removes the command `name`, a container with its subcommands. Returns whether it existed.
     pub fn remove(&mut self, name: &str) -> bool {
         self.table.remove(name.as_bytes()).is_some()
+    }
+
+    /// Sets the hook around each call, in place of the previous one: see [`Middleware`].
+    pub fn set_middleware(&mut self, middleware: impl Middleware) {
+        self.middleware = Some(Box::new(middleware));
+    }
+
+    /// Returns the state of a server with these commands.
+    pub(crate) fn state(
+        &mut self,
+        control: Weak<dyn Control>,
+        config: Config,
+        port: u16,
+    ) -> ServerState {
+        let state = ServerState::new(self.catalog(), control, config, port);
+        if self.middleware.is_some() {
+            state.observe_for_middleware();
+        }
+        state
     }
 
     /// Numbers the commands and returns their descriptions.

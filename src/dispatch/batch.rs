@@ -20,7 +20,7 @@ use crate::state::clients::NO_COMMAND;
 use crate::state::close_reason::CloseReason;
 use crate::state::pause::PauseLevel;
 use crate::state::slowlog::CallTimes;
-use crate::state::stats::WorkerStats;
+use crate::state::stats::{CommandCounts, WorkerStats};
 
 /// The requests of one read, and their environment.
 pub(crate) struct Batch<'a, C, S> {
@@ -301,23 +301,44 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
                 .store(self.state.now_s(), Ordering::Relaxed);
             self.context.hand_over();
         }
-        let stats = &self.stats.counts.commands[index];
-        let replied = if self.state.observes_every_call() || command.times(stats.calls.get()) {
-            self.run_observed(command, request)
-        } else {
-            let reply = self.output.reply(self.session.protocol());
-            (command.handler)(self.session, request, reply)
-        };
-        stats.calls.add(1);
+        let counts = &self.stats.counts.commands[index];
+        if self.state.observes_every_call() || command.times(counts.calls.get()) {
+            self.run_observed(command, request);
+            return;
+        }
+        let reply = self.output.reply(self.session.protocol());
+        let replied = (command.handler)(self.session, request, reply);
+        self.count(counts, &replied);
+    }
+
+    /// Counts a call that the handler has answered.
+    #[inline]
+    pub(super) fn count(&self, counts: &CommandCounts, replied: &Replied) {
+        counts.calls.add(1);
         if let Some(error) = replied.error_in(&self.output.bytes) {
-            stats.failed.add(1);
+            counts.failed.add(1);
             self.stats.counts.count_error(error);
         }
     }
 
-    /// Runs a command, times it, and records it for SLOWLOG, LATENCY and MONITOR.
+    /// Runs a command with all that few calls need: the clock, the records, and the middleware.
     #[cold]
-    fn run_observed(&mut self, command: &Command, request: &Request<'_>) -> Replied {
+    fn run_observed(&mut self, command: &Command, request: &Request<'_>) {
+        if let Some(middleware) = self.commands.middleware.as_deref() {
+            self.run_within(middleware, command, request);
+        } else {
+            let (replied, _) = self.run_timed(command, request);
+            let counts = &self.stats.counts.commands[command.index()];
+            self.count(counts, &replied);
+        }
+    }
+
+    /// Runs a command, times it, and records it for SLOWLOG, LATENCY and MONITOR.
+    pub(super) fn run_timed(
+        &mut self,
+        command: &Command,
+        request: &Request<'_>,
+    ) -> (Replied, Duration) {
         let start = Instant::now();
         if !command.is_short {
             self.context.note_time(start);
@@ -339,7 +360,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         };
         self.state
             .note(&command.info, request, self.session.info(), times);
-        replied
+        (replied, took)
     }
 
     /// Returns whether the restrictions no longer apply, because `requirepass` was removed.
@@ -353,7 +374,17 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let start = Instant::now();
         let reply = self.output.reply(self.session.protocol());
         let replied = refusal.reply(self.session, request, reply);
-        let command = refusal.command();
+        self.note_refusal(refusal.command(), request, &replied);
+        self.budget.spend(start.elapsed());
+    }
+
+    /// Counts a request that is not run, and shows it to the middleware.
+    pub(super) fn note_refusal(
+        &mut self,
+        command: Option<&Command>,
+        request: &Request<'_>,
+        replied: &Replied,
+    ) {
         // As in Redis, CLIENT LIST shows it as the last one.
         let index = command.map_or(NO_COMMAND, |command| command.index() as u16);
         self.session.info().command.store(index, Ordering::Relaxed);
@@ -363,7 +394,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         if let Some(error) = replied.error_in(&self.output.bytes) {
             self.stats.counts.count_error(error);
         }
-        self.budget.spend(start.elapsed());
+        self.show_refusal(command, request, replied);
     }
 
     #[cold]

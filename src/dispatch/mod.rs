@@ -4,5 +4,6 @@
 
 pub(crate) mod batch;
 pub(crate) mod budget;
+mod middleware;
 pub(crate) mod output;
 mod repeat;

@@ -16,8 +16,13 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn reply(&mut self, protocol: Protocol) -> Reply<'_> {
-        self.reply_start = self.bytes.len();
+        self.begin_reply();
         Reply::new(&mut self.bytes, protocol)
+    }
+
+    /// Begins the reply to the next request: a panic removes nothing before it.
+    pub(super) fn begin_reply(&mut self) {
+        self.reply_start = self.bytes.len();
     }
 
     /// Returns how often the last reply may be copied before the next write: never if it was
@@ -92,6 +97,9 @@ impl Output {
         Ok(sent?)
     }
 }
+
+/// The reply to a request whose handler panicked.
+pub(crate) const INTERNAL_ERROR: &str = "ERR internal error: see the server's log";
 
 /// Bytes of replies that cause a write in the middle of a batch. Pending output can exceed its
 /// bounds by this number and one reply.

@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::net::listen::QueueView;
 use crate::net::tcp_info::AcceptQueue;
 use crate::pool::Pool;
-use crate::state::ServerState;
 use crate::state::control::{Control, NotRewritten, PoolSnapshot, Unchanged};
 use crate::state::health::{Health, Unfit};
 
@@ -65,12 +64,11 @@ impl Inner {
     ) -> Arc<Self> {
         Arc::new_cyclic(|inner: &Weak<Self>| {
             let clients_max = config.maxclients;
-            let catalog = commands.catalog();
             let local_addrs: Vec<_> = queues.iter().map(QueueView::addr).collect();
             // 0 without TCP, as in Redis.
             let port = local_addrs.first().map_or(0, SocketAddr::port);
             let control: Weak<Self> = inner.clone();
-            let state = Arc::new(ServerState::new(catalog, control, config, port));
+            let state = Arc::new(commands.state(control, config, port));
             let shared = Shared::new(pool, commands, state, certificates, acceptor_waker);
             let shared = Arc::new(shared);
             Self {

@@ -14,7 +14,7 @@ use crate::client::session::Session;
 use crate::client::stage::Stage;
 use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
 use crate::dispatch::budget::Budget;
-use crate::dispatch::output::Output;
+use crate::dispatch::output::{INTERNAL_ERROR, Output};
 use crate::net::connection::ReplySink;
 use crate::net::pending_output::Flushed;
 use crate::pool::{Parked, WorkerLocal};
@@ -287,7 +287,7 @@ impl Worker {
                 self.note_panic(&client.session, panic_text(panic.as_ref()));
                 self.output.finish_panic(&mut client.session);
                 let reply = self.output.reply(client.session.protocol());
-                let _ = reply.error("ERR internal error: see the server's log");
+                let _ = reply.error(INTERNAL_ERROR);
                 Err(CloseReason::Panicked)
             });
         if end.is_err() {

@@ -123,6 +123,8 @@ mod observed_for {
     pub(super) const MONITORS: u8 = 1;
     /// `slowlog-log-slower-than` is so short that sampling would miss requests.
     pub(super) const SLOWLOG: u8 = 1 << 1;
+    /// The program has a middleware.
+    pub(super) const MIDDLEWARE: u8 = 1 << 2;
 }
 
 impl ServerState {
@@ -221,6 +223,11 @@ impl ServerState {
         } else {
             self.observed_for.fetch_and(!reason, Ordering::Relaxed);
         }
+    }
+
+    /// Observes every call from now on, because the program has a middleware.
+    pub(crate) fn observe_for_middleware(&self) {
+        self.observe(observed_for::MIDDLEWARE, true);
     }
 
     /// Notes a request in the slow log and in the latency monitor, if it took long, and shows it to

@@ -7,5 +7,6 @@ mod examples;
 mod handle;
 mod info;
 mod keys;
+mod middleware;
 mod panics;
 mod testing;
