@@ -54,7 +54,8 @@ list: kind
 
 in config
 directive: inert keys mod unsupported
-sources: keys mod regular_file table unsupported values
+sources: excerpt keys mod regular_file table unsupported values
+setting: excerpt keys mod unsupported
 whole: keys mod
 inert: values
 keys: mod table values

@@ -20,6 +20,8 @@ pub(crate) struct Key {
     pub(crate) secret: bool,
     pub(crate) text: fn(&Config) -> String,
     pub(crate) set: fn(&mut Config, &str) -> Result<(), Cow<'static, str>>,
+    /// Sets it to a value in the notation of the command line. The error says what is expected.
+    pub(super) parse: fn(&mut Config, &str) -> Result<(), String>,
     pub(crate) same: fn(&Config, &Config) -> bool,
 }
 
@@ -80,6 +82,11 @@ macro_rules! keys {
                 text: |config| <$value as Value>::text(&config.$field),
                 set: |config, text| {
                     config.$field = <$value as Value>::from_argument(text)?.plain();
+                    Ok(())
+                },
+                parse: |config, text| {
+                    let value = text.parse::<$value>().map_err(|error| error.to_string())?;
+                    config.$field = value.plain();
                     Ok(())
                 },
                 same: |one, other| one.$field == other.$field,

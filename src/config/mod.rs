@@ -9,10 +9,12 @@
 //! | `table.rs` | the table of keys, a macro |
 //! | `keys.rs` | what CONFIG knows of each key |
 //! | `values/` | the type of each value: its range, its notation, its errors |
+//! | `setting.rs` | sets a value by the name of its key, for a program's own sources |
 //! | `whole.rs` | checks, compares and shows whole configurations |
 //! | `inert.rs` | directives of Redis without an effect here, for CONFIG only |
 //! | `unsupported.rs` | directives of Redis that are refused, with the reason |
 //! | `directive.rs` | finds a key or another directive by its name, for CONFIG |
+//! | `excerpt.rs` | how an error shows a part of a text |
 //! | `regular_file.rs` | reads a file that a key names |
 //! | `sources/settings.rs` | the values of one source |
 //! | `sources/notation.rs` | how a file writes each value |
@@ -25,10 +27,12 @@
 //! | `sources/password.rs` | the sources of the password, and which one wins |
 
 pub(crate) mod directive;
+mod excerpt;
 pub(crate) mod inert;
 mod keys;
 #[cfg(any(feature = "cli", feature = "tls"))]
 pub(crate) mod regular_file;
+mod setting;
 #[cfg(feature = "cli")]
 mod sources;
 mod table;
@@ -42,6 +46,7 @@ use std::path::PathBuf;
 use crate::memory;
 pub(crate) use directive::{is_public, is_secret};
 pub(crate) use keys::{Change, KEYS, Key};
+pub use setting::SetError;
 #[cfg(feature = "cli")]
 pub use sources::{CommandLine, ConfigError, Loaded, exposure};
 pub use values::bind::{AddressError, BindAddress};
@@ -58,6 +63,11 @@ pub use values::tls_protocols::{TlsProtocols, TlsProtocolsError};
 /// All settings of a server. The file, the command line, CONFIG SET and
 /// [`Server::bind`](crate::Server::bind) enforce the ranges given here. "Redis's `x`" names the
 /// directive of redis.conf with the same meaning.
+///
+/// [`Config::set`] sets a value by the name of its key, for a file, an environment or flags of the
+/// program's own. Four fields mean nothing to the library, only to the program `respool` and to a
+/// [`Host`](crate::Host): [`loglevel`](Self::loglevel), [`logfile`](Self::logfile),
+/// [`log_format`](Self::log_format) and [`requirepass_file`](Self::requirepass_file).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// Worker threads, 0 to 1,024. 0, the default, means one per CPU; see
@@ -205,11 +215,12 @@ pub struct Config {
     /// elsewhere may have made a browser send them (DNS rebinding). None by default.
     pub http_hosts: Vec<HostName>,
     /// Least important level of the lines that are logged; [`LogLevel::Notice`] by default. Redis's
-    /// `loglevel`.
+    /// `loglevel`. The library does not read it: the logger that the program sets decides.
     pub loglevel: LogLevel,
     /// File to append the log to. `None`, the default, means standard output. Redis's `logfile`.
+    /// The library does not read it.
     pub logfile: Option<PathBuf>,
-    /// How lines of the log are written; [`LogFormat::Text`] by default.
+    /// How lines of the log are written; [`LogFormat::Text`] by default. The library does not read it.
     pub log_format: LogFormat,
     /// Password that a client must send with AUTH or HELLO before it may do anything else, up to
     /// 512 bytes. `None`, the default, means no password. Redis's `requirepass`.

@@ -127,29 +127,64 @@ impl ServerHandle {
         self.state.config.lock().clone()
     }
 
-    /// Changes the configuration of the running server, and logs each key that changes.
+    /// Replaces the configuration of the running server, and logs each key that changes.
     ///
     /// The new configuration takes effect at once, including the number of workers. `tcp-keepalive`
     /// applies to new connections only. With TLS, loads the certificates again, also if their files
-    /// have the same names.
+    /// have the same names. Undoes what clients have changed by `CONFIG SET`; [`Self::update`] does
+    /// not.
     ///
     /// # Errors
     ///
     /// Returns a [`ReconfigureError`] if the configuration is invalid or cannot be applied now.
     /// Then nothing changes.
     pub fn reconfigure(&self, config: &Config) -> Result<(), ReconfigureError> {
-        config
-            .check()
-            .map_err(|(key, reason)| ReconfigureError::Config { key, reason })?;
+        self.change(Trigger::Reconfigure, |current| current.clone_from(config))
+    }
+
+    /// Changes a part of the configuration of the running server, as [`Self::reconfigure`] does, and
+    /// returns what `change` returns. Loads certificates only if one of their keys changes.
+    ///
+    /// `change` gets the current configuration. Other changes wait meanwhile, and fail after a
+    /// second, so `change` must return soon, and must not change the configuration by a handle.
+    ///
+    /// ```
+    /// # use respool::{Commands, Config, Server};
+    /// # let config = Config { port: 0, ..Config::default() };
+    /// # let server = Server::bind(config, Commands::builtin())?;
+    /// # let handle = server.handle();
+    /// handle.update(|config| config.timeout_s = 60)?;
+    /// // The first error is that of the server, the second that of the value.
+    /// handle.update(|config| config.set("maxclients", "500"))??;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`ReconfigureError`] if the configuration is invalid or cannot be applied now.
+    /// Then nothing changes.
+    pub fn update<T>(&self, change: impl FnOnce(&mut Config) -> T) -> Result<T, ReconfigureError> {
+        self.change(Trigger::Update, change)
+    }
+
+    /// Changes the configuration, and logs each key that changes.
+    fn change<T>(
+        &self,
+        trigger: Trigger,
+        change: impl FnOnce(&mut Config) -> T,
+    ) -> Result<T, ReconfigureError> {
         let inner = self.inner().ok_or(ReconfigureError::Draining)?;
-        let changes = inner.change(inner.maxclients_at_start, Trigger::Reconfigure, |current| {
-            current.clone_from(config);
-            Ok::<_, ReconfigureError>(())
+        let mut returned = None;
+        let changes = inner.change(inner.maxclients_at_start, trigger, |config| {
+            returned = Some(change(config));
+            let checked = config.check();
+            checked.map_err(|(key, reason)| ReconfigureError::Config { key, reason })
         })?;
         for change in changes {
             log::info!("{change}");
         }
-        Ok(())
+        // Invariant: there is no error, so `change` was called.
+        Ok(returned.expect("the change was called"))
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Inner {
 pub(super) enum Trigger {
     /// The program, by `ServerHandle::reconfigure`.
     Reconfigure,
+    /// The program, by `ServerHandle::update`.
+    Update,
     /// CONFIG SET, and whether it names a key of the certificates.
     ConfigSet { certificates: bool },
     /// A file of the certificates that has changed.

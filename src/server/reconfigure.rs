@@ -18,14 +18,20 @@ impl Config {
         }
     }
 
-    /// Checks that `new` has the same keys of the certificates, because the program has set TLS.
-    fn check_certificates_stay(&self, new: &Self) -> Result<(), ReconfigureError> {
+    /// Returns the first key of the certificates whose value in `new` differs.
+    fn changed_certificate_key(&self, new: &Self) -> Option<&'static str> {
         let mut keys = KEYS
             .iter()
             .filter(|key| key.change == Change::WithCertificates);
-        match keys.find(|key| !key.is_same(self, new)) {
+        let changed = keys.find(|key| !key.is_same(self, new))?;
+        Some(changed.name)
+    }
+
+    /// Checks that `new` has the same keys of the certificates, because the program has set TLS.
+    fn check_certificates_stay(&self, new: &Self) -> Result<(), ReconfigureError> {
+        match self.changed_certificate_key(new) {
             Some(key) => Err(ReconfigureError::Config {
-                key: key.name,
+                key,
                 reason: "the program that runs the server has set its own certificates".into(),
             }),
             None => Ok(()),
@@ -66,12 +72,12 @@ impl Inner {
         new: &Config,
         trigger: Trigger,
     ) -> Result<Option<Loaded>, ReconfigureError> {
-        if !self.shared.certificates.are_needed
-            || trigger
-                == (Trigger::ConfigSet {
-                    certificates: false,
-                })
-        {
+        let are_asked_for = match trigger {
+            Trigger::Reconfigure | Trigger::ChangedFile => true,
+            Trigger::Update => current.changed_certificate_key(new).is_some(),
+            Trigger::ConfigSet { certificates } => certificates,
+        };
+        if !self.shared.certificates.are_needed || !are_asked_for {
             return Ok(None);
         }
         if self.shared.certificates.are_of_program() {
@@ -80,7 +86,7 @@ impl Inner {
         Loaded::of(new).map(Some).map_err(|(key, reason)| {
             match trigger {
                 // The program, or the thread that watches the files, logs it.
-                Trigger::Reconfigure | Trigger::ChangedFile => {}
+                Trigger::Reconfigure | Trigger::Update | Trigger::ChangedFile => {}
                 Trigger::ConfigSet { .. } => {
                     log::warn!("CONFIG SET: certificates not changed: `{key}`: {reason}");
                 }

@@ -2,6 +2,7 @@
 
 mod clients;
 mod commands;
+mod config;
 mod errors;
 mod examples;
 mod handle;

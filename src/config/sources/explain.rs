@@ -9,10 +9,11 @@ use std::ops::Range;
 use toml::de::{self, DeTable, DeValue};
 
 use super::differences::in_toml;
-use super::mistake::{Mistake, excerpt};
+use super::mistake::Mistake;
 use super::nearest::{may_show, nearest};
 use super::notation::{Form, WrongValue};
 use super::settings::find_key;
+use crate::config::excerpt::excerpt;
 use crate::config::unsupported::Unsupported;
 use crate::config::{Config, Key};
 

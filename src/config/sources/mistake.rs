@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::ConfigError;
+use crate::config::excerpt::visible;
 
 /// A mistake in a text, `offset` bytes from its start.
 pub(super) struct Mistake {
@@ -27,16 +28,6 @@ impl Mistake {
     }
 }
 
-/// Returns a part of a file for an error: of limited length and without control characters.
-pub(super) fn excerpt(text: &str) -> String {
-    let mut chars = text.trim().chars().map(visible);
-    let mut shown: String = chars.by_ref().take(EXCERPT_CHARS_MAX).collect();
-    if chars.next().is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 /// Shortens a problem that quotes long words of the file. Cuts its middle, because its end is
 /// what would be right.
 fn in_few_words(problem: &str) -> String {
@@ -51,13 +42,6 @@ fn in_few_words(problem: &str) -> String {
     chars.into_iter().collect()
 }
 
-fn visible(c: char) -> char {
-    if c.is_control() { '\u{fffd}' } else { c }
-}
-
-/// Maximum characters of the file that an error shows.
-const EXCERPT_CHARS_MAX: usize = 80;
-
 /// Maximum characters of a problem.
 const PROBLEM_CHARS_MAX: usize = 500;
 
@@ -66,20 +50,11 @@ const PROBLEM_CHARS_BEFORE_CUT: usize = 200;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::sources::tests::mistake;
 
     #[test]
     fn columns_count_characters_not_bytes() {
         assert!(mistake("logfile = \"ä\" x").starts_with("my.toml:1:15: "));
-    }
-
-    #[test]
-    fn excerpt_is_cut_and_has_no_control_characters() {
-        let fits = "x".repeat(EXCERPT_CHARS_MAX);
-        assert_eq!(excerpt(&fits), fits);
-        assert_eq!(excerpt(&format!("{fits}x")), format!("{fits}…"));
-        assert_eq!(excerpt("a\x1b[31mb\r"), "a\u{fffd}[31mb");
     }
 
     /// Regression, found while the fuzzer was written: an error showed an unknown key as it was,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::config::values::Value;
 
-/// `yes` or `no`, in any case, and in a file also `true` or `false`.
+/// `yes` or `no`, or `true` or `false` for them, in any case. CONFIG SET takes only the first two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flag(pub(crate) bool);
 
@@ -18,12 +18,10 @@ impl FromStr for Flag {
     type Err = FlagError;
 
     fn from_str(text: &str) -> Result<Self, FlagError> {
-        if text.eq_ignore_ascii_case("yes") {
-            Ok(Self(true))
-        } else if text.eq_ignore_ascii_case("no") {
-            Ok(Self(false))
-        } else {
-            Err(FlagError)
+        match text.to_ascii_lowercase().as_str() {
+            "yes" | "true" => Ok(Self(true)),
+            "no" | "false" => Ok(Self(false)),
+            _ => Err(FlagError),
         }
     }
 }
@@ -36,8 +34,11 @@ impl Value for Flag {
     }
 
     fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
-        text.parse()
-            .map_err(|_| "argument must be 'yes' or 'no'".into())
+        match text.to_ascii_lowercase().as_str() {
+            "yes" => Ok(Self(true)),
+            "no" => Ok(Self(false)),
+            _ => Err("argument must be 'yes' or 'no'".into()),
+        }
     }
 
     fn text(yes: &bool) -> String {
