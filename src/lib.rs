@@ -22,6 +22,7 @@
 //! | read the request of a client | [`Request`], [`Arguments`], [`Keyword`] |
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Value`], [`Items`], [`BulkWriter`] |
 //! | reply with an error, by `?` | [`ErrorReply`], [`Outcome`] |
+//! | reply later, from any thread | [`Session::defer`], [`Deferral`], [`DeferredReply`] |
 //! | permit, limit and measure calls | [`Middleware`], [`Call`], [`CallOutcome`], [`OutcomeKind`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
@@ -145,8 +146,8 @@ mod time;
 pub use client::session::Session;
 pub use client::snapshot::ClientSnapshot;
 pub use command::{
-    Arity, Call, CallOutcome, Command, Commands, Container, Middleware, Outcome, OutcomeKind,
-    Registered,
+    Arity, Call, CallOutcome, Command, Commands, Container, Deferral, DeferredReply, Middleware,
+    Outcome, OutcomeKind, Registered,
 };
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};

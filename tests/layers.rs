@@ -31,6 +31,7 @@ mod: pending_input session stage
 in command
 builtin: entry help mod refusal
 mod: entry help refusal
+deferral: outcome
 registration: entry outcome
 outcome: entry
 refusal: entry
@@ -89,6 +90,7 @@ number: mod
 in dispatch
 middleware: batch output
 batch: budget output repeat
+deferred: output
 
 in net
 connection: pending_output tcp_info tls
@@ -124,7 +126,7 @@ reconfigure: certificates inner
 start: acceptor bind certificate_watch certificates clock drain inner operations_thread shared supervision
 bind: advice certificates handle hooks host inner listen_set
 certificate_watch: inner
-clock: progress shared supervision
+clock: clock_signal progress shared supervision
 drain: acceptor inner shared
 no_operations: shared
 operations_thread: shared supervision
@@ -147,7 +149,7 @@ comparison: answer
 reader: answer
 
 in state
-mod: catalog channels clients close_reason closes coarse_clock command_settings control counter handshakes latency monitors pause slowlog stats
+mod: catalog channels clients close_reason closes coarse_clock command_settings control counter deferrals deferred_request handshakes latency monitors pause slowlog stats
 control: health
 redact: catalog
 channels: clients recipients slices
@@ -157,7 +159,9 @@ catalog: keys own_info
 slowlog: clients
 close_reason: inbox
 recipients: clients slices
+deferrals: clients deferred_request
 clients: inbox slices stats
+inbox: deferred_request
 stats: counter histogram
 handshakes: counter
 histogram: counter

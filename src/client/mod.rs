@@ -62,9 +62,9 @@ impl Client {
         self.session.info().slot
     }
 
-    /// Whether its requests are served.
+    /// Whether its requests are served, or wait for a deferred reply.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Open)
+        matches!(self.stage, Stage::Open | Stage::Deferred)
     }
 
     /// Whether CLIENT PAUSE holds its requests up.
@@ -109,10 +109,14 @@ impl Client {
         pending.is_some_and(PendingOutput::is_blocked)
     }
 
-    /// Whether it only waits for input or for the end of a pause: no output is pending, it is not
-    /// being closed, and no drain waits for its first request.
+    /// Whether it only waits for input, for the end of a pause or for an event: no output is
+    /// pending, it is not being closed, and no drain waits for its first request or for its deferred
+    /// reply.
     pub(crate) fn is_idle(&self) -> bool {
-        self.stage.closing().is_none() && self.connection.pending().is_none() && !self.is_awaited
+        self.stage.closing().is_none()
+            && self.connection.pending().is_none()
+            && !self.is_awaited
+            && !self.session.holds_drain()
     }
 
     /// Whether it was accepted a moment ago, and its first request may be on its way.

@@ -15,6 +15,7 @@ use crate::resp::{Protocol, Replied, Reply};
 use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
 use crate::state::clients::{ClientFlags, ClientIdentity, ClientInfo, NAME_BYTES_MAX};
+use crate::state::deferred_request::{DeferralEnd, DeferredRequest};
 
 /// The session of one client, from its connection to its close: its identity, and the state that
 /// handlers keep for it.
@@ -91,6 +92,12 @@ bitflags! {
         const SKIP_NEXT = 1 << 2;
         /// Messages are sent before the reply, even if the reply is not sent.
         const PUSHING = 1 << 3;
+        /// The reply comes later.
+        const DEFERRED = 1 << 4;
+        /// A drain waits for the deferred reply.
+        const HOLDS_DRAIN = 1 << 5;
+        /// The flags that stay when a request ends. A handler may panic after it has deferred.
+        const KEPT = Self::OFF.bits() | Self::DEFERRED.bits() | Self::HOLDS_DRAIN.bits();
     }
 }
 
@@ -243,7 +250,7 @@ impl Session {
     }
 
     /// Returns whether the current request is one of a transaction that `EXEC` runs. A handler that
-    /// would wait then has to answer at once, as Redis's `BLPOP` does.
+    /// would wait then has to answer at once, as Redis's `BLPOP` does, and as [`Self::defer`] does.
     #[must_use]
     pub fn is_in_exec(&self) -> bool {
         self.is_in_exec
@@ -400,6 +407,41 @@ impl Session {
         }
     }
 
+    /// Has the reply to the current request come later, by `request`.
+    pub(crate) fn begin_deferral(&mut self, request: Box<DeferredRequest>) {
+        self.reply_flags.insert(ReplyFlags::DEFERRED);
+        self.reply_flags
+            .set(ReplyFlags::HOLDS_DRAIN, request.holds_drain);
+        self.server.defer(&self.info, request);
+    }
+
+    /// Whether the reply to the current request comes later.
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.reply_flags.contains(ReplyFlags::DEFERRED)
+    }
+
+    /// Whether a drain waits for the deferred reply.
+    pub(crate) fn holds_drain(&self) -> bool {
+        self.reply_flags.contains(ReplyFlags::HOLDS_DRAIN)
+    }
+
+    /// Ends the wait for a deferred reply. Returns the request, and how the wait ended, if it had.
+    pub(crate) fn end_deferral(&mut self) -> Option<(Box<DeferredRequest>, Option<DeferralEnd>)> {
+        self.reply_flags
+            .remove(ReplyFlags::DEFERRED | ReplyFlags::HOLDS_DRAIN);
+        self.server.take_deferral(&self.info)
+    }
+
+    /// Ends the wait for a deferred reply, if there is one, without a reply. May call a function of
+    /// the program, which may panic.
+    pub(crate) fn cancel_deferral(&mut self) {
+        if self.is_deferred()
+            && let Some((request, end)) = self.end_deferral()
+        {
+            request.cancel_unless_replied(end.as_ref());
+        }
+    }
+
     /// Whether the current request ends with more than its reply, or without it: see
     /// [`Self::end_request`].
     #[inline]
@@ -412,11 +454,12 @@ impl Session {
     #[cold]
     pub(crate) fn end_request(&mut self) -> (Vec<u8>, bool) {
         let flags = self.reply_flags;
-        self.reply_flags = flags & ReplyFlags::OFF;
+        self.reply_flags = flags & ReplyFlags::KEPT;
         self.reply_flags
             .set(ReplyFlags::SKIP, flags.contains(ReplyFlags::SKIP_NEXT));
         let messages = self.pushes.take().map_or_else(Vec::new, |pushes| *pushes);
-        (messages, (flags - ReplyFlags::PUSHING).is_empty())
+        let unsent = ReplyFlags::OFF | ReplyFlags::SKIP | ReplyFlags::SKIP_NEXT;
+        (messages, !flags.intersects(unsent))
     }
 
     /// Whether the client is subscribed or monitors.

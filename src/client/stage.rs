@@ -12,6 +12,8 @@ pub(crate) enum Stage {
     /// The client is not served yet. No request was read, and no reply was sent.
     Opening(Opening),
     Open,
+    /// The client waits for the deferred reply to its last request. Its later requests wait, too.
+    Deferred,
     /// In a box, so that clients without it are small.
     Closing(Box<LingeringClose>),
 }
@@ -113,7 +115,7 @@ impl Stage {
     /// Returns the lingering close that has begun.
     pub(crate) fn closing(&self) -> Option<&LingeringClose> {
         match self {
-            Self::Opening(_) | Self::Open => None,
+            Self::Opening(_) | Self::Open | Self::Deferred => None,
             Self::Closing(closing) => Some(closing),
         }
     }
@@ -122,7 +124,7 @@ impl Stage {
     pub(crate) fn is_counted(&self) -> bool {
         match self {
             Self::Opening(opening) => opening.refused().is_none(),
-            Self::Open => true,
+            Self::Open | Self::Deferred => true,
             Self::Closing(closing) => closing.is_counted(),
         }
     }
@@ -136,7 +138,7 @@ impl Stage {
             }
             // There is no reply to lose. So a drain closes it at once.
             Self::Opening(_) => reason.error_line().is_some() || reason.has_alert(),
-            Self::Open => reason.lingers(),
+            Self::Open | Self::Deferred => reason.lingers(),
             Self::Closing(_) => false,
         }
     }

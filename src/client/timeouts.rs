@@ -47,6 +47,8 @@ enum State {
     Lingering,
     /// Too much output is pending; requests are not read.
     WriteBlocked,
+    /// The reply to its last request is deferred.
+    Deferred,
     /// CLIENT PAUSE holds its requests up.
     Paused,
     /// The rest of a request is missing.
@@ -68,7 +70,8 @@ impl Client {
             Stage::Opening(Opening::Handshake(handshake)) => State::Handshake {
                 since_s: handshake.since_s,
             },
-            Stage::Open => self.open_state(),
+            Stage::Deferred if !self.is_write_blocked() => State::Deferred,
+            Stage::Open | Stage::Deferred => self.open_state(),
             Stage::Closing(closing) => match closing.fin_sent_at_s {
                 Some(since_s) => State::HalfClosed { since_s },
                 None => State::Lingering,
@@ -100,7 +103,7 @@ impl Client {
     }
 
     /// Returns the deadline that the client has missed. As in Redis, paused and subscribed clients
-    /// have no idle timeout.
+    /// have no idle timeout, and neither have those that wait for a deferred reply.
     pub(crate) fn missed_deadline(&self, now: Now, timeouts: Timeouts) -> Option<Deadline> {
         let info = self.session.info();
         let late = |deadline, since_s, limit_s| {
@@ -135,7 +138,7 @@ impl Client {
             }
             State::Lingering => output(Deadline::LingeringClose, LAST_OUTPUT_S_MAX),
             State::WriteBlocked => output(Deadline::Write, timeouts.write_s),
-            State::Paused | State::Subscribed => flowing(),
+            State::Deferred | State::Paused | State::Subscribed => flowing(),
             State::MidRequest => flowing().or_else(request).or_else(idle),
             State::MidRecord => flowing().or_else(record).or_else(idle),
             State::New => flowing().or_else(first_byte).or_else(idle),

@@ -130,6 +130,8 @@ pub enum OutcomeKind<'a> {
     Replied,
     /// The handler replied with this error, `ERR text`, or panicked.
     Failed(&'a str),
+    /// The handler has [deferred](Session::defer) its reply, which nothing shows to the middleware.
+    Deferred,
     /// The handler did not run and this error is the reply. The command is unknown, has too few or
     /// too many arguments, needs authentication, or is not allowed to subscribers; or
     /// [`Middleware::before`] refused it. Empty if the request is one of HTTP.

@@ -9,11 +9,13 @@
 //! | `registration.rs` | adds a command to a table |
 //! | `middleware.rs` | the program's hook around each call |
 //! | `outcome.rs` | what a handler returns |
+//! | `deferral.rs` | handlers that reply later |
 //! | `refusal.rs` | replies to requests that are not run |
 //! | `help.rs` | `HELP` of every container |
 //! | `builtin/` | respool's own commands, one file for each group |
 
 pub(crate) mod builtin;
+mod deferral;
 pub(crate) mod entry;
 mod help;
 mod middleware;
@@ -32,6 +34,7 @@ pub use crate::state::catalog::Arity;
 use crate::state::catalog::Catalog;
 use crate::state::control::Control;
 use crate::state::own_info::OwnInfo;
+pub use deferral::{Deferral, DeferredReply};
 use entry::ByName;
 pub use entry::Command;
 use help::list_subcommands;

@@ -38,6 +38,10 @@ impl Outcome for Result<Replied, ErrorReply> {}
 
 /// Seals [`Outcome`].
 pub trait IntoHandler: Sized {
+    /// Replies by `write`.
+    #[doc(hidden)]
+    fn write(reply: Reply<'_>, write: impl FnOnce(Reply<'_>) -> Self) -> Replied;
+
     /// Returns `handler` as one that returns a [`Replied`].
     #[doc(hidden)]
     fn into_handler(
@@ -46,6 +50,10 @@ pub trait IntoHandler: Sized {
 }
 
 impl IntoHandler for Replied {
+    fn write(reply: Reply<'_>, write: impl FnOnce(Reply<'_>) -> Self) -> Replied {
+        write(reply)
+    }
+
     fn into_handler(
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Self + Send + Sync + 'static,
     ) -> Box<Handler> {
@@ -54,11 +62,18 @@ impl IntoHandler for Replied {
 }
 
 impl IntoHandler for Result<Replied, ErrorReply> {
+    fn write(reply: Reply<'_>, write: impl FnOnce(Reply<'_>) -> Self) -> Replied {
+        reply.or_error(write)
+    }
+
     fn into_handler(
         handler: impl Fn(&mut Session, &Request<'_>, Reply<'_>) -> Self + Send + Sync + 'static,
     ) -> Box<Handler> {
         Box::new(move |session, request, reply| {
-            reply.or_error(|reply| handler(session, request, reply))
+            reply.or_error(|reply| {
+                // The error is the reply, also if the handler has deferred it.
+                handler(session, request, reply).inspect_err(|_| session.cancel_deferral())
+            })
         })
     }
 }

@@ -63,6 +63,8 @@ pub(crate) enum TurnEnd {
     BudgetSpent,
     /// CLIENT PAUSE applies to the next request, at this level.
     ClientPaused(PauseLevel),
+    /// The reply to the last request comes later, and the next requests wait for it.
+    Deferred,
 }
 
 /// The number of bytes that were served, and why the turn ended early.
@@ -113,7 +115,10 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
                 self.state.now_s(),
             ))),
         };
-        if served.end != Some(TurnEnd::WriteBlocked) && self.send()? {
+        if served.end != Some(TurnEnd::WriteBlocked)
+            && self.send()?
+            && served.end != Some(TurnEnd::Deferred)
+        {
             return Ok(Some(TurnEnd::WriteBlocked));
         }
         Ok(served.end)
@@ -202,8 +207,11 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let mut served = 0;
         let end = loop {
             self.budget.requests -= 1;
-            if let Some(level) = self.answer(request, resolved)? {
-                break Some(TurnEnd::ClientPaused(level));
+            if let Some(end) = self.answer(request, resolved)? {
+                if end == TurnEnd::Deferred {
+                    served += length;
+                }
+                break Some(end);
             }
             served += length;
             if let Some(command) = repeatable
@@ -261,33 +269,43 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         (command.waits_while(level) && self.context.honours_pauses()).then_some(level)
     }
 
-    /// Answers a request. If CLIENT PAUSE applies, returns its level instead.
+    /// Answers a request. If it is not answered now, returns why.
     #[inline]
     fn answer(
         &mut self,
         request: &Request<'_>,
         resolved: Result<&Command, Refusal<'_>>,
-    ) -> Result<Option<PauseLevel>, CloseReason> {
+    ) -> Result<Option<TurnEnd>, CloseReason> {
         match resolved {
             Ok(command) => {
                 let restrictions = self.session.restrictions - command.allowed_under;
                 if !restrictions.is_empty() && !self.are_lifted(restrictions) {
                     self.refuse(Refusal::by_restrictions(restrictions, command), request);
                 } else if let Some(level) = self.pause_level(command) {
-                    return Ok(Some(level));
+                    return Ok(Some(TurnEnd::ClientPaused(level)));
                 } else {
                     self.run(command, request);
                 }
             }
             Err(refusal) => self.refuse(refusal, request),
         }
-        if self.session.has_reply_flags() {
-            self.output.finish_reply(self.session);
+        if self.session.has_reply_flags() && !self.finish_reply() {
+            return Ok(Some(TurnEnd::Deferred));
         }
         match self.session.ending {
             None => Ok(None),
             Some(ending) => Err(self.end(ending)),
         }
+    }
+
+    /// Ends a request whose reply needs more than to be sent. Returns false if it comes later.
+    #[cold]
+    fn finish_reply(&mut self) -> bool {
+        let is_deferred = self.session.is_deferred();
+        if !is_deferred {
+            self.output.finish_reply(self.session);
+        }
+        !is_deferred
     }
 
     #[inline]

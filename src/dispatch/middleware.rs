@@ -40,9 +40,11 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
             resume_unwind(panic)
         });
         let text = error_text(&replied, &self.output.bytes);
-        let kind = text
-            .as_deref()
-            .map_or(OutcomeKind::Replied, OutcomeKind::Failed);
+        let kind = match text.as_deref() {
+            Some(error) => OutcomeKind::Failed(error),
+            None if self.session.is_deferred() => OutcomeKind::Deferred,
+            None => OutcomeKind::Replied,
+        };
         let duration = took;
         middleware.after(self.session, &call, &CallOutcome { duration, kind });
         // Last: a panic of the middleware is counted as one of the handler.

@@ -4,6 +4,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod budget;
+pub(crate) mod deferred;
 mod middleware;
 pub(crate) mod output;
 mod repeat;

@@ -161,7 +161,9 @@ impl<'a> Peer<'a> {
                 Some(TurnEnd::WriteBlocked) => client.sink.has_pending_output = false,
                 // As if the time of the pause were over.
                 Some(TurnEnd::ClientPaused(_)) => _ = state(self.server).pause.end(),
-                Some(TurnEnd::Idle) => panic!("a batch without a socket is never idle"),
+                Some(TurnEnd::Idle | TurnEnd::Deferred) => {
+                    panic!("a batch has no socket to wait for, and no built-in command defers")
+                }
             }
         }
         panic!("{unserved} bytes are not served in as many turns");

@@ -36,6 +36,8 @@ pub enum Protocol {
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
+    /// Whether it is an item of an aggregate.
+    is_item: bool,
 }
 
 impl fmt::Debug for Reply<'_> {
@@ -55,7 +57,7 @@ impl fmt::Debug for Reply<'_> {
 #[derive(Debug)]
 #[must_use = "a handler returns this"]
 pub struct Replied {
-    /// The offset of an error's text in the output; `usize::MAX` if the reply is not an error.
+    /// The offset of an error's text in the output. [`NOT_AN_ERROR`] is no offset.
     error_at: usize,
 }
 
@@ -69,12 +71,49 @@ impl Replied {
     pub(crate) fn error_in<'a>(&self, out: &'a [u8]) -> Option<&'a [u8]> {
         out.get(self.error_at..)
     }
+
+    /// Proves that the reply comes later.
+    pub(crate) fn deferred(_: Reply<'_>) -> Self {
+        NOT_AN_ERROR
+    }
 }
 
 impl<'a> Reply<'a> {
     /// Creates a reply that is appended to `out`.
     pub(crate) fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Self { out, protocol }
+        Self {
+            out,
+            protocol,
+            is_item: false,
+        }
+    }
+
+    /// Creates an item of an aggregate.
+    fn item(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
+        Self {
+            out,
+            protocol,
+            is_item: true,
+        }
+    }
+
+    /// Whether it is an item of an aggregate, and so a part of a reply.
+    pub(crate) fn is_item(&self) -> bool {
+        self.is_item
+    }
+
+    /// Replies with the `bytes` of another reply, of which `replied` was returned.
+    pub(crate) fn encoded(self, bytes: &[u8], replied: &Replied) -> Replied {
+        let start = self.out.len();
+        self.out.extend_from_slice(bytes);
+        let is_error = replied.error_in(bytes).is_some();
+        if is_error {
+            Replied {
+                error_at: start + replied.error_at,
+            }
+        } else {
+            NOT_AN_ERROR
+        }
     }
 
     /// Changes the version of the protocol for this reply.
@@ -114,7 +153,7 @@ impl<'a> Reply<'a> {
         self,
         write: impl FnOnce(Reply<'_>) -> Result<Replied, ErrorReply>,
     ) -> Replied {
-        let Self { out, protocol } = self;
+        let Self { out, protocol, .. } = self;
         let start = out.len();
         write(Reply::new(out, protocol)).unwrap_or_else(|error| {
             out.truncate(start);
@@ -429,7 +468,7 @@ impl Items<'_> {
             misused(format_args!("an aggregate has an item too many"));
         }
         self.missing -= 1;
-        Reply::new(self.out, self.protocol)
+        Reply::item(self.out, self.protocol)
     }
 
     /// Adds the next two items: a key as a bulk string, and its value.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::clock_signal::Woken;
 use super::progress::{LongTurn, Sight, Standstill};
 use super::shared::Shared;
 use super::supervision;
@@ -20,26 +21,29 @@ pub(super) fn keep_running(shared: &Shared) {
     shared.clock_heartbeat.end();
 }
 
-/// Advances the coarse clock, ends CLIENT PAUSE in time, evicts clients, and closes timed-out
+/// Advances the coarse clock, ends CLIENT PAUSE and waits for deferred replies in time, evicts clients, and closes timed-out
 /// clients, until the clock is stopped. Can be called again after a panic.
 fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;
     let mut work_before = Throughput::default();
     let mut long_turns = LongTurns::default();
-    while shared
+    while let Some(woken) = shared
         .clock
         .wait_until(next_wake(shared, next_tick, pause_ends))
     {
         shared.clock_heartbeat.beat();
+        shared.state.end_timed_out(Instant::now());
         let over;
         (pause_ends, over) = shared.state.pause.end_if_over();
         if over {
             shared.resume_paused_clients();
         }
-        shared.evict();
-        long_turns.check(shared);
         let now = Instant::now();
+        if woken == Woken::ByRequest || now >= next_tick {
+            shared.evict();
+        }
+        long_turns.check(shared);
         if now < next_tick {
             continue;
         }
@@ -58,9 +62,14 @@ fn run(shared: &Shared) {
 /// Returns when the clock has something to do again, unless it is woken before.
 fn next_wake(shared: &Shared, next_tick: Instant, pause_ends: Option<Instant>) -> Instant {
     // So that a standstill is noticed after about this time, also if it is less than a second.
-    let look = Instant::now() + shared.settings.stuck_after() / 4;
+    let now = Instant::now();
+    let look = now + shared.settings.stuck_after() / 4;
+    let timeout = shared.state.deferrals.next_timeout();
+    // Many timeouts one after the other must not keep the clock awake.
+    let timeout = timeout.map(|at| at.max(now + TIMEOUT_STEP));
     pause_ends
         .into_iter()
+        .chain(timeout)
         .fold(next_tick.min(look), Instant::min)
 }
 
@@ -155,6 +164,9 @@ fn log_long_turn(shared: &Shared, turn: &Turn) {
         command.map_or("none", |command| &command.full_name)
     );
 }
+
+/// Minimum time between two looks at the timeouts of deferred replies.
+const TIMEOUT_STEP: Duration = Duration::from_millis(5);
 
 /// Resolution of the coarse clock.
 const TICK: Duration = Duration::from_secs(1);

@@ -1,5 +1,6 @@
 //! The signal to the clock's thread.
 
+use std::mem;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -17,8 +18,16 @@ struct Request {
     wake: bool,
 }
 
+/// Why the thread's wait is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    ByRequest,
+    InTime,
+}
+
 impl ClockSignal {
-    /// Makes the thread check the end of the pause and `maxmemory-clients` at once.
+    /// Makes the thread check the end of the pause, the timeouts of deferred replies and
+    /// `maxmemory-clients` at once.
     pub(crate) fn wake(&self) {
         self.request.lock().wake = true;
         self.changed.notify_one();
@@ -30,13 +39,17 @@ impl ClockSignal {
         self.changed.notify_one();
     }
 
-    /// Waits for a request, or until `deadline`. Returns whether the thread goes on.
-    pub(super) fn wait_until(&self, deadline: Instant) -> bool {
+    /// Waits for a request, or until `deadline`. Returns `None` if the thread must stop.
+    pub(super) fn wait_until(&self, deadline: Instant) -> Option<Woken> {
         let mut request = self.request.lock();
         let is_quiet = |request: &mut Request| !request.stop && !request.wake;
         self.changed
             .wait_while_until(&mut request, is_quiet, deadline);
-        request.wake = false;
-        !request.stop
+        let woken = if mem::take(&mut request.wake) {
+            Woken::ByRequest
+        } else {
+            Woken::InTime
+        };
+        (!request.stop).then_some(woken)
     }
 }

@@ -102,6 +102,10 @@ impl Control for Inner {
         self.shared.pool.notify(slot);
     }
 
+    fn wake_clock(&self) {
+        self.shared.clock.wake();
+    }
+
     fn follow_pause(&self) {
         self.shared.clock.wake();
         // If another pause has begun meanwhile, its end resumes them.

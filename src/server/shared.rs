@@ -262,12 +262,24 @@ impl Shared {
         }
     }
 
+    /// Ends the wait for a deferred reply of a client that is about to be closed. Catches a panic of
+    /// the program's function.
+    pub(super) fn cancel_deferral(&self, session: &mut Session) {
+        if session.is_deferred() {
+            self.hand_over_now();
+            if catch_unwind(AssertUnwindSafe(|| session.cancel_deferral())).is_err() {
+                log::error!("the function for a cancelled reply panicked");
+            }
+        }
+    }
+
     /// Closes a client and frees its slot.
     pub(crate) fn close(&self, mut client: Box<Client>, reason: &CloseReason) {
         self.abandon_opening(&mut client);
         #[cfg(feature = "tls")]
         client.connection.end_tls_at_once();
         self.stop_listening(&mut client.session);
+        self.cancel_deferral(&mut client.session);
         let is_counted = client.is_counted();
         let Client { session, stage, .. } = &mut *client;
         let reason = stage.closing().map_or(reason, |closing| &closing.reason);

@@ -1,5 +1,6 @@
 //! A worker: takes a client, serves one turn of it, and parks it.
 
+use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::client::session::Session;
 use crate::client::stage::Stage;
 use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
 use crate::dispatch::budget::Budget;
+use crate::dispatch::deferred::write_deferred;
 use crate::dispatch::output::{INTERNAL_ERROR, Output};
 use crate::net::connection::ReplySink;
 use crate::net::pending_output::Flushed;
@@ -92,6 +94,12 @@ impl Worker {
             }
             let end = match client.stage {
                 Stage::Open => self.serve_caught(&mut client, budget),
+                Stage::Deferred => match self.serve_deferred_caught(&mut client, budget) {
+                    Ok(Some(end)) => Ok(end),
+                    // It has its reply, and its later requests are served in the same turn.
+                    Ok(None) => continue,
+                    Err(reason) => Err(reason),
+                },
                 Stage::Opening(_) => match self.open(&mut client, budget) {
                     Ok(Some(end)) => Ok(end),
                     // Served in the same turn.
@@ -111,7 +119,7 @@ impl Worker {
                     self.publish_idle(&client);
                     None
                 }
-                Ok(TurnEnd::WriteBlocked) => {
+                Ok(TurnEnd::WriteBlocked | TurnEnd::Deferred) => {
                     self.publish_unread(&mut client);
                     None
                 }
@@ -154,8 +162,8 @@ impl Worker {
         }
     }
 
-    /// Publishes a client whose requests stay unread, because it is write-blocked or paused. Its
-    /// peer cannot send the rest of a request in the meantime, so `request-timeout` starts again.
+    /// Publishes a client whose requests stay unread, because it is write-blocked or paused, or
+    /// waits for a deferred reply. Its peer cannot send the rest of a request in the meantime, so `request-timeout` starts again.
     #[cold]
     fn publish_unread(&self, client: &mut Client) {
         let now_s = self.shared.state.now_s();
@@ -233,6 +241,7 @@ impl Worker {
     ) -> Option<Box<Client>> {
         if client.stage.lingers(&reason) {
             self.shared.abandon_opening(&mut client);
+            self.shared.cancel_deferral(&mut client.session);
             client.begin_close(reason);
             return Some(client);
         }
@@ -283,25 +292,16 @@ impl Worker {
         // After a panic, `self` and `client` are consistent: the handler borrowed only the session
         // and the output, and the output is repaired below.
         let end = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
-            .unwrap_or_else(|panic| {
-                self.note_panic(&client.session, panic_text(panic.as_ref()));
-                self.output.finish_panic(&mut client.session);
-                let reply = self.output.reply(client.session.protocol());
-                let _ = reply.error(INTERNAL_ERROR);
-                Err(CloseReason::Panicked)
-            });
+            .unwrap_or_else(|panic| Err(self.end_panic(client, panic.as_ref())));
         if end.is_err() {
-            // Before the last output, so that no message follows it.
-            self.shared.stop_listening(&mut client.session);
-            // Ignored: unsent bytes become pending output, and a broken socket fails again.
-            let _ = self.output.send(&mut client.connection, &self.stats);
+            self.send_last(client);
         }
         end
     }
 
     /// Counts and logs a panic of a handler or of the hook for new clients.
     #[cold]
-    fn note_panic(&self, session: &Session, text: &str) {
+    fn note_panic(&self, session: &Session, text: &str, calls: u64) {
         let counts = &self.stats.counts;
         counts.count_error(b"ERR");
         let (id, peer) = (session.id(), session.peer());
@@ -313,12 +313,97 @@ impl Worker {
         }
         let index = usize::from(session.info().command.load(Ordering::Relaxed));
         if let Some(command) = counts.commands.get(index) {
-            command.calls.add(1);
+            command.calls.add(calls);
             command.failed.add(1);
         }
         let command = self.shared.state.catalog.get(index);
         let name = command.map_or("of no known name", |command| &command.full_name);
         log::error!("a handler panicked: command {name}, client {id} ({peer}): {text}");
+    }
+
+    /// Ends the request whose handler panicked.
+    #[cold]
+    fn end_panic(&mut self, client: &mut Client, panic: &(dyn Any + Send)) -> CloseReason {
+        // The call of a handler that has deferred its reply is counted already.
+        let calls = u64::from(!matches!(client.stage, Stage::Deferred));
+        self.note_panic(&client.session, panic_text(panic), calls);
+        self.output.finish_panic(&mut client.session);
+        let reply = self.output.reply(client.session.protocol());
+        let _ = reply.error(INTERNAL_ERROR);
+        CloseReason::Panicked
+    }
+
+    /// Sends the last output of a client that is about to be closed.
+    #[cold]
+    fn send_last(&mut self, client: &mut Client) {
+        // Before the last output, so that no message follows it.
+        self.shared.stop_listening(&mut client.session);
+        // Ignored: unsent bytes become pending output, and a broken socket fails again.
+        let _ = self.output.send(&mut client.connection, &self.stats);
+    }
+
+    /// Serves a client that waits for a deferred reply. A panic is handled as in
+    /// [`Self::serve_caught`].
+    #[cold]
+    fn serve_deferred_caught(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<Option<TurnEnd>, CloseReason> {
+        let end = catch_unwind(AssertUnwindSafe(|| self.serve_deferred(client, budget)))
+            .unwrap_or_else(|panic| Err(self.end_panic(client, panic.as_ref())));
+        budget.note_time(Instant::now());
+        if end.is_err() {
+            self.send_last(client);
+        }
+        end
+    }
+
+    /// Sends pending output and messages, and the deferred reply if it is there. Returns `None` after
+    /// the reply.
+    fn serve_deferred(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<Option<TurnEnd>, CloseReason> {
+        let phase = self.shared.phase();
+        if client.connection.pending().is_some()
+            && self.flush(client, budget)? == Some(TurnEnd::BudgetSpent)
+        {
+            return Ok(Some(TurnEnd::BudgetSpent));
+        }
+        let is_over = client.session.info().inbox.has_ended_deferral()
+            || (phase != Phase::Serving && !client.session.holds_drain());
+        if !is_over && client.connection.has_peer_ended() {
+            return Err(CloseReason::PeerLeft);
+        }
+        if client.session.info().inbox.has_unread() {
+            self.take_messages(client, budget);
+        }
+        if is_over {
+            // The program's functions may block.
+            self.shared.hand_over_now();
+            write_deferred(&mut self.output, &mut client.session, &self.stats);
+            client.stage = Stage::Open;
+            client.session.info().set(ClientFlags::BLOCKED, false);
+        }
+        self.send_output(client)?;
+        match (is_over, client.session.ending) {
+            (false, _) => Ok(Some(TurnEnd::Deferred)),
+            (true, None) => Ok(None),
+            (true, Some(_)) => Err(CloseReason::Quit),
+        }
+    }
+
+    /// Sends what was collected outside of a batch. Returns whether the socket took all of it.
+    #[cold]
+    fn send_output(&mut self, client: &mut Client) -> Result<bool, CloseReason> {
+        let traffic = &client.session.info().traffic;
+        traffic.bytes_sent.add(self.output.bytes.len() as u64);
+        let is_sent = self.output.send(&mut client.connection, &self.stats)?;
+        // The limit on this client's messages counts its pending output.
+        client.publish(self.shared.state.now_s());
+        Ok(is_sent)
     }
 
     fn read_and_serve(
@@ -337,7 +422,7 @@ impl Worker {
             client.newcomer = None;
         }
         if let Some(end) = self.serve_pending(client, budget)? {
-            return close_if_left(end, client);
+            return end_early(end, client);
         }
         while !client.connection.ended {
             if phase == Phase::Closing {
@@ -356,7 +441,7 @@ impl Worker {
                 self.take_messages(client, budget);
             }
             if let Some(end) = self.serve_input(client, count, budget)? {
-                return close_if_left(end, client);
+                return end_early(end, client);
             }
             // In the first turn no event can report FIN: the socket is not watched yet.
             if client.connection.is_drained(count, self.input.len()) && !is_first_turn {
@@ -438,12 +523,7 @@ impl Worker {
     #[cold]
     fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, CloseReason> {
         self.take_messages(client, budget);
-        let traffic = &client.session.info().traffic;
-        traffic.bytes_sent.add(self.output.bytes.len() as u64);
-        let is_sent = self.output.send(&mut client.connection, &self.stats)?;
-        // The limit on this client's messages counts its pending output.
-        client.publish(self.shared.state.now_s());
-        Ok(!is_sent && self.update_block(client))
+        Ok(!self.send_output(client)? && self.update_block(client))
     }
 
     /// Adds the messages in the client's inbox to the output.
@@ -532,15 +612,23 @@ impl Drop for Worker {
     }
 }
 
-/// Closes a paused client whose peer sent FIN, as Redis does. Its input is not read during the
-/// pause, so it would hold a slot that another client could use.
-fn close_if_left(end: TurnEnd, client: &Client) -> Result<TurnEnd, CloseReason> {
-    match end {
-        TurnEnd::ClientPaused(_) if client.connection.has_peer_ended() => {
-            Err(CloseReason::PeerLeft)
+/// Ends a turn that left requests unserved. Closes a client whose requests wait if its peer has
+/// sent FIN, as Redis does: its input is not read meanwhile, so it would hold a slot that another
+/// client could use.
+fn end_early(end: TurnEnd, client: &mut Client) -> Result<TurnEnd, CloseReason> {
+    let waits = match end {
+        TurnEnd::Deferred => {
+            client.stage = Stage::Deferred;
+            client.session.info().set(ClientFlags::BLOCKED, true);
+            true
         }
-        end => Ok(end),
+        TurnEnd::ClientPaused(_) => true,
+        TurnEnd::Idle | TurnEnd::WriteBlocked | TurnEnd::BudgetSpent => false,
+    };
+    if waits && client.connection.has_peer_ended() {
+        return Err(CloseReason::PeerLeft);
     }
+    Ok(end)
 }
 
 /// Maximum bytes of one read. Large reads save system calls for pipelines, and copies for long

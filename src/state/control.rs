@@ -20,6 +20,9 @@ pub(crate) trait Control: Any + fmt::Debug + Send + Sync {
     /// client has the slot by now, that one is served for nothing.
     fn notify(&self, slot: usize);
 
+    /// Has the clock look at the next timeout of a deferred reply.
+    fn wake_clock(&self);
+
     /// Reacts to a change of the pause: plans its end, and has the paused clients served if it is
     /// over.
     fn follow_pause(&self);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use super::deferred_request::{DeferralEnd, DeferralId, DeferredRequest};
 use crate::config::OutputLimit;
 use crate::resp::Protocol;
 
@@ -27,6 +28,8 @@ struct Contents {
     kill_reason: Option<KillReason>,
     /// When the soft limit was exceeded, in seconds of the coarse clock.
     full_since_s: Option<u32>,
+    /// The request that waits for a deferred reply, or has it.
+    deferral: Option<Box<DeferredRequest>>,
 }
 
 /// Why another thread closes a client.
@@ -115,31 +118,130 @@ impl Inbox {
     }
 
     fn take_from(&self, contents: &mut Option<Box<Contents>>) -> Vec<u8> {
-        let is_killed = contents
-            .as_ref()
-            .is_some_and(|contents| contents.kill_reason.is_some());
-        self.has_unread.store(is_killed, Ordering::Relaxed);
+        self.has_unread.store(
+            contents.as_deref().is_some_and(Contents::has_order),
+            Ordering::Relaxed,
+        );
         match contents {
-            // A kill stays. So does the time of the soft limit: the messages become pending output,
-            // which counts as before.
-            Some(kept) if is_killed || kept.full_since_s.is_some() => mem::take(&mut kept.messages),
+            Some(kept) if kept.must_stay() => mem::take(&mut kept.messages),
             _ => contents.take().map_or_else(Vec::new, |own| own.messages),
         }
+    }
+
+    /// Keeps `deferral` until the owner takes it. Calls `added` under the lock.
+    pub(super) fn defer<T>(
+        &self,
+        deferral: Box<DeferredRequest>,
+        added: impl FnOnce(DeferralId) -> T,
+    ) -> T {
+        let mut contents = self.contents.lock();
+        let id = deferral.id;
+        contents.get_or_insert_default().deferral = Some(deferral);
+        added(id)
+    }
+
+    /// Ends the deferral of this number, or any for `None`, if the client waits, and calls `removed`
+    /// under the lock. Returns whether the client waited and is not to be closed. Then the caller
+    /// must notify the owner.
+    #[must_use]
+    pub(super) fn end_deferral(
+        &self,
+        number: Option<u64>,
+        end: DeferralEnd,
+        removed: impl FnOnce(DeferralId),
+    ) -> bool {
+        let mut contents = self.contents.lock();
+        let Some(contents) = contents.as_deref_mut() else {
+            return false;
+        };
+        let is_closing = contents.kill_reason.is_some();
+        let Some(deferral) = contents.waiting_mut(number) else {
+            return false;
+        };
+        deferral.end = Some(end);
+        removed(deferral.id);
+        self.has_unread.store(true, Ordering::Relaxed);
+        !is_closing
+    }
+
+    /// Whether the client waits for the deferred reply of this number, and is not to be closed.
+    pub(crate) fn waits_for(&self, number: u64) -> bool {
+        let mut contents = self.contents.lock();
+        contents.as_deref_mut().is_some_and(|contents| {
+            contents.kill_reason.is_none() && contents.waiting_mut(Some(number)).is_some()
+        })
+    }
+
+    /// Whether the deferral has ended, and the owner has not taken it.
+    pub(crate) fn has_ended_deferral(&self) -> bool {
+        let contents = self.contents.lock();
+        let deferral = contents.as_ref().and_then(|own| own.deferral.as_ref());
+        deferral.is_some_and(|deferral| deferral.end.is_some())
+    }
+
+    /// Takes the deferral, and its end; `None` for an end that the owner makes. Only the owner calls
+    /// this. If the client still waited, calls `removed` under the lock.
+    pub(super) fn take_deferral(
+        &self,
+        removed: impl FnOnce(DeferralId),
+    ) -> Option<(Box<DeferredRequest>, Option<DeferralEnd>)> {
+        let mut contents = self.contents.lock();
+        let own = contents.as_deref_mut()?;
+        let mut deferral = own.deferral.take()?;
+        let end = deferral.end.take();
+        if end.is_none() {
+            removed(deferral.id);
+        }
+        let has_unread = own.has_order() || !own.messages.is_empty();
+        self.has_unread.store(has_unread, Ordering::Relaxed);
+        if !has_unread && !own.must_stay() {
+            *contents = None;
+        }
+        Some((deferral, end))
     }
 
     /// Returns the bytes of all messages.
     pub(crate) fn bytes(&self) -> usize {
         let contents = self.contents.lock();
-        contents.as_ref().map_or(0, |own| own.messages.len())
+        contents
+            .as_ref()
+            .map_or(0, |own| own.messages.len() + own.reply_bytes())
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
         let contents = self.contents.lock();
-        contents.as_ref().map_or(0, |own| own.messages.capacity())
+        contents
+            .as_ref()
+            .map_or(0, |own| own.messages.capacity() + own.reply_bytes())
     }
 }
 
 impl Contents {
+    /// Whether the owner has something to do besides sending messages.
+    fn has_order(&self) -> bool {
+        let deferral = self.deferral.as_ref();
+        self.kill_reason.is_some() || deferral.is_some_and(|deferral| deferral.end.is_some())
+    }
+
+    /// Whether this stays when the messages are taken. A kill and a deferral do. So does the time of
+    /// the soft limit: the messages become pending output, which counts as before.
+    fn must_stay(&self) -> bool {
+        self.kill_reason.is_some() || self.full_since_s.is_some() || self.deferral.is_some()
+    }
+
+    /// Returns the deferral of this number, or any for `None`, if the client waits.
+    fn waiting_mut(&mut self, number: Option<u64>) -> Option<&mut DeferredRequest> {
+        let deferral = self.deferral.as_deref_mut()?;
+        let is_wanted = number.is_none_or(|number| number == deferral.id.number);
+        (is_wanted && deferral.end.is_none()).then_some(deferral)
+    }
+
+    /// Returns the bytes of the deferred reply.
+    fn reply_bytes(&self) -> usize {
+        let deferral = self.deferral.as_ref();
+        deferral.map_or(0, |deferral| deferral.reply_bytes())
+    }
+
     fn kill(&mut self, reason: KillReason) {
         self.kill_reason.get_or_insert(reason);
         self.messages = Vec::new();

@@ -5,6 +5,7 @@
 //! | `catalog.rs`, `keys.rs` | names, arity, keys and documentation of the commands |
 //! | `clients.rs` | every client, as far as other threads may know of it |
 //! | `inbox.rs` | messages that other threads leave for a client |
+//! | `deferred_request.rs`, `deferrals.rs` | requests that wait for a deferred reply, and all of them |
 //! | `channels.rs`, `recipients.rs`, `slices.rs` | subscribers, and how messages reach many of them without a long lock |
 //! | `monitors.rs` | clients that see every request |
 //! | `pause.rs` | CLIENT PAUSE |
@@ -25,6 +26,8 @@ pub(crate) mod coarse_clock;
 mod command_settings;
 pub(crate) mod control;
 mod counter;
+mod deferrals;
+pub(crate) mod deferred_request;
 #[cfg(feature = "tls")]
 mod handshakes;
 pub(crate) mod health;
@@ -61,6 +64,8 @@ use coarse_clock::CoarseClock;
 use command_settings::CommandSettings;
 use control::{Control, PoolSnapshot};
 use counter::ResettableCounter;
+use deferrals::Deferrals;
+use deferred_request::{DeferralEnd, DeferredRequest};
 #[cfg(feature = "tls")]
 use handshakes::HandshakeCounts;
 use latency::LatencyMonitor;
@@ -107,6 +112,7 @@ pub(crate) struct ServerState {
     pub(crate) clients: ClientRegistry,
     pub(crate) stats: ServerStats,
     pub(crate) pause: Pause,
+    pub(crate) deferrals: Deferrals,
     pub(crate) channels: Channels,
     pub(crate) slowlog: Slowlog,
     pub(crate) latency: LatencyMonitor,
@@ -158,6 +164,7 @@ impl ServerState {
             clients: ClientRegistry::default(),
             stats: ServerStats::new(command_count),
             pause: Pause::default(),
+            deferrals: Deferrals::default(),
             channels: Channels::default(),
             slowlog: Slowlog::default(),
             latency: LatencyMonitor::default(),
@@ -320,6 +327,48 @@ impl ServerState {
         }
     }
 
+    /// Has the client wait for a deferred reply. Only its owner calls this.
+    pub(crate) fn defer(&self, info: &Arc<ClientInfo>, deferral: Box<DeferredRequest>) {
+        let is_next = info
+            .inbox
+            .defer(deferral, |id| self.deferrals.add(info, id));
+        if is_next && let Some(control) = self.control() {
+            control.wake_clock();
+        }
+    }
+
+    /// Ends the deferral of this number, or any for `None`. Returns false if the client does not
+    /// wait for it.
+    pub(crate) fn end_deferral(
+        &self,
+        info: &ClientInfo,
+        number: Option<u64>,
+        end: DeferralEnd,
+    ) -> bool {
+        let removed = |id| self.deferrals.remove(id);
+        let has_ended = info.inbox.end_deferral(number, end, removed);
+        if has_ended {
+            self.notify(&[info.slot]);
+        }
+        has_ended
+    }
+
+    /// Ends the deferrals whose timeouts are over at `now`.
+    pub(crate) fn end_timed_out(&self, now: Instant) {
+        while let Some((info, number)) = self.deferrals.timed_out(now) {
+            self.end_deferral(&info, Some(number), DeferralEnd::TimedOut);
+        }
+    }
+
+    /// Takes the deferral of a client, and its end, if it has ended. Only the client's owner calls
+    /// this.
+    pub(crate) fn take_deferral(
+        &self,
+        info: &ClientInfo,
+    ) -> Option<(Box<DeferredRequest>, Option<DeferralEnd>)> {
+        info.inbox.take_deferral(|id| self.deferrals.remove(id))
+    }
+
     /// Counts and logs a connection that did not become a client.
     pub(crate) fn note_refusal(&self, peer: &Peer, refused: Refused) {
         self.connections.count();
@@ -364,6 +413,8 @@ mod tests {
 
     impl Control for NoServer {
         fn notify(&self, _: usize) {}
+
+        fn wake_clock(&self) {}
 
         fn follow_pause(&self) {}
 

@@ -196,7 +196,9 @@ impl OfflineClient {
             }
             self.sink.sent.append(&mut inbox.take_messages());
             match self.serve_turn(mem::take(&mut fresh)) {
-                Ok(None | Some(TurnEnd::Idle | TurnEnd::ClientPaused(_))) => return,
+                Ok(None | Some(TurnEnd::Idle | TurnEnd::ClientPaused(_) | TurnEnd::Deferred)) => {
+                    return;
+                }
                 Ok(Some(TurnEnd::BudgetSpent)) => {}
                 Ok(Some(TurnEnd::WriteBlocked)) => self.sink.has_pending_output = false,
                 Err(reason) => return self.close(&reason),

@@ -3,6 +3,7 @@
 mod clients;
 mod commands;
 mod config;
+mod deferred;
 mod errors;
 mod examples;
 mod handle;

@@ -302,10 +302,13 @@ fn clients(state: &ServerState, lines: &mut Lines<'_>) {
     lines.add("maxclients", state.config.lock().maxclients);
     lines.add("client_recent_max_input_buffer", summary.input_bytes_max);
     lines.add("client_recent_max_output_buffer", summary.output_bytes_max);
-    lines.add("blocked_clients", summary.paused);
+    lines.add(
+        "blocked_clients",
+        summary.paused + state.deferrals.waiting(),
+    );
     lines.add("tracking_clients", summary.tracking);
     lines.add("pubsub_clients", summary.subscribed);
-    lines.add("clients_in_timeout_table", 0);
+    lines.add("clients_in_timeout_table", state.deferrals.timeouts());
     lines.add("queued_clients", state.pool_snapshot().queued);
     queue_wait(lines);
 }

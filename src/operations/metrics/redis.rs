@@ -69,8 +69,8 @@ fn clients(scrape: &Scrape<'_>, text: &mut Text) {
         ),
         (
             "blocked_clients",
-            "Clients that CLIENT PAUSE holds up.",
-            summary.paused,
+            "Clients that wait for a deferred reply, or that CLIENT PAUSE holds up.",
+            summary.paused + state.deferrals.waiting(),
         ),
         (
             "tracking_clients",

@@ -6,6 +6,7 @@ use crate::client::session::Session;
 use crate::command::builtin::common::{argument, is, wrong_arguments};
 use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::state::ServerState;
+use crate::state::deferred_request::DeferralEnd;
 use crate::state::pause::PauseLevel;
 
 /// `CLIENT PAUSE milliseconds [WRITE|ALL]`: the requests of other clients wait. Unlike in Redis,
@@ -45,17 +46,26 @@ fn follow_pause(state: &ServerState) {
     }
 }
 
-/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`: always 0, because no command blocks a client in Redis's
-/// sense: a handler that waits blocks its worker, and nobody can end its wait.
-pub(super) fn unblock(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
-    match (request.word_count(), request.argument(2)) {
-        (3, _) => {}
-        (4, Some(reason)) if is(reason, "TIMEOUT") || is(reason, "ERROR") => {}
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`: ends the wait of a client for a deferred reply, as its
+/// timeout would, or by an error. Replies whether it waited. A client that CLIENT PAUSE holds up does
+/// not count, as in Redis.
+pub(super) fn unblock(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+    let end = match (request.word_count(), request.argument(2)) {
+        (3, _) => DeferralEnd::TimedOut,
+        (4, Some(reason)) if is(reason, "TIMEOUT") => DeferralEnd::TimedOut,
+        (4, Some(reason)) if is(reason, "ERROR") => {
+            DeferralEnd::Cancelled("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+        }
         (4, _) => return reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
         _ => return wrong_arguments("CLIENT", request, reply),
-    }
+    };
     match request.integer(1) {
-        Ok(_) => reply.integer(0),
+        Ok(id) => {
+            let state = session.server_state();
+            let info = state.clients.find(id as u64);
+            let has_ended = info.is_some_and(|info| state.end_deferral(&info, None, end));
+            reply.integer(has_ended.into())
+        }
         Err(error) => reply.value(error),
     }
 }
