@@ -26,7 +26,8 @@
 //! | permit, limit and measure calls | [`Middleware`], [`Call`], [`CallOutcome`], [`OutcomeKind`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
-//! | configure, start and stop | [`Config`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
+//! | configure, start and stop | [`Config`], [`Config::set`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
+//! | publish, push, list and close from any thread | [`ServerHandle`], [`Session::server`], [`ClientSnapshot`] |
 //! | see whether it works | [`ServerHandle::health`], [`Health`], [`Unfit`] |
 //! | test a service, with sockets and without | [`testing`] |
 //! | support CONFIG REWRITE, `loglevel` and a service manager | [`Host`] |
@@ -90,9 +91,9 @@
 //! | `config/` | every key, its type, and its sources |
 //! | `resp/` | bytes to requests, replies to bytes; needs only std |
 //!
-//! Beside them: `error.rs` (start and reconfiguration), `glob.rs` (patterns), `memory.rs` (how much
-//! memory there is), `system.rs` (its name; processor time), `time.rs` (the wall clock), and
-//! `fuzz/` (entry points of the fuzzers).
+//! Beside them: `error.rs` (start and reconfiguration), `glob.rs` (patterns), `logging.rs` (log lines
+//! with the name of the server), `memory.rs` (how much memory there is), `system.rs` (its name;
+//! processor time), `time.rs` (the wall clock), and `fuzz/` (entry points of the fuzzers).
 //!
 //! CONTRIBUTING.md says where to look for a change.
 //!
@@ -131,6 +132,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod glob;
+mod logging;
 mod memory;
 mod net;
 #[cfg(feature = "http")]

@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 /// Upper lines may only use lower ones.
 const ALLOWED: &str = "
 testing: client command config dispatch error net resp server state
-server: client command config dispatch error net operations pool resp state
-operations: config memory net state system time
+server: client command config dispatch error logging net operations pool resp state
+operations: config logging memory net state system time
 dispatch: client command net resp state
-pool: client net
-command: client config glob memory resp state system time
+pool: client logging net
+command: client config glob logging memory resp state system time
 client: config net resp state
-state: config glob net resp time
-net: config error
-config: memory
+state: config glob logging net resp time
+net: config error logging
+config: logging memory
 
 in client
 timeouts: mod stage
@@ -279,6 +279,17 @@ fn sockets_are_named_by_net_client_pool_and_server_only() {
         ] {
             let names = is_without && source.code.contains(word);
             assert!(!names, "{} names {word}", module.join("/"));
+        }
+    }
+}
+
+#[test]
+fn log_lines_carry_the_name_of_their_server() {
+    for (module, source) in sources() {
+        for level in ["trace", "debug", "info", "warn", "error"] {
+            let call = format!("log::{level}!(");
+            let has_it = source.code.contains(&call) && module != ["logging"];
+            assert!(!has_it, "{}: use `logging::{level}!`", module.join("/"));
         }
     }
 }

@@ -45,6 +45,7 @@ enum Kind {
     Events,
 }
 
+use crate::logging;
 use Kind::{Clamped, Events, Flag, Memory, Number, OneOf, SavePoints};
 
 const INT_MAX: i64 = i32::MAX as i64;
@@ -247,7 +248,7 @@ impl Values {
     pub(crate) fn set(&self, inert: &'static Inert, value: String) {
         let before = self.0.lock().insert(inert.name, value);
         if before.is_none() {
-            log::info!(
+            logging::info!(
                 "CONFIG SET {}: the directive has no effect here; CONFIG GET returns the value",
                 inert.name
             );

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::logging;
 use rlimit::Resource;
 
 /// Descriptors for other purposes: polls and wakers, standard streams, log, signals.
@@ -42,7 +43,7 @@ pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize
             reserved + 1
         )));
     }
-    log::warn!(
+    logging::warn!(
         "`maxclients` lowered from {maxclients} to {room}: only {limit} files may be open at once \
          (raise `ulimit -n` to {wanted})"
     );

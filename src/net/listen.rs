@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{BindAddress, Config};
 use crate::error::StartError;
+use crate::logging;
 use crate::net::tcp_info::{self, AcceptQueue};
 use crate::net::unix::{self, UnixSocket};
 
@@ -243,7 +244,7 @@ fn listen_on(
                 listeners.push(listener);
             }
             Err(error) if bind.optional && is_missing(&error, bind.address) => {
-                log::trace!("not listening on {address}: this machine lacks it");
+                logging::trace!("not listening on {address}: this machine lacks it");
             }
             Err(error) => return Err(StartError::Listen { address, error }),
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::logging;
 use mio::net::UnixListener;
 use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::io::Errno;
@@ -184,7 +185,7 @@ impl Drop for SocketFile {
         if identity(&self.path).is_ok_and(|identity| identity == self.identity)
             && let Err(error) = fs::remove_file(&self.path)
         {
-            log::warn!("cannot remove {}: {error}", self.path.display());
+            logging::warn!("cannot remove {}: {error}", self.path.display());
         }
     }
 }

@@ -12,6 +12,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::connection::{Connection, Step};
 use super::routes::Routes;
+use crate::logging;
 use crate::net::descriptors::HTTP_CONNECTIONS_MAX as CONNECTIONS_MAX;
 use crate::state::ServerState;
 
@@ -42,7 +43,7 @@ impl Drop for Stop {
     fn drop(&mut self) {
         self.0.stopped.store(true, Ordering::Release);
         if let Err(error) = self.0.waker.wake() {
-            log::error!("cannot wake the operations listener: {error}");
+            logging::error!("cannot wake the operations listener: {error}");
         }
     }
 }
@@ -107,7 +108,7 @@ impl Listener {
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != ErrorKind::Interrupted
         {
-            log::error!("the operations listener cannot wait: {error}");
+            logging::error!("the operations listener cannot wait: {error}");
         }
         for event in &self.events {
             let index = event.token().0;

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::slot::Slot;
 use crate::client::Client;
+use crate::logging;
 use crate::net::connection::Readiness;
 
 /// The slots of all clients, and the poll.
@@ -181,7 +182,7 @@ impl Parking {
             Ok(waited) => waited,
             Err(error) => {
                 if error.kind() != io::ErrorKind::Interrupted {
-                    log::error!("cannot wait for events: {error}");
+                    logging::error!("cannot wait for events: {error}");
                 }
                 return true;
             }
@@ -205,7 +206,7 @@ impl Parking {
     /// Makes the leader return from its wait, or the next leader not begin one.
     pub(super) fn wake_leader(&self) {
         if let Err(error) = self.waker.wake() {
-            log::error!("cannot wake the leader: {error}");
+            logging::error!("cannot wake the leader: {error}");
         }
     }
 

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::client::session::Session;
 use crate::client::stage::{Opening, Stage};
 use crate::error::StartError;
+use crate::logging;
 use crate::net::descriptors;
 use crate::net::peer::Peer;
 use crate::state::clients::ClientInfo;
@@ -57,7 +58,7 @@ impl AcceptorThread {
         let (end, ended) = mpsc::channel::<()>();
         // Before the thread starts, so that the server is ready from its start on.
         shared.acceptor_heartbeat.beat();
-        spawn("acceptor", move || {
+        spawn(&shared.state, "acceptor", move || {
             // Dropped after the acceptor, so that its sockets are closed when the thread has ended.
             let _end = end;
             let mut acceptor = acceptor;
@@ -313,7 +314,7 @@ impl Acceptor {
         self.count(&mut client, admission);
         self.submit_or_close(Box::new(client));
         // Last: if the logger panics, the client is not lost.
-        log::debug!("client {id} connected from {peer}");
+        logging::debug!("client {id} connected from {peer}");
     }
 
     /// Passes a client to the workers. Closes it at once if it is to be refused after its
@@ -367,7 +368,7 @@ impl Acceptor {
             return;
         }
         self.warned_at = Some(Instant::now());
-        log::warn!(
+        logging::warn!(
             "cannot accept connections, so they wait: {error} (raise `ulimit -n`, or \
              lower `maxclients`)"
         );

@@ -55,7 +55,7 @@ impl Server {
         let http_addrs = self.http_addrs();
         let (sender, receiver) = mpsc::channel();
         // Before the other threads, so that none of them runs if the system refuses this one.
-        let thread = spawn("drain", move || {
+        let thread = spawn(&inner.shared.state, "drain", move || {
             let started = receiver.recv().ok();
             started.map_or_else(Drained::default, Started::wait)
         })?;

@@ -15,6 +15,7 @@ use crate::client::session::Session;
 use crate::command::Commands;
 use crate::config::Config;
 use crate::error::StartError;
+use crate::logging;
 use crate::net::descriptors;
 use crate::net::listen::{self, ListenSocket, Listener, QueueView};
 use crate::pool::Pool;
@@ -175,6 +176,18 @@ impl Server {
         self
     }
 
+    /// Names the server, so that two of them in one program can be told apart: in the names of its
+    /// threads, such as `cache-worker-3`, and at the beginning of its log lines, `cache: `. Linux
+    /// shows 15 bytes of a thread's name, so there the name is cut: names should differ in their
+    /// first two or three bytes.
+    ///
+    /// What [`Self::bind`] logs has no name yet. Only the first call of this method has an effect.
+    #[must_use]
+    pub fn with_name(self, name: &str) -> Self {
+        self.inner.shared.state.set_name(name);
+        self
+    }
+
     /// Leaves connections that were not accepted before a drain to another process that has the same
     /// listening sockets: the service manager, or the next server. So no connect is refused or reset
     /// while servers follow one another. Without this, a drain accepts and serves them.
@@ -289,12 +302,12 @@ fn warn_about_wildcard_bind(config: &Config, local_addrs: &[SocketAddr]) {
         return;
     }
     if config.protected_mode {
-        log::warn!(
+        logging::warn!(
             "listening on every address without a password: clients from other machines are \
              refused, because of `protected-mode` (set `requirepass`)"
         );
     } else {
-        log::warn!(
+        logging::warn!(
             "listening on every address without a password: every client may run every \
              command (set `requirepass`, or bind fewer addresses)"
         );

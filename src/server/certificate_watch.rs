@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::inner::{Inner, Trigger};
 use crate::error::ReconfigureError;
+use crate::logging;
 use crate::net::certificates::Stamp;
 
 /// Loads changed files again. It survives a panic of its thread.
@@ -42,7 +43,9 @@ impl CertificateWatch {
                 })
             };
             if let Some(error) = self.attempt(stamp, load) {
-                log::warn!("the changed certificates cannot be used, the old ones stay: {error}");
+                logging::warn!(
+                    "the changed certificates cannot be used, the old ones stay: {error}"
+                );
             }
         }
     }

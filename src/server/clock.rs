@@ -9,6 +9,7 @@ use super::clock_signal::Woken;
 use super::progress::{LongTurn, Sight, Standstill};
 use super::shared::Shared;
 use super::supervision;
+use crate::logging;
 use crate::state::stats::{Throughput, Turn};
 
 /// Runs the clock until it is stopped, also after panics. If it panics again and again, drains.
@@ -120,7 +121,7 @@ impl LongTurns {
         let standstill = sight.standstill(shared.settings.stuck_after());
         match (self.standstill, standstill) {
             (None, Some(standstill)) => log_standstill(shared, standstill, &sight),
-            (Some(standstill), None) => log::info!(
+            (Some(standstill), None) => logging::info!(
                 "workers make progress again, after {} ms",
                 standstill.since().elapsed().as_millis()
             ),
@@ -144,7 +145,7 @@ fn log_standstill(shared: &Shared, standstill: Standstill, sight: &Sight) {
         .map(|(name, workers)| format!("{name} on {workers}"))
         .collect();
     let reason = standstill.unfit(shared.settings.stuck_after());
-    log::warn!(
+    logging::warn!(
         "{reason} (raise `workers`, or `stuck-worker-ms`); commands: {}",
         commands.join(", ")
     );
@@ -156,7 +157,7 @@ fn log_long_turn(shared: &Shared, turn: &Turn) {
     };
     let index = info.command.load(Ordering::Relaxed);
     let command = shared.state.catalog.get(index.into());
-    log::warn!(
+    logging::warn!(
         "worker-{} has been busy with one client for over a second: client {} ({}), command {}",
         turn.worker,
         info.id,

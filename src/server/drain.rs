@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::acceptor::AcceptorThread;
 use super::inner::Inner;
 use super::shared::{Phase, Shared};
+use crate::logging;
 use crate::state::close_reason::CloseReason;
 
 /// The outcome of a drain.
@@ -52,7 +53,9 @@ pub(super) fn drain(inner: &Inner, acceptor: &AcceptorThread) -> Drained {
     let deadline = Instant::now() + LAST_TURN;
     inner.threads.wait_until_gone(deadline);
     if !accepted_all && !acceptor.has_ended_by(deadline) {
-        log::warn!("drain: the acceptor is still busy, so connections in the backlog are reset");
+        logging::warn!(
+            "drain: the acceptor is still busy, so connections in the backlog are reset"
+        );
     }
     shared
         .pool
@@ -87,9 +90,11 @@ fn delay(shared: &Shared) {
     }
     request.ends = Some(begins + Duration::from_millis(timeout_ms.into()));
     drop(request);
-    log::info!("drain: clients are accepted and served for another {delay_ms} ms (drain-delay-ms)");
+    logging::info!(
+        "drain: clients are accepted and served for another {delay_ms} ms (drain-delay-ms)"
+    );
     shared.wait_for_haste(begins);
-    log::info!("drain: no more clients are accepted");
+    logging::info!("drain: no more clients are accepted");
 }
 
 /// Maximum time that a drain waits for the first request of a client that has just connected.

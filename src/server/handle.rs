@@ -9,6 +9,7 @@ use super::inner::{Inner, Trigger};
 use crate::client::session::Session;
 use crate::config::Config;
 use crate::error::ReconfigureError;
+use crate::logging;
 use crate::state::ServerState;
 use crate::state::health::{Health, Unfit};
 
@@ -174,6 +175,7 @@ impl ServerHandle {
         change: impl FnOnce(&mut Config) -> T,
     ) -> Result<T, ReconfigureError> {
         let inner = self.inner().ok_or(ReconfigureError::Draining)?;
+        let _entered = logging::enter(self.state.name());
         let mut returned = None;
         let changes = inner.change(inner.maxclients_at_start, trigger, |config| {
             returned = Some(change(config));
@@ -181,7 +183,7 @@ impl ServerHandle {
             checked.map_err(|(key, reason)| ReconfigureError::Config { key, reason })
         })?;
         for change in changes {
-            log::info!("{change}");
+            logging::info!("{change}");
         }
         // Invariant: there is no error, so `change` was called.
         Ok(returned.expect("the change was called"))

@@ -15,6 +15,7 @@ use super::supervision::panic_text;
 use crate::client::Client;
 use crate::client::stage::{Handshake, Opening, Permit, Stage};
 use crate::dispatch::batch::TurnEnd;
+use crate::logging;
 use crate::net::connection::{Connection, Flight};
 use crate::net::pending_output::Flushed;
 use crate::net::tls::{TlsError, TlsState};
@@ -150,7 +151,7 @@ fn run_flight(
         Ok(Err(error)) => Err(failed(error)),
         Err(panic) => {
             let text = panic_text(panic.as_ref());
-            log::error!("a TLS handshake panicked: {text}");
+            logging::error!("a TLS handshake panicked: {text}");
             Err(CloseReason::Panicked)
         }
     }

@@ -15,6 +15,7 @@ use super::shared::{Phase, Shared};
 use super::threads::WorkerThreads;
 use crate::command::Commands;
 use crate::config::Config;
+use crate::logging;
 use crate::net::listen::QueueView;
 use crate::net::tcp_info::AcceptQueue;
 use crate::pool::Pool;
@@ -181,7 +182,7 @@ impl Control for Inner {
         let trigger = Trigger::ConfigSet { certificates };
         let changes = self.change(self.clients_max, trigger, change)?;
         for change in changes {
-            log::trace!("CONFIG SET: {change}");
+            logging::trace!("CONFIG SET: {change}");
         }
         Ok(())
     }

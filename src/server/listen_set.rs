@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::logging;
 use crate::net::listen::{self, ListenSocket};
 use crate::net::peer::Peer;
 
@@ -81,7 +82,7 @@ impl ListenSet {
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != ErrorKind::Interrupted
         {
-            log::error!("cannot wait for connections: {error}");
+            logging::error!("cannot wait for connections: {error}");
         }
     }
 
@@ -116,7 +117,7 @@ impl ListenSet {
             if let ListenSocket::Tcp(tcp) | ListenSocket::Tls(tcp) = &listener.socket
                 && let Err(error) = listen::set_keepalive(&**tcp, keepalive_s)
             {
-                log::warn!("cannot set `tcp-keepalive` to {keepalive_s}: {error}");
+                logging::warn!("cannot set `tcp-keepalive` to {keepalive_s}: {error}");
             }
         }
     }

@@ -10,6 +10,7 @@ use super::shared::{Phase, Shared};
 use crate::client::Client;
 use crate::client::stage::{Opening, Stage};
 use crate::dispatch::batch::TurnEnd;
+use crate::logging;
 use crate::net::proxy_header::{self, HEADER_BYTES_MAX};
 use crate::state::close_reason::{CloseReason, Refused};
 
@@ -64,7 +65,7 @@ fn read_proxy_header(
     }
     client.connection.discard(&mut input[..header.length])?;
     client.session.set_peer(peer);
-    log::debug!(
+    logging::debug!(
         "client {} is {} by its PROXY header",
         client.session.id(),
         client.session.peer()

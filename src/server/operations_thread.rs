@@ -24,7 +24,7 @@ impl OperationsThread {
         let state = Arc::clone(&shared.state);
         let (listener, stop) = Listener::new(sockets, state).map_err(StartError::Poll)?;
         let (end, ended) = mpsc::channel::<()>();
-        spawn("operations", move || {
+        spawn(&shared.state, "operations", move || {
             // Dropped after the listener, so that its sockets are closed when the thread has ended.
             let _end = end;
             let mut listener = listener;

@@ -6,6 +6,7 @@ use super::certificates::Loaded;
 use super::inner::{Inner, Trigger};
 use crate::config::{Change, Config, KEYS};
 use crate::error::ReconfigureError;
+use crate::logging;
 use crate::state::control::Unchanged;
 
 impl Config {
@@ -88,7 +89,7 @@ impl Inner {
                 // The program, or the thread that watches the files, logs it.
                 Trigger::Reconfigure | Trigger::Update | Trigger::ChangedFile => {}
                 Trigger::ConfigSet { .. } => {
-                    log::warn!("CONFIG SET: certificates not changed: `{key}`: {reason}");
+                    logging::warn!("CONFIG SET: certificates not changed: `{key}`: {reason}");
                 }
             }
             ReconfigureError::Config { key, reason }
@@ -123,7 +124,7 @@ impl Inner {
         }
         drop(current);
         if let Some(line) = replaced {
-            log::info!("{line}");
+            logging::info!("{line}");
         }
         Ok(changes)
     }

@@ -24,6 +24,7 @@ use crate::client::stage::Stage;
 use crate::command::Commands;
 use crate::config::OutputLimits;
 use crate::dispatch::batch::{ServerContext, TurnEnd};
+use crate::logging;
 use crate::net::descriptors::WORKER_REFUSALS_MAX;
 use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
@@ -216,7 +217,7 @@ impl Shared {
         }));
         let dropped = catch_unwind(AssertUnwindSafe(|| session.forget_states()));
         if called.and(dropped).is_err() {
-            log::error!("the hook for disconnected clients panicked");
+            logging::error!("the hook for disconnected clients panicked");
         }
     }
 
@@ -268,7 +269,7 @@ impl Shared {
         if session.is_deferred() {
             self.hand_over_now();
             if catch_unwind(AssertUnwindSafe(|| session.cancel_deferral())).is_err() {
-                log::error!("the function for a cancelled reply panicked");
+                logging::error!("the function for a cancelled reply panicked");
             }
         }
     }
@@ -364,7 +365,7 @@ impl Shared {
 
     pub(super) fn wake_acceptor(&self) {
         if let Err(error) = self.acceptor_waker.wake() {
-            log::error!("cannot wake the acceptor: {error}");
+            logging::error!("cannot wake the acceptor: {error}");
         }
     }
 

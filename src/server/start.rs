@@ -14,6 +14,7 @@ use super::operations_thread::OperationsThread;
 use super::shared::Shared;
 use super::supervision::{keep_running_or_lose, spawn};
 use crate::error::StartError;
+use crate::logging;
 
 impl Server {
     /// Serves clients until a drain is over: see
@@ -25,6 +26,7 @@ impl Server {
     ///
     /// Returns [`StartError::Thread`] if the system refuses a thread.
     pub fn serve(self) -> Result<Drained, StartError> {
+        let _entered = logging::enter(self.inner.shared.state.name());
         Ok(self.start()?.wait())
     }
 
@@ -39,7 +41,9 @@ impl Server {
         let shared = &inner.shared;
         let stops_clock = StopsClock(Arc::clone(shared));
         let clock_shared = Arc::clone(shared);
-        spawn("clock", move || clock::keep_running(&clock_shared))?;
+        spawn(&shared.state, "clock", move || {
+            clock::keep_running(&clock_shared);
+        })?;
         // Locked, so that the number of workers cannot change meanwhile.
         let config = shared.state.config.lock();
         inner.threads.begin_serving();
@@ -113,9 +117,10 @@ fn start_watching(inner: &Arc<Inner>) -> Result<Option<Sender<()>>, StartError> 
         return Ok(None);
     }
     let (watcher, stop) = mpsc::channel();
+    let state = &inner.shared.state;
     let inner = Arc::clone(inner);
     let mut watch = CertificateWatch::default();
-    spawn("certificates", move || {
+    spawn(state, "certificates", move || {
         keep_running_or_lose(
             "certificates",
             || watch.run(&inner, &stop),

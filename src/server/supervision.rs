@@ -1,11 +1,14 @@
 //! Restarts threads after a panic.
 
 use std::any::Any;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::StartError;
+use crate::logging;
+use crate::state::ServerState;
 
 /// Runs `body` until it returns, and again after each panic. So a panic affects only one request,
 /// connection or tick. If `body` panics again and again, calls `give_up` and returns.
@@ -36,10 +39,10 @@ fn is_ended(name: &str, mut body: impl FnMut(), consequence: &str) -> bool {
         panics += 1;
         let text = panic_text(panic.as_ref());
         // The logger itself may panic.
-        let _ = catch_unwind(|| log::error!("thread {name} panicked and continues: {text}"));
+        let _ = catch_unwind(|| logging::error!("thread {name} panicked and continues: {text}"));
     }
     let _ = catch_unwind(|| {
-        log::error!("thread {name} panicked {panics} times: {consequence}");
+        logging::error!("thread {name} panicked {panics} times: {consequence}");
     });
     false
 }
@@ -51,16 +54,45 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no text")
 }
 
-/// Starts a named thread.
+/// Starts a thread of a server, named for its `role`, when the server starts.
 pub(crate) fn spawn<T: Send + 'static>(
-    name: &str,
+    state: &ServerState,
+    role: &str,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Result<thread::JoinHandle<T>, StartError> {
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .map_err(StartError::Thread)
+    start_thread(state, role, body).map_err(StartError::Thread)
 }
+
+/// Starts a thread of a server, named for its `role`.
+pub(super) fn start_thread<T: Send + 'static>(
+    state: &ServerState,
+    role: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<thread::JoinHandle<T>> {
+    let server = state.name();
+    let name = thread_name(server.as_deref(), role);
+    thread::Builder::new().name(name).spawn(move || {
+        let _entered = logging::enter(server);
+        body()
+    })
+}
+
+/// Returns the name of a thread: its role, after the name of a server that has one. Linux shows 15
+/// bytes, so the name of the server is cut to what fits.
+fn thread_name(server: Option<&str>, role: &str) -> String {
+    let Some(server) = server else {
+        return role.to_owned();
+    };
+    let room = THREAD_NAME_BYTES_MAX.saturating_sub(role.len() + 1);
+    let mut end = room.min(server.len());
+    while !server.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}-{role}", &server[..end])
+}
+
+/// Maximum bytes of a thread's name in Linux.
+const THREAD_NAME_BYTES_MAX: usize = 15;
 
 /// Restarts of a thread, each within [`FORGOTTEN_AFTER`] of the one before.
 const RESTARTS_MAX: u32 = 10;
@@ -90,6 +122,19 @@ mod tests {
         assert_eq!(run_with_panics(0), (1, false));
         assert_eq!(run_with_panics(1), (2, false));
         assert_eq!(run_with_panics(RESTARTS_MAX), (RESTARTS_MAX + 1, false));
+    }
+
+    #[test]
+    fn thread_names_fit_into_15_bytes() {
+        for (server, role, name) in [
+            (None, "worker-3", "worker-3"),
+            (Some("cache"), "worker-3", "cache-worker-3"),
+            (Some("payments"), "worker-1023", "pay-worker-1023"),
+            (Some("payments"), "certificates", "pa-certificates"),
+            (Some("\u{e4}\u{e4}"), "worker-1023", "\u{e4}-worker-1023"),
+        ] {
+            assert_eq!(thread_name(server, role), name);
+        }
     }
 
     #[test]

@@ -3,14 +3,14 @@
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::shared::Shared;
-use super::supervision::keep_running;
+use super::supervision::{keep_running, start_thread};
 use super::worker::Worker;
+use crate::logging;
 use crate::state::close_reason::CloseReason;
 
 /// The worker threads. The pool ends them.
@@ -97,12 +97,13 @@ impl WorkerThreads {
 }
 
 fn start_one(roster: &Arc<Roster>, number: usize) -> io::Result<()> {
-    let roster = Arc::clone(roster);
     let name = format!("worker-{number}");
-    thread::Builder::new().name(name.clone()).spawn(move || {
+    let state = &roster.shared.state;
+    let roster = Arc::clone(roster);
+    start_thread(state, &name.clone(), move || {
         let member = Member { roster, number };
         let shared = &member.roster.shared;
-        log::trace!("{name} started");
+        logging::trace!("{name} started");
         let mut joined = false;
         let work = || {
             // Runs again after a panic. The worker that panicked never left the pool.
@@ -127,7 +128,7 @@ impl Drop for Member {
     fn drop(&mut self) {
         let roster = &self.roster;
         let shared = &roster.shared;
-        log::trace!("worker-{} ended", self.number);
+        logging::trace!("worker-{} ended", self.number);
         if !roster.counts.lock().serving {
             // This worker may have parked or queued a client in its last turn, and perhaps no
             // worker is left to serve it.

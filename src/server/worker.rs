@@ -17,6 +17,7 @@ use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
 use crate::dispatch::budget::Budget;
 use crate::dispatch::deferred::write_deferred;
 use crate::dispatch::output::{INTERNAL_ERROR, Output};
+use crate::logging;
 use crate::net::connection::ReplySink;
 use crate::net::pending_output::Flushed;
 use crate::pool::{Parked, WorkerLocal};
@@ -308,7 +309,7 @@ impl Worker {
         // Texts of assertions have several lines.
         let text = without_line_ends(text.into());
         if !session.is_connected {
-            log::error!("the hook for new clients panicked: client {id} ({peer}): {text}");
+            logging::error!("the hook for new clients panicked: client {id} ({peer}): {text}");
             return;
         }
         let index = usize::from(session.info().command.load(Ordering::Relaxed));
@@ -318,7 +319,7 @@ impl Worker {
         }
         let command = self.shared.state.catalog.get(index);
         let name = command.map_or("of no known name", |command| &command.full_name);
-        log::error!("a handler panicked: command {name}, client {id} ({peer}): {text}");
+        logging::error!("a handler panicked: command {name}, client {id} ({peer}): {text}");
     }
 
     /// Ends the request whose handler panicked.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::clients::ClientInfo;
 use super::close_reason::{CloseReason, Deadline, NAMES};
 use super::counter::ResettableCounter;
+use crate::logging;
 use crate::net::peer::Peer;
 
 #[derive(Debug, Default)]
@@ -20,14 +21,14 @@ impl Closes {
         self.by_reason[reason.index()].count();
         let (id, peer) = (info.id, &info.peer);
         match reason {
-            CloseReason::Http { .. } if self.http_warning.is_due(now_s) => log::warn!(
+            CloseReason::Http { .. } if self.http_warning.is_due(now_s) => logging::warn!(
                 "client {id} ({peer}) closed: it sent an HTTP request, perhaps from a web page that \
                  attacks this port (INFO counts these as closed_http)"
             ),
             CloseReason::NoProxyHeader | CloseReason::Late(Deadline::ProxyHeader)
                 if self.proxy_header_warning.is_due(now_s) =>
             {
-                log::warn!(
+                logging::warn!(
                     "connection from {peer} closed: {reason} (have the proxy there send the header, \
                      or take its address out of `proxy-protocol-from`)"
                 );
@@ -35,13 +36,13 @@ impl Closes {
             _ => {}
         }
         let after_s = now_s.saturating_sub(info.came_at_s);
-        log::debug!("client {id} ({peer}) closed after {after_s} s: {reason}");
+        logging::debug!("client {id} ({peer}) closed after {after_s} s: {reason}");
     }
 
     /// Counts and logs a connection that did not become a client.
     pub(super) fn note_refusal(&self, peer: &Peer, reason: &CloseReason) {
         self.by_reason[reason.index()].count();
-        log::debug!("connection from {peer} closed at once: {reason}");
+        logging::debug!("connection from {peer} closed at once: {reason}");
     }
 
     /// Returns the number of closes for each reason, in INFO's order.

@@ -85,6 +85,8 @@ pub(crate) struct ServerState {
     /// Directives set by CONFIG SET that have no effect.
     pub(crate) inert: inert::Values,
     pub(crate) settings: CommandSettings,
+    /// See [`Self::name`].
+    name: OnceLock<Arc<str>>,
     pub(crate) started: Instant,
     pub(crate) clock: CoarseClock,
     /// 40 random hexadecimal digits; another number after each start.
@@ -147,6 +149,7 @@ impl ServerState {
             settings: CommandSettings::default(),
             config: Mutex::new(config),
             inert: inert::Values::default(),
+            name: OnceLock::new(),
             started: Instant::now(),
             clock: CoarseClock::default(),
             run_id: random_id(),
@@ -180,6 +183,19 @@ impl ServerState {
     pub(crate) fn for_test() -> Self {
         let control: Weak<tests::NoServer> = Weak::new();
         Self::new(Catalog::default(), control, Config::default(), 0)
+    }
+
+    /// Returns the name in log lines and of threads, if the program has set one.
+    pub(crate) fn name(&self) -> Option<Arc<str>> {
+        self.name.get().cloned()
+    }
+
+    /// Sets the name, once. Control characters become blanks.
+    pub(crate) fn set_name(&self, name: &str) {
+        if !name.is_empty() {
+            let name = name.replace(char::is_control, " ");
+            self.name.get_or_init(|| name.into());
+        }
     }
 
     /// Takes the directives that are read without the configuration's lock.

@@ -329,3 +329,37 @@ fn client_that_is_served_is_closed_after_its_turn() {
     busy.expect("+OPEN\r\n");
     busy.expect_end();
 }
+
+// Names.
+
+#[test]
+fn servers_of_a_program_are_distinguished_by_name() {
+    log::collect();
+    let start = Instant::now();
+    let thread_of = |name| {
+        let commands = builtin_and(|commands| {
+            commands.register("THREAD", Arity::Exactly(1), |_, _, reply| {
+                reply.bulk(thread::current().name().unwrap_or_default())
+            });
+        });
+        let server = Server::bind(config(1), commands).expect("it starts");
+        let server = TestServer::serve(server.with_name(name));
+        let mut peer = server.connect();
+        let thread = peer.answer("THREAD");
+        server
+            .handle
+            .update(|config| config.timeout_s = 77)
+            .expect("it changes");
+        (thread, peer.local_addr().to_string())
+    };
+    for (name, thread) in [("cache", "cache-worker-0"), ("queue\n", "queue -worker-0")] {
+        let (found, addr) = thread_of(name);
+        assert_eq!(found, thread);
+        let prefix = format!("{}: client 1 (", name.replace('\n', " "));
+        let line = |line: &str| line.starts_with(&prefix) && line.contains(&addr);
+        eventually("the close is logged", || log::find(start, line).is_some());
+    }
+    let line = |line: &str| line == "cache: `timeout` changed from 0 to 77";
+    assert!(log::find(start, line).is_some());
+    assert_eq!(thread_of("").0, "worker-0");
+}

@@ -23,7 +23,6 @@ const STAND_INS: &[(&str, &str)] = &[
     ("use parking_lot::", "use crate::parking_lot::"),
     ("use crossbeam_channel::", "use crate::crossbeam_channel::"),
     (" crossbeam_channel::", " crate::crossbeam_channel::"),
-    ("log::error!", "crate::log::error!"),
     ("#[cfg(test)]\nmod tests;\n", ""),
     ("mod cpu_contention;\n", "use crate::cpu_contention;\n"),
     ("mod queue_wait;\n", "use crate::queue_wait;\n"),

@@ -9,6 +9,7 @@ use crate::client::session::{Ending, Session};
 use crate::command::help::write_lines;
 use crate::command::{Arity, Commands};
 use crate::config::DebugAccess;
+use crate::logging;
 use crate::resp::{Replied, Reply, Request, parse_integer};
 use crate::state::REDIS_VERSION;
 use crate::state::clients::ClientFlags;
@@ -61,7 +62,7 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
         return reply.error("ERR No shutdown in progress.");
     }
     if let Some(control) = session.server_state().control() {
-        log::info!(
+        logging::info!(
             "SHUTDOWN by client {} ({}): draining",
             session.id(),
             session.peer()

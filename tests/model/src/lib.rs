@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `explore.rs` | the scheduler: threads, the order in which they run, deadlocks |
 //! | `memory.rs` | atomics and fences whose loads may return old values |
-//! | `parking_lot.rs`, `crossbeam_channel.rs`, `mio.rs`, `log.rs` | stand-ins for the crates |
+//! | `parking_lot.rs`, `crossbeam_channel.rs`, `mio.rs`, `logging.rs` | stand-ins for the crates and for our log lines |
 //! | `cpu_contention.rs`, `queue_wait.rs` | stand-ins for the parts of the pool that read a clock |
 //! | `client.rs`, `world.rs` | small versions of everything around the pool: clients, peers, workers |
 //! | `scenarios.rs` | the scenarios |
@@ -36,7 +36,7 @@ pub mod client;
 pub mod cpu_contention;
 pub mod crossbeam_channel;
 pub mod explore;
-mod log;
+mod logging;
 pub mod memory;
 pub mod mio;
 pub mod net;

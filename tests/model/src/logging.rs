@@ -1,4 +1,4 @@
-//! Stand-in for the crate `log`.
+//! Stand-in for `logging.rs` of the library.
 
 /// Panics: no error that the pool logs can happen in the model.
 macro_rules! error {
