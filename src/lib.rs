@@ -23,6 +23,7 @@
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Value`], [`Items`], [`BulkWriter`] |
 //! | reply with an error, by `?` | [`ErrorReply`], [`Outcome`] |
 //! | reply later, from any thread | [`Session::defer`], [`Deferral`], [`DeferredReply`] |
+//! | check logins | [`Commands::on_auth`], [`Session::user`], [`Session::set_user`] |
 //! | permit, limit and measure calls | [`Middleware`], [`Call`], [`CallOutcome`], [`OutcomeKind`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |

@@ -38,6 +38,7 @@ refusal: entry
 
 in command/builtin
 acl: common
+login: common connection
 client: common connection
 command: common
 config: common

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use bitflags::bitflags;
 
 use crate::net::peer::Peer;
-use crate::resp::{Protocol, Replied, Reply};
+use crate::resp::{ErrorReply, Protocol, Replied, Reply};
 use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
 use crate::state::clients::{ClientFlags, ClientIdentity, ClientInfo, NAME_BYTES_MAX};
@@ -199,6 +199,74 @@ impl Session {
         self.info.identity().name
     }
 
+    /// Returns the name of the user that the client is logged in as: `default` until it logs in as
+    /// another by [`Commands::on_auth`](crate::Commands::on_auth) or [`Self::set_user`].
+    #[must_use]
+    pub fn user(&self) -> String {
+        self.info
+            .with_identity(|identity| identity.user().to_owned())
+    }
+
+    /// Sets the name of the client's user, which `CLIENT LIST` and `ACL WHOAMI` show: for a login
+    /// whose name is not that of the user, such as a token, or for an `AUTH` of your own. `RESET` sets
+    /// it to `default`. Whether the client has to authenticate stays the same.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty, has more than 1024 bytes, or contains white space or a control
+    /// character: that could break the lines of a list.
+    pub fn set_user(&mut self, name: &str) -> Result<(), ErrorReply> {
+        if !is_user(name) {
+            return Err(ErrorReply::err(format!(
+                "a user's name has 1 to {NAME_BYTES_MAX} bytes, and no white space or control \
+                 characters"
+            )));
+        }
+        self.info.change_identity(|identity| {
+            identity.user = name.into();
+            identity.is_user_named = true;
+        });
+        Ok(())
+    }
+
+    /// Logs the client in as `user`, or as the one that `check` sets, if `check` allows it. Changes
+    /// no user otherwise.
+    pub(crate) fn log_in(
+        &mut self,
+        user: &str,
+        check: impl FnOnce(&mut Self) -> Result<(), ErrorReply>,
+    ) -> Result<(), ErrorReply> {
+        if !is_user(user) {
+            return Err(ErrorReply::WRONGPASS);
+        }
+        let before = self.info.identity().user;
+        self.info
+            .change_identity(|identity| identity.is_user_named = false);
+        let checked = check(self);
+        self.info.change_identity(|identity| {
+            if checked.is_err() {
+                identity.user = before;
+            } else if !identity.is_user_named {
+                identity.user = user.into();
+            }
+        });
+        if checked.is_ok() {
+            self.authenticate();
+        }
+        checked
+    }
+
+    /// Makes the user `default` again.
+    pub(crate) fn forget_user(&mut self) {
+        if self
+            .info
+            .with_identity(|identity| !identity.user.is_empty())
+        {
+            self.info
+                .change_identity(|identity| identity.user = Box::default());
+        }
+    }
+
     /// Returns the database that the client has selected, 0 to 15.
     #[must_use]
     pub fn database(&self) -> u8 {
@@ -311,7 +379,9 @@ impl Session {
             && self.server.settings.requires_password()
     }
 
-    /// Marks the client as authenticated for `requirepass`: for an `AUTH` command of your own.
+    /// Marks the client as authenticated: for an `AUTH` command of your own, if
+    /// [`Commands::on_auth`](crate::Commands::on_auth) does not suit. Without that hook, `HELLO … AUTH`
+    /// still asks for `requirepass`.
     pub fn authenticate(&mut self) {
         self.restrictions.remove(Restrictions::PASSWORD);
     }
@@ -490,12 +560,19 @@ impl Session {
         self.forget_states();
         self.info
             .change_identity(|identity| identity.name = Box::default());
+        self.forget_user();
         self.info
             .set(ClientFlags::NO_EVICT | ClientFlags::NO_TOUCH, false);
         let requires_password = self.server.settings.requires_password();
         self.restrictions
             .set(Restrictions::PASSWORD, requires_password);
     }
+}
+
+/// Whether a user may have this name.
+fn is_user(name: &str) -> bool {
+    let breaks = |c: char| c.is_whitespace() || c.is_control();
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.contains(breaks)
 }
 
 /// Shows the client alone: the session reaches the whole server, and the messages of others.

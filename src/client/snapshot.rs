@@ -85,7 +85,7 @@ impl ClientSnapshot {
             peer: info.peer.clone(),
             local: info.local(),
             name: text(&identity.name),
-            user: "default".to_owned(),
+            user: identity.user().to_owned(),
             library_name: text(&identity.library_name),
             library_version: text(&identity.library_version),
             protocol: info.inbox.protocol(),

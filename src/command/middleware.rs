@@ -17,9 +17,9 @@ use crate::state::catalog::CommandInfo;
 ///
 /// impl Middleware for Guard {
 ///     fn before(&self, session: &mut Session, call: &Call<'_>) -> Result<(), ErrorReply> {
-///         let is_near = session.peer().is_local();
-///         if call.categories().any(|category| category == "admin") && !is_near {
-///             return Err(ErrorReply::noperm("default", call.name()));
+///         let user = session.user();
+///         if user != "root" && call.categories().any(|category| category == "admin") {
+///             return Err(ErrorReply::noperm(&user, call.name()));
 ///         }
 ///         Ok(())
 ///     }

@@ -67,6 +67,8 @@ pub struct Commands {
     table: ByName,
     own_info: OwnInfo,
     pub(crate) middleware: Option<Box<dyn Middleware>>,
+    /// Whether the program checks logins: see [`Commands::on_auth`].
+    pub(crate) has_on_auth: bool,
 }
 
 /// The table of a container's subcommands, returned by [`Commands::container`].
@@ -97,7 +99,8 @@ impl Commands {
     /// is built with `panic = "abort"`, a panic ends the process.
     ///
     /// A command that replaces another is allowed when that one was: an `AUTH` of your own also
-    /// runs for clients that are not authenticated, and calls [`Session::authenticate`].
+    /// runs for clients that are not authenticated, and calls [`Session::authenticate`]. But most
+    /// clients log in by `HELLO`: see [`Self::on_auth`].
     ///
     /// # Panics
     ///
@@ -157,6 +160,9 @@ impl Commands {
         let state = ServerState::new(self.catalog(), control, config, port);
         if self.middleware.is_some() {
             state.observe_for_middleware();
+        }
+        if self.has_on_auth {
+            state.settings.require_logins();
         }
         state
     }

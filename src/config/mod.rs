@@ -132,7 +132,8 @@ pub struct Config {
     /// [`proxy_protocol_from`](Self::proxy_protocol_from) has it.
     pub maxclients_per_address: usize,
     /// Whether clients from other machines are refused while [`requirepass`](Self::requirepass) is
-    /// not set. True by default. Redis's `protected-mode`.
+    /// not set, and logins are not checked by [`Commands::on_auth`](crate::Commands::on_auth). True by
+    /// default. Redis's `protected-mode`.
     pub protected_mode: bool,
     /// Addresses and networks of proxies, at most 256 of them. A connection from there must begin
     /// with a PROXY header, of version 1 or 2, and has the address in it: for limits, logs and
@@ -223,7 +224,8 @@ pub struct Config {
     /// How lines of the log are written; [`LogFormat::Text`] by default. The library does not read it.
     pub log_format: LogFormat,
     /// Password that a client must send with AUTH or HELLO before it may do anything else, up to
-    /// 512 bytes. `None`, the default, means no password. Redis's `requirepass`.
+    /// 512 bytes. `None`, the default, means no password. Not used if
+    /// [`Commands::on_auth`](crate::Commands::on_auth) is set. Redis's `requirepass`.
     pub requirepass: Option<String>,
     /// File that [`requirepass`](Self::requirepass) was read from, or `None` if it has another
     /// source. `Config::from_file` and `CommandLine` read the file, without one newline at its end.

@@ -24,7 +24,7 @@ impl Shared {
 
     /// Whether `protected-mode` refuses clients from this address.
     pub(super) fn protects_from(&self, peer: &Peer) -> bool {
-        self.settings.refuses_remote_clients() && !peer.is_local()
+        self.settings.refuses_remote_clients() && !self.commands.has_on_auth && !peer.is_local()
     }
 
     /// Whether `maxclients-per-address` clients are connected from this address.

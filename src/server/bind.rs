@@ -54,7 +54,8 @@ impl Server {
     /// not check whether another server listens there.
     ///
     /// Returns warnings about values that work, but probably not as intended: each says what to
-    /// write instead. Raises the process's limit on open files like [`Self::bind`], to see whether
+    /// write instead. It does not know the commands: if [`Commands::on_auth`] checks logins, ignore
+    /// that there is no password. Raises the process's limit on open files like [`Self::bind`], to see whether
     /// the system allows it.
     ///
     /// # Errors
@@ -119,7 +120,9 @@ impl Server {
         let (listeners, http_sockets) = listen(&config)?;
         let queues: Vec<_> = listeners.iter().filter_map(QueueView::of).collect();
         let local_addrs: Vec<_> = queues.iter().map(QueueView::addr).collect();
-        warn_about_wildcard_bind(&config, &local_addrs);
+        if config.requirepass.is_none() && !commands.has_on_auth {
+            warn_about_wildcard_bind(&config, &local_addrs);
+        }
         let has_tls = listeners.iter().any(ListenSocket::speaks_tls);
         let certificates = certificates(&config, has_tls)?;
         let (listen_set, acceptor_waker) = ListenSet::new(listeners).map_err(StartError::Poll)?;
@@ -295,10 +298,10 @@ fn certificates(config: &Config, has_tls: bool) -> Result<Certificates, StartErr
     Ok(certificates)
 }
 
-/// Warns about a wildcard bind without a password.
+/// Warns about a wildcard bind, for a server without a password.
 fn warn_about_wildcard_bind(config: &Config, local_addrs: &[SocketAddr]) {
     let is_open = |addr: &SocketAddr| addr.ip().is_unspecified();
-    if config.requirepass.is_some() || !local_addrs.iter().any(is_open) {
+    if !local_addrs.iter().any(is_open) {
         return;
     }
     if config.protected_mode {

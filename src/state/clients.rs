@@ -159,6 +159,10 @@ pub(crate) struct ClientIdentity {
     pub(crate) name: Box<[u8]>,
     pub(crate) library_name: Box<[u8]>,
     pub(crate) library_version: Box<[u8]>,
+    /// The user that it is logged in as; empty for `default`.
+    pub(crate) user: Box<str>,
+    /// Whether the program has named the user since the last login began.
+    pub(crate) is_user_named: bool,
     /// The client that receives its invalidation messages; 0 if there is none.
     pub(crate) redirect: u64,
 }
@@ -166,7 +170,16 @@ pub(crate) struct ClientIdentity {
 impl ClientIdentity {
     fn memory_bytes(&self) -> usize {
         let words = [&self.name, &self.library_name, &self.library_version];
-        size_of::<Self>() + words.iter().map(|word| word.len()).sum::<usize>()
+        let words_bytes: usize = words.iter().map(|word| word.len()).sum();
+        size_of::<Self>() + words_bytes + self.user.len()
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        if self.user.is_empty() {
+            DEFAULT_USER
+        } else {
+            &self.user
+        }
     }
 }
 
@@ -215,7 +228,10 @@ impl<'a> WrittenAddr<'a> {
     }
 }
 
-/// Maximum bytes of a client's name. Every CLIENT LIST shows it.
+/// The user of clients that have not logged in as another.
+pub(crate) const DEFAULT_USER: &str = "default";
+
+/// Maximum bytes of a client's name, or of its user's. Every CLIENT LIST shows it.
 pub(crate) const NAME_BYTES_MAX: usize = 1024;
 
 /// The index of the last command of a client that has sent none.

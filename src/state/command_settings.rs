@@ -14,6 +14,8 @@ use crate::config::{Config, OutputLimit};
 #[derive(Debug, Default)]
 pub(crate) struct CommandSettings {
     requires_password: AtomicBool,
+    /// The program checks logins, and `requirepass` is not asked.
+    has_on_auth: AtomicBool,
     /// The SHA-256 of `requirepass`, if it is set.
     password: Mutex<Option<[u8; 32]>>,
     slowlog_from_us: AtomicI64,
@@ -42,7 +44,17 @@ impl CommandSettings {
 
     /// Whether new clients have to authenticate.
     pub(crate) fn requires_password(&self) -> bool {
-        self.requires_password.load(Relaxed)
+        self.requires_password.load(Relaxed) || self.has_on_auth()
+    }
+
+    /// Whether the program checks logins.
+    pub(crate) fn has_on_auth(&self) -> bool {
+        self.has_on_auth.load(Relaxed)
+    }
+
+    /// Requires logins, which the program checks.
+    pub(crate) fn require_logins(&self) {
+        self.has_on_auth.store(true, Relaxed);
     }
 
     /// Whether `password` is right, or none is required. The time that this takes does not depend

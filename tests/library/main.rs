@@ -1,5 +1,6 @@
 //! The crate as a dependency of another program.
 
+mod accounts;
 mod clients;
 mod commands;
 mod config;

@@ -1,4 +1,5 @@
-//! `ACL`: the only user is `default`, which may run every command once it is authenticated.
+//! `ACL`: the only user is `default`, which may run every command once it is authenticated. If the
+//! program checks logins, it alone knows the users.
 
 use hmac_sha256::Hash;
 
@@ -8,6 +9,7 @@ use crate::command::refusal::{QUOTED_BYTES_MAX, c_string};
 use crate::command::{Arity, Container};
 use crate::resp::{Replied, Reply, Request};
 use crate::state::catalog::CATEGORIES;
+use crate::state::clients::DEFAULT_USER;
 
 pub(super) fn register(mut acl: Container<'_>) {
     acl.register_own("WHOAMI", Arity::Exactly(2), whoami);
@@ -17,17 +19,23 @@ pub(super) fn register(mut acl: Container<'_>) {
 }
 
 /// `ACL WHOAMI`: the client's user.
-fn whoami(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    reply.bulk("default")
+fn whoami(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    reply.bulk(session.user())
 }
 
 /// `ACL USERS`: the names of all users.
-fn users(_: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    bulks(["default"], reply)
+fn users(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    if session.server_state().settings.has_on_auth() {
+        return reply.error(USERS_OF_PROGRAM);
+    }
+    bulks([DEFAULT_USER], reply)
 }
 
 /// `ACL LIST`: the user's line of an ACL file, with the SHA-256 of the password.
 fn list(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    if session.server_state().settings.has_on_auth() {
+        return reply.error(USERS_OF_PROGRAM);
+    }
     let password = session.server_state().config.lock().requirepass.clone();
     let secret = match password {
         None => "nopass".to_owned(),
@@ -39,6 +47,9 @@ fn list(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     };
     bulks([format!("user default on {secret} ~* &* +@all")], reply)
 }
+
+/// An empty list would say that nobody may connect, and `requirepass` has no effect.
+const USERS_OF_PROGRAM: &str = "ERR this server's users are known only to the program that runs it";
 
 /// `ACL CAT [category]`: the categories of commands, or the commands of one.
 fn cat(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {

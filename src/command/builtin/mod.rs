@@ -10,6 +10,7 @@ mod docs;
 mod info;
 mod keyspace;
 mod latency;
+mod login;
 mod pubsub;
 mod server;
 mod slowlog;
@@ -64,6 +65,7 @@ impl Commands {
     pub fn builtin() -> Self {
         let mut commands = Self::empty();
         connection::register(&mut commands);
+        login::register(&mut commands);
         command::register(&mut commands);
         client::register(commands.own_container("CLIENT"));
         config::register(commands.own_container("CONFIG"));

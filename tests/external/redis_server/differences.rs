@@ -121,6 +121,14 @@ const PLAIN: &[Difference] = &[
         ],
     },
     Difference {
+        why: "HELLO reads all options before it checks the password, as in Redis 7.2",
+        rows: &[(
+            "HELLO 2 AUTH a b c",
+            "-WRONGPASS invalid username-password pair or user is disabled.",
+            "-ERR Syntax error in HELLO option 'c'",
+        )],
+    },
+    Difference {
         why: "a refused HELLO changes nothing, as in Redis 7.2; 7.0 sets the name",
         rows: &[("client getname", "$2\r\nme", "…")],
     },
@@ -401,6 +409,14 @@ const WITH_A_PASSWORD: &[Difference] = &[
     Difference {
         why: "a refused HELLO changes nothing, as in Redis 7.2; in 7.0 it authenticates",
         rows: &[("ping", "+PONG", "-NOAUTH Authentication required.")],
+    },
+    Difference {
+        why: "HELLO reads all options before it checks the password, as in Redis 7.2",
+        rows: &[(
+            "HELLO 3 AUTH default wrong FOO",
+            "-WRONGPASS invalid username-password pair or user is disabled.",
+            "-ERR Syntax error in HELLO option 'FOO'",
+        )],
     },
     Difference {
         why: "authentication is checked before DEBUG is",

@@ -6,17 +6,18 @@ use super::kind;
 use crate::client::session::Session;
 use crate::command::builtin::common::is;
 use crate::resp::{Replied, Reply, Request, parse_integer};
-use crate::state::clients::{ClientInfo, WrittenAddr};
+use crate::state::ServerState;
+use crate::state::clients::{ClientInfo, DEFAULT_USER, WrittenAddr};
 use crate::state::inbox::KillReason;
 
 /// `CLIENT KILL address` or `CLIENT KILL option value …`: closes the clients that match.
 pub(super) fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let is_old_form = request.word_count() == 3;
-    let filters = match Filters::parse(request) {
+    let state = Arc::clone(session.server_state());
+    let filters = match Filters::parse(request, &state) {
         Ok(filters) => filters,
         Err(text) => return reply.error(text),
     };
-    let state = Arc::clone(session.server_state());
     let now_s = state.now_s();
     let matches = |info: &Arc<ClientInfo>| {
         filters.match_client(info, now_s) && !(filters.spares_self && info.id == session.id())
@@ -49,12 +50,24 @@ pub(super) fn kill(session: &mut Session, request: &Request<'_>, reply: Reply<'_
     }
 }
 
+fn is_user(info: &ClientInfo, user: &[u8]) -> bool {
+    info.with_identity(|identity| identity.user().as_bytes() == user)
+}
+
+/// Whether there may be such a user. If the program checks logins, only it knows.
+fn is_known(user: &[u8], state: &ServerState) -> bool {
+    user == DEFAULT_USER.as_bytes()
+        || state.settings.has_on_auth()
+        || state.clients.all().any(|info| is_user(&info, user))
+}
+
 /// Conditions that a client has to meet to be closed.
 #[derive(Debug, Default)]
 struct Filters<'a> {
     id: Option<u64>,
     addr: Option<WrittenAddr<'a>>,
     local_addr: Option<WrittenAddr<'a>>,
+    user: Option<&'a [u8]>,
     kind: Option<&'static str>,
     age_s: Option<u64>,
     spares_self: bool,
@@ -62,7 +75,7 @@ struct Filters<'a> {
 
 impl<'a> Filters<'a> {
     /// Reads an address, or pairs of option and value; an error is the text of the reply.
-    fn parse(request: &Request<'a>) -> Result<Self, Vec<u8>> {
+    fn parse(request: &Request<'a>, state: &ServerState) -> Result<Self, Vec<u8>> {
         if request.word_count() == 3 {
             return Ok(Self {
                 addr: request.argument(1).map(WrittenAddr::new),
@@ -91,10 +104,10 @@ impl<'a> Filters<'a> {
             } else if is(option, "LADDR") {
                 filters.local_addr = Some(WrittenAddr::new(value));
             } else if is(option, "USER") {
-                // Every client is the only user.
-                if value != b"default" {
+                if !is_known(value, state) {
                     return Err([b"ERR No such user '", value, b"'"].concat());
                 }
+                filters.user = Some(value);
             } else if is(option, "SKIPME") && (is(value, "yes") || is(value, "no")) {
                 filters.spares_self = is(value, "yes");
             } else {
@@ -107,6 +120,7 @@ impl<'a> Filters<'a> {
     fn match_client(&self, info: &ClientInfo, now_s: u32) -> bool {
         let age_s = u64::from(now_s.saturating_sub(info.came_at_s));
         self.id.is_none_or(|id| id == info.id)
+            && self.user.is_none_or(|user| is_user(info, user))
             && self.kind.is_none_or(|wanted| wanted == kind::of(info))
             && self.age_s.is_none_or(|limit_s| age_s >= limit_s)
             && self.addr.is_none_or(|addr| addr.is(&info.peer))

@@ -141,11 +141,12 @@ fn add_protocol(list: &mut String, state: &ServerState, info: &ClientInfo) {
         } else {
             -1
         };
+        let user = identity.user();
         let library = String::from_utf8_lossy(&identity.library_name);
         let library_version = String::from_utf8_lossy(&identity.library_version);
         writeln!(
             list,
-            " cmd={command} user=default redir={redirect} resp={version} lib-name={library} \
+            " cmd={command} user={user} redir={redirect} resp={version} lib-name={library} \
              lib-ver={library_version} watch=0 tot-net-in={bytes_read} tot-net-out={bytes_sent} \
              tot-cmds={requests}",
         )
