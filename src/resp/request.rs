@@ -171,6 +171,10 @@ impl Parser {
     ///
     /// Returns its length in bytes, including line ends; `None` if it is incomplete. An empty line
     /// or array is whole, too, and [`Parser::request`] returns `None` for it.
+    // Every request comes here. A batch exists twice, for sockets and for tests in memory, so the
+    // compiler would not inline this by itself.
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
     pub(crate) fn parse(
         &mut self,
         input: &[u8],
@@ -196,6 +200,8 @@ impl Parser {
         self.words.capacity() * size_of::<Span>() + self.unquoted.capacity()
     }
 
+    #[expect(clippy::inline_always, reason = "see Parser::parse")]
+    #[inline(always)]
     fn advance(&mut self, input: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
         let begun = self.missing > 0 || self.start(input, limits)?;
         let whole = begun && self.bulks(input, limits)?;
@@ -231,6 +237,8 @@ impl Parser {
     }
 
     /// Parses the header of an array, or a whole line. Returns whether it was complete.
+    #[expect(clippy::inline_always, reason = "see Parser::parse")]
+    #[inline(always)]
     fn start(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         self.words.clear();
         self.inline = false;
@@ -241,6 +249,8 @@ impl Parser {
         }
     }
 
+    #[expect(clippy::inline_always, reason = "see Parser::parse")]
+    #[inline(always)]
     fn array_header(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         if let Some(count) = self.short_header(input, b'*') {
             self.missing = count;
@@ -265,6 +275,8 @@ impl Parser {
     }
 
     /// Parses the missing bulk strings. Returns whether all are complete.
+    #[expect(clippy::inline_always, reason = "see Parser::parse")]
+    #[inline(always)]
     fn bulks(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         while self.missing > 0 {
             let length = match self.bulk {
@@ -288,6 +300,8 @@ impl Parser {
         Ok(true)
     }
 
+    #[expect(clippy::inline_always, reason = "see Parser::parse")]
+    #[inline(always)]
     fn bulk_header(
         &mut self,
         input: &[u8],
