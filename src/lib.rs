@@ -19,6 +19,7 @@
 //! | to | use |
 //! |---|---|
 //! | add, replace or remove commands, and group them | [`Commands`], [`Registered`], [`Container`], [`Command`], [`Arity`] |
+//! | declare keys, secrets and flags, and show figures in `INFO` | [`Command::keys`], [`Command::secret`], [`Commands::info_section`], [`Commands::keyspace`] |
 //! | read the request of a client | [`Request`], [`Arguments`], [`Keyword`] |
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Value`], [`Items`], [`BulkWriter`] |
 //! | reply with an error, by `?` | [`ErrorReply`], [`Outcome`] |

@@ -1,4 +1,4 @@
-//! Hides passwords in the words of a request, for MONITOR and SLOWLOG.
+//! Hides secrets in the words of a request, for MONITOR and SLOWLOG.
 
 use super::catalog::CommandInfo;
 use crate::config;
