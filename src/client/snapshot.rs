@@ -25,7 +25,7 @@ pub struct ClientSnapshot {
     pub local: Peer,
     /// The name set by `CLIENT SETNAME` or `HELLO`: visible ASCII, and empty if none is set.
     pub name: String,
-    /// The user that it is authenticated as.
+    /// The user that it is logged in as: see [`Session::user`].
     pub user: String,
     /// The library that it uses, by `CLIENT SETINFO`; empty if not known.
     pub library_name: String,

@@ -242,10 +242,16 @@ fn pushes_are_bounded_by_the_output_limit() {
 
 #[test]
 fn clients_are_listed_with_what_client_list_knows() {
-    let server = TestServer::start(1);
+    let commands = builtin_and(|commands| {
+        commands.register("LOGIN", Arity::Exactly(1), |session, _, reply| {
+            session.set_user("tenant")?;
+            Ok(reply.simple("OK"))
+        });
+    });
+    let server = TestServer::with(config(1), commands);
     let (mut one, mut other) = (server.connect(), server.connect());
-    one.send("CLIENT SETNAME one\r\nCLIENT SETINFO LIB-NAME lib\r\nSELECT 3\r\n");
-    one.expect("+OK\r\n".repeat(3));
+    one.send("CLIENT SETNAME one\r\nCLIENT SETINFO LIB-NAME lib\r\nSELECT 3\r\nLOGIN\r\n");
+    one.expect("+OK\r\n".repeat(4));
     other.speak_resp3();
     other.send("CLIENT NO-EVICT ON\r\nCLIENT TRACKING ON\r\nSUBSCRIBE a b\r\nPSUBSCRIBE c*\r\n");
     let id = one.id();
@@ -266,10 +272,10 @@ fn clients_are_listed_with_what_client_list_knows() {
         [Some(one.local_addr()), Some(server.addr)]
     );
     let words = [&first.name, &first.user, &first.library_name];
-    assert_eq!(words, ["one", "default", "lib"]);
+    assert_eq!(words, ["one", "tenant", "lib"]);
     assert_eq!((first.database, first.protocol), (3, Protocol::Resp2));
     assert_eq!(first.last_command.as_deref(), Some("client|id"));
-    assert_eq!((first.requests, first.channels), (4, 0));
+    assert_eq!((first.requests, first.channels), (5, 0));
     assert!(!first.is_tracking && !first.is_exempt_from_eviction);
     assert!(second.is_tracking && second.is_exempt_from_eviction);
     assert_eq!((second.channels, second.patterns), (2, 1));
@@ -315,6 +321,34 @@ fn handler_closes_its_own_client_after_the_reply() {
     peer.expect_end();
     let mut other = server.connect();
     eventually("it is counted", || other.count("closed_by_program") == 1);
+}
+
+#[test]
+fn client_that_waits_for_a_reply_is_reached_and_closed() {
+    let (sender, tokens) = mpsc::channel();
+    let commands = builtin_and(|commands| {
+        commands.register("WAIT", Arity::Exactly(1), move |session, _, reply| {
+            let sender = sender.clone();
+            session.defer(reply).start(move |token| {
+                let _ = sender.send(token);
+            })
+        });
+    });
+    let server = TestServer::with(config(1), commands);
+    let mut peer = server.connect();
+    peer.speak_resp3();
+    peer.send("WAIT\r\n");
+    let token = tokens.recv_timeout(PATIENCE).expect("it waits");
+    let id = token.client_id();
+    eventually("it is blocked", || {
+        let client = server.handle.client(id);
+        client.is_some_and(|client| client.is_blocked)
+    });
+    assert!(server.handle.push(id, 2, progress));
+    peer.expect(">2\r\n$8\r\nprogress\r\n,0.5\r\n");
+    assert!(server.handle.close(id, "enough"));
+    peer.expect_end();
+    assert!(!token.reply(|reply| reply.simple("OK")));
 }
 
 #[test]
