@@ -265,7 +265,7 @@ impl Shared {
 
     /// Ends the wait for a deferred reply of a client that is about to be closed. Catches a panic of
     /// the program's function.
-    pub(super) fn cancel_deferral(&self, session: &mut Session) {
+    pub(crate) fn cancel_deferral(&self, session: &mut Session) {
         if session.is_deferred() {
             self.hand_over_now();
             if catch_unwind(AssertUnwindSafe(|| session.cancel_deferral())).is_err() {

@@ -16,13 +16,14 @@ use crate::command::Commands;
 use crate::config::Config;
 use crate::dispatch::batch::{Batch, TurnEnd};
 use crate::dispatch::budget::Budget;
+use crate::dispatch::deferred::write_deferred;
 use crate::dispatch::output::Output;
 use crate::error::StartError;
 use crate::net::connection::ReplySink;
 use crate::net::pending_output::OutputBounds;
 use crate::resp::{Parser, Reply};
 use crate::server::{Inner, Server, ServerHandle};
-use crate::state::clients::ClientInfo;
+use crate::state::clients::{ClientFlags, ClientInfo};
 use crate::state::close_reason::CloseReason;
 use crate::state::stats::WorkerStats;
 
@@ -95,6 +96,8 @@ pub(crate) struct OfflineClient {
     pub(crate) sink: MemorySink,
     parser: Parser,
     pub(crate) output: Output,
+    /// Bytes that are not read yet, because a deferred reply is awaited.
+    unread: Vec<u8>,
     is_closed: bool,
 }
 
@@ -144,6 +147,7 @@ impl OfflineClient {
             },
             parser: Parser::default(),
             output: Output::default(),
+            unread: Vec::new(),
             is_closed: false,
         }
     }
@@ -180,6 +184,7 @@ impl OfflineClient {
     fn leave(&mut self, reason: &CloseReason) {
         if !mem::replace(&mut self.is_closed, true) {
             let shared = &self.server.shared;
+            shared.cancel_deferral(&mut self.session);
             shared.stop_listening(&mut self.session);
             shared.count_out(&mut self.session, reason);
             shared.pool.free(self.session.info().slot);
@@ -187,30 +192,53 @@ impl OfflineClient {
     }
 
     /// Serves all that can be served now: turn by turn, until a worker would read more.
-    fn serve(&mut self, fresh: &[u8]) {
-        let mut fresh = fresh;
+    fn serve(&mut self) {
         while !self.is_closed {
             let inbox = &self.session.info().inbox;
             if let Some(kill_reason) = inbox.kill_reason() {
                 return self.close(&CloseReason::Killed(kill_reason));
             }
             self.sink.sent.append(&mut inbox.take_messages());
-            match self.serve_turn(mem::take(&mut fresh)) {
-                Ok(None | Some(TurnEnd::Idle | TurnEnd::ClientPaused(_) | TurnEnd::Deferred)) => {
-                    return;
-                }
+            if self.session.is_deferred() && !self.end_deferral() {
+                return;
+            }
+            let fresh = mem::take(&mut self.unread);
+            match self.serve_turn(&fresh) {
+                Ok(None | Some(TurnEnd::Idle | TurnEnd::ClientPaused(_))) => return,
                 Ok(Some(TurnEnd::BudgetSpent)) => {}
                 Ok(Some(TurnEnd::WriteBlocked)) => self.sink.has_pending_output = false,
+                Ok(Some(TurnEnd::Deferred)) => self.set_blocked(true),
                 Err(reason) => return self.close(&reason),
             }
         }
+    }
+
+    /// Sends the deferred reply if it is there, or if its timeout is over. Returns whether the
+    /// client is served again.
+    fn end_deferral(&mut self) -> bool {
+        self.server.shared.state.end_timed_out(Instant::now());
+        if !self.session.info().inbox.has_ended_deferral() {
+            return false;
+        }
+        write_deferred(&mut self.output, &mut self.session, &self.stats);
+        self.set_blocked(false);
+        if self.session.ending.is_some() {
+            self.close(&CloseReason::Quit);
+        }
+        !self.is_closed
+    }
+
+    fn set_blocked(&self, is_blocked: bool) {
+        let info = self.session.info();
+        info.set(ClientFlags::BLOCKED, is_blocked);
     }
 }
 
 impl Transport for OfflineClient {
     /// Takes the bytes of a closed client, too, as a socket does at first.
     fn send(&mut self, bytes: &[u8], _: Duration) -> io::Result<usize> {
-        self.serve(bytes);
+        self.unread.extend_from_slice(bytes);
+        self.serve();
         Ok(bytes.len())
     }
 
@@ -218,7 +246,7 @@ impl Transport for OfflineClient {
     fn receive(&mut self, bytes: &mut Vec<u8>, wait: Duration) -> io::Result<usize> {
         let deadline = Instant::now() + wait;
         loop {
-            self.serve(&[]);
+            self.serve();
             if self.is_closed || !self.sink.sent.is_empty() {
                 let count = self.sink.sent.len();
                 bytes.append(&mut self.sink.sent);

@@ -5,6 +5,7 @@ mod clients;
 mod commands;
 mod config;
 mod deferred;
+mod deferred_clients;
 mod errors;
 mod examples;
 mod handle;

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::io::ErrorKind;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use respool::testing::{self, Answer, Offline, TestClient};
-use respool::{Arity, Commands, Config, Server};
+use respool::{Arity, Commands, Config, DeferredReply, Server};
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -262,4 +263,54 @@ fn panic_of_a_handler_in_memory_reaches_the_test() {
     });
     let server = Offline::new(commands).expect("a server in memory");
     let _ = server.client().call(["PANIC"]);
+}
+
+/// Returns `WAIT milliseconds`, and the tokens of the clients that wait.
+fn deferring() -> (Commands, Receiver<DeferredReply>) {
+    let (sender, tokens) = channel();
+    let mut commands = Commands::builtin();
+    commands.register("WAIT", Arity::Exactly(2), move |session, request, reply| {
+        let timeout = Duration::from_millis(request.integer_in(0, 1..=i64::MAX)? as u64);
+        Ok(session
+            .defer(reply)
+            .timeout(Some(timeout), |reply| reply.simple("too late"))
+            .start(|token| sender.send(token).expect("the test takes it")))
+    });
+    (commands, tokens)
+}
+
+#[test]
+fn deferred_reply_comes_to_a_client_in_memory() -> Tested {
+    let (commands, tokens) = deferring();
+    let server = Offline::new(commands)?;
+    let (mut one, mut two) = (server.client(), server.client());
+    one.send(["WAIT", "1000000"])?;
+    one.send(["PING"])?;
+    let token = tokens.try_recv()?;
+    let Answer::Bulk(list) = two.call(["CLIENT", "LIST", "ID", "1"])? else {
+        panic!("no list");
+    };
+    assert!(String::from_utf8(list)?.contains(" flags=b "));
+    assert!(token.reply(|reply| reply.simple("done")));
+    assert_eq!(one.receive()?, "done");
+    assert_eq!(one.receive()?, "PONG");
+    // The call waits for another thread, or for the timeout.
+    let replier = thread::spawn(move || {
+        let token = tokens.recv().expect("a client waits");
+        assert!(token.reply(|reply| reply.simple("elsewhere")));
+        tokens
+    });
+    assert_eq!(one.call(["WAIT", "1000000"])?, "elsewhere");
+    let tokens = replier.join().expect("no panic");
+    assert_eq!(one.call(["WAIT", "1"])?, "too late");
+    assert!(!tokens.try_recv()?.is_wanted());
+    one.send(["WAIT", "1000000"])?;
+    assert_eq!(two.call(["CLIENT", "UNBLOCK", "1", "ERROR"])?, 1);
+    let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    assert_eq!(one.receive()?, Answer::error(text));
+    one.send(["WAIT", "1000000"])?;
+    let token = tokens.iter().nth(1).expect("a client waits");
+    drop(one);
+    assert!(!token.is_wanted());
+    Ok(())
 }

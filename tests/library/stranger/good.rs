@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::rc::Rc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use respool::{Arity, Commands, ErrorReply, Replied, Reply, Request, Session};
@@ -118,4 +118,23 @@ fn main() {
 
     // makes_an_error_without_a_code
     commands.register("Q", Arity::Exactly(1), |_, _, _| Err(LOCKED));
+
+    // clones_a_token
+    // defers_without_a_start
+    // replies_after_deferring
+    // replies_by_a_token_twice
+    commands.register("R", Arity::Exactly(1), |session, _, reply| {
+        session.defer(reply).start(|token| {
+            thread::spawn(|| token.reply(|reply| reply.simple("from afar")));
+        })
+    });
+
+    // captures_a_non_send_value_to_cancel
+    commands.register("S", Arity::Exactly(1), |session, _, reply| {
+        let text = Arc::new("cancelled");
+        session
+            .defer(reply)
+            .on_cancel(move || println!("{text}"))
+            .start(drop)
+    });
 }

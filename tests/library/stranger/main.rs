@@ -4,6 +4,8 @@
 //! `cargo test --test stranger` runs it; plain `cargo test` does not, because it builds all
 //! dependencies anew and needs redis-cli. Without redis-cli it fails.
 
+mod blocked;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
