@@ -26,6 +26,7 @@
 //! | reply later, from any thread | [`Session::defer`], [`Deferral`], [`DeferredReply`] |
 //! | check logins | [`Commands::on_auth`], [`Session::user`], [`Session::set_user`] |
 //! | permit, limit and measure calls | [`Middleware`], [`Call`], [`CallOutcome`], [`OutcomeKind`] |
+//! | have transactions | [`Commands::transactions`], [`Exec`], [`Executed`] |
 //! | identify a client, and keep state for it | [`Session`], [`Peer`], [`Proxied`], [`Protocol`] |
 //! | admit clients, and see why they disconnect | [`Server::on_connect`], [`Server::on_disconnect`], [`DisconnectReason`] |
 //! | configure, start and stop | [`Config`], [`Config::set`], [`Server`], [`Listener`], [`ServerHandle`], [`Background`], [`Drained`] |
@@ -68,7 +69,7 @@
 //! | – first turn | `server/shared.rs`, `server/hooks.rs` | the program may refuse the client | – |
 //! | 4 read | `net/connection.rs`, `net/tls/` | socket to input, never blocking | the turn's budget: `dispatch/budget.rs` |
 //! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to a request that borrows them; an incomplete one is resumed | `resp/limits.rs` |
-//! | 6 dispatch | `dispatch/batch.rs`, `command/mod.rs` | name, arity, handler | 250 µs of handlers in a turn |
+//! | 6 dispatch | `dispatch/batch.rs`, `command/mod.rs`, `dispatch/transaction.rs` | name, arity, handler; between MULTI and EXEC, the request is queued | 250 µs of handlers in a turn |
 //! | 7 reply | `resp/reply.rs`, `dispatch/output.rs` | reply to bytes | – |
 //! | 8 write | `net/connection.rs`, `net/tls/`, `net/pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
 //! | 9 park | `pool/parking.rs` | the client waits for input in its slot; the clock checks its deadlines once a second | `server/clock.rs`, `client/timeouts.rs` |
@@ -150,8 +151,8 @@ mod time;
 pub use client::session::Session;
 pub use client::snapshot::ClientSnapshot;
 pub use command::{
-    Arity, Call, CallOutcome, Command, Commands, Container, Deferral, DeferredReply, Middleware,
-    Outcome, OutcomeKind, Registered,
+    Arity, Call, CallOutcome, Command, Commands, Container, Deferral, DeferredReply, Exec,
+    Executed, Middleware, Outcome, OutcomeKind, Registered,
 };
 pub use config::Config;
 pub use error::{ReconfigureError, StartError};

@@ -26,13 +26,15 @@ config: logging memory
 in client
 timeouts: mod stage
 snapshot: session
+transaction: session
 mod: pending_input session stage
 
 in command
-builtin: entry help mod refusal
+builtin: entry exec help mod refusal
 mod: entry help refusal
 deferral: outcome
 registration: entry outcome
+exec: entry
 outcome: entry
 refusal: entry
 
@@ -90,6 +92,7 @@ number: mod
 
 in dispatch
 middleware: batch output
+transaction: batch output
 batch: budget output repeat
 deferred: output
 
@@ -118,6 +121,7 @@ in resp
 argument: error_reply integer request
 value: error_reply reply
 reply: error_reply foreign integer mod protocol_error
+request_queue: request span
 request: foreign inline integer limits protocol_error span
 inline: protocol_error span
 

@@ -5,6 +5,7 @@ pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod stage;
 pub(crate) mod timeouts;
+pub(crate) mod transaction;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

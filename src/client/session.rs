@@ -59,13 +59,15 @@ pub struct Session {
 type States = BTreeMap<TypeId, Box<dyn Any + Send>>;
 
 bitflags! {
-    /// Why a client may not run a command; most commands are restricted by both.
+    /// Why a client may not run a command now; most commands are restricted by all.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) struct Restrictions: u8 {
         /// The client is not authenticated.
         const PASSWORD = 1;
         /// The client is subscribed in RESP2, where replies cannot be distinguished from messages.
         const SUBSCRIBED = 1 << 1;
+        /// The client's requests are queued for EXEC.
+        const MULTI = 1 << 2;
     }
 }
 
@@ -96,8 +98,12 @@ bitflags! {
         const DEFERRED = 1 << 4;
         /// A drain waits for the deferred reply.
         const HOLDS_DRAIN = 1 << 5;
+        /// The reply to the current request is not sent.
+        const UNSENT = Self::OFF.bits() | Self::SKIP.bits() | Self::SKIP_NEXT.bits();
         /// The flags that stay when a request ends. A handler may panic after it has deferred.
         const KEPT = Self::OFF.bits() | Self::DEFERRED.bits() | Self::HOLDS_DRAIN.bits();
+        /// EXEC has run `CLIENT REPLY SKIP`: the reply after that of EXEC is not sent.
+        const SKIP_AFTER_EXEC = 1 << 6;
     }
 }
 
@@ -302,6 +308,16 @@ impl Session {
         let states = self.states.get_or_insert_default();
         let before = states.insert(TypeId::of::<T>(), Box::new(value))?;
         before.downcast().ok().map(|before| *before)
+    }
+
+    /// Returns the value of type `T` and no longer keeps it.
+    pub(super) fn take_state<T: Any>(&mut self) -> Option<T> {
+        let states = self.states.as_mut()?;
+        let state = states.remove(&TypeId::of::<T>())?;
+        if states.is_empty() {
+            self.states = None;
+        }
+        state.downcast().ok().map(|state| *state)
     }
 
     /// Drops the values that handlers keep.
@@ -525,11 +541,23 @@ impl Session {
     pub(crate) fn end_request(&mut self) -> (Vec<u8>, bool) {
         let flags = self.reply_flags;
         self.reply_flags = flags & ReplyFlags::KEPT;
-        self.reply_flags
-            .set(ReplyFlags::SKIP, flags.contains(ReplyFlags::SKIP_NEXT));
+        let skips_next = flags.intersects(ReplyFlags::SKIP_NEXT | ReplyFlags::SKIP_AFTER_EXEC);
+        self.reply_flags.set(ReplyFlags::SKIP, skips_next);
         let messages = self.pushes.take().map_or_else(Vec::new, |pushes| *pushes);
-        let unsent = ReplyFlags::OFF | ReplyFlags::SKIP | ReplyFlags::SKIP_NEXT;
-        (messages, !flags.intersects(unsent))
+        (messages, !flags.intersects(ReplyFlags::UNSENT))
+    }
+
+    /// Ends a request that EXEC runs, like [`Self::end_request`].
+    #[cold]
+    pub(crate) fn end_queued_request(&mut self) -> (Vec<u8>, bool) {
+        let flags = self.reply_flags;
+        self.reply_flags
+            .remove(ReplyFlags::SKIP_NEXT | ReplyFlags::PUSHING);
+        if flags.contains(ReplyFlags::SKIP_NEXT) {
+            self.reply_flags.insert(ReplyFlags::SKIP_AFTER_EXEC);
+        }
+        let messages = self.pushes.take().map_or_else(Vec::new, |pushes| *pushes);
+        (messages, !flags.intersects(ReplyFlags::UNSENT))
     }
 
     /// Whether the client is subscribed or monitors.
@@ -557,6 +585,7 @@ impl Session {
         // As in Redis, a reply that was to be skipped still is.
         self.reply_flags
             .remove(ReplyFlags::OFF | ReplyFlags::SKIP_NEXT);
+        self.end_transaction();
         self.forget_states();
         self.info
             .change_identity(|identity| identity.name = Box::default());

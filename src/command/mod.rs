@@ -10,6 +10,7 @@
 //! | `middleware.rs` | the program's hook around each call |
 //! | `outcome.rs` | what a handler returns |
 //! | `deferral.rs` | handlers that reply later |
+//! | `exec.rs` | what a program sees of a transaction |
 //! | `refusal.rs` | replies to requests that are not run |
 //! | `help.rs` | `HELP` of every container |
 //! | `builtin/` | respool's own commands, one file for each group |
@@ -17,6 +18,7 @@
 pub(crate) mod builtin;
 mod deferral;
 pub(crate) mod entry;
+mod exec;
 mod help;
 mod middleware;
 mod outcome;
@@ -37,6 +39,8 @@ use crate::state::own_info::OwnInfo;
 pub use deferral::{Deferral, DeferredReply};
 use entry::ByName;
 pub use entry::Command;
+pub(crate) use exec::OnExec;
+pub use exec::{Exec, Executed};
 use help::list_subcommands;
 pub use middleware::{Call, CallOutcome, Middleware, OutcomeKind};
 pub use outcome::Outcome;
@@ -69,6 +73,8 @@ pub struct Commands {
     pub(crate) middleware: Option<Box<dyn Middleware>>,
     /// Whether the program checks logins: see [`Commands::on_auth`].
     pub(crate) has_on_auth: bool,
+    /// Runs transactions; `None` without [`Commands::transactions`].
+    pub(crate) on_exec: Option<OnExec>,
 }
 
 /// The table of a container's subcommands, returned by [`Commands::container`].
@@ -186,6 +192,17 @@ impl Commands {
             command.subcommands.iter_mut().for_each(number);
         }
         catalog
+    }
+
+    /// Whether `command` is the EXEC of [`Commands::transactions`].
+    pub(crate) fn is_exec(&self, command: &Command) -> bool {
+        self.on_exec.is_some() && command.full_name() == "exec"
+    }
+
+    /// Returns the command of a request that was resolved before, such as one in a queue.
+    #[cold]
+    pub(crate) fn command_of(&self, request: &Request<'_>) -> Option<&Command> {
+        self.resolve(request).ok()
     }
 
     /// Returns the command that `request` names, if it has the right number of words.

@@ -14,6 +14,10 @@ pub(crate) enum Refusal<'a> {
     NoPassword(&'a Command),
     /// The client is subscribed, in RESP2.
     Subscribed(&'a Command),
+    /// The command is not allowed between MULTI and EXEC.
+    InTransaction(&'a Command),
+    /// The requests that are queued for EXEC would take more bytes than these.
+    TransactionTooLong(&'a Command, usize),
 }
 
 impl<'a> Refusal<'a> {
@@ -32,7 +36,9 @@ impl<'a> Refusal<'a> {
             Self::Unknown | Self::UnknownSubcommand => None,
             Self::WrongNumberOfArguments(command)
             | Self::NoPassword(command)
-            | Self::Subscribed(command) => Some(command),
+            | Self::Subscribed(command)
+            | Self::InTransaction(command)
+            | Self::TransactionTooLong(command, _) => Some(command),
         }
     }
 
@@ -54,6 +60,10 @@ impl<'a> Refusal<'a> {
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
                  RESET are allowed in this context",
                 command.full_name()
+            )),
+            Self::InTransaction(_) => reply.error("ERR Command not allowed inside a transaction"),
+            Self::TransactionTooLong(_, bytes_max) => reply.error(format!(
+                "ERR a transaction takes at most {bytes_max} bytes (client-query-buffer-limit)"
             )),
         }
     }

@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::output::Output;
 use super::repeat::{REPEATED_BYTES_MAX, begins_with, repeats};
 use crate::client::pending_input::PendingInput;
-use crate::client::session::{Ending, Restrictions, Session};
+use crate::client::session::{Ending, Session};
 use crate::command::Commands;
 use crate::command::entry::{CALLS_TIMED_ONCE, Command};
 use crate::command::refusal::Refusal;
@@ -262,13 +262,6 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         error.into()
     }
 
-    /// Returns the level of CLIENT PAUSE if it applies to the command.
-    #[inline]
-    fn pause_level(&self, command: &Command) -> Option<PauseLevel> {
-        let level = self.state.pause.level_for(self.session.id())?;
-        (command.waits_while(level) && self.context.honours_pauses()).then_some(level)
-    }
-
     /// Answers a request. If it is not answered now, returns why.
     #[inline]
     fn answer(
@@ -279,8 +272,10 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         match resolved {
             Ok(command) => {
                 let restrictions = self.session.restrictions - command.allowed_under;
-                if !restrictions.is_empty() && !self.are_lifted(restrictions) {
-                    self.refuse(Refusal::by_restrictions(restrictions, command), request);
+                if !restrictions.is_empty() {
+                    if let Some(level) = self.answer_restricted(command, restrictions, request) {
+                        return Ok(Some(TurnEnd::ClientPaused(level)));
+                    }
                 } else if let Some(level) = self.pause_level(command) {
                     return Ok(Some(TurnEnd::ClientPaused(level)));
                 } else {
@@ -308,8 +303,31 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         !is_deferred
     }
 
+    #[cold]
+    fn end(&mut self, ending: Ending) -> CloseReason {
+        let reason = match ending {
+            Ending::AfterReply => return CloseReason::Quit,
+            Ending::Http { is_answered: true } => return CloseReason::Http { is_answered: true },
+            Ending::Http { is_answered: false } => CloseReason::Http { is_answered: false },
+            Ending::Drain => CloseReason::Drained,
+        };
+        self.output.remove_reply();
+        reason
+    }
+}
+
+impl<C: ServerContext, S> Batch<'_, C, S> {
+    /// Returns the level of CLIENT PAUSE if it applies to the command.
     #[inline]
-    fn run(&mut self, command: &Command, request: &Request<'_>) {
+    pub(super) fn pause_level(&self, command: &Command) -> Option<PauseLevel> {
+        let level = self.state.pause.level_for(self.session.id())?;
+        (command.waits_while(level) && self.context.honours_pauses()).then_some(level)
+    }
+
+    /// Runs a command.
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
+    pub(super) fn run(&mut self, command: &Command, request: &Request<'_>) {
         let index = command.index();
         let info = self.session.info();
         // No program has more than 65,535 commands.
@@ -341,7 +359,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
 
     /// Runs a command with all that few calls need: the clock, the records, and the middleware.
     #[cold]
-    fn run_observed(&mut self, command: &Command, request: &Request<'_>) {
+    pub(super) fn run_observed(&mut self, command: &Command, request: &Request<'_>) {
         if let Some(middleware) = self.commands.middleware.as_deref() {
             self.run_within(middleware, command, request);
         } else {
@@ -361,8 +379,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         if !command.is_short {
             self.context.note_time(start);
         }
-        let reply = self.output.reply(self.session.protocol());
-        let replied = (command.handler)(self.session, request, reply);
+        let replied = self.call(command, request);
         let end = Instant::now();
         let took = end - start;
         self.budget.note_time(end);
@@ -381,17 +398,20 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         (replied, took)
     }
 
-    /// Returns whether the restrictions no longer apply, because `requirepass` was removed.
-    #[cold]
-    fn are_lifted(&self, restrictions: Restrictions) -> bool {
-        restrictions == Restrictions::PASSWORD && !self.session.wants_password()
+    fn call(&mut self, command: &Command, request: &Request<'_>) -> Replied {
+        if self.session.is_in_transaction() && self.commands.is_exec(command) {
+            return self.run_transaction();
+        }
+        let reply = self.output.reply(self.session.protocol());
+        (command.handler)(self.session, request, reply)
     }
 
     #[cold]
-    fn refuse(&mut self, refusal: Refusal<'_>, request: &Request<'_>) {
+    pub(super) fn refuse(&mut self, refusal: Refusal<'_>, request: &Request<'_>) {
         let start = Instant::now();
         let reply = self.output.reply(self.session.protocol());
         let replied = refusal.reply(self.session, request, reply);
+        let replied = self.abort_transaction(refusal, replied);
         self.note_refusal(refusal.command(), request, &replied);
         self.budget.spend(start.elapsed());
     }
@@ -413,17 +433,5 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
             self.stats.counts.count_error(error);
         }
         self.show_refusal(command, request, replied);
-    }
-
-    #[cold]
-    fn end(&mut self, ending: Ending) -> CloseReason {
-        let reason = match ending {
-            Ending::AfterReply => return CloseReason::Quit,
-            Ending::Http { is_answered: true } => return CloseReason::Http { is_answered: true },
-            Ending::Http { is_answered: false } => CloseReason::Http { is_answered: false },
-            Ending::Drain => CloseReason::Drained,
-        };
-        self.output.remove_reply();
-        reason
     }
 }

@@ -8,10 +8,9 @@ use super::batch::{Batch, ServerContext};
 use super::output::INTERNAL_ERROR;
 use crate::command::entry::Command;
 use crate::command::{Call, CallOutcome, Middleware, OutcomeKind};
-use crate::net::connection::ReplySink;
 use crate::resp::{Replied, Request};
 
-impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
+impl<C: ServerContext, S> Batch<'_, C, S> {
     /// Runs a command, unless the middleware refuses it.
     #[cold]
     pub(super) fn run_within(

@@ -8,3 +8,4 @@ pub(crate) mod deferred;
 mod middleware;
 pub(crate) mod output;
 mod repeat;
+mod transaction;

@@ -50,6 +50,16 @@ impl Output {
         }
     }
 
+    /// Makes what follows `start` one reply.
+    pub(super) fn join_replies(&mut self, start: usize) {
+        self.reply_start = start;
+    }
+
+    /// Keeps the last reply, also if replies are skipped, and does not repeat it.
+    pub(super) fn keep_reply(&mut self) {
+        self.reply_start = self.bytes.len();
+    }
+
     /// Removes the last reply.
     pub(super) fn remove_reply(&mut self) {
         self.bytes.truncate(self.reply_start);
@@ -59,7 +69,16 @@ impl Output {
     /// skipped.
     #[cold]
     pub(super) fn finish_reply(&mut self, session: &mut Session) {
-        let (messages, is_sent) = session.end_request();
+        self.finish(session.end_request());
+    }
+
+    /// Like [`Self::finish_reply`], for a request that EXEC runs.
+    #[cold]
+    pub(super) fn finish_queued(&mut self, session: &mut Session) {
+        self.finish(session.end_queued_request());
+    }
+
+    fn finish(&mut self, (messages, is_sent): (Vec<u8>, bool)) {
         if !is_sent {
             self.remove_reply();
         }

@@ -14,6 +14,7 @@ pub(crate) mod limits;
 mod protocol_error;
 mod reply;
 mod request;
+mod request_queue;
 mod span;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,4 +32,5 @@ pub(crate) use protocol_error::ProtocolError;
 pub use reply::{BulkWriter, Items, Protocol, Replied, Reply};
 pub(crate) use request::Parser;
 pub use request::{Arguments, Request};
+pub(crate) use request_queue::RequestQueue;
 pub use value::Value;

@@ -336,7 +336,13 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Writes no reply. Only for subscribing commands, which push their confirmations.
+    /// Writes the start of an array of `count` items, each of which follows as a reply of its own.
+    pub(crate) fn array_header(mut self, count: usize) -> Replied {
+        self.header(b'*', count as i64)
+    }
+
+    /// Writes no reply: subscribing commands push their confirmations, and the replies of a
+    /// transaction are written one by one.
     pub(crate) fn nothing(mut self) -> Replied {
         self.raw(b"")
     }

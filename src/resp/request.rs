@@ -33,6 +33,19 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// Creates a request. Every one of `words`, of which there is at least one, lies in `bytes`.
+    pub(super) fn new(bytes: &'a [u8], words: &'a [Span]) -> Self {
+        Self { bytes, words }
+    }
+
+    /// Returns the name and the arguments, in order.
+    pub(super) fn words(&self) -> Arguments<'a> {
+        Arguments {
+            bytes: self.bytes,
+            words: self.words.iter(),
+        }
+    }
+
     /// Returns the command's name as the client wrote it, in any case.
     #[must_use]
     pub fn name(&self) -> &'a [u8] {

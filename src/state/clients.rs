@@ -153,7 +153,7 @@ pub(crate) struct ClientInfo {
     pub(crate) inbox: Inbox,
 }
 
-/// A client's description of itself. Each part is empty at first.
+/// A client's description of itself, and what else few clients have. Each part is empty at first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClientIdentity {
     pub(crate) name: Box<[u8]>,
@@ -165,13 +165,16 @@ pub(crate) struct ClientIdentity {
     pub(crate) is_user_named: bool,
     /// The client that receives its invalidation messages; 0 if there is none.
     pub(crate) redirect: u64,
+    /// The number of requests that are queued for EXEC, and their memory.
+    pub(crate) queued: usize,
+    pub(crate) queued_bytes: usize,
 }
 
 impl ClientIdentity {
     fn memory_bytes(&self) -> usize {
         let words = [&self.name, &self.library_name, &self.library_version];
         let words_bytes: usize = words.iter().map(|word| word.len()).sum();
-        size_of::<Self>() + words_bytes + self.user.len()
+        size_of::<Self>() + words_bytes + self.user.len() + self.queued_bytes
     }
 
     pub(crate) fn user(&self) -> &str {

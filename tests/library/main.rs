@@ -14,3 +14,4 @@ mod keys;
 mod middleware;
 mod panics;
 mod testing;
+mod transactions;

@@ -408,6 +408,14 @@ const TABLE: &[Docs] = &[
             option("COUNT", integer("count")),
             option("TYPE", string("type")).since("6.0.0"),
         ]),
+    transaction("discard", "noscript loading stale fast allow_busy", "2.0.0")
+        .summary("Discard all commands issued after MULTI")
+        .complexity("O(N), when N is the number of queued commands"),
+    transaction("exec", "noscript loading stale skip_slowlog", "1.2.0")
+        .summary("Execute all commands issued after MULTI")
+        .complexity("Depends on commands in the transaction"),
+    transaction("multi", "noscript loading stale fast allow_busy", "1.2.0")
+        .summary("Mark the start of a transaction block"),
     command("asking", "cluster", "fast", "3.0.0")
         .summary("Sent by cluster clients after an -ASK redirect")
         .category("connection"),
@@ -465,6 +473,10 @@ const fn server(name: &'static str, flags: &'static str, since: &'static str) ->
 
 const fn pubsub(name: &'static str, flags: &'static str, since: &'static str) -> Docs {
     command(name, "pubsub", flags, since)
+}
+
+const fn transaction(name: &'static str, flags: &'static str, since: &'static str) -> Docs {
+    command(name, "transactions", flags, since).category("transaction")
 }
 
 const fn about_commands(name: &'static str, since: &'static str) -> Docs {
@@ -550,7 +562,9 @@ mod tests {
 
     #[test]
     fn every_built_in_command_has_a_row_and_every_row_a_command() {
-        let catalog = Commands::builtin().catalog();
+        let mut commands = Commands::builtin();
+        commands.transactions(|session, exec| exec.run(session));
+        let catalog = commands.catalog();
         let commands: BTreeSet<_> = catalog.all().map(|command| &*command.full_name).collect();
         let rows: BTreeSet<_> = TABLE.iter().map(|docs| docs.name).collect();
         assert_eq!(commands, rows);
@@ -559,7 +573,14 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_by_group_and_name() {
-        let groups = ["connection", "server", "pubsub", "generic", "cluster"];
+        let groups = [
+            "connection",
+            "server",
+            "pubsub",
+            "generic",
+            "transactions",
+            "cluster",
+        ];
         let keys = TABLE.iter().map(|docs| {
             let group = groups.iter().position(|&group| group == docs.group);
             (group.expect("a group of these"), docs.name)

@@ -14,6 +14,7 @@ mod login;
 mod pubsub;
 mod server;
 mod slowlog;
+mod transaction;
 
 use super::entry::{Command, OwnHandler};
 use super::help::list_subcommands;

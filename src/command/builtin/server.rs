@@ -73,8 +73,12 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     reply.simple("OK")
 }
 
-/// `MONITOR`: sends every request of any client to this one, until it leaves or sends `RESET`.
+/// `MONITOR`: sends every request of any client to this one, until it leaves or sends `RESET`. As in
+/// Redis, not in a transaction.
 fn monitor(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
+    if session.is_in_exec() {
+        return reply.error("ERR MONITOR isn't allowed for DENY BLOCKING client");
+    }
     session.info().set(ClientFlags::MONITOR, true);
     session.server_state().add_monitor(session.info());
     reply.simple("OK")

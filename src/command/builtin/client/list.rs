@@ -80,9 +80,14 @@ fn add_origin(list: &mut String, now_s: u32, info: &ClientInfo) {
     add_flags(list, info);
     let database = info.database.load(Ordering::Relaxed);
     let (channels, patterns) = (load(&info.channels), load(&info.patterns));
+    let queued = if info.has(ClientFlags::MULTI) {
+        info.with_identity(|identity| identity.queued) as i64
+    } else {
+        -1
+    };
     let _ = write!(
         list,
-        " db={database} sub={channels} psub={patterns} ssub=0 multi=-1",
+        " db={database} sub={channels} psub={patterns} ssub=0 multi={queued}",
     );
 }
 
@@ -112,6 +117,7 @@ fn add_buffers(list: &mut String, info: &ClientInfo) {
     let input = info.pending_input.get();
     let free = info.pending_input_free.get();
     let table = info.pending_input_table.get();
+    let queued = info.with_identity(|identity| identity.queued_bytes);
     let output = info.pending_output.get();
     let inbox = info.inbox.bytes();
     let messages = u8::from(inbox > 0);
@@ -120,7 +126,7 @@ fn add_buffers(list: &mut String, info: &ClientInfo) {
     let events = if output > 0 { 'w' } else { 'r' };
     let _ = write!(
         list,
-        " qbuf={input} qbuf-free={free} argv-mem={table} multi-mem=0 rbs=0 rbp=0 obl={output} \
+        " qbuf={input} qbuf-free={free} argv-mem={table} multi-mem={queued} rbs=0 rbp=0 obl={output} \
          oll={messages} omem={all_output} tot-mem={total} events={events}",
     );
 }
