@@ -3,8 +3,12 @@
 //! A process of its own, because it counts all allocations.
 
 use std::alloc::System;
+use std::sync::Arc;
+use std::time::Duration;
 
-use respool_testing::{Peer, TestServer, eventually};
+use parking_lot::Mutex;
+use respool::{Arity, Commands, DeferredReply};
+use respool_testing::{Peer, TestServer, config, eventually};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -13,10 +17,17 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// A mark to keep, in bytes of user memory. Redis holds about 2,450.
 const BYTES_PER_IDLE_CONNECTION: usize = 400;
 
+/// A mark to keep for a client that waits for a deferred reply, with the program's token, in bytes
+/// of user memory.
+const BYTES_PER_BLOCKED_CONNECTION: usize = 700;
+
 const CONNECTIONS: usize = 100;
 
 /// More than the buffers of both sockets hold.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Locked by each test, because another would be counted, too.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Returns the bytes allocated since `region` was created.
 fn held(region: &Region<'_, System>) -> usize {
@@ -28,6 +39,7 @@ fn held(region: &Region<'_, System>) -> usize {
 
 #[test]
 fn rule_7_quiet_client_keeps_no_buffers() {
+    let _alone = ALONE.lock();
     // One worker allocates its own buffers once.
     let server = TestServer::start(1);
     let message = vec![b'x'; MESSAGE_BYTES];
@@ -62,4 +74,74 @@ fn rule_7_quiet_client_keeps_no_buffers() {
     // Except a block of the queue, which may be a new one.
     let left = CONNECTIONS * 10;
     eventually("everything is given back", || held(&region) < before + left);
+}
+
+/// Returns the built-in commands and `WAIT`, which keeps its token.
+fn commands_that_wait() -> (Commands, Arc<Mutex<Vec<DeferredReply>>>) {
+    let tokens = Arc::new(Mutex::new(Vec::with_capacity(CONNECTIONS)));
+    let kept = Arc::clone(&tokens);
+    let mut commands = Commands::builtin();
+    commands.register("WAIT", Arity::Exactly(1), move |session, _, reply| {
+        let on_cancel = Arc::clone(&kept);
+        session
+            .defer(reply)
+            .timeout(Some(Duration::from_secs(3600)), |reply| reply.null_array())
+            .on_cancel(move || drop(on_cancel))
+            .start(|token| kept.lock().push(token))
+    });
+    (commands, tokens)
+}
+
+/// The reply, or the end of the client, frees what the wait took.
+#[test]
+fn rule_7_wait_for_a_reply_leaves_nothing() {
+    let _alone = ALONE.lock();
+    let (commands, tokens) = commands_that_wait();
+    let server = TestServer::with(config(1), commands);
+    let wait = |peers: &mut [Peer]| {
+        for peer in &mut *peers {
+            peer.send("WAIT\r\n");
+        }
+        eventually("all wait", || tokens.lock().len() == peers.len());
+    };
+    let reply_to_all = |peers: &mut [Peer]| {
+        for token in tokens.lock().drain(..) {
+            assert!(token.reply(|reply| reply.bulk("done")));
+        }
+        for peer in peers {
+            peer.expect("$4\r\ndone\r\n");
+        }
+    };
+    let connect = || {
+        let connect = |_| {
+            let mut peer = server.connect();
+            peer.ping();
+            peer
+        };
+        (0..CONNECTIONS).map(connect).collect::<Vec<_>>()
+    };
+    // Tables grow before the first count.
+    let mut peers = connect();
+    wait(&mut peers);
+    reply_to_all(&mut peers);
+    drop(peers);
+    eventually("all have left", || {
+        server.connect().count("connected_clients") == 1
+    });
+
+    let region = Region::new(ALLOCATOR);
+    let mut peers = connect();
+    let idle = held(&region);
+    wait(&mut peers);
+    let blocked = held(&region) / CONNECTIONS;
+    assert!(blocked <= BYTES_PER_BLOCKED_CONNECTION, "{blocked}");
+    reply_to_all(&mut peers);
+    let spare = CONNECTIONS * 10;
+    eventually("the waits are forgotten", || held(&region) <= idle + spare);
+    wait(&mut peers);
+    drop(peers);
+    let are_wanted = || tokens.lock().iter().any(DeferredReply::is_wanted);
+    eventually("no token is wanted", || !are_wanted());
+    tokens.lock().clear();
+    eventually("everything is given back", || held(&region) <= spare);
 }
