@@ -2,7 +2,7 @@
 
 use super::replies::{Dialect, Replies};
 use super::{Input, naive};
-use crate::command::Commands;
+use crate::command::{Arity, Commands};
 use crate::config::Config;
 use crate::dispatch::batch::{ServerContext, TurnEnd};
 use crate::resp::{HTTP_RESPONSE, ProtocolError, TLS_ALERT};
@@ -11,7 +11,7 @@ use crate::state::catalog::CommandInfo;
 use crate::state::close_reason::CloseReason;
 use crate::testing::offline::{Offline, OfflineClient};
 
-/// Serves the input of a client, piece by piece, with all built-in commands. The client gets whole
+/// Serves the input of a client, piece by piece, with all built-in commands and `DEFER`. The client gets whole
 /// replies that a strict client accepts, one for each request that the naive parser finds, of
 /// bounded length. Cutting changes nothing, except for commands whose replies differ between two
 /// runs.
@@ -125,7 +125,14 @@ fn server(wants_password: bool) -> Offline {
         maxclients: 2,
         ..Config::default()
     };
-    Offline::with(config, Commands::builtin()).expect("a poll instance")
+    let mut commands = Commands::builtin();
+    commands.register("DEFER", Arity::AtLeast(1), |session, request, reply| {
+        let text = request.argument(0).unwrap_or_default();
+        session.defer(reply).start(|token| {
+            assert!(token.reply(|reply| reply.bulk(text)));
+        })
+    });
+    Offline::with(config, commands).expect("a poll instance")
 }
 
 fn state(server: &Offline) -> &ServerState {
@@ -161,9 +168,8 @@ impl<'a> Peer<'a> {
                 Some(TurnEnd::WriteBlocked) => client.sink.has_pending_output = false,
                 // As if the time of the pause were over.
                 Some(TurnEnd::ClientPaused(_)) => _ = state(self.server).pause.end(),
-                Some(TurnEnd::Idle | TurnEnd::Deferred) => {
-                    panic!("a batch has no socket to wait for, and no built-in command defers")
-                }
+                Some(TurnEnd::Deferred) => client.write_deferred(),
+                Some(TurnEnd::Idle) => panic!("a batch without a socket is never idle"),
             }
         }
         panic!("{unserved} bytes are not served in as many turns");

@@ -213,19 +213,24 @@ impl OfflineClient {
         }
     }
 
-    /// Sends the deferred reply if it is there, or if its timeout is over. Returns whether the
+    /// Writes the deferred reply if it is there, or if its timeout is over. Returns whether the
     /// client is served again.
     fn end_deferral(&mut self) -> bool {
         self.server.shared.state.end_timed_out(Instant::now());
         if !self.session.info().inbox.has_ended_deferral() {
             return false;
         }
-        write_deferred(&mut self.output, &mut self.session, &self.stats);
-        self.set_blocked(false);
+        self.write_deferred();
         if self.session.ending.is_some() {
             self.close(&CloseReason::Quit);
         }
         !self.is_closed
+    }
+
+    /// Writes the deferred reply. The next turn sends it.
+    pub(crate) fn write_deferred(&mut self) {
+        write_deferred(&mut self.output, &mut self.session, &self.stats);
+        self.set_blocked(false);
     }
 
     fn set_blocked(&self, is_blocked: bool) {
