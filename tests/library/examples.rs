@@ -1,19 +1,13 @@
-//! The examples, over the wire.
+//! The examples `hello` and `kv`, over the wire. Those of the cookbook have `cookbook.rs`.
 
 #[path = "../../examples/hello.rs"]
 #[expect(dead_code, reason = "its main is for people")]
 mod hello;
-#[path = "../../examples/jobs.rs"]
-#[expect(dead_code, reason = "its main is for people")]
-mod jobs;
 #[path = "../../examples/kv.rs"]
 #[expect(dead_code, reason = "its main is for people")]
 mod kv;
 
-use std::sync::mpsc::channel;
-
-use parking_lot::Mutex;
-use respool_testing::{PATIENCE, Peer, TestServer, config, eventually, request};
+use respool_testing::{Peer, TestServer, config, eventually, request};
 
 #[test]
 fn hello_greets() {
@@ -134,34 +128,4 @@ fn expired_key_is_freed_without_access() {
     peer.ask("SET a 1 PX 1\r\nSET b 1\r\n", "+OK\r\n+OK\r\n");
     eventually("it is freed", || peer.answer("DBSIZE") == "1");
     peer.ask("EXISTS b\r\n", ":1\r\n");
-}
-
-#[test]
-fn waiting_job_delays_no_other_client() {
-    let (started, starts) = channel();
-    let (end, ends) = channel::<()>();
-    let ends = Mutex::new(ends);
-    let work = move |name: &str| {
-        started.send(()).expect("the test waits for it");
-        let ended = ends.lock().recv_timeout(PATIENCE);
-        ended.expect("the test ends it");
-        format!("{name}: done")
-    };
-    let server = TestServer::with(config(2), jobs::commands(1, work));
-    let (mut one, mut other) = (server.connect(), server.connect());
-    one.send("JOB RUN report\r\n");
-    starts.recv_timeout(PATIENCE).expect("the job begins");
-    other.ping();
-    other.ask("JOB COUNT\r\n", ":1\r\n");
-    other.ask(
-        "JOB RUN another\r\n",
-        "-BUSY the maximum number of jobs is running; try again later\r\n",
-    );
-    end.send(()).expect("the job waits");
-    one.expect("$12\r\nreport: done\r\n");
-    other.ask("JOB COUNT\r\n", ":0\r\n");
-    other.ask(
-        request(&[b"JOB", b"RUN", b"\xff"]),
-        "-ERR value is not valid UTF-8\r\n",
-    );
 }

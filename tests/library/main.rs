@@ -4,6 +4,7 @@ mod accounts;
 mod clients;
 mod commands;
 mod config;
+mod cookbook;
 mod deferred;
 mod deferred_clients;
 mod errors;
