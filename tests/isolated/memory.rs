@@ -26,6 +26,8 @@ const CONNECTIONS: usize = 100;
 /// More than the buffers of both sockets hold.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// Locked by each test, because another would be counted, too.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -85,7 +87,7 @@ fn commands_that_wait() -> (Commands, Arc<Mutex<Vec<DeferredReply>>>) {
         let on_cancel = Arc::clone(&kept);
         session
             .defer(reply)
-            .timeout(Some(Duration::from_secs(3600)), |reply| reply.null_array())
+            .timeout(Some(HOUR), |reply| reply.bulk("too late"))
             .on_cancel(move || drop(on_cancel))
             .start(|token| kept.lock().push(token))
     });
