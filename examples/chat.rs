@@ -9,6 +9,7 @@
 //!
 //! ```console
 //! $ redis-cli -p 6380 SUBSCRIBE chat
+//! Reading messages... (press Ctrl-C to quit)
 //! 1) "subscribe"
 //! 2) "chat"
 //! 3) (integer) 1

@@ -119,13 +119,18 @@ fn python(
 
 /// Runs `python.py` with these arguments and the packages of `pins`.
 pub(crate) fn run_python(args: &[&str], pins: &[&'static str]) -> Outcome {
+    run_in_python("python.py", args, pins)
+}
+
+/// Runs this script with these arguments and the packages of `pins`.
+pub(crate) fn run_in_python(script: &str, args: &[&str], pins: &[&'static str]) -> Outcome {
     let folders: Result<Vec<_>, _> = pins.iter().map(|pin| setup::python(pin)).collect();
     let path = env::join_paths(folders?).map_err(|error| NotRun(error.to_string()))?;
     let mut command = Command::new(setup::installed("python3")?);
     command
         // Without the user's packages, and without compiled files in the cache or in the tree.
         .args(["-s", "-B"])
-        .arg(scripts().join("python.py"))
+        .arg(scripts().join(script))
         .args(args)
         .env("PYTHONPATH", path)
         .env_remove("PYTHONWARNINGS");
@@ -176,4 +181,4 @@ fn has_no_complaint(command: &mut Command, at_most: Duration) -> Outcome {
 const NOT_FOR_THIS_MACHINE: i32 = 77;
 
 /// Longer than any wait in the scripts.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const CLIENT_PATIENCE: Duration = Duration::from_secs(60);

@@ -10,6 +10,7 @@
 //! code is 1 if a case failed. Clients are installed below `~/.cache/respool/interop`.
 
 mod balancers;
+mod cookbook;
 mod infrastructure;
 mod languages;
 mod page;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     cases.push(tls_scan::case());
     cases.extend(page::cases());
     cases.extend(languages::cases());
+    cases.extend(cookbook::cases());
     cases.extend(infrastructure::cases());
     cases.extend(transports::cases());
     cases.extend(balancers::cases());
