@@ -128,7 +128,9 @@ fn bound(name: &str) -> Option<i64> {
 }
 
 /// There is neither a cluster nor a key to describe.
-const ALWAYS_FAIL: [&str; 6] = [
+const ALWAYS_FAIL: [&str; 7] = [
+    // No command here replies later.
+    "ERR the request was dropped without a reply",
     "asking",
     "cluster",
     "command|getkeys",
