@@ -55,8 +55,8 @@ pub trait Middleware: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called once for each request, after its reply was written and before it is sent: also for
-    /// one that was refused, and for one whose handler panicked.
+    /// Called once for each request, after its reply was written or deferred, and before anything
+    /// is sent: also for one that was refused, and for one whose handler panicked.
     fn after(&self, session: &mut Session, call: &Call<'_>, outcome: &CallOutcome<'_>) {
         let _ = (session, call, outcome);
     }

@@ -285,6 +285,51 @@ fn keys_of_a_call_are_those_that_the_command_declares() {
 }
 
 #[test]
+fn each_command_of_a_transaction_is_seen_when_executed() {
+    let (tracer, calls) = tracer();
+    let mut commands = program(tracer);
+    commands.transactions(|session, exec| exec.run(session));
+    let server = TestServer::with(config(1), commands);
+    let mut peer = server.connect();
+    peer.ask("MULTI\r\nPING\r\nSLOW\r\n", "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    assert_eq!(lines(&calls), ["multi 1 Replied"]);
+    peer.ask("EXEC\r\n", "*2\r\n+PONG\r\n-BUSY a b\r\n");
+    let busy = "slow 1 Failed(\"BUSY a b\")";
+    assert_eq!(lines(&calls), ["ping 1 Replied", busy, "exec 1 Replied"]);
+}
+
+#[test]
+fn refused_command_of_a_transaction_has_its_error_in_the_reply() {
+    let mut commands = program(Guard);
+    commands.transactions(|session, exec| exec.run(session));
+    let server = TestServer::with(config(1), commands);
+    let mut peer = server.connect();
+    let refused = format!("{NOPERM} 'acl|list' command\r\n");
+    peer.ask(
+        "MULTI\r\nPING\r\nACL LIST\r\nPING\r\nEXEC\r\nPING\r\n",
+        format!(
+            "+OK\r\n{}*3\r\n+PONG\r\n{refused}+PONG\r\n+PONG\r\n",
+            "+QUEUED\r\n".repeat(3)
+        ),
+    );
+}
+
+#[test]
+fn deferred_call_is_seen_once_as_deferred() {
+    let (tracer, calls) = tracer();
+    let mut commands = program(tracer);
+    commands.register("LATER", Arity::Exactly(1), |session, _, reply| {
+        session.defer(reply).start(|token| {
+            thread::spawn(move || token.reply(|reply| reply.error("LATE x")));
+        })
+    });
+    let server = TestServer::with(config(1), commands);
+    let mut peer = server.connect();
+    peer.ask("LATER\r\nPING\r\n", "-LATE x\r\n+PONG\r\n");
+    assert_eq!(lines(&calls), ["later 1 Deferred", "ping 1 Replied"]);
+}
+
+#[test]
 fn last_middleware_replaces_the_one_before() {
     let (first, first_calls) = tracer();
     let (second, calls) = tracer();
