@@ -62,7 +62,8 @@ pub fn config() -> Config {
 
 /// A server for a test, returned by [`serve`] and [`start`].
 ///
-/// Dropping it drains the server as dropping a [`Background`] does.
+/// Dropping it drains the server as dropping a [`Background`] does. Drop the clients before: those
+/// that are still connected delay it by up to a second.
 #[derive(Debug)]
 pub struct TestServer {
     background: Background,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use respool::testing::{self, Answer, Offline, TestClient};
-use respool::{Arity, Commands, Config, DeferredReply, Server};
+use respool::{Arity, Commands, Config, DeferredReply, ErrorReply, Server};
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -312,5 +312,47 @@ fn deferred_reply_comes_to_a_client_in_memory() -> Tested {
     let token = tokens.iter().nth(1).expect("a client waits");
     drop(one);
     assert!(!token.is_wanted());
+    Ok(())
+}
+
+#[test]
+fn handlers_in_memory_reach_their_server() -> Tested {
+    let mut commands = Commands::builtin();
+    commands.transactions(|session, exec| exec.run(session));
+    commands.on_auth(|session, user, _| {
+        session.set_user("tenant")?;
+        (user == "one").then_some(()).ok_or(ErrorReply::SYNTAX)
+    });
+    commands.register("TELL", Arity::Exactly(2), |session, request, reply| {
+        let server = session.server();
+        Ok(reply.value((
+            server.publish("news", request.bytes(0)?),
+            server.clients().len(),
+        )))
+    });
+    let server = Offline::new(commands)?;
+    let (mut one, mut two) = (server.client(), server.client());
+    assert_eq!(
+        one.call(["AUTH", "two", ""])?,
+        Answer::error("ERR syntax error")
+    );
+    for client in [&mut one, &mut two] {
+        assert_eq!(client.call(["AUTH", "one", ""])?, "OK");
+    }
+    assert_eq!(one.call(["ACL", "WHOAMI"])?, "tenant");
+    assert_eq!(two.call(["SUBSCRIBE", "news"])?, ("subscribe", "news", 1));
+    for (words, answer) in [
+        (&["MULTI"][..], "OK"),
+        (&["TELL", "a"], "QUEUED"),
+        (&["TELL", "b"], "QUEUED"),
+    ] {
+        assert_eq!(one.call(words)?, answer);
+    }
+    assert_eq!(one.call(["EXEC"])?, [(1, 2), (1, 2)]);
+    for text in ["a", "b"] {
+        assert_eq!(two.next_message()?, ("message", "news", text));
+    }
+    assert_eq!(server.handle().publish("news", "c"), 1);
+    assert_eq!(two.next_message()?, ("message", "news", "c"));
     Ok(())
 }
