@@ -38,8 +38,11 @@ fn service_passes_its_own_tests() {
 fn blocked_clients_take_memory_only() {
     let service = Service::start();
     let mut other = Peer::connect(service.addr);
+    // The workers allocate their buffers.
+    drop(service.block(100));
+    eventually("none waits", || blocked(&mut other) == 0);
     let before = service.memory_bytes();
-    let mut peers = service.block();
+    let mut peers = service.block(service.clients);
     let bytes = service.memory_bytes().saturating_sub(before) / peers.len();
     let mut times: Vec<_> = (0..2_000).map(|_| other.ping()).collect();
     let p99 = percentile(&mut times, 99);
@@ -78,7 +81,7 @@ fn blocked_clients_take_memory_only() {
 fn many_timeouts_are_over_in_time() {
     let service = Service::start();
     let (mut peers, mut sent) = (Vec::new(), Vec::new());
-    for mut peer in service.connect().collect::<Vec<_>>() {
+    for mut peer in service.connect(service.clients) {
         sent.push(Instant::now());
         peer.send("BLPOP key 2\r\n");
         peers.push(peer);
@@ -104,7 +107,7 @@ fn many_timeouts_are_over_in_time() {
 #[test]
 fn drain_ends_many_waits() {
     let service = Service::start();
-    let mut peers = service.block();
+    let mut peers = service.block(service.clients);
     let begun = Instant::now();
     Peer::connect(service.addr).send("SHUTDOWN\r\n");
     for peer in &mut peers {
@@ -153,14 +156,15 @@ impl Service {
         }
     }
 
-    fn connect(&self) -> impl Iterator<Item = Peer> {
-        (0..self.clients).map(|_| Peer::connect(self.addr))
+    fn connect(&self, count: usize) -> Vec<Peer> {
+        let connect = |_| Peer::connect(self.addr);
+        (0..count).map(connect).collect()
     }
 
     /// Returns clients that wait, each for a key of its own.
-    fn block(&self) -> Vec<Peer> {
+    fn block(&self, count: usize) -> Vec<Peer> {
         let mut other = Peer::connect(self.addr);
-        let mut peers: Vec<_> = self.connect().collect();
+        let mut peers = self.connect(count);
         for (number, peer) in peers.iter_mut().enumerate() {
             peer.send(format!("BLPOP key-{number} 0\r\n"));
         }
