@@ -35,16 +35,24 @@ pub enum Protocol {
 #[must_use = "every request needs a reply"]
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
-    protocol: Protocol,
-    /// Whether it is an item of an aggregate.
-    is_item: bool,
+    place: Place,
+}
+
+/// The protocol of a reply, and whether it is an item of an aggregate. In one byte, so that a reply
+/// is passed in two registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    WholeResp2,
+    WholeResp3,
+    ItemResp2,
+    ItemResp3,
 }
 
 impl fmt::Debug for Reply<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the bytes, which are replies to other requests.
         f.debug_struct("Reply")
-            .field("protocol", &self.protocol)
+            .field("protocol", &self.protocol())
             .finish_non_exhaustive()
     }
 }
@@ -81,25 +89,32 @@ impl Replied {
 impl<'a> Reply<'a> {
     /// Creates a reply that is appended to `out`.
     pub(crate) fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Self {
-            out,
-            protocol,
-            is_item: false,
-        }
+        let place = match protocol {
+            Protocol::Resp2 => Place::WholeResp2,
+            Protocol::Resp3 => Place::WholeResp3,
+        };
+        Self { out, place }
     }
 
     /// Creates an item of an aggregate.
     fn item(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Self {
-            out,
-            protocol,
-            is_item: true,
-        }
+        let place = match protocol {
+            Protocol::Resp2 => Place::ItemResp2,
+            Protocol::Resp3 => Place::ItemResp3,
+        };
+        Self { out, place }
     }
 
     /// Whether it is an item of an aggregate, and so a part of a reply.
     pub(crate) fn is_item(&self) -> bool {
-        self.is_item
+        matches!(self.place, Place::ItemResp2 | Place::ItemResp3)
+    }
+
+    fn protocol(&self) -> Protocol {
+        match self.place {
+            Place::WholeResp2 | Place::ItemResp2 => Protocol::Resp2,
+            Place::WholeResp3 | Place::ItemResp3 => Protocol::Resp3,
+        }
     }
 
     /// Replies with the `bytes` of another reply, of which `replied` was returned.
@@ -118,7 +133,7 @@ impl<'a> Reply<'a> {
 
     /// Changes the version of the protocol for this reply.
     pub(crate) fn with_protocol(self, protocol: Protocol) -> Self {
-        Self { protocol, ..self }
+        Self::new(self.out, protocol)
     }
 
     /// Replies with a simple string: `+text`. CR and LF in it are sent as blanks.
@@ -153,7 +168,7 @@ impl<'a> Reply<'a> {
         self,
         write: impl FnOnce(Reply<'_>) -> Result<Replied, ErrorReply>,
     ) -> Replied {
-        let Self { out, protocol, .. } = self;
+        let (protocol, out) = (self.protocol(), self.out);
         let start = out.len();
         write(Reply::new(out, protocol)).unwrap_or_else(|error| {
             out.truncate(start);
@@ -165,7 +180,7 @@ impl<'a> Reply<'a> {
     /// [error](Self::error).
     pub fn bulk_error(mut self, text: impl AsRef<[u8]>) -> Replied {
         let text = text.as_ref();
-        if self.protocol == Protocol::Resp2 {
+        if self.protocol() == Protocol::Resp2 {
             return self.error(text);
         }
         let Replied { .. } = self.blob(b'!', &[], text);
@@ -242,7 +257,7 @@ impl<'a> Reply<'a> {
     /// a bulk string. Infinities are `inf` and `-inf`; not a number is `nan`.
     pub fn double(self, value: f64) -> Replied {
         let text = double_text(value);
-        match self.protocol {
+        match self.protocol() {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => self.line(b',', text.as_bytes()),
         }
@@ -262,7 +277,7 @@ impl<'a> Reply<'a> {
                 "a big number is decimal digits, not {digits:?}"
             ));
         }
-        match self.protocol {
+        match self.protocol() {
             Protocol::Resp2 => self.bulk(digits),
             Protocol::Resp3 => self.line(b'(', digits.as_bytes()),
         }
@@ -308,7 +323,7 @@ impl<'a> Reply<'a> {
     /// Panics if `fill` does not add exactly twice `count` items.
     #[track_caller]
     pub fn map(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
-        match self.protocol {
+        match self.protocol() {
             Protocol::Resp2 => self.aggregate(b'*', count.saturating_mul(2), fill),
             Protocol::Resp3 => self.aggregate(b'%', count, fill),
         }
@@ -321,7 +336,7 @@ impl<'a> Reply<'a> {
     /// Panics if `fill` does not add exactly `count` items.
     #[track_caller]
     pub fn set(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
-        match self.protocol {
+        match self.protocol() {
             Protocol::Resp2 => self.aggregate(b'*', count, fill),
             Protocol::Resp3 => self.aggregate(b'~', count, fill),
         }
@@ -330,7 +345,7 @@ impl<'a> Reply<'a> {
     /// Writes a message to a subscriber: RESP3's push of `count` items; in RESP2, an array.
     #[track_caller]
     pub(crate) fn message(mut self, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Replied {
-        match self.protocol {
+        match self.protocol() {
             Protocol::Resp2 => self.aggregate(b'*', count, fill),
             Protocol::Resp3 => self.aggregate(b'>', count, fill),
         }
@@ -368,8 +383,8 @@ impl<'a> Reply<'a> {
         let header = self.header(kind, count as i64);
         let items_each = if matches!(kind, b'%' | b'|') { 2 } else { 1 };
         let mut items = Items {
+            protocol: self.protocol(),
             out: self.out,
-            protocol: self.protocol,
             // Saturating does no harm: no aggregate is that long.
             missing: count.saturating_mul(items_each),
         };
@@ -384,14 +399,14 @@ impl<'a> Reply<'a> {
     /// Writes an aggregate before the reply, in RESP3 only.
     #[track_caller]
     fn in_front(mut self, kind: u8, count: usize, fill: impl FnOnce(&mut Items<'_>)) -> Self {
-        if self.protocol == Protocol::Resp3 {
+        if self.protocol() == Protocol::Resp3 {
             let Replied { .. } = self.aggregate(kind, count, fill);
         }
         self
     }
 
     fn verbatim_as(mut self, kind: &[u8], text: &[u8]) -> Replied {
-        match self.protocol {
+        match self.protocol() {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => self.blob(b'=', kind, text),
         }
@@ -411,7 +426,7 @@ impl<'a> Reply<'a> {
     }
 
     fn raw_by_protocol(&mut self, resp2: &[u8], resp3: &[u8]) -> Replied {
-        match self.protocol {
+        match self.protocol() {
             Protocol::Resp2 => self.raw(resp2),
             Protocol::Resp3 => self.raw(resp3),
         }

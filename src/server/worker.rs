@@ -95,19 +95,14 @@ impl Worker {
             }
             let end = match client.stage {
                 Stage::Open => self.serve_caught(&mut client, budget),
-                Stage::Deferred => match self.serve_deferred_caught(&mut client, budget) {
-                    Ok(Some(end)) => Ok(end),
-                    // It has its reply, and its later requests are served in the same turn.
-                    Ok(None) => continue,
-                    Err(reason) => Err(reason),
-                },
-                Stage::Opening(_) => match self.open(&mut client, budget) {
-                    Ok(Some(end)) => Ok(end),
-                    // Served in the same turn.
-                    Ok(None) => continue,
-                    Err(reason) => Err(reason),
-                },
-                Stage::Closing(_) => self.linger(&mut client, budget),
+                Stage::Opening(_) | Stage::Deferred | Stage::Closing(_) => {
+                    match self.serve_stage(&mut client, budget) {
+                        Ok(Some(end)) => Ok(end),
+                        // Open now, and served in the same turn.
+                        Ok(None) => continue,
+                        Err(reason) => Err(reason),
+                    }
+                }
             };
             let end = match end {
                 Ok(end) if client.needs_check || client.connection.pending().is_some() => {
@@ -203,6 +198,21 @@ impl Worker {
         }
     }
 
+    /// Serves a client that is not open. Returns `None` if it is open now.
+    #[cold]
+    fn serve_stage(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<Option<TurnEnd>, CloseReason> {
+        match client.stage {
+            Stage::Open => Ok(None),
+            Stage::Opening(_) => self.open(client, budget),
+            Stage::Deferred => self.serve_deferred_caught(client, budget),
+            Stage::Closing(_) => self.linger(client, budget).map(Some),
+        }
+    }
+
     /// Serves an opening client. A handshake takes long.
     #[cold]
     fn open(
@@ -292,12 +302,11 @@ impl Worker {
     ) -> Result<TurnEnd, CloseReason> {
         // After a panic, `self` and `client` are consistent: the handler borrowed only the session
         // and the output, and the output is repaired below.
-        let end = catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget)))
-            .unwrap_or_else(|panic| Err(self.end_panic(client, panic.as_ref())));
-        if end.is_err() {
-            self.send_last(client);
+        match catch_unwind(AssertUnwindSafe(|| self.read_and_serve(client, budget))) {
+            Ok(Ok(end)) => Ok(end),
+            Ok(Err(reason)) => Err(self.send_last(client, reason)),
+            Err(panic) => Err(self.end_panic(client, panic.as_ref())),
         }
-        end
     }
 
     /// Counts and logs a panic of a handler or of the hook for new clients.
@@ -331,16 +340,17 @@ impl Worker {
         self.output.finish_panic(&mut client.session);
         let reply = self.output.reply(client.session.protocol());
         let _ = reply.error(INTERNAL_ERROR);
-        CloseReason::Panicked
+        self.send_last(client, CloseReason::Panicked)
     }
 
-    /// Sends the last output of a client that is about to be closed.
+    /// Sends the last output of a client that is about to be closed for `reason`.
     #[cold]
-    fn send_last(&mut self, client: &mut Client) {
+    fn send_last(&mut self, client: &mut Client, reason: CloseReason) -> CloseReason {
         // Before the last output, so that no message follows it.
         self.shared.stop_listening(&mut client.session);
         // Ignored: unsent bytes become pending output, and a broken socket fails again.
         let _ = self.output.send(&mut client.connection, &self.stats);
+        reason
     }
 
     /// Serves a client that waits for a deferred reply. A panic is handled as in
@@ -351,12 +361,12 @@ impl Worker {
         client: &mut Client,
         budget: &mut Budget,
     ) -> Result<Option<TurnEnd>, CloseReason> {
-        let end = catch_unwind(AssertUnwindSafe(|| self.serve_deferred(client, budget)))
-            .unwrap_or_else(|panic| Err(self.end_panic(client, panic.as_ref())));
+        let end = match catch_unwind(AssertUnwindSafe(|| self.serve_deferred(client, budget))) {
+            Ok(Ok(end)) => Ok(end),
+            Ok(Err(reason)) => Err(self.send_last(client, reason)),
+            Err(panic) => Err(self.end_panic(client, panic.as_ref())),
+        };
         budget.note_time(Instant::now());
-        if end.is_err() {
-            self.send_last(client);
-        }
         end
     }
 
