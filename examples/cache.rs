@@ -16,13 +16,13 @@
 //! cached_keys:1
 //! ```
 //!
-//! - The backend is async, and handlers are not. A deferred reply is the bridge: a task of tokio gets
-//!   its token, and replies by it. Meanwhile the client takes no thread.
+//! - The backend is async, and handlers are not. A deferred reply is the bridge: a task of tokio
+//!   gets its token, and replies by it. Meanwhile the client takes no thread.
 //! - However many clients want a key, the backend is asked once, and all of them get its answer.
 //! - If the backend fails, panics, or does not answer in time, these clients get an error, and the
 //!   next one asks again.
-//! - `hold_drain` lets a drain wait for the backend, up to `drain-timeout-ms`. Without it, a drain ends
-//!   the waits at once.
+//! - `hold_drain` lets a drain wait for the backend, up to `drain-timeout-ms`. Without it, a drain
+//!   ends the waits at once.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! A chat that shows who is there. `SAY text` reaches everybody, `WHISPER name text` one client, and
-//! `WHO` lists the clients with the seconds since their last command.
+//! A chat that shows who is there. `SAY text` reaches everybody, `WHISPER name text` one client,
+//! and `WHO` lists the clients with the seconds since their last command.
 //!
 //! ```console
 //! $ cargo run --release --example chat
@@ -39,8 +39,8 @@
 //! ```
 //!
 //! - A name is that of the connection, which client libraries can set: `client_name="alice"` in
-//!   redis-py, `connectionName: "alice"` in ioredis. Two clients may have the same one; for names with
-//!   passwords, see `tenants.rs`.
+//!   redis-py, `connectionName: "alice"` in ioredis. Two clients may have the same one; for names
+//!   with passwords, see `tenants.rs`.
 //! - Clients subscribe by the built-in command. The program publishes and pushes by its
 //!   [`ServerHandle`](respool::ServerHandle), here in handlers; it works in every thread.
 //! - A whisper is a push. Only subscribers and clients in RESP3 (`HELLO 3`) can take it.

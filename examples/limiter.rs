@@ -1,12 +1,12 @@
-//! A rate limiter: `LIMIT` counts the calls of a key in a window of time, for other programs. And the
-//! server itself limits the requests of each address.
+//! A rate limiter: `LIMIT` counts the calls of a key in a window of time, for other programs. And
+//! the server itself limits the requests of each address.
 //!
 //! ```console
 //! $ cargo run --release --example limiter
 //! ```
 //!
-//! Bob may try to log in twice an hour. `LIMIT` replies how many tries are left, or -1 if this is one
-//! too many:
+//! Bob may try to log in twice an hour. `LIMIT` replies how many tries are left, or -1 if this is
+//! one too many:
 //!
 //! ```console
 //! $ redis-cli -p 6380 LIMIT login:bob 2 3600
@@ -20,10 +20,10 @@
 //! ```
 //!
 //! - `LIMIT` is a command: a closure that captures its state. `?` replies with Redis's errors.
-//! - The limit on each address is a middleware. It sees every request, also a `PING`, and may refuse
-//!   it. In the session, the window would be that of a client, and a new one after each reconnect.
-//! - The window of a key begins with its first call. Old ones are forgotten, so the memory is bounded
-//!   by the keys that are called within the longest window.
+//! - The limit on each address is a middleware. It sees every request, also a `PING`, and may
+//!   refuse it. In the session, the window would begin anew with each connection.
+//! - The window of a key begins with its first call. Old ones are forgotten, so the memory is
+//!   bounded by the keys that are called within the longest window.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -40,8 +40,8 @@ fn main() -> Result<(), StartError> {
     Ok(())
 }
 
-/// Returns the built-in commands and `LIMIT key max seconds`. Each address may send `max_per_second`
-/// requests.
+/// Returns the built-in commands and `LIMIT key max seconds`. Each address may send
+/// `max_per_second` requests.
 pub(crate) fn commands(max_per_second: i64) -> Commands {
     let limiter = Limiter::default();
     let mut commands = Commands::builtin();

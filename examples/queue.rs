@@ -7,17 +7,17 @@
 //! $ redis-cli -p 6380 BLPOP mail 0
 //! 1) "mail"
 //! 2) "welcome"
-//! $ redis-cli -p 6380 BLPOP reports 0.1
+//! $ redis-cli -p 6380 BLPOP bills 0.1
 //! (nil)
-//! $ (sleep 1; redis-cli -p 6380 RPUSH reports monthly >/dev/null) & redis-cli -p 6380 BLPOP reports 0
-//! 1) "reports"
+//! $ (sleep 1; redis-cli -p 6380 RPUSH bills monthly >/dev/null) & redis-cli -p 6380 BLPOP bills 0
+//! 1) "bills"
 //! 2) "monthly"
 //! ```
 //!
 //! - `BLPOP` blocks no thread: it defers its reply, so 10,000 clients may wait on two workers.
-//! - The client that has waited longest gets the next job. If it has left, `reply` returns false, and
-//!   the next one gets it. As with Redis, a client may still leave before the reply arrives.
-//! - Timeouts, `CLIENT UNBLOCK`, `CLIENT KILL`, drains and `blocked_clients` in `INFO` need no code.
+//! - The client that has waited longest gets the next job. If it has left, `reply` returns false,
+//!   and the next one gets it. As with Redis, a client may still leave before the reply arrives.
+//! - Timeouts, `CLIENT UNBLOCK`, `CLIENT KILL`, drains and `blocked_clients` need no code.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;

@@ -20,9 +20,9 @@
 //! (error) NOPERM User alice has no permissions to run the 'client|kill' command
 //! ```
 //!
-//! - `on_auth` checks each login, of `AUTH` and of `HELLO … AUTH`, which most clients send. `set_user`
-//!   sets what `ACL WHOAMI` and `CLIENT LIST` show: the tenant. So its programs may have names of their
-//!   own, such as `alice/web`.
+//! - `on_auth` checks each login, of `AUTH` and of `HELLO … AUTH`, which most clients send.
+//!   `set_user` sets what `ACL WHOAMI` and `CLIENT LIST` show: the tenant. So its programs may have
+//!   names of their own, such as `alice/web`.
 //! - The middleware sees each call, also of the built-in commands, and refuses by what commands
 //!   declare: the category `admin` has all that reads, closes or pauses other clients. Channels
 //!   belong to nobody, so nobody gets them. A command of yours has to declare its keys.

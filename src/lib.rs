@@ -1,5 +1,7 @@
-//! respool is a server for the Redis protocol on a fixed pool of worker threads. It answers `PING`
-//! and the connection commands, and serves your own commands over the same protocol:
+//! Services that speak the Redis protocol, RESP2 and RESP3, so that every Redis client is a client
+//! of yours. A fixed pool of worker threads serves any number of clients. `PING`, `HELLO`,
+//! `CLIENT`, `SUBSCRIBE` and [the other commands about connections](Commands::builtin) are there;
+//! your own are closures:
 //!
 //! ```
 //! use respool::{Arity, Commands, Config, Server};
@@ -15,6 +17,139 @@
 //! server.serve()?;
 //! # Ok::<_, respool::StartError>(())
 //! ```
+//!
+//! A handler gets the [`Session`] of the client, the [`Request`] and the [`Reply`], and has to
+//! reply: one that forgets to, replies twice or keeps the reply does not compile.
+//!
+//! # Five recipes
+//!
+//! Each adds to the `commands` of a service.
+//!
+//! **A command with state.** The closure captures what all clients share. `?` replies with Redis's
+//! errors about arguments, and with [your own](ErrorReply). The state of one client is in its
+//! [session](Session::state).
+//!
+//! ```
+//! # use respool::{Arity, Commands, ErrorReply};
+//! use std::collections::HashMap;
+//! use std::sync::Mutex;
+//!
+//! # let mut commands = Commands::builtin();
+//! let stock = Mutex::new(HashMap::from([("apples".to_owned(), 10)]));
+//! commands.register("BUY", Arity::Exactly(3), move |_session, request, reply| {
+//!     let (name, count) = (request.text(0)?, request.integer_in(1, 1..=100)?);
+//!     let mut stock = stock.lock().unwrap();
+//!     let left = stock.get_mut(name).ok_or(ErrorReply::NO_SUCH_KEY)?;
+//!     if *left < count {
+//!         return Err(ErrorReply::new("SOLDOUT", format!("there are {left} {name}")));
+//!     }
+//!     *left -= count;
+//!     Ok(reply.integer(*left))
+//! });
+//! ```
+//!
+//! **Reply later**, from any thread. [`Session::defer`] exchanges the reply for a token; meanwhile
+//! the client takes no thread.
+//!
+//! ```
+//! # use respool::{Arity, Commands};
+//! use std::thread;
+//! use std::time::Duration;
+//!
+//! # let mut commands = Commands::builtin();
+//! commands.register("REPORT", Arity::Exactly(1), |session, _request, reply| {
+//!     let limit = Some(Duration::from_secs(30));
+//!     let deferral = session.defer(reply);
+//!     deferral.timeout(limit, |reply| reply.error("ERR it takes too long")).start(|token| {
+//!         // Or a channel, a pool of threads, a task of tokio.
+//!         thread::spawn(move || token.reply(|reply| reply.bulk("a long report")));
+//!     })
+//! });
+//! ```
+//!
+//! **Publish**, from any thread. A [`ServerHandle`] comes from [`Server::handle`], and in handlers
+//! from [`Session::server`]. It also [pushes](ServerHandle::push) to one client, lists and closes
+//! clients.
+//!
+//! ```
+//! # use respool::{Arity, Commands};
+//! # let mut commands = Commands::builtin();
+//! commands.register("SAY", Arity::Exactly(2), |session, request, reply| {
+//!     // Clients that have sent SUBSCRIBE chat.
+//!     let receivers = session.server().publish("chat", request.bytes(0)?);
+//!     Ok(reply.value(receivers))
+//! });
+//! ```
+//!
+//! **Accounts and permissions.** [`Commands::on_auth`] checks every login. A [`Middleware`] sees
+//! every call, also of the built-in commands, and may refuse it.
+//!
+//! ```
+//! use respool::{Call, Commands, ErrorReply, Middleware, Session};
+//!
+//! struct Permissions;
+//!
+//! impl Middleware for Permissions {
+//!     fn before(&self, session: &mut Session, call: &Call<'_>) -> Result<(), ErrorReply> {
+//!         if call.categories().any(|category| category == "admin") && session.user() != "root" {
+//!             return Err(ErrorReply::noperm(&session.user(), call.name()));
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn is_token_of(user: &str, password: &[u8]) -> bool { false }
+//! # let mut commands = Commands::builtin();
+//! commands.on_auth(|_session, user, password| {
+//!     is_token_of(user, password).then_some(()).ok_or(ErrorReply::WRONGPASS)
+//! });
+//! commands.set_middleware(Permissions);
+//! ```
+//!
+//! **Test it**, with a server on a free port, or [in memory](testing::Offline).
+//!
+//! ```
+//! # use respool::{Arity, Commands};
+//! use respool::testing;
+//!
+//! # let mut commands = Commands::builtin();
+//! # commands.register("HELLO-WORLD", Arity::Exactly(1), |_, _, reply| {
+//! #     reply.simple("hello, world")
+//! # });
+//! let server = testing::serve(commands)?;
+//! assert_eq!(server.client()?.call(["HELLO-WORLD"])?, "hello, world");
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The cookbook
+//!
+//! Five services in the folder `examples` of the source. Each is a page and a program of at most
+//! 120 lines, to run by `cargo run --example limiter` and to copy from.
+//!
+//! | service | shows |
+//! |---|---|
+//! | `limiter.rs`: a rate limiter | arguments, shared state, a middleware that limits each address |
+//! | `queue.rs`: a job queue with `BLPOP` | deferred replies, timeouts, clients that leave while they wait |
+//! | `chat.rs`: a chat that shows who is there | publish, push, hooks of connect and disconnect |
+//! | `cache.rs`: a cache in front of a slow backend | async tasks that complete deferred replies, `INFO` |
+//! | `tenants.rs`: a store with accounts | logins, users, permissions by key and category |
+//!
+//! `kv.rs` beside them is a key-value store with Redis's commands.
+//!
+//! # Handlers that wait
+//!
+//! A handler runs on a worker, and other workers serve the other clients meanwhile. But if as many
+//! handlers wait as there are workers, 4 on a machine with 4 processors, everything stops: `PING`,
+//! and also the command that would end their wait. 500 clients whose handlers wait on 4 workers
+//! stop the server for good. It is then not [ready](ServerHandle::health), and after
+//! `stuck-worker-ms` the log names their commands.
+//!
+//! So a handler that waits for another client, another machine or a slow disk replies later, by
+//! [`Session::defer`]. A client that waits so takes no thread and some 230 bytes, and 10,000 of
+//! them do not slow down a `PING`. If handlers must wait, set `workers` to more than may wait at
+//! once.
+//!
+//! # What to use
 //!
 //! | to | use |
 //! |---|---|
@@ -35,92 +170,37 @@
 //! | test a service, with sockets and without | [`testing`] |
 //! | support CONFIG REWRITE, `loglevel` and a service manager | [`Host`] |
 //!
-//! A handler runs on a worker thread and may block: other workers serve the other clients
-//! meanwhile. As many handlers as there are workers may run at once, so `workers` should exceed the
-//! number of handlers that block at once. [`Commands::register`] says what blocking costs.
-//!
 //! The library logs through the `log` crate and prints nothing. The feature `cli`, on by default,
 //! adds `config::CommandLine` and what else the program needs. The feature `tls`, also on by
-//! default, adds TLS: [`Config::tls_port`](config::Config) and `Server::with_tls`.
-//! The feature `http`, on by default too, adds the operations listener: `Config::http_port`.
+//! default, adds TLS: [`Config::tls_port`](config::Config) and `Server::with_tls`. The feature
+//! `http`, on by default too, adds the operations listener: `Config::http_port`.
 //!
-//! # The life of a client
+//! # Coming from redcon
 //!
-//! ```text
-//!            accept             take               answer requests
-//!  acceptor ───────────► queue ─────────────► worker ────────────────► close
-//!            (channel)                         ▲ │
-//!                               input arrives  │ │  no input left
-//!                                              │ ▼
-//!                                            parking
-//!                         (an idle worker watches all parked clients)
-//! ```
+//! [redcon](https://github.com/tidwall/redcon) is such a framework for Go.
 //!
-//! A *turn* is the time for which a worker serves one client. A *slot* is a client's place in
-//! parking. The last column names what limits the step.
-//!
-//! | step | file | what happens | limit |
-//! |---|---|---|---|
-//! | 1 accept | `server/acceptor.rs` | admit or refuse | `maxclients` |
-//! | 2 queue | `pool/queue.rs` | the channel of clients that wait for a worker | admission |
-//! | 3 take | `pool/mod.rs`, `server/worker.rs` | a worker leads, follows, or takes a client for a turn (`pool/README.md`) | `workers` |
-//! | – opening | `server/opening.rs`, `server/admission.rs` | a PROXY header from a proxy is read, and the client admitted or refused by the address in it | `proxy-protocol-timeout` |
-//! | – opening | `server/opening.rs`, `server/handshakes.rs` | a flight of the TLS handshake | half of the workers; `tls-handshake-timeout` |
-//! | – first turn | `server/shared.rs`, `server/hooks.rs` | the program may refuse the client | – |
-//! | 4 read | `net/connection.rs`, `net/tls/` | socket to input, never blocking | the turn's budget: `dispatch/budget.rs` |
-//! | 5 parse | `dispatch/batch.rs`, `resp/request.rs` | bytes to a request that borrows them; an incomplete one is resumed | `resp/limits.rs` |
-//! | 6 dispatch | `dispatch/batch.rs`, `command/mod.rs`, `dispatch/transaction.rs` | name, arity, handler; between MULTI and EXEC, the request is queued | 250 µs of handlers in a turn |
-//! | 7 reply | `resp/reply.rs`, `dispatch/output.rs` | reply to bytes | – |
-//! | 8 write | `net/connection.rs`, `net/tls/`, `net/pending_output.rs` | one write for a batch; the rest is pending | `pending-output-per-client`, `pending-output-total` |
-//! | 9 park | `pool/parking.rs` | the client waits for input in its slot; the clock checks its deadlines once a second | `server/clock.rs`, `client/timeouts.rs` |
-//! | 10 close | `client/mod.rs`, `server/shared.rs` | one reason (`state/close_reason.rs`), FIN, lingering close | 3 s after FIN |
-//!
-//! # The folders
-//!
-//! A folder uses only folders below it in this table; `tests/layers.rs` lists every use.
-//!
-//! | folder | job |
+//! | redcon | respool |
 //! |---|---|
-//! | `bin/respool/` | the program: signals, log, exit codes, CONFIG REWRITE |
-//! | `testing/` | for tests of services: a client, and a server in memory |
-//! | `server/` | start, drain, reload; the threads and what they share |
-//! | `pool/` | queue, parking, leader and followers: `pool/README.md` |
-//! | `dispatch/` | one batch of requests through the table of commands |
-//! | `operations/` | metrics, health and a page over HTTP |
-//! | `command/` | the table of commands; `command/builtin/` has respool's own |
-//! | `client/` | the value that travels: connection, session, stage (opening, open, closing), timeouts |
-//! | `state/` | what the server knows: clients, channels, statistics, slow log, pause |
-//! | `net/` | sockets: TCP, Unix and TLS; listening, PROXY headers, unsent bytes, certificates, descriptors |
-//! | `config/` | every key, its type, and its sources |
-//! | `resp/` | bytes to requests, replies to bytes; needs only std |
-//!
-//! Beside them: `error.rs` (start and reconfiguration), `glob.rs` (patterns), `logging.rs` (log lines
-//! with the name of the server), `memory.rs` (how much memory there is), `system.rs` (its name;
-//! processor time), `time.rs` (the wall clock), and `fuzz/` (entry points of the fuzzers).
-//!
-//! CONTRIBUTING.md says where to look for a change.
-//!
-//! # Invariants
-//!
-//! - A client is one value with one owner at a time, so it needs no lock. Only it holds the socket of an
-//!   admitted connection.
-//! - Locks: `A → B` means that B may be locked while A is held.
-//!   - changing → configuration
-//!   - rewriting → configuration → worker threads, drain request, certificates, proxies, password,
-//!     or the subscribers' limit
-//!   - the watch (the pool's poll) → a slot → the pause
-//!   - the messages of a channel → the list of channels, or the channel's subscribers
-//!   - subscribers or monitors → a client's inbox
-//!   - a client's identity → its inbox
-//!   - the workers' statistics → a worker's errors
-//!
-//!   Every other lock is held alone. No lock is held while all clients or all channels are visited: only
-//!   for one slice of them at a time, or to make a copy.
-//! - `resp` knows no socket and no command; `command` and `dispatch` know no socket; `net` knows no
-//!   command.
-//! - A PING takes only the locks of a slot, the watch and the queue, and logs nothing; without TLS, it
-//!   allocates nothing. At most one PING in 64 reads the clock.
-//! - Nothing is logged per request.
+//! | `ListenAndServe(addr, handler, accept, closed)` | [`Server::bind`], [`Server::serve`]; [`Server::on_connect`], [`Server::on_disconnect`] |
+//! | `ListenAndServeTLS`, `ListenAndServeNetwork("unix", …)` | [`Config::tls_port`](config::Config::tls_port), [`Config::unixsocket`](config::Config::unixsocket) |
+//! | `Serve(listener)` | [`Server::from_listeners`] |
+//! | `ServeMux.HandleFunc`, or a `switch` over `cmd.Args[0]` | [`Commands::register`], which also checks the number of arguments |
+//! | `cmd.Args[1]` | `request.bytes(0)?`; [`Request::text`], [`Request::integer`], [`Request::arguments`] |
+//! | `WriteString`, `WriteBulk`, `WriteInt`, `WriteNull`, `WriteAny` | [`Reply::simple`], [`bulk`](Reply::bulk), [`integer`](Reply::integer), [`null`](Reply::null), [`value`](Reply::value) |
+//! | `WriteArray(n)`, then n writes | [`Reply::array`], [`Reply::array_of`]; another number of items panics, and other clients do not notice |
+//! | `WriteError` | `Err(`[`ErrorReply`]`)`, or [`Reply::error`] |
+//! | `WriteBulkFrom(n, reader)` | [`Reply::bulk_with`] |
+//! | `WriteRaw` | nothing: no handler can break the protocol |
+//! | `SetContext`, `Context` | [`Session::set_state`], [`Session::state`], [`Session::state_mut`] |
+//! | `RemoteAddr` | [`Session::peer`] |
+//! | `Close` | [`Session::close_after_reply`]; from other threads, [`ServerHandle::close`] |
+//! | `Detach`, to reply from a goroutine | [`Session::defer`]; to send messages, [`ServerHandle::push`] |
+//! | `PubSub.Subscribe`, `Psubscribe` | `SUBSCRIBE` and `PSUBSCRIBE` are built in |
+//! | `PubSub.Publish` | [`ServerHandle::publish`] |
+//! | `ReadPipeline`, `PeekPipeline` | nothing: the replies to a pipeline are sent together by themselves |
+//! | `SetIdleClose` | [`Config::timeout_s`](config::Config::timeout_s) |
+//! | `Server.Close` | [`ServerHandle::drain`], which first answers what was received |
+//! | a goroutine for each client, which may wait | a pool of workers: see [handlers that wait](#handlers-that-wait) |
 
 // The exception is `net/tcp_info.rs`.
 #![deny(unsafe_code)]

@@ -1,5 +1,5 @@
-//! The five services of the cookbook, as a program that uses the crate would test them. The sessions
-//! on their pages, and real clients, are in `tests/external/interop/cookbook.rs`.
+//! The five services of the cookbook, as a program that uses the crate would test them. The
+//! sessions on their pages, and real clients, are in `tests/external/interop/cookbook.rs`.
 
 #[path = "../../examples/cache.rs"]
 #[expect(dead_code, reason = "its main is for people")]

@@ -3,8 +3,8 @@
 //     cookbook.mjs NAME LIMITER QUEUE CHAT CACHE TENANTS
 //
 // NAME is a dependency of tests/external/pins/package.json; the others are ports. Run by
-// tests/external/interop/cookbook.rs, in the folder with the packages. A failure is on standard error,
-// and the exit code is not 0.
+// tests/external/interop/cookbook.rs, in the folder with the packages. A failure is on standard
+// error, and the exit code is not 0.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";

@@ -2,8 +2,8 @@
 
     cookbook.py LIMITER QUEUE CHAT CACHE TENANTS
 
-The arguments are ports. Run by tests/external/interop/cookbook.rs, with redis-py on PYTHONPATH. A failure is an
-exception: a traceback on standard error and an exit code other than 0.
+The arguments are ports. Run by tests/external/interop/cookbook.rs, with redis-py on PYTHONPATH. A
+failure is an exception: a traceback on standard error and an exit code other than 0.
 """
 
 import sys
@@ -77,7 +77,8 @@ def chat(port):
 
 def cache(port):
     client = connect(port)
-    threads = [threading.Thread(target=lambda: connect(port).get("page"), daemon=True) for _ in range(20)]
+    get = lambda: connect(port).get("page")
+    threads = [threading.Thread(target=get, daemon=True) for _ in range(20)]
     for thread in threads:
         thread.start()
     equal(client.get("page"), "the content of page")

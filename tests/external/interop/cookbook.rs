@@ -1,5 +1,5 @@
-//! The five services of the cookbook: what their pages show, by redis-cli, and their use by redis-py
-//! and ioredis. The scripts are `cookbook.py` and `cookbook.mjs`.
+//! The five services of the cookbook: what their pages show, by redis-cli, and their use by
+//! redis-py and ioredis. The scripts are `cookbook.py` and `cookbook.mjs`.
 
 #[path = "../../../examples/cache.rs"]
 #[expect(dead_code, reason = "its main is for people")]
