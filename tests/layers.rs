@@ -93,8 +93,8 @@ number: mod
 in dispatch
 middleware: batch output
 transaction: batch output
+deferred: batch output
 batch: budget output repeat
-deferred: output
 
 in net
 connection: pending_output tcp_info tls

@@ -1,7 +1,9 @@
 //! Writes deferred replies.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
+use super::batch::ServerContext;
 use super::output::Output;
 use crate::client::session::Session;
 use crate::state::deferred_request::DeferralEnd;
@@ -11,14 +13,22 @@ use crate::state::stats::WorkerStats;
 /// wait was ended by another client, or ends now. May call functions of the program, which may
 /// panic.
 #[cold]
-pub(crate) fn write_deferred(output: &mut Output, session: &mut Session, stats: &WorkerStats) {
+pub(crate) fn write_deferred(
+    context: &impl ServerContext,
+    output: &mut Output,
+    session: &mut Session,
+    stats: &WorkerStats,
+) {
     let Some((request, end)) = session.end_deferral() else {
         return;
     };
-    if !matches!(end, Some(DeferralEnd::Reply(..)))
-        && let Some(on_cancel) = request.on_cancel
-    {
-        on_cancel();
+    if !matches!(end, Some(DeferralEnd::Reply(..))) {
+        // The program's functions may block.
+        context.note_time(Instant::now());
+        context.hand_over();
+        if let Some(on_cancel) = request.on_cancel {
+            on_cancel();
+        }
     }
     let start = output.bytes.len();
     let reply = output.reply(session.protocol());

@@ -392,9 +392,8 @@ impl Worker {
             self.take_messages(client, budget);
         }
         if is_over {
-            // The program's functions may block.
-            self.shared.hand_over_now();
-            write_deferred(&mut self.output, &mut client.session, &self.stats);
+            let session = &mut client.session;
+            write_deferred(&*self.shared, &mut self.output, session, &self.stats);
             client.stage = Stage::Open;
             client.session.info().set(ClientFlags::BLOCKED, false);
         }

@@ -229,7 +229,8 @@ impl OfflineClient {
 
     /// Writes the deferred reply. The next turn sends it.
     pub(crate) fn write_deferred(&mut self) {
-        write_deferred(&mut self.output, &mut self.session, &self.stats);
+        let shared = &self.server.shared;
+        write_deferred(&**shared, &mut self.output, &mut self.session, &self.stats);
         self.set_blocked(false);
     }
 
