@@ -154,6 +154,11 @@ fn deferred_reply_can_be_skipped() -> Tested {
     client.send(["PING"])?;
     send(deferred.token(), "skipped");
     assert_eq!(client.receive()?, "PONG");
+    client.send(["CLIENT", "REPLY", "SKIP"])?;
+    client.send(["WAIT", "1"])?;
+    client.send(["PING"])?;
+    assert_eq!(client.receive()?, "PONG");
+    drop(deferred.token());
     client.send(["CLIENT", "REPLY", "OFF"])?;
     client.send(["WAIT", "0"])?;
     client.send(["WAIT", "1"])?;
@@ -311,16 +316,28 @@ fn deferred_errors_are_counted() -> Tested {
 }
 
 #[test]
-fn large_deferred_reply_is_sent_whole() -> Tested {
+fn large_deferred_replies_are_sent_whole() -> Tested {
     let (server, deferred) = serve()?;
     let mut client = server.client()?;
-    client.send(["WAIT", "0"])?;
-    client.send(["PING"])?;
-    // More than the buffers of both sockets hold.
-    let text = "x".repeat(16 * 1024 * 1024);
-    send(deferred.token(), &text);
-    assert!(client.receive()? == text.as_str());
-    assert_eq!(client.receive()?, "PONG");
+    // Each is more than the buffers of both sockets hold.
+    let texts = ["a", "b", "c", "d"].map(|text| text.repeat(8 * 1024 * 1024));
+    for _ in &texts {
+        client.send(["WAIT", "0"])?;
+        client.send(["PING"])?;
+    }
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            for text in &texts {
+                assert!(client.receive()? == text.as_str());
+                assert_eq!(client.receive()?, "PONG");
+            }
+            io::Result::Ok(())
+        });
+        for text in &texts {
+            send(deferred.token(), text);
+        }
+        reading.join().expect("no panic")
+    })?;
     Ok(())
 }
 
