@@ -22,9 +22,8 @@ use crate::net::connection::ReplySink;
 use crate::net::pending_output::Flushed;
 use crate::pool::{Parked, WorkerLocal};
 use crate::resp::{Parser, without_line_ends};
-use crate::state::clients::ClientFlags;
+use crate::state::clients::{ClientFlags, ClientInfo};
 use crate::state::close_reason::CloseReason;
-use crate::state::inbox::KillReason;
 use crate::state::pause::PauseLevel;
 use crate::state::stats::WorkerStats;
 
@@ -89,9 +88,9 @@ impl Worker {
             client.is_awaited = false;
             let info = client.session.info();
             if info.inbox.has_unread()
-                && let Some(kill_reason) = info.inbox.kill_reason()
+                && let Some(reason) = reason_of_kill(info)
             {
-                return self.close(client, &CloseReason::Killed(kill_reason), budget);
+                return self.close(client, &reason, budget);
             }
             let end = match client.stage {
                 Stage::Open => self.serve_caught(&mut client, budget),
@@ -277,7 +276,7 @@ impl Worker {
         }
         if client.exceeds(now.s, limits) {
             return Err(if client.session.listens() {
-                CloseReason::Killed(KillReason::SlowReader)
+                CloseReason::SlowReader
             } else {
                 CloseReason::OutputLimit
             });
@@ -613,6 +612,12 @@ impl Worker {
         }
         Ok(TurnEnd::BudgetSpent)
     }
+}
+
+/// Returns why another thread closes a client, if one does.
+#[cold]
+fn reason_of_kill(info: &ClientInfo) -> Option<CloseReason> {
+    info.inbox.kill_reason().map(CloseReason::from)
 }
 
 /// Ends the turn of a worker that panicked outside of a handler, too.

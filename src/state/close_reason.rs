@@ -45,8 +45,14 @@ pub(crate) enum CloseReason {
     Panicked,
     /// The connection was not admitted.
     Refused(Refused),
-    /// Another thread closed the client.
-    Killed(KillReason),
+    /// `CLIENT KILL`.
+    Killed,
+    /// The client did not read its messages.
+    SlowReader,
+    /// All clients together took too much memory, and this one the most.
+    Evicted,
+    /// The program closed the client, for this reason. No `String`: see `TlsFailed`.
+    ByProgram(io::Error),
     /// The client did not read its replies, and they exceeded `client-output-buffer-limit`.
     OutputLimit,
     /// The program's `on_connect` hook refused the client with this error.
@@ -135,11 +141,10 @@ reasons! {
     Self::Refused(Refused::Protected) =>
         refused_protected_mode: "it is on another machine, and `protected-mode` is on";
     Self::Refused(Refused::NoDescriptor) => refused_no_descriptor: "no descriptor was free";
-    Self::Killed(KillReason::ClientKill) => killed: "CLIENT KILL";
-    Self::Killed(KillReason::SlowReader) =>
-        slow_subscriber: "it did not read its messages";
-    Self::Killed(KillReason::Program(_)) => by_program: "closed by the program";
-    Self::Killed(KillReason::Evicted) => evicted: "`maxmemory-clients` was reached";
+    Self::Killed => killed: "CLIENT KILL";
+    Self::SlowReader => slow_subscriber: "it did not read its messages";
+    Self::ByProgram(_) => by_program: "closed by the program";
+    Self::Evicted => evicted: "`maxmemory-clients` was reached";
     Self::OutputLimit =>
         output_limit: "it did not read its replies (`client-output-buffer-limit`)";
     Self::TooBigRequest => query_buffer_limit: "a request exceeded `client-query-buffer-limit`";
@@ -167,7 +172,10 @@ impl CloseReason {
             Self::PeerLeft
                 | Self::Io(_)
                 | Self::Http { is_answered: false }
-                | Self::Killed(_)
+                | Self::Killed
+                | Self::SlowReader
+                | Self::Evicted
+                | Self::ByProgram(_)
                 | Self::OutputLimit
                 | Self::Late(Deadline::Write | Deadline::PendingOutput | Deadline::LingeringClose)
         )
@@ -216,9 +224,10 @@ impl fmt::Display for CloseReason {
                 write!(f, ": {error}")
             }
             Self::RefusedByHook(error) => write!(f, ": {error}"),
-            Self::Killed(KillReason::Program(reason)) if !reason.is_empty() => {
-                write!(f, ": {reason}")
-            }
+            Self::ByProgram(reason) => match reason.to_string() {
+                reason if reason.is_empty() => Ok(()),
+                reason => write!(f, ": {reason}"),
+            },
             _ => Ok(()),
         }
     }
@@ -231,6 +240,17 @@ impl From<io::Error> for CloseReason {
             Self::TlsRecord(error)
         } else {
             Self::Io(error)
+        }
+    }
+}
+
+impl From<KillReason> for CloseReason {
+    fn from(reason: KillReason) -> Self {
+        match reason {
+            KillReason::ClientKill => Self::Killed,
+            KillReason::SlowReader => Self::SlowReader,
+            KillReason::Evicted => Self::Evicted,
+            KillReason::Program(reason) => Self::ByProgram(io::Error::other(String::from(reason))),
         }
     }
 }

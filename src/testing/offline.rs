@@ -196,7 +196,7 @@ impl OfflineClient {
         while !self.is_closed {
             let inbox = &self.session.info().inbox;
             if let Some(kill_reason) = inbox.kill_reason() {
-                return self.close(&CloseReason::Killed(kill_reason));
+                return self.close(&kill_reason.into());
             }
             self.sink.sent.append(&mut inbox.take_messages());
             if self.session.is_deferred() && !self.end_deferral() {
