@@ -21,8 +21,8 @@ use std::fmt;
 /// assert_ne!(Answer::error("ERR no"), "ERR no");
 /// ```
 ///
-/// To check the type of a string, too, compare with [`Answer::simple`] or [`Answer::bulk`]. The order
-/// of the items of maps and sets counts.
+/// To check the type of a string, too, compare with [`Answer::simple`] or [`Answer::bulk`]. The
+/// order of the items of maps and sets counts.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {

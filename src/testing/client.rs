@@ -51,8 +51,8 @@ pub(super) trait Transport: Send {
     /// Sends some of `bytes`. Fails by [`is_timeout`] if the server takes none within `wait`.
     fn send(&mut self, bytes: &[u8], wait: Duration) -> io::Result<usize>;
 
-    /// Appends received bytes. Returns how many; 0 if the server has closed the connection. Fails by
-    /// [`is_timeout`] if there are none within `wait`.
+    /// Appends received bytes. Returns how many; 0 if the server has closed the connection. Fails
+    /// by [`is_timeout`] if there are none within `wait`.
     fn receive(&mut self, bytes: &mut Vec<u8>, wait: Duration) -> io::Result<usize>;
 }
 
@@ -175,8 +175,8 @@ impl TestClient {
     ///
     /// # Errors
     ///
-    /// Returns an error if no message comes within the timeout, if the server closes the connection,
-    /// or if its bytes are not RESP.
+    /// Returns an error if no message comes within the timeout, if the server closes the
+    /// connection, or if its bytes are not RESP.
     pub fn next_message(&mut self) -> io::Result<Answer> {
         self.wait("no message", |client| {
             while client.messages.is_empty() && client.sort_answer()? {}
@@ -373,7 +373,7 @@ const CONFIRMATIONS: [&str; 6] = [
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time after which sending gives way to receiving.
+/// The time after which sending pauses for receiving.
 const TURN: Duration = Duration::from_millis(1);
 
 const CHUNK_BYTES: usize = 16 * 1024;

@@ -29,20 +29,32 @@ use crate::state::stats::WorkerStats;
 
 /// A server in memory, without sockets and threads, for unit tests of handlers.
 ///
-/// [`TestClient::send`] runs the handlers, on the thread that calls it. So each run is the same, and
-/// a panic of a handler reaches the test. There is no clock: `INFO` shows an uptime of 0, and no
-/// timeout of an idle client is over.
+/// [`TestClient::send`] runs the handlers, on the thread that calls it. So each run is the same,
+/// and a panic of a handler reaches the test. There is no clock: `INFO` shows an uptime of 0, and
+/// no timeout of an idle client is over.
+///
+/// A [deferred](crate::Session::defer) reply comes from another client, from another thread or from
+/// its timeout, and [`TestClient::receive`] waits for it:
 ///
 /// ```
 /// use respool::testing::Offline;
 /// # use respool::{Arity, Commands};
 /// # let mut commands = Commands::builtin();
-/// # commands.register("WHO", Arity::Exactly(1), |session, _, reply| reply.value(session.id()));
+/// # let (doors, waiting) = std::sync::mpsc::channel();
+/// # let waiting = std::sync::Mutex::new(waiting);
+/// # commands.register("WAIT-FOR-OPEN", Arity::Exactly(1), move |session, _, reply| {
+/// #     session.defer(reply).start(|token| doors.send(token).unwrap())
+/// # });
+/// # commands.register("OPEN", Arity::Exactly(1), move |_, _, reply| {
+/// #     let token: respool::DeferredReply = waiting.lock().unwrap().recv().unwrap();
+/// #     reply.boolean(token.reply(|reply| reply.simple("open")))
+/// # });
 ///
 /// let server = Offline::new(commands)?;
 /// let (mut one, mut two) = (server.client(), server.client());
-/// assert_eq!(one.call(["WHO"])?, 1);
-/// assert_eq!(two.call(["WHO"])?, 2);
+/// one.send(["WAIT-FOR-OPEN"])?;
+/// assert_eq!(two.call(["OPEN"])?, 1);
+/// assert_eq!(one.receive()?, "open");
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

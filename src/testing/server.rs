@@ -44,8 +44,8 @@ pub fn start(server: Server) -> Result<TestServer, StartError> {
     Ok(TestServer { background })
 }
 
-/// Returns the configuration for a test: the default one, but on a free port of 127.0.0.1 only, with
-/// four workers on every machine, for at most 1,000 clients.
+/// Returns the configuration for a test: the default one, but on a free port of 127.0.0.1 only,
+/// with four workers on every machine, for at most 1,000 clients.
 #[must_use]
 pub fn config() -> Config {
     Config {

@@ -94,53 +94,56 @@ fn commands_that_wait() -> (Commands, Arc<Mutex<Vec<DeferredReply>>>) {
     (commands, tokens)
 }
 
+fn connect(server: &TestServer) -> Vec<Peer> {
+    let connect = |_| {
+        let mut peer = server.connect();
+        peer.ping();
+        peer
+    };
+    (0..CONNECTIONS).map(connect).collect()
+}
+
+fn wait(peers: &mut [Peer], tokens: &Mutex<Vec<DeferredReply>>) {
+    for peer in &mut *peers {
+        peer.send("WAIT\r\n");
+    }
+    eventually("all wait", || tokens.lock().len() == peers.len());
+}
+
+fn reply_to_all(peers: &mut [Peer], tokens: &Mutex<Vec<DeferredReply>>) {
+    for token in tokens.lock().drain(..) {
+        assert!(token.reply(|reply| reply.bulk("done")));
+    }
+    for peer in peers {
+        peer.expect("$4\r\ndone\r\n");
+    }
+}
+
 /// The reply, or the end of the client, frees what the wait took.
 #[test]
 fn rule_7_wait_for_a_reply_leaves_nothing() {
     let _alone = ALONE.lock();
     let (commands, tokens) = commands_that_wait();
     let server = TestServer::with(config(1), commands);
-    let wait = |peers: &mut [Peer]| {
-        for peer in &mut *peers {
-            peer.send("WAIT\r\n");
-        }
-        eventually("all wait", || tokens.lock().len() == peers.len());
-    };
-    let reply_to_all = |peers: &mut [Peer]| {
-        for token in tokens.lock().drain(..) {
-            assert!(token.reply(|reply| reply.bulk("done")));
-        }
-        for peer in peers {
-            peer.expect("$4\r\ndone\r\n");
-        }
-    };
-    let connect = || {
-        let connect = |_| {
-            let mut peer = server.connect();
-            peer.ping();
-            peer
-        };
-        (0..CONNECTIONS).map(connect).collect::<Vec<_>>()
-    };
     // Tables grow before the first count.
-    let mut peers = connect();
-    wait(&mut peers);
-    reply_to_all(&mut peers);
+    let mut peers = connect(&server);
+    wait(&mut peers, &tokens);
+    reply_to_all(&mut peers, &tokens);
     drop(peers);
     eventually("all have left", || {
         server.connect().count("connected_clients") == 1
     });
 
     let region = Region::new(ALLOCATOR);
-    let mut peers = connect();
+    let mut peers = connect(&server);
     let idle = held(&region);
-    wait(&mut peers);
+    wait(&mut peers, &tokens);
     let blocked = held(&region) / CONNECTIONS;
     assert!(blocked <= BYTES_PER_BLOCKED_CONNECTION, "{blocked}");
-    reply_to_all(&mut peers);
+    reply_to_all(&mut peers, &tokens);
     let spare = CONNECTIONS * 10;
     eventually("the waits are forgotten", || held(&region) <= idle + spare);
-    wait(&mut peers);
+    wait(&mut peers, &tokens);
     drop(peers);
     let are_wanted = || tokens.lock().iter().any(DeferredReply::is_wanted);
     eventually("no token is wanted", || !are_wanted());

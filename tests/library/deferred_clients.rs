@@ -37,8 +37,8 @@ impl Deferred {
     }
 }
 
-/// Returns the built-in commands and: `WAIT milliseconds`, which waits, for ever at 0; `LAST`, which
-/// waits and then closes its client; `AT-ONCE` and `ELSEWHERE`, which reply before they
+/// Returns the built-in commands and: `WAIT milliseconds`, which waits, for ever at 0; `LAST`,
+/// which waits and then closes its client; `AT-ONCE` and `ELSEWHERE`, which reply before they
 /// return; and `IN-ITEM`, which defers an item.
 fn commands() -> (Commands, Deferred) {
     let (sender, tokens) = channel();

@@ -24,7 +24,7 @@ impl Lists {
         value
     }
 
-    /// Gives the value to the first client that waits, or keeps it.
+    /// Sends the value to the first client that waits, or keeps it.
     fn push(&mut self, key: &[u8], value: &[u8]) {
         let of_key = (key.to_vec(), 0)..=(key.to_vec(), u64::MAX);
         while let Some((number, _)) = self.waiting.range(of_key.clone()).next() {
