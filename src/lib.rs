@@ -159,6 +159,7 @@
 //! | reply, in RESP2 and in RESP3 | [`Reply`], [`Replied`], [`Value`], [`Items`], [`BulkWriter`] |
 //! | reply with an error, by `?` | [`ErrorReply`], [`Outcome`] |
 //! | reply later, from any thread | [`Session::defer`], [`Deferral`], [`DeferredReply`] |
+//! | reply with large values | [`Session::bulk_from`] |
 //! | check logins | [`Commands::on_auth`], [`Session::user`], [`Session::set_user`] |
 //! | permit, limit and measure calls | [`Middleware`], [`Call`], [`CallOutcome`], [`OutcomeKind`] |
 //! | have transactions | [`Commands::transactions`], [`Exec`], [`Executed`] |

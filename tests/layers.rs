@@ -18,7 +18,7 @@ operations: config logging memory net state system time
 dispatch: client command net resp state
 pool: client logging net
 command: client config glob logging memory resp state system time
-client: config net resp state
+client: config logging net resp state
 state: config glob logging net resp time
 net: config error logging
 config: logging memory
@@ -27,6 +27,7 @@ in client
 timeouts: mod stage
 snapshot: session
 transaction: session
+bulk_from: session
 mod: pending_input session stage
 
 in command
@@ -120,7 +121,7 @@ parking: slot
 in resp
 argument: error_reply integer request
 value: error_reply reply
-reply: error_reply foreign integer mod protocol_error
+reply: bulk_source error_reply foreign integer mod protocol_error
 request_queue: request span
 request: foreign inline integer limits protocol_error span
 inline: protocol_error span

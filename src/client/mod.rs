@@ -1,5 +1,6 @@
 //! A client: the value that travels from the acceptor over the queue and the workers to parking.
 
+mod bulk_from;
 pub(crate) mod pending_input;
 pub(crate) mod session;
 pub(crate) mod snapshot;
@@ -63,9 +64,9 @@ impl Client {
         self.session.info().slot
     }
 
-    /// Whether its requests are served, or wait for a deferred reply.
+    /// Whether its requests are served, or wait for a reply.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Open | Stage::Deferred)
+        matches!(self.stage, Stage::Open | Stage::Deferred | Stage::Sending)
     }
 
     /// Whether CLIENT PAUSE holds its requests up.

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use bitflags::bitflags;
 
 use crate::net::peer::Peer;
-use crate::resp::{ErrorReply, Protocol, Replied, Reply};
+use crate::resp::{BulkSource, ErrorReply, Protocol, Replied, Reply};
 use crate::state::ServerState;
 use crate::state::channels::{Kind, Subscriptions};
 use crate::state::clients::{ClientFlags, ClientIdentity, ClientInfo, NAME_BYTES_MAX};
@@ -100,6 +100,8 @@ bitflags! {
         const HOLDS_DRAIN = 1 << 5;
         /// The reply to the current request is not sent.
         const UNSENT = Self::OFF.bits() | Self::SKIP.bits() | Self::SKIP_NEXT.bits();
+        /// The reply to the current request is read while it is sent.
+        const SENDING = 1 << 7;
         /// The flags that stay when a request ends. A handler may panic after it has deferred.
         const KEPT = Self::OFF.bits() | Self::DEFERRED.bits() | Self::HOLDS_DRAIN.bits();
         /// EXEC has run `CLIENT REPLY SKIP`: the reply after that of EXEC is not sent.
@@ -518,9 +520,52 @@ impl Session {
         self.server.take_deferral(&self.info)
     }
 
-    /// Ends the wait for a deferred reply, if there is one, without a reply. May call a function of
-    /// the program, which may panic.
-    pub(crate) fn cancel_deferral(&mut self) {
+    /// Returns the name of the client's last command, for the log.
+    pub(crate) fn command_name(&self) -> &str {
+        let index = usize::from(self.info.command.load(Ordering::Relaxed));
+        let command = self.server.catalog.get(index);
+        command.map_or("of no known name", |command| &command.full_name)
+    }
+
+    /// Has the rest of the reply to the current request come from `source`.
+    pub(crate) fn begin_sending(&mut self, source: BulkSource) {
+        self.reply_flags.insert(ReplyFlags::SENDING);
+        self.set_state(source);
+    }
+
+    /// Whether the reply to the current request is read while it is sent.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.reply_flags.contains(ReplyFlags::SENDING)
+    }
+
+    /// Returns the source of the reply that is being sent.
+    pub(crate) fn source_mut(&mut self) -> Option<&mut BulkSource> {
+        let states = self.states.as_mut()?;
+        states.get_mut(&TypeId::of::<BulkSource>())?.downcast_mut()
+    }
+
+    /// Drops the source of the reply that is being sent, if there is one. It may panic.
+    pub(crate) fn drop_source(&mut self) {
+        self.reply_flags.remove(ReplyFlags::SENDING);
+        let Some(states) = &mut self.states else {
+            return;
+        };
+        let source = states.remove(&TypeId::of::<BulkSource>());
+        if states.is_empty() {
+            self.states = None;
+        }
+        drop(source);
+    }
+
+    /// Whether a reply is deferred or is being sent.
+    pub(crate) fn has_reply_to_come(&self) -> bool {
+        self.is_deferred() || self.state::<BulkSource>().is_some()
+    }
+
+    /// Ends the wait for a deferred reply, or the sending of a reply, if there is one. May call
+    /// functions of the program, which may panic.
+    pub(crate) fn abandon_reply(&mut self) {
+        self.drop_source();
         if self.is_deferred()
             && let Some((request, end)) = self.end_deferral()
         {

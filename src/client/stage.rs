@@ -14,6 +14,9 @@ pub(crate) enum Stage {
     Open,
     /// The client waits for the deferred reply to its last request. Its later requests wait, too.
     Deferred,
+    /// The reply to its last request is read while it is sent: its session has the source. Its later
+    /// requests wait, and so do messages to it.
+    Sending,
     /// In a box, so that clients without it are small.
     Closing(Box<LingeringClose>),
 }
@@ -115,7 +118,7 @@ impl Stage {
     /// Returns the lingering close that has begun.
     pub(crate) fn closing(&self) -> Option<&LingeringClose> {
         match self {
-            Self::Opening(_) | Self::Open | Self::Deferred => None,
+            Self::Opening(_) | Self::Open | Self::Deferred | Self::Sending => None,
             Self::Closing(closing) => Some(closing),
         }
     }
@@ -124,7 +127,7 @@ impl Stage {
     pub(crate) fn is_counted(&self) -> bool {
         match self {
             Self::Opening(opening) => opening.refused().is_none(),
-            Self::Open | Self::Deferred => true,
+            Self::Open | Self::Deferred | Self::Sending => true,
             Self::Closing(closing) => closing.is_counted(),
         }
     }
@@ -138,7 +141,7 @@ impl Stage {
             }
             // There is no reply to lose. So a drain closes it at once.
             Self::Opening(_) => reason.error_line().is_some() || reason.has_alert(),
-            Self::Open | Self::Deferred => reason.lingers(),
+            Self::Open | Self::Deferred | Self::Sending => reason.lingers(),
             Self::Closing(_) => false,
         }
     }

@@ -47,7 +47,7 @@ enum State {
     Lingering,
     /// Too much output is pending; requests are not read.
     WriteBlocked,
-    /// The reply to its last request is deferred.
+    /// The reply to its last request is deferred, or is being sent.
     Deferred,
     /// CLIENT PAUSE holds its requests up.
     Paused,
@@ -70,8 +70,8 @@ impl Client {
             Stage::Opening(Opening::Handshake(handshake)) => State::Handshake {
                 since_s: handshake.since_s,
             },
-            Stage::Deferred if !self.is_write_blocked() => State::Deferred,
-            Stage::Open | Stage::Deferred => self.open_state(),
+            Stage::Deferred | Stage::Sending if !self.is_write_blocked() => State::Deferred,
+            Stage::Open | Stage::Deferred | Stage::Sending => self.open_state(),
             Stage::Closing(closing) => match closing.fin_sent_at_s {
                 Some(since_s) => State::HalfClosed { since_s },
                 None => State::Lingering,

@@ -47,9 +47,9 @@ impl Session {
     ///
     /// # Panics
     ///
-    /// Panics if `reply` is an item of an array, a map or a set.
+    /// Panics if `reply` is an item of an array, a map or a set, or that of a token.
     pub fn defer<'a>(&'a mut self, reply: Reply<'a>) -> Deferral<'a> {
-        assert!(!reply.is_item(), "only a whole reply can be deferred");
+        assert!(!reply.is_part(), "only a whole reply can be deferred");
         Deferral {
             session: self,
             reply,
@@ -186,7 +186,7 @@ impl DeferredReply {
     fn send(&self, write: impl FnOnce(Reply<'_>) -> Replied) -> bool {
         let mut bytes = Vec::new();
         // A client that waits runs no command that changes its protocol.
-        let replied = write(Reply::new(&mut bytes, self.info.inbox.protocol()));
+        let replied = write(Reply::part(&mut bytes, self.info.inbox.protocol()));
         let end = DeferralEnd::Reply(bytes, replied);
         self.state.end_deferral(&self.info, Some(self.number), end)
     }

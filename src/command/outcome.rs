@@ -71,8 +71,8 @@ impl IntoHandler for Result<Replied, ErrorReply> {
     ) -> Box<Handler> {
         Box::new(move |session, request, reply| {
             reply.or_error(|reply| {
-                // The error is the reply, also if the handler has deferred it.
-                handler(session, request, reply).inspect_err(|_| session.cancel_deferral())
+                // The error is the reply, also if another was to come later.
+                handler(session, request, reply).inspect_err(|_| session.abandon_reply())
             })
         })
     }

@@ -65,6 +65,15 @@ pub(crate) enum TurnEnd {
     ClientPaused(PauseLevel),
     /// The reply to the last request comes later, and the next requests wait for it.
     Deferred,
+    /// The reply to the last request is read while it is sent, and the next requests wait for it.
+    Sending,
+}
+
+impl TurnEnd {
+    /// Whether the last request was served, and its reply or the rest of it comes later.
+    fn awaits_reply(self) -> bool {
+        matches!(self, Self::Deferred | Self::Sending)
+    }
 }
 
 /// The number of bytes that were served, and why the turn ended early.
@@ -117,7 +126,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         };
         if served.end != Some(TurnEnd::WriteBlocked)
             && self.send()?
-            && served.end != Some(TurnEnd::Deferred)
+            && !served.end.is_some_and(TurnEnd::awaits_reply)
         {
             return Ok(Some(TurnEnd::WriteBlocked));
         }
@@ -208,7 +217,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let end = loop {
             self.budget.requests -= 1;
             if let Some(end) = self.answer(request, resolved)? {
-                if end == TurnEnd::Deferred {
+                if end.awaits_reply() {
                     served += length;
                 }
                 break Some(end);
@@ -284,8 +293,10 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
             }
             Err(refusal) => self.refuse(refusal, request),
         }
-        if self.session.has_reply_flags() && !self.finish_reply() {
-            return Ok(Some(TurnEnd::Deferred));
+        if self.session.has_reply_flags()
+            && let Some(end) = self.finish_reply()
+        {
+            return Ok(Some(end));
         }
         match self.session.ending {
             None => Ok(None),
@@ -293,14 +304,19 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         }
     }
 
-    /// Ends a request whose reply needs more than to be sent. Returns false if it comes later.
+    /// Ends a request whose reply needs more than to be sent. Returns why the turn ends if the
+    /// reply, or its rest, comes later.
     #[cold]
-    fn finish_reply(&mut self) -> bool {
-        let is_deferred = self.session.is_deferred();
-        if !is_deferred {
-            self.output.finish_reply(self.session);
+    fn finish_reply(&mut self) -> Option<TurnEnd> {
+        if self.session.is_deferred() {
+            return Some(TurnEnd::Deferred);
         }
-        !is_deferred
+        let is_sending = self.session.is_sending();
+        let is_sent = self.output.finish_reply(self.session);
+        if is_sending && !is_sent {
+            self.session.drop_source();
+        }
+        (is_sending && is_sent).then_some(TurnEnd::Sending)
     }
 
     #[cold]

@@ -45,7 +45,7 @@ impl Budget {
 
     /// Subtracts the time of a handler. If no time is left, clears the whole budget, so that only
     /// this has to check the time.
-    pub(super) fn spend(&mut self, took: Duration) {
+    pub(crate) fn spend(&mut self, took: Duration) {
         let took_ns = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
         self.time_ns = self.time_ns.saturating_sub(took_ns);
         if self.time_ns == 0 {

@@ -66,10 +66,10 @@ impl Output {
     }
 
     /// Inserts the messages of the last request before its reply. Removes the reply if it is
-    /// skipped.
+    /// skipped. Returns whether it is sent.
     #[cold]
-    pub(super) fn finish_reply(&mut self, session: &mut Session) {
-        self.finish(session.end_request());
+    pub(super) fn finish_reply(&mut self, session: &mut Session) -> bool {
+        self.finish(session.end_request())
     }
 
     /// Like [`Self::finish_reply`], for a request that EXEC runs.
@@ -78,7 +78,7 @@ impl Output {
         self.finish(session.end_queued_request());
     }
 
-    fn finish(&mut self, (messages, is_sent): (Vec<u8>, bool)) {
+    fn finish(&mut self, (messages, is_sent): (Vec<u8>, bool)) -> bool {
         if !is_sent {
             self.remove_reply();
         }
@@ -86,6 +86,7 @@ impl Output {
         let start = self.reply_start.min(self.bytes.len());
         self.reply_start = start + messages.len();
         self.bytes.splice(start..start, messages);
+        is_sent
     }
 
     /// Removes the reply of a handler that panicked, and keeps the messages before it.

@@ -174,6 +174,7 @@ impl<'a> Peer<'a> {
                 // As if the time of the pause were over.
                 Some(TurnEnd::ClientPaused(_)) => _ = state(self.server).pause.end(),
                 Some(TurnEnd::Deferred) => client.write_deferred(),
+                Some(TurnEnd::Sending) => client.send_rest()?,
                 Some(TurnEnd::Idle) => panic!("a batch without a socket is never idle"),
             }
         }

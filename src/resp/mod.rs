@@ -6,6 +6,7 @@
 //! never depends on how the bytes are split between reads, and a NUL in a header is an error.
 
 mod argument;
+mod bulk_source;
 mod error_reply;
 mod foreign;
 mod inline;
@@ -21,6 +22,7 @@ pub(crate) mod tests;
 mod value;
 
 pub use argument::Keyword;
+pub(crate) use bulk_source::BulkSource;
 pub use error_reply::ErrorReply;
 pub(crate) use error_reply::{is_code, without_line_ends};
 #[cfg(any(test, fuzzing))]

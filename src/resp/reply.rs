@@ -9,6 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::panic::Location;
 
+use super::bulk_source::BulkSource;
 use super::error_reply::{ErrorReply, is_one_line};
 use super::foreign;
 use super::integer;
@@ -38,14 +39,14 @@ pub struct Reply<'a> {
     place: Place,
 }
 
-/// The protocol of a reply, and whether it is an item of an aggregate. In one byte, so that a reply
-/// is passed in two registers.
+/// The protocol of a reply, and whether it is an item of an aggregate or that of a token. In one
+/// byte, so that a reply is passed in two registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     WholeResp2,
     WholeResp3,
-    ItemResp2,
-    ItemResp3,
+    PartResp2,
+    PartResp3,
 }
 
 impl fmt::Debug for Reply<'_> {
@@ -96,24 +97,24 @@ impl<'a> Reply<'a> {
         Self { out, place }
     }
 
-    /// Creates an item of an aggregate.
-    fn item(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
+    /// Creates a reply that cannot come later: an item of an aggregate, or the reply of a token.
+    pub(crate) fn part(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
         let place = match protocol {
-            Protocol::Resp2 => Place::ItemResp2,
-            Protocol::Resp3 => Place::ItemResp3,
+            Protocol::Resp2 => Place::PartResp2,
+            Protocol::Resp3 => Place::PartResp3,
         };
         Self { out, place }
     }
 
-    /// Whether it is an item of an aggregate, and so a part of a reply.
-    pub(crate) fn is_item(&self) -> bool {
-        matches!(self.place, Place::ItemResp2 | Place::ItemResp3)
+    /// Whether it is an item of an aggregate, or that of a token, and so cannot come later.
+    pub(crate) fn is_part(&self) -> bool {
+        matches!(self.place, Place::PartResp2 | Place::PartResp3)
     }
 
     fn protocol(&self) -> Protocol {
         match self.place {
-            Place::WholeResp2 | Place::ItemResp2 => Protocol::Resp2,
-            Place::WholeResp3 | Place::ItemResp3 => Protocol::Resp3,
+            Place::WholeResp2 | Place::PartResp2 => Protocol::Resp2,
+            Place::WholeResp3 | Place::PartResp3 => Protocol::Resp3,
         }
     }
 
@@ -193,7 +194,9 @@ impl<'a> Reply<'a> {
         self.header(b':', value)
     }
 
-    /// Replies with a bulk string: any bytes, or none.
+    /// Replies with a bulk string: any bytes, or none. They are copied;
+    /// [`Session::bulk_from`](crate::Session::bulk_from) copies a large value in pieces, as the
+    /// peer takes them.
     pub fn bulk(mut self, bytes: impl AsRef<[u8]>) -> Replied {
         self.blob(b'$', &[], bytes.as_ref())
     }
@@ -222,6 +225,24 @@ impl<'a> Reply<'a> {
             misused(format_args!("a bulk string lacks {remaining} of its bytes"));
         }
         self.raw(b"\r\n")
+    }
+
+    /// Writes the header of a bulk string, whose `length` bytes follow later.
+    pub(crate) fn bulk_header(mut self, length: u64) -> Replied {
+        let length = i64::try_from(length).expect("no value has more than i64::MAX bytes");
+        self.header(b'$', length)
+    }
+
+    /// Replies with a bulk string of the `length` bytes of `source`, which are read at once.
+    pub(crate) fn bulk_of(self, length: u64, source: &mut BulkSource) -> io::Result<Replied> {
+        let protocol = self.protocol();
+        let out = &mut *self.out;
+        let replied = Reply::new(out, protocol).bulk_header(length);
+        let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+        // An error is a reply; `reserve` would abort the process.
+        out.try_reserve(bytes.saturating_add(2))?;
+        while !source.read(out)? {}
+        Ok(replied)
     }
 
     /// Replies with text for a person: RESP3's verbatim string `txt`; in RESP2, a bulk string.
@@ -489,7 +510,7 @@ impl Items<'_> {
             misused(format_args!("an aggregate has an item too many"));
         }
         self.missing -= 1;
-        Reply::item(self.out, self.protocol)
+        Reply::part(self.out, self.protocol)
     }
 
     /// Adds the next two items: a key as a bulk string, and its value.

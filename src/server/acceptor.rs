@@ -322,7 +322,7 @@ impl Acceptor {
     fn submit_or_close(&self, mut client: Box<Client>) {
         let refused = match &client.stage {
             Stage::Opening(opening) => opening.refused(),
-            Stage::Open | Stage::Deferred | Stage::Closing(_) => None,
+            Stage::Open | Stage::Deferred | Stage::Sending | Stage::Closing(_) => None,
         };
         match refused {
             Some(reason) if !self.shared.begin_opening_refusal() => {

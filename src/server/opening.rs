@@ -33,7 +33,7 @@ pub(super) fn open(
         Stage::Opening(Opening::ProxyHeader { .. }) => read_proxy_header(shared, client, input)?,
         #[cfg(feature = "tls")]
         Stage::Opening(Opening::Handshake(_)) => handshakes::advance(shared, client, input)?,
-        Stage::Open | Stage::Deferred | Stage::Closing(_) => None,
+        Stage::Open | Stage::Deferred | Stage::Sending | Stage::Closing(_) => None,
     };
     match end {
         Some(TurnEnd::Idle) => shared.idle_or_drained(client, phase).map(Some),
@@ -117,7 +117,7 @@ fn delays_refusal(client: &mut Client) -> bool {
         }
         #[cfg(feature = "tls")]
         Stage::Opening(Opening::Handshake(_)) => false,
-        Stage::Open | Stage::Deferred | Stage::Closing(_) => false,
+        Stage::Open | Stage::Deferred | Stage::Sending | Stage::Closing(_) => false,
     }
 }
 

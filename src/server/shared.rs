@@ -165,7 +165,8 @@ impl Shared {
 
     /// Returns whether a write-blocked client can go on, because the bounds have room again.
     pub(crate) fn can_unblock(&self, client: &Client) -> bool {
-        client.is_open()
+        // A client in the stage `Sending` goes on when everything is sent.
+        matches!(client.stage, Stage::Open | Stage::Deferred)
             && client.connection.pending().is_some_and(|pending| {
                 let unauthenticated = client.session.wants_password();
                 pending.is_blocked() && pending.has_room(&self.output_bounds(unauthenticated))
@@ -265,11 +266,11 @@ impl Shared {
 
     /// Ends the wait for a deferred reply of a client that is about to be closed. Catches a panic of
     /// the program's function.
-    pub(crate) fn cancel_deferral(&self, session: &mut Session) {
-        if session.is_deferred() {
+    pub(crate) fn abandon_reply(&self, session: &mut Session) {
+        if session.has_reply_to_come() {
             self.hand_over_now();
-            if catch_unwind(AssertUnwindSafe(|| session.cancel_deferral())).is_err() {
-                logging::error!("the function for a cancelled reply panicked");
+            if catch_unwind(AssertUnwindSafe(|| session.abandon_reply())).is_err() {
+                logging::error!("a function for a reply that is not sent panicked");
             }
         }
     }
@@ -280,7 +281,7 @@ impl Shared {
         #[cfg(feature = "tls")]
         client.connection.end_tls_at_once();
         self.stop_listening(&mut client.session);
-        self.cancel_deferral(&mut client.session);
+        self.abandon_reply(&mut client.session);
         let is_counted = client.is_counted();
         let Client { session, stage, .. } = &mut *client;
         let reason = stage.closing().map_or(reason, |closing| &closing.reason);

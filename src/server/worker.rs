@@ -1,6 +1,7 @@
 //! A worker: takes a client, serves one turn of it, and parks it.
 
 use std::any::Any;
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -94,7 +95,7 @@ impl Worker {
             }
             let end = match client.stage {
                 Stage::Open => self.serve_caught(&mut client, budget),
-                Stage::Opening(_) | Stage::Deferred | Stage::Closing(_) => {
+                Stage::Opening(_) | Stage::Deferred | Stage::Sending | Stage::Closing(_) => {
                     match self.serve_stage(&mut client, budget) {
                         Ok(Some(end)) => Ok(end),
                         // Open now, and served in the same turn.
@@ -118,6 +119,8 @@ impl Worker {
                     self.publish_unread(&mut client);
                     None
                 }
+                // The rest of the reply follows in the same turn.
+                Ok(TurnEnd::Sending) => continue,
                 Ok(TurnEnd::ClientPaused(level)) => {
                     self.publish_unread(&mut client);
                     Some(level)
@@ -208,6 +211,7 @@ impl Worker {
             Stage::Open => Ok(None),
             Stage::Opening(_) => self.open(client, budget),
             Stage::Deferred => self.serve_deferred_caught(client, budget),
+            Stage::Sending => self.send_rest_caught(client, budget),
             Stage::Closing(_) => self.linger(client, budget).map(Some),
         }
     }
@@ -251,7 +255,7 @@ impl Worker {
     ) -> Option<Box<Client>> {
         if client.stage.lingers(&reason) {
             self.shared.abandon_opening(&mut client);
-            self.shared.cancel_deferral(&mut client.session);
+            self.shared.abandon_reply(&mut client.session);
             client.begin_close(reason);
             return Some(client);
         }
@@ -320,13 +324,8 @@ impl Worker {
             logging::error!("the hook for new clients panicked: client {id} ({peer}): {text}");
             return;
         }
-        let index = usize::from(session.info().command.load(Ordering::Relaxed));
-        if let Some(command) = counts.commands.get(index) {
-            command.calls.add(calls);
-            command.failed.add(1);
-        }
-        let command = self.shared.state.catalog.get(index);
-        let name = command.map_or("of no known name", |command| &command.full_name);
+        self.count_failed_call(session, calls);
+        let name = session.command_name();
         logging::error!("a handler panicked: command {name}, client {id} ({peer}): {text}");
     }
 
@@ -401,6 +400,119 @@ impl Worker {
             (false, _) => Ok(Some(TurnEnd::Deferred)),
             (true, None) => Ok(None),
             (true, Some(_)) => Err(CloseReason::Quit),
+        }
+    }
+
+    /// Sends more of a reply that is read while it is sent. Ends the request if this fails: nothing
+    /// more can be sent, because the peer would take it for the value.
+    #[cold]
+    fn send_rest_caught(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<Option<TurnEnd>, CloseReason> {
+        let end = catch_unwind(AssertUnwindSafe(|| self.send_rest(client, budget))).unwrap_or_else(
+            |panic| {
+                self.note_panic(&client.session, panic_text(panic.as_ref()), 0);
+                Err(CloseReason::Panicked)
+            },
+        );
+        if let Err(reason) = &end {
+            self.output.bytes.clear();
+            self.shared.stop_listening(&mut client.session);
+            if let CloseReason::ReplySource(error) = reason {
+                self.note_broken_source(&client.session, error);
+            }
+        }
+        end
+    }
+
+    /// Sends pending output, and then the next chunk of the reply. Returns `None` after the last.
+    fn send_rest(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<Option<TurnEnd>, CloseReason> {
+        let now_s = self.shared.state.now_s();
+        match client.connection.flush(&mut budget.writes, now_s)? {
+            Flushed::CallsUsed => return Ok(Some(TurnEnd::BudgetSpent)),
+            Flushed::SocketFull => return Ok(Some(self.await_room(client))),
+            Flushed::Everything => {}
+        }
+        if budget.writes == 0 {
+            return Ok(Some(TurnEnd::BudgetSpent));
+        }
+        budget.writes -= 1;
+        let is_last = self.read_chunk(client, budget)?;
+        let is_sent = self.send_output(client)?;
+        if !is_last {
+            let end = if is_sent {
+                TurnEnd::BudgetSpent
+            } else {
+                self.await_room(client)
+            };
+            return Ok(Some(end));
+        }
+        client.stage = Stage::Open;
+        // Its requests were not read, so `request-timeout` starts again.
+        if let Some(input) = &mut client.pending_input {
+            input.restart(now_s);
+        }
+        match client.session.ending {
+            None => Ok(None),
+            Some(_) => Err(CloseReason::Quit),
+        }
+    }
+
+    /// Adds the next chunk of the reply to the output. Returns whether it is the last.
+    fn read_chunk(
+        &mut self,
+        client: &mut Client,
+        budget: &mut Budget,
+    ) -> Result<bool, CloseReason> {
+        // The reader may block.
+        self.shared.hand_over_now();
+        let start = Instant::now();
+        let source = client.session.source_mut();
+        let read = source.map_or(Ok(true), |source| source.read(&mut self.output.bytes));
+        let is_last = read.map_err(CloseReason::ReplySource)?;
+        if is_last {
+            client.session.drop_source();
+        }
+        let end = Instant::now();
+        budget.note_time(end);
+        budget.spend(end - start);
+        Ok(is_last)
+    }
+
+    /// Has a client wait until all its pending output is sent.
+    fn await_room(&self, client: &mut Client) -> TurnEnd {
+        // The total counts what is pending.
+        self.update_block(client);
+        if let Some(pending) = client.connection.pending_mut() {
+            pending.block_until_sent();
+        }
+        TurnEnd::WriteBlocked
+    }
+
+    /// Counts and logs a reply that could not be read to its end.
+    #[cold]
+    fn note_broken_source(&self, session: &Session, error: &io::Error) {
+        // The call is counted already.
+        self.count_failed_call(session, 0);
+        let error = error.to_string();
+        let error = without_line_ends(error.as_str().into());
+        let (name, id, peer) = (session.command_name(), session.id(), session.peer());
+        logging::error!("a reply could not be read: command {name}, client {id} ({peer}): {error}");
+    }
+
+    /// Counts a failed call of the client's last command.
+    #[cold]
+    fn count_failed_call(&self, session: &Session, calls: u64) {
+        let index = usize::from(session.info().command.load(Ordering::Relaxed));
+        if let Some(command) = self.stats.counts.commands.get(index) {
+            command.calls.add(calls);
+            command.failed.add(1);
         }
     }
 
@@ -638,6 +750,11 @@ fn end_early(end: TurnEnd, client: &mut Client) -> Result<TurnEnd, CloseReason> 
             true
         }
         TurnEnd::ClientPaused(_) => true,
+        TurnEnd::Sending => {
+            // A peer that has sent FIN may read on.
+            client.stage = Stage::Sending;
+            false
+        }
         TurnEnd::Idle | TurnEnd::WriteBlocked | TurnEnd::BudgetSpent => false,
     };
     if waits && client.connection.has_peer_ended() {

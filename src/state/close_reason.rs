@@ -55,6 +55,8 @@ pub(crate) enum CloseReason {
     ByProgram(io::Error),
     /// The client did not read its replies, and they exceeded `client-output-buffer-limit`.
     OutputLimit,
+    /// The rest of a reply could not be read: `Session::bulk_from`.
+    ReplySource(io::Error),
     /// The program's `on_connect` hook refused the client with this error.
     RefusedByHook(String),
 }
@@ -162,6 +164,7 @@ reasons! {
     Self::Late(Deadline::Handshake) =>
         tls_handshake_timeout: "the TLS handshake did not end within `tls-handshake-timeout`";
     Self::TlsRecord(_) => tls_record: "TLS failed after the handshake";
+    Self::ReplySource(_) => reply_source: "the rest of its reply could not be read";
 }
 
 impl CloseReason {
@@ -220,7 +223,10 @@ impl fmt::Display for CloseReason {
         f.write_str(self.row().1)?;
         match self {
             Self::Protocol(error) => write!(f, ": {error}"),
-            Self::Io(error) | Self::TlsFailed(error) | Self::TlsRecord(error) => {
+            Self::Io(error)
+            | Self::TlsFailed(error)
+            | Self::TlsRecord(error)
+            | Self::ReplySource(error) => {
                 write!(f, ": {error}")
             }
             Self::RefusedByHook(error) => write!(f, ": {error}"),

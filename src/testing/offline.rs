@@ -196,11 +196,23 @@ impl OfflineClient {
     fn leave(&mut self, reason: &CloseReason) {
         if !mem::replace(&mut self.is_closed, true) {
             let shared = &self.server.shared;
-            shared.cancel_deferral(&mut self.session);
+            shared.abandon_reply(&mut self.session);
             shared.stop_listening(&mut self.session);
             shared.count_out(&mut self.session, reason);
             shared.pool.free(self.session.info().slot);
         }
+    }
+
+    /// Reads and sends the rest of a reply.
+    pub(crate) fn send_rest(&mut self) -> Result<(), CloseReason> {
+        if let Some(source) = self.session.source_mut() {
+            let sent = &mut self.sink.sent;
+            while !source.read(sent).map_err(CloseReason::ReplySource)? {}
+        }
+        self.session.drop_source();
+        self.session
+            .ending
+            .map_or(Ok(()), |_| Err(CloseReason::Quit))
     }
 
     /// Serves all that can be served now: turn by turn, until a worker would read more.
@@ -218,6 +230,11 @@ impl OfflineClient {
             match self.serve_turn(&fresh) {
                 Ok(None | Some(TurnEnd::Idle | TurnEnd::ClientPaused(_))) => return,
                 Ok(Some(TurnEnd::BudgetSpent)) => {}
+                Ok(Some(TurnEnd::Sending)) => {
+                    if let Err(reason) = self.send_rest() {
+                        return self.close(&reason);
+                    }
+                }
                 Ok(Some(TurnEnd::WriteBlocked)) => self.sink.has_pending_output = false,
                 Ok(Some(TurnEnd::Deferred)) => self.set_blocked(true),
                 Err(reason) => return self.close(&reason),

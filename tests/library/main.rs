@@ -12,6 +12,7 @@ mod examples;
 mod handle;
 mod info;
 mod keys;
+mod large_replies;
 mod middleware;
 mod panics;
 mod testing;
