@@ -56,6 +56,10 @@ impl PendingOutput {
                 self.chunks.push_back(compact(bytes));
             }
             Some(_) if taken == 0 => self.chunks.push_back(compact(bytes)),
+            None if rest.len() > CHUNK_BYTES => {
+                cut_front(bytes, taken);
+                self.chunks.push_back(mem::take(bytes));
+            }
             _ => self.chunks.push_back(rest.to_vec()),
         }
         bytes.clear();
@@ -95,7 +99,7 @@ impl PendingOutput {
         if let Some(chunk) = self.chunks.front_mut()
             && self.sent > (chunk.len() - self.sent).max(CHUNK_BYTES / 2)
         {
-            *chunk = chunk[self.sent..].to_vec();
+            cut_front(chunk, self.sent);
             self.sent = 0;
         }
     }
@@ -177,6 +181,12 @@ pub(crate) enum Flushed {
     SocketFull,
     /// The calls are used up. The socket may have room, so no event will come.
     CallsUsed,
+}
+
+/// Frees the first `count` bytes. Moves the others in place: a copy would need memory for both.
+fn cut_front(bytes: &mut Vec<u8>, count: usize) {
+    bytes.drain(..count);
+    bytes.shrink_to_fit();
 }
 
 /// Takes the buffer, and frees its unused memory.

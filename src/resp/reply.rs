@@ -434,7 +434,10 @@ impl<'a> Reply<'a> {
     }
 
     fn blob(&mut self, kind: u8, prefix: &[u8], bytes: &[u8]) -> Replied {
-        let Replied { .. } = self.header(kind, (prefix.len() + bytes.len()) as i64);
+        let length = prefix.len() + bytes.len();
+        let Replied { .. } = self.header(kind, length as i64);
+        // For the line end, too: growing again would double the memory of a large value.
+        self.out.reserve(length + 2);
         self.out.extend_from_slice(prefix);
         self.out.extend_from_slice(bytes);
         self.raw(b"\r\n")

@@ -1,14 +1,18 @@
-//! The seventh rule of the pool: memory is held only for clients with something in flight.
+//! The seventh rule of the pool: memory is held only for clients with something in flight. And how
+//! much it is for large replies.
 //!
 //! A process of its own, because it counts all allocations.
 
 use std::alloc::System;
+use std::io::{Cursor, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use respool::{Arity, Commands, DeferredReply};
-use respool_testing::{Peer, TestServer, config, eventually};
+use respool::{Arity, Commands, DeferredReply, ErrorReply};
+use respool_testing::{Peer, TestServer, builtin_and, config, eventually};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -149,4 +153,66 @@ fn rule_7_wait_for_a_reply_leaves_nothing() {
     eventually("no token is wanted", || !are_wanted());
     tokens.lock().clear();
     eventually("everything is given back", || held(&region) <= spare);
+}
+
+const LARGE_BYTES: usize = 100 * 1024 * 1024;
+
+/// A mark to keep, in bytes of user memory besides the value: a chunk, and what the threads allocate.
+const BESIDES: usize = 1024 * 1024;
+
+#[test]
+fn large_value_is_not_copied_twice() {
+    let _alone = ALONE.lock();
+    let value: Arc<[u8]> = vec![b'x'; LARGE_BYTES].into();
+    let commands = builtin_and(|commands| {
+        commands.register(
+            "LARGE",
+            Arity::Exactly(2),
+            move |session, request, reply| match request.text(0)? {
+                "bulk" => Ok(reply.bulk(&value)),
+                "with" => Ok(reply.bulk_with(value.len(), |bulk| {
+                    bulk.write_all(&value).expect("there is room");
+                })),
+                "from" => {
+                    let reader = Cursor::new(Arc::clone(&value));
+                    Ok(session.bulk_from(reply, value.len() as u64, reader))
+                }
+                _ => Err(ErrorReply::SYNTAX),
+            },
+        );
+    });
+    let server = TestServer::with(config(1), commands);
+    server.connect().ping();
+    for (way, copies) in [("bulk", 1), ("with", 1), ("from", 0)] {
+        let peak = peak(&server, &format!("LARGE {way}\r\n"));
+        let most = copies * LARGE_BYTES + BESIDES;
+        assert!(peak <= most, "{way}: {peak} bytes, not {most}");
+    }
+}
+
+/// Returns the most memory that was allocated at a time while the reply to `request` was sent.
+fn peak(server: &TestServer, request: &str) -> usize {
+    let mut peer = server.connect();
+    peer.ping();
+    let mut bytes = vec![0; 64 * 1024];
+    let region = Region::new(ALLOCATOR);
+    let has_ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let peak = scope.spawn(|| {
+            let mut peak = 0;
+            while !has_ended.load(Ordering::Relaxed) {
+                peak = peak.max(held(&region));
+            }
+            peak
+        });
+        peer.send(request);
+        let mut missing = format!("${LARGE_BYTES}\r\n").len() + LARGE_BYTES + 2;
+        while missing > 0 {
+            let count = peer.socket.read(&mut bytes).expect("it is sent");
+            assert!(count > 0, "{missing} bytes are missing");
+            missing -= count;
+        }
+        has_ended.store(true, Ordering::Relaxed);
+        peak.join().expect("no panic")
+    })
 }
