@@ -190,7 +190,7 @@
 //! | `WriteString`, `WriteBulk`, `WriteInt`, `WriteNull`, `WriteAny` | [`Reply::simple`], [`bulk`](Reply::bulk), [`integer`](Reply::integer), [`null`](Reply::null), [`value`](Reply::value) |
 //! | `WriteArray(n)`, then n writes | [`Reply::array`], [`Reply::array_of`]; another number of items panics, and other clients do not notice |
 //! | `WriteError` | `Err(`[`ErrorReply`]`)`, or [`Reply::error`] |
-//! | `WriteBulkFrom(n, reader)` | [`Reply::bulk_with`] |
+//! | `WriteBulkFrom(n, reader)` | [`Session::bulk_from`] |
 //! | `WriteRaw` | nothing: no handler can break the protocol |
 //! | `SetContext`, `Context` | [`Session::set_state`], [`Session::state`], [`Session::state_mut`] |
 //! | `RemoteAddr` | [`Session::peer`] |
