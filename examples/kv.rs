@@ -1,4 +1,4 @@
-//! A key-value store with Redis's SET, GET, DEL, EXISTS, INCR, EXPIRE, TTL and DBSIZE.
+//! A key-value store with Redis's SET, GET, DEL, EXISTS, INCR, EXPIRE, TTL, DBSIZE and MULTI.
 //!
 //! ```console
 //! $ cargo run --release --example kv [PORT [WORKERS]]
@@ -6,18 +6,20 @@
 //! ```
 //!
 //! The keys are spread over shards with a lock each, so workers rarely wait for each other, and
-//! only for a short time. So handlers of a single key are declared to never block. Commands do not
-//! find an expired key; a thread of the store frees its memory.
+//! only for a short time. So handlers of a single key are declared to never block. EXEC holds the
+//! shards of all its keys, so transactions are atomic. Commands do not find an expired key; a thread
+//! of the store frees its memory.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use std::{env, mem, thread};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use respool::{
-    Arguments, Arity, Commands, Config, ErrorReply, Replied, Reply, Request, Server, Session,
+    Arguments, Arity, Commands, Config, ErrorReply, Exec, Replied, Reply, Request, Server, Session,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -45,30 +47,41 @@ pub(crate) fn commands() -> Commands {
     commands
         .register("GET", Arity::Exactly(2), on(&store, get))
         .describe("Returns the value of a key")
+        .keys(1, 1, 1)
         .never_blocks()
         .register("SET", Arity::AtLeast(3), on(&store, set))
         .describe("Sets the value of a key")
+        .keys(1, 1, 1)
         .writes()
         .never_blocks()
         .register("INCR", Arity::Exactly(2), on(&store, incr))
         .describe("Adds 1 to an integer")
+        .keys(1, 1, 1)
         .writes()
         .never_blocks()
         .register("EXPIRE", Arity::Exactly(3), on(&store, expire))
         .describe("Sets the seconds after which a key expires")
+        .keys(1, 1, 1)
         .writes()
         .never_blocks()
         .register("TTL", Arity::Exactly(2), on(&store, ttl))
         .describe("Returns the seconds until a key expires")
+        .keys(1, 1, 1)
         .never_blocks()
         // With thousands of keys, these take a while, so they do not declare that they never block.
         .register("DEL", Arity::AtLeast(2), on(&store, del))
         .describe("Deletes keys")
+        .keys(1, -1, 1)
         .writes()
         .register("EXISTS", Arity::AtLeast(2), on(&store, exists))
         .describe("Counts the keys that exist")
+        .keys(1, -1, 1)
         .register("DBSIZE", Arity::Exactly(1), on(&store, dbsize))
         .describe("Counts all keys");
+    commands.transactions(move |session, exec| {
+        let _locked = store.lock_for(&exec);
+        exec.run(session)
+    });
     commands
 }
 
@@ -85,6 +98,7 @@ fn on<R>(
 fn get(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
     let key = request.bytes(0)?;
     let shard = store.shard(key);
+    let shard = shard.borrow();
     Ok(reply.value(shard.get(key).map(|entry| &entry.value)))
 }
 
@@ -93,7 +107,8 @@ fn set(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied
     let mut arguments = request.arguments();
     let (key, value) = (arguments.next_bytes()?, arguments.next_bytes()?);
     let options = SetOptions::of(arguments)?;
-    let mut shard = store.shard(key);
+    let shard = store.shard(key);
+    let mut shard = shard.borrow_mut();
     if options
         .if_exists
         .is_some_and(|wanted| wanted != shard.get(key).is_some())
@@ -108,7 +123,7 @@ fn set(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied
 fn del(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let deleted = request
         .arguments()
-        .filter(|key| store.shard(key).remove(key));
+        .filter(|key| store.shard(key).borrow_mut().remove(key));
     reply.value(deleted.count())
 }
 
@@ -117,14 +132,15 @@ fn del(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
 fn exists(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let existing = request
         .arguments()
-        .filter(|key| store.shard(key).get(key).is_some());
+        .filter(|key| store.shard(key).borrow().get(key).is_some());
     reply.value(existing.count())
 }
 
 /// `INCR key`: replies the new value; a missing key counts as 0.
 fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
     let key = request.bytes(0)?;
-    let mut shard = store.shard(key);
+    let shard = store.shard(key);
+    let mut shard = shard.borrow_mut();
     let Some(entry) = shard.get_mut(key) else {
         shard.set(key, b"1", None);
         return Ok(reply.integer(1));
@@ -138,14 +154,15 @@ fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replie
 
 /// `DBSIZE`: replies the number of keys, including expired ones that are not freed yet.
 fn dbsize(store: &Store, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let counts = store.shards.iter().map(|shard| shard.lock().entries.len());
-    reply.value(counts.sum::<usize>())
+    let count = |shard: &Lock| shard.lock().borrow().entries.len();
+    reply.value(store.shards.iter().map(count).sum::<usize>())
 }
 
 /// `EXPIRE key seconds`: replies whether the key exists. A time in the past deletes it.
 fn expire(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
     let (key, seconds) = (request.bytes(0)?, request.integer(1)?);
-    let mut shard = store.shard(key);
+    let shard = store.shard(key);
+    let mut shard = shard.borrow_mut();
     if shard.get(key).is_none() {
         return Ok(reply.integer(0));
     }
@@ -162,7 +179,7 @@ fn expire(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Repl
 /// key.
 fn ttl(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replied, ErrorReply> {
     let key = request.bytes(0)?;
-    Ok(reply.integer(match store.shard(key).get(key) {
+    Ok(reply.integer(match store.shard(key).borrow().get(key) {
         None => -2,
         Some(Entry { expires: None, .. }) => -1,
         // Rounded, as Redis does.
@@ -217,8 +234,11 @@ fn after(count: i64, unit_ms: u64) -> Option<Instant> {
 
 /// The keys; the bytes of a key determine its shard.
 struct Store {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Lock; SHARDS],
 }
+
+/// Reentrant, because a handler in a transaction locks what EXEC has locked, on the same thread.
+type Lock = ReentrantMutex<RefCell<Shard>>;
 
 /// Many more than a machine has workers, so that two workers rarely need the same shard.
 const SHARDS: usize = 256;
@@ -238,21 +258,37 @@ struct Entry {
 impl Default for Store {
     fn default() -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| Lock::default()),
         }
     }
 }
 
 impl Store {
-    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
-        // Most keys differ in their last bytes. A client that fills one shard on purpose only makes
-        // its lock more contended: the map inside uses a hash with a random key.
-        let mut last = [0; 8];
-        let count = key.len().min(last.len());
-        last[..count].copy_from_slice(&key[key.len() - count..]);
-        let spread = u64::from_le_bytes(last).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.shards[(spread >> 32) as usize % SHARDS].lock()
+    fn shard(&self, key: &[u8]) -> ReentrantMutexGuard<'_, RefCell<Shard>> {
+        self.shards[shard_of(key)].lock()
     }
+
+    /// Locks the shards that a transaction uses, in ascending order, so that two transactions never
+    /// wait for each other. Other handlers hold one shard at a time.
+    fn lock_for(&self, exec: &Exec<'_>) -> Vec<ReentrantMutexGuard<'_, RefCell<Shard>>> {
+        let mut used: BTreeSet<_> = exec.keys().map(shard_of).collect();
+        if exec.names().any(|name| name == "dbsize") {
+            used.extend(0..SHARDS);
+        }
+        used.iter()
+            .map(|&shard| self.shards[shard].lock())
+            .collect()
+    }
+}
+
+fn shard_of(key: &[u8]) -> usize {
+    // Most keys differ in their last bytes. A client that fills one shard on purpose only makes
+    // its lock more contended: the map inside uses a hash with a random key.
+    let mut last = [0; 8];
+    let count = key.len().min(last.len());
+    last[..count].copy_from_slice(&key[key.len() - count..]);
+    let spread = u64::from_le_bytes(last).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (spread >> 32) as usize % SHARDS
 }
 
 impl Shard {
@@ -325,7 +361,7 @@ fn sweep(store: &Weak<Store>) {
     while let Some(store) = store.upgrade() {
         let now = Instant::now();
         for shard in &store.shards {
-            shard.lock().free_until(now);
+            shard.lock().borrow_mut().free_until(now);
         }
         drop(store);
         thread::sleep(SWEEP_PERIOD);

@@ -7,6 +7,8 @@ mod hello;
 #[expect(dead_code, reason = "its main is for people")]
 mod kv;
 
+use std::thread;
+
 use respool_testing::{Peer, TestServer, config, eventually, request};
 
 #[test]
@@ -32,6 +34,56 @@ fn key_has_its_last_value() {
     let mut other = server.connect();
     other.ask(request(&[b"GET", key]), b"$4\r\n\xff\r\n\0\r\n");
     other.ask("SET k two\r\nGET k\r\n", "+OK\r\n$3\r\ntwo\r\n");
+}
+
+#[test]
+fn transactions_lose_no_increments_and_are_atomic() {
+    const ROUNDS: usize = 200;
+    let server = TestServer::with(config(4), kv::commands());
+    let increment = |thread: usize| {
+        let mut peer = server.connect();
+        // In both orders of the keys, so that a bad order of the locks would stop everything.
+        let (one, other) = if thread.is_multiple_of(2) {
+            ("a", "b")
+        } else {
+            ("b", "a")
+        };
+        for _ in 0..ROUNDS {
+            peer.send(format!(
+                "MULTI\r\nINCR {one}\r\nINCR {other}\r\nINCR {one}\r\nEXEC\r\n"
+            ));
+            peer.expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n");
+            let counts: Vec<u64> = peer
+                .leaves()
+                .iter()
+                .map(|count| count.parse().expect("a number"))
+                .collect();
+            assert_eq!(counts[2], counts[0] + 1, "nothing comes in between");
+            peer.send("INCR a\r\nINCR b\r\n");
+            assert_eq!((peer.leaves().len(), peer.leaves().len()), (1, 1));
+        }
+    };
+    thread::scope(|scope| {
+        for number in 0..8 {
+            scope.spawn(move || increment(number));
+        }
+    });
+    // Of the 8 threads, each adds 3 in transactions, half of them 2 to a key and half 1; and 1 more.
+    let total = 8 * ROUNDS + 4 * ROUNDS * 3;
+    let mut peer = server.connect();
+    assert_eq!(peer.answer("GET a"), total.to_string());
+    assert_eq!(peer.answer("GET b"), total.to_string());
+}
+
+#[test]
+fn transaction_of_several_kinds_runs_in_order() {
+    let (server, mut peer) = store();
+    peer.send(
+        "MULTI\r\nSET a 1\r\nINCR a\r\nDBSIZE\r\nEXISTS a b\r\nDEL a b\r\nDBSIZE\r\nEXEC\r\n",
+    );
+    peer.expect(["+OK\r\n", &*"+QUEUED\r\n".repeat(6)].concat());
+    peer.expect("*6\r\n+OK\r\n:2\r\n:1\r\n:1\r\n:1\r\n:0\r\n");
+    server.connect().ask("GET a\r\n", "$-1\r\n");
 }
 
 #[test]
