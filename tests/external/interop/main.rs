@@ -17,6 +17,7 @@ mod page;
 mod readme;
 mod redis_tools;
 mod tls_scan;
+mod transactions;
 mod transports;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     cases.extend(cookbook::cases());
     cases.extend(infrastructure::cases());
     cases.extend(transports::cases());
+    cases.extend(transactions::cases());
     cases.extend(balancers::cases());
     let readme = readme::case(&cases);
     cases.push(readme);

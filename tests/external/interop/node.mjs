@@ -4,7 +4,7 @@
 //     node.mjs NAME VERSION url URL
 //
 // NAME is a dependency of tests/external/pins/package.json. WAY is `plain`, which ends with QUIT if
-// the client has it, `identity`, which ends by closing, or `pipelines`. URL is
+// the client has it, `identity`, which ends by closing, `pipelines` or `transactions`. URL is
 // rediss://HOST:PORT?ca=FILE or unix:PATH. Run by tests/external/interop/languages.rs and
 // transports.rs, in the folder with the packages. A failure is on standard error, and the exit code
 // is not 0; it is 77 if this Node is too old for the client.
@@ -50,6 +50,15 @@ async function pipelines(echoes) {
     assert.equal(replies.length, count);
     assert.ok(messages.every((message, number) => message === String(replies[number])));
   }
+}
+
+// `multi` begins a transaction, and `replies` executes it.
+async function transactions({ multi, replies }) {
+  const sets = multi();
+  for (let number = 0; number < 1_000; number += 1) sets.set(`key${number}`, String(number));
+  assert.deepEqual(await replies(sets), Array(1_000).fill("OK"));
+  const mixed = multi().get("key999").incr("key0").incr("key0");
+  assert.deepEqual(await replies(mixed), ["999", 1, 2]);
 }
 
 // More than one TLS record.
@@ -166,6 +175,9 @@ async function nodeRedis({ createClient }) {
     const echo = (message) => client.sendCommand(["ECHO", message]);
     await pipelines((messages) => Promise.all(messages.map(echo)));
   }
+  if (way === "transactions") {
+    await transactions({ multi: () => client.multi(), replies: (multi) => multi.exec() });
+  }
   await session({
     ping: (message) => client.ping(message),
     getName: () => client.clientGetName(),
@@ -189,6 +201,17 @@ async function ioredis({ Redis }) {
       const replies = await pipeline.exec();
       return replies.map(([error, reply]) => error ?? reply);
     });
+  }
+  if (way === "transactions") {
+    const values = (replies) => replies.map(([error, reply]) => error ?? reply);
+    await transactions({
+      multi: () => client.multi(),
+      replies: async (multi) => values(await multi.exec()),
+    });
+    // Each request is sent by itself.
+    await client.multi({ pipeline: false });
+    assert.equal(await client.incr("key0"), "QUEUED");
+    assert.deepEqual(await client.exec(), [[null, 3]]);
   }
   await session({
     ping: (...message) => client.ping(...message),

@@ -41,7 +41,7 @@ def messages(count, length):
 
 
 def redis_py(way, port):
-    """WAY is words: plain, identity, health, threads, pipelines or url; asyncio; hiredis; resp2 or resp3."""
+    """WAY is words: plain, identity, health, threads, pipelines, transactions or url; asyncio; hiredis; resp2 or resp3."""
     import redis
 
     words = way.split("+")
@@ -68,6 +68,8 @@ def redis_py(way, port):
         return eight_threads(client)
     if "pipelines" in words:
         return pipelines(client)
+    if "transactions" in words:
+        return transactions(client)
     equal(client.ping(), True)
     parser = client.connection_pool._available_connections[0]._parser
     equal("hiredis" in type(parser).__name__.lower(), "hiredis" in words)
@@ -145,6 +147,31 @@ def pipelines(client):
         for message in messages(count, length):
             pipeline.echo(message)
         equal(pipeline.execute() == messages(count, length), True)
+    client.close()
+
+
+def transactions(client):
+    # By default, a pipeline is a transaction.
+    pipeline = client.pipeline()
+    for number in range(1_000):
+        pipeline.set(f"key{number}", number)
+    equal(pipeline.execute(), [True] * 1_000)
+    # Its `incr` is INCRBY.
+    pipeline.get("key999").execute_command("INCR", "key0").dbsize()
+    equal(pipeline.execute(), [b"999", 1, 1_000])
+    # An error among the replies is that of one request.
+    pipeline.set("text", "x").execute_command("INCR", "text").get("text")
+    done, error, text = pipeline.execute(raise_on_error=False)
+    equal((done, type(error).__name__, text), (True, "ResponseError", b"x"))
+    # A refused request is an error of the whole.
+    pipeline.set("text", "y").execute_command("NOSUCH")
+    refused = None
+    try:
+        pipeline.execute()
+    except Exception as error:
+        refused = str(error)
+    equal("unknown command" in str(refused), True)
+    equal(client.get("text"), b"x")
     client.close()
 
 

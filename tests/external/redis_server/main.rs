@@ -11,6 +11,7 @@
 //! | `coverage.rs` | a check that every command and error occurs |
 //! | `talk.rs` | plays a conversation |
 //! | `value.rs` | reads replies |
+//! | `transactions.rs` | MULTI, EXEC and DISCARD of an example |
 //! | `unix.rs` | clients of a Unix socket |
 
 mod conversations;
@@ -18,6 +19,7 @@ mod coverage;
 mod differences;
 mod normal;
 mod talk;
+mod transactions;
 mod unix;
 mod value;
 
