@@ -264,6 +264,7 @@ impl Default for Store {
 }
 
 impl Store {
+    #[inline]
     fn shard(&self, key: &[u8]) -> ReentrantMutexGuard<'_, RefCell<Shard>> {
         self.shards[shard_of(key)].lock()
     }
@@ -284,11 +285,11 @@ impl Store {
 fn shard_of(key: &[u8]) -> usize {
     // Most keys differ in their last bytes. A client that fills one shard on purpose only makes
     // its lock more contended: the map inside uses a hash with a random key.
-    let mut last = [0; 8];
-    let count = key.len().min(last.len());
-    last[..count].copy_from_slice(&key[key.len() - count..]);
-    let spread = u64::from_le_bytes(last).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (spread >> 32) as usize % SHARDS
+    let last = match key.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => key.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)),
+    };
+    (last.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % SHARDS
 }
 
 impl Shard {
@@ -303,13 +304,17 @@ impl Shard {
     }
 
     fn set(&mut self, key: &[u8], value: &[u8], expires: Option<Instant>) {
-        let value = value.into();
-        let before = if let Some(entry) = self.entries.get_mut(key) {
-            mem::replace(entry, Entry { value, expires }).expires
-        } else {
+        let Some(entry) = self.entries.get_mut(key) else {
+            let value = value.into();
             self.entries.insert(key.into(), Entry { value, expires });
-            None
+            return self.follow(key, None, expires);
         };
+        if entry.value.len() == value.len() {
+            entry.value.copy_from_slice(value);
+        } else {
+            entry.value = value.into();
+        }
+        let before = mem::replace(&mut entry.expires, expires);
         self.follow(key, before, expires);
     }
 
@@ -323,11 +328,17 @@ impl Shard {
 
     /// Updates `expiring` after the expiry of a key has changed.
     fn follow(&mut self, key: &[u8], before: Option<Instant>, expires: Option<Instant>) {
+        if before.is_none() && expires.is_none() {
+            return;
+        }
+        let mut key = key.into();
         if let Some(before) = before {
-            self.expiring.remove(&(before, key.into()));
+            let removed = (before, key);
+            self.expiring.remove(&removed);
+            (_, key) = removed;
         }
         if let Some(at) = expires {
-            self.expiring.insert((at, key.into()));
+            self.expiring.insert((at, key));
         }
     }
 

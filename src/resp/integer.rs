@@ -3,34 +3,50 @@
 /// Parses a decimal integer of 64 bits as strictly as Redis (`string2ll` in `src/util.c`): an
 /// optional minus sign and digits, without a leading zero.
 pub(crate) fn parse(text: &[u8]) -> Option<i64> {
-    match text {
-        [b'0'] | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] => {
-            std::str::from_utf8(text).ok()?.parse().ok()
+    let digits = match text {
+        [b'0'] | [b'1'..=b'9', ..] => text,
+        [b'-', digits @ ..] if matches!(digits, [b'1'..=b'9', ..]) => digits,
+        _ => return None,
+    };
+    // Negative, because the least integer has no positive counterpart.
+    let mut negative: i64 = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
         }
-        _ => None,
+        negative = negative.checked_mul(10)?.checked_sub(digit.into())?;
+    }
+    if digits.len() < text.len() {
+        Some(negative)
+    } else {
+        negative.checked_neg()
     }
 }
 
-/// Appends `value` in decimal.
-pub(crate) fn append(out: &mut Vec<u8>, value: i64) {
-    // The longest integer has 19 digits and a minus sign.
-    let mut text = [0; 20];
-    let mut start = text.len();
+/// Appends a line: `kind`, and `value` in decimal.
+pub(crate) fn append_line(out: &mut Vec<u8>, kind: u8, value: i64) {
+    // Appended at once. The longest line has the kind, a minus sign, 19 digits and its end.
+    let mut line = *b"......................\r\n";
+    let mut start = line.len() - 2;
+    let mut prepend = |byte| {
+        start -= 1;
+        line[start] = byte;
+    };
     let mut rest = value.unsigned_abs();
     loop {
-        start -= 1;
         // A digit always fits in a byte.
-        text[start] = b'0' + (rest % 10) as u8;
+        prepend(b'0' + (rest % 10) as u8);
         rest /= 10;
         if rest == 0 {
             break;
         }
     }
     if value < 0 {
-        start -= 1;
-        text[start] = b'-';
+        prepend(b'-');
     }
-    out.extend_from_slice(&text[start..]);
+    prepend(kind);
+    out.extend_from_slice(&line[start..]);
 }
 
 #[cfg(test)]
@@ -41,9 +57,9 @@ mod tests {
     fn appended_integer_is_parsed_back() {
         for value in [0, 1, -1, 9, 10, 42, -100, i64::MAX, i64::MIN] {
             let mut text = Vec::new();
-            append(&mut text, value);
-            assert_eq!(text, value.to_string().as_bytes());
-            assert_eq!(parse(&text), Some(value));
+            append_line(&mut text, b':', value);
+            assert_eq!(text, format!(":{value}\r\n").into_bytes());
+            assert_eq!(parse(value.to_string().as_bytes()), Some(value));
         }
     }
 

@@ -444,9 +444,8 @@ impl<'a> Reply<'a> {
     }
 
     fn header(&mut self, kind: u8, value: i64) -> Replied {
-        self.out.push(kind);
-        integer::append(self.out, value);
-        self.raw(b"\r\n")
+        integer::append_line(self.out, kind, value);
+        NOT_AN_ERROR
     }
 
     fn raw_by_protocol(&mut self, resp2: &[u8], resp3: &[u8]) -> Replied {
