@@ -21,10 +21,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use respool::{Arity, Commands, Config, DeferredReply, ErrorReply, Server, StartError};
+use respool::{Arity, Commands, Config, DeferredReply, Server, StartError};
 
 fn main() -> Result<(), StartError> {
     let config = Config {
@@ -53,9 +52,7 @@ pub(crate) fn commands() -> Commands {
             "BLPOP",
             Arity::Exactly(3),
             move |session, request, reply| {
-                let (key, seconds) = (request.bytes(0)?, request.float(1)?);
-                let time = Duration::try_from_secs_f64(seconds).map_err(ErrorReply::showing)?;
-                let time = (!time.is_zero()).then_some(time); // 0 is for ever.
+                let (key, time) = (request.bytes(0)?, request.timeout(1)?);
                 let mut queues = popped.lock();
                 if let Some(job) = queues.with(key, |queue| queue.jobs.pop_front()) {
                     return Ok(reply.array_of([key, &job]));

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::str;
+use std::time::Duration;
 
 use super::error_reply::ErrorReply;
 use super::integer;
@@ -61,6 +62,18 @@ impl<'a> Request<'a> {
     /// Returns [`ErrorReply::NOT_A_FLOAT`].
     pub fn float(&self, index: usize) -> Result<f64, ErrorReply> {
         read_float(self.bytes(index)?)
+    }
+
+    /// Parses the argument at `index` as a timeout in seconds, as that of `BLPOP`: a decimal number,
+    /// rounded up to milliseconds; `None` for 0, which is for ever. For
+    /// [`Deferral::timeout`](crate::Deferral::timeout).
+    ///
+    /// # Errors
+    ///
+    /// Returns Redis's errors: `ERR timeout is not a float or out of range`, `ERR timeout is out of
+    /// range` (over 292 million years) or `ERR timeout is negative`.
+    pub fn timeout(&self, index: usize) -> Result<Option<Duration>, ErrorReply> {
+        read_timeout(self.bytes(index)?)
     }
 
     /// Returns the argument at `index` in capitals, to match it.
@@ -123,6 +136,15 @@ impl<'a> Arguments<'a> {
     /// As [`Request::float`].
     pub fn next_float(&mut self) -> Result<f64, ErrorReply> {
         read_float(self.next_bytes()?)
+    }
+
+    /// Parses the next argument as a timeout in seconds; `None` is for ever.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::timeout`].
+    pub fn next_timeout(&mut self) -> Result<Option<Duration>, ErrorReply> {
+        read_timeout(self.next_bytes()?)
     }
 
     /// Returns the next argument in capitals, to match it; `None` after the last one. For options
@@ -209,6 +231,22 @@ fn read_float(word: &[u8]) -> Result<f64, ErrorReply> {
     parse_float(word).ok_or(ErrorReply::NOT_A_FLOAT)
 }
 
+/// Parses as `getTimeoutFromObjectOrReply` in Redis's `src/timeout.c`.
+fn read_timeout(word: &[u8]) -> Result<Option<Duration>, ErrorReply> {
+    let seconds = parse_float(word).ok_or(ErrorReply::constant(
+        "ERR",
+        "timeout is not a float or out of range",
+    ))?;
+    let ms = (seconds * 1000.0).ceil();
+    if ms < 0.0 {
+        Err(ErrorReply::constant("ERR", "timeout is negative"))
+    } else if ms >= i64::MAX as f64 {
+        Err(ErrorReply::constant("ERR", "timeout is out of range"))
+    } else {
+        Ok((ms > 0.0).then(|| Duration::from_millis(ms as u64)))
+    }
+}
+
 /// Parses as `getDoubleFromObject` in Redis's `src/object.c`, except for hexadecimal digits.
 fn parse_float(text: &[u8]) -> Option<f64> {
     let value: f64 = str::from_utf8(text).ok()?.parse().ok()?;
@@ -235,6 +273,27 @@ mod tests {
                 .request(input.as_bytes())
                 .expect("a request with words"),
         )
+    }
+
+    #[test]
+    fn timeout_is_in_seconds_and_0_is_for_ever() {
+        let timeout = |text| with(text, |request| request.timeout(0));
+        let ms = |ms| Ok(Some(Duration::from_millis(ms)));
+        assert_eq!(timeout("0"), Ok(None));
+        assert_eq!(timeout("-0.0001"), Ok(None));
+        assert_eq!(timeout("0.0001"), ms(1));
+        assert_eq!(timeout("1.5"), ms(1500));
+        let error = |text| timeout(text).expect_err("no timeout").to_string();
+        assert_eq!(error("-1"), "ERR timeout is negative");
+        assert_eq!(error("1e16"), "ERR timeout is out of range");
+        assert_eq!(error("inf"), "ERR timeout is out of range");
+        for text in ["", "x", "nan", "1e999"] {
+            assert_eq!(
+                error(text),
+                "ERR timeout is not a float or out of range",
+                "{text}"
+            );
+        }
     }
 
     #[test]

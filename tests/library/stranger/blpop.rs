@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use respool::{Arity, Commands, Config, DeferredReply, Server};
 
@@ -52,7 +51,7 @@ fn commands() -> Commands {
         "BLPOP",
         Arity::Exactly(3),
         move |session, request, reply| {
-            let (key, seconds) = (request.bytes(0)?, request.float(1)?);
+            let (key, timeout) = (request.bytes(0)?, request.timeout(1)?);
             let mut own = lists.lock().unwrap();
             if let Some(value) = own.pop(key) {
                 return Ok(reply.array_of([key, &value]));
@@ -60,7 +59,6 @@ fn commands() -> Commands {
             own.last_number += 1;
             let number = (key.to_vec(), own.last_number);
             let (forgotten, lists) = (number.clone(), Arc::clone(&lists));
-            let timeout = (seconds > 0.0).then(|| Duration::from_secs_f64(seconds));
             Ok(session
                 .defer(reply)
                 .timeout(timeout, |reply| reply.null_array())
