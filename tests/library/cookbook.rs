@@ -235,10 +235,14 @@ fn cache_asks_the_backend_once_and_never_waits_for_ever() {
     assert_eq!(BACKEND_CALLS.load(Ordering::Relaxed), 2);
 }
 
+fn serve_tenants() -> TestServer {
+    let accounts = [("alice", "wonder"), ("bob", "builder"), ("root", "secret")];
+    serve(tenants::commands(&accounts))
+}
+
 #[test]
 fn tenants_see_only_their_own_keys() {
-    let accounts = [("alice", "wonder"), ("bob", "builder"), ("root", "secret")];
-    let server = serve(tenants::commands(&accounts));
+    let server = serve_tenants();
     let mut alice = connect(&server);
     let noauth = error("NOAUTH Authentication required.");
     assert_eq!(call(&mut alice, "GET alice:color"), noauth);
@@ -257,6 +261,16 @@ fn tenants_see_only_their_own_keys() {
     for line in ["GET alice:color", "SET alice:color blue", "GET bob"] {
         assert_eq!(call(&mut bob, line), no_key, "{line}");
     }
+    let mut root = connect(&server);
+    assert_eq!(call(&mut root, "AUTH root secret"), "OK");
+    assert_eq!(call(&mut root, "GET alice:color"), "red");
+}
+
+#[test]
+fn tenants_cannot_read_close_or_pause_others() {
+    let server = serve_tenants();
+    let mut bob = connect(&server);
+    assert_eq!(call(&mut bob, "AUTH bob builder"), "OK");
     for line in [
         "MONITOR",
         "CLIENT KILL TYPE normal",
@@ -277,6 +291,5 @@ fn tenants_see_only_their_own_keys() {
 
     let mut root = connect(&server);
     assert_eq!(call(&mut root, "AUTH root secret"), "OK");
-    assert_eq!(call(&mut root, "GET alice:color"), "red");
     assert!(matches!(call(&mut root, "CLIENT LIST"), Answer::Bulk(_)));
 }
