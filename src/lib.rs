@@ -134,7 +134,7 @@
 //! | `cache.rs`: a cache in front of a slow backend | async tasks that complete deferred replies, `INFO` |
 //! | `tenants.rs`: a store with accounts | logins, users, permissions by key and category |
 //!
-//! `kv.rs` beside them is a key-value store with Redis's commands.
+//! `kv.rs` beside them is a key-value store with Redis's commands, expiry and transactions.
 //!
 //! # Handlers that wait
 //!
