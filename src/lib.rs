@@ -140,11 +140,11 @@
 //!
 //! A handler runs on a worker, and other workers serve the other clients meanwhile. But if as many
 //! handlers wait as there are workers, 4 on a machine with 4 processors, everything stops: `PING`,
-//! and also the command that would end their wait. 500 clients whose handlers wait on 4 workers
-//! stop the server for good. It is then not [ready](ServerHandle::health), and after
-//! `stuck-worker-ms` the log names their commands.
+//! and also the command that would end their wait. So 500 clients whose handlers wait on 4 workers
+//! stop the server for good. After `stuck-worker-ms`, it is not [ready](ServerHandle::health), and
+//! the log names their commands.
 //!
-//! So a handler that waits for another client, another machine or a slow disk replies later, by
+//! A handler that waits for another client, another machine or a slow disk replies later, by
 //! [`Session::defer`]. A client that waits so takes no thread and some 230 bytes, and 10,000 of
 //! them do not slow down a `PING`. If handlers must wait, set `workers` to more than may wait at
 //! once.
