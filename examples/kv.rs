@@ -48,36 +48,46 @@ pub(crate) fn commands() -> Commands {
         .register("GET", Arity::Exactly(2), on(&store, get))
         .describe("Returns the value of a key")
         .keys(1, 1, 1)
+        .category("string")
+        .reads()
         .never_blocks()
         .register("SET", Arity::AtLeast(3), on(&store, set))
         .describe("Sets the value of a key")
         .keys(1, 1, 1)
+        .category("string")
         .writes()
         .never_blocks()
         .register("INCR", Arity::Exactly(2), on(&store, incr))
         .describe("Adds 1 to an integer")
         .keys(1, 1, 1)
+        .category("string")
         .writes()
         .never_blocks()
         .register("EXPIRE", Arity::Exactly(3), on(&store, expire))
         .describe("Sets the seconds after which a key expires")
         .keys(1, 1, 1)
+        .category("keyspace")
         .writes()
         .never_blocks()
         .register("TTL", Arity::Exactly(2), on(&store, ttl))
         .describe("Returns the seconds until a key expires")
         .keys(1, 1, 1)
+        .category("keyspace")
+        .reads()
         .never_blocks()
         // With thousands of keys, these take a while, so they do not declare that they never block.
         .register("DEL", Arity::AtLeast(2), on(&store, del))
         .describe("Deletes keys")
         .keys(1, -1, 1)
+        .category("keyspace")
         .writes()
         .register("EXISTS", Arity::AtLeast(2), on(&store, exists))
         .describe("Counts the keys that exist")
         .keys(1, -1, 1)
-        .register("DBSIZE", Arity::Exactly(1), on(&store, dbsize))
-        .describe("Counts all keys");
+        .category("keyspace")
+        .reads();
+    let counted = Arc::clone(&store);
+    commands.keyspace(move || [counted.count()]);
     commands.transactions(move |session, exec| {
         let _locked = store.lock_for(&exec);
         exec.run(session)
@@ -150,12 +160,6 @@ fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replie
     let after = before.checked_add(1).ok_or(ErrorReply::OVERFLOW)?;
     entry.value = after.to_string().into_bytes().into();
     Ok(reply.integer(after))
-}
-
-/// `DBSIZE`: replies the number of keys, including expired ones that are not freed yet.
-fn dbsize(store: &Store, _: &Request<'_>, reply: Reply<'_>) -> Replied {
-    let count = |shard: &Lock| shard.lock().borrow().entries.len();
-    reply.value(store.shards.iter().map(count).sum::<usize>())
 }
 
 /// `EXPIRE key seconds`: replies whether the key exists. A time in the past deletes it.
@@ -264,6 +268,19 @@ impl Default for Store {
 }
 
 impl Store {
+    /// Returns database 0, its keys and how many of them expire, including those that have expired
+    /// and are not freed yet.
+    fn count(&self) -> (u8, u64, u64) {
+        let (mut keys, mut expiring) = (0, 0);
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let shard = shard.borrow();
+            keys += shard.entries.len() as u64;
+            expiring += shard.expiring.len() as u64;
+        }
+        (0, keys, expiring)
+    }
+
     #[inline]
     fn shard(&self, key: &[u8]) -> ReentrantMutexGuard<'_, RefCell<Shard>> {
         self.shards[shard_of(key)].lock()
@@ -273,7 +290,7 @@ impl Store {
     /// wait for each other. Other handlers hold one shard at a time.
     fn lock_for(&self, exec: &Exec<'_>) -> Vec<ReentrantMutexGuard<'_, RefCell<Shard>>> {
         let mut used: BTreeSet<_> = exec.keys().map(shard_of).collect();
-        if exec.names().any(|name| name == "dbsize") {
+        if exec.names().any(|name| matches!(name, "dbsize" | "info")) {
             used.extend(0..SHARDS);
         }
         used.iter()

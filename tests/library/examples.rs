@@ -181,3 +181,46 @@ fn expired_key_is_freed_without_access() {
     eventually("it is freed", || peer.answer("DBSIZE") == "1");
     peer.ask("EXISTS b\r\n", ":1\r\n");
 }
+
+#[test]
+fn keys_are_declared_and_counted() {
+    let (_server, mut peer) = store();
+    peer.ask(
+        "MULTI\r\nSET a 1\r\nSET b 1 EX 100\r\n",
+        "+OK\r\n+QUEUED\r\n+QUEUED\r\n",
+    );
+    peer.ask("EXEC\r\n", "*2\r\n+OK\r\n+OK\r\n");
+    let keyspace = peer.answer("INFO keyspace");
+    assert!(keyspace.contains("db0:keys=2,expires=1,"), "{keyspace}");
+    for (call, keys) in [
+        ("GET a", &["a"][..]),
+        ("SET a b EX 10", &["a"]),
+        ("DEL a b", &["a", "b"]),
+    ] {
+        assert_eq!(peer.answers(&format!("COMMAND GETKEYS {call}")), keys);
+    }
+    let reading = peer.answers("COMMAND LIST FILTERBY ACLCAT read");
+    for name in ["exists", "get", "ttl"] {
+        assert!(reading.contains(&name.to_owned()), "{reading:?}");
+    }
+}
+
+#[test]
+fn transactions_that_count_all_keys_end() {
+    let (server, _) = store();
+    let count = |number: usize| {
+        let mut peer = server.connect();
+        for _ in 0..200 {
+            peer.send(format!(
+                "MULTI\r\nINCR key{number}\r\nINFO keyspace\r\nEXEC\r\n"
+            ));
+            peer.expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+            assert_eq!(peer.leaves().len(), 2);
+        }
+    };
+    thread::scope(|scope| {
+        for number in 0..4 {
+            scope.spawn(move || count(number));
+        }
+    });
+}

@@ -86,7 +86,8 @@ impl Commands {
     /// returns the number of each database, its keys, and how many of them expire.
     ///
     /// It is called for each of these, and also on the thread of the operations listener. So it is
-    /// short, and waits for no lock that is held for long.
+    /// short, and waits for no lock that is held for long. In a transaction, it is called within
+    /// the guard that the program holds: see [`Commands::transactions`].
     ///
     /// ```
     /// use respool::Commands;
