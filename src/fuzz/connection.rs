@@ -1,5 +1,7 @@
 //! Serves a whole connection in memory: bytes in, replies out.
 
+use std::io::Cursor;
+
 use super::replies::{Dialect, Replies};
 use super::{Input, naive};
 use crate::command::{Arity, Commands, Middleware};
@@ -11,8 +13,8 @@ use crate::state::catalog::CommandInfo;
 use crate::state::close_reason::CloseReason;
 use crate::testing::offline::{Offline, OfflineClient};
 
-/// Serves the input of a client, piece by piece, with all built-in commands and `DEFER`. The client
-/// gets whole replies that a strict client accepts, one for each request that the naive parser
+/// Serves the input of a client, piece by piece, with all built-in commands, `DEFER` and `CHUNK`.
+/// The client gets whole replies that a strict client accepts, one for each request that the naive parser
 /// finds, of bounded length. Neither cutting nor a middleware that allows everything changes
 /// anything, except for commands whose replies differ between two runs.
 ///
@@ -133,6 +135,10 @@ fn server(wants_password: bool, mut commands: Commands) -> Offline {
         session.defer(reply).start(|token| {
             assert!(token.reply(|reply| reply.bulk(text)));
         })
+    });
+    commands.register("CHUNK", Arity::AtLeast(1), |session, request, reply| {
+        let text = request.argument(0).unwrap_or_default().to_vec();
+        session.bulk_from(reply, text.len() as u64, Cursor::new(text))
     });
     Offline::with(config, commands).expect("a poll instance")
 }
