@@ -119,13 +119,11 @@ impl Worker {
                     self.publish_unread(&mut client);
                     None
                 }
-                // The rest of the reply follows in the same turn.
-                Ok(TurnEnd::Sending) => continue,
                 Ok(TurnEnd::ClientPaused(level)) => {
                     self.publish_unread(&mut client);
                     Some(level)
                 }
-                Ok(TurnEnd::BudgetSpent) => return self.requeue(client, budget),
+                Ok(TurnEnd::BudgetSpent | TurnEnd::Sending) => return self.requeue(client, budget),
                 Err(reason) => match self.begin_close(client, reason, budget) {
                     Some(lingering) => {
                         client = lingering;
@@ -751,7 +749,7 @@ fn end_early(end: TurnEnd, client: &mut Client) -> Result<TurnEnd, CloseReason> 
         }
         TurnEnd::ClientPaused(_) => true,
         TurnEnd::Sending => {
-            // A peer that has sent FIN may read on.
+            // The next turn reads the first chunk. A peer that has sent FIN may read on.
             client.stage = Stage::Sending;
             false
         }
