@@ -64,6 +64,7 @@ setting: excerpt keys mod unsupported
 whole: keys mod
 inert: values
 keys: mod table values
+values: excerpt
 
 in config/sources
 command_line: advice file mod nearest password settings

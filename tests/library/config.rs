@@ -114,8 +114,21 @@ fn errors_say_what_would_be_right() {
     }
     let long = refusal(&"x".repeat(1000), "1");
     assert!(long.len() < 200, "{long}");
-    let hidden = refusal("port", "1\n\u{1b}[31m2");
-    assert!(!hidden.contains(char::is_control), "{hidden}");
+}
+
+#[test]
+fn errors_are_short_lines_whatever_the_value_is() {
+    let long = "x".repeat(10_000);
+    for key in Config::keys() {
+        for value in ["\0", "a\nb", "1\n\u{1b}[31m2", &long] {
+            let Err(error) = Config::default().set(key, value) else {
+                continue;
+            };
+            let error = error.to_string();
+            assert!(!error.contains(char::is_control), "{error:?}");
+            assert!(error.len() < 1000, "{key}: {} bytes", error.len());
+        }
+    }
 }
 
 #[test]

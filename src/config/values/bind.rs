@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::config::excerpt::excerpt;
 use crate::config::values::{Value, joined};
 
 /// An address to listen on, written as in redis.conf: `127.0.0.1`, `::1`, `*` for every IPv4
@@ -34,7 +35,7 @@ impl FromStr for BindAddress {
         let address = match bare.unwrap_or(text) {
             "*" => Ipv4Addr::UNSPECIFIED.into(),
             "::*" => Ipv6Addr::UNSPECIFIED.into(),
-            address => address.parse().map_err(|_| AddressError(text.to_owned()))?,
+            address => address.parse().map_err(|_| AddressError(excerpt(text)))?,
         };
         Ok(Self {
             address,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::config::excerpt::excerpt;
 use crate::config::values::{Value, joined};
 
 /// A host name as in a URL, without a port; kept in lower case. `*` stands for every name.
@@ -35,7 +36,7 @@ impl FromStr for HostName {
         if text == "*" || (has_labels && name.bytes().all(is_allowed)) {
             Ok(Self(name.to_ascii_lowercase()))
         } else {
-            Err(HostNameError(text.to_owned()))
+            Err(HostNameError(excerpt(text)))
         }
     }
 }

@@ -92,7 +92,7 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self, $error> {
                 match text.to_ascii_lowercase().as_str() {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err($error(text.to_owned())),
+                    _ => Err($error($crate::config::excerpt::excerpt(text))),
                 }
             }
         }

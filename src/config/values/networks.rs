@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::config::excerpt::excerpt;
 use crate::config::values::{Value, joined};
 
 /// The IP addresses that begin with the same bits, written as in CIDR: `10.0.0.0/8`, `fd00::/8`, or
@@ -61,7 +62,7 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let wrong = || NetworkError::NotANetwork(text.to_owned());
+        let wrong = || NetworkError::NotANetwork(excerpt(text));
         let (ip, prefix) = match text.split_once('/') {
             Some((ip, prefix)) => (ip, Some(prefix.parse().map_err(|_| wrong())?)),
             None => (text, None),
@@ -76,7 +77,7 @@ impl FromStr for Network {
         let address = first_of(ip, prefix);
         let network = Self { address, prefix };
         if address != ip {
-            return Err(NetworkError::NotTheFirst(text.to_owned(), network));
+            return Err(NetworkError::NotTheFirst(excerpt(text), network));
         }
         Ok(network)
     }

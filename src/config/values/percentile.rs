@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::config::excerpt::excerpt;
 use crate::config::values::{Value, joined};
 
 /// A number from 0 to 100, rounded to six decimal places, which is what Redis shows.
@@ -57,7 +58,7 @@ impl FromStr for Percentile {
         let number: Option<f64> = text.parse().ok();
         number
             .filter(|number| !number.is_nan())
-            .ok_or_else(|| PercentileError::NotANumber(text.to_owned()))?
+            .ok_or_else(|| PercentileError::NotANumber(excerpt(text)))?
             .try_into()
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::config::excerpt::excerpt;
 use crate::config::values::StoredAsIs;
 
 /// The versions of TLS that clients may use.
@@ -40,9 +41,9 @@ impl FromStr for TlsProtocols {
                 "tlsv1.2" => has_12 = true,
                 "tlsv1.3" => has_13 = true,
                 "tlsv1" | "tlsv1.0" | "tlsv1.1" | "sslv2" | "sslv3" => {
-                    return Err(TlsProtocolsError::Obsolete(word.to_owned()));
+                    return Err(TlsProtocolsError::Obsolete(excerpt(word)));
                 }
-                _ => return Err(TlsProtocolsError::Unknown(word.to_owned())),
+                _ => return Err(TlsProtocolsError::Unknown(excerpt(word))),
             }
         }
         Ok(match (has_12, has_13) {
