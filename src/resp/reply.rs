@@ -169,11 +169,11 @@ impl<'a> Reply<'a> {
         self,
         write: impl FnOnce(Reply<'_>) -> Result<Replied, ErrorReply>,
     ) -> Replied {
-        let (protocol, out) = (self.protocol(), self.out);
+        let Self { out, place } = self;
         let start = out.len();
-        write(Reply::new(out, protocol)).unwrap_or_else(|error| {
+        write(Reply { out, place }).unwrap_or_else(|error| {
             out.truncate(start);
-            Reply::new(out, protocol).error_of(&error)
+            Reply { out, place }.error_of(&error)
         })
     }
 

@@ -37,9 +37,9 @@ impl Deferred {
     }
 }
 
-/// Returns the built-in commands and: `WAIT milliseconds`, which waits, for ever at 0; `LAST`,
-/// which waits and then closes its client; `AT-ONCE` and `ELSEWHERE`, which reply before they
-/// return; and `IN-ITEM`, which defers an item.
+/// Returns the built-in commands and: `WAIT milliseconds`, which waits, for ever at 0; `LAST`, which
+/// waits and then closes its client; `AT-ONCE` and `ELSEWHERE`, which reply before they
+/// return; `IN-ITEM`, which defers an item; and `TWICE`, which defers the reply of its own token.
 fn commands() -> (Commands, Deferred) {
     let (sender, tokens) = channel();
     let (cancels, cancelled) = channel();
@@ -76,6 +76,16 @@ fn commands() -> (Commands, Deferred) {
         reply.array(1, |items| {
             items.add(|item| session.defer(item).start(drop));
         })
+    });
+    commands.register("TWICE", Arity::Exactly(1), |session, _, reply| {
+        let (sender, token) = channel();
+        let replied = session
+            .defer(reply)
+            .timeout(Some(Duration::from_secs(3600)), |reply| reply.simple("late"))
+            .start(|token| sender.send(token).expect("it is received"));
+        let token: DeferredReply = token.recv().expect("it was sent");
+        token.reply(|reply| Ok(session.defer(reply).start(drop)));
+        replied
     });
     (commands, Deferred { tokens, cancelled })
 }
@@ -284,13 +294,15 @@ fn client_is_closed_after_its_deferred_reply() -> Tested {
 }
 
 #[test]
-fn item_of_an_array_cannot_be_deferred() -> Tested {
+fn only_the_reply_of_the_handler_can_be_deferred() -> Tested {
     let (server, _) = serve()?;
-    let mut client = server.client()?;
-    let error = Answer::error("ERR internal error: see the server's log");
-    assert_eq!(client.call(["IN-ITEM"])?, error);
-    assert_eq!(client.receive_close()?, b"");
-    expect_blocked(&server, 0);
+    for request in ["IN-ITEM", "TWICE"] {
+        let mut client = server.client()?;
+        let error = Answer::error("ERR internal error: see the server's log");
+        assert_eq!(client.call([request])?, error, "{request}");
+        assert_eq!(client.receive_close()?, b"");
+        expect_blocked(&server, 0);
+    }
     Ok(())
 }
 
