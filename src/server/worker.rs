@@ -159,7 +159,8 @@ impl Worker {
     }
 
     /// Publishes a client whose requests stay unread, because it is write-blocked or paused, or
-    /// waits for a deferred reply. Its peer cannot send the rest of a request in the meantime, so `request-timeout` starts again.
+    /// waits for a deferred reply. Its peer cannot send the rest of a request in the meantime, so
+    /// `request-timeout` starts again.
     #[cold]
     fn publish_unread(&self, client: &mut Client) {
         let now_s = self.shared.state.now_s();
@@ -357,12 +358,15 @@ impl Worker {
         client: &mut Client,
         budget: &mut Budget,
     ) -> Result<Option<TurnEnd>, CloseReason> {
+        let start = Instant::now();
         let end = match catch_unwind(AssertUnwindSafe(|| self.serve_deferred(client, budget))) {
             Ok(Ok(end)) => Ok(end),
             Ok(Err(reason)) => Err(self.send_last(client, reason)),
             Err(panic) => Err(self.end_panic(client, panic.as_ref())),
         };
-        budget.note_time(Instant::now());
+        let now = Instant::now();
+        budget.note_time(now);
+        budget.spend(now - start);
         end
     }
 
@@ -395,6 +399,8 @@ impl Worker {
         }
         self.send_output(client)?;
         match (is_over, client.session.ending) {
+            // Messages may come without pause.
+            (false, _) if budget.bytes == 0 => Ok(Some(TurnEnd::BudgetSpent)),
             (false, _) => Ok(Some(TurnEnd::Deferred)),
             (true, None) => Ok(None),
             (true, Some(_)) => Err(CloseReason::Quit),

@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -303,6 +305,45 @@ fn only_the_reply_of_the_handler_can_be_deferred() -> Tested {
         assert_eq!(client.receive_close()?, b"");
         expect_blocked(&server, 0);
     }
+    Ok(())
+}
+
+/// The time of the replies counts, too, so that other clients are served soon.
+#[test]
+fn turn_of_deferred_replies_is_short() -> Tested {
+    const PIPELINED: usize = 20_000;
+    let (mut commands, _deferred) = commands();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    commands.register("COUNT", Arity::Exactly(1), move |session, _, reply| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        session.defer(reply).start(|token| {
+            assert!(token.reply(|reply| reply.simple("OK")));
+        })
+    });
+    commands.register("SO-FAR", Arity::Exactly(1), move |_, _, reply| {
+        reply.value(count.load(Ordering::Relaxed))
+    });
+    let config = Config {
+        workers: 1,
+        ..testing::config()
+    };
+    let server = testing::start(Server::bind(config, commands)?)?;
+    let (mut client, mut other) = (server.client()?, server.client()?);
+    client.send_bytes("COUNT\r\n".repeat(PIPELINED))?;
+    let mut turns = Vec::new();
+    let mut so_far = 0;
+    while so_far < PIPELINED as i64 {
+        let Answer::Integer(now) = other.call(["SO-FAR"])? else {
+            panic!("no count");
+        };
+        turns.push(now - so_far);
+        so_far = now;
+    }
+    turns.retain(|served| *served > 0);
+    turns.sort_unstable();
+    let median = turns[turns.len() / 2];
+    assert!(median < 160, "{median} between two turns of another client");
     Ok(())
 }
 
