@@ -77,7 +77,7 @@ mod tests {
 
     fn in_exec(length: u64, value: &'static [u8]) -> String {
         let mut session = Session::for_test(0, (Ipv4Addr::LOCALHOST, 1).into());
-        session.is_in_exec = true;
+        session.begin_exec();
         let mut out = Vec::new();
         let reply = Reply::new(&mut out, Protocol::Resp2);
         let Replied { .. } = session.bulk_from(reply, length, value);

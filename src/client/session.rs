@@ -53,10 +53,14 @@ pub struct Session {
     /// Whether the program's `on_connect` hook, if any, has admitted the client.
     pub(crate) is_connected: bool,
     /// Whether EXEC runs the requests that it has queued.
-    pub(crate) is_in_exec: bool,
+    is_in_exec: bool,
 }
 
 type States = BTreeMap<TypeId, Box<dyn Any + Send>>;
+
+/// Messages to send after the reply to EXEC.
+#[derive(Default)]
+struct AfterExec(Vec<u8>);
 
 bitflags! {
     /// Why a client may not run a command now; most commands are restricted by all.
@@ -489,9 +493,31 @@ impl Session {
     }
 
     fn push_all(&mut self, messages: Vec<u8>) {
-        if !messages.is_empty() {
-            self.reply_flags.insert(ReplyFlags::PUSHING);
-            self.pushes.get_or_insert_default().extend(messages);
+        if messages.is_empty() {
+            return;
+        }
+        if self.is_in_exec {
+            let AfterExec(held) = self.state_mut();
+            held.extend(messages);
+            return;
+        }
+        self.reply_flags.insert(ReplyFlags::PUSHING);
+        self.pushes.get_or_insert_default().extend(messages);
+    }
+
+    /// Begins to run the requests of a transaction. Pushes the messages in the inbox before the
+    /// reply; those that come now are held back until [`Self::end_exec`], because a client would
+    /// take one inside the array for an item.
+    pub(crate) fn begin_exec(&mut self) {
+        self.push_messages();
+        self.is_in_exec = true;
+    }
+
+    /// Pushes the messages that were held back.
+    pub(crate) fn end_exec(&mut self) {
+        self.is_in_exec = false;
+        if let Some(AfterExec(held)) = self.take_state() {
+            self.push_all(held);
         }
     }
 

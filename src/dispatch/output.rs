@@ -50,6 +50,10 @@ impl Output {
         }
     }
 
+    pub(super) fn reply_start(&self) -> usize {
+        self.reply_start
+    }
+
     /// Makes what follows `start` one reply.
     pub(super) fn join_replies(&mut self, start: usize) {
         self.reply_start = start;

@@ -101,13 +101,13 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
 
     /// Runs the requests of the transaction under the program's hook, and ends the transaction.
     pub(super) fn run_transaction(&mut self) -> Replied {
-        let start = self.output.bytes.len();
+        self.output.begin_reply();
         let transaction = self.session.take_transaction();
         let result = match &self.commands.on_exec {
             Some(hook) if !transaction.is_aborted => {
-                self.session.is_in_exec = true;
+                self.session.begin_exec();
                 let result = self.call_hook(hook, &transaction.requests);
-                self.session.is_in_exec = false;
+                self.session.end_exec();
                 result
             }
             _ => Err(ErrorReply::new(
@@ -123,7 +123,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
                 self.output.reply(self.session.protocol()).nothing()
             }
             Err(error) => {
-                self.output.bytes.truncate(start);
+                self.output.remove_reply();
                 let reply = self.output.reply(self.session.protocol());
                 reply.value(error)
             }
@@ -194,6 +194,8 @@ impl WholeReply<'_> {
         let _ = self.output.reply(session.protocol()).array_header(count);
         if session.has_reply_flags() {
             self.output.finish_queued(session);
+            // After the messages that came before the transaction.
+            self.start = self.output.reply_start();
         }
     }
 }

@@ -83,7 +83,9 @@ fn commands() -> (Commands, Deferred) {
         let (sender, token) = channel();
         let replied = session
             .defer(reply)
-            .timeout(Some(Duration::from_secs(3600)), |reply| reply.simple("late"))
+            .timeout(Some(Duration::from_secs(3600)), |reply| {
+                reply.simple("late")
+            })
             .start(|token| sender.send(token).expect("it is received"));
         let token: DeferredReply = token.recv().expect("it was sent");
         token.reply(|reply| Ok(session.defer(reply).start(drop)));

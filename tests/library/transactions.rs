@@ -203,6 +203,32 @@ fn subscriptions_in_exec_are_confirmed_inside_the_array() {
     peer.expect("+OK\r\n+QUEUED\r\n*1\r\n-ERR MONITOR isn't allowed for DENY BLOCKING client\r\n");
 }
 
+/// As in Redis from 7.2 on: a client would take a message inside the array for an item.
+#[test]
+fn messages_do_not_come_inside_the_array() {
+    let (server, mut peer, _) = serve();
+    let confirmation = |sign: char, kind: &str, count: u8| {
+        let length = kind.len();
+        format!("{sign}3\r\n${length}\r\n{kind}\r\n$1\r\na\r\n:{count}\r\n")
+    };
+    let message = |sign| format!("{sign}3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n");
+    peer.send("MULTI\r\nSUBSCRIBE a\r\nPUBLISH a hi\r\nEXEC\r\n");
+    peer.expect([OK, QUEUED, QUEUED].concat());
+    let confirmed = confirmation('*', "subscribe", 1);
+    peer.expect(format!("*2\r\n{confirmed}:1\r\n{}", message('*')));
+    let mut peer = server.connect();
+    peer.speak_resp3();
+    peer.ask("SUBSCRIBE a\r\n", confirmation('>', "subscribe", 1));
+    peer.send("MULTI\r\nPUBLISH a hi\r\nUNSUBSCRIBE a\r\nLEAVE\r\nPING\r\nEXEC\r\n");
+    peer.expect([OK, QUEUED, QUEUED, QUEUED, QUEUED].concat());
+    let confirmed = confirmation('>', "unsubscribe", 0);
+    peer.expect(format!(
+        "*4\r\n:2\r\n{confirmed}+bye\r\n+PONG\r\n{}",
+        message('>')
+    ));
+    peer.expect_end();
+}
+
 #[test]
 fn hook_sees_the_requests_and_holds_a_lock() {
     let lock = Arc::new(ReentrantMutex::new(()));
