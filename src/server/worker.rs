@@ -396,6 +396,10 @@ impl Worker {
             write_deferred(&*self.shared, &mut self.output, session, &self.stats);
             client.stage = Stage::Open;
             client.session.info().set(ClientFlags::BLOCKED, false);
+            // Its requests were not read, so `request-timeout` starts again.
+            if let Some(input) = &mut client.pending_input {
+                input.restart(self.shared.state.now_s());
+            }
         }
         self.send_output(client)?;
         match (is_over, client.session.ending) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use respool::{Arity, Commands, DeferredReply, ErrorReply, Replied};
+use respool::{Arity, Commands, Config, DeferredReply, ErrorReply, Replied};
 use respool_testing::{Peer, TestServer, config, eventually};
 
 const FORCED: &str = "-UNBLOCKED force unblock from blocking operation, instance state changed \
@@ -112,6 +112,25 @@ fn timeout_has_a_reply_of_its_own() {
     let mut other = server.connect();
     other.ask("SEND late\r\n", ":0\r\n");
     assert_eq!(blocked(&mut other), Some(0));
+}
+
+/// The wait once counted towards the `request-timeout` of the request after it.
+#[test]
+fn request_timeout_starts_again_after_the_wait() {
+    let (commands, waiting) = commands();
+    let config = Config {
+        request_timeout_s: 2,
+        ..config(2)
+    };
+    let server = TestServer::with(config, commands);
+    let mut one = wait(&server, &waiting, "WAIT 5000\r\nP");
+    one.expect("*-1\r\n");
+    let mut other = server.connect();
+    let uptime = |peer: &mut Peer| peer.info("server", "uptime_in_seconds", "");
+    // The clock looks at the client once a second.
+    let now = uptime(&mut other);
+    eventually("a second passes", || uptime(&mut other) > now);
+    one.ask("ING\r\n", "+PONG\r\n");
 }
 
 #[test]
