@@ -135,6 +135,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         hook: &OnExec,
         requests: &RequestQueue,
     ) -> Result<Executed, ErrorReply> {
+        let bytes_max = self.replies_bytes_max();
         let Self {
             context,
             commands,
@@ -145,30 +146,58 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
             stats,
             ..
         } = self;
+        let mut is_too_long = false;
         let mut run = |session: &mut Session| {
-            let start = output.bytes.len();
-            let mut whole = WholeReply { output, start };
-            whole.begin(session, requests.len());
-            for request in requests.iter() {
-                let mut batch = Batch {
-                    context: *context,
-                    commands,
-                    state,
-                    session: &mut *session,
-                    sink: &mut (),
-                    output: &mut *whole.output,
-                    budget,
-                    stats,
-                };
-                batch.run_queued(&request);
-            }
+            let mut batch = Batch {
+                context: *context,
+                commands,
+                state,
+                session,
+                sink: &mut (),
+                output,
+                budget,
+                stats,
+            };
+            is_too_long = batch.run_queue(requests, bytes_max);
         };
         let exec = Exec {
             requests,
             resolve: &|request| commands.command_of(request),
             run: &mut run,
         };
-        hook.call(session, exec)
+        let executed = hook.call(session, exec)?;
+        if is_too_long {
+            return Err(too_long(bytes_max));
+        }
+        Ok(executed)
+    }
+
+    /// Returns the bytes that the replies of a transaction may take: none is sent before the last.
+    fn replies_bytes_max(&self) -> usize {
+        let bounds = self.context.output_bounds(self.session.wants_password());
+        bounds.client_bytes_max.max(REPLIES_BYTES_MIN)
+    }
+
+    /// Runs the requests of a transaction and writes their replies. Returns whether these take more
+    /// than `bytes_max`, so that not all are there.
+    fn run_queue(&mut self, requests: &RequestQueue, bytes_max: usize) -> bool {
+        let start = self.output.bytes.len();
+        let output = &mut *self.output;
+        let mut whole = WholeReply { output, start };
+        whole.begin(self.session, requests.len());
+        let mut is_too_long = false;
+        for request in requests.iter() {
+            let mut batch = Batch {
+                session: &mut *self.session,
+                sink: &mut *self.sink,
+                output: &mut *whole.output,
+                budget: &mut *self.budget,
+                ..*self
+            };
+            batch.run_queued(&request);
+            is_too_long |= whole.remove_above(bytes_max);
+        }
+        is_too_long
     }
 
     /// Runs a request of a transaction.
@@ -199,6 +228,27 @@ impl WholeReply<'_> {
         }
     }
 }
+
+impl WholeReply<'_> {
+    /// Removes the replies if they take more than `bytes_max`. Returns whether they did.
+    fn remove_above(&mut self, bytes_max: usize) -> bool {
+        let is_too_long = self.output.bytes.len() - self.start > bytes_max;
+        if is_too_long {
+            self.output.bytes.truncate(self.start);
+        }
+        is_too_long
+    }
+}
+
+fn too_long(bytes_max: usize) -> ErrorReply {
+    ErrorReply::err(format!(
+        "the transaction was run, but its replies take more than {bytes_max} bytes \
+         (pending-output-per-client)"
+    ))
+}
+
+/// Each client may have so many bytes of replies pending, whatever the configuration is.
+const REPLIES_BYTES_MIN: usize = 64 * 1024;
 
 impl Drop for WholeReply<'_> {
     fn drop(&mut self) {

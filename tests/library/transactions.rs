@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::{Mutex, ReentrantMutex};
 use respool::{Arity, Commands, Config, ErrorReply, Exec, Executed, Session};
-use respool_testing::{Peer, TestServer, builtin_and, config, request};
+use respool_testing::{Peer, TestServer, builtin_and, config, echo, request};
 
 const OK: &str = "+OK\r\n";
 const QUEUED: &str = "+QUEUED\r\n";
@@ -357,6 +357,29 @@ fn long_transaction_is_executed_whole() {
     peer.expect([OK, &*QUEUED.repeat(10_000)].concat());
     peer.expect(format!("*10000\r\n{}", OK.repeat(10_000)));
     assert!(noted.lock().iter().copied().eq(0..10_000));
+}
+
+/// Few bytes of requests can have replies that take more than all memory.
+#[test]
+fn replies_of_a_transaction_have_a_limit() {
+    let noted = Arc::default();
+    let config = Config {
+        pending_output_per_client: 100_000,
+        ..config(1)
+    };
+    let server = TestServer::with(config, commands(&noted));
+    let mut peer = server.connect();
+    let (long, reply) = echo(&"x".repeat(60_000));
+    peer.send(format!("MULTI\r\n{long}EXEC\r\n"));
+    peer.expect(format!("{OK}{QUEUED}*1\r\n{reply}"));
+    peer.send(format!("MULTI\r\n{long}{long}NOTE 1\r\nEXEC\r\n"));
+    peer.expect([OK, QUEUED, QUEUED, QUEUED].concat());
+    peer.expect(
+        "-ERR the transaction was run, but its replies take more than 100000 bytes \
+         (pending-output-per-client)\r\n",
+    );
+    assert_eq!(*noted.lock(), [1]);
+    peer.ask("PING\r\n", "+PONG\r\n");
 }
 
 #[test]

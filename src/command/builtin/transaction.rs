@@ -38,7 +38,9 @@ impl Commands {
     ///
     /// If a request in the queue was refused, such as one of an unknown command, `EXEC` runs nothing
     /// and does not call the hook. The queue of a client takes at most `client-query-buffer-limit`,
-    /// and is part of the client's memory. A handler that would wait answers at once in a
+    /// and is part of the client's memory. The replies take at most `pending-output-per-client`, or 64
+    /// KiB if that is more: if they are longer, all requests run, and the reply to `EXEC` is an
+    /// error. A handler that would wait answers at once in a
     /// transaction: see [`Session::is_in_exec`].
     pub fn transactions<R: Into<Result<Executed, ErrorReply>>>(
         &mut self,
