@@ -11,6 +11,7 @@ use std::fmt;
 /// | `"text"`, `b"bytes"` | a simple, bulk or verbatim string |
 /// | `7`, `1.5`, `true` | an integer, a double, a boolean |
 /// | `["a", "b"]`, `vec![1, 2]`, `("message", 7)` | an array, a set or a push with these items |
+/// | the same | a map with these keys and values in turn, as an array has them in RESP2 |
 /// | `Answer::Null` | null, also as an array |
 ///
 /// ```
@@ -86,10 +87,13 @@ impl Answer {
         }
     }
 
-    /// Returns the items of an array, a set or a push.
-    pub(super) fn items(&self) -> Option<&[Self]> {
+    /// Returns the items of an array, a set or a push, or the keys and values of a map in turn.
+    pub(super) fn items(&self) -> Option<Vec<&Self>> {
         match self {
-            Self::Array(items) | Self::Set(items) | Self::Push(items) => Some(items),
+            Self::Array(items) | Self::Set(items) | Self::Push(items) => {
+                Some(items.iter().collect())
+            }
+            Self::Map(pairs) => Some(pairs.iter().flat_map(|(key, value)| [key, value]).collect()),
             _ => None,
         }
     }

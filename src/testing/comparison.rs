@@ -46,7 +46,10 @@ fn has_items<T>(answer: &Answer, others: &[T]) -> bool
 where
     Answer: PartialEq<T>,
 {
-    answer.items().is_some_and(|items| items == others)
+    let is_equal = |items: Vec<&Answer>| {
+        items.len() == others.len() && items.iter().zip(others).all(|(item, other)| *item == other)
+    };
+    answer.items().is_some_and(is_equal)
 }
 
 /// Implements the comparison with tuples, for items of several types.
@@ -57,8 +60,8 @@ macro_rules! compare_tuples {
             $(Answer: PartialEq<$type>),+
         {
             fn eq(&self, ($($other,)+): &($($type,)+)) -> bool {
-                match self.items() {
-                    Some([$($item),+]) => $($item == $other)&&+,
+                match self.items().as_deref() {
+                    Some([$($item),+]) => $(*$item == $other)&&+,
                     _ => false,
                 }
             }
@@ -120,5 +123,17 @@ mod tests {
         let nested = Answer::Array(vec![Answer::Integer(1), Answer::Array(items)]);
         assert_eq!(nested, (1, ["a", "b"]));
         assert_ne!(Answer::Null, [""; 0]);
+    }
+
+    #[test]
+    fn maps_equal_their_keys_and_values_in_turn() {
+        let pair = (Answer::bulk("a"), Answer::Integer(1));
+        assert_eq!(Answer::Map(vec![pair.clone()]), ("a", 1));
+        assert_eq!(
+            Answer::Map(vec![pair.clone(), pair.clone()]),
+            ("a", 1, "a", 1)
+        );
+        assert_ne!(Answer::Map(vec![pair]), ("a", 2));
+        assert_eq!(Answer::Map(Vec::new()), [""; 0]);
     }
 }
