@@ -36,6 +36,7 @@
 //!
 //! # let mut commands = Commands::builtin();
 //! let stock = Mutex::new(HashMap::from([("apples".to_owned(), 10)]));
+//! // BUY name count: three words. Argument 0 is the first after the command's name.
 //! commands.register("BUY", Arity::Exactly(3), move |_session, request, reply| {
 //!     let (name, count) = (request.text(0)?, request.integer_in(1, 1..=100)?);
 //!     let mut stock = stock.lock().unwrap();
@@ -124,7 +125,9 @@
 //! # The cookbook
 //!
 //! Five services in the folder `examples` of the source. Each is a page and a program of at most
-//! 120 lines, to run by `cargo run --example limiter` and to copy from.
+//! 120 lines, to run by `cargo run --example limiter` and to copy from. Most use the crate
+//! `parking_lot`; `cache.rs` also needs `tokio`, and `tenants.rs` `constant_time_eq` and
+//! `hmac-sha256`.
 //!
 //! | service | shows |
 //! |---|---|
@@ -171,10 +174,13 @@
 //! | test a service, with sockets and without | [`testing`] |
 //! | support CONFIG REWRITE, `loglevel` and a service manager | [`Host`] |
 //!
-//! The library logs through the `log` crate and prints nothing. The feature `cli`, on by default,
-//! adds `config::CommandLine` and what else the program needs. The feature `tls`, also on by
-//! default, adds TLS: [`Config::tls_port`](config::Config) and `Server::with_tls`. The feature
-//! `http`, on by default too, adds the operations listener: `Config::http_port`.
+//! The library logs through the `log` crate and prints nothing. It handles no signals: a service
+//! that is to stop in an orderly way [drains on SIGTERM](ServerHandle::drain).
+//!
+//! Three features are on by default, and a service needs none of them to start. `cli` adds
+//! `config::CommandLine` and what else the program `respool` needs. `tls` adds TLS:
+//! [`Config::tls_port`](config::Config) and `Server::with_tls`. `http` adds the operations
+//! listener: `Config::http_port`.
 //!
 //! # Coming from redcon
 //!

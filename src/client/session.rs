@@ -220,8 +220,8 @@ impl Session {
     }
 
     /// Sets the name of the client's user, which `CLIENT LIST` and `ACL WHOAMI` show: for a login
-    /// whose name is not that of the user, such as a token, or for an `AUTH` of your own. `RESET` sets
-    /// it to `default`. Whether the client has to authenticate stays the same.
+    /// whose name is not that of the user, such as a token, or for an `AUTH` of your own. `RESET`
+    /// sets it to `default`. Whether the client has to authenticate stays the same.
     ///
     /// # Errors
     ///
@@ -341,6 +341,8 @@ impl Session {
 
     /// Returns whether the current request is one of a transaction that `EXEC` runs. A handler that
     /// would wait then has to answer at once, as Redis's `BLPOP` does, and as [`Self::defer`] does.
+    /// It need not take a lock that the hook of
+    /// [`Commands::transactions`](crate::Commands::transactions) holds.
     #[must_use]
     pub fn is_in_exec(&self) -> bool {
         self.is_in_exec
@@ -402,8 +404,8 @@ impl Session {
     }
 
     /// Marks the client as authenticated: for an `AUTH` command of your own, if
-    /// [`Commands::on_auth`](crate::Commands::on_auth) does not suit. Without that hook, `HELLO … AUTH`
-    /// still asks for `requirepass`.
+    /// [`Commands::on_auth`](crate::Commands::on_auth) does not suit. Without that hook, `HELLO …
+    /// AUTH` still asks for `requirepass`.
     pub fn authenticate(&mut self) {
         self.restrictions.remove(Restrictions::PASSWORD);
     }

@@ -36,14 +36,14 @@ impl Session {
     ///     })
     ///     .register("OPEN", Arity::Exactly(1), move |_session, _request, reply| {
     ///         let waiting: Vec<_> = doors.lock().unwrap().drain(..).collect();
-    ///         let told = waiting.into_iter().map(|token| token.reply(|reply| reply.simple("open")));
-    ///         reply.value(told.filter(|is_sent| *is_sent).count())
+    ///         let open = |token: DeferredReply| token.reply(|reply| reply.simple("open"));
+    ///         reply.value(waiting.into_iter().map(open).filter(|is_sent| *is_sent).count())
     ///     });
     /// ```
     ///
     /// Bytes that the handler has written before, such as a [push](Reply::push), are sent at once.
-    /// If the handler returns an error after `start`, the error is the reply, and the token's is not
-    /// wanted. `CLIENT PAUSE` does not hold up the reply.
+    /// If the handler returns an error after `start`, the error is the reply, and the token's is
+    /// not wanted. `CLIENT PAUSE` does not hold up the reply.
     ///
     /// # Panics
     ///
@@ -93,9 +93,9 @@ impl Deferral<'_> {
         self
     }
 
-    /// Sets a function that is called if the token's reply is no longer wanted: after the timeout or
-    /// `CLIENT UNBLOCK`, if the client has left or was closed, or in a drain. Use it to forget the
-    /// token.
+    /// Sets a function that is called if the token's reply is no longer wanted: after the timeout
+    /// or `CLIENT UNBLOCK`, if the client has left or was closed, or in a drain. Use it to forget
+    /// the token.
     ///
     /// A worker calls it, with no lock held. It should not wait for long. A panic is logged.
     pub fn on_cancel(mut self, forget: impl FnOnce() + Send + 'static) -> Self {
@@ -103,9 +103,9 @@ impl Deferral<'_> {
         self
     }
 
-    /// Declares that the reply does not wait for an event, but for work that will end: a drain waits
-    /// for it, up to `drain-timeout-ms`. Without this, a drain replies `UNBLOCKED …` at once, as
-    /// Redis does when it ends all waits.
+    /// Declares that the reply does not wait for an event, but for work that will end: a drain
+    /// waits for it, up to `drain-timeout-ms`. Without this, a drain replies `UNBLOCKED …` at once,
+    /// as Redis does when it ends all waits.
     pub fn hold_drain(mut self) -> Self {
         self.holds_drain = true;
         self

@@ -41,6 +41,9 @@ use crate::state::catalog::CommandInfo;
 /// closed as by a panic of the handler. In a transaction, they run for each command when it is
 /// executed.
 ///
+/// Before its login, a client is the user `default`. If you refuse this user, still permit `AUTH`
+/// and `HELLO`, which are calls, too.
+///
 /// While there is a middleware, every call is timed and runs its handler. So a pipelined `PING`
 /// takes several times as long as without it.
 pub trait Middleware: Send + Sync + 'static {
@@ -96,7 +99,7 @@ impl<'a> Call<'a> {
     }
 
     /// Returns the keys in the request, as the command declares them: see
-    /// [`Command::keys`](crate::Command::keys). None if the number of arguments is wrong.
+    /// [`Command::keys`](crate::Command::keys). Empty if the number of arguments is wrong.
     #[must_use]
     pub fn keys(&self) -> Vec<&'a [u8]> {
         let words = self.request.word_count();
@@ -105,7 +108,7 @@ impl<'a> Call<'a> {
     }
 
     /// Returns the ACL categories of the command, in lower case without `@`: `admin`, `dangerous`,
-    /// `pubsub`, …. `ACL CAT` lists them. None if there is no such command.
+    /// `pubsub`, …. `ACL CAT` lists them. Empty if there is no such command.
     pub fn categories(&self) -> impl Iterator<Item = &'static str> + use<'a> {
         let command = self.command.into_iter();
         command.flat_map(|command| command.docs.categories())
@@ -130,7 +133,7 @@ pub enum OutcomeKind<'a> {
     Replied,
     /// The handler replied with this error, `ERR text`, or panicked.
     Failed(&'a str),
-    /// The handler has [deferred](Session::defer) its reply, which nothing shows to the middleware.
+    /// The handler has [deferred](Session::defer) its reply. The middleware does not see the reply.
     Deferred,
     /// The handler did not run and this error is the reply. The command is unknown, has too few or
     /// too many arguments, needs authentication, or is not allowed to subscribers; or

@@ -28,8 +28,8 @@ use crate::resp::{ErrorReply, Replied, Reply, Request};
             such as `reply.simple(\"OK\")`, without a semicolon after it",
     note = "a handler that uses `?` ends with `Ok(reply.…)`",
     note = "a closure that only panics needs the type: `|_, _, _| -> Replied {{ todo!() }}`",
-    note = "an error of the program's own becomes an `ErrorReply` by `map_err`: see the \
-            documentation of `ErrorReply`"
+    note = "an error is the reply by `Err(…)` of an `ErrorReply`; one of the program's own becomes \
+            an `ErrorReply` by `map_err`: see the documentation of `ErrorReply`"
 )]
 pub trait Outcome: IntoHandler {}
 

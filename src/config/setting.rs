@@ -45,8 +45,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Returns a [`SetError`], whose text has the change to make and never a password, if there is
-    /// no such key, the key has no effect in a program of your own, or the value is wrong.
+    /// Returns a [`SetError`] if there is no such key, if the key has no effect in a program of
+    /// your own, or if the value is wrong.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), SetError> {
         let key = find(key)?;
         (key.parse)(self, value).map_err(|reason| SetError::Value {
@@ -58,7 +58,7 @@ impl Config {
             },
             reason,
         })?;
-        // The file that the program has read no longer has the password in force.
+        // The password is no longer that of the file.
         if key.name == "requirepass" {
             self.requirepass_file = None;
         }
@@ -66,8 +66,8 @@ impl Config {
     }
 }
 
-/// Why [`Config::set`] has changed nothing. The text is for people: it has the change to make, and
-/// never a password.
+/// The reason why [`Config::set`] has changed nothing. The text is for people: it says what to
+/// change, and never contains a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetError {
@@ -135,7 +135,8 @@ fn find(name: &str) -> Result<&'static Key, SetError> {
     })
 }
 
-/// Returns the key that is written with underscores, perhaps as the field with its unit.
+/// Returns the key that `name` means if it is written with underscores, or like the field, which
+/// may end with a unit: `maxclients_per_address`, `timeout_s`.
 fn similar(name: &str) -> Option<&'static Key> {
     let name = name.trim().to_ascii_lowercase().replace('_', "-");
     let is_meant = |key: &&Key| {

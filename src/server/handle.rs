@@ -15,8 +15,9 @@ use crate::state::health::{Health, Unfit};
 
 /// A handle to a server, for any thread. Clones refer to the same server.
 ///
-/// A handle does not keep the server running, nor its commands in memory. So a handler may keep one;
-/// it gets one from [`Session::server`]. After the end of the server, a handle shows the last state.
+/// A handle does not keep the server running, nor its commands in memory. So a handler may keep
+/// one; it gets one from [`Session::server`]. After the end of the server, a handle shows the last
+/// state.
 #[derive(Clone)]
 pub struct ServerHandle {
     state: Arc<ServerState>,
@@ -75,10 +76,29 @@ impl ServerHandle {
     /// Starts a drain, and returns at once.
     ///
     /// For `drain-delay-ms`, which is 0 by default, the server serves as before, but is not
-    /// [ready](crate::Health::ready). A second call ends this delay. Then the server accepts no more
-    /// connections, answers every request received whole, closes idle clients, and
+    /// [ready](crate::Health::ready). A second call ends this delay. Then the server accepts no
+    /// more connections, answers every request received whole, closes idle clients, and
     /// [`Server::serve`](crate::Server::serve) returns. This takes at most `drain-timeout-ms`, and
     /// 100 ms more if a handler does not return.
+    ///
+    /// The library handles no signals. With the crate `signal-hook`, a program drains on Ctrl-C and
+    /// when a service manager stops it:
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "cli")]
+    /// # fn drain_on_signals(server: &respool::Server) -> std::io::Result<()> {
+    /// use signal_hook::consts::{SIGINT, SIGTERM};
+    /// use signal_hook::iterator::Signals;
+    ///
+    /// let handle = server.handle();
+    /// let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    /// std::thread::spawn(move || {
+    ///     signals.forever().next();
+    ///     handle.drain();
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain(&self) {
         if let Some(inner) = self.inner() {
             inner.shared.request_drain();
@@ -143,8 +163,8 @@ impl ServerHandle {
         self.change(Trigger::Reconfigure, |current| current.clone_from(config))
     }
 
-    /// Changes a part of the configuration of the running server, as [`Self::reconfigure`] does, and
-    /// returns what `change` returns. Loads certificates only if one of their keys changes.
+    /// Changes a part of the configuration of the running server, as [`Self::reconfigure`] does,
+    /// and returns what `change` returns. Loads certificates only if one of their keys changes.
     ///
     /// `change` gets the current configuration. Other changes wait meanwhile, and fail after a
     /// second, so `change` must return soon, and must not change the configuration by a handle.

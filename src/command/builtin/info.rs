@@ -1,9 +1,9 @@
 //! `INFO`: the state of the server, in sections of lines.
 //!
-//! The fields are Redis's, in its order, and only those that are true here. There are no
-//! replicas, forks or scripts, and only a program may have keys: a count of them is 0. Fields of respool's own are `respool_version`,
-//! `workers`, `workers_following`, `workers_leading`, `queued_clients`, `queue_waits`,
-//! `queue_wait_usec` and `closed_*`. After these sections come those of the program.
+//! The fields are Redis's, in its order, and only those that are true here. There are no replicas,
+//! forks or scripts, so their counts are 0. Keys are counted by the program. Fields of respool's
+//! own are `respool_version`, `workers`, `workers_following`, `workers_leading`, `queued_clients`,
+//! `queue_waits`, `queue_wait_usec` and `closed_*`. After these sections come those of the program.
 //!
 //! These fields of 7.0.15 are left out, because no value would be true: how Redis was built
 //! (`redis_git_*`, `redis_build_id`, `atomicvar_api`, `gcc_version`); parts of the memory
@@ -30,11 +30,11 @@ use crate::state::{REDIS_VERSION, ServerState};
 use crate::time::now_since_1970;
 use crate::{memory, system};
 
-/// What `INFO` shows of a program's data.
+/// The program's own data in `INFO`.
 impl Commands {
-    /// Adds a section to `INFO`, or replaces the one of the same name. It comes after respool's own,
-    /// and clients get it by its name and by default. `fields` returns the name and the value of
-    /// each line, and is called for each such `INFO`, on the worker of the client that asks.
+    /// Adds a section to `INFO`, or replaces the one of the same name. It comes after respool's
+    /// own, and clients get it by its name and by default. `fields` returns the name and the value
+    /// of each line, and is called for each such `INFO`, on the worker of the client that asks.
     ///
     /// A line end in a name or value becomes a space.
     ///
@@ -82,12 +82,14 @@ impl Commands {
         self
     }
 
-    /// Sets what counts the program's keys: for `INFO`, `DBSIZE` and the metric `redis_db_keys`. It
-    /// returns the number of each database, its keys, and how many of them expire.
+    /// Sets the function that counts the program's keys, for `INFO`, `DBSIZE` and the metric
+    /// `redis_db_keys`. It returns three numbers for each database that has keys: the database's
+    /// own, that of its keys, and that of those that expire.
     ///
-    /// It is called for each of these, and also on the thread of the operations listener. So it is
-    /// short, and waits for no lock that is held for long. In a transaction, it is called within
-    /// the guard that the program holds: see [`Commands::transactions`].
+    /// It is called each time that one of these is asked for, also on the thread of the operations
+    /// listener. So it should be short, and wait for no lock that is held for long. In a
+    /// transaction, it is called within the guard that the program holds: see
+    /// [`Commands::transactions`].
     ///
     /// ```
     /// use respool::Commands;

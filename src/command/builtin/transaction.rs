@@ -5,8 +5,8 @@ use crate::command::{Arity, Commands, Exec, Executed, OnExec};
 use crate::resp::{ErrorReply, Replied, Reply, Request};
 
 impl Commands {
-    /// Adds transactions: `MULTI`, `EXEC` and `DISCARD` as in Redis, without `WATCH`. After `MULTI`,
-    /// requests are queued, and `EXEC` runs them one after the other.
+    /// Adds transactions: `MULTI`, `EXEC` and `DISCARD` as in Redis, without `WATCH`. After
+    /// `MULTI`, requests are queued, and `EXEC` runs them one after the other.
     ///
     /// The program decides what is atomic: `hook` is called for every `EXEC` and runs the requests
     /// by [`Exec::run`], while it holds a lock of the program's, for example. Without a lock, other
@@ -31,16 +31,19 @@ impl Commands {
     /// });
     /// ```
     ///
+    /// A lock that is not reentrant, such as those of `std`, also serves: then each handler takes
+    /// it only if [`Session::is_in_exec`] returns false.
+    ///
     /// The hook may return an [`ErrorReply`] instead, before `run`, to refuse the transaction: none
     /// of the requests runs, and the error is the reply to `EXEC`. Its type is then
     /// `Result<Executed, ErrorReply>`, and it ends with `Ok(exec.run(session))`. An error after
     /// `run` replaces the replies of requests that have run.
     ///
-    /// If a request in the queue was refused, such as one of an unknown command, `EXEC` runs nothing
-    /// and does not call the hook. The queue of a client takes at most `client-query-buffer-limit`,
-    /// and is part of the client's memory. The replies take at most `pending-output-per-client`, or 64
-    /// KiB if that is more: if they are longer, all requests run, and the reply to `EXEC` is an
-    /// error. A handler that would wait answers at once in a
+    /// If a request in the queue was refused, such as one of an unknown command, `EXEC` runs
+    /// nothing and does not call the hook. The queue of a client takes at most
+    /// `client-query-buffer-limit`, and is part of the client's memory. The replies take at most
+    /// `pending-output-per-client`, or 64 KiB if that is more: if they are longer, all requests
+    /// run, and the reply to `EXEC` is an error. A handler that would wait answers at once in a
     /// transaction: see [`Session::is_in_exec`].
     pub fn transactions<R: Into<Result<Executed, ErrorReply>>>(
         &mut self,
