@@ -12,24 +12,24 @@ pub(crate) enum Stage {
     /// The client is not served yet. No request was read, and no reply was sent.
     Opening(Opening),
     Open,
-    /// The client waits for the deferred reply to its last request. Its later requests wait, too.
+    /// The client waits for the deferred reply to its last request. Later requests wait, too.
     Deferred,
-    /// The reply to its last request is read while it is sent: its session has the source. Its later
-    /// requests wait, and so do messages to it.
+    /// The reply to the client's last request is read from its source while it is sent. The session
+    /// has the source. Later requests wait, and so do messages to the client.
     Sending,
     /// In a box, so that clients without it are small.
     Closing(Box<LingeringClose>),
 }
 
-/// What is missing before a client is served.
+/// The step that a client has to complete before it is served.
 ///
 /// A refused client of TLS gets the error after its handshake. Until then it is neither counted nor
-/// registered, and has one of the places in `Shared::opening_refusals`.
+/// registered, and takes one of the places in `Shared::opening_refusals`.
 #[derive(Debug)]
 pub(crate) enum Opening {
     /// The PROXY header. The client is not in the registry, because its address is not known.
     ProxyHeader {
-        /// Since when its refusal is delayed: see `server/opening.rs`.
+        /// When the delay of its refusal began: see `server/opening.rs`.
         delayed_since: Option<Instant>,
         /// Whether a TLS handshake follows.
         then_tls: bool,
@@ -47,20 +47,23 @@ pub(crate) enum Opening {
 pub(crate) struct Handshake {
     /// The permit for a flight: see `server/handshakes.rs`.
     pub(crate) permit: Permit,
-    /// When the client could begin it, in seconds of the coarse clock.
+    /// When the client could begin the handshake, in seconds of the coarse clock.
     pub(crate) since_s: u32,
-    /// Whether a worker has begun its first flight, and it has neither ended nor failed.
+    /// Whether a worker has begun its first flight, and the handshake has neither ended nor failed.
     pub(crate) has_begun: bool,
-    /// Why the client is refused after it.
+    /// Why the client is refused after the handshake.
     pub(crate) refused: Option<Refused>,
 }
 
+/// Whether a client may run a flight of its handshake.
 #[cfg(feature = "tls")]
 #[derive(Debug, Default)]
 pub(crate) enum Permit {
+    /// The client has not asked for a permit.
     #[default]
     None,
-    /// The client is on the stack, or was woken: its number there.
+    /// The client's number on the stack of those that wait for a permit. It stays when the client
+    /// is woken.
     Awaited(u64),
     Granted,
 }

@@ -50,10 +50,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         if !self.session.queue(request, writes, bytes_max) {
             return self.refuse(Refusal::TransactionTooLong(command, bytes_max), request);
         }
-        let index = command.index();
-        // No program has more than 65,535 commands.
-        let last_command = &self.session.info().command;
-        last_command.store(index as u16, Ordering::Relaxed);
+        self.note_last_command(command);
         let _ = self.output.reply(self.session.protocol()).simple("QUEUED");
         if self.session.has_reply_flags() {
             self.output.finish_reply(self.session);
@@ -62,8 +59,8 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         self.output.keep_reply();
     }
 
-    /// Aborts the transaction of a request that was refused, if the client is in one. EXEC itself
-    /// says so in its reply, which is returned.
+    /// Aborts the transaction of a request that was refused, if the client is in one. If EXEC
+    /// itself was refused, replaces its error by EXECABORT. Returns the reply.
     pub(super) fn abort_transaction(&mut self, refusal: Refusal<'_>, replied: Replied) -> Replied {
         let is_exec = |command| self.commands.is_exec(command);
         if !refusal.command().is_some_and(is_exec) {
@@ -93,10 +90,14 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         self.run_observed(exec, request);
         // Middleware may have refused it.
         self.session.end_transaction();
-        // No program has more than 65,535 commands.
-        let last_command = &self.session.info().command;
-        last_command.store(exec.index() as u16, Ordering::Relaxed);
+        self.note_last_command(exec);
         None
+    }
+
+    fn note_last_command(&self, command: &Command) {
+        // No program has more than 65,535 commands.
+        let index = command.index() as u16;
+        self.session.info().command.store(index, Ordering::Relaxed);
     }
 
     /// Runs the requests of the transaction under the program's hook, and ends the transaction.
@@ -118,7 +119,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         self.session.end_transaction();
         match result {
             Ok(_) => {
-                // Replies that are skipped were removed already.
+                // `run_queued` has removed those of them that CLIENT REPLY skips.
                 self.output.keep_reply();
                 self.output.reply(self.session.protocol()).nothing()
             }

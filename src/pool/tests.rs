@@ -307,7 +307,7 @@ fn worker_busy_with_spent_clients_wakes_a_helper() {
 }
 
 /// A worker once took the mean of its short turns for a turn that used up its budget, so that the
-/// others behind it had hardly waited.
+/// clients after it had hardly waited.
 #[test]
 fn clients_wait_for_turns_that_use_up_their_budgets() {
     let pool = pool();

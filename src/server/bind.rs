@@ -55,8 +55,8 @@ impl Server {
     ///
     /// Returns warnings about values that work, but probably not as intended: each says what to
     /// write instead. It does not know the commands: if [`Commands::on_auth`] checks logins, ignore
-    /// that there is no password. Raises the process's limit on open files like [`Self::bind`], to see whether
-    /// the system allows it.
+    /// that there is no password. Raises the process's limit on open files like [`Self::bind`], to
+    /// see whether the system allows it.
     ///
     /// # Errors
     ///
@@ -179,10 +179,10 @@ impl Server {
         self
     }
 
-    /// Names the server, so that two of them in one program can be told apart: in the names of its
-    /// threads, such as `cache-worker-3`, and at the beginning of its log lines, `cache: `. Linux
-    /// shows 15 bytes of a thread's name, so there the name is cut: names should differ in their
-    /// first two or three bytes.
+    /// Names the server, so that two of them in one program can be distinguished: in the names of
+    /// its threads, such as `cache-worker-3`, and at the beginning of its log lines, `cache: `.
+    /// Linux shows 15 bytes of a thread's name, so there the name is cut: names should differ in
+    /// their first two or three bytes.
     ///
     /// What [`Self::bind`] logs has no name yet. Only the first call of this method has an effect.
     #[must_use]
@@ -191,9 +191,9 @@ impl Server {
         self
     }
 
-    /// Leaves connections that were not accepted before a drain to another process that has the same
-    /// listening sockets: the service manager, or the next server. So no connect is refused or reset
-    /// while servers follow one another. Without this, a drain accepts and serves them.
+    /// Leaves connections that were not accepted before a drain to another process that has the
+    /// same listening sockets: the service manager, or the next server. So no connect is refused or
+    /// reset while servers follow one another. Without this, a drain accepts and serves them.
     #[must_use]
     pub fn leave_backlog(mut self) -> Self {
         self.listen_set.leaves_backlog = true;
@@ -212,8 +212,8 @@ impl Server {
     /// of the program's own. It replaces what the `tls_*` keys of [`Config`] say about
     /// certificates, clients, versions and sessions, and they cannot change any more.
     ///
-    /// TLS is spoken by the sockets with the port [`Config::tls_port`], and by [`Listener::Tls`]. If
-    /// there is none, the start fails. Needs the feature `tls`.
+    /// TLS is spoken by the sockets with the port [`Config::tls_port`], and by [`Listener::Tls`].
+    /// If there is none, the start fails. Needs the feature `tls`.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(self, tls: Arc<rustls::ServerConfig>) -> Self {
