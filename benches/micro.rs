@@ -5,8 +5,8 @@
 //! $ cargo bench --bench micro -- parse    # cases with this word in their name
 //! ```
 
-// `resp` is private, but needs only std, so this bench compiles it again. Exporting it for the bench
-// would take a public feature, and wrappers in `src` for its `pub(crate)` items.
+// `resp` is private, but needs only std, so this bench compiles it again. Exporting it for the
+// bench would take a public feature, and wrappers in `src` for its `pub(crate)` items.
 #[allow(
     dead_code,
     unfulfilled_lint_expectations,

@@ -7,8 +7,8 @@
 //!
 //! The keys are spread over shards with a lock each, so workers rarely wait for each other, and
 //! only for a short time. So handlers of a single key are declared to never block. EXEC holds the
-//! shards of all its keys, so transactions are atomic. Commands do not find an expired key; a thread
-//! of the store frees its memory.
+//! shards of all its keys, so transactions are atomic. Commands do not find an expired key; a
+//! thread of the store frees its memory.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};

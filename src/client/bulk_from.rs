@@ -7,8 +7,8 @@ use crate::logging;
 use crate::resp::{BulkSource, ErrorReply, Replied, Reply, without_line_ends};
 
 impl Session {
-    /// Replies with a bulk string of the first `length` bytes of `reader`, which are read while they
-    /// are sent: for a value that is large, as a file or an `io::Cursor` of an `Arc<[u8]>`.
+    /// Replies with a bulk string of the first `length` bytes of `reader`, which are read while
+    /// they are sent: for a value that is large, as a file or an `io::Cursor` of an `Arc<[u8]>`.
     ///
     /// A chunk of up to 64 KiB is read, by one call of `read`, when the socket has taken the one
     /// before. So a client takes no more memory than that, and nothing is read while its peer does
@@ -35,8 +35,8 @@ impl Session {
     ///
     /// If the reader fails or ends too early, the client is closed, because its peer would take
     /// anything else for the rest of the value; the log shows the error. In `EXEC`, the reply is an
-    /// error instead. If the reader panics, the client is closed, as after a panic of a handler. For
-    /// the [middleware](crate::Middleware) and `SLOWLOG`, the call ends with the handler.
+    /// error instead. If the reader panics, the client is closed, as after a panic of a handler.
+    /// For the [middleware](crate::Middleware) and `SLOWLOG`, the call ends with the handler.
     ///
     /// # Panics
     ///

@@ -112,8 +112,8 @@ impl Client {
     }
 
     /// Whether it only waits for input, for the end of a pause or for an event: no output is
-    /// pending, it is not being closed, and no drain waits for its first request or for its deferred
-    /// reply.
+    /// pending, it is not being closed, and no drain waits for its first request or for its
+    /// deferred reply.
     pub(crate) fn is_idle(&self) -> bool {
         self.stage.closing().is_none()
             && self.connection.pending().is_none()

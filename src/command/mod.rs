@@ -94,11 +94,12 @@ impl Commands {
     ///
     /// Returns the command, to declare more about it, and to register the next one.
     ///
-    /// The handler may block for a short time: the other workers serve the other clients meanwhile. If
-    /// all of them sleep, the worker wakes one before the call, which takes some ten microseconds of
-    /// processor time; [`Command::never_blocks`] avoids this. At most as many handlers as there are
-    /// workers run at a time, and if all of them wait, no client is served: so a handler that waits
-    /// for an event or another machine replies later, by [`Session::defer`].
+    /// The handler may block for a short time: the other workers serve the other clients meanwhile.
+    /// If all of them sleep, the worker wakes one before the call, which takes some ten
+    /// microseconds of processor time; [`Command::never_blocks`] avoids this. At most as many
+    /// handlers as there are workers run at a time, and if all of them wait, no client is served:
+    /// so a handler that waits for an event or another machine replies later, by
+    /// [`Session::defer`].
     ///
     /// If the handler panics, its client gets an error reply and is closed. No other client
     /// notices. `INFO` counts a failed call, and the log names the command, the client and, if a

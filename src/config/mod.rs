@@ -132,8 +132,8 @@ pub struct Config {
     /// [`proxy_protocol_from`](Self::proxy_protocol_from) has it.
     pub maxclients_per_address: usize,
     /// Whether clients from other machines are refused while [`requirepass`](Self::requirepass) is
-    /// not set, and logins are not checked by [`Commands::on_auth`](crate::Commands::on_auth). True by
-    /// default. Redis's `protected-mode`.
+    /// not set, and logins are not checked by [`Commands::on_auth`](crate::Commands::on_auth). True
+    /// by default. Redis's `protected-mode`.
     pub protected_mode: bool,
     /// Addresses and networks of proxies, at most 256 of them. A connection from there must begin
     /// with a PROXY header, of version 1 or 2, and has the address in it: for limits, logs and
@@ -198,8 +198,8 @@ pub struct Config {
     /// closed, up to 3,600,000 (an hour). 1,000 by default; 0 closes all clients at once.
     pub drain_timeout_ms: u32,
     /// Milliseconds for which the server goes on accepting and serving after a drain was requested,
-    /// up to 3,600,000 (an hour). Meanwhile it is not ready, so that load balancers send new clients
-    /// elsewhere. 0, the default, means no delay.
+    /// up to 3,600,000 (an hour). Meanwhile it is not ready, so that load balancers send new
+    /// clients elsewhere. 0, the default, means no delay.
     pub drain_delay_ms: u32,
     /// Milliseconds after which a handler that has not returned counts as stuck, 100 to 3,600,000;
     /// 10,000 by default. If the handlers of all workers are stuck, the server is not
@@ -221,7 +221,8 @@ pub struct Config {
     /// File to append the log to. `None`, the default, means standard output. Redis's `logfile`.
     /// The library does not read it.
     pub logfile: Option<PathBuf>,
-    /// How lines of the log are written; [`LogFormat::Text`] by default. The library does not read it.
+    /// How lines of the log are written; [`LogFormat::Text`] by default. The library does not read
+    /// it.
     pub log_format: LogFormat,
     /// Password that a client must send with AUTH or HELLO before it may do anything else, up to
     /// 512 bytes. `None`, the default, means no password. Not used if

@@ -43,8 +43,8 @@ impl Budget {
         self.noted_time
     }
 
-    /// Subtracts the time of a handler or of a deferred reply. If no time is left, clears the whole budget, so that only
-    /// this has to check the time.
+    /// Subtracts the time of a handler or of a deferred reply. If no time is left, clears the whole
+    /// budget, so that only this has to check the time.
     pub(crate) fn spend(&mut self, took: Duration) {
         let took_ns = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
         self.time_ns = self.time_ns.saturating_sub(took_ns);

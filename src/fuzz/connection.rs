@@ -14,8 +14,8 @@ use crate::state::close_reason::CloseReason;
 use crate::testing::offline::{Offline, OfflineClient};
 
 /// Serves the input of a client, piece by piece, with all built-in commands, `DEFER` and `CHUNK`.
-/// The client gets whole replies that a strict client accepts, one for each request that the naive parser
-/// finds, of bounded length. Neither cutting nor a middleware that allows everything changes
+/// The client gets whole replies that a strict client accepts, one for each request that the naive
+/// parser finds, of bounded length. Neither cutting nor a middleware that allows everything changes
 /// anything, except for commands whose replies differ between two runs.
 ///
 /// The flags: the peer reads slowly; the server has the password `secret`; another client monitors

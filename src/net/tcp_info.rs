@@ -31,9 +31,9 @@ pub(crate) fn accept_queue(listener: impl AsFd) -> Option<AcceptQueue> {
     })
 }
 
-/// Returns how long ago a TCP connection became ready, which was `within` this time: since the latest
-/// data arrived, or since it was established. If that was before, since the latest ACK, which comes
-/// with a FIN, and with what makes room for output.
+/// Returns how long ago a TCP connection became ready, which was `within` this time: since the
+/// latest data arrived, or since it was established. If that was before, since the latest ACK,
+/// which comes with a FIN, and with what makes room for output.
 pub(crate) fn since_event(connection: impl AsFd, within: Duration) -> Option<Duration> {
     let info = read(connection)?;
     let since_data = Duration::from_millis(info.last_data_recv_ms.into());

@@ -116,8 +116,8 @@ impl BoundFile {
     }
 }
 
-/// Locks a folder until the returned file is dropped. Sleeps between two attempts, because no system
-/// call waits for a lock with a deadline. Only a start calls this.
+/// Locks a folder until the returned file is dropped. Sleeps between two attempts, because no
+/// system call waits for a lock with a deadline. Only a start calls this.
 fn lock(folder: &Path) -> io::Result<File> {
     let lock = File::open(folder)?;
     let deadline = Instant::now() + LOCK_WAIT_MAX;

@@ -204,7 +204,8 @@ fn elapsed_us(now: u32, then: u32) -> u32 {
 }
 
 /// Turns without a reading after which the estimate needs a new one. Greater than the number of
-/// calls of a short command of which one is timed, so that a PING mostly needs no reading of its own.
+/// calls of a short command of which one is timed, so that a PING mostly needs no reading of its
+/// own.
 const TURNS_BETWEEN_READINGS: u32 = 64;
 
 /// The longest turn that an estimate uses, so that it cannot be wrong by much.

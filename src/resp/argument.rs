@@ -64,8 +64,8 @@ impl<'a> Request<'a> {
         read_float(self.bytes(index)?)
     }
 
-    /// Parses the argument at `index` as a timeout in seconds, as that of `BLPOP`: a decimal number,
-    /// rounded up to milliseconds; `None` for 0, which is for ever. For
+    /// Parses the argument at `index` as a timeout in seconds, as that of `BLPOP`: a decimal
+    /// number, rounded up to milliseconds; `None` for 0, which is for ever. For
     /// [`Deferral::timeout`](crate::Deferral::timeout).
     ///
     /// # Errors

@@ -319,8 +319,8 @@ impl<'a> Reply<'a> {
     /// the kind of message. In RESP2, whose clients would mistake it for the reply, sends nothing
     /// and does not call `fill`. After `CLIENT REPLY OFF`, the client gets neither push nor reply.
     ///
-    /// In `EXEC`, the push comes inside the array of replies, where some clients take it for an item.
-    /// One of [`ServerHandle::push`](crate::ServerHandle::push) comes after it.
+    /// In `EXEC`, the push comes inside the array of replies, where some clients take it for an
+    /// item. One of [`ServerHandle::push`](crate::ServerHandle::push) comes after it.
     ///
     /// # Panics
     ///

@@ -22,8 +22,9 @@ pub(super) fn keep_running(shared: &Shared) {
     shared.clock_heartbeat.end();
 }
 
-/// Advances the coarse clock, ends CLIENT PAUSE and waits for deferred replies in time, evicts clients, and closes timed-out
-/// clients, until the clock is stopped. Can be called again after a panic.
+/// Advances the coarse clock, ends CLIENT PAUSE and waits for deferred replies in time, evicts
+/// clients, and closes timed-out clients, until the clock is stopped. Can be called again after a
+/// panic.
 fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;

@@ -8,9 +8,9 @@ use crate::state::clients::{ClientFlags, ClientInfo};
 use crate::state::inbox::KillReason;
 
 impl ServerHandle {
-    /// Publishes a message to a channel, as the command `PUBLISH` does, and returns at once. Returns
-    /// the number of receivers: a client counts once for the channel, and once for each pattern
-    /// that matches its name. A name of more than 1,024 bytes has no receivers.
+    /// Publishes a message to a channel, as the command `PUBLISH` does, and returns at once.
+    /// Returns the number of receivers: a client counts once for the channel, and once for each
+    /// pattern that matches its name. A name of more than 1,024 bytes has no receivers.
     ///
     /// Each receiver gets the messages of one thread in their order, without a gap. A receiver that
     /// does not read its messages is closed when more wait for it than the class `pubsub` of
@@ -132,7 +132,8 @@ impl ServerHandle {
     ///
     /// Pending output is not sent. A handler that is running for the client ends first, and its
     /// reply is sent; the same holds for requests that the client has pipelined. To close the
-    /// client of a handler after its reply, call [`Session::close_after_reply`](crate::Session::close_after_reply).
+    /// client of a handler after its reply, call
+    /// [`Session::close_after_reply`](crate::Session::close_after_reply).
     ///
     /// The log and [`DisconnectReason`](crate::DisconnectReason) show `closed by the program:` and
     /// `reason`, in which control characters become blanks. `INFO` counts these as

@@ -78,8 +78,8 @@ pub(crate) enum Phase {
     /// The server accepts and serves clients.
     Serving,
     /// The server accepts no clients, except the rest of the backlog, and closes each client that
-    /// has nothing left to read, except a fresh one: it has connected to a server that listened, and
-    /// gets an answer if its first request is on its way.
+    /// has nothing left to read, except a fresh one: it has connected to a server that listened,
+    /// and gets an answer if its first request is on its way.
     Settling,
     /// As before, but fresh clients are closed, too.
     Draining,
@@ -264,8 +264,8 @@ impl Shared {
         }
     }
 
-    /// Ends the wait for a deferred reply of a client that is about to be closed. Catches a panic of
-    /// the program's function.
+    /// Ends the wait for a deferred reply of a client that is about to be closed. Catches a panic
+    /// of the program's function.
     pub(crate) fn abandon_reply(&self, session: &mut Session) {
         if session.has_reply_to_come() {
             self.hand_over_now();
@@ -315,7 +315,8 @@ impl Shared {
         self.request_drain();
     }
 
-    /// Returns whether the server is about to stop: not in the drain delay, when it serves as before.
+    /// Returns whether the server is about to stop: not in the drain delay, when it serves as
+    /// before.
     pub(super) fn is_stopping(&self) -> bool {
         let request = self.drain_request.lock();
         let has_no_delay = request.in_haste || self.settings.drain_delay_ms() == 0;

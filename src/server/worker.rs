@@ -370,8 +370,8 @@ impl Worker {
         end
     }
 
-    /// Sends pending output and messages, and the deferred reply if it is there. Returns `None` after
-    /// the reply.
+    /// Sends pending output and messages, and the deferred reply if it is there. Returns `None`
+    /// after the reply.
     fn serve_deferred(
         &mut self,
         client: &mut Client,

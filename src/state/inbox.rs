@@ -140,9 +140,9 @@ impl Inbox {
         added(id)
     }
 
-    /// Ends the deferral of this number, or any for `None`, if the client waits, and calls `removed`
-    /// under the lock. Returns whether the client waited and is not to be closed. Then the caller
-    /// must notify the owner.
+    /// Ends the deferral of this number, or any for `None`, if the client waits, and calls
+    /// `removed` under the lock. Returns whether the client waited and is not to be closed. Then
+    /// the caller must notify the owner.
     #[must_use]
     pub(super) fn end_deferral(
         &self,
@@ -179,8 +179,8 @@ impl Inbox {
         deferral.is_some_and(|deferral| deferral.end.is_some())
     }
 
-    /// Takes the deferral, and its end; `None` for an end that the owner makes. Only the owner calls
-    /// this. If the client still waited, calls `removed` under the lock.
+    /// Takes the deferral, and its end; `None` for an end that the owner makes. Only the owner
+    /// calls this. If the client still waited, calls `removed` under the lock.
     pub(super) fn take_deferral(
         &self,
         removed: impl FnOnce(DeferralId),
@@ -223,8 +223,8 @@ impl Contents {
         self.kill_reason.is_some() || deferral.is_some_and(|deferral| deferral.end.is_some())
     }
 
-    /// Whether this stays when the messages are taken. A kill and a deferral do. So does the time of
-    /// the soft limit: the messages become pending output, which counts as before.
+    /// Whether this stays when the messages are taken. A kill and a deferral do. So does the time
+    /// of the soft limit: the messages become pending output, which counts as before.
     fn must_stay(&self) -> bool {
         self.kill_reason.is_some() || self.full_since_s.is_some() || self.deferral.is_some()
     }

@@ -1,5 +1,5 @@
-//! The latency monitor: the seconds in which a command, or a client's wait for its turn, took longer
-//! than `latency-monitor-threshold`. Redis's `src/latency.c`.
+//! The latency monitor: the seconds in which a command, or a client's wait for its turn, took
+//! longer than `latency-monitor-threshold`. Redis's `src/latency.c`.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -95,8 +95,8 @@ pub(crate) struct ServerState {
     pub(crate) replication_id: String,
     /// The port that the server listens on, also if the system chose it.
     pub(crate) port: u16,
-    /// The sockets that the program has given, as INFO shows them. Not set if the configuration names
-    /// the sockets.
+    /// The sockets that the program has given, as INFO shows them. Not set if the configuration
+    /// names the sockets.
     pub(crate) given_listeners: OnceLock<Vec<String>>,
     /// Clients admitted and not closed. Written by acceptor and workers.
     pub(crate) client_count: AtomicUsize,

@@ -122,8 +122,8 @@ fn part_of_specification(kind: &str, numbers: &[(&str, i64)], reply: Reply<'_>) 
     })
 }
 
-/// Returns what the command does with its keys, in Redis's words: the most that it may do, unless it
-/// is declared that it only reads.
+/// Returns what the command does with its keys, in Redis's words: the most that it may do, unless
+/// it is declared that it only reads.
 fn access(command: &CommandInfo) -> &'static str {
     if command.docs.has_flag("readonly") {
         "RO access"
@@ -282,8 +282,8 @@ fn getkeys(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     }
 }
 
-/// `COMMAND GETKEYSANDFLAGS name argument …`: the keys in such a request, each with what the command
-/// does with it.
+/// `COMMAND GETKEYSANDFLAGS name argument …`: the keys in such a request, each with what the
+/// command does with it.
 fn getkeysandflags(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     match find_keys(&session.server_state().catalog, request) {
         Ok((command, keys)) => array(keys, reply, |key, item| {

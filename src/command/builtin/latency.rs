@@ -15,8 +15,8 @@ pub(super) fn register(mut latency: Container<'_>) {
 }
 
 /// `LATENCY HISTOGRAM [command …]`: for each command, the number of calls by duration, cumulated. A
-/// container's name means all of its subcommands. `queue-wait` means the waits for a turn; it has to
-/// be named, because clients take every other name for a command.
+/// container's name means all of its subcommands. `queue-wait` means the waits for a turn; it has
+/// to be named, because clients take every other name for a command.
 fn histogram(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let wanted = || request.arguments().skip(1);
     if wanted().len() > NAMES_MAX {

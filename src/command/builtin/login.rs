@@ -62,8 +62,8 @@ impl Commands {
     ///
     /// `hook` runs on a worker, and may block as a handler may. It should take the same time for
     /// every password, and for every user: compare digests of passwords in constant time, as the
-    /// crate `constant_time_eq` does, and never by `==`. Names that [`Session::set_user`] refuses get
-    /// `WRONGPASS` without `hook`.
+    /// crate `constant_time_eq` does, and never by `==`. Names that [`Session::set_user`] refuses
+    /// get `WRONGPASS` without `hook`.
     ///
     /// Every user may run every command: set a [`Middleware`](crate::Middleware) to refuse some.
     /// `ACL LIST` and `ACL USERS` are errors, because only the program knows the users.

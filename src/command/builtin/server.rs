@@ -44,8 +44,8 @@ fn lolwut(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
 }
 
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]`: starts the drain and closes the connection
-/// without a reply. `NOW` leaves out `drain-delay-ms`. The other options change nothing: there is no
-/// data to save and no replica to wait for.
+/// without a reply. `NOW` leaves out `drain-delay-ms`. The other options change nothing: there is
+/// no data to save and no replica to wait for.
 fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let has = |option: &str| request.arguments().any(|word| is(word, option));
     let all = |options: &[&str]| {
@@ -73,8 +73,8 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     reply.simple("OK")
 }
 
-/// `MONITOR`: sends every request of any client to this one, until it leaves or sends `RESET`. As in
-/// Redis, not in a transaction.
+/// `MONITOR`: sends every request of any client to this one, until it leaves or sends `RESET`. As
+/// in Redis, not in a transaction.
 fn monitor(session: &mut Session, _: &Request<'_>, reply: Reply<'_>) -> Replied {
     if session.is_in_exec() {
         return reply.error("ERR MONITOR isn't allowed for DENY BLOCKING client");

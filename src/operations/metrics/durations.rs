@@ -15,16 +15,17 @@ pub(super) struct CommandDurations(HashMap<Box<str>, Shown>);
 /// Durations as they were last shown.
 ///
 /// Only some calls are timed. Each scrape takes the calls since the one before to be like the timed
-/// ones among them. If all calls were scaled at once, each change would also move those of long ago:
-/// counts would fall, which Prometheus takes for a restart, or grow by more than there were calls.
+/// ones among them. If all calls were scaled at once, each change would also move those of long
+/// ago: counts would fall, which Prometheus takes for a restart, or grow by more than there were
+/// calls.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     /// The number of resets before the first of the calls.
     resets: u64,
     count: u64,
     pub(super) seconds: f64,
-    /// How many took at most so long, for each limit; `None` until one was recorded. With fractions,
-    /// so that they add up.
+    /// How many took at most so long, for each limit; `None` until one was recorded. With
+    /// fractions, so that they add up.
     up_to: Option<[f64; LIMITS]>,
     timed: Timed,
     recorded: Recorded,
@@ -66,8 +67,8 @@ fn timed(counts: &CommandCounts) -> Timed {
 }
 
 impl Shown {
-    /// Forgets all after CONFIG RESETSTAT. The counts alone do not tell: they may have become higher
-    /// than before it.
+    /// Forgets all after CONFIG RESETSTAT. The counts alone do not show it: they may have become
+    /// higher than before it.
     fn begin_again_after(&mut self, resets: u64) {
         if resets != self.resets {
             *self = Self::default();

@@ -37,8 +37,8 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Returns all metrics, which are some milliseconds old if they are asked for all the time: making
-    /// them takes at most a quarter of a processor away from the workers.
+    /// Returns all metrics, which are some milliseconds old if they are asked for all the time:
+    /// making them takes at most a quarter of a processor away from the workers.
     pub(super) fn text(&mut self, state: &ServerState) -> String {
         let start = Instant::now();
         if let Some((text, until)) = &self.latest

@@ -47,8 +47,8 @@ fn follow_pause(state: &ServerState) {
 }
 
 /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`: ends the wait of a client for a deferred reply, as its
-/// timeout would, or by an error. Replies whether it waited. A client that CLIENT PAUSE holds up does
-/// not count, as in Redis.
+/// timeout would, or by an error. Replies whether it waited. A client that CLIENT PAUSE holds up
+/// does not count, as in Redis.
 pub(super) fn unblock(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let end = match (request.word_count(), request.argument(2)) {
         (3, _) => DeferralEnd::TimedOut,
