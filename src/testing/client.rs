@@ -96,9 +96,9 @@ impl TestClient {
         }
     }
 
-    /// Sets the maximum time that a call waits, in place of 10 s.
+    /// Sets the maximum time that a call waits, in place of 10 s. More than a year is a year.
     pub fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = timeout;
+        self.timeout = timeout.min(TIMEOUT_MAX);
     }
 
     /// Sends a request, and waits for its reply. The reply may be an [`Answer::Error`].
@@ -234,13 +234,14 @@ impl TestClient {
         let deadline = Instant::now() + self.timeout;
         while !bytes.is_empty() {
             match self.transport.send(bytes, TURN) {
-                Ok(count) => bytes = &bytes[count..],
+                Ok(count) if Instant::now() < deadline || count == bytes.len() => {
+                    bytes = &bytes[count..];
+                }
                 Err(error) if !is_timeout(&error) => {
                     return Err(self.error(error.kind(), &error.to_string()));
                 }
-                Err(_) if Instant::now() >= deadline => {
-                    return Err(self.error(ErrorKind::TimedOut, "the server takes no more bytes"));
-                }
+                Ok(_) => return Err(self.takes_no_more()),
+                Err(_) if Instant::now() >= deadline => return Err(self.takes_no_more()),
                 // The server may take more after its replies are read.
                 Err(_) => match self.receive_some(TURN) {
                     Err(error) if !is_timeout(&error) => return Err(error),
@@ -251,6 +252,10 @@ impl TestClient {
         Ok(())
     }
 
+    fn takes_no_more(&self) -> io::Error {
+        self.error(ErrorKind::TimedOut, "the server takes no more bytes")
+    }
+
     /// Receives until `take` returns something.
     fn wait<T>(
         &mut self,
@@ -258,11 +263,18 @@ impl TestClient {
         mut take: impl FnMut(&mut Self) -> io::Result<Option<T>>,
     ) -> io::Result<T> {
         let deadline = Instant::now() + self.timeout;
+        let mut is_over = false;
         loop {
             if let Some(taken) = take(self)? {
                 return Ok(taken);
             }
+            // Also if bytes have come: a server may send without end.
+            if is_over {
+                let text = format!("{missing} within {:?}", self.timeout);
+                return Err(self.error(ErrorKind::TimedOut, &text));
+            }
             let left = deadline.saturating_duration_since(Instant::now());
+            is_over = left.is_zero();
             // A socket takes 0 for no timeout.
             match self.receive_some(left.max(TURN)) {
                 Ok(0) => {
@@ -271,10 +283,6 @@ impl TestClient {
                 }
                 Err(error) if !is_timeout(&error) => {
                     return Err(self.error(error.kind(), &format!("{missing}: {error}")));
-                }
-                Err(_) if left.is_zero() => {
-                    let text = format!("{missing} within {:?}", self.timeout);
-                    return Err(self.error(ErrorKind::TimedOut, &text));
                 }
                 Ok(_) | Err(_) => {}
             }
@@ -372,6 +380,9 @@ const CONFIRMATIONS: [&str; 6] = [
 ];
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So much that the clock has an instant for its end.
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The time after which sending pauses for receiving.
 const TURN: Duration = Duration::from_millis(1);

@@ -5,7 +5,10 @@ use super::answer::Answer;
 /// Reads one answer from the front of `bytes`. Returns it and its length; `None` if its end is
 /// missing.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<(Answer, usize)>, String> {
-    let mut reader = Reader { rest: bytes };
+    let mut reader = Reader {
+        rest: bytes,
+        depth: 0,
+    };
     match reader.answer() {
         Ok(answer) => Ok(Some((answer, bytes.len() - reader.rest.len()))),
         Err(Stop::Incomplete) => Ok(None),
@@ -15,6 +18,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<(Answer, usize)>, String> {
 
 struct Reader<'a> {
     rest: &'a [u8],
+    /// The number of answers that this one is in.
+    depth: usize,
 }
 
 /// Why there is no answer.
@@ -25,6 +30,18 @@ enum Stop {
 
 impl<'a> Reader<'a> {
     fn answer(&mut self) -> Result<Answer, Stop> {
+        // A stack has an end.
+        if self.depth > DEPTH_MAX {
+            let problem = format!("answers within answers, more than {DEPTH_MAX}");
+            return Err(Stop::Invalid(problem));
+        }
+        self.depth += 1;
+        let answer = self.answer_within()?;
+        self.depth -= 1;
+        Ok(answer)
+    }
+
+    fn answer_within(&mut self) -> Result<Answer, Stop> {
         let line = self.line()?;
         let Some((kind, line)) = line.split_first() else {
             return Err(Stop::Invalid("an empty line".into()));
@@ -105,6 +122,9 @@ fn verbatim(blob: &[u8]) -> Result<Answer, Stop> {
     }
 }
 
+/// Maximum number of answers that one is in. No server nests so many.
+const DEPTH_MAX: usize = 100;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +188,12 @@ mod tests {
         ] {
             assert!(read(bytes.as_bytes()).is_err(), "{bytes:?}");
         }
+        for begin in ["*1\r\n", "%1\r\n", "%1\r\n+a\r\n", "|1\r\n", "|0\r\n"] {
+            let deep = begin.repeat(1_000_000);
+            assert!(read(deep.as_bytes()).is_err(), "{begin:?}");
+        }
+        let deep = format!("{}*0\r\n", "*1\r\n".repeat(DEPTH_MAX));
+        assert!(matches!(read(deep.as_bytes()), Ok(Some(_))));
         let huge = format!("${}\r\n", usize::MAX);
         assert_eq!(read(huge.as_bytes()), Ok(None));
         let many = format!("*{}\r\n:1\r\n", usize::MAX);

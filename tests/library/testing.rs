@@ -1,7 +1,8 @@
 //! The helpers for tests of a service.
 
 use std::error::Error;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -165,6 +166,37 @@ fn missing_reply_is_an_error_that_names_the_request() -> Tested {
         assert!(error.starts_with("no message within 50ms;"), "{error}");
         Ok(())
     })
+}
+
+#[test]
+fn server_that_sends_without_end_is_not_awaited_for_ever() -> Tested {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let addr = listener.local_addr()?;
+    let endless = thread::spawn(move || {
+        let message = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n";
+        for bytes in [&b"+x"[..], message] {
+            let (mut socket, _) = listener.accept().expect("a client");
+            socket
+                .write_all(b"*3\r\n+subscribe\r\n+a\r\n:1\r\n")
+                .expect("it reads");
+            while socket.write_all(bytes).is_ok() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    let no_reply: fn(&mut TestClient) -> Option<io::Error> = |client| client.receive().err();
+    let no_close: fn(&mut TestClient) -> Option<io::Error> = |client| client.receive_close().err();
+    for (wait, text) in [(no_reply, "no reply within"), (no_close, "no close within")] {
+        let mut client = TestClient::connect(addr)?;
+        client.set_timeout(Duration::MAX);
+        assert_eq!(client.call(["SUBSCRIBE", "a"])?, ("subscribe", "a", 1));
+        client.set_timeout(Duration::from_millis(50));
+        let error = wait(&mut client).expect("no end");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(error.to_string().starts_with(text), "{error}");
+    }
+    endless.join().expect("no panic");
+    Ok(())
 }
 
 #[test]
