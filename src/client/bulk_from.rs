@@ -4,16 +4,17 @@ use std::io::Read;
 
 use super::session::Session;
 use crate::logging;
-use crate::resp::{BulkSource, ErrorReply, Replied, Reply, without_line_ends};
+use crate::resp::{BulkSource, ErrorReply, Replied, Reply, misused, without_line_ends};
 
 impl Session {
     /// Replies with a bulk string of the first `length` bytes of `reader`, which are read while
     /// they are sent: for a value that is large, as a file or an `io::Cursor` of an `Arc<[u8]>`.
     ///
     /// A chunk of up to 64 KiB is read, by one call of `read`, when the socket has taken the one
-    /// before. So a client takes no more memory than that, and nothing is read while its peer does
-    /// not read. Its later requests wait; so do messages and pushes to it. A drain waits for the
-    /// rest, up to `drain-timeout-ms`.
+    /// before. Each chunk is a write to the socket, so a reader that returns few bytes at a time is
+    /// slow. A client takes no more memory than a chunk, and nothing is read while its peer does not
+    /// read. Its later requests wait; so do messages and pushes to it. A drain waits for the rest,
+    /// up to `drain-timeout-ms`.
     ///
     /// ```
     /// use std::fs::File;
@@ -42,13 +43,16 @@ impl Session {
     ///
     /// Panics if `reply` is an item of an array, a map or a set, or that of a
     /// [token](crate::DeferredReply), or if `length` exceeds `i64::MAX`.
+    #[track_caller]
     pub fn bulk_from(
         &mut self,
         reply: Reply<'_>,
         length: u64,
         reader: impl Read + Send + 'static,
     ) -> Replied {
-        assert!(!reply.is_part(), "only a whole reply can be read later");
+        if reply.is_part() {
+            misused(format_args!("only a whole reply can be read later"));
+        }
         let mut source = BulkSource::new(length, reader);
         if self.is_in_exec() {
             return reply.or_error(|reply| {

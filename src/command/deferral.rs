@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Outcome;
 use crate::client::session::Session;
-use crate::resp::{Replied, Reply};
+use crate::resp::{Replied, Reply, misused};
 use crate::state::ServerState;
 use crate::state::clients::ClientInfo;
 use crate::state::deferred_request::{
@@ -48,8 +48,11 @@ impl Session {
     /// # Panics
     ///
     /// Panics if `reply` is an item of an array, a map or a set, or that of a token.
+    #[track_caller]
     pub fn defer<'a>(&'a mut self, reply: Reply<'a>) -> Deferral<'a> {
-        assert!(!reply.is_part(), "only a whole reply can be deferred");
+        if reply.is_part() {
+            misused(format_args!("only a whole reply can be deferred"));
+        }
         Deferral {
             session: self,
             reply,

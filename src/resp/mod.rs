@@ -31,6 +31,7 @@ pub(crate) use foreign::{is_http_request_line, is_http_version};
 pub(crate) use integer::parse as parse_integer;
 pub(crate) use limits::Limits;
 pub(crate) use protocol_error::ProtocolError;
+pub(crate) use reply::misused;
 pub use reply::{BulkWriter, Items, Protocol, Replied, Reply};
 pub(crate) use request::Parser;
 pub use request::{Arguments, Request};

@@ -228,8 +228,11 @@ impl<'a> Reply<'a> {
     }
 
     /// Writes the header of a bulk string, whose `length` bytes follow later.
+    #[track_caller]
     pub(crate) fn bulk_header(mut self, length: u64) -> Replied {
-        let length = i64::try_from(length).expect("no value has more than i64::MAX bytes");
+        let Ok(length) = i64::try_from(length) else {
+            misused(format_args!("no bulk string has {length} bytes"));
+        };
         self.header(b'$', length)
     }
 
@@ -534,7 +537,7 @@ impl Items<'_> {
 /// panic that is caught has lost its place.
 #[cold]
 #[track_caller]
-fn misused(how: fmt::Arguments<'_>) -> ! {
+pub(crate) fn misused(how: fmt::Arguments<'_>) -> ! {
     panic!("{how}, at {}", Location::caller())
 }
 

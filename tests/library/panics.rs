@@ -20,6 +20,9 @@ fn panicking() -> (Commands, Vec<(&'static str, String)>) {
         commands.register("P.BULK", one, |_, _, reply| reply.bulk_with(3, |_| ()));
         commands.register("P.BIG", one, |_, _, reply| reply.big_number("x"));
         commands.register("P.CODE", one, |_, _, _| Err(ErrorReply::new("x", "")));
+        commands.register("P.PART", one, |s, _, r| r.array(1, |i| i.add(|i| s.bulk_from(i, 1, &b"a"[..]))));
+        commands.register("P.LONG", one, |s, _, reply| s.bulk_from(reply, u64::MAX, &b"a"[..]));
+        commands.register("P.LATER", one, |s, _, r| r.array(1, |i| i.add(|i| s.defer(i).start(drop))));
         commands.register("P.OWN", one, |_, _, reply| {
             assert_eq!(1, 2, "as the test\r\nwants it");
             reply.null()
@@ -32,6 +35,9 @@ fn panicking() -> (Commands, Vec<(&'static str, String)>) {
         ("p.bulk", "a bulk string lacks 3 of its bytes"),
         ("p.big", "a big number is decimal digits, not \"x\""),
         ("p.code", "an error's code is capitals, not \"x\""),
+        ("p.part", "only a whole reply can be read later"),
+        ("p.long", "no bulk string has 18446744073709551615 bytes"),
+        ("p.later", "only a whole reply can be deferred"),
     ];
     let lines = texts.into_iter().zip(first..);
     let mut lines: Vec<_> = lines
