@@ -155,6 +155,11 @@ fn incr(store: &Store, request: &Request<'_>, reply: Reply<'_>) -> Result<Replie
         shard.set(key, b"1", None);
         return Ok(reply.integer(1));
     };
+    // As with Redis, `+1` and `01` are no integers.
+    let digits = entry.value.strip_prefix(b"-").unwrap_or(&entry.value);
+    if *entry.value != *b"0" && !matches!(digits, [b'1'..=b'9', ..]) {
+        return Err(ErrorReply::NOT_AN_INTEGER);
+    }
     let text = std::str::from_utf8(&entry.value).unwrap_or_default();
     let before: i64 = text.parse().map_err(|_| ErrorReply::NOT_AN_INTEGER)?;
     let after = before.checked_add(1).ok_or(ErrorReply::OVERFLOW)?;

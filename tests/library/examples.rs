@@ -129,6 +129,13 @@ fn incr_counts_from_zero_to_the_largest_integer() {
         "SET n many\r\nINCR n\r\nGET n\r\n",
         "+OK\r\n-ERR value is not an integer or out of range\r\n$4\r\nmany\r\n",
     );
+    for other in ["+1", "01", "-0", "-01", "1 ", "-", "1.0"] {
+        peer.ask(
+            format!("SET n \"{other}\"\r\nINCR n\r\n"),
+            "+OK\r\n-ERR value is not an integer or out of range\r\n",
+        );
+    }
+    peer.ask("SET n -1\r\nINCR n\r\nINCR n\r\n", "+OK\r\n:0\r\n:1\r\n");
     peer.ask(
         "SET n 1 EX 100\r\nINCR n\r\nTTL n\r\n",
         "+OK\r\n:2\r\n:100\r\n",
