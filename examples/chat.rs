@@ -83,13 +83,16 @@ fn commands() -> Commands {
         .register("WHISPER", Arity::Exactly(3), |session, request, reply| {
             let (from, to, text) = (name_of(session)?, request.text(0)?, request.text(1)?);
             let server = session.server();
-            let all = server.clients().into_iter();
-            let is_sent = all.filter(|client| client.name == to).any(|client| {
-                server.push(client.id, 3, |items| {
-                    items.bulk("whisper");
-                    items.bulk(&from);
-                    items.bulk(text);
-                })
+            let mut all = server.clients().into_iter();
+            // Clients without a name have an empty one.
+            let is_sent = all.any(|client| {
+                let is_meant = client.name == to && !to.is_empty();
+                is_meant
+                    && server.push(client.id, 3, |items| {
+                        items.bulk("whisper");
+                        items.bulk(&from);
+                        items.bulk(text);
+                    })
             });
             Ok(reply.boolean(is_sent))
         })

@@ -167,6 +167,11 @@ fn chat_shows_who_is_there_and_who_leaves() -> io::Result<()> {
     assert_eq!(bob.next_message()?, ("whisper", "alice", "psst"));
     // She could not tell a whisper from a reply.
     assert_eq!(call(&mut bob, "WHISPER alice psst"), false);
+    // A client without a name is not named by an empty one.
+    let mut nameless = connect(&server);
+    nameless.hello(3)?;
+    assert_eq!(alice.call(["WHISPER", "", "psst"])?, 0);
+    drop(nameless);
     let Answer::Array(listed) = call(&mut alice, "WHO") else {
         panic!("RESP2 has an array");
     };
