@@ -5,9 +5,11 @@ use std::fmt;
 use super::entry::Command;
 use crate::client::session::Session;
 use crate::resp::{ErrorReply, Request, RequestQueue};
+use crate::state::redact::Redacted;
 
 /// A transaction whose requests `EXEC` is about to run: see
-/// [`Commands::transactions`](crate::Commands::transactions).
+/// [`Commands::transactions`](crate::Commands::transactions). Its `Debug` output hides secrets, as
+/// `MONITOR` does.
 pub struct Exec<'a> {
     pub(crate) requests: &'a RequestQueue,
     /// Returns the command of a request.
@@ -55,7 +57,13 @@ impl Exec<'_> {
 
 impl fmt::Debug for Exec<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.requests()).finish()
+        let mut list = f.debug_list();
+        for request in self.requests() {
+            let command = (self.resolve)(&request).map(|command| &command.info);
+            let request = &request;
+            list.entry(&Redacted { command, request });
+        }
+        list.finish()
     }
 }
 

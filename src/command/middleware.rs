@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::client::session::Session;
 use crate::resp::{ErrorReply, Request};
 use crate::state::catalog::CommandInfo;
+use crate::state::redact::Redacted;
 
 /// A hook around each call of a command, also of a built-in one: for permissions, rate limits,
 /// metrics and tracing. Set it by [`Commands::set_middleware`](crate::Commands::set_middleware).
@@ -71,8 +72,8 @@ impl fmt::Debug for dyn Middleware {
     }
 }
 
-/// A request, as a [`Middleware`] sees it.
-#[derive(Debug, Clone, Copy)]
+/// A request, as a [`Middleware`] sees it. Its `Debug` output hides secrets, as `MONITOR` does.
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// `None` if no command has the name.
     command: Option<&'a CommandInfo>,
@@ -112,6 +113,15 @@ impl<'a> Call<'a> {
     pub fn categories(&self) -> impl Iterator<Item = &'static str> + use<'a> {
         let command = self.command.into_iter();
         command.flat_map(|command| command.docs.categories())
+    }
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (command, request) = (self.command, self.request);
+        f.debug_tuple("Call")
+            .field(&Redacted { command, request })
+            .finish()
     }
 }
 

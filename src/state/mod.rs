@@ -39,7 +39,7 @@ mod monitors;
 pub(crate) mod own_info;
 pub(crate) mod pause;
 mod recipients;
-mod redact;
+pub(crate) mod redact;
 mod slices;
 pub(crate) mod slowlog;
 pub(crate) mod stats;

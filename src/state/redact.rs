@@ -1,8 +1,27 @@
-//! Hides secrets in the words of a request, for MONITOR and SLOWLOG.
+//! Hides secrets in the words of a request, for MONITOR, SLOWLOG and the program's log.
+
+use std::fmt;
 
 use super::catalog::CommandInfo;
 use crate::config;
 use crate::resp::Request;
+
+/// A request, without its secrets. Of an unknown command, only the name is shown.
+pub(crate) struct Redacted<'a> {
+    pub(crate) command: Option<&'a CommandInfo>,
+    pub(crate) request: &'a Request<'a>,
+}
+
+impl fmt::Debug for Redacted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.command.map_or_else(
+            || vec![self.request.name()],
+            |command| command.words_to_show(self.request, usize::MAX),
+        );
+        let words = words.iter().map(|word| word.escape_ascii().to_string());
+        f.debug_list().entries(words).finish()
+    }
+}
 
 impl CommandInfo {
     /// Returns the first words of a request, up to `count_max`, as MONITOR and SLOWLOG may show

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use respool::config::BindAddress;
-use respool::{Arity, Call, Commands, Config, ErrorReply, Middleware, Session};
+use respool::{Arity, Call, CallOutcome, Commands, Config, ErrorReply, Middleware, Session};
 use respool_testing::{Peer, TestServer, builtin_and, config, log};
 
 const WRONGPASS: &str = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
@@ -240,6 +241,46 @@ fn passwords_for_the_hook_are_hidden() {
     assert!(
         slow.contains("(redacted)") && !slow.contains("pw-"),
         "{slow}"
+    );
+}
+
+/// Notes what a program would log.
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Middleware for Notes {
+    fn after(&self, _: &mut Session, call: &Call<'_>, _: &CallOutcome<'_>) {
+        self.0.lock().push(format!("{call:?}"));
+    }
+}
+
+#[test]
+fn passwords_are_hidden_in_what_a_program_logs() {
+    let notes: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (mut commands, _) = with_users();
+    commands.set_middleware(Notes(Arc::clone(&notes)));
+    let transactions = Arc::clone(&notes);
+    commands.transactions(move |session, exec| {
+        transactions.lock().push(format!("{exec:?}"));
+        exec.run(session)
+    });
+    let server = TestServer::with(config(1), commands);
+    let mut peer = login(&server, "alice");
+    peer.answer("AUHT alice pw-alice");
+    peer.send("MULTI\r\nAUTH bob pw-bob\r\nECHO hi\r\nEXEC\r\n");
+    peer.expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n$2\r\nhi\r\n");
+    let auth = r#"["AUTH", "(redacted)", "(redacted)"]"#;
+    let echo = r#"["ECHO", "hi"]"#;
+    assert_eq!(
+        notes.lock()[..],
+        [
+            format!("Call({auth})"),
+            r#"Call(["AUHT"])"#.into(),
+            r#"Call(["MULTI"])"#.into(),
+            format!("[{auth}, {echo}]"),
+            format!("Call({auth})"),
+            format!("Call({echo})"),
+            r#"Call(["EXEC"])"#.into(),
+        ]
     );
 }
 
