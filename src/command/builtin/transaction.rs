@@ -43,8 +43,9 @@ impl Commands {
     /// nothing and does not call the hook. The queue of a client takes at most
     /// `client-query-buffer-limit`, and is part of the client's memory. The replies take at most
     /// `pending-output-per-client`, or 64 KiB if that is more: if they are longer, all requests
-    /// run, and the reply to `EXEC` is an error. A handler that would wait answers at once in a
-    /// transaction: see [`Session::is_in_exec`].
+    /// run, and the reply to `EXEC` is an error. One worker runs all of them without a pause, so a
+    /// lower `client-query-buffer-limit` also bounds the time for which a transaction keeps it. A
+    /// handler that would wait answers at once in a transaction: see [`Session::is_in_exec`].
     pub fn transactions<R: Into<Result<Executed, ErrorReply>>>(
         &mut self,
         hook: impl Fn(&mut Session, Exec<'_>) -> R + Send + Sync + 'static,
