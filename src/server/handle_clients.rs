@@ -63,8 +63,8 @@ impl ServerHandle {
     /// # let server = Server::bind(config, Commands::builtin())?;
     /// # let handle = server.handle();
     /// let is_sent = handle.push(7, 2, |items| {
-    ///     items.add(|item| item.bulk("progress"));
-    ///     items.add(|item| item.integer(50));
+    ///     items.bulk("progress");
+    ///     items.integer(50);
     /// });
     /// assert!(!is_sent, "there is no client 7");
     /// # Ok::<_, respool::StartError>(())
@@ -80,25 +80,29 @@ impl ServerHandle {
             }
             let mut message = Vec::new();
             let _ = Reply::new(&mut message, protocol).message(count, &fill);
-            match self.leave(&info, protocol, &message) {
-                Left::Yes => return true,
-                Left::No => return false,
-                Left::OtherProtocol => {}
+            match self.deliver(&info, protocol, &message) {
+                Delivery::Done => return true,
+                Delivery::Refused => return false,
+                Delivery::OtherProtocol => {}
             }
         }
     }
 
-    /// Leaves a message that is encoded in `protocol` for a client.
-    fn leave(&self, info: &ClientInfo, protocol: Protocol, message: &[u8]) -> Left {
-        let mut left = Left::Yes;
+    /// Puts a message that is encoded in `protocol` into the inbox of a client.
+    fn deliver(&self, info: &ClientInfo, protocol: Protocol, message: &[u8]) -> Delivery {
+        let mut delivery = Delivery::Done;
         let bytes = |current| {
             // Under the lock that the client takes when it changes its protocol or unsubscribes.
             if current != protocol {
-                left = Left::OtherProtocol;
+                delivery = Delivery::OtherProtocol;
             } else if !takes_pushes(info, protocol) {
-                left = Left::No;
+                delivery = Delivery::Refused;
             }
-            if left == Left::Yes { message } else { b"" }
+            if delivery == Delivery::Done {
+                message
+            } else {
+                b""
+            }
         };
         let (now_s, limit) = (self.state().now_s(), self.state().settings.messages_limit());
         let unsent = info.pending_output.get();
@@ -106,9 +110,9 @@ impl ServerHandle {
             self.state().notify(&[info.slot]);
         }
         if info.inbox.kill_reason().is_some() {
-            return Left::No;
+            return Delivery::Refused;
         }
-        left
+        delivery
     }
 
     /// Returns all clients in the order of accept. Visits each without a lock on all, so clients
@@ -149,12 +153,12 @@ impl ServerHandle {
     }
 }
 
-/// What became of a message for one client.
+/// The result of an attempt to put a message into a client's inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
-    Yes,
+enum Delivery {
+    Done,
     /// The client is being closed, or must not get it.
-    No,
+    Refused,
     /// The client has changed its protocol.
     OtherProtocol,
 }
