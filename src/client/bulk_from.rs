@@ -12,9 +12,9 @@ impl Session {
     ///
     /// A chunk of up to 64 KiB is read, by one call of `read`, when the socket has taken the one
     /// before. Each chunk is a write to the socket, so a reader that returns few bytes at a time is
-    /// slow. A client takes no more memory than a chunk, and nothing is read while its peer does not
-    /// read. Its later requests wait; so do messages and pushes to it. A drain waits for the rest,
-    /// up to `drain-timeout-ms`.
+    /// slow. A client takes no more memory than a chunk, and nothing is read while its peer does
+    /// not read. Its later requests wait; so do messages and pushes to it. A drain waits for the
+    /// rest, up to `drain-timeout-ms`.
     ///
     /// ```
     /// use std::fs::File;

@@ -131,11 +131,11 @@ impl fmt::Debug for Call<'_> {
 pub struct CallOutcome<'a> {
     /// How long the handler ran; zero if it did not.
     pub duration: Duration,
-    /// What came of it.
+    /// Whether the call succeeded, failed, was deferred or refused.
     pub kind: OutcomeKind<'a>,
 }
 
-/// What came of a call.
+/// The kinds of outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutcomeKind<'a> {

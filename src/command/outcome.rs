@@ -1,10 +1,10 @@
-//! What a handler returns.
+//! The return types of handlers.
 
 use super::entry::Handler;
 use crate::client::session::Session;
 use crate::resp::{ErrorReply, Replied, Reply, Request};
 
-/// What a handler returns: a [`Replied`], or a `Result<Replied, ErrorReply>`.
+/// The return types of handlers: [`Replied`] and `Result<Replied, ErrorReply>`.
 ///
 /// If it is an `Err`, the error is the reply, in place of everything that the handler wrote before.
 /// So a handler may use `?`, and ends with `Ok(reply.…)`:

@@ -21,7 +21,7 @@ pub(super) struct QueueWait {
     polled_at: AtomicU32,
 }
 
-/// What a worker knows of the time.
+/// The time as one worker reads and estimates it.
 #[derive(Debug, Default)]
 pub(super) struct LocalClock {
     /// Its last reading; 0 if it has slept since.

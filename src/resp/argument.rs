@@ -11,6 +11,9 @@ use super::request::{Arguments, Request};
 /// Methods that read one argument. As for [`Request::argument`], index 0 is the first argument
 /// after the name. For a subcommand, index 0 is the subcommand's name. If there is no such
 /// argument, each returns [`ErrorReply::SYNTAX`].
+///
+/// An [`Arity`](crate::Arity) and [`Command::keys`](crate::Command::keys) count words instead: the
+/// name is word 0, and the argument at index 0 is word 1.
 impl<'a> Request<'a> {
     /// Returns the argument at `index`: any bytes.
     ///

@@ -184,7 +184,8 @@ impl Server {
     /// Linux shows 15 bytes of a thread's name, so there the name is cut: names should differ in
     /// their first two or three bytes.
     ///
-    /// What [`Self::bind`] logs has no name yet. Only the first call of this method has an effect.
+    /// The log lines of [`Self::bind`] have no name yet. Only the first call of this method has an
+    /// effect.
     #[must_use]
     pub fn with_name(self, name: &str) -> Self {
         self.inner.shared.state.set_name(name);

@@ -41,7 +41,7 @@ pub(crate) struct Inner {
     pub(super) maxclients_at_start: usize,
 }
 
-/// What asks for a change of the configuration.
+/// The origin of a change of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trigger {
     /// The program, by `ServerHandle::reconfigure`.

@@ -99,7 +99,7 @@ impl ClientRegistry {
     }
 }
 
-/// What all clients are doing.
+/// Figures of all clients together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ClientsSummary {
     /// The most bytes that a client has of an incomplete request.
@@ -251,9 +251,9 @@ bitflags! {
         const NO_TOUCH = 1 << 4;
         const PAUSED = 1 << 5;
         const CLOSING = 1 << 6;
-        /// It waits for a deferred reply.
+        /// The client waits for a deferred reply.
         const BLOCKED = 1 << 7;
-        /// Its requests are queued for EXEC.
+        /// The client's requests are queued for EXEC.
         const MULTI = 1 << 8;
     }
 }

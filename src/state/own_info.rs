@@ -1,8 +1,8 @@
-//! What a program says of itself and its data: for INFO, DBSIZE and the metrics.
+//! The program's own data in INFO, DBSIZE and the metrics.
 
 use std::fmt;
 
-/// What the program has declared.
+/// The declarations of the program.
 #[derive(Default)]
 pub(crate) struct OwnInfo {
     pub(crate) sections: Vec<Section>,

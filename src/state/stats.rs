@@ -261,7 +261,7 @@ impl ServerStats {
     }
 }
 
-/// What the running workers are doing.
+/// The turns of the running workers.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     /// The number of workers.
