@@ -100,7 +100,8 @@ impl Deferral<'_> {
     /// or `CLIENT UNBLOCK`, if the client has left or was closed, or in a drain. Use it to forget
     /// the token.
     ///
-    /// A worker calls it, with no lock held. It should not wait for long. A panic is logged.
+    /// A worker calls it, with no lock held. It should not wait for long. If it panics, the
+    /// panic is logged and the client closed.
     pub fn on_cancel(mut self, forget: impl FnOnce() + Send + 'static) -> Self {
         self.on_cancel = Some(Box::new(forget));
         self

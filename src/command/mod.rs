@@ -154,8 +154,9 @@ impl Commands {
     }
 
     /// Sets the hook around each call, in place of the previous one: see [`Middleware`].
-    pub fn set_middleware(&mut self, middleware: impl Middleware) {
+    pub fn set_middleware(&mut self, middleware: impl Middleware) -> &mut Self {
         self.middleware = Some(Box::new(middleware));
+        self
     }
 
     /// Returns the state of a server with these commands.

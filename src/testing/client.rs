@@ -117,7 +117,22 @@ impl TestClient {
     ///
     /// Returns an error of [`Self::call`], and one with the server's text if it refuses.
     pub fn hello(&mut self, protocol: u8) -> io::Result<()> {
-        match self.call(["HELLO", &protocol.to_string()])? {
+        self.must(["HELLO", &protocol.to_string()])
+    }
+
+    /// Logs in by `AUTH user password`, for a server with
+    /// [`Commands::on_auth`](crate::Commands::on_auth). The user of `requirepass` is `default`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of [`Self::call`], and one with the server's text if it refuses.
+    pub fn login(&mut self, user: &str, password: &str) -> io::Result<()> {
+        self.must(["AUTH", user, password])
+    }
+
+    /// Sends a request that must not be refused.
+    fn must<const N: usize>(&mut self, words: [&str; N]) -> io::Result<()> {
+        match self.call(words)? {
             Answer::Error(text) => Err(io::Error::other(text)),
             _ => Ok(()),
         }

@@ -79,7 +79,7 @@ fn keyspace_is_in_info_and_dbsize() {
 #[test]
 fn cluster_can_be_enabled() {
     let commands = builtin_and(|commands| {
-        commands.cluster_enabled(true);
+        commands.set_cluster_enabled(true);
     });
     let server = TestServer::with(config(1), commands);
     let mut peer = server.connect();

@@ -388,3 +388,21 @@ fn handlers_in_memory_reach_their_server() -> Tested {
     assert_eq!(two.next_message()?, ("message", "news", "c"));
     Ok(())
 }
+
+#[test]
+fn login_by_the_test_client_may_be_refused() {
+    let mut commands = Commands::builtin();
+    commands.on_auth(|_, user, password| {
+        if user.as_bytes() == password {
+            Ok(())
+        } else {
+            Err(ErrorReply::WRONGPASS)
+        }
+    });
+    let server = testing::serve(commands).expect("it starts");
+    let mut client = server.client().expect("it listens");
+    let refused = client.login("alice", "bob").expect_err("a wrong password");
+    assert_eq!(refused.to_string(), ErrorReply::WRONGPASS.to_string());
+    client.login("alice", "alice").expect("the right password");
+    assert_eq!(client.call(["ACL", "WHOAMI"]).expect("a reply"), "alice");
+}

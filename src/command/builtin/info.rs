@@ -108,7 +108,7 @@ impl Commands {
     /// Sets whether the server calls itself a node of a cluster: in `INFO`, in the reply to `HELLO`
     /// and as `cluster-enabled`. False by default. The program then replaces the command `CLUSTER`,
     /// and answers `MOVED` for keys of other nodes: respool does neither.
-    pub fn cluster_enabled(&mut self, is_enabled: bool) -> &mut Self {
+    pub fn set_cluster_enabled(&mut self, is_enabled: bool) -> &mut Self {
         self.own_info.is_cluster = is_enabled;
         self
     }

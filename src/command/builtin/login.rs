@@ -70,13 +70,14 @@ impl Commands {
     pub fn on_auth(
         &mut self,
         hook: impl Fn(&mut Session, &str, &[u8]) -> Result<(), ErrorReply> + Send + Sync + 'static,
-    ) {
+    ) -> &mut Self {
         let check = move |session: &mut Session, user: &[u8], password: &[u8]| {
             let user = str::from_utf8(user).map_err(|_| ErrorReply::WRONGPASS)?;
             session.log_in(user, |session| hook(session, user, password))
         };
         register_with(self, Arc::new(check));
         self.has_on_auth = true;
+        self
     }
 }
 

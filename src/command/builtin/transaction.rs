@@ -49,7 +49,7 @@ impl Commands {
     pub fn transactions<R: Into<Result<Executed, ErrorReply>>>(
         &mut self,
         hook: impl Fn(&mut Session, Exec<'_>) -> R + Send + Sync + 'static,
-    ) {
+    ) -> &mut Self {
         self.on_exec = Some(OnExec::new(hook));
         let multi = self.register_own("MULTI", Arity::Exactly(1), multi);
         multi.allowed_under = Restrictions::MULTI;
@@ -58,6 +58,7 @@ impl Commands {
         discard.allowed_under = Restrictions::MULTI;
         discard.mark_short();
         self.register_own("EXEC", Arity::Exactly(1), exec_without_multi);
+        self
     }
 }
 
