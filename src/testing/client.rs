@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use super::reader::read;
+use super::reader::{Front, read};
 
 /// A blocking client for tests, of a [`TestServer`](super::TestServer), of an
 /// [`Offline`](super::Offline), or of any server by [`Self::connect`].
@@ -35,6 +35,9 @@ pub struct TestClient {
     /// Received; those from `start` on were not read as an answer yet.
     bytes: Vec<u8>,
     start: usize,
+    /// The bytes from `start` on that the next answer has at least. Fewer are not read: to read a
+    /// long answer again after each packet would take minutes.
+    length_min: usize,
     /// Replies that came before a message which was wanted.
     replies: VecDeque<Answer>,
     /// Messages that came before a reply which was wanted.
@@ -88,6 +91,7 @@ impl TestClient {
             transport,
             bytes: Vec::new(),
             start: 0,
+            length_min: 0,
             replies: VecDeque::new(),
             messages: VecDeque::new(),
             is_subscribed: false,
@@ -215,6 +219,7 @@ impl TestClient {
             let bytes = client.bytes[client.start..].get(..count);
             let bytes = bytes.map(<[u8]>::to_vec);
             client.start += bytes.as_ref().map_or(0, Vec::len);
+            client.length_min = 0;
             Ok(bytes)
         })
     }
@@ -232,6 +237,7 @@ impl TestClient {
         }
         let rest = self.bytes.split_off(mem::take(&mut self.start));
         self.bytes.clear();
+        self.length_min = 0;
         Ok(rest)
     }
 
@@ -290,6 +296,10 @@ impl TestClient {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             is_over = left.is_zero();
+            if is_over {
+                // What has come may be invalid.
+                self.length_min = 0;
+            }
             // A socket takes 0 for no timeout.
             match self.receive_some(left.max(TURN)) {
                 Ok(0) => {
@@ -329,14 +339,22 @@ impl TestClient {
     /// Reads an answer from the bytes received, as a reply or as a message. Returns whether there
     /// was a whole one.
     fn sort_answer(&mut self) -> io::Result<bool> {
-        let read = read(&self.bytes[self.start..]);
-        let read = read.map_err(|problem| {
+        let bytes = &self.bytes[self.start..];
+        if bytes.len() < self.length_min {
+            return Ok(false);
+        }
+        let front = read(bytes).map_err(|problem| {
             self.error(ErrorKind::InvalidData, &format!("not RESP: {problem}"))
         })?;
-        let Some((answer, length)) = read else {
-            return Ok(false);
+        let (answer, length) = match front {
+            Front::Whole(answer, length) => (answer, length),
+            Front::Incomplete(missing) => {
+                self.length_min = bytes.len().saturating_add(missing);
+                return Ok(false);
+            }
         };
         self.start += length;
+        self.length_min = 0;
         if self.is_message(&answer) {
             self.messages.push_back(answer);
         } else {

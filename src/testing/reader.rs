@@ -1,17 +1,27 @@
 //! Bytes to answers.
 
+use std::iter;
+
 use super::answer::Answer;
 
-/// Reads one answer from the front of `bytes`. Returns it and its length; `None` if its end is
-/// missing.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<(Answer, usize)>, String> {
+/// What is at the front of some bytes.
+#[derive(Debug, PartialEq)]
+pub(super) enum Front {
+    /// An answer, and its length.
+    Whole(Answer, usize),
+    /// An answer that lacks at least so many bytes.
+    Incomplete(usize),
+}
+
+/// Reads one answer from the front of `bytes`.
+pub(super) fn read(bytes: &[u8]) -> Result<Front, String> {
     let mut reader = Reader {
         rest: bytes,
         depth: 0,
     };
     match reader.answer() {
-        Ok(answer) => Ok(Some((answer, bytes.len() - reader.rest.len()))),
-        Err(Stop::Incomplete) => Ok(None),
+        Ok(answer) => Ok(Front::Whole(answer, bytes.len() - reader.rest.len())),
+        Err(Stop::Incomplete(missing)) => Ok(Front::Incomplete(missing)),
         Err(Stop::Invalid(problem)) => Err(problem),
     }
 }
@@ -24,8 +34,21 @@ struct Reader<'a> {
 
 /// Why there is no answer.
 enum Stop {
-    Incomplete,
+    /// At least so many bytes are missing.
+    Incomplete(usize),
     Invalid(String),
+}
+
+impl Stop {
+    /// Adds the answers that are missing, too.
+    fn and_missing(self, answers: usize) -> Self {
+        match self {
+            Self::Incomplete(bytes) => {
+                Self::Incomplete(bytes.saturating_add(answers.saturating_mul(ANSWER_BYTES_MIN)))
+            }
+            Self::Invalid(problem) => Self::Invalid(problem),
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -72,7 +95,7 @@ impl<'a> Reader<'a> {
 
     fn line(&mut self) -> Result<&'a [u8], Stop> {
         let end = self.rest.windows(2).position(|end| end == b"\r\n");
-        let end = end.ok_or(Stop::Incomplete)?;
+        let end = end.ok_or(Stop::Incomplete(1))?;
         let line = &self.rest[..end];
         self.rest = &self.rest[end + 2..];
         Ok(line)
@@ -81,25 +104,34 @@ impl<'a> Reader<'a> {
     fn blob(&mut self, length: &[u8]) -> Result<&'a [u8], Stop> {
         let length: usize = number(length)?;
         // A length near the maximum is incomplete, too.
-        let rest = self.rest.get(length..).ok_or(Stop::Incomplete)?;
+        let missing = length.saturating_add(2).saturating_sub(self.rest.len());
+        let rest = self.rest.get(length..).ok_or(Stop::Incomplete(missing))?;
         let blob = &self.rest[..length];
         self.rest = match rest {
             [b'\r', b'\n', rest @ ..] => rest,
-            [] | [b'\r'] => return Err(Stop::Incomplete),
+            [] | [b'\r'] => return Err(Stop::Incomplete(missing)),
             _ => return Err(Stop::Invalid(format!("no line end after {length} bytes"))),
         };
         Ok(blob)
     }
 
     fn items(&mut self, count: &[u8]) -> Result<Vec<Answer>, Stop> {
-        let count: usize = number(count)?;
-        (0..count).map(|_| self.answer()).collect()
+        self.answers(number(count)?)
     }
 
     fn pairs(&mut self, count: &[u8]) -> Result<Vec<(Answer, Answer)>, Stop> {
         let count: usize = number(count)?;
-        let pair = |_| Ok((self.answer()?, self.answer()?));
-        (0..count).map(pair).collect()
+        let mut answers = self.answers(count.saturating_mul(2))?.into_iter();
+        let pair = || Some((answers.next()?, answers.next()?));
+        Ok(iter::from_fn(pair).collect())
+    }
+
+    fn answers(&mut self, count: usize) -> Result<Vec<Answer>, Stop> {
+        let read = |index| {
+            let answer = self.answer();
+            answer.map_err(|stop| stop.and_missing(count - index - 1))
+        };
+        (0..count).map(read).collect()
     }
 }
 
@@ -122,6 +154,9 @@ fn verbatim(blob: &[u8]) -> Result<Answer, Stop> {
     }
 }
 
+/// Bytes of the shortest answer: `_` and a line end.
+const ANSWER_BYTES_MIN: usize = 3;
+
 /// Maximum number of answers that one is in. No server nests so many.
 const DEPTH_MAX: usize = 100;
 
@@ -134,12 +169,17 @@ mod tests {
     fn whole(bytes: &str) -> Answer {
         let bytes = bytes.as_bytes();
         for length in 0..bytes.len() {
-            assert_eq!(read(&bytes[..length]), Ok(None), "{length} bytes");
+            match read(&bytes[..length]) {
+                Ok(Front::Incomplete(missing)) => {
+                    assert!((1..=bytes.len() - length).contains(&missing), "{missing}");
+                }
+                other => panic!("{length} bytes: {other:?}"),
+            }
         }
-        let more = [bytes, b"+"].concat();
-        let (answer, length) = read(&more).expect("RESP").expect("a whole answer");
-        assert_eq!(length, bytes.len());
-        answer
+        match read(&[bytes, b"+"].concat()) {
+            Ok(Front::Whole(answer, length)) if length == bytes.len() => answer,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -193,10 +233,11 @@ mod tests {
             assert!(read(deep.as_bytes()).is_err(), "{begin:?}");
         }
         let deep = format!("{}*0\r\n", "*1\r\n".repeat(DEPTH_MAX));
-        assert!(matches!(read(deep.as_bytes()), Ok(Some(_))));
+        assert!(matches!(read(deep.as_bytes()), Ok(Front::Whole(..))));
         let huge = format!("${}\r\n", usize::MAX);
-        assert_eq!(read(huge.as_bytes()), Ok(None));
+        assert!(matches!(read(huge.as_bytes()), Ok(Front::Incomplete(_))));
         let many = format!("*{}\r\n:1\r\n", usize::MAX);
-        assert_eq!(read(many.as_bytes()), Ok(None));
+        let missing = Front::Incomplete(usize::MAX);
+        assert_eq!(read(many.as_bytes()), Ok(missing));
     }
 }

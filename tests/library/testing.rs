@@ -104,6 +104,22 @@ fn pipelines_larger_than_the_buffers_are_sent() -> Tested {
 }
 
 #[test]
+fn long_array_is_received_in_time() -> Tested {
+    let mut commands = Commands::builtin();
+    commands.register("MANY", Arity::Exactly(1), |_, _, reply| {
+        reply.value((0..400_000).collect::<Vec<i64>>())
+    });
+    let server = testing::serve(commands)?;
+    let mut client = server.client()?;
+    let Answer::Array(items) = client.call(["MANY"])? else {
+        panic!("no array");
+    };
+    assert_eq!(items.len(), 400_000);
+    assert_eq!(client.call(["PING"])?, "PONG");
+    Ok(())
+}
+
+#[test]
 fn messages_are_received_apart_from_replies() -> Tested {
     on_both(|mut reader, mut writer| {
         for protocol in [2, 3] {
