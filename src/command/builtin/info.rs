@@ -34,7 +34,9 @@ use crate::{memory, system};
 impl Commands {
     /// Adds a section to `INFO`, or replaces the one of the same name. It comes after respool's
     /// own, and clients get it by its name and by default. `fields` returns the name and the value
-    /// of each line, and is called for each such `INFO`, on the worker of the client that asks.
+    /// of each line, and is called for each such `INFO`, on the worker of the client that asks. In a
+    /// transaction, that is within the guard that the program holds: see
+    /// [`Commands::transactions`].
     ///
     /// A line end in a name or value becomes a space.
     ///
