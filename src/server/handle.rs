@@ -129,7 +129,7 @@ impl ServerHandle {
     }
 
     /// Returns whether the server works: for a watchdog, or a load balancer's question. Waits up to
-    /// 100 ms if it does not.
+    /// 100 ms if it does not. After the server has ended, no part of it works.
     #[must_use]
     pub fn health(&self) -> Health {
         let gone = || Err(Unfit::new("the server has ended"));
