@@ -223,6 +223,7 @@ impl OfflineClient {
                 return self.close(&kill_reason.into());
             }
             self.sink.sent.append(&mut inbox.take_messages());
+            self.server.shared.state.pause.end_if_over();
             if self.session.is_deferred() && !self.end_deferral() {
                 return;
             }

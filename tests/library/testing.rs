@@ -251,6 +251,8 @@ fn killed_client_is_closed() -> Tested {
 #[test]
 fn paused_client_waits_for_its_reply() -> Tested {
     on_both(|mut client, mut other| {
+        assert_eq!(other.call(["CLIENT", "PAUSE", "20", "ALL"])?, "OK");
+        assert_eq!(client.call(["PING"])?, "PONG");
         assert_eq!(other.call(["CLIENT", "PAUSE", "100000", "ALL"])?, "OK");
         client.send(["PING"])?;
         thread::scope(|scope| {
