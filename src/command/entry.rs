@@ -200,8 +200,8 @@ impl Command {
     /// if a program replaces these commands.
     pub fn secret(&mut self, from: usize) -> &mut Self {
         let from = from.max(self.info.name_words());
-        // No request has so many words.
-        self.info.secret_from = u32::try_from(from).ok().and_then(NonZero::new);
+        // No request has so many words as the maximum, so that all arguments are hidden.
+        self.info.secret_from = NonZero::new(u32::try_from(from).unwrap_or(u32::MAX));
         self
     }
 

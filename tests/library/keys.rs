@@ -258,7 +258,9 @@ fn declared_secrets_are_redacted() {
             .register("LOGIN", Arity::AtLeast(2), ok)
             .secret(2)
             .register("SIGN", Arity::AtLeast(1), ok)
-            .secret(0);
+            .secret(0)
+            .register("FAR", Arity::AtLeast(1), ok)
+            .secret(usize::MAX);
         commands
             .container("TOKEN")
             .register("SET", Arity::AtLeast(2), ok)
@@ -271,6 +273,7 @@ fn declared_secrets_are_redacted() {
         ("LOGIN hush", "LOGIN (redacted)"),
         ("SIGN", "SIGN"),
         ("SIGN a b", "SIGN (redacted) (redacted)"),
+        ("FAR a b", "FAR (redacted) (redacted)"),
         ("TOKEN SET name hush", "TOKEN SET name (redacted)"),
         ("TOKEN SET hush", "TOKEN SET (redacted)"),
         ("TOKEN set", "TOKEN set"),
