@@ -16,7 +16,7 @@ fn parser_properties_hold() {
 
 #[test]
 fn connection_properties_hold() {
-    smoke("connection", 40_000, connection);
+    smoke("connection", 20_000, connection);
 }
 
 #[test]
