@@ -202,10 +202,9 @@ fn redis_cli_subscribers_get_every_message_in_order() {
         thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(server.drain().aborted, 0);
-    let messages: String = (0..count)
-        .map(|number| format!("message\nc\n{number}\n"))
-        .collect();
-    let expected = format!("subscribe\nc\n1\n{messages}");
+    let message = |number| format!("message\nc\n{number}\n");
+    let messages: Vec<_> = (0..count).map(message).collect();
+    let expected = format!("subscribe\nc\n1\n{}", messages.concat());
     for reader in readers {
         let printed = reader.ended(deadline - Instant::now()).stdout;
         assert!(
