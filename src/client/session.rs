@@ -457,7 +457,9 @@ impl Session {
         };
         let info = &self.info;
         info.channels.store(count(Kind::Channel), Ordering::Relaxed);
-        info.patterns.store(count(Kind::Pattern), Ordering::Relaxed);
+        // A client has at most 1,024 patterns.
+        let patterns = count(Kind::Pattern) as u16;
+        info.patterns.store(patterns, Ordering::Relaxed);
         self.info.set(ClientFlags::SUBSCRIBER, subscribed);
         self.publish_memory();
         let speaks_resp2 = self.protocol == Protocol::Resp2;

@@ -93,7 +93,7 @@ impl ClientSnapshot {
             idle: since(load(&info.active_at_s)),
             database: info.database.load(Ordering::Relaxed),
             channels: load(&info.channels) as usize,
-            patterns: load(&info.patterns) as usize,
+            patterns: info.patterns.load(Ordering::Relaxed).into(),
             is_monitor: info.has(ClientFlags::MONITOR),
             is_paused: info.has(ClientFlags::PAUSED),
             is_blocked: info.has(ClientFlags::BLOCKED),

@@ -79,7 +79,8 @@ fn add_origin(list: &mut String, now_s: u32, info: &ClientInfo) {
     });
     add_flags(list, info);
     let database = info.database.load(Ordering::Relaxed);
-    let (channels, patterns) = (load(&info.channels), load(&info.patterns));
+    let channels = load(&info.channels);
+    let patterns = info.patterns.load(Ordering::Relaxed);
     let queued = if info.has(ClientFlags::MULTI) {
         info.with_identity(|identity| identity.queued) as i64
     } else {
