@@ -142,9 +142,7 @@ handle_clients: handle
 handle: inner
 inner: certificates host shared threads
 threads: shared supervision worker
-worker: opening shared supervision
-opening: handshakes shared
-handshakes: shared supervision
+worker: shared supervision
 admission: shared
 shared: certificates clock_signal heartbeat hooks live_settings permits progress
 
@@ -154,6 +152,15 @@ server: client
 client: answer reader
 comparison: answer
 reader: answer
+
+in server/worker
+closing: mod
+deferred: mod
+failures: mod
+output: mod
+sending: mod
+mod: opening
+opening: handshakes
 
 in state
 mod: catalog channels clients close_reason closes coarse_clock command_settings control counter deferrals deferred_request handshakes latency monitors pause slowlog stats

@@ -29,7 +29,7 @@ pub(crate) enum Stage {
 pub(crate) enum Opening {
     /// The PROXY header. The client is not in the registry, because its address is not known.
     ProxyHeader {
-        /// When the delay of its refusal began: see `server/opening.rs`.
+        /// When the delay of its refusal began: see `server/worker/opening.rs`.
         delayed_since: Option<Instant>,
         /// Whether a TLS handshake follows.
         then_tls: bool,
@@ -45,7 +45,7 @@ pub(crate) enum Opening {
 #[cfg(feature = "tls")]
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    /// The permit for a flight: see `server/handshakes.rs`.
+    /// The permit for a flight: see `server/worker/handshakes.rs`.
     pub(crate) permit: Permit,
     /// When the client could begin the handshake, in seconds of the coarse clock.
     pub(crate) since_s: u32,

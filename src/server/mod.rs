@@ -13,9 +13,8 @@
 //! | `acceptor.rs` | the thread that accepts connections |
 //! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs` | the parts of the acceptor |
 //! | `admission.rs` | admits a client by its address, at accept or after a PROXY header |
-//! | `worker.rs` | a thread of the pool; `threads.rs` starts and ends them |
-//! | `opening.rs` | a turn of a client before it is served: reads a PROXY header |
-//! | `handshakes.rs`, `permits.rs` | a turn of a client in its TLS handshake; how many run at a time |
+//! | `worker/` | a thread of the pool: serves turns of clients; `threads.rs` starts and ends them |
+//! | `permits.rs` | how many TLS handshakes run at a time |
 //! | `clock.rs` | the thread with the coarse clock; `clock_signal.rs` wakes and stops it |
 //! | `supervision.rs` | restarts threads after a panic |
 //! | `heartbeat.rs`, `progress.rs` | whether the acceptor and the clock run, and the workers make progress |
@@ -36,15 +35,12 @@ mod clock_signal;
 mod drain;
 mod handle;
 mod handle_clients;
-#[cfg(feature = "tls")]
-mod handshakes;
 mod heartbeat;
 mod hooks;
 mod host;
 mod inner;
 mod listen_set;
 pub(crate) mod live_settings;
-mod opening;
 #[cfg(feature = "http")]
 mod operations_thread;
 #[cfg(not(feature = "http"))]

@@ -1,4 +1,4 @@
-//! Permits for the flights of TLS handshakes, which `handshakes.rs` explains.
+//! Permits for the flights of TLS handshakes, which `worker/handshakes.rs` explains.
 
 use std::collections::BTreeMap;
 use std::mem;

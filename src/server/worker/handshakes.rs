@@ -10,8 +10,6 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::shared::Shared;
-use super::supervision::panic_text;
 use crate::client::Client;
 use crate::client::stage::{Handshake, Opening, Permit, Stage};
 use crate::dispatch::batch::TurnEnd;
@@ -19,6 +17,8 @@ use crate::logging;
 use crate::net::connection::{Connection, Flight};
 use crate::net::pending_output::Flushed;
 use crate::net::tls::{TlsError, TlsState};
+use crate::server::shared::Shared;
+use crate::server::supervision::panic_text;
 use crate::state::close_reason::CloseReason;
 
 impl Shared {
@@ -43,7 +43,7 @@ impl Shared {
     }
 
     /// Ends the handshake of a client that is about to be closed, if it is in one.
-    pub(super) fn abandon_handshake(&self, client: &mut Client) {
+    pub(crate) fn abandon_handshake(&self, client: &mut Client) {
         if let Stage::Opening(Opening::Handshake(handshake)) = &mut client.stage {
             self.release_permit(handshake);
             if mem::take(&mut handshake.has_begun) {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "tls")]
 use super::handshakes;
-use super::shared::{Phase, Shared};
 use crate::client::Client;
 use crate::client::stage::{Opening, Stage};
 use crate::dispatch::batch::TurnEnd;
 use crate::logging;
 use crate::net::proxy_header::{self, HEADER_BYTES_MAX};
+use crate::server::shared::{Phase, Shared};
 use crate::state::close_reason::{CloseReason, Refused};
 
 /// Serves one turn of an opening client. Returns `None` after it has opened. `input` is the
@@ -104,8 +104,8 @@ fn advance_after_header(shared: &Shared, client: &mut Client) -> Result<(), Clos
     Ok(())
 }
 
-/// Whether the client's refusal has to wait. As in [`RefusalDelay`](super::refusal_delay), clients
-/// that have left count until a worker closes them. So the refused client goes to the end of the
+/// Whether the client's refusal has to wait. As in `server/refusal_delay.rs`, clients that have left
+/// count until a worker closes them. So the refused client goes to the end of the
 /// queue again and again, and other workers get the processor.
 fn delays_refusal(client: &mut Client) -> bool {
     match &mut client.stage {
@@ -130,6 +130,6 @@ fn admit(shared: &Shared, client: &Client) -> Result<(), Refused> {
     })
 }
 
-/// Maximum delay of a refusal. [`RefusalDelay`](super::refusal_delay) has the same once every
+/// Maximum delay of a refusal. `server/refusal_delay.rs` has the same once every
 /// client has had its first turn.
 const DELAY_MAX: Duration = Duration::from_millis(3);

@@ -1,28 +1,39 @@
 //! A worker: takes a client, serves one turn of it, and parks it.
+//!
+//! | file | content |
+//! |---|---|
+//! | `mod.rs` | the worker, and the turn of an open client; all code on the way of a PING |
+//! | `opening.rs` | a turn before the client is served: reads a PROXY header |
+//! | `handshakes.rs` | a turn in a TLS handshake |
+//! | `deferred.rs` | a turn of a client that waits for a deferred reply |
+//! | `sending.rs` | a turn of a client whose reply is read while it is sent |
+//! | `closing.rs` | begins a lingering close, and serves its turns |
+//! | `output.rs` | sends what does not answer a request of this turn |
+//! | `failures.rs` | counts and logs failed calls |
 
-use std::any::Any;
-use std::io;
+mod closing;
+mod deferred;
+mod failures;
+#[cfg(feature = "tls")]
+mod handshakes;
+mod opening;
+mod output;
+mod sending;
+
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::opening::open;
+use self::opening::open;
 use super::shared::{Phase, Shared};
-use super::supervision::panic_text;
 use crate::client::Client;
-use crate::client::session::Session;
 use crate::client::stage::Stage;
-use crate::dispatch::batch::{Batch, ServerContext, TurnEnd};
+use crate::dispatch::batch::{Batch, TurnEnd};
 use crate::dispatch::budget::Budget;
-use crate::dispatch::deferred::write_deferred;
-use crate::dispatch::output::{INTERNAL_ERROR, Output};
-use crate::logging;
-use crate::net::connection::ReplySink;
-use crate::net::pending_output::Flushed;
+use crate::dispatch::output::Output;
 use crate::pool::{Parked, WorkerLocal};
-use crate::resp::{Parser, without_line_ends};
+use crate::resp::Parser;
 use crate::state::clients::{ClientFlags, ClientInfo};
 use crate::state::close_reason::CloseReason;
 use crate::state::pause::PauseLevel;
@@ -227,13 +238,6 @@ impl Worker {
         end
     }
 
-    /// Closes a client. The hook for disconnects may block.
-    #[cold]
-    fn close(&self, client: Box<Client>, reason: &CloseReason, budget: &mut Budget) {
-        self.shared.close(client, reason);
-        budget.note_time(Instant::now());
-    }
-
     /// Makes the clock check `maxmemory-clients` at once if the client uses much memory.
     #[cold]
     fn report_memory(&self, client: &Client) {
@@ -241,25 +245,6 @@ impl Worker {
         if memory_bytes > MUCH_MEMORY_BYTES && self.shared.settings.memory_bytes_max().is_some() {
             self.shared.clock.wake();
         }
-    }
-
-    /// Begins a lingering close if the peer may still be sending, and closes the client otherwise.
-    /// Returns the client if it lingers.
-    #[cold]
-    fn begin_close(
-        &self,
-        mut client: Box<Client>,
-        reason: CloseReason,
-        budget: &mut Budget,
-    ) -> Option<Box<Client>> {
-        if client.stage.lingers(&reason) {
-            self.shared.abandon_opening(&mut client);
-            self.shared.abandon_reply(&mut client.session);
-            client.begin_close(reason);
-            return Some(client);
-        }
-        self.close(client, &reason, budget);
-        None
     }
 
     /// Closes a client after its turn if too much output is pending, or if it missed a deadline.
@@ -309,230 +294,6 @@ impl Worker {
             Ok(Err(reason)) => Err(self.send_last(client, reason)),
             Err(panic) => Err(self.end_panic(client, panic.as_ref())),
         }
-    }
-
-    /// Counts and logs a panic of a handler or of the hook for new clients.
-    #[cold]
-    fn note_panic(&self, session: &Session, text: &str, calls: u64) {
-        let counts = &self.stats.counts;
-        counts.count_error(b"ERR");
-        let (id, peer) = (session.id(), session.peer());
-        // Texts of assertions have several lines.
-        let text = without_line_ends(text.into());
-        if !session.is_connected {
-            logging::error!("the hook for new clients panicked: client {id} ({peer}): {text}");
-            return;
-        }
-        self.count_failed_call(session, calls);
-        let name = session.command_name();
-        logging::error!("a handler panicked: command {name}, client {id} ({peer}): {text}");
-    }
-
-    /// Ends the request whose handler panicked.
-    #[cold]
-    fn end_panic(&mut self, client: &mut Client, panic: &(dyn Any + Send)) -> CloseReason {
-        // The call of a handler that has deferred its reply is counted already.
-        let calls = u64::from(!matches!(client.stage, Stage::Deferred));
-        self.note_panic(&client.session, panic_text(panic), calls);
-        self.output.finish_panic(&mut client.session);
-        let reply = self.output.reply(client.session.protocol());
-        let _ = reply.error(INTERNAL_ERROR);
-        self.send_last(client, CloseReason::Panicked)
-    }
-
-    /// Sends the last output of a client that is about to be closed for `reason`.
-    #[cold]
-    fn send_last(&mut self, client: &mut Client, reason: CloseReason) -> CloseReason {
-        // Before the last output, so that no message follows it.
-        self.shared.stop_listening(&mut client.session);
-        // Ignored: unsent bytes become pending output, and a broken socket fails again.
-        let _ = self.output.send(&mut client.connection, &self.stats);
-        reason
-    }
-
-    /// Serves a client that waits for a deferred reply. A panic is handled as in
-    /// [`Self::serve_caught`].
-    #[cold]
-    fn serve_deferred_caught(
-        &mut self,
-        client: &mut Client,
-        budget: &mut Budget,
-    ) -> Result<Option<TurnEnd>, CloseReason> {
-        let start = Instant::now();
-        let end = match catch_unwind(AssertUnwindSafe(|| self.serve_deferred(client, budget))) {
-            Ok(Ok(end)) => Ok(end),
-            Ok(Err(reason)) => Err(self.send_last(client, reason)),
-            Err(panic) => Err(self.end_panic(client, panic.as_ref())),
-        };
-        let now = Instant::now();
-        budget.note_time(now);
-        budget.spend(now - start);
-        end
-    }
-
-    /// Sends pending output and messages, and the deferred reply if it is there. Returns `None`
-    /// after the reply.
-    fn serve_deferred(
-        &mut self,
-        client: &mut Client,
-        budget: &mut Budget,
-    ) -> Result<Option<TurnEnd>, CloseReason> {
-        let phase = self.shared.phase();
-        if client.connection.pending().is_some()
-            && self.flush(client, budget)? == Some(TurnEnd::BudgetSpent)
-        {
-            return Ok(Some(TurnEnd::BudgetSpent));
-        }
-        let is_over = client.session.info().inbox.has_ended_deferral()
-            || (phase != Phase::Serving && !client.session.holds_drain());
-        if !is_over && client.connection.has_peer_ended() {
-            return Err(CloseReason::PeerLeft);
-        }
-        if client.session.info().inbox.has_unread() {
-            self.take_messages(client, budget);
-        }
-        if is_over {
-            let session = &mut client.session;
-            write_deferred(&*self.shared, &mut self.output, session, &self.stats);
-            client.stage = Stage::Open;
-            client.session.info().set(ClientFlags::BLOCKED, false);
-            // Its requests were not read, so `request-timeout` starts again.
-            if let Some(input) = &mut client.pending_input {
-                input.restart(self.shared.state.now_s());
-            }
-        }
-        self.send_output(client)?;
-        match (is_over, client.session.ending) {
-            // Messages may come without pause.
-            (false, _) if budget.bytes == 0 => Ok(Some(TurnEnd::BudgetSpent)),
-            (false, _) => Ok(Some(TurnEnd::Deferred)),
-            (true, None) => Ok(None),
-            (true, Some(_)) => Err(CloseReason::Quit),
-        }
-    }
-
-    /// Sends more of a reply that is read while it is sent. Ends the request if this fails: nothing
-    /// more can be sent, because the peer would take it for the value.
-    #[cold]
-    fn send_rest_caught(
-        &mut self,
-        client: &mut Client,
-        budget: &mut Budget,
-    ) -> Result<Option<TurnEnd>, CloseReason> {
-        let end = catch_unwind(AssertUnwindSafe(|| self.send_rest(client, budget))).unwrap_or_else(
-            |panic| {
-                self.note_panic(&client.session, panic_text(panic.as_ref()), 0);
-                Err(CloseReason::Panicked)
-            },
-        );
-        if let Err(reason) = &end {
-            self.output.bytes.clear();
-            self.shared.stop_listening(&mut client.session);
-            if let CloseReason::ReplySource(error) = reason {
-                self.note_broken_source(&client.session, error);
-            }
-        }
-        end
-    }
-
-    /// Sends pending output, and then the next chunk of the reply. Returns `None` after the last.
-    fn send_rest(
-        &mut self,
-        client: &mut Client,
-        budget: &mut Budget,
-    ) -> Result<Option<TurnEnd>, CloseReason> {
-        let now_s = self.shared.state.now_s();
-        match client.connection.flush(&mut budget.writes, now_s)? {
-            Flushed::CallsUsed => return Ok(Some(TurnEnd::BudgetSpent)),
-            Flushed::SocketFull => return Ok(Some(self.await_room(client))),
-            Flushed::Everything => {}
-        }
-        if budget.writes == 0 {
-            return Ok(Some(TurnEnd::BudgetSpent));
-        }
-        budget.writes -= 1;
-        let is_last = self.read_chunk(client, budget)?;
-        let is_sent = self.send_output(client)?;
-        if !is_last {
-            let end = if is_sent {
-                TurnEnd::BudgetSpent
-            } else {
-                self.await_room(client)
-            };
-            return Ok(Some(end));
-        }
-        client.stage = Stage::Open;
-        // Its requests were not read, so `request-timeout` starts again.
-        if let Some(input) = &mut client.pending_input {
-            input.restart(now_s);
-        }
-        match client.session.ending {
-            None => Ok(None),
-            Some(_) => Err(CloseReason::Quit),
-        }
-    }
-
-    /// Adds the next chunk of the reply to the output. Returns whether it is the last.
-    fn read_chunk(
-        &mut self,
-        client: &mut Client,
-        budget: &mut Budget,
-    ) -> Result<bool, CloseReason> {
-        // The reader may block.
-        self.shared.hand_over_now();
-        let start = Instant::now();
-        let source = client.session.source_mut();
-        let read = source.map_or(Ok(true), |source| source.read(&mut self.output.bytes));
-        let is_last = read.map_err(CloseReason::ReplySource)?;
-        if is_last {
-            client.session.drop_source();
-        }
-        let end = Instant::now();
-        budget.note_time(end);
-        budget.spend(end - start);
-        Ok(is_last)
-    }
-
-    /// Has a client wait until all its pending output is sent.
-    fn await_room(&self, client: &mut Client) -> TurnEnd {
-        // The total counts what is pending.
-        self.update_block(client);
-        if let Some(pending) = client.connection.pending_mut() {
-            pending.block_until_sent();
-        }
-        TurnEnd::WriteBlocked
-    }
-
-    /// Counts and logs a reply that could not be read to its end.
-    #[cold]
-    fn note_broken_source(&self, session: &Session, error: &io::Error) {
-        // The call is counted already.
-        self.count_failed_call(session, 0);
-        let error = error.to_string();
-        let error = without_line_ends(error.as_str().into());
-        let (name, id, peer) = (session.command_name(), session.id(), session.peer());
-        logging::error!("a reply could not be read: command {name}, client {id} ({peer}): {error}");
-    }
-
-    /// Counts a failed call of the client's last command.
-    #[cold]
-    fn count_failed_call(&self, session: &Session, calls: u64) {
-        let index = usize::from(session.info().command.load(Ordering::Relaxed));
-        if let Some(command) = self.stats.counts.commands.get(index) {
-            command.calls.add(calls);
-            command.failed.add(1);
-        }
-    }
-
-    /// Sends what was collected outside of a batch. Returns whether the socket took all of it.
-    #[cold]
-    fn send_output(&mut self, client: &mut Client) -> Result<bool, CloseReason> {
-        let traffic = &client.session.info().traffic;
-        traffic.bytes_sent.add(self.output.bytes.len() as u64);
-        let is_sent = self.output.send(&mut client.connection, &self.stats)?;
-        // The limit on this client's messages counts its pending output.
-        client.publish(self.shared.state.now_s());
-        Ok(is_sent)
     }
 
     fn read_and_serve(
@@ -618,51 +379,6 @@ impl Worker {
         traffic.bytes_read.add(count as u64);
     }
 
-    /// Sends pending output. Returns why the turn ended early.
-    #[cold]
-    fn flush(
-        &self,
-        client: &mut Client,
-        budget: &mut Budget,
-    ) -> Result<Option<TurnEnd>, CloseReason> {
-        let now_s = self.shared.state.now_s();
-        let was_blocked = client.is_write_blocked();
-        match client.connection.flush(&mut budget.writes, now_s)? {
-            Flushed::CallsUsed => return Ok(Some(TurnEnd::BudgetSpent)),
-            Flushed::SocketFull if self.update_block(client) => {
-                return Ok(Some(TurnEnd::WriteBlocked));
-            }
-            Flushed::SocketFull | Flushed::Everything => {}
-        }
-        // The client's requests were not read, so `request-timeout` starts again.
-        if was_blocked && let Some(input) = &mut client.pending_input {
-            input.restart(now_s);
-        }
-        Ok(None)
-    }
-
-    /// Blocks or unblocks the client. Returns whether it is write-blocked.
-    #[cold]
-    fn update_block(&self, client: &mut Client) -> bool {
-        let bounds = self.shared.output_bounds(client.session.wants_password());
-        client.connection.update_block(&bounds)
-    }
-
-    /// Sends the messages in the client's inbox. Returns whether the client is write-blocked.
-    #[cold]
-    fn deliver(&mut self, client: &mut Client, budget: &mut Budget) -> Result<bool, CloseReason> {
-        self.take_messages(client, budget);
-        Ok(!self.send_output(client)? && self.update_block(client))
-    }
-
-    /// Adds the messages in the client's inbox to the output.
-    #[cold]
-    fn take_messages(&mut self, client: &Client, budget: &mut Budget) {
-        let messages = client.session.info().inbox.take_messages();
-        budget.bytes = budget.bytes.saturating_sub(messages.len());
-        self.output.bytes.extend_from_slice(&messages);
-    }
-
     /// Serves the client's pending input and then the `count` bytes just read, and sends the
     /// replies. Returns why the turn ended early; `None` if every whole request was served and the
     /// client is not write-blocked.
@@ -689,48 +405,6 @@ impl Worker {
         };
         let fresh = &self.input[..count];
         batch.serve_input(&mut client.pending_input, &mut self.parser, fresh)
-    }
-
-    /// A turn of a lingering close: sends pending output, then FIN, then discards input until the
-    /// peer's FIN. An error ends it; the reason that counts is the one that began the close.
-    #[cold]
-    fn linger(&mut self, client: &mut Client, budget: &mut Budget) -> Result<TurnEnd, CloseReason> {
-        let now_s = self.shared.state.now_s();
-        match client.connection.flush(&mut budget.writes, now_s)? {
-            Flushed::Everything => {}
-            Flushed::SocketFull => return Ok(TurnEnd::WriteBlocked),
-            Flushed::CallsUsed => return Ok(TurnEnd::BudgetSpent),
-        }
-        let Client {
-            connection,
-            session,
-            stage: Stage::Closing(closing),
-            ..
-        } = client
-        else {
-            return Err(CloseReason::PeerLeft);
-        };
-        if closing.fin_sent_at_s.is_none() {
-            // Before FIN: a peer that sees it may connect again at once, and must be admitted.
-            if closing.is_counted() {
-                self.shared.count_out(session, &closing.reason);
-            }
-            // Read again: the hook for disconnects may have blocked.
-            closing.fin_sent_at_s = Some(self.shared.state.now_s());
-            budget.note_time(Instant::now());
-            connection.end_sending()?;
-        }
-        while budget.bytes > 0 {
-            let Some(count) = connection.read(&mut self.input)? else {
-                return Ok(TurnEnd::Idle);
-            };
-            budget.bytes = budget.bytes.saturating_sub(count);
-            closing.discarded += count;
-            if connection.ended || closing.discarded > DISCARDED_BYTES_MAX {
-                return Err(CloseReason::PeerLeft);
-            }
-        }
-        Ok(TurnEnd::BudgetSpent)
     }
 }
 
@@ -778,7 +452,3 @@ const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// Memory of one client at which `maxmemory-clients` is checked at once, not at the next second.
 const MUCH_MEMORY_BYTES: u64 = 1024 * 1024;
-
-/// Maximum bytes discarded during a lingering close: thousands of times the size of socket buffers.
-/// A peer that sends without pause has some 100 ms to read its last output before RST.
-const DISCARDED_BYTES_MAX: usize = 1024 * 1024 * 1024;
