@@ -69,6 +69,10 @@ pub use values::tls_protocols::{TlsProtocols, TlsProtocolsError};
 /// [`Host`](crate::Host): [`loglevel`](Self::loglevel), [`logfile`](Self::logfile),
 /// [`log_format`](Self::log_format) and [`requirepass_file`](Self::requirepass_file).
 #[derive(Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Config {
     /// Worker threads, 0 to 1,024. 0, the default, means one per CPU; see
     /// [`worker_count`](Self::worker_count).
@@ -169,6 +173,12 @@ pub struct Config {
     /// default. The kernel may use a lower value (Linux: `net.core.somaxconn`). Redis's
     /// `tcp-backlog`.
     pub tcp_backlog: u32,
+    /// Whether other servers of the same user may listen on the same ports, if they set this too:
+    /// on [`port`](Self::port) and [`tls_port`](Self::tls_port), not on
+    /// [`http_port`](Self::http_port). The kernel spreads new connections over the servers. False
+    /// by default. Needs Linux (`SO_REUSEPORT`); elsewhere, true is an error. Sockets that are
+    /// given to [`Server::from_listeners`](crate::Server::from_listeners) stay as they are.
+    pub reuse_port: bool,
     /// Seconds without traffic after which the kernel checks that the peer still exists, up to
     /// 32,767, the kernel's limit for `TCP_KEEPIDLE` (`tcp(7)`). 300 by default; 0 means never.
     /// Redis's `tcp-keepalive`.
@@ -348,6 +358,7 @@ impl Default for Config {
             write_timeout_s: 60,
             pending_output_timeout_s: 600,
             tcp_backlog: 511,
+            reuse_port: false,
             tcp_keepalive_s: 300,
             proto_max_bulk_len: 512 << 20,
             client_query_buffer_limit: 1 << 30,

@@ -125,6 +125,10 @@ macro_rules! each_key {
             "tcp-backlog" sets tcp_backlog: Number<u32, 1, 65_535>,
                 shown as "N", changes AtStart;
 
+            /// Share the ports with other servers of this user [default: no]
+            "reuse-port" sets reuse_port: Flag,
+                shown as "YES|NO", changes AtStart;
+
             /// Time to the kernel's keepalive probe, 0 to 32767 [default: 300]
             "tcp-keepalive" sets tcp_keepalive_s: Number<u32, 0, 32_767, Seconds>,
                 shown as "SECONDS", changes Anytime;

@@ -111,8 +111,10 @@ impl QueueView {
 /// Listens on every address of `bind` and, for TLS, of `tls-bind`, and on the Unix socket.
 pub(crate) fn listen_all(config: &Config) -> Result<Vec<ListenSocket>, StartError> {
     check_combination(config)?;
-    let plain = listen_on(&config.bind, config.port, config)?;
-    let tls = listen_on(&config.tls_addresses(), config.tls_port, config).map_err(of_tls)?;
+    let shares = config.reuse_port;
+    let plain = listen_on(&config.bind, config.port, shares, config)?;
+    let tls_addresses = config.tls_addresses();
+    let tls = listen_on(&tls_addresses, config.tls_port, shares, config).map_err(of_tls)?;
     let plain = plain.into_iter().map(Arc::new).map(ListenSocket::Tcp);
     let tls = tls.into_iter().map(Arc::new).map(ListenSocket::Tls);
     let mut listeners: Vec<_> = plain.chain(tls).collect();
@@ -126,10 +128,11 @@ pub(crate) fn listen_all(config: &Config) -> Result<Vec<ListenSocket>, StartErro
     Ok(listeners)
 }
 
-/// Listens on every address of the operations listener, if `http-port` is set.
+/// Listens on every address of the operations listener, if `http-port` is set. Never shares the
+/// port: a scraper of metrics would get the figures of one process now, of another next time.
 pub(crate) fn listen_for_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     let addresses = config.http_addresses();
-    listen_on(addresses, config.http_port, config).map_err(of_http)
+    listen_on(addresses, config.http_port, false, config).map_err(of_http)
 }
 
 /// Checks that there is something to listen on, and that the keys fit together.
@@ -157,6 +160,10 @@ fn check_combination(config: &Config) -> Result<(), StartError> {
         return refused("port", reason);
     }
     check_http(config)?;
+    if config.reuse_port && !cfg!(target_os = "linux") {
+        // On other systems, the option has another name, or the connections are not spread.
+        return refused("reuse-port", "needs Linux");
+    }
     if let Some(path) = &config.unixsocket
         && config.unixsocketperm != 0
         && unix::is_abstract(path)
@@ -228,16 +235,18 @@ fn unix_error(path: &Path, error: io::Error) -> StartError {
     StartError::ListenUnix { path, error }
 }
 
-/// Listens on these addresses. One with a leading `-` may be missing, but not all of them.
+/// Listens on these addresses. One with a leading `-` may be missing, but not all of them. If
+/// `shares_port`, other processes may listen there too.
 fn listen_on(
     addresses: &[BindAddress],
     mut port: u16,
+    shares_port: bool,
     config: &Config,
 ) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::new();
     for bind in addresses {
         let address = SocketAddr::new(bind.address, port);
-        match listen(address, config) {
+        match listen(address, shares_port, config) {
             Ok(listener) => {
                 // With `port = 0`, the system chooses a port for the first address.
                 port = listener.local_addr().map_or(port, |address| address.port());
@@ -354,13 +363,25 @@ fn adopt_tcp(listener: std::net::TcpListener, config: &Config) -> Result<TcpList
         .map_err(|error| StartError::Listen { address, error })
 }
 
-fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, shares_port: bool, config: &Config) -> io::Result<TcpListener> {
     let socket = open(address)?;
     prepare(&socket, config)?;
-    socket.bind(&address.into())?;
     // At most 65,535, by the configuration.
-    socket.listen(config.tcp_backlog as i32)?;
-    Ok(TcpListener::from_std(socket.into()))
+    let backlog = config.tcp_backlog as i32;
+    if shares_port {
+        socket.set_reuse_port(true)?;
+    }
+    let listening = socket
+        .bind(&address.into())
+        .and_then(|()| socket.listen(backlog));
+    match listening {
+        Ok(()) => Ok(TcpListener::from_std(socket.into())),
+        Err(error) if shares_port && error.kind() == ErrorKind::AddrInUse => {
+            let reason = "the server there has no `reuse-port`, or another user runs it";
+            Err(io::Error::new(ErrorKind::AddrInUse, reason))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens a socket for an address.

@@ -79,8 +79,8 @@ impl Server {
     /// there are several kinds. TCP sockets whose port is `config.tls_port` speak TLS; unless it is
     /// 0, there must be a socket for TLS. If another process has the sockets too, call
     /// [`Self::leave_backlog`]. Ignores `config.bind`, `config.port`, `config.tls_bind`,
-    /// `config.unixsocket` and `config.tcp_backlog`. Makes the sockets, and clones of them,
-    /// non-blocking.
+    /// `config.unixsocket`, `config.tcp_backlog` and `config.reuse_port`. Makes the sockets, and
+    /// clones of them, non-blocking.
     ///
     /// Opens no socket for the operations listener: see `Server::with_http_listener`.
     ///

@@ -108,6 +108,7 @@ fn every_default_can_be_set_or_is_immutable() {
         ("tls-port", "0"),
         ("tls-bind", ""),
         ("tcp-backlog", "511"),
+        ("reuse-port", "no"),
         ("logfile", ""),
         ("log-format", "text"),
         ("http-port", "0"),

@@ -32,6 +32,23 @@ fn units_are_valid() {
 }
 
 #[test]
+fn template_of_the_service_separates_its_instances() {
+    let document = file("docs/several-processes.md");
+    let (_, recipe) = document.split_once("$ sed ").expect("it has the recipe");
+    let (expressions, _) = recipe
+        .split_once(" \\\n")
+        .expect("the file is on a new line");
+    let mut sed = Command::new("sh");
+    sed.args(["-c", &format!("sed {expressions} {SERVICE}")]);
+    let output = output(sed.current_dir(repository()));
+    let template = String::from_utf8(output.stdout).expect("text");
+    let started = "/usr/bin/respool /etc/respool/%i.toml";
+    assert_eq!(values(&template, "ExecStart"), [started]);
+    assert_eq!(values(&template, "RuntimeDirectory"), ["respool/%i"]);
+    assert_eq!(values(&template, "LogsDirectory"), ["respool/%i"]);
+}
+
+#[test]
 fn exposure_of_the_service_is_below_3() {
     if is_missing("systemd-analyze") {
         return;

@@ -8,6 +8,8 @@ mod redis_crate;
 mod resources;
 #[cfg(feature = "tls")]
 mod secure;
+#[cfg(target_os = "linux")]
+mod shared_port;
 #[cfg(feature = "tls")]
 mod swaps;
 #[cfg(feature = "tls")]

@@ -41,6 +41,7 @@ mod tests {
             "1",
             "2",
             "no",
+            "yes",
             "debug",
             "local",
             "::1",
