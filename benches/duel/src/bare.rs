@@ -5,14 +5,14 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use socket2::{Domain, Socket};
 
 use crate::pings::{Exchange, Ping};
@@ -60,7 +60,7 @@ struct Protocol {
 }
 
 struct Connection {
-    socket: Socket,
+    socket: OwnedFd,
     /// Bytes received of an incomplete request.
     received: usize,
     /// Bytes to send.
@@ -73,6 +73,10 @@ impl Bare {
     fn new(listener: Socket, exchange: &Exchange) -> io::Result<Self> {
         let poll = Poll::new()?;
         listener.set_nonblocking(true)?;
+        if listener.domain()? != Domain::UNIX {
+            // Its connections inherit this.
+            listener.set_tcp_nodelay(true)?;
+        }
         let mut source = SourceFd(&listener.as_raw_fd());
         poll.registry()
             .register(&mut source, LISTENER, Interest::READABLE)?;
@@ -95,15 +99,12 @@ impl Bare {
 
     fn accept(&mut self) -> io::Result<()> {
         loop {
-            let socket = match self.listener.accept() {
-                Ok((socket, _)) => socket,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let socket = match accept_with(&self.listener, flags) {
+                Ok(socket) => socket,
+                Err(Errno::WOULDBLOCK) => return Ok(()),
+                Err(error) => return Err(error.into()),
             };
-            socket.set_nonblocking(true)?;
-            if self.listener.domain()? != Domain::UNIX {
-                socket.set_tcp_nodelay(true)?;
-            }
             let index = self.free.pop().unwrap_or_else(|| {
                 self.connections.push(None);
                 self.connections.len() - 1
@@ -180,5 +181,27 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::PathBuf;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::loads::Transport;
+    use crate::place::Place;
+
+    /// Starts a bare server in a thread. It listens when this returns.
+    pub(crate) fn start(transport: Transport, ping: Ping) -> Place {
+        let place = Place::new(transport).expect("there is room");
+        let (port, path) = (place.port, place.arguments.get(1).map(PathBuf::from));
+        thread::spawn(move || serve(port, path.as_deref(), ping));
+        while place.endpoint.connect().is_err() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        place
     }
 }

@@ -8,9 +8,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::connection::{Connection, Endpoint};
-use crate::latencies::Latencies;
 use crate::loads::{Manner, Talk, Transport};
 use crate::pings::Exchange;
+use crate::slice::{Answers, Slice};
 use crate::wire::{PATIENCE, UNACCEPTED_MAX, ask, check, connect};
 
 /// The clients of one server under one load. Steady connections stay from slice to slice.
@@ -24,17 +24,6 @@ pub(crate) struct ClientGroup {
     buffer: Vec<u8>,
 }
 
-/// What happened in a slice.
-pub(crate) struct Slice {
-    /// Requests that were answered.
-    pub(crate) requests: usize,
-    /// The rate in the window, which excludes the beginning and the end of the slice.
-    pub(crate) requests_per_s: f64,
-    pub(crate) time: Duration,
-    /// How long each pipeline took that was answered in the window.
-    pub(crate) latencies: Latencies,
-}
-
 struct Client {
     /// `None` between connections.
     connection: Option<Connection>,
@@ -43,9 +32,6 @@ struct Client {
     sent: usize,
     received: usize,
 }
-
-/// The part of a slice before its window. After it, all clients are talking.
-const WARM_UP: f64 = 0.1;
 
 /// Events that one poll returns at most.
 const EVENTS_MAX: usize = 1024;
@@ -87,15 +73,12 @@ impl ClientGroup {
 
     /// Talks for this time, and then waits until all requests are answered.
     pub(crate) fn talk_for(&mut self, time: Duration) -> io::Result<Slice> {
-        let mut latencies = Latencies::new();
         let mut events = Events::with_capacity(EVENTS_MAX);
-        let mut pipelines = 0;
         let mut talking = self.clients.len();
         // Clients that ask next. They wait until all events are handled: doing one thing many
         // times is faster than alternating, and the load must not be slower than the servers.
         let mut next: Vec<_> = (0..talking).collect();
-        let start = Instant::now();
-        let window = start + time.mul_f64(WARM_UP)..start + time;
+        let mut answers = Answers::starting_now(time);
         while talking > 0 {
             for index in next.drain(..) {
                 self.begin(index)?;
@@ -106,26 +89,16 @@ impl ClientGroup {
                 if !self.proceed(index, event.is_read_closed())? {
                     continue;
                 }
-                let now = Instant::now();
-                pipelines += 1;
-                if window.contains(&now) {
-                    latencies.record(now - self.clients[index].asked_at);
-                }
+                let now = answers.add(self.clients[index].asked_at);
                 self.end(index);
-                if now < window.end {
+                if now < answers.end() {
                     next.push(index);
                 } else {
                     talking -= 1;
                 }
             }
         }
-        let in_window = latencies.count() * self.talk.pipeline;
-        Ok(Slice {
-            requests: pipelines * self.talk.pipeline,
-            requests_per_s: in_window as f64 / (window.end - window.start).as_secs_f64(),
-            time: start.elapsed(),
-            latencies,
-        })
+        Ok(answers.slice(self.talk.pipeline))
     }
 
     fn begin(&mut self, index: usize) -> io::Result<()> {
@@ -244,13 +217,10 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, Shutdown, TcpListener};
-    use std::path::PathBuf;
-    use std::thread;
 
     use super::*;
     use crate::bare;
     use crate::pings::Ping;
-    use crate::place::Place;
     use crate::tls::tests::serve;
 
     fn talk(clients: usize, pipeline: usize, ping: Ping, manner: Manner) -> Talk {
@@ -299,16 +269,10 @@ mod tests {
             talk(3, 1, Ping::Inline, Manner::Steady),
             talk(3, 100, Ping::Array, Manner::Steady),
             talk(3, 8, Ping::Message(1 << 20), Manner::Steady),
-            talk(3, 1, Ping::Message(3), Manner::Connecting),
             unix,
         ];
         for talk in talks {
-            let place = Place::new(talk.transport).expect("there is room");
-            let (port, path) = (place.port, place.arguments.get(1).map(PathBuf::from));
-            thread::spawn(move || bare::serve(port, path.as_deref(), talk.ping));
-            while place.endpoint.connect().is_err() {
-                thread::sleep(Duration::from_millis(1));
-            }
+            let place = bare::tests::start(talk.transport, talk.ping);
             let slice = group(&place.endpoint, talk).talk_for(A_WHILE);
             let slice = slice.expect("every reply is right");
             assert!(slice.requests >= talk.clients * talk.pipeline, "{talk:?}");

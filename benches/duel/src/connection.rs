@@ -59,6 +59,11 @@ impl Endpoint {
         let tls = tls.transpose()?;
         Ok(Connection { socket, tls })
     }
+
+    /// Connects a socket that the caller has made.
+    pub(crate) fn connect_socket(&self, socket: &Socket) -> io::Result<()> {
+        socket.connect(&self.addr)
+    }
 }
 
 impl Connection {

@@ -26,8 +26,10 @@ mod rounds;
 mod scraper;
 mod server;
 mod setup;
+mod slice;
 mod tls;
 mod usage;
+mod visits;
 mod wire;
 
 use std::io;

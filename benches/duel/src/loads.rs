@@ -50,13 +50,21 @@ pub(crate) struct Service {
 pub(crate) enum Manner {
     /// The connections stay open.
     Steady,
-    /// Each pipeline has a connection of its own, which the client closes after the reply.
-    Connecting,
+    /// Each request has a connection of its own, which the client closes after the reply.
+    Connecting(Close),
     /// One more client has one PING in flight at a time. The latencies are those of this client.
     Hogging,
     /// Each client connects, has a TLS handshake, and closes the connection. One more client has
     /// one PING in flight at a time, as beside the hogs. A request is a handshake.
     Handshaking,
+}
+
+/// How a client ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Close {
+    Fin,
+    /// With `SO_LINGER` of zero, as clients do that would run out of ports.
+    Rst,
 }
 
 /// The loads that have marks and that the plot shows.
@@ -65,6 +73,16 @@ pub(crate) const MARKED: [&str; 4] = [
     "50 clients, P=16",
     "50 clients, P=100",
     "500 clients, P=1",
+];
+
+/// The loads that connect for each request. They all have marks.
+pub(crate) const CONNECTING: [&str; 6] = [
+    "1 client, connect, PING, FIN",
+    "1 client, connect, PING, RST",
+    "8 clients, connect, PING, FIN",
+    "8 clients, connect, PING, RST",
+    "50 clients, connect, PING, FIN",
+    "50 clients, connect, PING, RST",
 ];
 
 /// The load that has the mark for memory.
@@ -107,19 +125,28 @@ pub(crate) fn all() -> Vec<Load> {
     .into();
     let others = [
         (
-            "50 clients, connect, PING, close",
-            Kind::Talk(talk(50, 1, Ping::Array, Manner::Connecting)),
-        ),
-        (
             "1 PING beside 50 hogs, P=100",
             Kind::Talk(talk(50, 100, Ping::Array, Manner::Hogging)),
         ),
         (IDLE, Kind::Idle(10_000, Transport::Tcp)),
         ("start to the first PONG", Kind::Start),
     ];
+    loads.extend(connecting());
     loads.extend(others.map(|(name, kind)| Load::new(name, kind)));
     loads.extend(other_transports());
     loads
+}
+
+/// Returns the loads that connect for each request.
+fn connecting() -> impl Iterator<Item = Load> {
+    let closes = [(Close::Fin, "FIN"), (Close::Rst, "RST")];
+    [1, 8, 50].into_iter().flat_map(move |clients| {
+        closes.map(|(close, how)| {
+            let talk = talk(clients, 1, Ping::Array, Manner::Connecting(close));
+            let name = format!("{}, connect, PING, {how}", count(clients, "clients"));
+            Load::new(&name, Kind::Talk(talk))
+        })
+    })
 }
 
 /// Returns the loads over TLS and over Unix sockets.
@@ -165,7 +192,7 @@ impl Talk {
     pub(crate) fn is_steady(&self) -> bool {
         match self.manner {
             Manner::Steady | Manner::Hogging => true,
-            Manner::Connecting | Manner::Handshaking => false,
+            Manner::Connecting(_) | Manner::Handshaking => false,
         }
     }
 
@@ -173,7 +200,7 @@ impl Talk {
     pub(crate) fn has_pinger(&self) -> bool {
         match self.manner {
             Manner::Hogging | Manner::Handshaking => true,
-            Manner::Steady | Manner::Connecting => false,
+            Manner::Steady | Manner::Connecting(_) => false,
         }
     }
 
@@ -182,7 +209,7 @@ impl Talk {
         let for_each_client = match self.manner {
             // So that a client that waits for some handshakes is answered a hundred times.
             Manner::Handshaking => Duration::from_millis(4),
-            Manner::Steady | Manner::Connecting | Manner::Hogging => Duration::from_micros(60),
+            Manner::Steady | Manner::Connecting(_) | Manner::Hogging => Duration::from_micros(60),
         };
         for_each_client * self.clients as u32
     }
@@ -191,7 +218,7 @@ impl Talk {
         // The permits for handshakes matter where there are several workers.
         let workers = match self.manner {
             Manner::Handshaking => 2,
-            Manner::Steady | Manner::Connecting | Manner::Hogging => 1,
+            Manner::Steady | Manner::Connecting(_) | Manner::Hogging => 1,
         };
         Service {
             ping: self.ping,
@@ -230,9 +257,19 @@ impl Load {
             Ping::Message(bytes) if bytes >= 1024 => format!(", {} KiB", bytes / 1024),
             Ping::Message(bytes) => format!(", {bytes} bytes"),
         };
-        let name = format!("{} {clients}, P={}{what}", talk.clients, talk.pipeline);
-        Self::new(&name.replace("1 clients", "1 client"), Kind::Talk(talk))
+        let clients = count(talk.clients, clients);
+        let name = format!("{clients}, P={}{what}", talk.pipeline);
+        Self::new(&name, Kind::Talk(talk))
     }
+}
+
+/// Returns a number of things whose plural ends in "s".
+fn count(number: usize, things: &str) -> String {
+    let things = match number {
+        1 => things.trim_end_matches('s'),
+        _ => things,
+    };
+    format!("{number} {things}")
 }
 
 #[cfg(test)]
@@ -266,7 +303,8 @@ mod tests {
     fn loads_with_marks_come_first() {
         let names: Vec<_> = all().into_iter().map(|load| load.name).collect();
         assert_eq!(names[..MARKED.len()], MARKED);
-        let others = [TLS.as_slice(), &UNIX, &[IDLE, HANDSHAKES, IDLE_TLS]].concat();
+        let single = [IDLE, HANDSHAKES, IDLE_TLS];
+        let others = [CONNECTING.as_slice(), &TLS, &UNIX, &single].concat();
         for other in others {
             assert!(names.iter().any(|name| name == other), "{other}");
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::loads::{HANDSHAKES, IDLE, IDLE_TLS, MARKED, TLS, UNIX};
+use crate::loads::{CONNECTING, HANDSHAKES, IDLE, IDLE_TLS, MARKED, TLS, UNIX};
 use crate::products::{BARE, REDIS, RESPOOL};
 use crate::results::Figure::{
     self, CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection,
@@ -28,6 +28,9 @@ enum Of {
     ValueOr(&'static str),
     /// The ratio to the value of this server.
     Ratio(&'static str),
+    /// The ratio to the value of redis-server. If bare misses one of the bounds of this kind under
+    /// the same load, no server can keep them all. Then it is the ratio to bare, with this bound.
+    RatioOrToBare(f64),
 }
 
 /// A mark and the measurement.
@@ -51,10 +54,11 @@ pub(crate) enum Verdict {
     NotMeasured,
 }
 
-pub(crate) const MARKS: [Mark; 21] = {
+pub(crate) const MARKS: [Mark; 33] = {
     let [p1, p16, p100, many] = MARKED;
     let [tls_p1, tls_p16, tls_p100] = TLS;
     let [unix_p1, unix_p16] = UNIX;
+    let [c0, c1, c2, c3, c4, c5] = CONNECTING;
     [
         mark(p1, RequestsPerS, REDIS, 1.05),
         mark(p1, CpuNsPerRequest, REDIS, 0.93),
@@ -82,6 +86,18 @@ pub(crate) const MARKS: [Mark; 21] = {
             of: Of::ValueOr(REDIS),
             bound: 5000.0,
         },
+        connecting(c0, RequestsPerS),
+        connecting(c0, CpuNsPerRequest),
+        connecting(c1, RequestsPerS),
+        connecting(c1, CpuNsPerRequest),
+        connecting(c2, RequestsPerS),
+        connecting(c2, CpuNsPerRequest),
+        connecting(c3, RequestsPerS),
+        connecting(c3, CpuNsPerRequest),
+        connecting(c4, RequestsPerS),
+        connecting(c4, CpuNsPerRequest),
+        connecting(c5, RequestsPerS),
+        connecting(c5, CpuNsPerRequest),
     ]
 };
 
@@ -106,10 +122,39 @@ const fn idle(load: &'static str, bound: f64) -> Mark {
     }
 }
 
+/// Returns a mark of a load that connects for each request.
+const fn connecting(load: &'static str, figure: Figure) -> Mark {
+    let (bound, to_bare) = match figure {
+        RequestsPerS => (1.15, 0.85),
+        _ => (0.85, 1.18),
+    };
+    Mark {
+        load,
+        figure,
+        of: Of::RatioOrToBare(to_bare),
+        bound,
+    }
+}
+
 impl Mark {
     /// Compares the mark with what was measured.
     pub(crate) fn judge(&self, all: &[Measured]) -> Judged {
         let measured = all.iter().find(|measured| measured.load == self.load);
+        match (self.of, measured) {
+            (Of::RatioOrToBare(bound), Some(measured)) if is_out_of_reach(measured) => {
+                let to_bare = mark(self.load, self.figure, BARE, bound);
+                let judged = to_bare.judge_as_it_is(Some(measured));
+                let why = self.distance(measured);
+                let remarks = [why, judged.remark].into_iter().flatten();
+                let remark = Some(remarks.collect::<Vec<_>>().join("; "));
+                Judged { remark, ..judged }
+            }
+            _ => self.judge_as_it_is(measured),
+        }
+    }
+
+    /// Compares the bound with what was measured.
+    fn judge_as_it_is(&self, measured: Option<&Measured>) -> Judged {
         let median = measured.and_then(|measured| self.value(measured));
         let bound = measured.map_or(self.bound, |measured| self.bound(measured));
         let verdict = match median {
@@ -127,7 +172,9 @@ impl Mark {
         let rival = match self.of {
             Of::Value => String::new(),
             Of::ValueOr(rival) => format!(", or that of {rival}"),
-            Of::Ratio(rival) => format!(" / {rival}"),
+            Of::Ratio(_) | Of::RatioOrToBare(_) => {
+                format!(" / {}", self.rival().unwrap_or_default())
+            }
         };
         let sign = if self.is_minimum() { '≥' } else { '≤' };
         Judged {
@@ -144,13 +191,14 @@ impl Mark {
         let spread = match self.of {
             Of::Value | Of::ValueOr(_) => measured.value(RESPOOL, self.figure),
             Of::Ratio(rival) => measured.ratio(RESPOOL, rival, self.figure),
+            Of::RatioOrToBare(_) => measured.ratio(RESPOOL, REDIS, self.figure),
         };
         spread.map(|spread| spread.median)
     }
 
     fn bound(&self, measured: &Measured) -> f64 {
         match self.of {
-            Of::Value | Of::Ratio(_) => self.bound,
+            Of::Value | Of::Ratio(_) | Of::RatioOrToBare(_) => self.bound,
             Of::ValueOr(rival) => {
                 let spread = measured.value(rival, self.figure);
                 spread.map_or(self.bound, |spread| spread.median.round().max(self.bound))
@@ -163,6 +211,7 @@ impl Mark {
         match self.of {
             Of::Value | Of::ValueOr(_) => None,
             Of::Ratio(rival) => Some(rival),
+            Of::RatioOrToBare(_) => Some(REDIS),
         }
     }
 
@@ -185,6 +234,16 @@ impl Mark {
         (!self.holds(bare, self.bound)).then(|| format!("so does bare, {bare:.3}"))
     }
 
+    /// Returns how far respool and bare are from the bound on the ratio to redis-server.
+    fn distance(&self, measured: &Measured) -> Option<String> {
+        let ratio = |server| measured.ratio(server, REDIS, self.figure);
+        let (respool, bare) = (ratio(RESPOOL)?.median, ratio(BARE)?.median);
+        let bound = self.bound;
+        Some(format!(
+            "/ {REDIS}: {respool:.3}, bare {bare:.3}, wanted {bound}"
+        ))
+    }
+
     /// Says so if the rival was not busy all the time: then its throughput is not its maximum.
     fn idleness(&self, measured: &Measured) -> Option<String> {
         self.idleness_of(self.rival()?, measured)
@@ -195,6 +254,18 @@ impl Mark {
         (self.is_minimum() && busy < BUSY_PERCENT_MIN)
             .then(|| format!("{server} was busy for only {busy:.0} % of the time"))
     }
+}
+
+/// Returns whether bare misses one of the marks of this load that then are ratios to bare.
+fn is_out_of_reach(measured: &Measured) -> bool {
+    MARKS.iter().any(|mark| {
+        let is_missed = || {
+            let bare = measured.ratio(BARE, REDIS, mark.figure);
+            bare.is_some_and(|bare| !mark.holds(bare.median, mark.bound))
+        };
+        let may_change = matches!(mark.of, Of::RatioOrToBare(_));
+        mark.load == measured.load && may_change && is_missed()
+    })
 }
 
 impl fmt::Display for Verdict {
@@ -234,6 +305,41 @@ mod tests {
         assert_eq!(judge(5000.0, &[80.0]), (at_most("5000"), Verdict::Holds));
         assert_eq!(judge(5001.0, &[9e4]), (at_most("90000"), Verdict::Holds));
         assert_eq!(judge(5001.0, &[]), (at_most("5000"), Verdict::Misses));
+    }
+
+    #[test]
+    fn bounds_that_bare_misses_become_ratios_to_bare() {
+        let load = CONNECTING[0];
+        let judge = |respool: f64, bare_rate: f64, bare_cpu: f64| {
+            let servers = |bare| [(RESPOOL, respool), (BARE, bare), (REDIS, 1.0)];
+            let mut all = measured(load, RequestsPerS, &[]);
+            for (figure, bare) in [(RequestsPerS, bare_rate), (CpuNsPerRequest, bare_cpu)] {
+                let servers = servers(bare).map(|(server, value)| (server, [value]));
+                let servers = servers
+                    .each_ref()
+                    .map(|(server, value)| (*server, &value[..]));
+                all.extend(measured(load, figure, &servers).servers);
+            }
+            let judged = connecting(load, RequestsPerS).judge(&[all]);
+            (judged.what, judged.bound, judged.verdict, judged.remark)
+        };
+        let (what, bound, verdict, remark) = judge(1.1, 1.2, 0.8);
+        assert_eq!(
+            (what.as_str(), bound.as_str()),
+            ("requests/s / redis-server", "≥ 1.15")
+        );
+        assert_eq!((verdict, remark), (Verdict::Misses, None));
+        // One of the two is enough.
+        for (bare_rate, bare_cpu) in [(1.1, 0.8), (1.2, 0.9)] {
+            let (what, bound, verdict, remark) = judge(1.1, bare_rate, bare_cpu);
+            assert_eq!(
+                (what.as_str(), bound.as_str()),
+                ("requests/s / bare", "≥ 0.85")
+            );
+            assert_eq!(verdict, Verdict::Holds);
+            let expected = format!("/ redis-server: 1.100, bare {bare_rate:.3}, wanted 1.15");
+            assert_eq!(remark, Some(expected));
+        }
     }
 
     #[test]

@@ -96,9 +96,10 @@ impl Product {
                 format!("--bind 127.0.0.1 --port {port} --workers {workers} --maxclients {clients}")
             }
             Self::Bare => format!("--bare-port {port} --bare-ping {ping}"),
+            // The protected mode of 7.0 refuses 127.0.0.2.
             Self::Redis | Self::Valkey => format!(
                 "--bind 127.0.0.1 --port {port} --save '' --appendonly no --io-threads 1 \
-                 --maxclients {clients} --daemonize no"
+                 --maxclients {clients} --daemonize no --protected-mode no"
             ),
             // It runs as root only with this option.
             Self::Memcached => format!("-l 127.0.0.1 -p {port} -U 0 -t 1 -c {clients} -u root"),

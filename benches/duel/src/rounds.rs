@@ -7,26 +7,35 @@ use std::time::{Duration, Instant};
 
 use rustix::process::nice;
 
-use crate::clients::{ClientGroup, Slice};
+use crate::clients::ClientGroup;
 use crate::connection::Connection;
 use crate::context;
 use crate::latencies::Latencies;
-use crate::loads::Talk;
+use crate::loads::{Manner, Talk};
 use crate::options::Pace;
 use crate::pings::Exchange;
 use crate::results::{Figure, Samples};
 use crate::server::Server;
+use crate::slice::Slice;
 use crate::usage::{CpuTime, load_waited_ns};
+use crate::visits::Visitors;
 use crate::wire::{ask, connect};
 
 /// A server under load, and its clients.
 struct Subject<'a> {
     server: &'a Server,
     talk: Talk,
-    clients: ClientGroup,
+    clients: Clients,
     /// The client beside the hogs or the handshakes.
     pinger: Option<Connection>,
     samples: Samples,
+}
+
+enum Clients {
+    /// Their connections stay open, or have a handshake that takes many bytes.
+    Group(ClientGroup),
+    /// They connect for one request.
+    Visitors(Visitors),
 }
 
 /// Time for a server to become idle. Then the kernel has added up its CPU time.
@@ -61,7 +70,7 @@ impl<'a> Subject<'a> {
         Ok(Self {
             server,
             talk,
-            clients: ClientGroup::new(server.endpoint().clone(), talk, &server.exchange)?,
+            clients: Clients::new(server, talk)?,
             pinger: pinger.transpose()?,
             samples: Samples::of(&server.name),
         })
@@ -80,10 +89,10 @@ impl<'a> Subject<'a> {
         let load_waited_ns = load_waited_ns()? - load_waited_before_ns;
         let after = CpuTime::of(self.server.id())?;
         let used_ns = after.used_ns - before.used_ns;
-        let server_waited_ns = match self.talk.service().workers {
-            1 => after.waited_ns - before.waited_ns,
-            // They wait for each other.
-            _ => 0,
+        let server_waited_ns = match self.talk.manner {
+            Manner::Steady | Manner::Hogging => after.waited_ns - before.waited_ns,
+            // The server's threads wait for each other: those that accept, and the workers.
+            Manner::Connecting(_) | Manner::Handshaking => 0,
         };
         let waited_ns = server_waited_ns + load_waited_ns;
         let percent = |ns: u64| 100.0 * ns as f64 / slice.time.as_nanos() as f64;
@@ -97,6 +106,28 @@ impl<'a> Subject<'a> {
             (Figure::P99Us, slice.latencies.percentile_us(99.0)),
             (Figure::P999Us, slice.latencies.percentile_us(99.9)),
         ])
+    }
+}
+
+impl Clients {
+    fn new(server: &Server, talk: Talk) -> io::Result<Self> {
+        let (endpoint, exchange) = (server.endpoint().clone(), &server.exchange);
+        match talk.manner {
+            Manner::Connecting(close) => {
+                let visitors = Visitors::new(endpoint, close, talk.clients, exchange.clone());
+                Ok(Self::Visitors(visitors))
+            }
+            Manner::Steady | Manner::Hogging | Manner::Handshaking => {
+                ClientGroup::new(endpoint, talk, exchange).map(Self::Group)
+            }
+        }
+    }
+
+    fn talk_for(&mut self, time: Duration) -> io::Result<Slice> {
+        match self {
+            Self::Group(clients) => clients.talk_for(time),
+            Self::Visitors(visitors) => visitors.talk_for(time),
+        }
     }
 }
 
