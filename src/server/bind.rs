@@ -3,6 +3,7 @@
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::advice::advice;
 use super::certificates::{Certificates, Loaded};
@@ -104,7 +105,9 @@ impl Server {
 
     /// Creates a server without sockets, which only serves clients in memory: it never starts.
     pub(crate) fn offline(config: Config, commands: Commands) -> Result<Self, StartError> {
-        Self::new(config, commands, 0, |_| Ok((Vec::new(), Vec::new())))
+        let server = Self::new(config, commands, 0, |_| Ok((Vec::new(), Vec::new())))?;
+        server.inner.is_offline.store(true, Ordering::Relaxed);
+        Ok(server)
     }
 
     fn new(

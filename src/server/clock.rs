@@ -28,11 +28,12 @@ pub(super) fn keep_running(shared: &Shared) {
 fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;
+    let mut wakes_seen = 0;
     let mut work_before = Throughput::default();
     let mut long_turns = LongTurns::default();
     while let Some(woken) = shared
         .clock
-        .wait_until(next_wake(shared, next_tick, pause_ends))
+        .wait_until(next_wake(shared, next_tick, pause_ends), &mut wakes_seen)
     {
         shared.clock_heartbeat.beat();
         shared.state.end_timed_out(Instant::now());

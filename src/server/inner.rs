@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     /// Maximum clients for which there are descriptors and slots.
     pub(super) clients_max: usize,
     pub(super) maxclients_at_start: usize,
+    /// Whether all clients are in memory: no worker serves them, and the clock does not run.
+    pub(super) is_offline: AtomicBool,
 }
 
 /// The origin of a change of the configuration.
@@ -84,6 +87,7 @@ impl Inner {
                 rewriting: Mutex::new(()),
                 clients_max,
                 maxclients_at_start,
+                is_offline: AtomicBool::new(false),
             }
         })
     }
@@ -101,6 +105,9 @@ impl fmt::Debug for Inner {
 impl Control for Inner {
     fn notify(&self, slot: usize) {
         self.shared.pool.notify(slot);
+        if self.is_offline.load(Ordering::Relaxed) {
+            self.shared.clock.wake();
+        }
     }
 
     fn wake_clock(&self) {

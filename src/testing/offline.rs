@@ -5,7 +5,6 @@ use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::{TestClient, Transport};
@@ -257,6 +256,19 @@ impl OfflineClient {
         !self.is_closed
     }
 
+    /// Ends the pause and deferrals that are over. Returns when the client has to be served again,
+    /// if nothing else happens: at the end of the pause, at the next timeout, or at `deadline`.
+    fn next_change(&self, deadline: Instant) -> Instant {
+        let (state, now) = (&self.server.shared.state, Instant::now());
+        // Wakes this client if it is its own.
+        state.end_timed_out(now);
+        let timeout = state.deferrals.next_timeout();
+        let (pause_ends, is_over) = state.pause.end_if_over();
+        let pause_ends = if is_over { Some(now) } else { pause_ends };
+        let ends = timeout.into_iter().chain(pause_ends);
+        ends.fold(deadline, Instant::min)
+    }
+
     /// Writes the deferred reply. The next turn sends it.
     pub(crate) fn write_deferred(&mut self) {
         let shared = &self.server.shared;
@@ -281,6 +293,9 @@ impl Transport for OfflineClient {
     /// Waits for other clients and other threads, if there is nothing yet.
     fn receive(&mut self, bytes: &mut Vec<u8>, wait: Duration) -> io::Result<usize> {
         let deadline = Instant::now() + wait;
+        let shared = Arc::clone(&self.server.shared);
+        // Before the first look: a change after it is not missed.
+        let mut changes_seen = shared.clock.wakes();
         loop {
             self.serve();
             if self.is_closed || !self.sink.sent.is_empty() {
@@ -291,7 +306,9 @@ impl Transport for OfflineClient {
             if Instant::now() >= deadline {
                 return Err(ErrorKind::TimedOut.into());
             }
-            thread::sleep(LOOK_AGAIN);
+            shared
+                .clock
+                .wait_until(self.next_change(deadline), &mut changes_seen);
         }
     }
 }
@@ -301,6 +318,3 @@ impl Drop for OfflineClient {
         self.leave(&CloseReason::PeerLeft);
     }
 }
-
-/// The time between two looks for what others have done.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use respool::testing::{self, Answer, Offline, TestClient};
 use respool::{Arity, Commands, Config, DeferredReply, ErrorReply, Server};
+use respool_testing::PATIENCE;
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -363,6 +364,39 @@ fn deferred_reply_comes_to_a_client_in_memory() -> Tested {
     drop(one);
     assert!(!token.is_wanted());
     Ok(())
+}
+
+#[test]
+fn clients_in_memory_wait_for_other_threads() -> Tested {
+    let (commands, tokens) = deferring();
+    let server = Offline::new(commands)?;
+    let (mut one, mut two) = (server.client(), server.client());
+    assert_eq!(one.call(["SUBSCRIBE", "news"])?, ("subscribe", "news", 1));
+    let handle = server.handle();
+    let (sender, received) = channel();
+    let start = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..50 {
+                let message = one.next_message().expect("a message");
+                sender.send(message).expect("the test waits");
+            }
+        });
+        scope.spawn(move || {
+            for _ in 0..50 {
+                let token = tokens.recv_timeout(PATIENCE).expect("a client waits");
+                token.reply(|reply| reply.simple("done"));
+            }
+        });
+        for _ in 0..50 {
+            assert_eq!(handle.publish("news", "text"), 1);
+            assert_eq!(received.recv()?, ("message", "news", "text"));
+            assert_eq!(two.call(["WAIT", "1000000"])?, "done");
+            // A client that misses a wake-up sees what has come after this time.
+            assert!(start.elapsed() < PATIENCE);
+        }
+        Ok(())
+    })
 }
 
 #[test]
