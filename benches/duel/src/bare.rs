@@ -1,16 +1,16 @@
 //! The bare server: polls, reads, counts bytes and writes.
 //!
-//! It looks at no byte, has one thread, and makes the same system calls as respool. So no server that
-//! uses these calls can be faster.
+//! It looks at no byte, has one thread, and makes the same system calls as respool, but none that
+//! fails where that can be avoided. So no server that uses these calls can be faster.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use socket2::{Domain, Socket};
@@ -23,27 +23,32 @@ pub(crate) fn serve(port: u16, path: Option<&Path>, ping: Ping) -> io::Result<()
         Some(path) => UnixListener::bind(path)?.into(),
         None => TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.into(),
     };
-    let mut bare = Bare::new(listener, &ping.exchange())?;
-    let mut events = Events::with_capacity(256);
+    let mut bare = Bare::new(listener, &ping.exchanges())?;
+    let mut events = Vec::with_capacity(256);
     loop {
-        bare.poll.poll(&mut events, None)?;
-        for event in &events {
-            match event.token() {
+        epoll::wait(&bare.epoll, spare_capacity(&mut events), None)?;
+        for event in events.drain(..) {
+            match event.data.u64() {
                 LISTENER => bare.accept()?,
-                Token(index) => bare.serve(index, event.is_read_closed()),
+                index => bare.serve(index as usize, event.flags),
             }
         }
     }
 }
 
 /// More than the index of any connection.
-const LISTENER: Token = Token(usize::MAX);
+const LISTENER: u64 = u64::MAX;
+
+/// What a connection is polled for. It is not polled for writability until a send would block.
+const READABLE: EventFlags = EventFlags::IN
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::ET);
 
 /// Minimum length of the repeated replies, which one write may send.
 const REPLIES_BYTES: usize = 256 * 1024;
 
 struct Bare {
-    poll: Poll,
+    epoll: OwnedFd,
     listener: Socket,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
@@ -53,90 +58,116 @@ struct Bare {
 
 /// All that this server knows about the protocol.
 struct Protocol {
+    /// Every request and every reply has the same length.
     request_bytes: usize,
     reply_bytes: usize,
-    /// The reply, repeated.
+    /// The replies in turn, which then begin again.
     replies: Vec<u8>,
+    /// The length after which they begin again.
+    cycle_bytes: usize,
 }
 
 struct Connection {
     socket: OwnedFd,
+    index: EventData,
     /// Bytes received of an incomplete request.
     received: usize,
     /// Bytes to send.
     pending: usize,
-    /// Bytes sent of the current reply.
-    sent: usize,
+    /// Where the next byte to send is among the replies.
+    next: usize,
 }
 
 impl Bare {
-    fn new(listener: Socket, exchange: &Exchange) -> io::Result<Self> {
-        let poll = Poll::new()?;
+    fn new(listener: Socket, exchanges: &[Exchange]) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         if listener.domain()? != Domain::UNIX {
             // Its connections inherit this.
             listener.set_tcp_nodelay(true)?;
         }
-        let mut source = SourceFd(&listener.as_raw_fd());
-        poll.registry()
-            .register(&mut source, LISTENER, Interest::READABLE)?;
-        let reply_bytes = exchange.reply.len();
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        // Level-triggered, so that no accept has to fail.
+        epoll::add(
+            &epoll,
+            &listener,
+            EventData::new_u64(LISTENER),
+            EventFlags::IN,
+        )?;
         Ok(Self {
-            poll,
+            epoll,
             listener,
             connections: Vec::new(),
             free: Vec::new(),
             buffer: vec![0; 128 * 1024],
-            protocol: Protocol {
-                request_bytes: exchange.request.len(),
-                reply_bytes,
-                replies: exchange
-                    .reply
-                    .repeat(REPLIES_BYTES.div_ceil(reply_bytes) + 1),
-            },
+            protocol: Protocol::new(exchanges),
         })
     }
 
     fn accept(&mut self) -> io::Result<()> {
-        loop {
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let socket = match accept_with(&self.listener, flags) {
-                Ok(socket) => socket,
-                Err(Errno::WOULDBLOCK) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
-            let index = self.free.pop().unwrap_or_else(|| {
-                self.connections.push(None);
-                self.connections.len() - 1
-            });
-            let both = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(
-                &mut SourceFd(&socket.as_raw_fd()),
-                Token(index),
-                both,
-            )?;
-            self.connections[index] = Some(Connection {
-                socket,
-                received: 0,
-                pending: 0,
-                sent: 0,
-            });
-        }
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = match accept_with(&self.listener, flags) {
+            Ok(socket) => socket,
+            // The peer has gone again.
+            Err(Errno::WOULDBLOCK | Errno::CONNABORTED) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        let data = EventData::new_u64(index as u64);
+        epoll::add(&self.epoll, &socket, data, READABLE)?;
+        self.connections[index] = Some(Connection {
+            socket,
+            index: data,
+            received: 0,
+            pending: 0,
+            next: 0,
+        });
+        Ok(())
     }
 
     /// Serves a connection, and closes it after its end or an error.
     // Inlined, as are all functions below: as in respool, no function returns after a system call.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    fn serve(&mut self, index: usize, is_closed: bool) {
+    fn serve(&mut self, index: usize, flags: EventFlags) {
         let slot = &mut self.connections[index];
         let Some(connection) = slot else { return };
-        if connection
-            .serve(&mut self.buffer, &self.protocol, is_closed)
-            .is_err()
-        {
-            *slot = None;
-            self.free.push(index);
+        let closed = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        let is_closed = flags.intersects(closed);
+        match connection.serve(&mut self.buffer, &self.protocol, is_closed) {
+            Ok(State::Readable) => {}
+            Ok(State::Blocked) => {
+                // If it cannot be polled for more, its client waits in vain, and reports that.
+                let both = READABLE | EventFlags::OUT;
+                let _ = epoll::modify(&self.epoll, &connection.socket, connection.index, both);
+            }
+            Err(_) => {
+                *slot = None;
+                self.free.push(index);
+            }
+        }
+    }
+}
+
+/// What a connection waits for.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Readable,
+    /// A send would block.
+    Blocked,
+}
+
+impl Protocol {
+    fn new(exchanges: &[Exchange]) -> Self {
+        let replies = exchanges.iter().map(|exchange| exchange.reply.as_slice());
+        let cycle = replies.collect::<Vec<_>>().concat();
+        Self {
+            request_bytes: exchanges[0].request.len(),
+            reply_bytes: exchanges[0].reply.len(),
+            replies: cycle.repeat(REPLIES_BYTES.div_ceil(cycle.len()) + 1),
+            cycle_bytes: cycle.len(),
         }
     }
 }
@@ -145,12 +176,17 @@ impl Connection {
     /// Reads and writes until there is nothing to read or no room to write.
     #[expect(clippy::inline_always, reason = "see Bare::serve")]
     #[inline(always)]
-    fn serve(&mut self, buffer: &mut [u8], protocol: &Protocol, is_closed: bool) -> io::Result<()> {
-        while self.flush(protocol)? {
+    fn serve(
+        &mut self,
+        buffer: &mut [u8],
+        protocol: &Protocol,
+        is_closed: bool,
+    ) -> io::Result<State> {
+        while self.flush(protocol)? == State::Readable {
             let count = match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
                 Ok((0, _)) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok((count, _)) => count,
-                Err(Errno::WOULDBLOCK) => return Ok(()),
+                Err(Errno::WOULDBLOCK) => return Ok(State::Readable),
                 Err(error) => return Err(error.into()),
             };
             let bytes = self.received + count;
@@ -158,29 +194,29 @@ impl Connection {
             self.pending += bytes / protocol.request_bytes * protocol.reply_bytes;
             // After a short read the poll reports new bytes, but a FIN only once.
             if count < buffer.len() && !is_closed {
-                return self.flush(protocol).map(drop);
+                return self.flush(protocol);
             }
         }
-        Ok(())
+        Ok(State::Blocked)
     }
 
-    /// Returns whether everything was sent.
+    /// Sends what is pending.
     #[expect(clippy::inline_always, reason = "see Bare::serve")]
     #[inline(always)]
-    fn flush(&mut self, protocol: &Protocol) -> io::Result<bool> {
+    fn flush(&mut self, protocol: &Protocol) -> io::Result<State> {
         while self.pending > 0 {
-            let rest = &protocol.replies[self.sent..];
+            let rest = &protocol.replies[self.next..];
             let chunk = &rest[..rest.len().min(self.pending)];
             match send(&self.socket, chunk, SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.pending -= count;
-                    self.sent = (self.sent + count) % protocol.reply_bytes;
+                    self.next = (self.next + count) % protocol.cycle_bytes;
                 }
-                Err(Errno::WOULDBLOCK) => return Ok(false),
+                Err(Errno::WOULDBLOCK) => return Ok(State::Blocked),
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(true)
+        Ok(State::Readable)
     }
 }
 

@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::connection::{Connection, Endpoint};
 use crate::loads::{Manner, Talk, Transport};
-use crate::pings::Exchange;
+use crate::pings::{Exchange, pipelines};
 use crate::slice::{Answers, Slice};
 use crate::wire::{PATIENCE, UNACCEPTED_MAX, ask, check, connect};
 
@@ -17,8 +17,8 @@ use crate::wire::{PATIENCE, UNACCEPTED_MAX, ask, check, connect};
 pub(crate) struct ClientGroup {
     endpoint: Endpoint,
     talk: Talk,
-    /// What a client sends at once, and the replies.
-    pipeline: Exchange,
+    /// What a client sends at once, in turn, and the replies.
+    pipelines: Vec<Exchange>,
     clients: Vec<Client>,
     poll: Poll,
     buffer: Vec<u8>,
@@ -28,6 +28,8 @@ struct Client {
     /// `None` between connections.
     connection: Option<Connection>,
     asked_at: Instant,
+    /// The index of the pipeline that is in flight or comes next.
+    pipeline: usize,
     // Invariant: sent <= pipeline.request.len(), received <= pipeline.reply.len().
     sent: usize,
     received: usize,
@@ -37,11 +39,11 @@ struct Client {
 const EVENTS_MAX: usize = 1024;
 
 impl ClientGroup {
-    pub(crate) fn new(endpoint: Endpoint, talk: Talk, exchange: &Exchange) -> io::Result<Self> {
+    pub(crate) fn new(endpoint: Endpoint, talk: Talk, exchanges: &[Exchange]) -> io::Result<Self> {
         let mut group = Self {
             endpoint,
             talk,
-            pipeline: exchange.times(talk.pipeline),
+            pipelines: pipelines(exchanges, talk.pipeline),
             clients: Vec::new(),
             poll: Poll::new()?,
             buffer: vec![0; 256 * 1024],
@@ -49,6 +51,7 @@ impl ClientGroup {
         group.clients.resize_with(talk.clients, || Client {
             connection: None,
             asked_at: Instant::now(),
+            pipeline: 0,
             sent: 0,
             received: 0,
         });
@@ -64,7 +67,8 @@ impl ClientGroup {
             }
             if (index + 1) % UNACCEPTED_MAX == 0 {
                 // When this client is answered, all before it have been accepted.
-                ask(&mut connection, exchange)?;
+                ask(&mut connection, &group.pipelines[0])?;
+                client.pipeline = 1 % group.pipelines.len();
             }
             client.connect(connection, group.poll.registry(), Token(index))?;
         }
@@ -110,16 +114,17 @@ impl ClientGroup {
         }
         match self.talk.manner {
             Manner::Handshaking => client.handshake().map(drop),
-            _ => client.send(&self.pipeline.request),
+            _ => client.send(&self.pipelines[client.pipeline].request),
         }
     }
 
     /// Returns whether the client has all that it asked for.
     fn proceed(&mut self, index: usize, is_closed: bool) -> io::Result<bool> {
         let client = &mut self.clients[index];
+        let pipeline = &self.pipelines[client.pipeline];
         match self.talk.manner {
             Manner::Handshaking => client.handshake(),
-            _ => client.proceed(&self.pipeline, &mut self.buffer, is_closed),
+            _ => client.proceed(pipeline, &mut self.buffer, is_closed),
         }
     }
 
@@ -136,6 +141,10 @@ impl ClientGroup {
     fn end(&mut self, index: usize) {
         let client = &mut self.clients[index];
         (client.sent, client.received) = (0, 0);
+        client.pipeline += 1;
+        if client.pipeline == self.pipelines.len() {
+            client.pipeline = 0;
+        }
         if !self.talk.is_steady() {
             client.connection = None;
         }
@@ -234,7 +243,7 @@ mod tests {
     }
 
     fn group(endpoint: &Endpoint, talk: Talk) -> ClientGroup {
-        ClientGroup::new(endpoint.clone(), talk, &talk.ping.exchange()).expect("the peer listens")
+        ClientGroup::new(endpoint.clone(), talk, &talk.ping.exchanges()).expect("the peer listens")
     }
 
     const A_WHILE: Duration = Duration::from_millis(50);
@@ -269,6 +278,8 @@ mod tests {
             talk(3, 1, Ping::Inline, Manner::Steady),
             talk(3, 100, Ping::Array, Manner::Steady),
             talk(3, 8, Ping::Message(1 << 20), Manner::Steady),
+            talk(3, 1, Ping::Differing, Manner::Steady),
+            talk(3, 16, Ping::Differing, Manner::Steady),
             unix,
         ];
         for talk in talks {

@@ -14,7 +14,7 @@ const SETTLING: Duration = Duration::from_millis(1200);
 /// Opens connections, each of which has one PONG and then stays idle. Returns by how much the
 /// server's resident memory grows for each.
 pub(crate) fn idle_bytes(server: &Server, connections: usize) -> io::Result<f64> {
-    let exchange = &server.exchange;
+    let exchange = server.first_exchange();
     let before = resident_bytes(server.id())?;
     let mut idle = Vec::with_capacity(connections);
     while idle.len() < connections {

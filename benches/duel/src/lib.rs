@@ -67,20 +67,28 @@ pub fn main() -> ExitCode {
 
 /// Measures all servers that are installed.
 fn duel(options: &Options) -> io::Result<ExitCode> {
-    let mut specs = Vec::new();
+    let (mut specs, mut not_installed) = (Vec::new(), Vec::new());
     for product in Product::ALL {
         match ServerSpec::find(product)? {
             Some(spec) => specs.push(ServerSpec {
                 is_scraped: options.scraped && product == Product::Respool,
                 ..spec
             }),
-            None => eprintln!("left out: {}; it is not installed", product.name()),
+            None => not_installed.push(product.name()),
         }
     }
-    let setup = setup(options, Cores::divide(options.cpus)?, specs)?;
+    let cores = Cores::divide(options.cpus)?;
+    let setup = Setup {
+        not_installed,
+        ..setup(options, cores, specs)?
+    };
     let all = measure_all(&setup, &options.only, loads::all(), Ratios::OfFirst)?;
     let judged = MARKS.map(|mark| mark.judge(&all));
     print!("{}", report::marks(&judged));
+    print!(
+        "{}",
+        report::not_run(&setup.not_installed).unwrap_or_default()
+    );
     print!("{}", report::disturbance(&all).unwrap_or_default());
     setup.write("duel.json", &all, &judged)?;
     setup.draw(&all)?;
@@ -109,6 +117,7 @@ fn setup(options: &Options, cores: Cores, specs: Vec<ServerSpec>) -> io::Result<
     }
     Ok(Setup {
         specs,
+        not_installed: Vec::new(),
         cores,
         pace: options.pace(),
         out: match &options.out {

@@ -75,6 +75,13 @@ pub(crate) const MARKED: [&str; 4] = [
     "500 clients, P=1",
 ];
 
+/// The loads of PINGs that differ. They all have marks.
+pub(crate) const DIFFERING: [&str; 3] = [
+    "50 clients, P=1, differing",
+    "50 clients, P=16, differing",
+    "50 clients, P=100, differing",
+];
+
 /// The loads that connect for each request. They all have marks.
 pub(crate) const CONNECTING: [&str; 6] = [
     "1 client, connect, PING, FIN",
@@ -111,6 +118,11 @@ pub(crate) fn all() -> Vec<Load> {
         (1, 100, Ping::Array),
         (500, 16, Ping::Array),
         (5000, 1, Ping::Array),
+        (50, 1, Ping::Differing),
+        (50, 16, Ping::Differing),
+        (50, 100, Ping::Differing),
+        (50, 1, Ping::Mixed),
+        (50, 16, Ping::Mixed),
         (50, 1, Ping::Inline),
         (50, 16, Ping::Inline),
         (50, 100, Ping::Inline),
@@ -256,6 +268,8 @@ impl Load {
             Ping::Inline => ", inline".to_owned(),
             Ping::Message(bytes) if bytes >= 1024 => format!(", {} KiB", bytes / 1024),
             Ping::Message(bytes) => format!(", {bytes} bytes"),
+            Ping::Differing => ", differing".to_owned(),
+            Ping::Mixed => ", mixed commands".to_owned(),
         };
         let clients = count(talk.clients, clients);
         let name = format!("{clients}, P={}{what}", talk.pipeline);
@@ -304,7 +318,7 @@ mod tests {
         let names: Vec<_> = all().into_iter().map(|load| load.name).collect();
         assert_eq!(names[..MARKED.len()], MARKED);
         let single = [IDLE, HANDSHAKES, IDLE_TLS];
-        let others = [CONNECTING.as_slice(), &TLS, &UNIX, &single].concat();
+        let others = [CONNECTING.as_slice(), &DIFFERING, &TLS, &UNIX, &single].concat();
         for other in others {
             assert!(names.iter().any(|name| name == other), "{other}");
         }

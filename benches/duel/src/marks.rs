@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::loads::{CONNECTING, HANDSHAKES, IDLE, IDLE_TLS, MARKED, TLS, UNIX};
+use crate::loads::{CONNECTING, DIFFERING, HANDSHAKES, IDLE, IDLE_TLS, MARKED, TLS, UNIX};
 use crate::products::{BARE, REDIS, RESPOOL};
 use crate::results::Figure::{
     self, CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection,
@@ -54,10 +54,11 @@ pub(crate) enum Verdict {
     NotMeasured,
 }
 
-pub(crate) const MARKS: [Mark; 33] = {
+pub(crate) const MARKS: [Mark; 36] = {
     let [p1, p16, p100, many] = MARKED;
     let [tls_p1, tls_p16, tls_p100] = TLS;
     let [unix_p1, unix_p16] = UNIX;
+    let [d1, d16, d100] = DIFFERING;
     let [c0, c1, c2, c3, c4, c5] = CONNECTING;
     [
         mark(p1, RequestsPerS, REDIS, 1.05),
@@ -86,6 +87,9 @@ pub(crate) const MARKS: [Mark; 33] = {
             of: Of::ValueOr(REDIS),
             bound: 5000.0,
         },
+        mark(d1, RequestsPerS, REDIS, 1.15),
+        mark(d16, RequestsPerS, REDIS, 1.8),
+        mark(d100, RequestsPerS, REDIS, 3.5),
         connecting(c0, RequestsPerS),
         connecting(c0, CpuNsPerRequest),
         connecting(c1, RequestsPerS),
@@ -102,7 +106,7 @@ pub(crate) const MARKS: [Mark; 33] = {
 };
 
 /// A server that is busy for less of the time waits for the load or for other programs.
-const BUSY_PERCENT_MIN: f64 = 95.0;
+pub(crate) const BUSY_PERCENT_MIN: f64 = 95.0;
 
 const fn mark(load: &'static str, figure: Figure, rival: &'static str, bound: f64) -> Mark {
     Mark {

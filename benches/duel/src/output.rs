@@ -23,6 +23,7 @@ impl Setup {
         let document = json!({
             "machine": machine(),
             "versions": versions,
+            "not_installed": self.not_installed,
             "passes": self.pace.passes,
             "rounds_per_pass": self.pace.rounds,
             "slice_ms": self.pace.slice.as_millis() as u64,

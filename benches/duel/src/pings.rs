@@ -1,6 +1,7 @@
 //! The requests that the load sends, and the exact replies.
 
 use std::fmt;
+use std::iter;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
@@ -13,6 +14,11 @@ pub(crate) enum Ping {
     Array,
     /// An array with a message of this many bytes as second element. The message is the reply.
     Message(usize),
+    /// The same with messages of 8 bytes that differ. So neither a copy of a reply nor a comparison
+    /// of requests saves anything.
+    Differing,
+    /// PING and other commands in turn, which all servers answer with the same bytes.
+    Mixed,
 }
 
 /// A request and its exact reply.
@@ -22,16 +28,20 @@ pub(crate) struct Exchange {
     pub(crate) reply: Vec<u8>,
 }
 
+/// Number of PINGs that differ. With 1, 16 or 100 of them, a whole number of pipelines.
+const DIFFERING: usize = 1600;
+
 impl Ping {
-    /// Returns the request and the reply in RESP.
-    pub(crate) fn exchange(self) -> Exchange {
+    /// Returns the requests that a client sends in turn, with their replies, in RESP.
+    pub(crate) fn exchanges(self) -> Vec<Exchange> {
         match self {
-            Self::Inline => Exchange::new("PING\r\n", "+PONG\r\n"),
-            Self::Array => Exchange::new("*1\r\n$4\r\nPING\r\n", "+PONG\r\n"),
-            Self::Message(bytes) => {
-                let bulk = format!("${bytes}\r\n{}\r\n", "x".repeat(bytes));
-                Exchange::new(&format!("*2\r\n$4\r\nPING\r\n{bulk}"), &bulk)
-            }
+            Self::Inline => vec![Exchange::new("PING\r\n", "+PONG\r\n")],
+            Self::Array => vec![Exchange::of(&["PING"], "+PONG\r\n")],
+            Self::Message(bytes) => vec![Exchange::of_message("PING", &"x".repeat(bytes))],
+            Self::Differing => (0..DIFFERING)
+                .map(|number| Exchange::of_message("PING", &format!("{number:08}")))
+                .collect(),
+            Self::Mixed => mixed(),
         }
     }
 
@@ -41,7 +51,7 @@ impl Ping {
     /// replies, so that each costs a write.
     pub(crate) fn memcached_exchange(self, version: &str) -> Option<Exchange> {
         match self {
-            Self::Message(_) => None,
+            Self::Message(_) | Self::Differing | Self::Mixed => None,
             Self::Inline | Self::Array => Some(Exchange::new(
                 "version\r\n",
                 &format!("VERSION {version}\r\n"),
@@ -57,6 +67,8 @@ impl fmt::Display for Ping {
             Self::Inline => formatter.write_str("inline"),
             Self::Array => formatter.write_str("array"),
             Self::Message(bytes) => write!(formatter, "{bytes}"),
+            Self::Differing => formatter.write_str("differing"),
+            Self::Mixed => formatter.write_str("mixed"),
         }
     }
 }
@@ -68,6 +80,8 @@ impl FromStr for Ping {
         match word {
             "inline" => Ok(Self::Inline),
             "array" => Ok(Self::Array),
+            "differing" => Ok(Self::Differing),
+            "mixed" => Ok(Self::Mixed),
             bytes => bytes.parse().map(Self::Message),
         }
     }
@@ -81,25 +95,71 @@ impl Exchange {
         }
     }
 
-    /// Repeats the request and the reply, for a pipeline.
-    pub(crate) fn times(&self, count: usize) -> Self {
-        Self {
-            request: self.request.repeat(count),
-            reply: self.reply.repeat(count),
+    fn joined<'a>(exchanges: impl Iterator<Item = &'a Self>) -> Self {
+        let mut all = Self::new("", "");
+        for exchange in exchanges {
+            all.request.extend_from_slice(&exchange.request);
+            all.reply.extend_from_slice(&exchange.reply);
         }
+        all
     }
+
+    /// Returns a command as an array of bulk strings.
+    fn of(words: &[&str], reply: &str) -> Self {
+        let bulks: String = words.iter().map(|word| bulk(word)).collect();
+        Self::new(&format!("*{}\r\n{bulks}", words.len()), reply)
+    }
+
+    /// Returns a command whose reply is its argument.
+    fn of_message(command: &str, message: &str) -> Self {
+        Self::of(&[command, message], &bulk(message))
+    }
+}
+
+fn bulk(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
+fn mixed() -> Vec<Exchange> {
+    vec![
+        Exchange::of(&["PING"], "+PONG\r\n"),
+        Exchange::of(&["SELECT", "0"], "+OK\r\n"),
+        Exchange::of_message("ECHO", "some text"),
+        Exchange::of(&["CLIENT", "SETNAME", "duel"], "+OK\r\n"),
+        Exchange::of_message("PING", "a message"),
+        Exchange::of(&["CLIENT", "GETNAME"], "$4\r\nduel\r\n"),
+        Exchange::of(&["DBSIZE"], ":0\r\n"),
+        Exchange::of(&["CLIENT", "NO-EVICT", "OFF"], "+OK\r\n"),
+    ]
+}
+
+/// Returns pipelines of this many exchanges: the first ones, the next ones, and so on, until they
+/// begin with the first again.
+pub(crate) fn pipelines(exchanges: &[Exchange], length: usize) -> Vec<Exchange> {
+    let mut rest = exchanges.iter().cycle();
+    let mut sent = 0;
+    iter::from_fn(|| {
+        let is_again_at_first = sent > 0 && sent % exchanges.len() == 0;
+        (!is_again_at_first).then(|| {
+            sent += length;
+            Exchange::joined(rest.by_ref().take(length))
+        })
+    })
+    .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn pings_follow_the_protocols() {
         let array = Exchange::new("*1\r\n$4\r\nPING\r\n", "+PONG\r\n");
-        assert_eq!(Ping::Array.exchange(), array);
+        assert_eq!(Ping::Array.exchanges(), [array]);
         let message = Exchange::new("*2\r\n$4\r\nPING\r\n$3\r\nxxx\r\n", "$3\r\nxxx\r\n");
-        assert_eq!(Ping::Message(3).exchange(), message);
+        assert_eq!(Ping::Message(3).exchanges(), [message]);
         let memcached = |ping: Ping| ping.memcached_exchange("1.6.18");
         let version = Exchange::new("version\r\n", "VERSION 1.6.18\r\n");
         assert_eq!(memcached(Ping::Inline), Some(version));
@@ -107,8 +167,38 @@ mod tests {
     }
 
     #[test]
+    fn pings_differ_but_not_their_lengths() {
+        let exchanges = Ping::Differing.exchanges();
+        let distinct = |bytes: fn(&Exchange) -> &Vec<u8>| {
+            let distinct: HashSet<_> = exchanges.iter().map(bytes).collect();
+            let lengths: HashSet<_> = distinct.iter().map(|bytes| bytes.len()).collect();
+            (distinct.len(), lengths.len())
+        };
+        assert_eq!(distinct(|exchange| &exchange.request), (DIFFERING, 1));
+        assert_eq!(distinct(|exchange| &exchange.reply), (DIFFERING, 1));
+    }
+
+    #[test]
+    fn pipelines_continue_each_other() {
+        let exchanges = ["a", "b", "c"].map(|text| Exchange::new(text, text));
+        let requests = |length| -> Vec<_> {
+            let pipelines = pipelines(&exchanges, length).into_iter();
+            pipelines
+                .map(|pipeline| String::from_utf8(pipeline.request).expect("it is text"))
+                .collect()
+        };
+        assert_eq!(requests(1), ["a", "b", "c"]);
+        assert_eq!(requests(2), ["ab", "ca", "bc"]);
+        assert_eq!(requests(6), ["abcabc"]);
+    }
+
+    #[test]
     fn a_ping_survives_the_command_line() {
-        for ping in [Ping::Inline, Ping::Array, Ping::Message(65_536)] {
+        let others = [Ping::Differing, Ping::Mixed];
+        for ping in [Ping::Inline, Ping::Array, Ping::Message(65_536)]
+            .into_iter()
+            .chain(others)
+        {
             assert_eq!(ping.to_string().parse(), Ok(ping));
         }
         assert!("none".parse::<Ping>().is_err());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::marks::{Judged, Verdict};
+use crate::marks::{BUSY_PERCENT_MIN, Judged, Verdict};
 use crate::results::{Figure, Measured, Spread};
 
 /// Which way the ratios of a table go.
@@ -40,7 +40,24 @@ pub(crate) fn table(measured: &Measured, ratios: Ratios) -> String {
         let value = cell(measured.value(first_name, figure));
         line(&mut table, figure.title(), [value].into_iter().chain(cells));
     }
+    if let Some(names) = waiting(measured) {
+        let _ = writeln!(
+            table,
+            "  could have answered more than the load sent: {names}"
+        );
+    }
     table
+}
+
+/// Names the servers that waited for the load.
+fn waiting(measured: &Measured) -> Option<String> {
+    let names = measured.servers.iter().map(|samples| &samples.server);
+    let waits = |name: &&String| {
+        let busy = measured.value(name, Figure::BusyPercent);
+        busy.is_some_and(|busy| busy.median < BUSY_PERCENT_MIN)
+    };
+    let names: Vec<_> = names.filter(waits).map(String::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn line(table: &mut String, title: &str, cells: impl Iterator<Item = String>) {
@@ -112,6 +129,12 @@ pub(crate) fn marks(judged: &[Judged]) -> String {
     table
 }
 
+/// Names the servers that were not run because they are not installed.
+pub(crate) fn not_run(servers: &[&str]) -> Option<String> {
+    let names = servers.join(", ");
+    (!servers.is_empty()).then(|| format!("\nNot run, because not installed: {names}\n"))
+}
+
 /// Returns a warning if other programs used the CPUs of the servers or of the load.
 pub(crate) fn disturbance(all: &[Measured]) -> Option<String> {
     const PERCENT_MAX: f64 = 3.0;
@@ -153,6 +176,12 @@ mod tests {
     }
 
     #[test]
+    fn servers_that_are_not_installed_are_named() {
+        assert_eq!(not_run(&[]), None);
+        assert!(not_run(&["a", "b"]).is_some_and(|text| text.contains("installed: a, b")));
+    }
+
+    #[test]
     fn a_busy_machine_is_reported() {
         let warning =
             |percent| disturbance(&[measured("", Figure::WaitingPercent, &[("a", &[percent])])]);
@@ -165,8 +194,8 @@ mod tests {
     fn a_table_has_a_line_a_figure_and_a_column_a_server() {
         let servers: [(_, &[f64]); 3] = [("a", &[3000.0]), ("b", &[2000.0]), ("c", &[f64::NAN])];
         let mut measured = measured("a load", Figure::RequestsPerS, &servers);
-        for samples in &mut measured.servers {
-            samples.add(&[(Figure::BusyPercent, 50.0)]);
+        for (samples, busy) in measured.servers.iter_mut().zip([50.0, 50.0, 95.0]) {
+            samples.add(&[(Figure::BusyPercent, busy)]);
         }
         let lines = |ratios| -> Vec<String> {
             let table = table(&measured, ratios);
@@ -177,7 +206,8 @@ mod tests {
             "a load",
             "a / b / c",
             "requests/s 3000 (3000 to 3000) 1.50 (1.50 to 1.50) -",
-            "busy % 50.0 (50.0 to 50.0) b: 50.0 c: 50.0",
+            "busy % 50.0 (50.0 to 50.0) b: 50.0 c: 95.0",
+            "could have answered more than the load sent: a, b",
         ];
         assert_eq!(lines(Ratios::OfFirst), of_first);
         let to_first = lines(Ratios::ToFirst);

@@ -81,7 +81,7 @@ impl<'a> Subject<'a> {
         let load_waited_before_ns = load_waited_ns()?;
         let slice = match &mut self.pinger {
             None => self.clients.talk_for(time)?,
-            Some(pinger) => talk_beside(pinger, &self.server.exchange, || {
+            Some(pinger) => talk_beside(pinger, self.server.first_exchange(), || {
                 self.clients.talk_for(time)
             })?,
         };
@@ -111,14 +111,15 @@ impl<'a> Subject<'a> {
 
 impl Clients {
     fn new(server: &Server, talk: Talk) -> io::Result<Self> {
-        let (endpoint, exchange) = (server.endpoint().clone(), &server.exchange);
+        let endpoint = server.endpoint().clone();
         match talk.manner {
             Manner::Connecting(close) => {
-                let visitors = Visitors::new(endpoint, close, talk.clients, exchange.clone());
+                let exchange = server.first_exchange().clone();
+                let visitors = Visitors::new(endpoint, close, talk.clients, exchange);
                 Ok(Self::Visitors(visitors))
             }
             Manner::Steady | Manner::Hogging | Manner::Handshaking => {
-                ClientGroup::new(endpoint, talk, exchange).map(Self::Group)
+                ClientGroup::new(endpoint, talk, &server.exchanges).map(Self::Group)
             }
         }
     }

@@ -36,8 +36,8 @@ pub(crate) struct ServerSpec {
 pub(crate) struct Server {
     pub(crate) name: String,
     place: Place,
-    /// The PING that it was started for.
-    pub(crate) exchange: Exchange,
+    /// The requests that it was started for, in turn.
+    pub(crate) exchanges: Vec<Exchange>,
     /// Ends before the server.
     scraper: Option<Scraper>,
     child: Child,
@@ -65,8 +65,8 @@ impl ServerSpec {
 
     fn try_start(&self, service: Service, cores: &Cores) -> io::Result<(Server, Duration)> {
         let place = Place::new(service.transport)?;
-        let exchange = self.exchange(service.ping);
-        let exchange = exchange.ok_or_else(|| io::Error::other("it has no such request"))?;
+        let exchanges = self.exchanges(service.ping);
+        let exchanges = exchanges.ok_or_else(|| io::Error::other("it has no such request"))?;
         let mut command = Command::new(&self.program);
         command
             .arg0(self.product.name())
@@ -88,7 +88,7 @@ impl ServerSpec {
         let mut server = Server {
             name: self.name.clone(),
             place,
-            exchange,
+            exchanges,
             scraper: None,
             child,
             watchdog: None,
@@ -102,14 +102,16 @@ impl ServerSpec {
 
     /// Returns whether this server can be started for that.
     pub(crate) fn can_provide(&self, service: Service) -> bool {
-        self.product.listens_on(service.transport) && self.exchange(service.ping).is_some()
+        self.product.listens_on(service.transport) && self.exchanges(service.ping).is_some()
     }
 
-    /// Returns how this server is asked; `None` if it has no such request.
-    fn exchange(&self, ping: Ping) -> Option<Exchange> {
-        match self.product {
-            Product::Memcached => ping.memcached_exchange(&self.version),
-            _ => Some(ping.exchange()),
+    /// Returns how this server is asked; `None` if it has no such requests.
+    fn exchanges(&self, ping: Ping) -> Option<Vec<Exchange>> {
+        match (self.product, ping) {
+            (Product::Memcached, _) => Some(vec![ping.memcached_exchange(&self.version)?]),
+            // It counts bytes, and all requests have to be as long as each other.
+            (Product::Bare, Ping::Mixed) => None,
+            _ => Some(ping.exchanges()),
         }
     }
 }
@@ -119,6 +121,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Returns what the first request of every connection is.
+    pub(crate) fn first_exchange(&self) -> &Exchange {
+        &self.exchanges[0]
+    }
+
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.place.endpoint
     }
@@ -126,7 +133,7 @@ impl Server {
     fn wait_until_it_answers(&mut self, deadline: Instant) -> io::Result<()> {
         loop {
             if let Ok(connection) = self.place.endpoint.connect() {
-                return ask(&mut be_patient(connection)?, &self.exchange);
+                return ask(&mut be_patient(connection)?, self.first_exchange());
             }
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!(

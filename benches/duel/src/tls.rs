@@ -146,7 +146,7 @@ pub(crate) mod tests {
     fn answer(socket: TcpStream, config: Arc<ServerConfig>, reply: &[u8]) -> io::Result<()> {
         let session = ServerConnection::new(config).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(session, socket);
-        let mut request = Ping::Array.exchange().request;
+        let mut request = Ping::Array.exchanges().swap_remove(0).request;
         loop {
             stream.read_exact(&mut request)?;
             stream.write_all(reply)?;

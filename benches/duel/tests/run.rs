@@ -49,6 +49,19 @@ fn a_run_measures_and_writes_its_results() {
 }
 
 #[test]
+fn respool_is_measured_under_loads_of_other_kinds() {
+    for only in [
+        "8 clients, connect, PING, RST",
+        "50 clients, P=16, differing",
+        "50 clients, P=1, mixed",
+    ] {
+        let (_, json) = run(only);
+        expect_respool(&json);
+        assert!(json["not_installed"].is_array(), "{only}");
+    }
+}
+
+#[test]
 fn respool_is_measured_over_tls_and_unix_sockets() {
     for only in ["50 TLS clients, P=100", "50 Unix clients, P=100"] {
         let (_, json) = run(only);
