@@ -137,7 +137,7 @@ clock: clock_signal progress shared supervision
 drain: acceptor inner shared
 no_operations: shared
 operations_thread: shared supervision
-acceptor: listen_set refusal_delay refusals shared supervision
+acceptor: listen_set refusal_delay refusals scheduling shared supervision
 handle_clients: handle
 handle: inner
 inner: certificates host shared threads

@@ -1,5 +1,5 @@
-//! What the kernel knows about a TCP socket, by `TCP_INFO`. The only module of the library with
-//! `unsafe`: neither rustix nor socket2 has this socket option.
+//! What the kernel knows about a TCP socket, by `TCP_INFO`. Has `unsafe`: neither rustix nor
+//! socket2 has this socket option.
 //!
 //! Only Linux has it in this form. Elsewhere, and for sockets that are not TCP, the functions
 //! return `None`.

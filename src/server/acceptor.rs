@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::listen_set::{ListenSet, NewConnection};
 use super::refusal_delay::RefusalDelay;
 use super::refusals::Refusals;
+use super::scheduling::interrupt_no_thread;
 use super::shared::{Phase, Shared};
 use super::supervision::{keep_running, spawn};
 use crate::client::Client;
@@ -44,12 +45,12 @@ pub(super) struct AcceptorThread {
     ended: mpsc::Receiver<()>,
 }
 
-/// The rest of the backlogs after a pass.
-enum Backlog {
-    Empty,
-    MayHaveMore,
-    /// Connections that would be refused: see [`RefusalDelay`].
+/// Why the acceptor has to pause.
+enum Pause {
+    /// The next connection would be refused: see [`RefusalDelay`].
     Delayed,
+    /// Usually the process or the machine is out of descriptors.
+    Failed(io::Error),
 }
 
 impl AcceptorThread {
@@ -61,6 +62,7 @@ impl AcceptorThread {
         spawn(&shared.state, "acceptor", move || {
             // Dropped after the acceptor, so that its sockets are closed when the thread has ended.
             let _end = end;
+            interrupt_no_thread();
             let mut acceptor = acceptor;
             let shared = Arc::clone(&acceptor.shared);
             let give_up = || {
@@ -101,35 +103,37 @@ impl Acceptor {
     /// process. Can be called again after a panic.
     fn run(&mut self) {
         self.refusals.refill();
-        // The first pass waits for no event: an event from before a panic does not repeat.
-        let mut pause = Some(Duration::ZERO);
+        let mut pause = None;
         while self.shared.phase() == Phase::Serving {
             self.shared.acceptor_heartbeat.beat();
-            let lingering = self.refusals.next_close_in();
-            let timeout = pause.into_iter().chain(lingering).fold(BEAT, Duration::min);
-            self.listen_set.wait(Some(timeout));
+            let timeout = self
+                .refusals
+                .next_close_in()
+                .map_or(BEAT, |lingering| lingering.min(BEAT));
+            match pause {
+                Some(pause) => self.listen_set.pause(timeout.min(pause)),
+                None => self.listen_set.wait(timeout),
+            }
             if self.shared.phase() != Phase::Serving {
                 // Another process may be the one that accepts what is left.
                 break;
             }
             self.apply_keepalive();
             self.refusals.close_expired(Instant::now());
-            pause = match self.accept_all() {
-                Ok(Backlog::Empty) => None,
-                Ok(Backlog::MayHaveMore) => Some(Duration::ZERO),
-                Ok(Backlog::Delayed) => Some(DELAY_STEP),
-                Err(error) => {
+            pause = match self.accept_ready() {
+                Ok(()) => None,
+                Err(Pause::Delayed) => Some(DELAY_STEP),
+                Err(Pause::Failed(error)) => {
                     self.warn(&error);
                     Some(ACCEPT_PAUSE)
                 }
             };
         }
-        if self.listen_set.leaves_backlog {
-            // It was accepted, and is refused now.
-            if let Some(connection) = self.delayed.take() {
-                self.receive(connection);
-            }
-        } else {
+        // It was accepted. No refusal is delayed during a drain.
+        if let Some(connection) = self.delayed.take() {
+            let _ = self.receive(connection);
+        }
+        if !self.listen_set.leaves_backlog {
             self.accept_backlogs();
         }
     }
@@ -140,11 +144,13 @@ impl Acceptor {
         self.listen_set.remove_files();
         // Connections that cannot be accepted even now are reset when the sockets close. The number
         // of passes is bounded because peers may connect without end.
-        let mut passes = 0..LAST_PASSES;
-        while self.shared.phase() != Phase::Closing
-            && passes.next().is_some()
-            && matches!(self.accept_all(), Ok(Backlog::MayHaveMore))
-        {}
+        for _ in 0..LAST_PASSES {
+            self.listen_set.wait(Duration::ZERO);
+            let is_over = self.listen_set.ready.is_empty() || self.shared.phase() == Phase::Closing;
+            if is_over || self.accept_ready().is_err() {
+                break;
+            }
+        }
     }
 
     /// Applies a change of `tcp-keepalive`.
@@ -156,67 +162,45 @@ impl Acceptor {
         }
     }
 
-    /// Accepts pending connections, up to [`ACCEPTS_PER_PASS`] from each socket. After an error,
-    /// the acceptor has to pause: usually the process or the machine is out of descriptors.
-    fn accept_all(&mut self) -> io::Result<Backlog> {
+    /// Accepts one connection from each socket that is ready.
+    fn accept_ready(&mut self) -> Result<(), Pause> {
         if let Some(connection) = self.delayed.take() {
-            self.receive(connection);
-            if self.delayed.is_some() {
-                return Ok(Backlog::Delayed);
-            }
+            self.receive(connection)?;
         }
-        let mut left = Backlog::Empty;
-        // All sockets, not only the ready ones: an event does not repeat after a pause.
-        for index in 0..self.listen_set.len() {
-            match self.accept_from(index)? {
-                Backlog::Empty => {}
-                Backlog::MayHaveMore => left = Backlog::MayHaveMore,
-                Backlog::Delayed => return Ok(Backlog::Delayed),
-            }
+        for position in 0..self.listen_set.ready.len() {
+            self.accept_from(self.listen_set.ready[position])?;
         }
-        Ok(left)
+        Ok(())
     }
 
-    fn accept_from(&mut self, index: usize) -> io::Result<Backlog> {
-        for _ in 0..ACCEPTS_PER_PASS {
-            match self.listen_set.accept(index) {
-                Ok(connection) => {
-                    self.receive(connection);
-                    if self.delayed.is_some() {
-                        return Ok(Backlog::Delayed);
-                    }
-                }
-                Err(error) if descriptors::is_out_of_descriptors(&error) => {
-                    return self.refuse_without_descriptors(index, error);
-                }
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Ok(Backlog::Empty),
-                    // The peer left before it was accepted.
-                    ErrorKind::Interrupted
-                    | ErrorKind::ConnectionAborted
-                    | ErrorKind::ConnectionReset => {}
-                    _ => return Err(error),
-                },
+    fn accept_from(&mut self, index: usize) -> Result<(), Pause> {
+        match self.listen_set.accept(index) {
+            Ok(connection) => self.receive(connection),
+            Err(error) if descriptors::is_out_of_descriptors(&error) => {
+                self.refuse_without_descriptors(index, error)
             }
+            Err(error) => match error.kind() {
+                // The peer has left, or another process that shares the socket was faster.
+                ErrorKind::WouldBlock
+                | ErrorKind::Interrupted
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::ConnectionReset => Ok(()),
+                _ => Err(Pause::Failed(error)),
+            },
         }
-        Ok(Backlog::MayHaveMore)
     }
 
     /// Refuses pending connections one by one, with the descriptors of [`Refusals`]. Returns
     /// `error` if there are none.
-    fn refuse_without_descriptors(
-        &mut self,
-        index: usize,
-        error: io::Error,
-    ) -> io::Result<Backlog> {
+    fn refuse_without_descriptors(&mut self, index: usize, error: io::Error) -> Result<(), Pause> {
         if self.delays_refusal() {
-            return Ok(Backlog::Delayed);
+            return Err(Pause::Delayed);
         }
         self.warn(&error);
         for _ in 0..REFUSALS_PER_PASS {
             if !self.refusals.free_one() {
                 self.refusals.refill();
-                return Err(error);
+                return Err(Pause::Failed(error));
             }
             match self.listen_set.accept(index) {
                 Ok(connection) => self.refuse(connection, Refused::NoDescriptor),
@@ -224,15 +208,15 @@ impl Acceptor {
                 Err(error) if descriptors::is_out_of_descriptors(&error) => {}
                 Err(_) => {
                     self.refusals.refill();
-                    return Ok(Backlog::Empty);
+                    break;
                 }
             }
         }
-        Ok(Backlog::MayHaveMore)
+        Ok(())
     }
 
     /// Admits a connection, refuses it, or delays its refusal.
-    fn receive(&mut self, connection: NewConnection) {
+    fn receive(&mut self, connection: NewConnection) -> Result<(), Pause> {
         let settings = &self.shared.settings;
         let sends_header = settings.requires_proxy_header(&connection.peer);
         let admission = self.admission(&connection.peer, sends_header);
@@ -242,12 +226,15 @@ impl Acceptor {
         );
         if is_over_limit && self.delays_refusal() {
             self.delayed = Some(connection);
-        } else if let Some(slot) = self.shared.assign_slot() {
+            return Err(Pause::Delayed);
+        }
+        if let Some(slot) = self.shared.assign_slot() {
             self.submit(connection, slot, sends_header, admission);
         } else {
             // No slot is free even for an orderly refusal.
             self.refuse(connection, Refused::TooMany);
         }
+        Ok(())
     }
 
     /// Returns why a connection is refused, if it is. Without the PROXY header, the client's
@@ -392,10 +379,6 @@ fn opening(
     }
 }
 
-/// Connections accepted from one socket before the acceptor checks the others, the settings and the
-/// phase. Redis's `MAX_ACCEPTS_PER_CALL`.
-const ACCEPTS_PER_PASS: usize = 1000;
-
 /// Connections refused without descriptors before the acceptor checks everything else.
 const REFUSALS_PER_PASS: usize = 64;
 
@@ -405,8 +388,8 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Interval at which a delayed refusal is checked again.
 const DELAY_STEP: Duration = Duration::from_millis(1);
 
-/// Passes that empty the longest possible backlog: 65,535 connections.
-const LAST_PASSES: usize = 66;
+/// Passes that empty the longest possible backlog. Each accepts one connection from each socket.
+const LAST_PASSES: usize = 65_535;
 
 /// Pause of the acceptor without descriptors: short for waiting clients, and long enough that a
 /// full server does not spin.

@@ -2,24 +2,28 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::TcpStream;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::logging;
 use crate::net::listen::{self, ListenSocket};
 use crate::net::peer::Peer;
 
-/// The listening sockets, and the poll that watches them.
+/// The listening sockets of the acceptor.
 #[derive(Debug)]
 pub(super) struct ListenSet {
     listeners: Vec<Listener>,
-    poll: Poll,
+    /// Watches only the waker.
+    waker_poll: Poll,
     events: Events,
+    /// The indices of the sockets with pending connections, as the last wait found them.
+    pub(super) ready: Vec<usize>,
     /// Whether another process accepts what is in the backlogs after this server: see
     /// [`Server::leave_backlog`](crate::Server::leave_backlog).
     pub(super) leaves_backlog: bool,
@@ -46,28 +50,16 @@ pub(super) struct NewConnection {
 impl ListenSet {
     /// Watches `listeners`. Also returns a waker that ends [`Self::wait`].
     pub(super) fn new(listeners: Vec<ListenSocket>) -> io::Result<(Self, Waker)> {
-        let poll = Poll::new()?;
-        let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
-        for (index, listener) in listeners.iter().enumerate() {
-            let descriptor = listener.descriptor();
-            let mut source = SourceFd(&descriptor);
-            poll.registry()
-                .register(&mut source, Token(index), Interest::READABLE)?;
-        }
-        let waker = Waker::new(poll.registry(), Token(listeners.len()))?;
-        let events = Events::with_capacity(listeners.len() + 1);
+        let waker_poll = Poll::new()?;
+        let waker = Waker::new(waker_poll.registry(), Token(0))?;
         let listen_set = Self {
-            listeners,
-            poll,
-            events,
+            listeners: listeners.into_iter().map(Listener::new).collect(),
+            waker_poll,
+            events: Events::with_capacity(1),
+            ready: Vec::new(),
             leaves_backlog: false,
         };
         Ok((listen_set, waker))
-    }
-
-    /// Returns the number of sockets.
-    pub(super) fn len(&self) -> usize {
-        self.listeners.len()
     }
 
     /// Returns each socket as INFO shows it.
@@ -76,13 +68,44 @@ impl ListenSet {
         all.map(|listener| listener.socket.description()).collect()
     }
 
-    /// Waits for connections, for the waker, or for `timeout`. Does not say which: the caller tries
-    /// every socket.
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) {
-        if let Err(error) = self.poll.poll(&mut self.events, timeout)
+    /// Waits for connections, for the waker, or for `timeout`. Then `ready` has the sockets with
+    /// pending connections.
+    ///
+    /// `poll(2)` is level-triggered: a socket is ready as long as a connection is pending. With
+    /// edges, only an `accept` that fails would show that none is, and the kernel makes a socket
+    /// before it fails.
+    pub(super) fn wait(&mut self, timeout: Duration) {
+        self.ready.clear();
+        let sockets = self.listeners.iter().map(Listener::descriptor);
+        let all = sockets.chain([self.waker_poll.registry().as_fd()]);
+        let mut all: Vec<_> = all
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        match poll(&mut all, Some(&timespec(timeout))) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => {
+                let is_ready = |index: &usize| !all[*index].revents().is_empty();
+                self.ready
+                    .extend((0..self.listeners.len()).filter(is_ready));
+                if is_ready(&self.listeners.len()) {
+                    self.await_waker(Duration::ZERO);
+                }
+            }
+            Err(error) => logging::error!("cannot wait for connections: {error}"),
+        }
+    }
+
+    /// Waits for the waker only, or for `timeout`.
+    pub(super) fn pause(&mut self, timeout: Duration) {
+        self.ready.clear();
+        self.await_waker(timeout);
+    }
+
+    fn await_waker(&mut self, timeout: Duration) {
+        if let Err(error) = self.waker_poll.poll(&mut self.events, Some(timeout))
             && error.kind() != ErrorKind::Interrupted
         {
-            logging::error!("cannot wait for connections: {error}");
+            logging::error!("cannot wait for the waker: {error}");
         }
     }
 
@@ -143,10 +166,10 @@ impl Listener {
         }
     }
 
-    fn descriptor(&self) -> RawFd {
+    fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.socket {
-            ListenSocket::Tcp(tcp) | ListenSocket::Tls(tcp) => tcp.as_raw_fd(),
-            ListenSocket::Unix(unix) => unix.listener.as_raw_fd(),
+            ListenSocket::Tcp(tcp) | ListenSocket::Tls(tcp) => tcp.as_fd(),
+            ListenSocket::Unix(unix) => unix.listener.as_fd(),
         }
     }
 
@@ -156,5 +179,13 @@ impl Listener {
             let addr = socket.local_addr();
             Arc::new(addr.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()))
         })
+    }
+}
+
+/// At most a second, so it fits.
+fn timespec(timeout: Duration) -> Timespec {
+    Timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: timeout.subsec_nanos().into(),
     }
 }

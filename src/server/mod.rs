@@ -11,7 +11,7 @@
 //! | `inner.rs` | the owner of all parts, and the operations that commands may call |
 //! | `shared.rs` | the state that all threads share |
 //! | `acceptor.rs` | the thread that accepts connections |
-//! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs` | the parts of the acceptor |
+//! | `listen_set.rs`, `refusals.rs`, `refusal_delay.rs`, `scheduling.rs` | the parts of the acceptor |
 //! | `admission.rs` | admits a client by its address, at accept or after a PROXY header |
 //! | `worker/` | a thread of the pool: serves turns of clients; `threads.rs` starts and ends them |
 //! | `permits.rs` | how many TLS handshakes run at a time |
@@ -52,6 +52,7 @@ mod progress;
 mod reconfigure;
 mod refusal_delay;
 mod refusals;
+mod scheduling;
 mod shared;
 mod start;
 mod supervision;
