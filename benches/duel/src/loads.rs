@@ -67,12 +67,29 @@ pub(crate) enum Close {
     Rst,
 }
 
-/// The loads that have marks and that the plot shows.
+/// The first loads, which all have marks.
 pub(crate) const MARKED: [&str; 4] = [
     "50 clients, P=1",
     "50 clients, P=16",
     "50 clients, P=100",
     "500 clients, P=1",
+];
+
+/// The loads that the plot shows, from top to bottom: those where respool gains most, and those
+/// where it gains least.
+pub(crate) const PLOTTED: [&str; 12] = [
+    MARKED[0],
+    MARKED[1],
+    MARKED[2],
+    MARKED[3],
+    "1 client, P=1",
+    DIFFERING[0],
+    DIFFERING[1],
+    DIFFERING[2],
+    "50 clients, P=16, mixed commands",
+    CONNECTING[0],
+    CONNECTING[2],
+    CONNECTING[4],
 ];
 
 /// The loads of PINGs that differ. They all have marks.
@@ -318,7 +335,15 @@ mod tests {
         let names: Vec<_> = all().into_iter().map(|load| load.name).collect();
         assert_eq!(names[..MARKED.len()], MARKED);
         let single = [IDLE, HANDSHAKES, IDLE_TLS];
-        let others = [CONNECTING.as_slice(), &DIFFERING, &TLS, &UNIX, &single].concat();
+        let others = [
+            PLOTTED.as_slice(),
+            &CONNECTING,
+            &DIFFERING,
+            &TLS,
+            &UNIX,
+            &single,
+        ]
+        .concat();
         for other in others {
             assert!(names.iter().any(|name| name == other), "{other}");
         }

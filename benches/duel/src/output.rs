@@ -45,7 +45,7 @@ impl Setup {
         }
     }
 
-    fn caption(&self) -> [String; 3] {
+    fn caption(&self) -> [String; 4] {
         let versions = self
             .specs
             .iter()
@@ -68,6 +68,7 @@ impl Setup {
             "PING as an array (memcached: version); P: how many each client has in flight; bare: \
              polls, reads, writes, and looks at nothing."
                 .to_owned(),
+            "*: one of the two servers could have answered more than the load sent.".to_owned(),
         ]
     }
 
