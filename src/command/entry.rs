@@ -165,11 +165,12 @@ impl Command {
     }
 
     /// Declares a function that finds the keys in a request, if [`Self::keys`] cannot say where
-    /// they are. It returns the positions of the keys, in order. The name is word 0, so the first
-    /// argument is 1. The list ends at the first position outside of the request.
+    /// they are. It returns the indices of the keys among the arguments, in order, as
+    /// [`Request::argument`] takes them: the first argument is 0. The list ends at the first index
+    /// outside of the request.
     ///
     /// The function gets requests with the right number of words, also if nobody runs them. It
-    /// returns no position if the request is malformed. Replaces an earlier declaration.
+    /// returns no index if the request is malformed. Replaces an earlier declaration.
     ///
     /// ```
     /// use respool::{Arity, Commands};
@@ -180,7 +181,7 @@ impl Command {
     ///     .register("UNION", Arity::AtLeast(4), |_session, _request, reply| reply.simple("OK"))
     ///     .keys_by(|request| {
     ///         let count = request.integer_in(1, 1..=1_000_000).unwrap_or(0);
-    ///         [1].into_iter().chain((3..).take(count as usize))
+    ///         [0].into_iter().chain((2..).take(count as usize))
     ///     });
     /// ```
     pub fn keys_by<P: IntoIterator<Item = usize>>(

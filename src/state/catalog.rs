@@ -82,9 +82,9 @@ impl CommandInfo {
     /// no keys, or the request is malformed.
     pub(crate) fn keys_in<'a>(&self, request: &Request<'a>) -> Vec<&'a [u8]> {
         let keys = self.keys.as_ref();
-        let positions = keys.map_or_else(Vec::new, |keys| keys.positions(request));
-        let key = |position: usize| request.argument(position.checked_sub(1)?);
-        positions.into_iter().filter_map(key).collect()
+        let indices = keys.map_or_else(Vec::new, |keys| keys.indices(request));
+        let key = |index| request.argument(index);
+        indices.into_iter().filter_map(key).collect()
     }
 
     /// Whether MONITOR shows its requests.

@@ -13,24 +13,22 @@ pub(crate) enum Keys {
         last: isize,
         step: usize,
     },
-    /// The words that a function of the program finds.
+    /// The arguments that a function of the program finds.
     Found(Box<Find>),
 }
 
 type Find = dyn Fn(&Request<'_>) -> Vec<usize> + Send + Sync;
 
 impl Keys {
-    /// The keys that `find` returns, up to the first position outside of the request.
+    /// The arguments whose indices `find` returns, up to the first index outside of the request.
     pub(crate) fn found_by<P: IntoIterator<Item = usize>>(
         find: impl Fn(&Request<'_>) -> P + Send + Sync + 'static,
     ) -> Self {
         Self::Found(Box::new(move |request| {
-            let words = request.word_count();
-            // A client may name any number of keys, so the positions are bounded in two ways.
-            let positions = find(request).into_iter().take(words);
-            positions
-                .take_while(|position| (1..words).contains(position))
-                .collect()
+            let arguments = request.word_count() - 1;
+            // A client may name any number of keys, so the indices are bounded in two ways.
+            let indices = find(request).into_iter().take(arguments);
+            indices.take_while(|index| *index < arguments).collect()
         }))
     }
 
@@ -42,9 +40,9 @@ impl Keys {
         }
     }
 
-    /// Returns the positions of the keys in `request`, which has the right number of words. None
-    /// if the request is malformed.
-    pub(crate) fn positions(&self, request: &Request<'_>) -> Vec<usize> {
+    /// Returns the indices of the keys among the arguments of `request`, which has the right number
+    /// of words. None if the request is malformed.
+    pub(crate) fn indices(&self, request: &Request<'_>) -> Vec<usize> {
         match self {
             &Self::Range { first, last, step } => {
                 let words = request.word_count();
@@ -53,7 +51,8 @@ impl Keys {
                     Err(_) => words.saturating_sub(last.unsigned_abs()),
                 };
                 if last < words {
-                    (first..=last).step_by(step).collect()
+                    // Word 1 is argument 0.
+                    (first - 1..last).step_by(step).collect()
                 } else {
                     Vec::new()
                 }

@@ -30,9 +30,9 @@ fn with_keys() -> Commands {
             .category("list")
             // Bounded, as a handler that checks the number would be.
             .register("EVAL", Arity::AtLeast(3), ok)
-            .keys_by(|request| (3..).take(request.integer(1).unwrap_or(0).max(0) as usize))
+            .keys_by(|request| (2..).take(request.integer(1).unwrap_or(0).max(0) as usize))
             .register("ODD", Arity::AtLeast(2), ok)
-            .keys_by(|_| [1, 0, 2])
+            .keys_by(|_| [1, 0, usize::MAX, 0])
             .register("WIPE", Arity::Exactly(1), ok)
             .admin();
         commands
@@ -135,7 +135,8 @@ fn getkeys_finds_the_declared_keys() {
         ("EVAL x -1", "*0\r\n"),
         ("EVAL x foo a", "*0\r\n"),
         ("EVAL x 9223372036854775807 a", "*1\r\n$1\r\na\r\n"),
-        ("ODD a b", "*1\r\n$1\r\na\r\n"),
+        ("ODD a b", "*2\r\n$1\r\nb\r\n$1\r\na\r\n"),
+        ("ODD a", "*0\r\n"),
         ("OBJECT ENCODING a", "*1\r\n$1\r\na\r\n"),
         ("OBJECT ENCODING", WORDS),
         ("OBJECT HELP", NO_KEYS),
