@@ -35,7 +35,6 @@ fn main() -> Result<(), StartError> {
 }
 
 /// Returns the built-in commands, `RPUSH key job [job …]` and `BLPOP key seconds`.
-#[expect(clippy::redundant_closure_for_method_calls)] // The method alone would not compile.
 pub(crate) fn commands() -> Commands {
     let popped = Arc::new(Mutex::new(Queues::default()));
     let pushed = Arc::clone(&popped);

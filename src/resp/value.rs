@@ -155,10 +155,6 @@ impl Items<'_> {
     }
 
     /// Adds null, in place of a single value.
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method itself has one lifetime only"
-    )]
     #[track_caller]
     pub fn null(&mut self) {
         self.add(|item| item.null());

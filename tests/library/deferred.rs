@@ -26,10 +26,6 @@ impl Waiting {
 /// Returns the built-in commands and: `WAIT milliseconds`, which waits, for ever at 0; `WORK`, for
 /// which a drain waits; `SEND text`, which replies to the last of those and returns whether it
 /// waited; and `DROP`, which drops its token.
-#[expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the method itself has one lifetime only"
-)]
 fn commands() -> (Commands, Arc<Waiting>) {
     let waiting = Arc::new(Waiting::default());
     let mut commands = Commands::builtin();
