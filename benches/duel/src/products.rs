@@ -118,7 +118,14 @@ const CLIENTS_MAX: usize = 12_000;
 fn build_respool() -> io::Result<PathBuf> {
     let target = target_dir()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut build = Command::new(cargo);
+    // A build script that asks for these would see other values than in a build by hand, and each
+    // would compile ring, rustls and respool again.
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| is_of_this_crate(&name.to_string_lossy())) {
+        build.env_remove(name);
+    }
+    let status = build
         .args("build --release --locked --bin respool".split(' '))
         .arg("--manifest-path")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"))
@@ -129,6 +136,11 @@ fn build_respool() -> io::Result<PathBuf> {
         return Err(io::Error::other("respool cannot be built"));
     }
     Ok(target.join("release").join(RESPOOL))
+}
+
+/// Returns whether `cargo run` and `cargo test` set this variable: it describes the crate.
+fn is_of_this_crate(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 /// Returns the directory `target` of `target/release/respool-duel`.
