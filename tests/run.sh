@@ -117,6 +117,8 @@ say "checks dist/ with systemd's tools, strace and logrotate"
 cargo test --locked --test dist
 say "runs the tests of the benchmark, which needs a release build too"
 cargo test --locked -p respool-duel
+say "runs the tests of the model of many cores"
+cargo test --locked -p respool-cores
 say "counts the instructions of a PING"
 cargo test --locked --test instructions
 say "runs real clients, and prints what it installs for them"

@@ -1,0 +1,157 @@
+//! The pool and other designs on 1 to 128 cores.
+
+use std::fmt::Write;
+
+use crate::costs::{Costs, FEW};
+use crate::sim::params::{Design, Load, Model, Outcome, Params};
+use crate::sim::simulate;
+
+/// What clients ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) name: &'static str,
+    pub(crate) pipeline: usize,
+    handler_ns: u64,
+}
+
+pub(crate) const WORKS: [Work; 3] = [
+    Work {
+        name: "P=1",
+        pipeline: 1,
+        handler_ns: 0,
+    },
+    Work {
+        name: "P=16",
+        pipeline: 16,
+        handler_ns: 0,
+    },
+    Work {
+        name: "a command of 100 µs",
+        pipeline: 1,
+        handler_ns: 100_000,
+    },
+];
+
+pub(crate) const CORES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+/// Clients for each core.
+const CLIENTS: usize = FEW;
+/// From a reply to the next request of its client, on average.
+const NETWORK_NS: u64 = 20_000;
+
+/// A design on all numbers of cores.
+#[derive(Debug)]
+pub(crate) struct Curve {
+    pub(crate) design: &'static str,
+    pub(crate) outcomes: Vec<Outcome>,
+}
+
+/// Returns the designs, for this number of cores.
+fn designs(cores: usize) -> [(&'static str, Design); 7] {
+    let groups_of = |workers: usize| Design {
+        groups: (cores / workers).max(1),
+        ..Design::POOL
+    };
+    [
+        ("the pool as it is", Design::POOL),
+        (
+            "200 spins instead of 20",
+            Design {
+                spins: 200,
+                ..Design::POOL
+            },
+        ),
+        (
+            "batches of 8, polls of 32",
+            Design {
+                batch: 8,
+                events: 32,
+                ..Design::POOL
+            },
+        ),
+        (
+            "batches of 8, own lock for the woken list",
+            Design {
+                batch: 8,
+                is_split: true,
+                ..Design::POOL
+            },
+        ),
+        ("a poll for 4 workers", groups_of(4)),
+        ("a poll for 2 workers", groups_of(2)),
+        ("a poll for each worker", groups_of(1)),
+    ]
+}
+
+/// Simulates all designs on each of these numbers of cores. `ns` is the simulated time of each.
+pub(crate) fn curves(
+    costs: &Costs,
+    work: Work,
+    transfer: u64,
+    (all_cores, ns): (&[usize], u64),
+) -> Vec<Curve> {
+    let names = designs(1).map(|(name, _)| name);
+    let curve = |(index, design): (usize, _)| Curve {
+        design,
+        outcomes: all_cores
+            .iter()
+            .map(|&cores| {
+                let model = Model::new(costs.sockets(work.pipeline, CLIENTS), costs, work.pipeline);
+                simulate(&Params {
+                    model: Model {
+                        handler: work.handler_ns,
+                        ..model.with_transfer(transfer)
+                    },
+                    design: designs(cores)[index].1,
+                    workers: cores,
+                    clients: CLIENTS * cores,
+                    load: Load::Far(NETWORK_NS),
+                    cores: (0..cores).collect(),
+                    // Slow commands need longer for as many turns.
+                    ns: ns + 10 * work.handler_ns * CLIENTS as u64,
+                })
+            })
+            .collect(),
+    };
+    names.into_iter().enumerate().map(curve).collect()
+}
+
+/// Returns the throughput of a curve relative to the pool on one core.
+pub(crate) fn relative(curves: &[Curve], curve: &Curve) -> Vec<f64> {
+    let one = curves[0].outcomes[0].turns_per_s;
+    let outcomes = curve.outcomes.iter();
+    outcomes.map(|outcome| outcome.turns_per_s / one).collect()
+}
+
+/// Returns the table of all curves.
+pub(crate) fn table(curves: &[Curve], work: Work, transfer: u64) -> String {
+    let pool = &curves[0].outcomes;
+    let cores = CORES[..pool.len()]
+        .iter()
+        .map(|cores| format!(" {cores} |"));
+    let mut text = format!(
+        "\n{}, {transfer} ns for a line; 1.0 is {:.0} turns/s; p99 in µs in brackets\n\n\
+         | cores |{}\n|---|{}\n",
+        work.name,
+        pool[0].turns_per_s,
+        cores.collect::<String>(),
+        "---|".repeat(pool.len())
+    );
+    for curve in curves {
+        let _ = write!(text, "| {} |", curve.design);
+        for (ratio, outcome) in relative(curves, curve).iter().zip(&curve.outcomes) {
+            let _ = write!(text, " {ratio:.1} ({:.0}) |", outcome.p99_us);
+        }
+        text.push('\n');
+    }
+    let mut shares = |name, share: fn(&Outcome) -> f64| {
+        let _ = write!(text, "| {name} |");
+        for outcome in pool {
+            let _ = write!(text, " {:.0} |", 100.0 * share(outcome));
+        }
+        text.push('\n');
+    };
+    shares("the watch is held, %", |outcome| outcome.watch_held);
+    shares("workers sleep, %", |outcome| outcome.asleep);
+    text
+}
