@@ -22,6 +22,8 @@ pub(crate) fn write_deferred(
     let Some((request, end)) = session.end_deferral() else {
         return;
     };
+    // Before the program's functions: if one panics, the messages so far stay.
+    output.begin_reply();
     if !matches!(end, Some(DeferralEnd::Reply(..))) {
         // The program's functions may block.
         context.note_time(Instant::now());

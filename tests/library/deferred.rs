@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use respool::{Arity, Commands, Config, DeferredReply, ErrorReply, Replied};
-use respool_testing::{Peer, TestServer, config, eventually};
+use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually};
 
 const FORCED: &str = "-UNBLOCKED force unblock from blocking operation, instance state changed \
                       (master -> replica?)\r\n";
@@ -154,6 +154,55 @@ fn panic_after_deferring_ends_the_wait() {
     let mut other = server.connect();
     assert_eq!(blocked(&mut other), Some(0));
     assert_eq!(other.count("clients_in_timeout_table"), 0);
+}
+
+#[test]
+fn panic_of_a_cancel_keeps_the_messages() {
+    let (mut commands, waiting) = commands();
+    let kept = Arc::clone(&waiting);
+    commands.register("BREAK", Arity::Exactly(1), move |session, _, reply| {
+        session
+            .defer(reply)
+            .on_cancel(|| panic!("as the test wants it"))
+            .start(|token| kept.tokens.lock().push(token))
+    });
+    // One worker, so that both come in one turn.
+    let server = TestServer::with(config(1), commands);
+    let mut one = server.connect();
+    let id = one.id();
+    one.speak_resp3();
+    one.ask(
+        "SUBSCRIBE news\r\n",
+        ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n",
+    );
+    one.send("BREAK\r\n");
+    eventually("the client waits", || !waiting.tokens.lock().is_empty());
+    let mut other = server.connect();
+    let both = format!("PUBLISH news text\r\nCLIENT UNBLOCK {id}\r\n");
+    other.ask(both, ":1\r\n:1\r\n");
+    one.expect(">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$4\r\ntext\r\n");
+    one.expect("-ERR internal error: see the server's log\r\n");
+    one.expect_end();
+}
+
+#[test]
+fn half_closed_peer_gets_a_reply_that_is_there() {
+    let (mut commands, gate) = commands_with_gate();
+    commands.register("NOW", Arity::Exactly(1), |session, _, reply| {
+        let now = |token: DeferredReply| assert!(token.reply(|reply| reply.simple("now")));
+        session.defer(reply).start(now)
+    });
+    let server = TestServer::with(config(1), commands);
+    let mut one = server.connect();
+    one.ask("PING\r\n", "+PONG\r\n");
+    let mut other = gate.busy_client(server.addr);
+    // One event reports the requests and FIN.
+    one.send("NOW\r\nNOW\r\nPING\r\n");
+    one.end_sending();
+    gate.let_one_through();
+    other.expect("+OPEN\r\n");
+    one.expect("+now\r\n+now\r\n+PONG\r\n");
+    one.expect_end();
 }
 
 #[test]

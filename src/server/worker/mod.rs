@@ -428,8 +428,10 @@ fn end_early(end: TurnEnd, client: &mut Client) -> Result<TurnEnd, CloseReason> 
     let waits = match end {
         TurnEnd::Deferred => {
             client.stage = Stage::Deferred;
-            client.session.info().set(ClientFlags::BLOCKED, true);
-            true
+            let info = client.session.info();
+            info.set(ClientFlags::BLOCKED, true);
+            // The reply may be there already. A peer that has sent FIN may read it.
+            !info.inbox.has_ended_deferral()
         }
         TurnEnd::ClientPaused(_) => true,
         TurnEnd::Sending => {
