@@ -147,7 +147,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
             stats,
             ..
         } = self;
-        let mut is_too_long = false;
+        let mut is_too_long = None;
         let mut run = |session: &mut Session| {
             let mut batch = Batch {
                 context: *context,
@@ -159,7 +159,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
                 budget,
                 stats,
             };
-            is_too_long = batch.run_queue(requests, bytes_max);
+            is_too_long = Some(batch.run_queue(requests, bytes_max));
         };
         let exec = Exec {
             requests,
@@ -167,10 +167,12 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
             run: &mut run,
         };
         let executed = hook.call(session, exec)?;
-        if is_too_long {
-            return Err(too_long(bytes_max));
+        match is_too_long {
+            Some(false) => Ok(executed),
+            Some(true) => Err(too_long(bytes_max)),
+            // The program has kept the proof of another transaction.
+            None => Err(ErrorReply::err("the transaction was not run")),
         }
-        Ok(executed)
     }
 
     /// Returns the bytes that the replies of a transaction may take: none is sent before the last.

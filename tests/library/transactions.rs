@@ -311,6 +311,26 @@ fn error_after_run_replaces_the_replies() {
 }
 
 #[test]
+fn proof_of_another_transaction_does_not_count() {
+    let stolen = Mutex::new(None);
+    let (_server, mut peer) = serve_hook(move |session, exec| {
+        let mut stolen = stolen.lock();
+        if let Some(executed) = stolen.take() {
+            return Ok(executed);
+        }
+        *stolen = Some(exec.run(session));
+        Err(ErrorReply::SYNTAX)
+    });
+    for reply in [
+        "-ERR syntax error\r\n",
+        "-ERR the transaction was not run\r\n",
+    ] {
+        peer.ask("MULTI\r\nPING\r\n", [OK, QUEUED].concat());
+        peer.ask("EXEC\r\nECHO a\r\n", [reply, "$1\r\na\r\n"].concat());
+    }
+}
+
+#[test]
 fn handler_that_would_wait_answers_at_once() {
     let mut commands = Commands::builtin();
     commands.register("WAIT-FOR", Arity::Exactly(2), |session, _, reply| {
