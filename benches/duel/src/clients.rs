@@ -36,7 +36,7 @@ struct Client {
 }
 
 /// Events that one poll returns at most.
-const EVENTS_MAX: usize = 1024;
+pub(crate) const EVENTS_MAX: usize = 1024;
 
 impl ClientGroup {
     pub(crate) fn new(endpoint: Endpoint, talk: Talk, exchanges: &[Exchange]) -> io::Result<Self> {

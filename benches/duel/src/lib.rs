@@ -4,6 +4,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod audience;
 mod bare;
 mod clients;
 mod connection;

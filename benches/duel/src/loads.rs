@@ -57,6 +57,10 @@ pub(crate) enum Manner {
     /// Each client connects, has a TLS handshake, and closes the connection. One more client has
     /// one PING in flight at a time, as beside the hogs. A request is a handshake.
     Handshaking,
+    /// Each client is subscribed to a channel. One more client publishes there, and sends the next
+    /// pipeline when it has all replies and all clients have all messages. A request is a message
+    /// for one client.
+    Subscribing,
 }
 
 /// How a client ends a connection.
@@ -122,6 +126,16 @@ pub(crate) const UNIX: [&str; 2] = ["50 Unix clients, P=1", "50 Unix clients, P=
 pub(crate) const HANDSHAKES: &str = "1 TLS PING beside 200 handshakes";
 pub(crate) const IDLE_TLS: &str = "1000 idle TLS connections";
 
+/// The loads with a publisher: the name, the number of subscribers, and the messages of a pipeline.
+pub(crate) const SUBSCRIBERS: [(&str, usize, usize); 6] = [
+    ("1 subscriber, P=1", 1, 1),
+    ("1 subscriber, P=16", 1, 16),
+    ("100 subscribers, P=100", 100, 100),
+    ("1000 subscribers, P=100", 1000, 100),
+    ("100 subscribers, P=1", 100, 1),
+    ("1000 subscribers, P=1", 1000, 1),
+];
+
 /// Returns all loads.
 pub(crate) fn all() -> Vec<Load> {
     const KIB: usize = 1024;
@@ -162,6 +176,7 @@ pub(crate) fn all() -> Vec<Load> {
     ];
     loads.extend(connecting());
     loads.extend(others.map(|(name, kind)| Load::new(name, kind)));
+    loads.extend(subscribers());
     loads.extend(other_transports());
     loads
 }
@@ -175,6 +190,14 @@ fn connecting() -> impl Iterator<Item = Load> {
             let name = format!("{}, connect, PING, {how}", count(clients, "clients"));
             Load::new(&name, Kind::Talk(talk))
         })
+    })
+}
+
+/// Returns the loads with a publisher.
+fn subscribers() -> [Load; 6] {
+    SUBSCRIBERS.map(|(name, subscribers, pipeline)| {
+        let talk = talk(subscribers, pipeline, Ping::Array, Manner::Subscribing);
+        Load::new(name, Kind::Talk(talk))
     })
 }
 
@@ -220,7 +243,7 @@ impl Talk {
     /// Returns whether connections stay open.
     pub(crate) fn is_steady(&self) -> bool {
         match self.manner {
-            Manner::Steady | Manner::Hogging => true,
+            Manner::Steady | Manner::Hogging | Manner::Subscribing => true,
             Manner::Connecting(_) | Manner::Handshaking => false,
         }
     }
@@ -229,7 +252,7 @@ impl Talk {
     pub(crate) fn has_pinger(&self) -> bool {
         match self.manner {
             Manner::Hogging | Manner::Handshaking => true,
-            Manner::Steady | Manner::Connecting(_) => false,
+            Manner::Steady | Manner::Connecting(_) | Manner::Subscribing => false,
         }
     }
 
@@ -239,6 +262,8 @@ impl Talk {
             // So that a client that waits for some handshakes is answered a hundred times.
             Manner::Handshaking => Duration::from_millis(4),
             Manner::Steady | Manner::Connecting(_) | Manner::Hogging => Duration::from_micros(60),
+            // So that they have dozens of messages.
+            Manner::Subscribing => Duration::from_micros(300),
         };
         for_each_client * self.clients as u32
     }
@@ -247,7 +272,7 @@ impl Talk {
         // The permits for handshakes matter where there are several workers.
         let workers = match self.manner {
             Manner::Handshaking => 2,
-            Manner::Steady | Manner::Connecting(_) | Manner::Hogging => 1,
+            Manner::Steady | Manner::Connecting(_) | Manner::Hogging | Manner::Subscribing => 1,
         };
         Service {
             ping: self.ping,

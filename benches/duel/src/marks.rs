@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::loads::{CONNECTING, DIFFERING, HANDSHAKES, IDLE, IDLE_TLS, MARKED, TLS, UNIX};
+use crate::loads::{
+    CONNECTING, DIFFERING, HANDSHAKES, IDLE, IDLE_TLS, MARKED, SUBSCRIBERS, TLS, UNIX,
+};
 use crate::products::{BARE, REDIS, RESPOOL};
 use crate::results::Figure::{
     self, CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection,
@@ -54,11 +56,12 @@ pub(crate) enum Verdict {
     NotMeasured,
 }
 
-pub(crate) const MARKS: [Mark; 36] = {
+pub(crate) const MARKS: [Mark; 40] = {
     let [p1, p16, p100, many] = MARKED;
     let [tls_p1, tls_p16, tls_p100] = TLS;
     let [unix_p1, unix_p16] = UNIX;
     let [d1, d16, d100] = DIFFERING;
+    let [one, one_p16, hundred, thousand, ..] = SUBSCRIBERS;
     let [c0, c1, c2, c3, c4, c5] = CONNECTING;
     [
         mark(p1, RequestsPerS, REDIS, 1.05),
@@ -102,6 +105,10 @@ pub(crate) const MARKS: [Mark; 36] = {
         connecting(c4, CpuNsPerRequest),
         connecting(c5, RequestsPerS),
         connecting(c5, CpuNsPerRequest),
+        mark(one.0, RequestsPerS, REDIS, 1.0),
+        mark(one_p16.0, RequestsPerS, REDIS, 1.0),
+        mark(hundred.0, RequestsPerS, REDIS, 1.5),
+        mark(thousand.0, RequestsPerS, REDIS, 1.5),
     ]
 };
 

@@ -5,7 +5,7 @@ use std::io;
 use crate::context;
 use crate::descriptors;
 use crate::idle::idle_bytes;
-use crate::loads::{Kind, Load, Service, Talk, Transport};
+use crate::loads::{Kind, Load, Manner, Service, Talk, Transport};
 use crate::results::{Figure, Samples};
 use crate::rounds::run_rounds;
 use crate::server::ServerSpec;
@@ -23,7 +23,10 @@ pub(crate) fn measure(load: &Load, setup: &Setup) -> io::Result<Vec<Samples>> {
 fn talk_to_all(talk: Talk, setup: &Setup) -> io::Result<Vec<Samples>> {
     // One more for the client beside the hogs.
     let specs = with_room(&setup.specs, setup.specs.len(), talk.clients + 1)?;
-    let specs = specs.iter().filter(|spec| spec.can_provide(talk.service()));
+    let specs = specs.iter().filter(|spec| {
+        let publishes = talk.manner != Manner::Subscribing || spec.product.publishes();
+        publishes && spec.can_provide(talk.service())
+    });
     let servers = specs.map(|spec| Ok(spec.start(talk.service(), &setup.cores)?.0));
     let servers: Vec<_> = servers.collect::<io::Result<_>>()?;
     run_rounds(talk, &servers, setup.pace)

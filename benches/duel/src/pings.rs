@@ -88,7 +88,7 @@ impl FromStr for Ping {
 }
 
 impl Exchange {
-    fn new(request: &str, reply: &str) -> Self {
+    pub(crate) fn new(request: &str, reply: &str) -> Self {
         Self {
             request: request.into(),
             reply: reply.into(),

@@ -83,6 +83,14 @@ impl Product {
         }
     }
 
+    /// Returns whether clients can publish and subscribe.
+    pub(crate) fn publishes(self) -> bool {
+        match self {
+            Self::Respool | Self::Redis | Self::Valkey => true,
+            Self::Bare | Self::Memcached => false,
+        }
+    }
+
     /// Returns the arguments for plain TCP, no file, no log, and enough clients for every load.
     /// Only respool has workers; the others have one serving thread. The bare server is asked
     /// nothing but one kind of PING.

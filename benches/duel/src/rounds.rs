@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::nice;
 
+use crate::audience::Audience;
 use crate::clients::ClientGroup;
 use crate::connection::Connection;
 use crate::context;
@@ -36,6 +37,7 @@ enum Clients {
     Group(ClientGroup),
     /// They connect for one request.
     Visitors(Visitors),
+    Audience(Audience),
 }
 
 /// Time for a server to become idle. Then the kernel has added up its CPU time.
@@ -90,7 +92,9 @@ impl<'a> Subject<'a> {
         let after = CpuTime::of(self.server.id())?;
         let used_ns = after.used_ns - before.used_ns;
         let server_waited_ns = match self.talk.manner {
-            Manner::Steady | Manner::Hogging => after.waited_ns - before.waited_ns,
+            Manner::Steady | Manner::Hogging | Manner::Subscribing => {
+                after.waited_ns - before.waited_ns
+            }
             // The server's threads wait for each other: those that accept, and the workers.
             Manner::Connecting(_) | Manner::Handshaking => 0,
         };
@@ -118,6 +122,7 @@ impl Clients {
                 let visitors = Visitors::new(endpoint, close, talk.clients, exchange);
                 Ok(Self::Visitors(visitors))
             }
+            Manner::Subscribing => Audience::new(&endpoint, talk).map(Self::Audience),
             Manner::Steady | Manner::Hogging | Manner::Handshaking => {
                 ClientGroup::new(endpoint, talk, &server.exchanges).map(Self::Group)
             }
@@ -128,6 +133,7 @@ impl Clients {
         match self {
             Self::Group(clients) => clients.talk_for(time),
             Self::Visitors(visitors) => visitors.talk_for(time),
+            Self::Audience(audience) => audience.publish_for(time),
         }
     }
 }

@@ -54,6 +54,7 @@ fn respool_is_measured_under_loads_of_other_kinds() {
         "8 clients, connect, PING, RST",
         "50 clients, P=16, differing",
         "50 clients, P=1, mixed",
+        "1 subscriber, P=16",
     ] {
         let (_, json) = run(only);
         expect_respool(&json);
