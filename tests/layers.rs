@@ -157,25 +157,26 @@ in server/worker
 closing: mod
 deferred: mod
 failures: mod
+messages: mod
 output: mod
 sending: mod
 mod: opening
 opening: handshakes
 
 in state
-mod: catalog channels clients close_reason closes coarse_clock command_settings control counter deferrals deferred_request handshakes latency monitors pause slowlog stats
+mod: buffers catalog channels clients close_reason closes coarse_clock command_settings control counter deferrals deferred_request handshakes inbox latency monitors notifications pause slowlog stats
 control: health
 redact: catalog
-channels: clients recipients slices
+channels: clients inbox recipients slices
 closes: clients close_reason counter
-monitors: catalog clients recipients
+monitors: catalog clients inbox recipients
 catalog: keys own_info
 slowlog: clients
 close_reason: inbox
-recipients: clients slices
+recipients: clients inbox slices
 deferrals: clients deferred_request
 clients: inbox slices stats
-inbox: deferred_request
+inbox: buffers deferred_request
 stats: counter histogram
 handshakes: counter
 histogram: counter

@@ -36,6 +36,8 @@ pub(crate) struct Client {
     pub(crate) needs_check: bool,
     /// Whether a drain waits for its first request. Set at the end of a turn, until the next one.
     pub(crate) is_awaited: bool,
+    /// Whether a notification of messages, not an event, has ended its rest. Until its next turn.
+    pub(crate) is_notified: bool,
     /// When it became ready for a turn, by the pool's clock. 0 if the pool's last poll says that,
     /// and in a turn.
     pub(crate) ready_at: u32,
@@ -54,6 +56,7 @@ impl Client {
             stage: opening.map_or(Stage::Open, Stage::Opening),
             needs_check: false,
             is_awaited: false,
+            is_notified: false,
             ready_at: 0,
             newcomer: None,
         }
@@ -62,6 +65,11 @@ impl Client {
     /// The slot in parking, from accept to close.
     pub(crate) fn slot(&self) -> usize {
         self.session.info().slot
+    }
+
+    /// Whether another thread has left something for it.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.session.info().inbox.has_unread()
     }
 
     /// Whether its requests are served, or wait for a reply.

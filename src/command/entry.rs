@@ -25,6 +25,8 @@ pub struct Command {
     /// The handler is short: no other worker has to watch the other clients meanwhile, and reading
     /// the clock would cost as much as the handler.
     pub(crate) is_short: bool,
+    /// The handler never waits, but may take long: then it hands over to another worker itself.
+    pub(crate) hands_over: bool,
     /// The reply depends only on the request and the session, and the handler does nothing else.
     pub(crate) is_pure: bool,
     /// The restrictions under which it runs all the same.
@@ -60,6 +62,7 @@ impl Command {
                 keys: None,
             },
             is_short: false,
+            hands_over: false,
             is_pure: false,
             allowed_under: Restrictions::empty(),
             pause_policy: PausePolicy::WithAll,

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::budget::Budget;
+use super::budget::{Budget, LONGER};
 use super::output::Output;
 use super::repeat::{REPEATED_BYTES_MAX, begins_with, repeats};
 use crate::client::pending_input::PendingInput;
@@ -351,7 +351,10 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         if !command.is_short {
             info.active_at_s
                 .store(self.state.now_s(), Ordering::Relaxed);
-            self.context.hand_over();
+            // Middleware may wait before the handler or after it.
+            if !command.hands_over || self.commands.middleware.is_some() {
+                self.context.hand_over();
+            }
         }
         let counts = &self.stats.counts.commands[index];
         if self.state.observes_every_call() || command.times(counts.calls.get()) {
@@ -402,7 +405,8 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         // For a short command, the time counts for the untimed calls, too.
         let is_sample = command.is_short && !self.state.observes_every_call();
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
-        self.budget.spend(took * calls);
+        let share = if command.hands_over { LONGER } else { 1 };
+        self.budget.spend(took * calls / share);
         let stats = &self.stats.counts.commands[command.index()];
         stats.time(took, self.state.settings.latency_tracking());
         let times = CallTimes {

@@ -80,3 +80,7 @@ const TURN_WRITES: usize = 8;
 /// Maximum time of handlers in one turn; the last handler may exceed it. Not every call of a short
 /// command is timed, so that a PING need not read the clock.
 const TURN_NS: u32 = 250_000;
+
+/// How much longer the turn of a publisher may be. If it ends between two messages, each subscriber
+/// costs a second write, which takes longer than leaving a hundred messages for it.
+pub(super) const LONGER: u32 = 4;

@@ -391,9 +391,17 @@ impl Pool {
     /// Makes the client at `slot` have a turn, as an event of its socket would: at once if it is
     /// parked, otherwise when it is about to be.
     pub(crate) fn notify(&self, slot: usize) {
-        if let Some(client) = self.parking.notify(slot) {
+        if let Some(client) = self.take_notified(slot) {
             self.submit(client);
         }
+    }
+
+    /// As [`Pool::notify`], but returns the client if it is parked: the caller serves it.
+    pub(crate) fn take_notified(&self, slot: usize) -> Option<Box<Client>> {
+        let mut client = self.parking.notify(slot)?;
+        // If the slot has another client by now, its turn does not ask for this.
+        client.is_notified = client.has_unread();
+        Some(client)
     }
 
     /// Takes out every parked client that is `wanted`.

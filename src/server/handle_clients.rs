@@ -36,7 +36,7 @@ impl ServerHandle {
         if channel.len() > CHANNEL_BYTES_MAX {
             return 0;
         }
-        self.state().publish(channel, message.as_ref(), None)
+        self.state().publish(channel, message.as_ref())
     }
 
     /// Sends a push of `count` items to one client, and returns at once. By convention, the first
@@ -104,9 +104,8 @@ impl ServerHandle {
                 b""
             }
         };
-        let (now_s, limit) = (self.state().now_s(), self.state().settings.messages_limit());
         let unsent = info.pending_output.get();
-        if info.inbox.push(bytes, unsent, now_s, limit) {
+        if info.inbox.push(bytes, unsent, self.state().terms()) {
             self.state().notify(&[info.slot]);
         }
         if info.inbox.kill_reason().is_some() {

@@ -110,6 +110,10 @@ impl Control for Inner {
         }
     }
 
+    fn hand_over(&self) {
+        self.shared.hand_over_now();
+    }
+
     fn wake_clock(&self) {
         self.shared.clock.wake();
     }

@@ -199,7 +199,14 @@ impl Shared {
     /// Hands over before something that may block.
     pub(super) fn hand_over_now(&self) {
         self.pool.note_time(Instant::now());
-        self.pool.hand_over();
+        self.hand_over();
+    }
+
+    /// Notifies the clients that were to be notified after the turn of their publisher.
+    pub(super) fn notify(&self) {
+        while let Some(slot) = self.state.notifications.next() {
+            self.pool.notify(slot);
+        }
     }
 
     /// Counts a client that leaves, calls the program's hook, which may block, if the client was
@@ -259,7 +266,7 @@ impl Shared {
     pub(crate) fn stop_listening(&self, session: &mut Session) {
         if session.listens() {
             // Unsubscribing from many channels may take a while.
-            self.pool.hand_over();
+            self.hand_over();
             session.stop_listening();
         }
     }
@@ -420,6 +427,7 @@ impl ServerContext for Shared {
     }
 
     fn hand_over(&self) {
+        self.notify();
         self.pool.hand_over();
     }
 

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 
 use super::clients::ClientInfo;
+use super::inbox::Terms;
 use super::recipients::{Message, Recipients};
 use super::slices::{SLICE_ITEMS, in_slices};
-use crate::config::OutputLimit;
 use crate::glob;
 
 /// All channels and patterns that clients are subscribed to.
@@ -258,19 +258,24 @@ impl Channels {
 
     /// Leaves a message for each subscriber of the channel: once for its name, and once for each
     /// pattern. Returns the number of messages left. Calls `notify` for each client whose owner
-    /// must be notified.
+    /// must be notified, and `before_long` before what may take long.
     pub(crate) fn publish(
         &self,
         channel: &[u8],
         message: &[u8],
-        now_s: u32,
-        limit: OutputLimit,
+        terms: Terms<'_>,
+        before_long: &dyn Fn(),
         mut notify: impl FnMut(&ClientInfo),
     ) -> usize {
         // First, and without a lock: it takes long if other clients subscribe to many patterns.
-        let patterns: Vec<_> = self
+        let mut patterns = self
             .of(Kind::Pattern)
             .each_before(self.next_number.load(Relaxed))
+            .peekable();
+        if patterns.peek().is_some() {
+            before_long();
+        }
+        let patterns: Vec<_> = patterns
             .filter(|topic| {
                 glob::Pattern::new(topic.name()).is_ok_and(|pattern| pattern.matches(channel))
             })
@@ -281,12 +286,16 @@ impl Channels {
         if let Some(topic) = self.of(Kind::Channel).find(channel) {
             let words = [b"message", channel, message];
             let message = Message::of(&words);
-            count += topic.subscribers.push(&message, now_s, limit, &mut notify);
+            count += topic
+                .subscribers
+                .push(&message, terms, before_long, &mut notify);
         }
         for topic in &patterns {
             let words = [b"pmessage", topic.name(), channel, message];
             let message = Message::of(&words);
-            count += topic.subscribers.push(&message, now_s, limit, &mut notify);
+            count += topic
+                .subscribers
+                .push(&message, terms, before_long, &mut notify);
         }
         count
     }

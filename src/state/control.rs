@@ -20,6 +20,9 @@ pub(crate) trait Control: Any + fmt::Debug + Send + Sync {
     /// client has the slot by now, that one is served for nothing.
     fn notify(&self, slot: usize);
 
+    /// Makes sure that another worker watches the other clients, before this one takes long.
+    fn hand_over(&self);
+
     /// Has the clock look at the next timeout of a deferred reply.
     fn wake_clock(&self);
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use super::buffers::Buffers;
 use super::deferred_request::{DeferralEnd, DeferralId, DeferredRequest};
 use crate::config::OutputLimit;
 use crate::resp::Protocol;
@@ -30,6 +31,15 @@ struct Contents {
     full_since_s: Option<u32>,
     /// The request that waits for a deferred reply, or has it.
     deferral: Option<Box<DeferredRequest>>,
+}
+
+/// The terms on which a message is left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) now_s: u32,
+    /// The limit on the client's messages and unsent output together.
+    pub(crate) limit: OutputLimit,
+    pub(crate) buffers: &'a Buffers,
 }
 
 /// Why another thread closes a client.
@@ -66,14 +76,13 @@ impl Inbox {
     /// Leaves a message in the client's protocol. Returns whether the owner must be notified: false
     /// if it was notified before and has not looked yet.
     ///
-    /// Kills the client if its messages and its `unsent` output together exceed `limit`.
+    /// Kills the client if its messages and its `unsent` output together exceed the limit.
     #[must_use]
     pub(crate) fn push<'a>(
         &self,
         message: impl FnOnce(Protocol) -> &'a [u8],
         unsent: usize,
-        now_s: u32,
-        limit: OutputLimit,
+        terms: Terms<'_>,
     ) -> bool {
         let mut contents = self.contents.lock();
         let contents = contents.get_or_insert_default();
@@ -82,12 +91,16 @@ impl Inbox {
         }
         // Under the lock: the protocol may be about to change.
         let message = message(self.protocol());
-        if contents.has_room(message.len(), unsent, now_s, limit) {
+        if contents.has_room(message.len(), unsent, terms.now_s, terms.limit) {
+            if contents.messages.capacity() == 0 {
+                contents.messages = terms.buffers.take();
+            }
             contents.messages.extend_from_slice(message);
         } else {
             contents.kill(KillReason::SlowReader);
         }
-        let was_unread = self.has_unread.swap(true, Ordering::Relaxed);
+        let was_unread = self.has_unread.load(Ordering::Relaxed);
+        self.has_unread.store(true, Ordering::Relaxed);
         // The owner of a write-blocked client was notified, but does not take the messages. Only
         // another notification makes it see the kill.
         !was_unread || contents.kill_reason.is_some()
@@ -276,8 +289,23 @@ mod tests {
         soft_s: 60,
     };
 
+    fn push_to(
+        inbox: &Inbox,
+        message: &[u8],
+        unsent: usize,
+        now_s: u32,
+        limit: OutputLimit,
+    ) -> bool {
+        let terms = Terms {
+            now_s,
+            limit,
+            buffers: &Buffers::default(),
+        };
+        inbox.push(|_| message, unsent, terms)
+    }
+
     fn push(inbox: &Inbox, message: &[u8], now_s: u32) -> bool {
-        inbox.push(|_| message, 0, now_s, LIMIT)
+        push_to(inbox, message, 0, now_s, LIMIT)
     }
 
     #[test]
@@ -327,9 +355,9 @@ mod tests {
         let message = [b'x'; LIMIT.soft_bytes + 1];
         let _ = push(&inbox, &message, 0);
         let unsent = inbox.take_messages().len();
-        let _ = inbox.push(|_| b"x", unsent, 60, LIMIT);
+        let _ = push_to(&inbox, b"x", unsent, 60, LIMIT);
         assert_eq!(inbox.kill_reason(), None);
-        let _ = inbox.push(|_| b"x", unsent, 61, LIMIT);
+        let _ = push_to(&inbox, b"x", unsent, 61, LIMIT);
         assert_eq!(inbox.kill_reason(), Some(KillReason::SlowReader));
     }
 
@@ -351,8 +379,8 @@ mod tests {
             soft_bytes: 0,
             soft_s: 0,
         };
-        let _ = inbox.push(|_| &[b'x'; 5000], 0, 0, none);
-        let _ = inbox.push(|_| b"x", 0, 1000, none);
+        let _ = push_to(&inbox, &[b'x'; 5000], 0, 0, none);
+        let _ = push_to(&inbox, b"x", 0, 1000, none);
         assert_eq!(inbox.kill_reason(), None);
     }
 

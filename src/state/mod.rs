@@ -17,6 +17,7 @@
 //! | `own_info.rs` | what the program says of itself and its data |
 //! | `control.rs`, `health.rs` | what commands may have the server do, and whether it works |
 
+mod buffers;
 pub(crate) mod catalog;
 pub(crate) mod channels;
 pub(crate) mod clients;
@@ -36,6 +37,7 @@ pub(crate) mod inbox;
 pub(crate) mod keys;
 pub(crate) mod latency;
 mod monitors;
+pub(crate) mod notifications;
 pub(crate) mod own_info;
 pub(crate) mod pause;
 mod recipients;
@@ -55,6 +57,7 @@ use parking_lot::Mutex;
 use crate::config::{Config, inert};
 use crate::net::peer::Peer;
 use crate::resp::Request;
+use buffers::Buffers;
 use catalog::{Catalog, CommandInfo};
 use channels::{Channels, Subscriptions};
 use clients::{ClientFlags, ClientInfo, ClientRegistry, NO_COMMAND};
@@ -68,8 +71,10 @@ use deferrals::Deferrals;
 use deferred_request::{DeferralEnd, DeferredRequest};
 #[cfg(feature = "tls")]
 use handshakes::HandshakeCounts;
+use inbox::Terms;
 use latency::LatencyMonitor;
 use monitors::Monitors;
+use notifications::Notifications;
 use pause::Pause;
 use slowlog::{CallTimes, Slowlog};
 use stats::{CommandCounts, Counts, ServerStats, Throughput};
@@ -116,6 +121,8 @@ pub(crate) struct ServerState {
     pub(crate) pause: Pause,
     pub(crate) deferrals: Deferrals,
     pub(crate) channels: Channels,
+    pub(crate) notifications: Notifications,
+    pub(crate) buffers: Buffers,
     pub(crate) slowlog: Slowlog,
     pub(crate) latency: LatencyMonitor,
     monitors: Monitors,
@@ -169,6 +176,8 @@ impl ServerState {
             pause: Pause::default(),
             deferrals: Deferrals::default(),
             channels: Channels::default(),
+            notifications: Notifications::default(),
+            buffers: Buffers::default(),
             slowlog: Slowlog::default(),
             latency: LatencyMonitor::default(),
             monitors: Monitors::default(),
@@ -277,8 +286,7 @@ impl ServerState {
         }
         let is_monitored = self.observed_for.load(Ordering::Relaxed) & observed_for::MONITORS != 0;
         if is_monitored && command.is_shown_to_monitors() {
-            let (now_s, limit) = (self.now_s(), self.settings.messages_limit());
-            let slots = self.monitors.show(command, request, info, now_s, limit);
+            let slots = self.monitors.show(command, request, info, self.terms());
             self.notify(&slots);
         }
     }
@@ -310,20 +318,68 @@ impl ServerState {
         }
     }
 
-    /// Leaves a message for the subscribers of a channel, and notifies them except for `publisher`.
-    /// Returns the number of messages left.
-    pub(crate) fn publish(&self, channel: &[u8], message: &[u8], publisher: Option<u64>) -> usize {
-        let (now_s, limit) = (self.now_s(), self.settings.messages_limit());
-        let mut slots = Vec::new();
-        let count = self
-            .channels
-            .publish(channel, message, now_s, limit, |info| {
-                if Some(info.id) != publisher {
-                    slots.push(info.slot);
-                }
-            });
+    /// Leaves a message for the subscribers of a channel, and notifies them. Returns the number of
+    /// messages left.
+    pub(crate) fn publish(&self, channel: &[u8], message: &[u8]) -> usize {
+        let (count, slots) = self.leave(channel, message, None, &|| ());
         self.notify(&slots);
         count
+    }
+
+    /// As [`Self::publish`], for a command of the client `publisher`, which is not notified. If it
+    /// `may_wait`, the worker notifies the others before it waits for anything, and at the end of
+    /// the turn at the latest: by then each may have several messages.
+    pub(crate) fn publish_in_turn(
+        &self,
+        channel: &[u8],
+        message: &[u8],
+        publisher: u64,
+        may_wait: bool,
+    ) -> usize {
+        let control = self.control();
+        let hand_over = || {
+            if let Some(control) = &control {
+                control.hand_over();
+            }
+        };
+        let (count, slots) = self.leave(channel, message, Some(publisher), &hand_over);
+        match &control {
+            Some(_) if may_wait => self.notifications.add(&slots),
+            Some(control) => slots.iter().for_each(|&slot| control.notify(slot)),
+            None => {}
+        }
+        count
+    }
+
+    /// Returns the terms on which a message is left now.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms {
+            now_s: self.now_s(),
+            limit: self.settings.messages_limit(),
+            buffers: &self.buffers,
+        }
+    }
+
+    /// Leaves a message for the subscribers of a channel. Returns the number of messages left, and
+    /// the slots of clients to notify, without `publisher`. Calls `before_long` before what may
+    /// take long.
+    fn leave(
+        &self,
+        channel: &[u8],
+        message: &[u8],
+        publisher: Option<u64>,
+        before_long: &dyn Fn(),
+    ) -> (usize, Vec<usize>) {
+        let mut slots = Vec::new();
+        let notify = |info: &ClientInfo| {
+            if Some(info.id) != publisher {
+                slots.push(info.slot);
+            }
+        };
+        let count = self
+            .channels
+            .publish(channel, message, self.terms(), before_long, notify);
+        (count, slots)
     }
 
     /// Returns the full name of the client's last command; `None` if it has sent none.
@@ -429,6 +485,8 @@ mod tests {
 
     impl Control for NoServer {
         fn notify(&self, _: usize) {}
+
+        fn hand_over(&self) {}
 
         fn wake_clock(&self) {}
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::catalog::CommandInfo;
 use super::clients::ClientInfo;
+use super::inbox::Terms;
 use super::recipients::{Message, Recipients};
-use crate::config::OutputLimit;
 use crate::net::peer::Peer;
 use crate::resp::Request;
 use crate::time::now_since_1970;
@@ -40,14 +40,13 @@ impl Monitors {
         command: &CommandInfo,
         request: &Request<'_>,
         info: &ClientInfo,
-        now_s: u32,
-        limit: OutputLimit,
+        terms: Terms<'_>,
     ) -> Vec<usize> {
         let words = command.words_to_show(request, WORDS_MAX);
         let line = line(now_since_1970(), &words, request.word_count(), info);
         let mut slots = Vec::new();
         let notify = |monitor: &ClientInfo| slots.push(monitor.slot);
-        self.0.push(&Message::Line(&line), now_s, limit, notify);
+        self.0.push(&Message::Line(&line), terms, &|| (), notify);
         slots
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::clients::ClientInfo;
+use super::inbox::Terms;
 use super::slices::SLICE_ITEMS;
-use crate::config::OutputLimit;
 use crate::resp::{Protocol, Reply};
 
 /// Some clients. A message is left for each under the lock, so none comes after the client was
@@ -98,41 +98,40 @@ impl Recipients {
     }
 
     /// Leaves a message for each client. Returns how many there are. Calls `notify` for each client
-    /// whose owner must be notified.
+    /// whose owner must be notified, and `before_long` before each slice but the first.
     pub(super) fn push(
         &self,
         message: &Message<'_>,
-        now_s: u32,
-        limit: OutputLimit,
+        terms: Terms<'_>,
+        before_long: &dyn Fn(),
         mut notify: impl FnMut(&ClientInfo),
     ) -> usize {
         let (mut count, mut last_id) = (0, None);
         loop {
             let clients = self.0.lock();
-            let (count_before, mut bytes) = (count, 0);
+            let (count_before, mut bytes, mut is_last) = (count, 0, true);
             for info in clients.after(last_id) {
                 let copied = |protocol| {
                     let copied = message.bytes(protocol);
                     bytes += copied.len();
                     copied
                 };
-                if info
-                    .inbox
-                    .push(copied, info.pending_output.get(), now_s, limit)
-                {
+                if info.inbox.push(copied, info.pending_output.get(), terms) {
                     notify(info);
                 }
                 count += 1;
                 last_id = Some(info.id);
                 if count - count_before == SLICE_ITEMS || bytes > SLICE_BYTES {
+                    is_last = false;
                     break;
                 }
             }
             // Fair: a thread that waits gets the lock before the next slice.
             MutexGuard::unlock_fair(clients);
-            if count == count_before {
+            if is_last {
                 return count;
             }
+            before_long();
         }
     }
 }
@@ -183,13 +182,22 @@ impl<'a> Message<'a> {
 mod tests {
     use std::net::SocketAddr;
 
+    use super::super::buffers::Buffers;
     use super::*;
+    use crate::config::OutputLimit;
 
-    const NO_LIMIT: OutputLimit = OutputLimit {
-        hard_bytes: 0,
-        soft_bytes: 0,
-        soft_s: 0,
-    };
+    fn terms(buffers: &Buffers) -> Terms<'_> {
+        let limit = OutputLimit {
+            hard_bytes: 0,
+            soft_bytes: 0,
+            soft_s: 0,
+        };
+        Terms {
+            now_s: 0,
+            limit,
+            buffers,
+        }
+    }
 
     fn info(id: u64) -> Arc<ClientInfo> {
         let addr = SocketAddr::from(([127, 0, 0, 1], 5000));
@@ -207,7 +215,12 @@ mod tests {
                 assert!(recipients.change(|clients| clients.add(info)));
             }
             let mut notified = 0;
-            let sent = recipients.push(&Message::Line(&message), 0, NO_LIMIT, |_| notified += 1);
+            let sent = recipients.push(
+                &Message::Line(&message),
+                terms(&Buffers::default()),
+                &|| (),
+                |_| notified += 1,
+            );
             assert_eq!((sent, notified), (count, count));
             for info in &infos {
                 assert_eq!(info.inbox.take_messages(), message);
@@ -224,7 +237,12 @@ mod tests {
             assert!(recipients.change(|clients| clients.add(info)));
         }
         let words: [&[u8]; 1] = [b"a"];
-        recipients.push(&Message::of(&words), 0, NO_LIMIT, |_| ());
+        recipients.push(
+            &Message::of(&words),
+            terms(&Buffers::default()),
+            &|| (),
+            |_| (),
+        );
         assert_eq!(infos[0].inbox.take_messages(), b"*1\r\n$1\r\na\r\n");
         assert_eq!(infos[1].inbox.take_messages(), b">1\r\n$1\r\na\r\n");
     }

@@ -30,6 +30,7 @@ pub(super) fn register(commands: &mut Commands) {
     }
     let publish = commands.register_own("PUBLISH", Arity::Exactly(3), publish);
     publish.pause_policy = PausePolicy::WithWrites;
+    publish.hands_over = true;
     let mut pubsub = commands.own_container("PUBSUB");
     pubsub.register_own("CHANNELS", Arity::AtLeast(2), channels);
     pubsub.register_own("NUMSUB", Arity::AtLeast(2), numsub);
@@ -115,10 +116,12 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     if channel.len() > CHANNEL_BYTES_MAX {
         return too_long(reply);
     }
-    let state = session.server_state();
     // A publisher that subscribes to the channel gets the message before the reply, as in Redis,
     // and needs no notification.
-    let count = state.publish(channel, message, Some(session.id()));
+    let state = session.server_state();
+    // EXEC's hook may wait after this, and so may middleware.
+    let may_wait = !session.is_in_exec() && !state.observes_every_call();
+    let count = state.publish_in_turn(channel, message, session.id(), may_wait);
     if session.subscriptions().is_some() {
         session.push_messages();
     }

@@ -7,6 +7,7 @@
 //! | `handshakes.rs` | a turn in a TLS handshake |
 //! | `deferred.rs` | a turn of a client that waits for a deferred reply |
 //! | `sending.rs` | a turn of a client whose reply is read while it is sent |
+//! | `messages.rs` | a turn of a client that was notified of messages |
 //! | `closing.rs` | begins a lingering close, and serves its turns |
 //! | `output.rs` | sends what does not answer a request of this turn |
 //! | `failures.rs` | counts and logs failed calls |
@@ -16,6 +17,7 @@ mod deferred;
 mod failures;
 #[cfg(feature = "tls")]
 mod handshakes;
+mod messages;
 mod opening;
 mod output;
 mod sending;
@@ -66,16 +68,19 @@ impl Worker {
 
     /// Serves clients until the pool retires this worker.
     pub(crate) fn run(mut self) {
-        while let Some(client) = self.shared.pool.next(&mut self.local) {
-            self.stats.begin_turn(client.session.id());
-            if let Some(wait_us) = self.local.take_wait_us() {
-                self.note_wait(&client, wait_us);
-            }
-            let mut budget = Budget::default();
-            self.serve(client, &mut budget);
-            self.stats.end_turn();
-            if let Some(now) = budget.noted_time() {
-                self.shared.pool.end_timed_turn(&mut self.local, now);
+        while let Some(mut client) = self.shared.pool.next(&mut self.local) {
+            loop {
+                self.stats.begin_turn(client.session.id());
+                if let Some(wait_us) = self.local.take_wait_us() {
+                    self.note_wait(&client, wait_us);
+                }
+                let mut budget = Budget::default();
+                self.serve(client, &mut budget);
+                self.stats.end_turn();
+                match budget.noted_time().map(|now| self.end_timed_turn(now)) {
+                    Some(Some(notified)) => client = notified,
+                    Some(None) | None => break,
+                }
             }
         }
     }
@@ -217,6 +222,7 @@ impl Worker {
         client: &mut Client,
         budget: &mut Budget,
     ) -> Result<Option<TurnEnd>, CloseReason> {
+        client.is_notified = false;
         match client.stage {
             Stage::Open => Ok(None),
             Stage::Opening(_) => self.open(client, budget),
@@ -362,8 +368,10 @@ impl Worker {
         {
             return Ok(Some(end));
         }
-        if client.session.info().inbox.has_unread() && self.deliver(client, budget)? {
-            return Ok(Some(TurnEnd::WriteBlocked));
+        if client.session.info().inbox.has_unread()
+            && let Some(end) = self.deliver(client, budget)?
+        {
+            return Ok(Some(end));
         }
         if client.pending_input.is_some() {
             return self.serve_input(client, 0, budget);

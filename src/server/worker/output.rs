@@ -1,5 +1,7 @@
 //! Sends output that does not answer a request of this turn: pending output, messages, last bytes.
 
+use std::mem;
+
 use super::Worker;
 use crate::client::Client;
 use crate::dispatch::batch::{ServerContext, TurnEnd};
@@ -16,6 +18,7 @@ impl Worker {
         client: &mut Client,
         budget: &mut Budget,
     ) -> Result<Option<TurnEnd>, CloseReason> {
+        client.is_notified = false;
         let now_s = self.shared.state.now_s();
         let was_blocked = client.is_write_blocked();
         match client.connection.flush(&mut budget.writes, now_s)? {
@@ -39,15 +42,27 @@ impl Worker {
         client.connection.update_block(&bounds)
     }
 
-    /// Sends the messages in the client's inbox. Returns whether the client is write-blocked.
+    /// Sends the messages in the client's inbox. Returns how the turn ends if it need not go on.
     #[cold]
     pub(super) fn deliver(
         &mut self,
         client: &mut Client,
         budget: &mut Budget,
-    ) -> Result<bool, CloseReason> {
-        self.take_messages(client, budget);
-        Ok(!self.send_output(client)? && self.update_block(client))
+    ) -> Result<Option<TurnEnd>, CloseReason> {
+        let was_all = self.has_only_messages(client);
+        client.is_notified = false;
+        debug_assert!(self.output.bytes.is_empty(), "a turn sends all its output");
+        let messages = client.session.info().inbox.take_messages();
+        budget.bytes = budget.bytes.saturating_sub(messages.len());
+        // Sent without a copy. The output keeps its memory.
+        let output = mem::replace(&mut self.output.bytes, messages);
+        let is_sent = self.send_output(client);
+        let messages = mem::replace(&mut self.output.bytes, output);
+        self.shared.state.buffers.keep(messages);
+        if !is_sent? && self.update_block(client) {
+            return Ok(Some(TurnEnd::WriteBlocked));
+        }
+        Ok(was_all.then_some(TurnEnd::Idle))
     }
 
     /// Adds the messages in the client's inbox to the output.
@@ -56,6 +71,7 @@ impl Worker {
         let messages = client.session.info().inbox.take_messages();
         budget.bytes = budget.bytes.saturating_sub(messages.len());
         self.output.bytes.extend_from_slice(&messages);
+        self.shared.state.buffers.keep(messages);
     }
 
     /// Sends what was collected outside of a batch. Returns whether the socket took all of it.

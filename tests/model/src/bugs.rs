@@ -309,4 +309,13 @@ pub const BUGS: &[Bug] = &[
             "return",
         )],
     },
+    Bug {
+        name: "event_counts_as_notification",
+        shown_by: "message_comes_with_the_fin",
+        file: "parking.rs",
+        edits: &[(
+            "                client.connection.note(readiness);\n                watch",
+            "                client.connection.note(readiness);\n                client.is_notified = true;\n                watch",
+        )],
+    },
 ];

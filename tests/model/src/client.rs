@@ -15,6 +15,7 @@ pub struct Client {
     slot: usize,
     /// No clock runs here.
     pub ready_at: u32,
+    pub is_notified: bool,
     pub connection: Connection,
     /// Requests that were read and not served yet.
     pub(crate) pending: Vec<Request>,
@@ -37,6 +38,7 @@ impl Client {
         Self {
             slot,
             ready_at: 0,
+            is_notified: false,
             connection: Connection {
                 socket,
                 watched: false,
@@ -51,6 +53,10 @@ impl Client {
 
     pub fn slot(&self) -> usize {
         self.slot
+    }
+
+    pub fn has_unread(&self) -> bool {
+        self.inbox.has_unread()
     }
 
     /// No client of the model has pending output.

@@ -47,7 +47,7 @@ impl Inbox {
         !self.has_unread.swap(true, Ordering::Relaxed)
     }
 
-    fn has_unread(&self) -> bool {
+    pub(crate) fn has_unread(&self) -> bool {
         self.has_unread.load(Ordering::Relaxed)
     }
 
@@ -292,6 +292,11 @@ impl World {
         if client.inbox.has_unread() {
             for _ in 0..client.inbox.take() {
                 client.connection.socket.reply();
+            }
+            // Its socket had nothing to read when it was parked, and no event since.
+            let was_notified = mem::take(&mut client.is_notified);
+            if was_notified && client.pending.is_empty() && phase == SERVING {
+                return idle(phase);
             }
         }
         if !client.pending.is_empty()

@@ -1,0 +1,42 @@
+//! Messages: whom a turn has notified, and the turn of a client that was notified.
+
+use std::time::Instant;
+
+use super::Worker;
+use crate::client::Client;
+use crate::client::stage::Stage;
+use crate::server::shared::Phase;
+
+impl Worker {
+    /// Ends a turn in which the time was noted. Returns a client that this worker serves next.
+    ///
+    /// That is the only client that the turn has notified: to wake another worker would take about
+    /// as long as to serve it. If there are several, other workers may take them from the queue.
+    #[cold]
+    pub(super) fn end_timed_turn(&mut self, now: Instant) -> Option<Box<Client>> {
+        let shared = &self.shared;
+        shared.pool.end_timed_turn(&mut self.local, now);
+        match shared.state.notifications.count() {
+            0 => None,
+            1 => {
+                let slot = shared.state.notifications.next()?;
+                shared.pool.take_notified(slot)
+            }
+            _ => {
+                shared.notify();
+                None
+            }
+        }
+    }
+
+    /// Whether the client was only notified. Then its socket need not be read: there was nothing to
+    /// read when the client was parked, and no event since.
+    pub(super) fn has_only_messages(&self, client: &Client) -> bool {
+        client.is_notified
+            && matches!(client.stage, Stage::Open)
+            && client.pending_input.is_none()
+            && client.connection.pending().is_none()
+            && !client.needs_check
+            && self.shared.phase() == Phase::Serving
+    }
+}
