@@ -230,13 +230,14 @@ impl<'a> Peer<'a> {
         let messages = self.client.session.info().inbox.take_messages();
         self.client.sink.sent.extend_from_slice(&messages);
         // The reply of EXEC has those of all its requests, each of which takes at least two bytes.
-        let parts = match self.calls_of("exec") {
+        let calls = self.calls_of("exec");
+        let parts = match calls {
             0 => 1,
             // As in Redis, its array announces more than it has if CLIENT REPLY skips some.
             _ if lacks_replies => return 0,
             _ => 1 + received / 2,
         };
-        let mut replies = Replies::new(&self.client.sink.sent, dialect);
+        let mut replies = Replies::new(&self.client.sink.sent, dialect, calls > 0);
         let mut count = 0;
         while let Some(reply) = replies.next() {
             match reply {

@@ -4,6 +4,9 @@
 pub(super) struct Replies<'a> {
     rest: &'a [u8],
     dialect: Dialect,
+    /// The greatest depth of a whole reply: 1 if the reply of EXEC may have that of HELLO, and
+    /// confirmations of subscriptions, as in Redis.
+    depth_of_replies: usize,
 }
 
 /// The protocol of a reply.
@@ -47,10 +50,11 @@ impl Value<'_> {
 }
 
 impl<'a> Replies<'a> {
-    pub(super) fn new(bytes: &'a [u8], dialect: Dialect) -> Self {
+    pub(super) fn new(bytes: &'a [u8], dialect: Dialect, has_exec: bool) -> Self {
         Self {
             rest: bytes,
             dialect,
+            depth_of_replies: has_exec.into(),
         }
     }
 
@@ -60,13 +64,7 @@ impl<'a> Replies<'a> {
         if before.is_empty() {
             return None;
         }
-        // The reply to HELLO is the first in the protocol that it asks for.
-        let must_be_hello = self.dialect == Dialect::Resp2 && before[0] == b'%';
-        if must_be_hello {
-            self.dialect = Dialect::Resp3;
-        }
-        let length = match self.value(0) {
-            Ok(value) if !self.follow(&value) && must_be_hello => Err("a map in RESP2".into()),
+        let length = match self.reply(0) {
             Ok(_) => Ok(before.len() - self.rest.len()),
             Err(problem) => {
                 let at = before.len() - self.rest.len();
@@ -79,6 +77,20 @@ impl<'a> Replies<'a> {
             }
         };
         Some(length)
+    }
+
+    /// Reads a whole reply, in another one if `depth` is not 0.
+    fn reply(&mut self, depth: usize) -> Result<Value<'a>, String> {
+        // The reply to HELLO is the first in the protocol that it asks for.
+        let must_be_hello = self.dialect == Dialect::Resp2 && self.rest.first() == Some(&b'%');
+        if must_be_hello {
+            self.dialect = Dialect::Resp3;
+        }
+        let value = self.value(depth)?;
+        if !self.follow(&value) && must_be_hello {
+            return Err("a map in RESP2".into());
+        }
+        Ok(value)
     }
 
     /// Changes the protocol if the reply is to HELLO or RESET. Returns whether it is to HELLO.
@@ -132,7 +144,7 @@ impl<'a> Replies<'a> {
         match kind {
             b'+' | b'-' | b':' | b'$' | b'*' => true,
             b'_' | b'#' | b'=' | b'%' | b'~' => self.dialect != Dialect::Resp2,
-            b'>' => self.dialect != Dialect::Resp2 && depth == 0,
+            b'>' => self.dialect != Dialect::Resp2 && depth <= self.depth_of_replies,
             _ => false,
         }
     }
@@ -163,7 +175,11 @@ impl<'a> Replies<'a> {
     }
 
     fn items(&mut self, count: usize, depth: usize) -> Result<Value<'a>, String> {
-        let items: Result<_, _> = (0..count).map(|_| self.value(depth + 1)).collect();
+        let item = |_| match depth + 1 {
+            depth if depth <= self.depth_of_replies => self.reply(depth),
+            depth => self.value(depth),
+        };
+        let items: Result<_, _> = (0..count).map(item).collect();
         Ok(Value::Items(items?))
     }
 }
@@ -197,7 +213,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &str, dialect: Dialect) -> Result<Vec<usize>, String> {
-        let mut replies = Replies::new(bytes.as_bytes(), dialect);
+        let mut replies = Replies::new(bytes.as_bytes(), dialect, false);
         std::iter::from_fn(|| replies.next()).collect()
     }
 
@@ -256,6 +272,11 @@ mod tests {
         // The reply to HELLO is in the protocol that it asks for.
         let resp3 = hello("%4\r\n", 3);
         assert!(read(&format!("{resp3}_\r\n"), Dialect::Resp2));
+        // Also inside the reply of EXEC, and nowhere else.
+        let exec = format!("*3\r\n+OK\r\n{resp3}>1\r\n:1\r\n");
+        assert!(!read(&exec, Dialect::Resp2));
+        let mut replies = Replies::new(exec.as_bytes(), Dialect::Resp2, true);
+        assert_eq!(replies.next(), Some(Ok(exec.len())));
         assert!(!read("%0\r\n", Dialect::Resp2));
         let resp2 = hello("*8\r\n", 2);
         assert!(read(&format!("{resp2}$-1\r\n"), Dialect::Resp3));
