@@ -6,7 +6,7 @@ pub(super) struct Replies<'a> {
     dialect: Dialect,
     /// The greatest depth of a whole reply: 1 if the reply of EXEC may have that of HELLO, and
     /// confirmations of subscriptions, as in Redis.
-    depth_of_replies: usize,
+    depth_max: usize,
 }
 
 /// The protocol of a reply.
@@ -54,7 +54,7 @@ impl<'a> Replies<'a> {
         Self {
             rest: bytes,
             dialect,
-            depth_of_replies: has_exec.into(),
+            depth_max: has_exec.into(),
         }
     }
 
@@ -144,7 +144,7 @@ impl<'a> Replies<'a> {
         match kind {
             b'+' | b'-' | b':' | b'$' | b'*' => true,
             b'_' | b'#' | b'=' | b'%' | b'~' => self.dialect != Dialect::Resp2,
-            b'>' => self.dialect != Dialect::Resp2 && depth <= self.depth_of_replies,
+            b'>' => self.dialect != Dialect::Resp2 && depth <= self.depth_max,
             _ => false,
         }
     }
@@ -176,7 +176,7 @@ impl<'a> Replies<'a> {
 
     fn items(&mut self, count: usize, depth: usize) -> Result<Value<'a>, String> {
         let item = |_| match depth + 1 {
-            depth if depth <= self.depth_of_replies => self.reply(depth),
+            depth if depth <= self.depth_max => self.reply(depth),
             depth => self.value(depth),
         };
         let items: Result<_, _> = (0..count).map(item).collect();
