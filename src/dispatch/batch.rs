@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, LONGER};
 use super::output::Output;
-use super::repeat::{REPEATED_BYTES_MAX, begins_with, repeats};
+use super::repeat::{REPEATED_BYTES_MAX, begins_with, may_repeat, repeats};
 use crate::client::pending_input::PendingInput;
 use crate::client::session::{Ending, Session};
 use crate::command::Commands;
@@ -223,9 +223,8 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
                 break Some(end);
             }
             served += length;
-            if let Some(command) = repeatable
-                && bytes.len() >= served + length
-            {
+            let repeatable = repeatable.filter(|_| may_repeat(&bytes[served - length..], length));
+            if let Some(command) = repeatable {
                 served += length * self.copy_reply(command, length, &bytes[served - length..]);
             }
             if self.output.is_full() {

@@ -24,10 +24,24 @@ pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     }
 }
 
+/// Maximum bytes of a line: the kind, a minus sign, 19 digits and the end.
+pub(crate) const LINE_BYTES_MAX: usize = 23;
+
 /// Appends a line: `kind`, and `value` in decimal.
+#[inline]
 pub(crate) fn append_line(out: &mut Vec<u8>, kind: u8, value: i64) {
-    // Appended at once. The longest line has the kind, a minus sign, 19 digits and its end.
-    let mut line = *b"......................\r\n";
+    if let Ok(digit @ 0..=9) = u8::try_from(value) {
+        out.extend_from_slice(&[kind, b'0' + digit, b'\r', b'\n']);
+    } else {
+        append_long_line(out, kind, value);
+    }
+}
+
+/// Appends a line, also of more than one digit.
+fn append_long_line(out: &mut Vec<u8>, kind: u8, value: i64) {
+    // Appended at once.
+    let mut line = [0; LINE_BYTES_MAX];
+    line[LINE_BYTES_MAX - 2..].copy_from_slice(b"\r\n");
     let mut start = line.len() - 2;
     let mut prepend = |byte| {
         start -= 1;

@@ -446,10 +446,12 @@ impl<'a> Reply<'a> {
 
     fn blob(&mut self, kind: u8, prefix: &[u8], bytes: &[u8]) -> Replied {
         let length = prefix.len() + bytes.len();
+        // For everything at once: growing again would double the memory of a large value.
+        self.out.reserve(integer::LINE_BYTES_MAX + length + 2);
         let Replied { .. } = self.header(kind, length as i64);
-        // For the line end, too: growing again would double the memory of a large value.
-        self.out.reserve(length + 2);
-        self.out.extend_from_slice(prefix);
+        if !prefix.is_empty() {
+            self.out.extend_from_slice(prefix);
+        }
         self.out.extend_from_slice(bytes);
         self.raw(b"\r\n")
     }
