@@ -177,7 +177,12 @@ impl OfflineClient {
             budget: &mut budget,
             stats: &self.stats,
         };
-        batch.serve_input(&mut self.pending_input, &mut self.parser, fresh)
+        let end = batch.serve_input(&mut self.pending_input, &mut self.parser, fresh);
+        let state = &shared.state;
+        while let Some(slot) = state.notifications.next() {
+            state.notify(&[slot]);
+        }
+        end
     }
 
     /// Sends the last output, and the error of the close.

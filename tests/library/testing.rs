@@ -377,7 +377,7 @@ fn clients_in_memory_wait_for_other_threads() -> Tested {
     let start = Instant::now();
     thread::scope(|scope| {
         scope.spawn(move || {
-            for _ in 0..50 {
+            for _ in 0..100 {
                 let message = one.next_message().expect("a message");
                 sender.send(message).expect("the test waits");
             }
@@ -391,6 +391,8 @@ fn clients_in_memory_wait_for_other_threads() -> Tested {
         for _ in 0..50 {
             assert_eq!(handle.publish("news", "text"), 1);
             assert_eq!(received.recv()?, ("message", "news", "text"));
+            assert_eq!(two.call(["PUBLISH", "news", "more"])?, 1);
+            assert_eq!(received.recv()?, ("message", "news", "more"));
             assert_eq!(two.call(["WAIT", "1000000"])?, "done");
             // A client that misses a wake-up sees what has come after this time.
             assert!(start.elapsed() < PATIENCE);
