@@ -81,7 +81,7 @@ pub(crate) const MARKED: [&str; 4] = [
 
 /// The loads that the plot shows, from top to bottom: those where respool gains most, and those
 /// where it gains least.
-pub(crate) const PLOTTED: [&str; 12] = [
+pub(crate) const PLOTTED: [&str; 14] = [
     MARKED[0],
     MARKED[1],
     MARKED[2],
@@ -94,6 +94,8 @@ pub(crate) const PLOTTED: [&str; 12] = [
     CONNECTING[0],
     CONNECTING[2],
     CONNECTING[4],
+    SUBSCRIBERS[0].0,
+    SUBSCRIBERS[2].0,
 ];
 
 /// The loads of PINGs that differ. They all have marks.
