@@ -41,8 +41,8 @@ impl Buffers {
 /// Maximum capacity of a buffer that is kept.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// Maximum capacity of all that are kept: 4 KiB for each of a thousand subscribers.
-const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Maximum capacity of all that are kept: 16 KiB for each of a thousand subscribers.
+const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
