@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use respool::{Commands, Config};
 use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually, request};
@@ -47,6 +47,21 @@ fn wait_until_no_subscriptions(peer: &mut Peer) {
 }
 
 // Messages.
+
+/// The worker notifies at the end of a turn, and before a handler that may block.
+#[test]
+fn message_does_not_wait_for_a_later_handler() {
+    let (commands, gate) = commands_with_gate();
+    let server = TestServer::with(config(2), commands);
+    let (mut subscriber, mut publisher) = subscriber_and_other(&server);
+    publisher.send("PUBLISH a x\r\nGATE\r\n");
+    gate.wait_for_start();
+    let start = Instant::now();
+    assert_eq!(subscriber.leaves(), ["message", "a", "x"]);
+    // The gate opens by itself after 30 seconds.
+    assert!(start.elapsed() < Duration::from_secs(20));
+    gate.let_one_through();
+}
 
 /// The first turn of a client reads until the socket is empty, so it reads a request that was sent
 /// after the message was published.
