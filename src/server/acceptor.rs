@@ -110,17 +110,23 @@ impl Acceptor {
                 .refusals
                 .next_close_in()
                 .map_or(BEAT, |lingering| lingering.min(BEAT));
-            match pause {
-                Some(pause) => self.listen_set.pause(timeout.min(pause)),
+            let waited = match pause {
+                Some(pause) => {
+                    self.listen_set.pause(timeout.min(pause));
+                    Ok(())
+                }
                 None => self.listen_set.wait(timeout),
-            }
+            };
             if self.shared.phase() != Phase::Serving {
                 // Another process may be the one that accepts what is left.
                 break;
             }
             self.apply_keepalive();
             self.refusals.close_expired(Instant::now());
-            pause = match self.accept_ready() {
+            let accepted = waited
+                .map_err(Pause::Failed)
+                .and_then(|()| self.accept_ready());
+            pause = match accepted {
                 Ok(()) => None,
                 Err(Pause::Delayed) => Some(DELAY_STEP),
                 Err(Pause::Failed(error)) => {
@@ -145,9 +151,9 @@ impl Acceptor {
         // Connections that cannot be accepted even now are reset when the sockets close. The number
         // of passes is bounded because peers may connect without end.
         for _ in 0..LAST_PASSES {
-            self.listen_set.wait(Duration::ZERO);
+            let waited = self.listen_set.wait(Duration::ZERO);
             let is_over = self.listen_set.ready.is_empty() || self.shared.phase() == Phase::Closing;
-            if is_over || self.accept_ready().is_err() {
+            if is_over || waited.is_err() || self.accept_ready().is_err() {
                 break;
             }
         }
@@ -167,10 +173,16 @@ impl Acceptor {
         if let Some(connection) = self.delayed.take() {
             self.receive(connection)?;
         }
+        let mut failed = Ok(());
         for position in 0..self.listen_set.ready.len() {
-            self.accept_from(self.listen_set.ready[position])?;
+            match self.accept_from(self.listen_set.ready[position]) {
+                Ok(()) => {}
+                Err(Pause::Delayed) => return Err(Pause::Delayed),
+                // The other sockets may have no fault.
+                Err(Pause::Failed(error)) => failed = Err(Pause::Failed(error)),
+            }
         }
-        Ok(())
+        failed
     }
 
     fn accept_from(&mut self, index: usize) -> Result<(), Pause> {

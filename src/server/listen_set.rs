@@ -69,12 +69,12 @@ impl ListenSet {
     }
 
     /// Waits for connections, for the waker, or for `timeout`. Then `ready` has the sockets with
-    /// pending connections.
+    /// pending connections. After an error, the acceptor has to pause.
     ///
     /// `poll(2)` is level-triggered: a socket is ready as long as a connection is pending. With
     /// edges, only an `accept` that fails would show that none is, and the kernel makes a socket
     /// before it fails.
-    pub(super) fn wait(&mut self, timeout: Duration) {
+    pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.ready.clear();
         let sockets = self.listeners.iter().map(Listener::descriptor);
         let all = sockets.chain([self.waker_poll.registry().as_fd()]);
@@ -91,8 +91,9 @@ impl ListenSet {
                     self.await_waker(Duration::ZERO);
                 }
             }
-            Err(error) => logging::error!("cannot wait for connections: {error}"),
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
     /// Waits for the waker only, or for `timeout`.

@@ -14,18 +14,19 @@ use std::mem;
 /// Otherwise, where the acceptor and a worker share a processor, nearly every connection interrupts
 /// the worker in the turn of another client. Where a processor is idle, nothing changes.
 ///
-/// Not every sandbox permits this (systemd's `~@resources` does not). Then nothing changes, either.
+/// A policy that the owner of the process has chosen stays. If a sandbox refuses the call with an
+/// error, as systemd's `~@resources` does in `dist/`, nothing changes, either.
 #[cfg(target_os = "linux")]
 pub(super) fn interrupt_no_thread() {
-    // SAFETY: the structure has numbers only, and this policy wants 0 for its priority. The call
-    // reads it and keeps no pointer to it.
+    // SAFETY: the structure has numbers only, and this policy wants 0 for its priority. The calls
+    // write and read it and `policy`, and keep no pointer to them.
     unsafe {
-        let parameters = mem::zeroed();
-        libc::pthread_setschedparam(
-            libc::pthread_self(),
-            libc::SCHED_BATCH,
-            &raw const parameters,
-        );
+        let (mut policy, mut parameters) = (0, mem::zeroed());
+        let thread = libc::pthread_self();
+        let error = libc::pthread_getschedparam(thread, &raw mut policy, &raw mut parameters);
+        if (error, policy) == (0, libc::SCHED_OTHER) {
+            libc::pthread_setschedparam(thread, libc::SCHED_BATCH, &raw const parameters);
+        }
     }
 }
 

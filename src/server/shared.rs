@@ -223,6 +223,8 @@ impl Shared {
                 hook(session, &DisconnectReason(reason));
             }
         }));
+        // The program's states may block when they are dropped.
+        self.notify();
         let dropped = catch_unwind(AssertUnwindSafe(|| session.forget_states()));
         if called.and(dropped).is_err() {
             logging::error!("the hook for disconnected clients panicked");

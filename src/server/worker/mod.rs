@@ -426,6 +426,7 @@ fn reason_of_kill(info: &ClientInfo) -> Option<CloseReason> {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.stats.end();
+        self.shared.notify();
     }
 }
 
