@@ -361,7 +361,7 @@ impl ServerState {
     }
 
     /// Leaves a message for the subscribers of a channel. Returns the number of messages left, and
-    /// the slots of clients to notify, without `publisher`. Calls `before_long` before what may
+    /// the slots of clients to notify, without `publisher` unless it is killed. Calls `before_long` before what may
     /// take long.
     fn leave(
         &self,
@@ -372,7 +372,8 @@ impl ServerState {
     ) -> (usize, Vec<usize>) {
         let mut slots = Vec::new();
         let notify = |info: &ClientInfo| {
-            if Some(info.id) != publisher {
+            // Its own turn goes on, and does not see that it is killed for its messages.
+            if Some(info.id) != publisher || info.inbox.kill_reason().is_some() {
                 slots.push(info.slot);
             }
         };
