@@ -361,8 +361,8 @@ impl ServerState {
     }
 
     /// Leaves a message for the subscribers of a channel. Returns the number of messages left, and
-    /// the slots of clients to notify, without `publisher` unless it is killed. Calls `before_long` before what may
-    /// take long.
+    /// the slots of clients to notify, without `publisher` unless it is killed. Calls `before_long`
+    /// before what may take long.
     fn leave(
         &self,
         channel: &[u8],

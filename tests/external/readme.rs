@@ -88,8 +88,9 @@ const EXEMPT: &[&str] = &[
     "tests/run.sh",
     ".ci/run",
     "cargo test",
-    // Benchmarks take minutes; the duel has tests of its own.
+    // Benchmarks take minutes; these two have tests of their own.
     "cargo run --release -p respool-duel",
+    "cargo run --release -p respool-cores",
     "cargo bench",
     // The program's script runs it.
     "cargo build --release",
