@@ -15,7 +15,7 @@ use std::mem;
 /// the worker in the turn of another client. Where a processor is idle, nothing changes.
 ///
 /// A policy that the owner of the process has chosen stays. If a sandbox refuses the call with an
-/// error, as systemd's `~@resources` does in `dist/`, nothing changes, either.
+/// error, nothing changes, either. One that kills the process has to allow `sched_setscheduler`.
 #[cfg(target_os = "linux")]
 pub(super) fn interrupt_no_thread() {
     // SAFETY: the structure has numbers only, and this policy wants 0 for its priority. The calls
