@@ -48,7 +48,13 @@ pub fn clients_through(balancer: SocketAddr, is_told: bool) -> [Peer; 2] {
 
 /// Returns what `HAProxy` answers to a command on its `stats socket`.
 pub fn haproxy_answer(socket: &Path, command: &str) -> String {
-    let mut socket = UnixStream::connect(socket).expect("HAProxy runs");
+    // HAProxy makes its socket for this a moment after those for clients.
+    let mut stats = None;
+    eventually("HAProxy has its stats socket", || {
+        stats = UnixStream::connect(socket).ok();
+        stats.is_some()
+    });
+    let mut socket = stats.expect("it was there");
     let patience = Some(PATIENCE);
     socket.set_read_timeout(patience).expect("a Unix socket");
     writeln!(socket, "{command}").expect("HAProxy listens");
