@@ -327,8 +327,8 @@ impl ServerState {
     }
 
     /// As [`Self::publish`], for a command of the client `publisher`, which is notified only if it is
-    /// killed. If it `may_wait`, the worker notifies the others before it waits for anything, and at the end of
-    /// the turn at the latest: by then each may have several messages.
+    /// killed. If it `may_wait`, the worker notifies the others before it waits for anything, and at
+    /// the end of the turn at the latest: by then each may have several messages.
     pub(crate) fn publish_in_turn(
         &self,
         channel: &[u8],
