@@ -33,3 +33,42 @@ pub(super) fn interrupt_no_thread() {
 /// Does nothing: other systems have no such policy.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn interrupt_no_thread() {}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::fs;
+    use std::process::Command;
+    use std::thread;
+
+    /// Calls the function on a thread with the policy of this flag of `chrt`. Returns the number of
+    /// its policy then.
+    fn policy_after(flag: &'static str) -> i32 {
+        let thread = thread::spawn(move || {
+            let own = fs::read_link("/proc/thread-self").expect("Linux has it");
+            let mut chrt = Command::new("chrt");
+            chrt.args([flag, "-p", "0"]);
+            let status = chrt
+                .arg(own.file_name().expect("the thread's number"))
+                .status();
+            assert!(status.expect("chrt is installed").success());
+            interrupt_no_thread();
+            let stat = fs::read_to_string("/proc/thread-self/stat").expect("Linux has it");
+            // Field 41 of proc_pid_stat(5). The name is field 2, and may have spaces.
+            let (_, fields) = stat.rsplit_once(") ").expect("it has a name");
+            let policy = fields.split(' ').nth(41 - 3).expect("there are 52");
+            policy.parse().expect("a number")
+        });
+        thread.join().expect("it does not panic")
+    }
+
+    /// Under `chrt -f`, the acceptor left the real-time policy of the workers. Any user may choose
+    /// the policy of `chrt -i`.
+    #[test]
+    fn only_the_usual_policy_is_replaced() {
+        assert_eq!(policy_after("-o"), libc::SCHED_BATCH);
+        assert_eq!(policy_after("-i"), libc::SCHED_IDLE);
+    }
+}

@@ -1,11 +1,16 @@
 //! SUBSCRIBE, PUBLISH and PUBSUB, and the bounds of subscribers.
 
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use respool::{Commands, Config};
-use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually, request};
+use parking_lot::Mutex;
+use respool::{Arity, Commands, Config};
+use respool_testing::{
+    PATIENCE, Peer, TestServer, builtin_and, commands_with_gate, config, eventually, request,
+};
 
 /// More pending bytes close a subscriber.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -61,6 +66,38 @@ fn message_does_not_wait_for_a_later_handler() {
     // The gate opens by itself after 30 seconds.
     assert!(start.elapsed() < Duration::from_secs(20));
     gate.let_one_through();
+}
+
+/// A program's value that is dropped when its client is closed, and waits for the test then.
+struct Slow(Arc<Mutex<Receiver<()>>>);
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        let _ = self.0.lock().recv_timeout(PATIENCE);
+    }
+}
+
+/// The publisher's state was dropped in the same turn, before the worker notified.
+#[test]
+fn message_does_not_wait_for_the_drop_of_a_state() {
+    let (end, ends) = channel();
+    let ends = Arc::new(Mutex::new(ends));
+    let commands = builtin_and(|commands| {
+        commands.register("KEEP", Arity::Exactly(1), move |session, _, reply| {
+            session.set_state(Slow(Arc::clone(&ends)));
+            reply.simple("OK")
+        });
+    });
+    let server = TestServer::with(config(2), commands);
+    let (mut subscriber, mut publisher) = subscriber_and_other(&server);
+    publisher.ask("KEEP\r\n", "+OK\r\n");
+    // A protocol error closes the client. QUIT would not do: it may block, so the worker notifies.
+    publisher.send("PUBLISH a x\r\n*x\r\n");
+    let start = Instant::now();
+    assert_eq!(subscriber.leaves(), ["message", "a", "x"]);
+    // The drop ends by itself after 30 seconds.
+    assert!(start.elapsed() < Duration::from_secs(20));
+    end.send(()).expect("the drop waits");
 }
 
 /// The first turn of a client reads until the socket is empty, so it reads a request that was sent
@@ -594,14 +631,16 @@ fn subscriber_being_served_is_closed_for_its_backlog() {
     wait_until_no_subscriptions(&mut publisher);
 }
 
+/// After a turn that spent its budget, another one follows, and sees the kill. No other turn did.
 #[test]
 fn publishing_too_much_to_itself_closes_the_client() {
-    let server = TestServer::start(1);
+    let mut small = config(1);
+    small.client_output_buffer_limit.pubsub.hard_bytes = 1024;
+    let server = TestServer::with(small, Commands::builtin());
     let (mut peer, mut other) = (server.connect(), server.connect());
     speak_resp3(&mut peer);
     subscribe(&mut peer, &["a"]);
-    let message = vec![b'x'; WAITING_BYTES_MAX + 1];
-    peer.ask(request(&[b"PUBLISH", b"a", &message]), ":1\r\n");
+    peer.ask(request(&[b"PUBLISH", b"a", &[b'x'; 1025]]), ":1\r\n");
     eventually("it is closed", || {
         other.answer("CLIENT LIST ID 1").is_empty()
     });

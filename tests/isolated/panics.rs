@@ -9,9 +9,11 @@ use std::thread;
 use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::{Mutex, MutexGuard};
 use respool::config::TlsAuthClients;
-use respool::{Commands, Config, Server, ServerHandle};
+use respool::{Arity, Commands, Config, Replied, Server, ServerHandle};
 use respool_testing::certificates::Authority;
-use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
+use respool_testing::{
+    PATIENCE, Peer, TestServer, builtin_and, commands_with_gate, config, eventually,
+};
 
 /// A logger that panics.
 struct Panics(Mutex<Wanted>);
@@ -152,6 +154,29 @@ fn only_worker_continues_after_a_panic() {
         .expect("a TCP socket");
     next.ping();
     assert_eq!(server.handle.workers(), 1);
+}
+
+/// The worker notifies at the end of a turn, which a panic outside of a handler ends.
+#[test]
+fn message_survives_a_panic_of_its_publishers_worker() {
+    let _alone = Panics::at("worker-0", "a handler panicked", 1);
+    let commands = builtin_and(|commands| {
+        let panic = commands.register("PANIC", Arity::Exactly(1), |_, _, _| -> Replied {
+            panic!("as the test wants it")
+        });
+        // Before a handler that may block, the worker notifies, too.
+        panic.never_blocks();
+    });
+    let server = TestServer::with(config(1), commands);
+    let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+    publisher.ping();
+    subscriber.ask(
+        "SUBSCRIBE a\r\n",
+        "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+    );
+    publisher.send("PUBLISH a x\r\nPANIC\r\n");
+    assert_eq!(subscriber.leaves(), ["message", "a", "x"]);
+    assert_eq!(Panics::left(), 0);
 }
 
 /// A changed certificate was logged while the configuration was locked.

@@ -1,5 +1,7 @@
 //! What an operator sees of the program: its texts, exit codes and files, and what signals do.
 
+#[cfg(target_os = "linux")]
+mod acceptor;
 mod activation;
 mod arguments;
 mod log;
