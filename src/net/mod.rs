@@ -3,6 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `listen.rs`, `unix.rs` | opens listening sockets; the files of Unix sockets |
+//! | `level_poll.rs` | waits for listening sockets; `no_epoll.rs` replaces it outside Linux |
 //! | `connection.rs`, `pending_output.rs` | reads and writes a client's bytes; its unsent bytes |
 //! | `tls/` | TLS of one connection, without its socket |
 //! | `certificates.rs` | loads certificates; `no_certificates.rs` replaces it without the feature `tls` |
@@ -19,6 +20,11 @@ pub(crate) mod connection;
 pub(crate) mod descriptors;
 #[cfg(feature = "http")]
 pub(crate) mod kernel_counts;
+#[cfg(target_os = "linux")]
+pub(crate) mod level_poll;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_epoll.rs"]
+pub(crate) mod level_poll;
 pub(crate) mod listen;
 pub(crate) mod peer;
 pub(crate) mod pending_output;

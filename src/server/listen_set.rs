@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use crate::logging;
+use crate::net::level_poll::LevelPoll;
 use crate::net::listen::{self, ListenSocket};
 use crate::net::peer::Peer;
 
@@ -19,6 +18,8 @@ use crate::net::peer::Peer;
 #[derive(Debug)]
 pub(super) struct ListenSet {
     listeners: Vec<Listener>,
+    /// Watches the listening sockets, and then the waker's poll.
+    poll: LevelPoll,
     /// Watches only the waker.
     waker_poll: Poll,
     events: Events,
@@ -52,8 +53,15 @@ impl ListenSet {
     pub(super) fn new(listeners: Vec<ListenSocket>) -> io::Result<(Self, Waker)> {
         let waker_poll = Poll::new()?;
         let waker = Waker::new(waker_poll.registry(), Token(0))?;
+        let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
+        let mut poll = LevelPoll::new()?;
+        for listener in &listeners {
+            poll.add(listener.descriptor())?;
+        }
+        poll.add(waker_poll.registry().as_fd())?;
         let listen_set = Self {
-            listeners: listeners.into_iter().map(Listener::new).collect(),
+            listeners,
+            poll,
             waker_poll,
             events: Events::with_capacity(1),
             ready: Vec::new(),
@@ -71,27 +79,16 @@ impl ListenSet {
     /// Waits for connections, for the waker, or for `timeout`. Then `ready` has the sockets with
     /// pending connections. After an error, the acceptor has to pause.
     ///
-    /// `poll(2)` is level-triggered: a socket is ready as long as a connection is pending. With
-    /// edges, only an `accept` that fails would show that none is, and the kernel makes a socket
-    /// before it fails.
+    /// A socket is ready as long as a connection is pending. If it were reported only when it
+    /// becomes ready, as by mio, only an `accept` that fails would show that none is pending, and
+    /// the kernel makes a socket before it fails.
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.ready.clear();
-        let sockets = self.listeners.iter().map(Listener::descriptor);
-        let all = sockets.chain([self.waker_poll.registry().as_fd()]);
-        let mut all: Vec<_> = all
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-            .collect();
-        match poll(&mut all, Some(&timespec(timeout))) {
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => {
-                let is_ready = |index: &usize| !all[*index].revents().is_empty();
-                self.ready
-                    .extend((0..self.listeners.len()).filter(is_ready));
-                if is_ready(&self.listeners.len()) {
-                    self.await_waker(Duration::ZERO);
-                }
-            }
-            Err(error) => return Err(error.into()),
+        self.poll.wait(timeout, &mut self.ready)?;
+        let waker = self.listeners.len();
+        if let Some(position) = self.ready.iter().position(|&index| index == waker) {
+            self.ready.swap_remove(position);
+            self.await_waker(Duration::ZERO);
         }
         Ok(())
     }
@@ -180,13 +177,5 @@ impl Listener {
             let addr = socket.local_addr();
             Arc::new(addr.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()))
         })
-    }
-}
-
-/// At most a second, so it fits.
-fn timespec(timeout: Duration) -> Timespec {
-    Timespec {
-        tv_sec: timeout.as_secs() as i64,
-        tv_nsec: timeout.subsec_nanos().into(),
     }
 }
