@@ -168,21 +168,21 @@ impl Acceptor {
         }
     }
 
-    /// Accepts one connection from each socket that is ready.
+    /// Accepts one connection from each socket that is ready. Returns an error only if every socket
+    /// fails: one that is broken stays ready, and the others may have connections left.
     fn accept_ready(&mut self) -> Result<(), Pause> {
         if let Some(connection) = self.delayed.take() {
             self.receive(connection)?;
         }
-        let mut failed = Ok(());
+        let (mut failed, mut is_any_sound) = (Ok(()), false);
         for position in 0..self.listen_set.ready.len() {
             match self.accept_from(self.listen_set.ready[position]) {
-                Ok(()) => {}
+                Ok(()) => is_any_sound = true,
                 Err(Pause::Delayed) => return Err(Pause::Delayed),
-                // The other sockets may have no fault.
                 Err(Pause::Failed(error)) => failed = Err(Pause::Failed(error)),
             }
         }
-        failed
+        if is_any_sound { Ok(()) } else { failed }
     }
 
     fn accept_from(&mut self, index: usize) -> Result<(), Pause> {

@@ -2,13 +2,14 @@
 //! takes.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use respool::{Arity, Commands, Config, Server};
 use respool_testing::{PATIENCE, Peer, TestServer, commands_with_gate, config, eventually};
+use socket2::SockRef;
 
 /// The default of `drain-timeout-ms` is 1 s; the rest is for a busy machine.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -79,6 +80,34 @@ fn drain_answers_clients_in_the_backlog() {
         serving.join().expect("the thread does not panic").aborted,
         0
     );
+}
+
+/// The passes over the sockets ended at the first error of any of them.
+#[test]
+fn drain_empties_backlogs_beside_a_broken_socket() {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let (broken, other) = (bind(), bind());
+    let own = broken.try_clone().expect("there are descriptors");
+    let server = Server::from_listeners([broken, other], config(1), Commands::builtin());
+    let server = server.expect("the server starts");
+    let (addr, handle) = (server.local_addrs()[1], server.handle());
+    // As another process that shares the socket may do.
+    SockRef::from(&own)
+        .shutdown(Shutdown::Both)
+        .expect("it listens");
+    let mut peers: Vec<_> = (0..20).map(|_| Peer::connect(addr)).collect();
+    for peer in &mut peers {
+        peer.send("PING\r\n");
+    }
+    handle.drain();
+    let serving = thread::spawn(move || server.serve().expect("the server serves"));
+    for peer in &mut peers {
+        peer.expect("+PONG\r\n");
+        peer.expect_end();
+    }
+    drop(peers);
+    let drained = serving.join().expect("the thread does not panic");
+    assert_eq!(drained.aborted, 0);
 }
 
 #[test]
