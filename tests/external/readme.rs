@@ -1,4 +1,5 @@
-//! The commands in README.md run, and print what it shows.
+//! The commands in README.md run, and print what it shows. So do those in
+//! docs/several-processes.md, which show no output.
 //!
 //! `cargo test --test readme` runs this; plain `cargo test` does not, because it needs redis-cli
 //! and makes a release build.
@@ -8,6 +9,7 @@
 //! `./your_program.sh` listens on a free port, and `redis-cli` connects to that port. Another free
 //! port replaces 6380.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,8 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use respool_testing::process::Process;
-use respool_testing::{PATIENCE, free_port};
+use respool_testing::process::{Process, Respool};
+use respool_testing::target::program;
+use respool_testing::{PATIENCE, Scratch, eventually, free_port};
 
 #[test]
 fn readme_commands_print_what_it_shows() {
@@ -34,6 +37,53 @@ fn readme_commands_print_what_it_shows() {
         let name = format!("`{}`", name.to_uppercase());
         assert!(readme.contains(&name), "the table of commands lacks {name}");
     }
+}
+
+#[test]
+fn several_processes_start_as_documented() {
+    let document = repository_file(SEVERAL_PROCESSES);
+    let port = free_port().to_string();
+    let start = |step: Step| {
+        let words = step.command.replace("6379", &port);
+        let words = words.trim_end_matches(" &").split(' ');
+        let mut command = Command::new(program());
+        command.args(words.skip(1).map(|word| match word {
+            // Of the operations listener.
+            "9121" | "9122" => free_port().to_string(),
+            word => word.to_owned(),
+        }));
+        Respool::run_beside_others(&mut command)
+    };
+    let shown = steps(&document).filter(|step| step.command.starts_with("respool "));
+    let servers: Vec<_> = shown.map(start).collect();
+    assert_eq!(servers.len(), 2);
+    let mut missing: BTreeSet<_> = servers
+        .iter()
+        .map(|server| u64::from(server.id()))
+        .collect();
+    eventually("both have had a client", || {
+        missing.remove(&servers[0].connect().count("process_id"));
+        missing.is_empty()
+    });
+    for server in servers {
+        server.stop();
+    }
+}
+
+#[test]
+fn file_of_one_of_several_processes_is_valid() {
+    let document = repository_file(SEVERAL_PROCESSES);
+    let (_, file) = document.split_once("```toml\n").expect("it has a file");
+    let (file, _) = file.split_once("```").expect("the block ends");
+    // systemd makes this folder for the service.
+    assert!(file.contains("\"/run/respool/1/"), "{file}");
+    let folder = Scratch::for_sockets();
+    let file = Scratch::file(&file.replace("/run/respool/1", folder.arg()));
+    let mut check = Command::new(program());
+    check.args([file.arg(), "--check-config"]);
+    Process::start(&mut check)
+        .ended(PATIENCE)
+        .without_complaint();
 }
 
 #[test]
@@ -68,6 +118,8 @@ fn links_of_the_documents_lead_to_files() {
     }
 }
 
+const SEVERAL_PROCESSES: &str = "docs/several-processes.md";
+
 const DOCUMENTS: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
@@ -77,6 +129,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/envoy.md",
     "docs/haproxy.md",
     "docs/nginx.md",
+    SEVERAL_PROCESSES,
     "fuzz/README.md",
     "src/README.md",
     "tests/README.md",
@@ -92,9 +145,12 @@ const EXEMPT: &[&str] = &[
     "cargo run --release -p respool-duel",
     "cargo run --release -p respool-cores",
     "cargo bench",
+    // `several_processes_start_as_documented` runs these.
+    "respool --port 6379 --reuse-port yes",
     // The program's script runs it.
     "cargo build --release",
     // The tests `dist` and `package` check what these use; they change the machine, or need another.
+    "sed -e 's|respool\\.toml|%i.toml|'",
     "cargo install --locked cargo-deb",
     "cargo deb --locked",
     "sudo ",
