@@ -308,8 +308,7 @@ impl Worker {
         budget: &mut Budget,
     ) -> Result<TurnEnd, CloseReason> {
         let phase = self.shared.phase();
-        let is_first_turn = !client.session.is_connected;
-        if is_first_turn {
+        if !client.session.is_connected {
             let connected = self.shared.connect(&mut client.session);
             // The hook may have blocked.
             budget.note_time(Instant::now());
@@ -339,8 +338,8 @@ impl Worker {
             if let Some(end) = self.serve_input(client, count, budget)? {
                 return end_early(end, client);
             }
-            // In the first turn no event can report FIN: the socket is not watched yet.
-            if client.connection.is_drained(count, self.input.len()) && !is_first_turn {
+            // If the socket is not watched yet, its first event reports what has come in the meantime.
+            if client.connection.is_drained(count, self.input.len()) {
                 return self.shared.idle_or_drained(client, phase);
             }
             #[cfg(feature = "tls")]
