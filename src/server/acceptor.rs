@@ -1,6 +1,7 @@
 //! The acceptor: the one thread that accepts connections, and admits or refuses them.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,8 +29,8 @@ pub(super) struct Acceptor {
     shared: Arc<Shared>,
     listen_set: ListenSet,
     tcp_keepalive_s: u32,
-    /// A connection over a limit that is not refused yet.
-    delayed: Option<NewConnection>,
+    /// Connections over a limit that are not refused yet.
+    delayed: Vec<NewConnection>,
     refusal_delay: RefusalDelay,
     /// Shared by the clients that have not had their first turn.
     newcomers: Arc<()>,
@@ -90,7 +91,7 @@ impl Acceptor {
             shared,
             listen_set,
             tcp_keepalive_s,
-            delayed: None,
+            delayed: Vec::new(),
             refusal_delay: RefusalDelay::default(),
             newcomers: Arc::default(),
             admitted: 0,
@@ -106,10 +107,7 @@ impl Acceptor {
         let mut pause = None;
         while self.shared.phase() == Phase::Serving {
             self.shared.acceptor_heartbeat.beat();
-            let timeout = self
-                .refusals
-                .next_close_in()
-                .map_or(BEAT, |lingering| lingering.min(BEAT));
+            let timeout = self.timeout();
             let waited = match pause {
                 Some(pause) => {
                     self.listen_set.pause(timeout.min(pause));
@@ -135,13 +133,22 @@ impl Acceptor {
                 }
             };
         }
-        // It was accepted. No refusal is delayed during a drain.
-        if let Some(connection) = self.delayed.take() {
-            let _ = self.receive(connection);
-        }
+        // They were accepted. No refusal is delayed during a drain.
+        let _ = self.receive_delayed();
         if !self.listen_set.leaves_backlog {
             self.accept_backlogs();
         }
+    }
+
+    /// Returns how long the acceptor may wait.
+    fn timeout(&self) -> Duration {
+        let longest = if self.delayed.is_empty() {
+            BEAT
+        } else {
+            DELAY_STEP
+        };
+        let next_close_in = self.refusals.next_close_in();
+        next_close_in.map_or(longest, |lingering| lingering.min(longest))
     }
 
     /// Accepts what is left in the backlogs when a drain begins.
@@ -171,9 +178,7 @@ impl Acceptor {
     /// Accepts one connection from each socket that is ready. Returns an error only if every socket
     /// fails: one that is broken stays ready, and the others may have connections left.
     fn accept_ready(&mut self) -> Result<(), Pause> {
-        if let Some(connection) = self.delayed.take() {
-            self.receive(connection)?;
-        }
+        self.receive_delayed()?;
         let (mut failed, mut is_any_sound) = (Ok(()), false);
         for position in 0..self.listen_set.ready.len() {
             match self.accept_from(self.listen_set.ready[position]) {
@@ -227,7 +232,17 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Admits a connection, refuses it, or delays its refusal.
+    /// Admits or refuses the delayed connections, or delays them again.
+    fn receive_delayed(&mut self) -> Result<(), Pause> {
+        let mut received = Ok(());
+        for connection in mem::take(&mut self.delayed) {
+            received = self.receive(connection).and(received);
+        }
+        received
+    }
+
+    /// Admits a connection, refuses it, or delays its refusal. Returns an error if the next ones
+    /// have to wait, too: after `maxclients`, which concerns them all, and if too many are delayed.
     fn receive(&mut self, connection: NewConnection) -> Result<(), Pause> {
         let settings = &self.shared.settings;
         let sends_header = settings.requires_proxy_header(&connection.peer);
@@ -237,8 +252,13 @@ impl Acceptor {
             Err(Refused::TooMany | Refused::TooManyFromAddress)
         );
         if is_over_limit && self.delays_refusal() {
-            self.delayed = Some(connection);
-            return Err(Pause::Delayed);
+            self.delayed.push(connection);
+            let concerns_all = matches!(admission, Err(Refused::TooMany));
+            return if concerns_all || self.delayed.len() >= DELAYED_MAX {
+                Err(Pause::Delayed)
+            } else {
+                Ok(())
+            };
         }
         if let Some(slot) = self.shared.assign_slot() {
             self.submit(connection, slot, sends_header, admission);
@@ -340,7 +360,9 @@ impl Acceptor {
                 client.newcomer = Some(Arc::clone(&self.newcomers));
                 state.client_count.fetch_add(1, Ordering::Relaxed);
                 self.admitted += 1;
-                self.refusal_delay.end();
+                if self.delayed.is_empty() {
+                    self.refusal_delay.end();
+                }
             }
             Err(reason) => {
                 state.refused.count();
@@ -396,6 +418,9 @@ const REFUSALS_PER_PASS: usize = 64;
 
 /// Maximum time between two heartbeats.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// Connections over `maxclients-per-address` that are delayed before all others have to wait.
+const DELAYED_MAX: usize = 16;
 
 /// Interval at which a delayed refusal is checked again.
 const DELAY_STEP: Duration = Duration::from_millis(1);

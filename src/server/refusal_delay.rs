@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 /// Delays refusals. A client whose peer has left counts towards the limits until a worker closes
 /// it. So after a storm of short connections, the server seems full although it is not. Therefore a
-/// connection over a limit is held, and later ones stay in the backlog, until a client is closed or
-/// the workers have had time to close those that have left.
+/// connection over a limit is held until a client is closed, or the workers have had time to close
+/// those that have left. Over `maxclients`, later ones stay in the backlog meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct RefusalDelay {
     /// When the current delay began.

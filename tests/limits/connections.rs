@@ -160,6 +160,36 @@ fn short_connections_do_not_fill_the_limits() {
     }
 }
 
+/// Returns the number of a client that connects after one from an address that has too many, whose
+/// refusal waits.
+fn number_beside_a_delayed_refusal() -> u64 {
+    let (commands, gate) = commands_with_gate();
+    let one_per_address = Config {
+        maxclients_per_address: 1,
+        ..config(1)
+    };
+    let server = TestServer::with(one_per_address, commands);
+    let _busy = gate.busy_client(server.addr);
+    // No worker has looked at it, so the refusal of the next one waits for 100 ms.
+    let _second = Peer::connect_from([127, 0, 0, 2], server.addr);
+    let clients = || server.handle.stats().clients;
+    eventually("the second client is admitted", || clients() == 2);
+    let mut refused = Peer::connect_from([127, 0, 0, 2], server.addr);
+    let mut third = Peer::connect_from([127, 0, 0, 3], server.addr);
+    eventually("the third client is admitted", || clients() == 3);
+    gate.let_one_through();
+    refused.expect(TOO_MANY_FROM_ADDRESS);
+    third.id()
+}
+
+/// While a refusal waited, no connection was accepted from anywhere.
+#[test]
+fn delayed_refusal_delays_no_other_address() {
+    // If the test is stopped for 100 ms, the refusal comes first.
+    let is_at_once = (0..10).any(|_| number_beside_a_delayed_refusal() == 3);
+    assert!(is_at_once, "the client has waited for the refusal");
+}
+
 #[test]
 fn maxclients_per_address_changes_while_the_server_runs() {
     let mut watched = Watched::start(config(2));
