@@ -30,14 +30,18 @@ pub(crate) const LINE_BYTES_MAX: usize = 23;
 /// Appends a line: `kind`, and `value` in decimal.
 #[inline]
 pub(crate) fn append_line(out: &mut Vec<u8>, kind: u8, value: i64) {
-    if let Ok(digit @ 0..=9) = u8::try_from(value) {
-        out.extend_from_slice(&[kind, b'0' + digit, b'\r', b'\n']);
-    } else {
-        append_long_line(out, kind, value);
+    match u8::try_from(value) {
+        Ok(digit @ 0..=9) => out.extend_from_slice(&[kind, b'0' + digit, b'\r', b'\n']),
+        Ok(both @ 10..=99) => {
+            let (tens, ones) = (both / 10, both % 10);
+            out.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
+        }
+        _ => append_long_line(out, kind, value),
     }
 }
 
-/// Appends a line, also of more than one digit.
+/// Appends a line, also of more than two digits.
+#[inline(never)]
 fn append_long_line(out: &mut Vec<u8>, kind: u8, value: i64) {
     // Appended at once.
     let mut line = [0; LINE_BYTES_MAX];

@@ -179,12 +179,12 @@ impl<'a> Reply<'a> {
 
     /// Replies with an error of any bytes, including line ends: RESP3's bulk error; in RESP2, an
     /// [error](Self::error).
-    pub fn bulk_error(mut self, text: impl AsRef<[u8]>) -> Replied {
+    pub fn bulk_error(self, text: impl AsRef<[u8]>) -> Replied {
         let text = text.as_ref();
         if self.protocol() == Protocol::Resp2 {
             return self.error(text);
         }
-        let Replied { .. } = self.blob(b'!', &[], text);
+        let Replied { .. } = blob(self.out, b'!', text);
         let error_at = self.out.len() - text.len() - 2;
         Replied { error_at }
     }
@@ -197,8 +197,8 @@ impl<'a> Reply<'a> {
     /// Replies with a bulk string: any bytes, or none. They are copied;
     /// [`Session::bulk_from`](crate::Session::bulk_from) copies a large value in pieces, as the
     /// peer takes them.
-    pub fn bulk(mut self, bytes: impl AsRef<[u8]>) -> Replied {
-        self.blob(b'$', &[], bytes.as_ref())
+    pub fn bulk(self, bytes: impl AsRef<[u8]>) -> Replied {
+        blob(self.out, b'$', bytes.as_ref())
     }
 
     /// Replies with a bulk string of `length` bytes that `fill` writes directly to the output. So a
@@ -440,20 +440,15 @@ impl<'a> Reply<'a> {
     fn verbatim_as(mut self, kind: &[u8], text: &[u8]) -> Replied {
         match self.protocol() {
             Protocol::Resp2 => self.bulk(text),
-            Protocol::Resp3 => self.blob(b'=', kind, text),
+            Protocol::Resp3 => {
+                let length = kind.len() + text.len();
+                self.out.reserve(integer::LINE_BYTES_MAX + length + 2);
+                let Replied { .. } = self.header(b'=', length as i64);
+                self.out.extend_from_slice(kind);
+                self.out.extend_from_slice(text);
+                self.raw(b"\r\n")
+            }
         }
-    }
-
-    fn blob(&mut self, kind: u8, prefix: &[u8], bytes: &[u8]) -> Replied {
-        let length = prefix.len() + bytes.len();
-        // For everything at once: growing again would double the memory of a large value.
-        self.out.reserve(integer::LINE_BYTES_MAX + length + 2);
-        let Replied { .. } = self.header(kind, length as i64);
-        if !prefix.is_empty() {
-            self.out.extend_from_slice(prefix);
-        }
-        self.out.extend_from_slice(bytes);
-        self.raw(b"\r\n")
     }
 
     fn header(&mut self, kind: u8, value: i64) -> Replied {
@@ -497,6 +492,16 @@ impl<'a> Reply<'a> {
         self.out.extend(text.iter().map(line_end_to_blank));
         self.raw(b"\r\n")
     }
+}
+
+/// Appends a header and `bytes`.
+fn blob(out: &mut Vec<u8>, kind: u8, bytes: &[u8]) -> Replied {
+    // For everything at once: growing again would double the memory of a large value.
+    out.reserve(integer::LINE_BYTES_MAX + bytes.len() + 2);
+    integer::append_line(out, kind, bytes.len() as i64);
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+    NOT_AN_ERROR
 }
 
 /// The items of an array, a map or a set. Each item is a reply.
