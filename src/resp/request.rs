@@ -174,8 +174,6 @@ pub(crate) struct Parser {
     searched: usize,
     /// Bulk strings that are not parsed yet; 0 before the header.
     missing: usize,
-    /// The length of the bulk string at `at`, if only its header was parsed.
-    bulk: Option<usize>,
     inline: bool,
 }
 
@@ -265,7 +263,10 @@ impl Parser {
     #[expect(clippy::inline_always, reason = "see Parser::parse")]
     #[inline(always)]
     fn array_header(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
-        if let Some(count) = self.short_header(input, b'*') {
+        // More words may be too many.
+        if let Some((count @ ..=9, header_bytes)) = short_header(input, b'*') {
+            self.at = header_bytes;
+            self.searched = 0;
             self.missing = count;
             return Ok(true);
         }
@@ -291,67 +292,70 @@ impl Parser {
     #[expect(clippy::inline_always, reason = "see Parser::parse")]
     #[inline(always)]
     fn bulks(&mut self, input: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
-        while self.missing > 0 {
-            let length = match self.bulk {
-                Some(length) => length,
-                None => match self.bulk_header(input, limits)? {
-                    Some(length) => length,
-                    None => return Ok(false),
-                },
+        // The fields are in memory, and local variables in registers.
+        let (mut at, mut missing) = (self.at, self.missing);
+        while missing > 0 {
+            let short = short_header(&input[at..], b'$');
+            let (length, start) = if let Some((length, header_bytes)) = short {
+                (length, at + header_bytes)
+            } else {
+                self.missing = missing;
+                let Some(found) = self.bulk_header(at, input)? else {
+                    return Ok(false);
+                };
+                found
             };
+            if length > limits.bulk_bytes_max {
+                self.move_to(start);
+                return Err(ProtocolError::InvalidBulkLength);
+            }
+            if limits.unauthenticated && length > UNAUTHENTICATED_BULK_BYTES_MAX {
+                self.move_to(start);
+                return Err(ProtocolError::UnauthenticatedBulkLength);
+            }
             // As in Redis, the two bytes after a bulk string are skipped, whatever they are.
-            let (start, end) = (self.at, self.at + length);
+            let end = start + length;
             if input.len() < end + 2 {
-                self.bulk = Some(length);
-                return Ok(false);
+                // The next call parses the header again.
+                break;
             }
             self.words.push(Span::new(start, end));
-            self.at = end + 2;
-            self.bulk = None;
-            self.missing -= 1;
+            at = end + 2;
+            missing -= 1;
         }
-        Ok(true)
+        self.at = at;
+        self.searched = 0;
+        self.missing = missing;
+        Ok(missing == 0)
     }
 
-    #[expect(clippy::inline_always, reason = "see Parser::parse")]
-    #[inline(always)]
+    /// Parses the header of a bulk string at `at`. Returns the length of the bulk string and where
+    /// it starts; `None` if the header is incomplete.
+    #[inline(never)]
     fn bulk_header(
         &mut self,
+        at: usize,
         input: &[u8],
-        limits: Limits,
-    ) -> Result<Option<usize>, ProtocolError> {
-        let length = match self.short_header(input, b'$') {
-            Some(length) => length,
-            None => match self.header(input, ProtocolError::TooBigBulkCount)? {
-                Some([b'$', length @ ..]) => integer::parse(length)
-                    .and_then(|length| length.try_into().ok())
-                    .ok_or(ProtocolError::InvalidBulkLength)?,
-                Some([other, ..]) => return Err(ProtocolError::ExpectedBulk(*other)),
-                // An empty header: its CR is in the position of `$`.
-                Some([]) => return Err(ProtocolError::ExpectedBulk(b'\r')),
-                None => return Ok(None),
-            },
+    ) -> Result<Option<(usize, usize)>, ProtocolError> {
+        self.move_to(at);
+        let Some(header) = self.header(input, ProtocolError::TooBigBulkCount)? else {
+            return Ok(None);
         };
-        if length > limits.bulk_bytes_max {
-            Err(ProtocolError::InvalidBulkLength)
-        } else if limits.unauthenticated && length > UNAUTHENTICATED_BULK_BYTES_MAX {
-            Err(ProtocolError::UnauthenticatedBulkLength)
-        } else {
-            Ok(Some(length))
-        }
+        let [b'$', length @ ..] = header else {
+            // The CR of an empty header is in the position of `$`.
+            let instead = *header.first().unwrap_or(&b'\r');
+            return Err(ProtocolError::ExpectedBulk(instead));
+        };
+        let length = integer::parse(length).and_then(|length| length.try_into().ok());
+        let length = length.ok_or(ProtocolError::InvalidBulkLength)?;
+        Ok(Some((length, self.at)))
     }
 
-    /// Parses the header at `at` if it is of `kind` and has one digit, as almost every header. So
-    /// there is no search for the line end.
-    #[inline]
-    fn short_header(&mut self, input: &[u8], kind: u8) -> Option<usize> {
-        match input[self.at..] {
-            [first, digit @ b'0'..=b'9', b'\r', _, ..] if first == kind => {
-                self.at += 4;
-                self.searched = 0;
-                Some(usize::from(digit - b'0'))
-            }
-            _ => None,
+    /// Continues at `at`.
+    fn move_to(&mut self, at: usize) {
+        if at != self.at {
+            self.at = at;
+            self.searched = 0;
         }
     }
 
@@ -427,3 +431,18 @@ impl Parser {
 }
 
 const ARGUMENTS_TOO_MANY: i64 = ARGUMENTS_MAX + 1;
+
+/// Parses the header at the front of `bytes` if it is of `kind` and has one or two digits, as almost
+/// every header. So there is no search for the line end. Returns the number, and the length of the
+/// header.
+#[inline]
+fn short_header(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let value = |digit| usize::from(digit - b'0');
+    match *bytes {
+        [first, digit @ b'0'..=b'9', b'\r', _, ..] if first == kind => Some((value(digit), 4)),
+        [first, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] if first == kind => {
+            Some((10 * value(tens) + value(ones), 5))
+        }
+        _ => None,
+    }
+}
