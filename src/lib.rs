@@ -213,6 +213,7 @@
 #![deny(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod bytes;
 mod client;
 mod command;
 pub mod config;

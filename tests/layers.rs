@@ -17,7 +17,7 @@ server: client command config dispatch error logging net operations pool resp st
 operations: config logging memory net state system time
 dispatch: client command net resp state
 pool: client logging net
-command: client config glob logging memory resp state system time
+command: bytes client config glob logging memory resp state system time
 client: config logging net resp state
 state: config glob logging net resp time
 net: config error logging

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
 
+use crate::bytes::has_same_ends;
 use crate::client::session::{Restrictions, Session};
 use crate::resp::{Replied, Reply, Request};
 use crate::state::catalog::{Arity, CATEGORIES, CommandInfo, Docs};
@@ -330,8 +331,19 @@ impl ByName {
 
 #[inline]
 fn is_named(command: &Command, name: &[u8]) -> bool {
-    // Most clients send this case, and an exact comparison takes half the time.
-    *command.name == *name || command.name.eq_ignore_ascii_case(name)
+    // Most clients send this case, and an exact comparison takes a fraction of the time.
+    is_same(&command.name, name) || command.name.eq_ignore_ascii_case(name)
+}
+
+#[inline]
+fn is_same(name: &[u8], other: &[u8]) -> bool {
+    name.len() == other.len()
+        && match name.len() {
+            2..=4 => has_same_ends::<2>(name, other),
+            5..=8 => has_same_ends::<4>(name, other),
+            9..=16 => has_same_ends::<8>(name, other),
+            _ => name == other,
+        }
 }
 
 /// One call in so many of a short command is timed, so that the clock costs little. The number is a
