@@ -15,7 +15,7 @@ const ALLOWED: &str = "
 testing: client command config dispatch error net resp server state
 server: client command config dispatch error logging net operations pool resp state
 operations: config logging memory net state system time
-dispatch: client command net resp state
+dispatch: bytes client command net resp state
 pool: client logging net
 command: bytes client config glob logging memory resp state system time
 client: config logging net resp state

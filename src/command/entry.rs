@@ -249,6 +249,11 @@ impl Command {
         &self.info.full_name
     }
 
+    /// Whether it is a subcommand, whose name has two words.
+    pub(crate) fn is_subcommand(&self) -> bool {
+        self.name.len() < self.info.full_name.len()
+    }
+
     /// Whether the command's requests wait during a pause of this level.
     pub(crate) fn waits_while(&self, level: PauseLevel) -> bool {
         match self.pause_policy {

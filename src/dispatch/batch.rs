@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, LONGER};
 use super::output::Output;
-use super::repeat::{REPEATED_BYTES_MAX, begins_with, may_repeat, repeats};
+use super::repeat::{begins_with, bytes_before_last_argument, may_be_alike, may_repeat, repeats};
 use crate::client::pending_input::PendingInput;
 use crate::client::session::{Ending, Session};
 use crate::command::Commands;
@@ -142,6 +142,13 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         Ok(!self.output.send(self.sink, self.stats)? && self.is_write_blocked())
     }
 
+    /// Like [`Self::send`], in the middle of a batch.
+    #[cold]
+    fn send_early(&mut self) -> Result<bool, CloseReason> {
+        self.budget.writes -= 1;
+        self.send()
+    }
+
     #[cold]
     fn is_write_blocked(&mut self) -> bool {
         let bounds = self.context.output_bounds(self.session.wants_password());
@@ -163,7 +170,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
             }
             match self.next_request(parser, rest)? {
                 Next::Request(request, length) => {
-                    let run = self.run_repeats(&request, length, rest)?;
+                    let run = self.run_alike(request, length, rest)?;
                     served += run.bytes;
                     if run.end.is_some() {
                         break run.end;
@@ -201,41 +208,47 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         Ok(Next::Empty(length))
     }
 
-    /// Answers the request in the first `length` of `bytes`, and identical ones that follow: a
-    /// pipeline is often the same request again and again.
+    /// Answers the request in the first `length` of `bytes`, and those that follow and differ from
+    /// it in the last argument or not at all: a pipeline is often the same command again and again.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    fn run_repeats(
+    fn run_alike<'a>(
         &mut self,
-        request: &Request<'_>,
+        mut request: Request<'a>,
         length: usize,
-        bytes: &[u8],
+        bytes: &'a [u8],
     ) -> Result<Served, CloseReason> {
-        let resolved = self.commands.resolve(request);
-        let repeatable = resolved.ok().filter(|_| length <= REPEATED_BYTES_MAX);
+        let resolved = self.commands.resolve(&request);
+        let alike = resolved.ok().filter(|_| may_be_alike(bytes, length));
+        // These bytes decide about the words, the command and the number of arguments.
+        let front = alike
+            .and_then(|command| bytes_before_last_argument(&request, command))
+            .unwrap_or(length);
         let mut served = 0;
         let end = loop {
             self.budget.requests -= 1;
-            if let Some(end) = self.answer(request, resolved)? {
+            if let Some(end) = self.answer(&request, resolved)? {
                 if end.awaits_reply() {
                     served += length;
                 }
                 break Some(end);
             }
             served += length;
-            let repeatable = repeatable.filter(|_| may_repeat(&bytes[served - length..], length));
-            if let Some(command) = repeatable {
+            if let Some(command) = alike
+                && may_repeat(&bytes[served - length..], length)
+            {
                 served += length * self.copy_reply(command, length, &bytes[served - length..]);
             }
-            if self.output.is_full() {
-                self.budget.writes -= 1;
-                if self.send()? {
-                    break Some(TurnEnd::WriteBlocked);
-                }
+            if self.output.is_full() && self.send_early()? {
+                break Some(TurnEnd::WriteBlocked);
             }
-            let again = repeatable.is_some() && begins_with(&bytes[served..], &bytes[..length]);
-            if !again || self.budget.is_spent() {
+            let next = &bytes[served..];
+            let is_alike = next.len() >= length && begins_with(next, &bytes[..front]);
+            if alike.is_none() || !is_alike || self.budget.is_spent() {
                 break None;
+            }
+            if front < length {
+                request = request.moved_to(next);
             }
         };
         Ok(Served { bytes: served, end })

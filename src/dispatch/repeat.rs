@@ -1,4 +1,9 @@
-//! Finds repetitions in pipelines of identical requests.
+//! Finds requests in a pipeline that repeat the one before, or differ in the last argument only.
+//! Such requests are not parsed, and their command is not looked up.
+
+use crate::bytes::has_same_ends;
+use crate::command::entry::Command;
+use crate::resp::Request;
 
 /// Counts immediate repetitions of the first `length` of `bytes`, up to `count_max`.
 pub(super) fn repeats(bytes: &[u8], length: usize, count_max: usize) -> usize {
@@ -24,28 +29,47 @@ pub(super) fn may_repeat(bytes: &[u8], length: usize) -> bool {
     last_word(first) == last_word(second)
 }
 
+/// Returns false if the next request after the first `length` of `bytes` is shorter, or begins
+/// otherwise: with another number of words, or a name of another length.
+#[inline]
+pub(super) fn may_be_alike(bytes: &[u8], length: usize) -> bool {
+    length <= ALIKE_BYTES_MAX
+        && bytes.len() >= 2 * length
+        && bytes.first_chunk::<8>() == bytes[length..].first_chunk()
+}
+
+/// Returns the number of bytes before the last argument of `request`. If those of another request
+/// are the same, its words are in the same positions, and it is the same command. `None` if there
+/// is no argument, or if the request is a line, whose length does not follow from these bytes.
+#[inline]
+pub(super) fn bytes_before_last_argument(
+    request: &Request<'_>,
+    command: &Command,
+) -> Option<usize> {
+    let has_argument = match request.word_count() {
+        0 | 1 => false,
+        2 => !command.is_subcommand(),
+        3.. => true,
+    };
+    (has_argument && !request.is_inline()).then(|| request.bytes_before_last_word())
+}
+
 /// Returns whether `bytes` begins with `front`.
 #[inline]
 pub(super) fn begins_with(bytes: &[u8], front: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..front.len()) else {
         return false;
     };
-    // Compares 8 to 16 bytes, such as a PING, as two overlapping words. `memcmp` takes twice as
-    // long.
-    match (bytes.first_chunk(), front.first_chunk()) {
-        (Some(first), Some(wanted)) if front.len() <= 2 * WORD_BYTES => {
-            let word = u64::from_ne_bytes;
-            word(*first) == word(*wanted)
-                && bytes.last_chunk().copied().map(word) == front.last_chunk().copied().map(word)
-        }
+    match front.len() {
+        8..=16 => has_same_ends::<8>(bytes, front),
+        17..=32 => has_same_ends::<16>(bytes, front),
         _ => bytes == front,
     }
 }
 
-const WORD_BYTES: usize = size_of::<u64>();
-
-/// Maximum bytes of a request that is compared with the next. A longer one is parsed faster.
-pub(super) const REPEATED_BYTES_MAX: usize = 64;
+/// Maximum bytes of a request that is compared with the next. A longer one is parsed faster. This
+/// one is within all limits, also if the client must authenticate again meanwhile.
+const ALIKE_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -77,6 +77,17 @@ impl<'a> Request<'a> {
         (!words.is_empty()).then_some(Self { words, ..*self })
     }
 
+    /// Returns the number of bytes before the last word of an array.
+    pub(crate) fn bytes_before_last_word(&self) -> usize {
+        self.words[self.words.len() - 1].range().start
+    }
+
+    /// Returns the request at the front of `bytes` whose words are in the same positions as those
+    /// of this array. `bytes` has at least as many bytes.
+    pub(crate) fn moved_to(&self, bytes: &'a [u8]) -> Self {
+        Self { bytes, ..*self }
+    }
+
     /// Returns whether the request is a line and not an array.
     pub(crate) fn is_inline(&self) -> bool {
         // Before the first word of an array there are two headers.

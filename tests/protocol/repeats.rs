@@ -1,6 +1,9 @@
-//! Identical requests in one pipeline: their replies are copied, and each still counts.
+//! Requests in one pipeline that are the same, or differ in the last argument only: the replies are
+//! copied, or the requests are not parsed, and each still counts.
 
-use respool_testing::{Peer, TestServer};
+use std::iter;
+
+use respool_testing::{Peer, TestServer, echo, request};
 
 fn server() -> (TestServer, Peer) {
     let server = TestServer::start(1);
@@ -111,4 +114,82 @@ fn resp2_subscriber_gets_each_repeat_as_a_message() {
     );
     let pong = "*2\r\n$4\r\npong\r\n$0\r\n\r\n";
     peer.ask("PING\r\n".repeat(100), pong.repeat(100));
+}
+
+#[test]
+fn reply_does_not_depend_on_the_request_before() {
+    let (server, mut peer) = server();
+    let alone = |request: &Vec<u8>| {
+        let mut peer = server.connect();
+        peer.send(request);
+        peer.end_sending();
+        peer.rest()
+    };
+    let requests = similar_requests();
+    let replies: Vec<_> = requests.iter().map(alone).collect();
+    let pairs = || iter::zip(&requests, &replies);
+    for (first, first_reply) in pairs() {
+        let (mut pipeline, mut expected) = (Vec::new(), Vec::new());
+        for (second, second_reply) in pairs() {
+            pipeline.extend([&**first, second, second].concat());
+            expected.extend([&**first_reply, second_reply, second_reply].concat());
+        }
+        peer.ask(pipeline, expected);
+    }
+}
+
+#[test]
+fn requests_that_differ_in_the_last_argument_are_counted() {
+    let (_server, mut peer) = server();
+    let messages = || (100..1100).map(|number| echo(&number.to_string()));
+    let (requests, replies): (String, String) = messages().unzip();
+    peer.ask(requests, replies);
+    let calls = peer.info("commandstats", "cmdstat_echo", "calls=");
+    assert_eq!(calls, Some(1000));
+}
+
+/// Returns requests of which many begin or end like others, or have the same length.
+fn similar_requests() -> Vec<Vec<u8>> {
+    let (long, longer) = ([b'x'; 40], [b'x'; 100]);
+    let words: [&[&[u8]]; 29] = [
+        &[b"PING"],
+        &[b"PIN?"],
+        &[b"ping"],
+        &[b"ECHO"],
+        &[b"PING", b""],
+        &[b"PING", b"a"],
+        &[b"PING", b"b"],
+        &[b"ping", b"b"],
+        &[b"pONG", b"b"],
+        &[b"PINGS", b"b"],
+        &[b"ECHO", b"b"],
+        &[b"ECHO", b"\0"],
+        &[b"ECHO", b"\r\n\xff\0"],
+        &[b"ECHO", b"$3\r\n"],
+        &[b"ECHO", b"12345678"],
+        &[b"ECHO", b"1234567\0"],
+        &[b"ECHO", &long],
+        &[b"PING", &long],
+        &[b"ECHO", &longer],
+        &[b"PING", b"a", b"b"],
+        &[b"ECHO", b"a", b"b"],
+        &[b"SELECT", b"1"],
+        &[b"SELECT", b"a"],
+        &[b"CLIENT", b"SETNAME"],
+        &[b"CLIENT", b"SETNAME", b"a"],
+        &[b"CLIENT", b"SETNAME", b" "],
+        &[b"CLIENT", b"UNKNOWN"],
+        &[b"CLIENT", b"UNKNOWN", b"a"],
+        &[b"CLIENT", b"NO-TOUCH", b"on"],
+    ];
+    let lines = [
+        "PING\r\n",
+        "ECHO\r\n",
+        "PING 12345678\r\n",
+        "PING 1234567a\r\n",
+        "PING '234567'\r\n",
+        "ECHO 12345678\r\n",
+    ];
+    let arrays = words.into_iter().map(request);
+    arrays.chain(lines.map(Into::into)).collect()
 }

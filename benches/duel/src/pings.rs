@@ -14,8 +14,7 @@ pub(crate) enum Ping {
     Array,
     /// An array with a message of this many bytes as second element. The message is the reply.
     Message(usize),
-    /// The same with messages of 8 bytes that differ. So neither a copy of a reply nor a comparison
-    /// of requests saves anything.
+    /// The same with messages of 8 bytes that differ, so that no copy of a reply saves anything.
     Differing,
     /// PING and other commands in turn, which all servers answer with the same bytes.
     Mixed,
