@@ -1,9 +1,11 @@
 //! Threads on cores, and functions that take turns on two of them.
 
+use std::fs;
 use std::hint;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -96,6 +98,52 @@ fn spin_until(is_done: impl Fn() -> bool) {
     }
 }
 
+/// How long the two cores were idle, and how long this process ran, until a moment.
+pub(crate) struct CpuUsage {
+    at: Instant,
+    idle_s: f64,
+    own_s: f64,
+}
+
+impl CpuUsage {
+    pub(crate) fn now(pair: Pair) -> io::Result<Self> {
+        let of_cores = fs::read_to_string("/proc/stat")?;
+        let of_process = fs::read_to_string("/proc/self/stat")?;
+        // The name, in brackets, may contain spaces.
+        let (_, after_name) = of_process.rsplit_once(") ").unwrap_or_default();
+        let idle = |core: usize| {
+            let name = format!("cpu{core} ");
+            let line = of_cores.lines().find_map(|line| line.strip_prefix(&name));
+            // `idle` and `iowait`.
+            line.map_or(0.0, |line| sum_s(line, 3))
+        };
+        Ok(Self {
+            at: Instant::now(),
+            idle_s: pair.map(idle).iter().sum(),
+            // `utime` and `stime`.
+            own_s: sum_s(after_name, 11),
+        })
+    }
+
+    /// Returns the share of the cores' time since then that was neither idle nor this process's.
+    pub(crate) fn share_of_others(&self, pair: Pair) -> io::Result<f64> {
+        let now = Self::now(pair)?;
+        let all = pair.len() as f64 * (now.at - self.at).as_secs_f64();
+        Ok(1.0 - (now.idle_s - self.idle_s + now.own_s - self.own_s) / all)
+    }
+}
+
+/// Returns the sum of two fields of a line of ticks, in seconds.
+fn sum_s(line: &str, first: usize) -> f64 {
+    /// `USER_HZ` of every Linux.
+    const TICKS_PER_S: f64 = 100.0;
+    let fields = line.split_whitespace().skip(first).take(2);
+    fields
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / TICKS_PER_S
+}
+
 /// Returns the median; NaN of no values.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -110,6 +158,12 @@ mod tests {
     fn median_is_the_middle_value() {
         assert_eq!(median(vec![3.0, 1.0, 100.0]).to_bits(), 3_f64.to_bits());
         assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn ticks_of_two_fields_are_summed() {
+        let idle_s = sum_s("900 0 50 120 30 7", 3);
+        assert!((idle_s - 1.5).abs() < 1e-9, "{idle_s}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use clap::Parser;
 #[command(name = "cores", version)]
 pub(crate) struct Options {
     /// Compare the model with runs of the server on two cores; the exit code is 1 if the throughput
-    /// of any is more than 15 % off
+    /// of any is more than 15 % off, and 3 if the machine was too busy to judge
     #[arg(long)]
     pub(crate) validate: bool,
 
@@ -29,7 +29,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// How often the costs, and the runs, are measured.
+    /// How often the costs, and the runs, are measured; validation repeats some.
     pub(crate) fn passes(&self) -> usize {
         if self.quick { 1 } else { 9 }
     }

@@ -49,7 +49,7 @@ impl Costs {
             ("wake a sleeping leader: until it runs", wakes.leader_delay),
             ("wake a follower: the call", wakes.follower_call),
             ("wake a follower: until it runs", wakes.follower_delay),
-            ("switch to a thread on the same core", wakes.switch),
+            ("wake a thread on the same core, and sleep", wakes.switch),
         ];
         for (name, ns) in rows {
             writeln!(out, "| {name} | {ns:.0} |")?;

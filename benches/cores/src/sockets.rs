@@ -89,17 +89,46 @@ impl SocketCosts {
             run(Placement::Moved)?,
         ]
         .map(median);
-        let poll_call = poll_call()?;
-        let steady = steady(pair, pipeline, connections, poll_call)?;
-        let turn = median(steady.turn);
+        let in_steps = Self {
+            poll_call: poll_call()?,
+            poll_event: f64::NAN,
+            turn: [same, split, moved],
+            load_send: f64::NAN,
+            load_recv: f64::NAN,
+        };
+        in_steps.measure_steady(pair, pipeline, connections)
+    }
+
+    /// Measures a steady exchange. In steps each turn takes longer than in it, by as much for all
+    /// placements, so their ratios are kept.
+    pub(crate) fn measure_steady(
+        &self,
+        pair: Pair,
+        pipeline: usize,
+        connections: usize,
+    ) -> io::Result<Self> {
+        let steady = steady(pair, pipeline, connections, self.poll_call)?;
+        let factor = median(steady.turn) / self.turn[Placement::Split as usize];
         Ok(Self {
-            poll_call,
+            poll_call: self.poll_call,
             poll_event: median(steady.poll).max(0.0),
-            // In steps each turn takes longer than in a steady exchange, by as much for all.
-            turn: [turn * same / split, turn, turn * moved / split],
+            turn: self.turn.map(|turn| turn * factor),
             load_send: median(steady.load_send),
             load_recv: median(steady.load_recv),
         })
+    }
+
+    /// Returns what both ends of a steady exchange spend on a turn.
+    pub(crate) fn exchange_ns(&self) -> f64 {
+        self.turn[Placement::Split as usize] + self.poll_event + self.load_send + self.load_recv
+    }
+
+    /// Returns the mean of two measurements.
+    pub(crate) fn mean(mut self, mut other: Self) -> Self {
+        for (value, other) in self.values().into_iter().zip(other.values()) {
+            *value = f64::midpoint(*value, *other);
+        }
+        self
     }
 }
 

@@ -5,60 +5,62 @@ use std::io;
 use std::time::Duration;
 
 use crate::costs::Costs;
-use crate::cpu::Pair;
+use crate::cpu::{CpuUsage, Pair, median};
 use crate::run::{Handler, Measured, Run};
-use crate::sim::params::{Design, Load, Model, Outcome, Params};
+use crate::sim::params::{Design, Load, Model, Params};
 use crate::sim::simulate;
+use crate::sockets::SocketCosts;
 
-/// A run, what was measured, and what the model predicts.
+/// A run and its steady passes.
 #[derive(Debug)]
 pub(crate) struct Compared {
     run: Run,
+    passes: Vec<Pass>,
+    /// Passes that do not count, because the machine's speed changed meanwhile.
+    unsteady: usize,
+}
+
+/// What was measured, and what the model predicts from the costs before and after.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
     measured: Measured,
-    predicted: Outcome,
+    predicted: Measured,
 }
 
 /// How far a prediction of the throughput may be off.
 const TOLERANCE: f64 = 0.15;
-const SIMULATED_NS: u64 = 300_000_000;
+/// How far the costs before and after a run may differ, and the share of the two cores that other
+/// processes may take meanwhile.
+const DISTURBANCE: f64 = 0.08;
+/// As long as a run with its warm-up: contention lasts for longer once it is noted.
+const SIMULATED_NS: u64 = 80_000_000;
 
-/// Measures costs and runs in turns, because the machine changes from minute to minute. Takes the
-/// best pass of both: disturbances only slow down.
+/// Measures each run `passes` times, and repeats passes in which the machine's speed changed, up to
+/// half as often again. Returns the least costs and all runs.
+///
+/// A virtual machine's speed changes within seconds. So each pass measures the costs of its run
+/// directly before and after it, and is predicted from these.
 pub(crate) fn compare(
     pair: Pair,
     passes: usize,
     slice: Duration,
 ) -> io::Result<(Costs, Vec<Compared>)> {
-    let runs = runs(pair);
+    let mut all: Vec<_> = runs(pair).into_iter().map(Compared::new).collect();
     let mut all_costs = Vec::new();
-    let mut all: Vec<Vec<Measured>> = vec![Vec::new(); runs.len()];
-    for pass in 1..=passes {
-        eprintln!("[pass {pass}/{passes}]");
-        all_costs.push(Costs::measure(pair)?);
-        for (run, measured) in runs.iter().zip(&mut all) {
-            measured.push(run.measure(slice)?);
+    for round in 1..=passes + passes.div_ceil(2) {
+        let missing = |compared: &&mut Compared| compared.passes.len() < passes;
+        let mut missing: Vec<_> = all.iter_mut().filter(missing).collect();
+        if missing.is_empty() {
+            break;
         }
+        eprintln!("[round {round}: {} runs]", missing.len());
+        let costs = Costs::measure(pair)?;
+        for compared in &mut missing {
+            compared.measure(pair, &costs, slice)?;
+        }
+        all_costs.push(costs);
     }
-    let costs = Costs::least(all_costs);
-    let compared = runs.into_iter().zip(all).map(|(run, measured)| {
-        let best = |better: fn(f64, f64) -> f64, value: fn(&Measured) -> f64| {
-            measured
-                .iter()
-                .map(value)
-                .reduce(better)
-                .unwrap_or(f64::NAN)
-        };
-        Compared {
-            measured: Measured {
-                turns_per_s: best(f64::max, |measured| measured.turns_per_s),
-                p99_us: best(f64::min, |measured| measured.p99_us),
-            },
-            predicted: simulate(&run.params(&costs)),
-            run,
-        }
-    });
-    let compared = compared.collect();
-    Ok((costs, compared))
+    Ok((Costs::least(all_costs), all))
 }
 
 /// Returns the runs. The first two cores are the server's and the load's.
@@ -81,17 +83,18 @@ fn runs(pair: Pair) -> Vec<Run> {
             add(Handler::Ping, pipeline, clients, 2, &pair);
         }
     }
-    for clients in [50, 500] {
-        for workers in [1, 2] {
-            add(Handler::Burn(100), 1, clients, workers, &pair);
+    for micros in [20, 100] {
+        for clients in [50, 500] {
+            for workers in [1, 2] {
+                add(Handler::Burn(micros), 1, clients, workers, &pair);
+            }
         }
     }
     runs
 }
 
 impl Run {
-    fn params(&self, costs: &Costs) -> Params {
-        let sockets = costs.sockets(self.pipeline, self.clients);
+    fn params(&self, costs: &Costs, sockets: &SocketCosts) -> Params {
         let handler = match self.handler {
             Handler::Ping => 0,
             Handler::Burn(micros) => 1000 * micros,
@@ -112,8 +115,52 @@ impl Run {
 }
 
 impl Compared {
+    fn new(run: Run) -> Self {
+        Self {
+            run,
+            passes: Vec::new(),
+            unsteady: 0,
+        }
+    }
+
+    /// Adds a pass, if the machine is steady meanwhile.
+    fn measure(&mut self, pair: Pair, costs: &Costs, slice: Duration) -> io::Result<()> {
+        let Run {
+            pipeline, clients, ..
+        } = self.run;
+        let sockets = costs.sockets(pipeline, clients);
+        let usage = CpuUsage::now(pair)?;
+        let before = sockets.measure_steady(pair, pipeline, clients)?;
+        let measured = self.run.measure(slice)?;
+        let after = sockets.measure_steady(pair, pipeline, clients)?;
+        let change = (after.exchange_ns() / before.exchange_ns() - 1.0).abs();
+        let others = usage.share_of_others(pair)?;
+        if change.max(others) > DISTURBANCE {
+            self.unsteady += 1;
+            return Ok(());
+        }
+        let outcome = simulate(&self.run.params(costs, &before.mean(after)));
+        self.passes.push(Pass {
+            measured,
+            predicted: Measured {
+                turns_per_s: outcome.turns_per_s,
+                p99_us: outcome.p99_us,
+            },
+        });
+        Ok(())
+    }
+
+    fn median(&self, value: impl Fn(&Pass) -> f64) -> f64 {
+        median(self.passes.iter().map(value).collect())
+    }
+
     fn ratio(&self) -> f64 {
-        self.predicted.turns_per_s / self.measured.turns_per_s
+        self.median(Pass::ratio)
+    }
+
+    /// Whether most of the passes that were wanted are steady.
+    pub(crate) fn is_judged(&self, passes: usize) -> bool {
+        2 * self.passes.len() > passes
     }
 
     pub(crate) fn is_near(&self) -> bool {
@@ -121,30 +168,71 @@ impl Compared {
     }
 }
 
+impl Pass {
+    fn ratio(&self) -> f64 {
+        self.predicted.turns_per_s / self.measured.turns_per_s
+    }
+}
+
 impl fmt::Display for Compared {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            run,
-            measured,
-            predicted,
-        } = self;
-        let (ratio, p99_ratio) = (self.ratio(), predicted.p99_us / measured.p99_us);
+        let ratios = || self.passes.iter().map(Pass::ratio);
         write!(
             out,
-            "| {run} | {:.0} | {:.0} | {ratio:.2} | {:.0} | {:.0} | {p99_ratio:.2} |",
-            predicted.turns_per_s, measured.turns_per_s, predicted.p99_us, measured.p99_us,
+            "| {} | {:.0} | {:.0} | {:.2} | {:.2} to {:.2} | {:.2} | {} |",
+            self.run,
+            self.median(|pass| pass.predicted.turns_per_s),
+            self.median(|pass| pass.measured.turns_per_s),
+            self.ratio(),
+            ratios().fold(f64::NAN, f64::min),
+            ratios().fold(f64::NAN, f64::max),
+            self.median(|pass| pass.predicted.p99_us / pass.measured.p99_us),
+            self.unsteady,
         )
     }
 }
 
 /// Returns the table of all runs.
 pub(crate) fn table(all: &[Compared]) -> String {
-    let mut text =
-        "\n| run | turns/s: model | measured | ratio | p99 µs: model | measured | ratio |\n\
-                    |---|---|---|---|---|---|---|\n"
-            .to_owned();
+    let mut text = "\n| run | turns/s: model | measured | model / measured | all passes \
+                    | p99: model / measured | repeated |\n|---|---|---|---|---|---|---|\n"
+        .to_owned();
     for compared in all {
         let _ = writeln!(text, "{compared}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run with passes of these ratios of the model to what was measured.
+    fn compared(ratios: &[f64]) -> Compared {
+        let measured = |turns_per_s| Measured {
+            turns_per_s,
+            p99_us: 1.0,
+        };
+        let pass = |&ratio: &f64| Pass {
+            measured: measured(1.0),
+            predicted: measured(ratio),
+        };
+        Compared {
+            passes: ratios.iter().map(pass).collect(),
+            ..Compared::new(runs([0, 1]).remove(0))
+        }
+    }
+
+    #[test]
+    fn median_pass_decides() {
+        assert!(compared(&[0.5, 1.14, 9.0]).is_near());
+        assert!(!compared(&[1.0, 1.16, 9.0]).is_near());
+        assert!(!compared(&[0.84]).is_near());
+    }
+
+    #[test]
+    fn run_with_few_steady_passes_is_not_judged() {
+        assert!(!compared(&[1.0; 4]).is_judged(9));
+        assert!(compared(&[1.0; 5]).is_judged(9));
+    }
 }

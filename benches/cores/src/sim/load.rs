@@ -29,34 +29,37 @@ impl Simulation {
         self.at(self.now + ns, Event::Ready(client));
     }
 
-    /// Puts a client's socket into the ready list. Returns whether this woke the leader.
-    pub(super) fn insert(&mut self, client: usize) -> bool {
+    /// Puts a client's socket into the ready list. Returns how long it takes to wake the leader
+    /// from the core `from`, or from outside.
+    pub(super) fn insert(&mut self, client: usize, from: Option<usize>) -> u64 {
         let pool = &mut self.pools[self.clients[client].pool];
         pool.ready.push_back(client);
         if !std::mem::take(&mut pool.is_leader_asleep) {
-            return false;
+            return 0;
         }
         let leader = pool.leader.expect("it sleeps");
-        self.wake(leader, self.params.model.leader_delay);
-        true
+        self.wake(leader, from, self.params.model.leader_wake)
     }
 
-    /// The reply of a client is sent. Returns whether this woke the load.
-    pub(super) fn reply(&mut self, client: usize) -> bool {
+    /// The reply of a client is sent. Returns how long it takes to wake the load.
+    pub(super) fn reply(&mut self, client: usize, core: usize) -> u64 {
         match self.params.load {
             Load::Far(network) => {
                 self.end_request(client);
                 let delay = self.vary(network);
                 self.at(self.now + delay, Event::Ask(client));
-                false
+                0
             }
             Load::Thread(_) => {
                 self.load.answered.push_back(client);
                 if !std::mem::take(&mut self.load.is_asleep) {
-                    return false;
+                    return 0;
                 }
-                self.wake(self.workers.len(), self.params.model.leader_delay);
-                true
+                self.wake(
+                    self.workers.len(),
+                    Some(core),
+                    self.params.model.leader_wake,
+                )
             }
         }
     }
@@ -71,12 +74,7 @@ impl Simulation {
     /// Sends a request, or receives a reply, or polls, or sleeps.
     pub(super) fn step_load(&mut self, thread: usize) {
         let model = &self.params.model;
-        let (send, recv, poll, call) = (
-            model.load_send,
-            model.load_recv,
-            model.poll_call,
-            model.leader_call,
-        );
+        let (send, recv, poll) = (model.load_send, model.load_recv, model.poll_call);
         if let Some(client) = self.load.receiving.pop_front() {
             self.end_request(client);
             self.load.next.push_back(client);
@@ -86,8 +84,9 @@ impl Simulation {
             self.clients[client].asked_at = self.now;
             self.clients[client].is_waiting = true;
             // What wakes the leader, the load pays for.
-            let woke = self.insert(client);
-            return self.spend(thread, send + if woke { call } else { 0 });
+            let core = self.threads[thread].core;
+            let call = self.insert(client, Some(core));
+            return self.spend(thread, send + call);
         }
         if self.load.answered.is_empty() {
             self.load.is_asleep = true;

@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use load::LoadThread;
-use params::{Load, Outcome, Params};
+use params::{Load, Outcome, Params, Wake};
 use pool::Pool;
 use worker::{Doing, Worker};
 
@@ -55,6 +55,8 @@ struct Core {
     /// When that thread began to run.
     since: u64,
     waiting: VecDeque<usize>,
+    /// The load was woken and waits: the running thread's step is its last one.
+    is_preempted: bool,
 }
 
 #[derive(Debug)]
@@ -137,7 +139,7 @@ impl Simulation {
     fn start(&mut self) {
         for thread in 0..self.threads.len() {
             self.threads[thread].asleep_since = Some(0);
-            self.wake(thread, 0);
+            self.wake(thread, None, Wake { call: 0, delay: 0 });
         }
         match self.params.load {
             Load::Far(network) => {
@@ -160,7 +162,9 @@ impl Simulation {
             match event {
                 Event::Step(thread) => self.step(thread),
                 Event::Ask(client) => self.ask_from_far(client),
-                Event::Ready(client) => drop(self.insert(client)),
+                Event::Ready(client) => {
+                    self.insert(client, None);
+                }
             }
         }
         self.now = end;
@@ -174,7 +178,8 @@ impl Simulation {
     /// Continues a thread, unless its slice is over and another thread waits for its core.
     fn step(&mut self, thread: usize) {
         let core = self.threads[thread].core;
-        let is_over = self.now - self.cores[core].since >= SLICE_NS;
+        let is_over =
+            self.cores[core].is_preempted || self.now - self.cores[core].since >= SLICE_NS;
         if is_over && !self.cores[core].waiting.is_empty() {
             self.cores[core].waiting.push_back(thread);
             self.run_next(core);
@@ -187,19 +192,20 @@ impl Simulation {
 
     /// Lets a thread compute. It continues after that.
     fn spend(&mut self, thread: usize, ns: u64) {
-        let core = self.threads[thread].core;
+        let ns = self.slowed(thread, ns).max(1);
+        self.at(self.now + ns, Event::Step(thread));
+    }
+
+    /// Returns how long a computation takes, as the other core of the pair is busy or not.
+    fn slowed(&self, thread: usize, ns: u64) -> u64 {
         let factor = self.params.model.busy_factor;
-        let is_shared = factor > 1.0
-            && self
-                .cores
-                .get(core ^ 1)
-                .is_some_and(|other| other.running.is_some());
-        let ns = if is_shared {
+        let other = self.cores.get(self.threads[thread].core ^ 1);
+        let is_shared = other.is_some_and(|other| other.running.is_some());
+        if factor > 1.0 && is_shared {
             (ns as f64 * factor) as u64
         } else {
             ns
-        };
-        self.at(self.now + ns.max(1), Event::Step(thread));
+        }
     }
 
     fn sleep(&mut self, thread: usize) {
@@ -214,6 +220,7 @@ impl Simulation {
             .pop_front()
             .or_else(|| self.pull(core));
         self.cores[core].running = next;
+        self.cores[core].is_preempted = false;
         if let Some(next) = next {
             self.cores[core].since = self.now;
             self.at(self.now + self.params.model.switch, Event::Step(next));
@@ -244,26 +251,35 @@ impl Simulation {
         true
     }
 
-    /// Wakes a thread that sleeps: on the core where it slept or on another that is free, and
-    /// otherwise when its core is free. On a free core it runs after `delay`.
-    fn wake(&mut self, thread: usize, delay: u64) {
+    /// Wakes a thread that sleeps: on the core where it slept or on another that is free. If none
+    /// is, it waits, and the load preempts. Returns how long the call takes on `from`.
+    fn wake(&mut self, thread: usize, from: Option<usize>, wake: Wake) -> u64 {
         let sleeper = &mut self.threads[thread];
         let Some(since) = sleeper.asleep_since.take() else {
-            return;
+            return 0;
         };
         sleeper.asleep_ns += self.now - since;
         let is_free = |core: &usize| self.cores[*core].running.is_none();
         let own = Some(sleeper.core).filter(is_free);
         let free = own.or_else(|| sleeper.allowed.iter().copied().find(is_free));
         let Some(core) = free else {
-            let core = sleeper.core;
-            self.cores[core].waiting.push_back(thread);
-            return;
+            let core = &mut self.cores[sleeper.core];
+            // A worker gives way before it sleeps, which the scheduler counts as if it had run.
+            if thread == self.workers.len() {
+                core.waiting.push_front(thread);
+                core.is_preempted = true;
+            } else {
+                core.waiting.push_back(thread);
+            }
+            // The switch on one core includes the call.
+            let is_here = from == Some(sleeper.core);
+            return if is_here { 0 } else { wake.call };
         };
         sleeper.core = core;
         self.cores[core].running = Some(thread);
-        self.cores[core].since = self.now + delay;
-        self.at(self.now + delay, Event::Step(thread));
+        self.cores[core].since = self.now + wake.delay;
+        self.at(self.now + wake.delay, Event::Step(thread));
+        wake.call
     }
 
     /// Varies a time by up to a fifth, so that threads do not run in step.

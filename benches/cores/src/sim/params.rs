@@ -10,6 +10,15 @@ pub(crate) struct Access {
     pub(crate) moved: u64,
 }
 
+/// Waking a thread that sleeps, on another core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wake {
+    /// How long it takes the thread that wakes.
+    pub(crate) call: u64,
+    /// From then until the other thread runs, if its core sleeps too.
+    pub(crate) delay: u64,
+}
+
 /// A worker's time in user space for a turn of 1 and of 16 PINGs: 1,080 and 1,400 instructions, as
 /// tests/isolated/instructions.rs counts them, for a quarter of a nanosecond each.
 const OWN_WORK_NS: [f64; 2] = [270.0, 350.0];
@@ -34,10 +43,8 @@ pub(crate) struct Model {
     pub(crate) own_work: u64,
     /// A handler that may block, and takes this long; 0 for a PING.
     pub(crate) handler: u64,
-    pub(crate) leader_call: u64,
-    pub(crate) leader_delay: u64,
-    pub(crate) follower_call: u64,
-    pub(crate) follower_delay: u64,
+    pub(crate) leader_wake: Wake,
+    pub(crate) follower_wake: Wake,
     pub(crate) switch: u64,
     pub(crate) load_send: u64,
     pub(crate) load_recv: u64,
@@ -50,7 +57,9 @@ impl Model {
     /// `sockets` are the costs of a turn with `pipeline` PINGs.
     pub(crate) fn new(sockets: &SocketCosts, costs: &Costs, pipeline: usize) -> Self {
         let own_work = OWN_WORK_NS[usize::from(pipeline > 1)];
-        let turn = |placement: Placement| sockets.turn[placement as usize];
+        // A steady exchange keeps both cores busy.
+        let alone = |ns: f64| ns / costs.busy_factor;
+        let turn = |placement: Placement| alone(sockets.turn[placement as usize]);
         let wakes = &costs.wakes;
         let ns = |ns: f64| ns.round().max(0.0) as u64;
         // Measured as parts of the user space time, too.
@@ -65,7 +74,7 @@ impl Model {
             ready_list: costs.ready_list.into(),
             give_way: ns(costs.give_way),
             poll_call: ns(sockets.poll_call),
-            poll_event: ns(sockets.poll_event),
+            poll_event: ns(alone(sockets.poll_event)),
             sockets: Cost {
                 alone: turn(Placement::Split),
                 moved: turn(Placement::Moved).max(turn(Placement::Split)),
@@ -73,13 +82,17 @@ impl Model {
             .into(),
             own_work: ns(own_work - pool_work),
             handler: 0,
-            leader_call: ns(wakes.leader_call - wakes.idle_call),
-            leader_delay: ns(wakes.leader_delay),
-            follower_call: ns(wakes.follower_call),
-            follower_delay: ns(wakes.follower_delay),
+            leader_wake: Wake {
+                call: ns(wakes.leader_call - wakes.idle_call),
+                delay: ns(wakes.leader_delay),
+            },
+            follower_wake: Wake {
+                call: ns(wakes.follower_call),
+                delay: ns(wakes.follower_delay),
+            },
             switch: ns(wakes.switch),
-            load_send: ns(sockets.load_send),
-            load_recv: ns(sockets.load_recv),
+            load_send: ns(alone(sockets.load_send)),
+            load_recv: ns(alone(sockets.load_recv)),
             busy_factor: costs.busy_factor,
         }
     }

@@ -1,9 +1,10 @@
 //! What holds for every simulation.
 
-use super::params::{Access, Design, Load, Model, Outcome, Params};
-use super::simulate;
+use super::params::{Access, Design, Load, Model, Outcome, Params, Wake};
+use super::{Simulation, simulate};
 
 const NOTHING: Access = Access { alone: 0, moved: 0 };
+const NO_WAKE: Wake = Wake { call: 0, delay: 0 };
 
 /// A model in which only the kernel's work on sockets takes time, 4 µs for each turn.
 fn model() -> Model {
@@ -24,10 +25,8 @@ fn model() -> Model {
         },
         own_work: 0,
         handler: 0,
-        leader_call: 0,
-        leader_delay: 0,
-        follower_call: 0,
-        follower_delay: 0,
+        leader_wake: NO_WAKE,
+        follower_wake: NO_WAKE,
         switch: 0,
         load_send: 1000,
         load_recv: 1000,
@@ -111,7 +110,10 @@ fn the_watch_bounds_the_throughput() {
             moved: 2000,
         },
         // A helper that looked at once would find the watch taken, and sleep again.
-        follower_delay: 3000,
+        follower_wake: Wake {
+            call: 0,
+            delay: 3000,
+        },
         ..model()
     };
     let mut awake = params(slow, 8);
@@ -154,4 +156,19 @@ fn threads_of_one_core_share_it() {
     };
     let turns_per_s = simulate(&shared).turns_per_s;
     assert!(is_near(turns_per_s, 1e9 / 6000.0, 0.05), "{turns_per_s}");
+}
+
+#[test]
+fn only_the_load_preempts_when_it_is_woken() {
+    // The first worker runs, and the second one and the load are woken on its core.
+    for (load, running) in [(1, 0), (0, 2)] {
+        let mut simulation = Simulation::new(Params {
+            load: Load::Thread(load),
+            cores: vec![0],
+            ..params(model(), 2)
+        });
+        simulation.start();
+        simulation.run_until(100);
+        assert_eq!(simulation.cores[0].running, Some(running), "{load}");
+    }
 }

@@ -251,18 +251,16 @@ impl Simulation {
         let handler = model.handler;
         let mut ns = self.vary(turn);
         if handler > 0 {
-            ns += handler + self.hand_over(worker);
+            ns += self.hand_over(worker);
         }
-        self.go(worker, Doing::Reply(client), ns);
+        // A handler takes its time by the clock.
+        let ns = self.slowed(worker, ns).max(1) + handler;
+        self.workers[worker].doing = Doing::Reply(client);
+        self.at(self.now + ns, super::Event::Step(worker));
     }
 
     fn send_reply(&mut self, worker: usize, client: usize) {
-        let woke = self.reply(client);
-        let ns = if woke {
-            self.params.model.leader_call
-        } else {
-            0
-        };
+        let ns = self.reply(client, self.core_of(worker));
         self.go(worker, Doing::Park(client), ns);
     }
 
@@ -317,7 +315,6 @@ impl Simulation {
         };
         pool.recheck = true;
         let send = pool.channel.write(core, now, model.channel);
-        self.wake(follower, model.follower_delay);
-        counters + send + model.follower_call
+        counters + send + self.wake(follower, Some(core), model.follower_wake)
     }
 }
