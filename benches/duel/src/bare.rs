@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -19,20 +19,47 @@ use crate::pings::{Exchange, Ping};
 
 /// Answers this PING until the process is killed. Listens on the path, if there is one.
 pub(crate) fn serve(port: u16, path: Option<&Path>, ping: Ping) -> io::Result<()> {
-    let listener = match path {
-        Some(path) => UnixListener::bind(path)?.into(),
-        None => TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.into(),
-    };
-    let mut bare = Bare::new(listener, &ping.exchanges())?;
+    let listener = listen(port, path)?;
+    let mut bare = Bare::new(ping)?;
+    // Level-triggered, so that no accept has to fail.
+    bare.watch(&listener, LISTENER, EventFlags::IN)?;
     let mut events = Vec::with_capacity(256);
     loop {
         epoll::wait(&bare.epoll, spare_capacity(&mut events), None)?;
         for event in events.drain(..) {
             match event.data.u64() {
-                LISTENER => bare.accept()?,
+                LISTENER => {
+                    if let Some(socket) = accept(&listener)? {
+                        let index = bare.add(socket);
+                        bare.register(index)?;
+                    }
+                }
                 index => bare.serve(index as usize, event.flags),
             }
         }
+    }
+}
+
+/// Listens on the path, or else on the port.
+pub(crate) fn listen(port: u16, path: Option<&Path>) -> io::Result<Socket> {
+    let listener: Socket = match path {
+        Some(path) => UnixListener::bind(path)?.into(),
+        None => TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.into(),
+    };
+    listener.set_nonblocking(true)?;
+    if listener.domain()? != Domain::UNIX {
+        // Its connections inherit this.
+        listener.set_tcp_nodelay(true)?;
+    }
+    Ok(listener)
+}
+
+/// Accepts a connection; `None` if the peer has gone again.
+pub(crate) fn accept(listener: &Socket) -> io::Result<Option<OwnedFd>> {
+    match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(Errno::WOULDBLOCK | Errno::CONNABORTED) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -47,9 +74,9 @@ const READABLE: EventFlags = EventFlags::IN
 /// Minimum length of the repeated replies, which one write may send.
 const REPLIES_BYTES: usize = 256 * 1024;
 
-struct Bare {
-    epoll: OwnedFd,
-    listener: Socket,
+/// The connections of a serving thread.
+pub(crate) struct Bare {
+    pub(crate) epoll: OwnedFd,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     buffer: Vec<u8>,
@@ -79,51 +106,47 @@ struct Connection {
 }
 
 impl Bare {
-    fn new(listener: Socket, exchanges: &[Exchange]) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        if listener.domain()? != Domain::UNIX {
-            // Its connections inherit this.
-            listener.set_tcp_nodelay(true)?;
-        }
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        // Level-triggered, so that no accept has to fail.
-        epoll::add(
-            &epoll,
-            &listener,
-            EventData::new_u64(LISTENER),
-            EventFlags::IN,
-        )?;
+    pub(crate) fn new(ping: Ping) -> io::Result<Self> {
         Ok(Self {
-            epoll,
-            listener,
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
             connections: Vec::new(),
             free: Vec::new(),
             buffer: vec![0; 128 * 1024],
-            protocol: Protocol::new(exchanges),
+            protocol: Protocol::new(&ping.exchanges()),
         })
     }
 
-    fn accept(&mut self) -> io::Result<()> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = match accept_with(&self.listener, flags) {
-            Ok(socket) => socket,
-            // The peer has gone again.
-            Err(Errno::WOULDBLOCK | Errno::CONNABORTED) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+    /// Polls something that is no connection.
+    pub(crate) fn watch(&self, what: impl AsFd, index: u64, flags: EventFlags) -> io::Result<()> {
+        Ok(epoll::add(
+            &self.epoll,
+            what,
+            EventData::new_u64(index),
+            flags,
+        )?)
+    }
+
+    /// Adds a connection, which is not polled yet, and returns its index.
+    pub(crate) fn add(&mut self, socket: OwnedFd) -> usize {
         let index = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
         });
-        let data = EventData::new_u64(index as u64);
-        epoll::add(&self.epoll, &socket, data, READABLE)?;
         self.connections[index] = Some(Connection {
             socket,
-            index: data,
+            index: EventData::new_u64(index as u64),
             received: 0,
             pending: 0,
             next: 0,
         });
+        index
+    }
+
+    /// Polls a connection, unless it was closed.
+    pub(crate) fn register(&self, index: usize) -> io::Result<()> {
+        if let Some(connection) = &self.connections[index] {
+            epoll::add(&self.epoll, &connection.socket, connection.index, READABLE)?;
+        }
         Ok(())
     }
 
@@ -131,7 +154,7 @@ impl Bare {
     // Inlined, as are all functions below: as in respool, no function returns after a system call.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    fn serve(&mut self, index: usize, flags: EventFlags) {
+    pub(crate) fn serve(&mut self, index: usize, flags: EventFlags) {
         let slot = &mut self.connections[index];
         let Some(connection) = slot else { return };
         let closed = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;

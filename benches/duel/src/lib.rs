@@ -6,6 +6,7 @@
 
 mod audience;
 mod bare;
+mod bare_pair;
 mod clients;
 mod connection;
 mod cores;
@@ -55,6 +56,9 @@ use setup::Setup;
 pub fn main() -> ExitCode {
     let options = Options::parse();
     let result = match options.bare_port {
+        Some(port) if options.bare_pair => {
+            bare_pair::serve(port, options.bare_ping).map(|()| ExitCode::SUCCESS)
+        }
         Some(port) => bare::serve(port, options.unixsocket.as_deref(), options.bare_ping)
             .map(|()| ExitCode::SUCCESS),
         None if options.scaling => scale(&options),

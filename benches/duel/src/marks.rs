@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::loads::{
     CONNECTING, DIFFERING, HANDSHAKES, IDLE, IDLE_TLS, MARKED, SUBSCRIBERS, TLS, UNIX,
 };
-use crate::products::{BARE, REDIS, RESPOOL};
+use crate::products::{BARE, BARE_PAIR, REDIS, RESPOOL};
 use crate::results::Figure::{
     self, CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection,
 };
@@ -30,9 +30,10 @@ enum Of {
     ValueOr(&'static str),
     /// The ratio to the value of this server.
     Ratio(&'static str),
-    /// The ratio to the value of redis-server. If bare misses one of the bounds of this kind under
-    /// the same load, no server can keep them all. Then it is the ratio to bare, with this bound.
-    RatioOrToBare(f64),
+    /// The ratio to the value of redis-server. If the bare pair misses one of the bounds of this
+    /// kind under the same load, no server with an acceptor of its own can keep them all. Then it
+    /// is the ratio to the bare pair, with this bound.
+    RatioOrToPair(f64),
 }
 
 /// A mark and the measurement.
@@ -135,14 +136,14 @@ const fn idle(load: &'static str, bound: f64) -> Mark {
 
 /// Returns a mark of a load that connects for each request.
 const fn connecting(load: &'static str, figure: Figure) -> Mark {
-    let (bound, to_bare) = match figure {
+    let (bound, to_pair) = match figure {
         RequestsPerS => (1.15, 0.85),
         _ => (0.85, 1.18),
     };
     Mark {
         load,
         figure,
-        of: Of::RatioOrToBare(to_bare),
+        of: Of::RatioOrToPair(to_pair),
         bound,
     }
 }
@@ -152,9 +153,9 @@ impl Mark {
     pub(crate) fn judge(&self, all: &[Measured]) -> Judged {
         let measured = all.iter().find(|measured| measured.load == self.load);
         match (self.of, measured) {
-            (Of::RatioOrToBare(bound), Some(measured)) if is_out_of_reach(measured) => {
-                let to_bare = mark(self.load, self.figure, BARE, bound);
-                let judged = to_bare.judge_as_it_is(Some(measured));
+            (Of::RatioOrToPair(bound), Some(measured)) if is_out_of_reach(measured) => {
+                let to_pair = mark(self.load, self.figure, BARE_PAIR, bound);
+                let judged = to_pair.judge_as_it_is(Some(measured));
                 let why = self.distance(measured);
                 let remarks = [why, judged.remark].into_iter().flatten();
                 let remark = Some(remarks.collect::<Vec<_>>().join("; "));
@@ -183,7 +184,7 @@ impl Mark {
         let rival = match self.of {
             Of::Value => String::new(),
             Of::ValueOr(rival) => format!(", or that of {rival}"),
-            Of::Ratio(_) | Of::RatioOrToBare(_) => {
+            Of::Ratio(_) | Of::RatioOrToPair(_) => {
                 format!(" / {}", self.rival().unwrap_or_default())
             }
         };
@@ -202,14 +203,14 @@ impl Mark {
         let spread = match self.of {
             Of::Value | Of::ValueOr(_) => measured.value(RESPOOL, self.figure),
             Of::Ratio(rival) => measured.ratio(RESPOOL, rival, self.figure),
-            Of::RatioOrToBare(_) => measured.ratio(RESPOOL, REDIS, self.figure),
+            Of::RatioOrToPair(_) => measured.ratio(RESPOOL, REDIS, self.figure),
         };
         spread.map(|spread| spread.median)
     }
 
     fn bound(&self, measured: &Measured) -> f64 {
         match self.of {
-            Of::Value | Of::Ratio(_) | Of::RatioOrToBare(_) => self.bound,
+            Of::Value | Of::Ratio(_) | Of::RatioOrToPair(_) => self.bound,
             Of::ValueOr(rival) => {
                 let spread = measured.value(rival, self.figure);
                 spread.map_or(self.bound, |spread| spread.median.round().max(self.bound))
@@ -222,7 +223,7 @@ impl Mark {
         match self.of {
             Of::Value | Of::ValueOr(_) => None,
             Of::Ratio(rival) => Some(rival),
-            Of::RatioOrToBare(_) => Some(REDIS),
+            Of::RatioOrToPair(_) => Some(REDIS),
         }
     }
 
@@ -245,13 +246,13 @@ impl Mark {
         (!self.holds(bare, self.bound)).then(|| format!("so does bare, {bare:.3}"))
     }
 
-    /// Returns how far respool and bare are from the bound on the ratio to redis-server.
+    /// Returns how far respool and the bare pair are from the bound on the ratio to redis-server.
     fn distance(&self, measured: &Measured) -> Option<String> {
         let ratio = |server| measured.ratio(server, REDIS, self.figure);
-        let (respool, bare) = (ratio(RESPOOL)?.median, ratio(BARE)?.median);
+        let (respool, pair) = (ratio(RESPOOL)?.median, ratio(BARE_PAIR)?.median);
         let bound = self.bound;
         Some(format!(
-            "/ {REDIS}: {respool:.3}, bare {bare:.3}, wanted {bound}"
+            "/ {REDIS}: {respool:.3}, {BARE_PAIR} {pair:.3}, wanted {bound}"
         ))
     }
 
@@ -267,14 +268,14 @@ impl Mark {
     }
 }
 
-/// Returns whether bare misses one of the marks of this load that then are ratios to bare.
+/// Returns whether the bare pair misses one of the marks of this load that then are ratios to it.
 fn is_out_of_reach(measured: &Measured) -> bool {
     MARKS.iter().any(|mark| {
         let is_missed = || {
-            let bare = measured.ratio(BARE, REDIS, mark.figure);
-            bare.is_some_and(|bare| !mark.holds(bare.median, mark.bound))
+            let pair = measured.ratio(BARE_PAIR, REDIS, mark.figure);
+            pair.is_some_and(|pair| !mark.holds(pair.median, mark.bound))
         };
-        let may_change = matches!(mark.of, Of::RatioOrToBare(_));
+        let may_change = matches!(mark.of, Of::RatioOrToPair(_));
         mark.load == measured.load && may_change && is_missed()
     })
 }
@@ -319,13 +320,13 @@ mod tests {
     }
 
     #[test]
-    fn bounds_that_bare_misses_become_ratios_to_bare() {
+    fn bounds_that_the_pair_misses_become_ratios_to_it() {
         let load = CONNECTING[0];
-        let judge = |respool: f64, bare_rate: f64, bare_cpu: f64| {
-            let servers = |bare| [(RESPOOL, respool), (BARE, bare), (REDIS, 1.0)];
+        let judge = |respool: f64, pair_rate: f64, pair_cpu: f64| {
+            let servers = |pair| [(RESPOOL, respool), (BARE_PAIR, pair), (REDIS, 1.0)];
             let mut all = measured(load, RequestsPerS, &[]);
-            for (figure, bare) in [(RequestsPerS, bare_rate), (CpuNsPerRequest, bare_cpu)] {
-                let servers = servers(bare).map(|(server, value)| (server, [value]));
+            for (figure, pair) in [(RequestsPerS, pair_rate), (CpuNsPerRequest, pair_cpu)] {
+                let servers = servers(pair).map(|(server, value)| (server, [value]));
                 let servers = servers
                     .each_ref()
                     .map(|(server, value)| (*server, &value[..]));
@@ -341,14 +342,14 @@ mod tests {
         );
         assert_eq!((verdict, remark), (Verdict::Misses, None));
         // One of the two is enough.
-        for (bare_rate, bare_cpu) in [(1.1, 0.8), (1.2, 0.9)] {
-            let (what, bound, verdict, remark) = judge(1.1, bare_rate, bare_cpu);
+        for (pair_rate, pair_cpu) in [(1.1, 0.8), (1.2, 0.9)] {
+            let (what, bound, verdict, remark) = judge(1.1, pair_rate, pair_cpu);
             assert_eq!(
                 (what.as_str(), bound.as_str()),
-                ("requests/s / bare", "≥ 0.85")
+                ("requests/s / bare pair", "≥ 0.85")
             );
             assert_eq!(verdict, Verdict::Holds);
-            let expected = format!("/ redis-server: 1.100, bare {bare_rate:.3}, wanted 1.15");
+            let expected = format!("/ redis-server: 1.100, bare pair {pair_rate:.3}, wanted 1.15");
             assert_eq!(remark, Some(expected));
         }
     }

@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// Listen on this Unix socket as the bare server, not on the port.
     #[arg(long, hide = true, requires = "bare_port")]
     pub(crate) unixsocket: Option<PathBuf>,
+    /// Accept in a thread of its own, as the bare pair.
+    #[arg(long, hide = true, requires = "bare_port")]
+    pub(crate) bare_pair: bool,
     /// The PING that the bare server will be asked.
     #[arg(long, hide = true, default_value_t = Ping::Array)]
     pub(crate) bare_ping: Ping,

@@ -49,7 +49,7 @@ impl Setup {
         let versions = self
             .specs
             .iter()
-            .filter(|spec| spec.product != Product::Bare)
+            .filter(|spec| !matches!(spec.product, Product::Bare | Product::BarePair))
             .map(|spec| format!("{} {}", spec.name, spec.version));
         let versions: Vec<_> = versions.collect();
         let place = if self.cores.servers == self.cores.load {

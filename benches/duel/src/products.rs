@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::descriptors;
-use crate::loads::{Service, Transport};
+use crate::loads::{Kind, Manner, Service, Transport};
 
 pub(crate) const RESPOOL: &str = "respool";
 pub(crate) const BARE: &str = "bare";
+pub(crate) const BARE_PAIR: &str = "bare pair";
 pub(crate) const REDIS: &str = "redis-server";
 pub(crate) const VALKEY: &str = "valkey-server";
 pub(crate) const MEMCACHED: &str = "memcached";
@@ -22,15 +23,18 @@ pub(crate) enum Product {
     Redis,
     /// The bare server, which is the limit of what can be done.
     Bare,
+    /// The bare server with a thread of its own that accepts.
+    BarePair,
     Valkey,
     Memcached,
 }
 
 impl Product {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Respool,
         Self::Redis,
         Self::Bare,
+        Self::BarePair,
         Self::Valkey,
         Self::Memcached,
     ];
@@ -40,6 +44,7 @@ impl Product {
             Self::Respool => RESPOOL,
             Self::Redis => REDIS,
             Self::Bare => BARE,
+            Self::BarePair => BARE_PAIR,
             Self::Valkey => VALKEY,
             Self::Memcached => MEMCACHED,
         }
@@ -68,7 +73,7 @@ impl Product {
         Ok(match self {
             Self::Respool => vec![build_respool()?.into()],
             Self::Redis => vec![REDIS.into(), "redis-check-rdb".into()],
-            Self::Bare => vec![std::env::current_exe()?.into()],
+            Self::Bare | Self::BarePair => vec![std::env::current_exe()?.into()],
             Self::Valkey => vec![VALKEY.into(), "valkey-check-rdb".into()],
             Self::Memcached => vec![MEMCACHED.into()],
         })
@@ -79,15 +84,20 @@ impl Product {
         match self {
             Self::Respool | Self::Redis | Self::Valkey => true,
             Self::Bare => transport != Transport::Tls,
-            Self::Memcached => transport == Transport::Tcp,
+            Self::BarePair | Self::Memcached => transport == Transport::Tcp,
         }
     }
 
-    /// Returns whether clients can publish and subscribe.
-    pub(crate) fn publishes(self) -> bool {
+    /// Returns whether it is measured under a load of this kind.
+    pub(crate) fn takes_part_in(self, kind: Kind) -> bool {
+        let manner = match kind {
+            Kind::Talk(talk) => Some(talk.manner),
+            Kind::Idle(..) | Kind::Start => None,
+        };
         match self {
             Self::Respool | Self::Redis | Self::Valkey => true,
-            Self::Bare | Self::Memcached => false,
+            Self::Bare | Self::Memcached => manner != Some(Manner::Subscribing),
+            Self::BarePair => matches!(manner, Some(Manner::Connecting(_))),
         }
     }
 
@@ -104,6 +114,7 @@ impl Product {
                 format!("--bind 127.0.0.1 --port {port} --workers {workers} --maxclients {clients}")
             }
             Self::Bare => format!("--bare-port {port} --bare-ping {ping}"),
+            Self::BarePair => format!("--bare-port {port} --bare-ping {ping} --bare-pair"),
             // The protected mode of 7.0 refuses 127.0.0.2.
             Self::Redis | Self::Valkey => format!(
                 "--bind 127.0.0.1 --port {port} --save '' --appendonly no --io-threads 1 \
