@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::costs::Costs;
 use crate::cpu::{CpuUsage, Pair, median};
@@ -34,6 +34,8 @@ const TOLERANCE: f64 = 0.15;
 const DISTURBANCE: f64 = 0.08;
 /// As long as a run with its warm-up: contention lasts for longer once it is noted.
 const SIMULATED_NS: u64 = 80_000_000;
+/// No further round begins after this time: on a machine that is too busy, each takes long.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Measures each run `passes` times, and repeats passes in which the machine's speed changed, up to
 /// half as often again. Returns the least costs and all runs.
@@ -47,10 +49,11 @@ pub(crate) fn compare(
 ) -> io::Result<(Costs, Vec<Compared>)> {
     let mut all: Vec<_> = runs(pair).into_iter().map(Compared::new).collect();
     let mut all_costs = Vec::new();
+    let begin = Instant::now();
     for round in 1..=passes + passes.div_ceil(2) {
         let missing = |compared: &&mut Compared| compared.passes.len() < passes;
         let mut missing: Vec<_> = all.iter_mut().filter(missing).collect();
-        if missing.is_empty() {
+        if missing.is_empty() || begin.elapsed() > PATIENCE {
             break;
         }
         eprintln!("[round {round}: {} runs]", missing.len());
