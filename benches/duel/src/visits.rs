@@ -110,8 +110,10 @@ impl Close {
 }
 
 impl Sources {
-    const PORT_MIN: u16 = 20_000;
-    const PORTS: u32 = 40_000;
+    /// Below those that Linux picks for other connections, from 32,768 on: it picks none that was
+    /// bound, not even at another address, and a closed connection keeps its port for a minute.
+    const PORT_MIN: u16 = 10_000;
+    const PORTS: u32 = 22_000;
     /// From 127.0.0.2 on: servers listen at 127.0.0.1.
     const ADDRESSES: u32 = 250;
 
