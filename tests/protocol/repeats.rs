@@ -151,7 +151,7 @@ fn requests_that_differ_in_the_last_argument_are_counted() {
 /// Returns requests of which many begin or end like others, or have the same length.
 fn similar_requests() -> Vec<Vec<u8>> {
     let (long, longer) = ([b'x'; 40], [b'x'; 100]);
-    let words: [&[&[u8]]; 29] = [
+    let words: [&[&[u8]]; 31] = [
         &[b"PING"],
         &[b"PIN?"],
         &[b"ping"],
@@ -181,6 +181,8 @@ fn similar_requests() -> Vec<Vec<u8>> {
         &[b"CLIENT", b"UNKNOWN"],
         &[b"CLIENT", b"UNKNOWN", b"a"],
         &[b"CLIENT", b"NO-TOUCH", b"on"],
+        &[b"COMMAND", b"COUNT"],
+        &[b"COMMAND", b"OTHER"],
     ];
     let lines = [
         "PING\r\n",
