@@ -1,7 +1,7 @@
 //! The acceptor: the one thread that accepts connections, and admits or refuses them.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::mem;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +30,7 @@ pub(super) struct Acceptor {
     listen_set: ListenSet,
     tcp_keepalive_s: u32,
     /// Connections over a limit that are not refused yet.
-    delayed: Vec<NewConnection>,
+    delayed: VecDeque<NewConnection>,
     refusal_delay: RefusalDelay,
     /// Shared by the clients that have not had their first turn.
     newcomers: Arc<()>,
@@ -91,7 +91,7 @@ impl Acceptor {
             shared,
             listen_set,
             tcp_keepalive_s,
-            delayed: Vec::new(),
+            delayed: VecDeque::new(),
             refusal_delay: RefusalDelay::default(),
             newcomers: Arc::default(),
             admitted: 0,
@@ -235,8 +235,11 @@ impl Acceptor {
     /// Admits or refuses the delayed connections, or delays them again.
     fn receive_delayed(&mut self) -> Result<(), Pause> {
         let mut received = Ok(());
-        for connection in mem::take(&mut self.delayed) {
-            received = self.receive(connection).and(received);
+        for _ in 0..self.delayed.len() {
+            // One at a time: a panic loses no other.
+            if let Some(connection) = self.delayed.pop_front() {
+                received = self.receive(connection).and(received);
+            }
         }
         received
     }
@@ -252,7 +255,7 @@ impl Acceptor {
             Err(Refused::TooMany | Refused::TooManyFromAddress)
         );
         if is_over_limit && self.delays_refusal() {
-            self.delayed.push(connection);
+            self.delayed.push_back(connection);
             let concerns_all = matches!(admission, Err(Refused::TooMany));
             return if concerns_all || self.delayed.len() >= DELAYED_MAX {
                 Err(Pause::Delayed)

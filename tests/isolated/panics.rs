@@ -97,6 +97,31 @@ fn server_accepts_after_a_panic_of_the_acceptor() {
     assert_eq!((drained.aborted, drained.failed), (0, false));
 }
 
+/// The other connections whose refusal waited were dropped without an error.
+#[test]
+fn panic_of_the_acceptor_loses_no_delayed_refusal() {
+    let _alone = Panics::at("acceptor", "client 3 connected from", 1);
+    let (commands, gate) = commands_with_gate();
+    let one_per_address = Config {
+        maxclients_per_address: 1,
+        ..config(1)
+    };
+    let server = TestServer::with(one_per_address, commands);
+    let _busy = gate.busy_client(server.addr);
+    // No worker has looked at it, so the refusals of the next ones wait for 100 ms.
+    let connect = || Peer::connect_from([127, 0, 0, 2], server.addr);
+    let _second = connect();
+    eventually("the second client is admitted", || {
+        server.handle.stats().clients == 2
+    });
+    let mut refused = [connect(), connect(), connect()];
+    eventually("the acceptor has panicked", || Panics::left() == 0);
+    gate.let_one_through();
+    for peer in &mut refused {
+        peer.expect("-ERR max number of clients from this address reached\r\n");
+    }
+}
+
 #[test]
 fn server_drains_when_its_acceptor_keeps_panicking() {
     let _alone = Panics::at("acceptor", "connected from", usize::MAX);
