@@ -443,9 +443,9 @@ impl Parser {
 
 const ARGUMENTS_TOO_MANY: i64 = ARGUMENTS_MAX + 1;
 
-/// Parses the header at the front of `bytes` if it is of `kind` and has one or two digits, as almost
-/// every header. So there is no search for the line end. Returns the number, and the length of the
-/// header.
+/// Parses the header at the front of `bytes` if it is of `kind` and has one or two digits, as
+/// almost every header. So there is no search for the line end. Returns the number, and the length
+/// of the header.
 #[inline]
 fn short_header(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
     let value = |digit| usize::from(digit - b'0');

@@ -122,7 +122,8 @@ fn spin_for(time: Duration) {
     }
 }
 
-/// Measures two threads of one core that wake each other in turn. They do not spin before they sleep.
+/// Measures two threads of one core that wake each other in turn. They do not spin before they
+/// sleep.
 fn switch(pair: Pair) -> io::Result<f64> {
     pin(&pair[..1])?;
     let (mut from_first, mut to_other) = io::pipe()?;

@@ -313,7 +313,7 @@ impl Worker {
             // The hook may have blocked.
             budget.note_time(Instant::now());
             connected?;
-            // From now on it is known whether the peer has left.
+            // From now on a read or an event shows whether the peer has left.
             client.newcomer = None;
         }
         if let Some(end) = self.serve_pending(client, budget)? {
@@ -338,7 +338,7 @@ impl Worker {
             if let Some(end) = self.serve_input(client, count, budget)? {
                 return end_early(end, client);
             }
-            // If the socket is not watched yet, its first event reports what has come in the meantime.
+            // If the socket is not watched yet, its first event reports what has come meanwhile.
             if client.connection.is_drained(count, self.input.len()) {
                 return self.shared.idle_or_drained(client, phase);
             }
