@@ -14,24 +14,24 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub(crate) struct LevelPoll {
     epoll: OwnedFd,
-    /// The number of sockets.
-    count: usize,
 }
 
 impl LevelPoll {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            count: 0,
         })
     }
 
-    /// Adds a socket. Its index is the number of those before it.
-    pub(crate) fn add(&mut self, socket: impl AsFd) -> io::Result<()> {
-        let index = EventData::new_u64(self.count as u64);
-        epoll::add(&self.epoll, socket, index, EventFlags::IN)?;
-        self.count += 1;
-        Ok(())
+    /// Adds a socket, with its index.
+    pub(crate) fn add(&mut self, index: usize, socket: impl AsFd) -> io::Result<()> {
+        let index = EventData::new_u64(index as u64);
+        Ok(epoll::add(&self.epoll, socket, index, EventFlags::IN)?)
+    }
+
+    /// Removes a socket.
+    pub(crate) fn remove(&mut self, _index: usize, socket: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, socket)?)
     }
 
     /// Waits for input or for `timeout`, and adds the indices of ready sockets to `ready`. If more

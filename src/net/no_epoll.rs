@@ -10,8 +10,8 @@ use rustix::io::Errno;
 /// Watches sockets for input.
 #[derive(Debug)]
 pub(crate) struct LevelPoll {
-    /// Duplicates.
-    sockets: Vec<OwnedFd>,
+    /// Indices, and duplicates of the sockets.
+    sockets: Vec<(usize, OwnedFd)>,
 }
 
 impl LevelPoll {
@@ -22,22 +22,32 @@ impl LevelPoll {
         })
     }
 
-    /// Adds a socket. Its index is the number of those before it.
-    pub(crate) fn add(&mut self, socket: impl AsFd) -> io::Result<()> {
-        self.sockets.push(socket.as_fd().try_clone_to_owned()?);
+    /// Adds a socket, with its index.
+    pub(crate) fn add(&mut self, index: usize, socket: impl AsFd) -> io::Result<()> {
+        let duplicate = socket.as_fd().try_clone_to_owned()?;
+        self.sockets.push((index, duplicate));
+        Ok(())
+    }
+
+    /// Removes a socket.
+    #[expect(clippy::unnecessary_wraps, reason = "with epoll, it may fail")]
+    pub(crate) fn remove(&mut self, index: usize, _socket: impl AsFd) -> io::Result<()> {
+        self.sockets.retain(|(other, _)| *other != index);
         Ok(())
     }
 
     /// Waits for input or for `timeout`, and adds the indices of ready sockets to `ready`.
     pub(crate) fn wait(&self, timeout: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
-        let polled = |socket| PollFd::new(socket, PollFlags::IN);
-        let mut polled: Vec<_> = self.sockets.iter().map(polled).collect();
+        let sockets = self.sockets.iter();
+        let polled = sockets.map(|(_, socket)| PollFd::new(socket, PollFlags::IN));
+        let mut polled: Vec<_> = polled.collect();
         // A timeout that is too long for the kernel is none.
         let timeout = Timespec::try_from(timeout).ok();
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) => {
-                let is_ready = |index: &usize| !polled[*index].revents().is_empty();
-                ready.extend((0..polled.len()).filter(is_ready));
+                let both = polled.iter().zip(&self.sockets);
+                let of_ready = both.filter(|(polled, _)| !polled.revents().is_empty());
+                ready.extend(of_ready.map(|(_, (index, _))| *index));
                 Ok(())
             }
             Err(Errno::INTR) => Ok(()),

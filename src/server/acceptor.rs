@@ -155,6 +155,7 @@ impl Acceptor {
     fn accept_backlogs(&mut self) {
         // Before the last passes, which then empty the backlogs of the Unix sockets.
         self.listen_set.remove_files();
+        self.listen_set.end_pause();
         // Connections that cannot be accepted even now are reset when the sockets close. The number
         // of passes is bounded because peers may connect without end.
         for _ in 0..LAST_PASSES {
@@ -176,7 +177,7 @@ impl Acceptor {
     }
 
     /// Accepts one connection from each socket that is ready. Returns an error only if every socket
-    /// fails: one that is broken stays ready, and the others may have connections left.
+    /// fails: the others may have connections left.
     fn accept_ready(&mut self) -> Result<(), Pause> {
         self.receive_delayed()?;
         let (mut failed, mut is_any_sound) = (Ok(()), false);
@@ -202,7 +203,12 @@ impl Acceptor {
                 | ErrorKind::Interrupted
                 | ErrorKind::ConnectionAborted
                 | ErrorKind::ConnectionReset => Ok(()),
-                _ => Err(Pause::Failed(error)),
+                // The other sockets may have no fault.
+                _ => {
+                    self.warn(&error);
+                    let set_aside = self.listen_set.set_aside(index, ACCEPT_PAUSE);
+                    set_aside.map_err(Pause::Failed)
+                }
             },
         }
     }
@@ -431,8 +437,8 @@ const DELAY_STEP: Duration = Duration::from_millis(1);
 /// Passes that empty the longest possible backlog. Each accepts one connection from each socket.
 const LAST_PASSES: usize = 65_535;
 
-/// Pause of the acceptor without descriptors: short for waiting clients, and long enough that a
-/// full server does not spin.
+/// Pause of the acceptor without descriptors, and of a broken socket: short for waiting clients,
+/// and long enough that the acceptor does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Minimum time between two warnings that accepting fails.

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
@@ -20,6 +20,10 @@ pub(super) struct ListenSet {
     listeners: Vec<Listener>,
     /// Watches the listening sockets, and then the waker's poll.
     poll: LevelPoll,
+    /// The indices of the sockets that are not watched now: see [`Self::set_aside`].
+    aside: Vec<usize>,
+    /// When they are watched again.
+    aside_until: Instant,
     /// Watches only the waker.
     waker_poll: Poll,
     events: Events,
@@ -55,13 +59,15 @@ impl ListenSet {
         let waker = Waker::new(waker_poll.registry(), Token(0))?;
         let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
         let mut poll = LevelPoll::new()?;
-        for listener in &listeners {
-            poll.add(listener.descriptor())?;
+        for (index, listener) in listeners.iter().enumerate() {
+            poll.add(index, listener.descriptor())?;
         }
-        poll.add(waker_poll.registry().as_fd())?;
+        poll.add(listeners.len(), waker_poll.registry().as_fd())?;
         let listen_set = Self {
             listeners,
             poll,
+            aside: Vec::new(),
+            aside_until: Instant::now(),
             waker_poll,
             events: Events::with_capacity(1),
             ready: Vec::new(),
@@ -84,6 +90,7 @@ impl ListenSet {
     /// the kernel makes a socket before it fails.
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.ready.clear();
+        let timeout = self.watch_again(timeout)?;
         self.poll.wait(timeout, &mut self.ready)?;
         let waker = self.listeners.len();
         if let Some(position) = self.ready.iter().position(|&index| index == waker) {
@@ -91,6 +98,39 @@ impl ListenSet {
             self.await_waker(Duration::ZERO);
         }
         Ok(())
+    }
+
+    /// Stops watching a socket for a pause. Accepting from it has failed, so it may stay ready.
+    pub(super) fn set_aside(&mut self, index: usize, pause: Duration) -> io::Result<()> {
+        self.poll
+            .remove(index, self.listeners[index].descriptor())?;
+        if self.aside.is_empty() {
+            self.aside_until = Instant::now() + pause;
+        }
+        self.aside.push(index);
+        Ok(())
+    }
+
+    /// Makes the next wait watch the sockets again that were set aside.
+    pub(super) fn end_pause(&mut self) {
+        self.aside_until = Instant::now();
+    }
+
+    /// Watches the sockets again that were set aside, if their pause is over. Otherwise returns the
+    /// rest of the pause, at most `timeout`.
+    fn watch_again(&mut self, timeout: Duration) -> io::Result<Duration> {
+        if self.aside.is_empty() {
+            return Ok(timeout);
+        }
+        let rest = self.aside_until.saturating_duration_since(Instant::now());
+        if !rest.is_zero() {
+            return Ok(timeout.min(rest));
+        }
+        while let Some(&index) = self.aside.last() {
+            self.poll.add(index, self.listeners[index].descriptor())?;
+            self.aside.pop();
+        }
+        Ok(timeout)
     }
 
     /// Waits for the waker only, or for `timeout`.

@@ -2,8 +2,9 @@
 //! processor while a socket is broken.
 
 use std::fs;
-use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use respool_testing::process::Respool;
@@ -68,7 +69,16 @@ fn assert_rests(server: &Respool, client: &mut Peer) {
     assert!(used_ms < 250, "{used_ms} ms of a second");
 }
 
+/// Returns how long a client waits that connects when the acceptor has nothing left to accept.
+fn wait_after_a_rest(addr: SocketAddr) -> Duration {
+    thread::sleep(Duration::from_millis(20));
+    let start = Instant::now();
+    Peer::connect(addr).ping();
+    start.elapsed()
+}
+
 /// A later socket waited as long as an earlier one failed, and then 100 ms for each connection.
+/// Later, only if no other socket was ready when it failed.
 #[test]
 fn broken_socket_keeps_no_other_waiting() {
     let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -88,6 +98,9 @@ fn broken_socket_keeps_no_other_waiting() {
         peer.ping();
     }
     assert!(start.elapsed() < Duration::from_secs(8));
+    let mut waits: Vec<_> = (0..9).map(|_| wait_after_a_rest(addr)).collect();
+    waits.sort();
+    assert!(waits[4] < Duration::from_millis(50), "{waits:?}");
     assert_rests(&server, &mut peers[0]);
     server.signal("TERM");
     server.ended(PATIENCE).without_complaint();
