@@ -138,7 +138,7 @@ const fn idle(load: &'static str, bound: f64) -> Mark {
 const fn connecting(load: &'static str, figure: Figure) -> Mark {
     let (bound, to_pair) = match figure {
         RequestsPerS => (1.15, 0.85),
-        _ => (0.85, 1.18),
+        _ => (0.85, 1.25),
     };
     Mark {
         load,
