@@ -73,7 +73,7 @@ fn accept_all(listener: &Socket, sender: &Sender<OwnedFd>, waker: &Waker) -> io:
     }
 }
 
-/// Gives this thread `SCHED_BATCH`, by the program `chrt` of util-linux, since no crate in use has
+/// Sets `SCHED_BATCH` for this thread, by the program `chrt` of util-linux, since no crate in use has
 /// a safe binding.
 fn set_policy() -> io::Result<()> {
     let thread = gettid().as_raw_pid().to_string();
