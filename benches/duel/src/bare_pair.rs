@@ -73,8 +73,8 @@ fn accept_all(listener: &Socket, sender: &Sender<OwnedFd>, waker: &Waker) -> io:
     }
 }
 
-/// Sets `SCHED_BATCH` for this thread, by the program `chrt` of util-linux, since no crate in use has
-/// a safe binding.
+/// Sets `SCHED_BATCH` for this thread, by the program `chrt` of util-linux: no crate in use has a
+/// safe binding.
 fn set_policy() -> io::Result<()> {
     let thread = gettid().as_raw_pid().to_string();
     let mut chrt = Command::new("chrt");
