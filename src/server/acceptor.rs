@@ -176,19 +176,13 @@ impl Acceptor {
         }
     }
 
-    /// Accepts one connection from each socket that is ready. Returns an error only if every socket
-    /// fails: the others may have connections left.
+    /// Accepts one connection from each socket that is ready.
     fn accept_ready(&mut self) -> Result<(), Pause> {
         self.receive_delayed()?;
-        let (mut failed, mut is_any_sound) = (Ok(()), false);
         for position in 0..self.listen_set.ready.len() {
-            match self.accept_from(self.listen_set.ready[position]) {
-                Ok(()) => is_any_sound = true,
-                Err(Pause::Delayed) => return Err(Pause::Delayed),
-                Err(Pause::Failed(error)) => failed = Err(Pause::Failed(error)),
-            }
+            self.accept_from(self.listen_set.ready[position])?;
         }
-        if is_any_sound { Ok(()) } else { failed }
+        Ok(())
     }
 
     fn accept_from(&mut self, index: usize) -> Result<(), Pause> {
