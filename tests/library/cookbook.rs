@@ -172,6 +172,10 @@ fn chat_shows_who_is_there_and_who_leaves() -> io::Result<()> {
     nameless.hello(3)?;
     assert_eq!(alice.call(["WHISPER", "", "psst"])?, 0);
     drop(nameless);
+    // It would still count for the limit.
+    eventually("the nameless client has left", || {
+        server.handle().stats().clients == 2
+    });
     let Answer::Array(listed) = call(&mut alice, "WHO") else {
         panic!("RESP2 has an array");
     };
