@@ -30,10 +30,18 @@ enum Of {
     ValueOr(&'static str),
     /// The ratio to the value of this server.
     Ratio(&'static str),
-    /// The ratio to the value of redis-server. If the bare pair misses one of the bounds of this
-    /// kind under the same load, no server with an acceptor of its own can keep them all. Then it
-    /// is the ratio to the bare pair, with this bound.
-    RatioOrToPair(f64),
+    /// The ratio to the value of redis-server. If a bare server misses one of the bounds of this
+    /// kind under the same load, no server that does more can keep them all. Then it is the ratio
+    /// to the bare server.
+    RatioOrTo(Limit),
+}
+
+/// A bare server that makes the system calls that respool has to make.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Limit {
+    server: &'static str,
+    /// The bound on the ratio to it.
+    bound: f64,
 }
 
 /// A mark and the measurement.
@@ -45,7 +53,7 @@ pub(crate) struct Judged {
     /// The median.
     pub(crate) measured: Option<f64>,
     pub(crate) verdict: Verdict,
-    /// Why the measurement says less than it seems, or that no server could have kept the bound.
+    /// Why the measurement says less than it seems, or why the ratio is to a bare server.
     pub(crate) remark: Option<String>,
 }
 
@@ -65,35 +73,35 @@ pub(crate) const MARKS: [Mark; 40] = {
     let [one, one_p16, hundred, thousand, ..] = SUBSCRIBERS;
     let [c0, c1, c2, c3, c4, c5] = CONNECTING;
     [
-        mark(p1, RequestsPerS, REDIS, 1.05),
-        mark(p1, CpuNsPerRequest, REDIS, 0.93),
+        plain(p1, RequestsPerS, 1.05),
+        plain(p1, CpuNsPerRequest, 0.93),
         mark(p1, P99Us, REDIS, 0.9),
         mark(p1, RequestsPerS, BARE, 0.97),
-        mark(p16, RequestsPerS, REDIS, 1.6),
-        mark(p16, CpuNsPerRequest, REDIS, 0.58),
+        plain(p16, RequestsPerS, 1.6),
+        plain(p16, CpuNsPerRequest, 0.58),
         mark(p16, RequestsPerS, BARE, 0.95),
-        mark(p100, RequestsPerS, REDIS, 4.0),
-        mark(p100, CpuNsPerRequest, REDIS, 0.25),
+        plain(p100, RequestsPerS, 4.0),
+        plain(p100, CpuNsPerRequest, 0.25),
         mark(p100, RequestsPerS, BARE, 0.90),
-        mark(many, RequestsPerS, REDIS, 1.15),
-        mark(many, CpuNsPerRequest, REDIS, 0.85),
+        plain(many, RequestsPerS, 1.15),
+        plain(many, CpuNsPerRequest, 0.85),
         mark(many, RequestsPerS, BARE, 0.97),
         idle(IDLE, 400.0),
         idle(IDLE_TLS, 12.0 * 1024.0),
         mark(tls_p1, RequestsPerS, REDIS, 1.0),
         mark(tls_p16, RequestsPerS, REDIS, 1.3),
         mark(tls_p100, RequestsPerS, REDIS, 1.3),
-        mark(unix_p1, RequestsPerS, REDIS, 1.05),
-        mark(unix_p16, RequestsPerS, REDIS, 1.6),
+        plain(unix_p1, RequestsPerS, 1.05),
+        plain(unix_p16, RequestsPerS, 1.6),
         Mark {
             load: HANDSHAKES,
             figure: P99Us,
             of: Of::ValueOr(REDIS),
             bound: 5000.0,
         },
-        mark(d1, RequestsPerS, REDIS, 1.15),
-        mark(d16, RequestsPerS, REDIS, 1.8),
-        mark(d100, RequestsPerS, REDIS, 3.5),
+        plain(d1, RequestsPerS, 1.15),
+        plain(d16, RequestsPerS, 1.8),
+        plain(d100, RequestsPerS, 3.5),
         connecting(c0, RequestsPerS),
         connecting(c0, CpuNsPerRequest),
         connecting(c1, RequestsPerS),
@@ -134,16 +142,39 @@ const fn idle(load: &'static str, bound: f64) -> Mark {
     }
 }
 
+/// Returns a mark of a load without TLS on connections that stay.
+const fn plain(load: &'static str, figure: Figure, bound: f64) -> Mark {
+    let to_bare = match figure {
+        RequestsPerS => 0.9,
+        _ => 1.15,
+    };
+    mark_or_to(BARE, load, figure, bound, to_bare)
+}
+
 /// Returns a mark of a load that connects for each request.
 const fn connecting(load: &'static str, figure: Figure) -> Mark {
     let (bound, to_pair) = match figure {
         RequestsPerS => (1.15, 0.85),
         _ => (0.85, 1.25),
     };
+    mark_or_to(BARE_PAIR, load, figure, bound, to_pair)
+}
+
+const fn mark_or_to(
+    server: &'static str,
+    load: &'static str,
+    figure: Figure,
+    bound: f64,
+    to_server: f64,
+) -> Mark {
+    let limit = Limit {
+        server,
+        bound: to_server,
+    };
     Mark {
         load,
         figure,
-        of: Of::RatioOrToPair(to_pair),
+        of: Of::RatioOrTo(limit),
         bound,
     }
 }
@@ -153,10 +184,10 @@ impl Mark {
     pub(crate) fn judge(&self, all: &[Measured]) -> Judged {
         let measured = all.iter().find(|measured| measured.load == self.load);
         match (self.of, measured) {
-            (Of::RatioOrToPair(bound), Some(measured)) if is_out_of_reach(measured) => {
-                let to_pair = mark(self.load, self.figure, BARE_PAIR, bound);
-                let judged = to_pair.judge_as_it_is(Some(measured));
-                let why = self.distance(measured);
+            (Of::RatioOrTo(limit), Some(measured)) if is_out_of_reach(measured) => {
+                let to_limit = mark(self.load, self.figure, limit.server, limit.bound);
+                let judged = to_limit.judge_as_it_is(Some(measured));
+                let why = self.distance(limit.server, measured);
                 let remarks = [why, judged.remark].into_iter().flatten();
                 let remark = Some(remarks.collect::<Vec<_>>().join("; "));
                 Judged { remark, ..judged }
@@ -176,15 +207,14 @@ impl Mark {
         };
         let remark = measured.and_then(|measured| match verdict {
             Verdict::Misses => self
-                .limit(measured)
-                .or_else(|| self.idleness(measured))
+                .idleness(measured)
                 .or_else(|| self.idleness_of(RESPOOL, measured)),
             Verdict::Holds | Verdict::NotMeasured => self.idleness(measured),
         });
         let rival = match self.of {
             Of::Value => String::new(),
             Of::ValueOr(rival) => format!(", or that of {rival}"),
-            Of::Ratio(_) | Of::RatioOrToPair(_) => {
+            Of::Ratio(_) | Of::RatioOrTo(_) => {
                 format!(" / {}", self.rival().unwrap_or_default())
             }
         };
@@ -203,14 +233,14 @@ impl Mark {
         let spread = match self.of {
             Of::Value | Of::ValueOr(_) => measured.value(RESPOOL, self.figure),
             Of::Ratio(rival) => measured.ratio(RESPOOL, rival, self.figure),
-            Of::RatioOrToPair(_) => measured.ratio(RESPOOL, REDIS, self.figure),
+            Of::RatioOrTo(_) => measured.ratio(RESPOOL, REDIS, self.figure),
         };
         spread.map(|spread| spread.median)
     }
 
     fn bound(&self, measured: &Measured) -> f64 {
         match self.of {
-            Of::Value | Of::Ratio(_) | Of::RatioOrToPair(_) => self.bound,
+            Of::Value | Of::Ratio(_) | Of::RatioOrTo(_) => self.bound,
             Of::ValueOr(rival) => {
                 let spread = measured.value(rival, self.figure);
                 spread.map_or(self.bound, |spread| spread.median.round().max(self.bound))
@@ -223,7 +253,7 @@ impl Mark {
         match self.of {
             Of::Value | Of::ValueOr(_) => None,
             Of::Ratio(rival) => Some(rival),
-            Of::RatioOrToPair(_) => Some(REDIS),
+            Of::RatioOrTo(_) => Some(REDIS),
         }
     }
 
@@ -239,20 +269,13 @@ impl Mark {
         }
     }
 
-    /// Says so if the bare server misses the bound too: a server that does more cannot keep it.
-    fn limit(&self, measured: &Measured) -> Option<String> {
-        let rival = self.rival().filter(|&rival| rival != BARE)?;
-        let bare = measured.ratio(BARE, rival, self.figure)?.median;
-        (!self.holds(bare, self.bound)).then(|| format!("so does bare, {bare:.3}"))
-    }
-
-    /// Returns how far respool and the bare pair are from the bound on the ratio to redis-server.
-    fn distance(&self, measured: &Measured) -> Option<String> {
+    /// Returns how far respool and a bare server are from the bound on the ratio to redis-server.
+    fn distance(&self, bare: &str, measured: &Measured) -> Option<String> {
         let ratio = |server| measured.ratio(server, REDIS, self.figure);
-        let (respool, pair) = (ratio(RESPOOL)?.median, ratio(BARE_PAIR)?.median);
+        let (respool, of_bare) = (ratio(RESPOOL)?.median, ratio(bare)?.median);
         let bound = self.bound;
         Some(format!(
-            "/ {REDIS}: {respool:.3}, {BARE_PAIR} {pair:.3}, wanted {bound}"
+            "/ {REDIS}: {respool:.3}, {bare} {of_bare:.3}, wanted {bound}"
         ))
     }
 
@@ -268,15 +291,15 @@ impl Mark {
     }
 }
 
-/// Returns whether the bare pair misses one of the marks of this load that then are ratios to it.
+/// Returns whether a bare server misses one of the marks of this load that then are ratios to it.
 fn is_out_of_reach(measured: &Measured) -> bool {
     MARKS.iter().any(|mark| {
-        let is_missed = || {
-            let pair = measured.ratio(BARE_PAIR, REDIS, mark.figure);
-            pair.is_some_and(|pair| !mark.holds(pair.median, mark.bound))
+        let Of::RatioOrTo(limit) = mark.of else {
+            return false;
         };
-        let may_change = matches!(mark.of, Of::RatioOrToPair(_));
-        mark.load == measured.load && may_change && is_missed()
+        let bare = measured.ratio(limit.server, REDIS, mark.figure);
+        let is_missed = bare.is_some_and(|bare| !mark.holds(bare.median, mark.bound));
+        mark.load == measured.load && is_missed
     })
 }
 
@@ -382,16 +405,26 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_bare_misses_too_is_reported() {
-        let remark = |bare: f64, respool: f64| {
+    fn bound_that_bare_misses_becomes_a_ratio_to_it() {
+        let judge = |bare: f64, respool: f64| {
             let servers: [(_, &[f64]); 3] =
                 [(RESPOOL, &[respool]), (REDIS, &[1.0]), (BARE, &[bare])];
             let measured = measured(MARKED[1], RequestsPerS, &servers);
-            MARKS[4].judge(&[measured]).remark
+            let judged = MARKS[4].judge(&[measured]);
+            (judged.bound, judged.verdict, judged.remark)
         };
-        assert_eq!(remark(1.59, 1.57).as_deref(), Some("so does bare, 1.590"));
-        assert_eq!(remark(1.61, 1.57), None);
-        assert_eq!(remark(1.59, 1.60), None);
+        let to_bare = "≥ 0.9".to_owned();
+        let why = |respool: &str| {
+            let text = format!("/ redis-server: {respool}, bare 1.590, wanted 1.6");
+            Some(text)
+        };
+        assert_eq!(
+            judge(1.59, 1.44),
+            (to_bare.clone(), Verdict::Holds, why("1.440"))
+        );
+        assert_eq!(judge(1.59, 1.43), (to_bare, Verdict::Misses, why("1.430")));
+        let to_redis = "≥ 1.6".to_owned();
+        assert_eq!(judge(1.6, 1.59), (to_redis, Verdict::Misses, None));
     }
 
     #[test]
