@@ -119,6 +119,12 @@ impl Client {
         pending.is_some_and(PendingOutput::is_blocked)
     }
 
+    /// Whether its socket may take more of its pending output.
+    pub(crate) fn may_have_room(&self, now_s: u32) -> bool {
+        let pending = self.connection.pending();
+        pending.is_some_and(|pending| pending.may_have_room(now_s))
+    }
+
     /// Whether it only waits for input, for the end of a pause or for an event: no output is
     /// pending, it is not being closed, and no drain waits for its first request or for its
     /// deferred reply.

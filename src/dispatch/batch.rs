@@ -280,6 +280,10 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
             return CloseReason::Http { is_answered: true };
         }
         let _ = reply.protocol_error(error);
+        // As in Redis, CLIENT REPLY concerns this reply too.
+        if self.session.has_reply_flags() {
+            self.output.finish_reply(self.session);
+        }
         error.into()
     }
 

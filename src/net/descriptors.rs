@@ -1,9 +1,11 @@
 //! The limit on open files. Every client needs a descriptor.
 
 use std::io;
+use std::os::fd::{AsFd, RawFd};
 
 use crate::logging;
 use rlimit::Resource;
+use rustix::io::fcntl_dupfd_cloexec;
 
 /// Descriptors for other purposes: polls and wakers, standard streams, log, signals.
 const OTHERS: usize = 16;
@@ -48,6 +50,17 @@ pub(crate) fn make_room(maxclients: usize, listeners: usize) -> io::Result<usize
          (raise `ulimit -n` to {wanted})"
     );
     Ok(room)
+}
+
+/// Makes the kernel's table of descriptors large enough for `count`.
+///
+/// Otherwise it grows while clients connect. With threads each doubling takes some ten
+/// milliseconds, and meanwhile a backlog may overflow: the peers then try again after a second.
+pub(crate) fn grow_table(descriptor: impl AsFd, count: usize) {
+    // The lowest free number from here on. The duplicate is closed at once. It fails if the limit
+    // is lower; then no more descriptors are needed.
+    let highest = RawFd::try_from(count).unwrap_or(RawFd::MAX);
+    let _ = fcntl_dupfd_cloexec(descriptor, highest);
 }
 
 /// Raises the limit towards `wanted`, also the hard limit if possible. Returns the new limit.

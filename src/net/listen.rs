@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -49,6 +50,15 @@ pub(crate) enum ListenSocket {
     /// As above, for TLS.
     Tls(Arc<TcpListener>),
     Unix(UnixSocket),
+}
+
+impl AsFd for ListenSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(tcp) | Self::Tls(tcp) => tcp.as_fd(),
+            Self::Unix(unix) => unix.listener.as_fd(),
+        }
+    }
 }
 
 impl ListenSocket {

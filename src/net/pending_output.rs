@@ -26,6 +26,8 @@ pub(crate) struct PendingOutput {
     /// The time of the last progress, or else of the start, by the coarse clock; `None` before
     /// [`Self::update_timers`].
     progress_s: Option<u32>,
+    /// Whether a flush sent nothing, long enough after the last progress.
+    is_settled: bool,
     /// The time since which more is pending than the soft limit of `client-output-buffer-limit`.
     over_soft_since_s: Option<u32>,
 }
@@ -73,6 +75,7 @@ impl PendingOutput {
         now_s: u32,
         mut send: impl FnMut(&[u8]) -> io::Result<Option<usize>>,
     ) -> io::Result<Flushed> {
+        let before = self.bytes;
         while let Some(chunk) = self.chunks.front() {
             if *calls == 0 {
                 return Ok(Flushed::CallsUsed);
@@ -80,6 +83,7 @@ impl PendingOutput {
             *calls -= 1;
             let Some(taken) = send(&chunk[self.sent..])? else {
                 self.free_sent();
+                self.is_settled = self.bytes == before && self.may_have_settled(now_s);
                 return Ok(Flushed::SocketFull);
             };
             self.progress_s = Some(now_s);
@@ -150,6 +154,18 @@ impl PendingOutput {
     /// Returns the time of the last progress, or else of the start, by the coarse clock.
     pub(crate) fn progress_s(&self) -> u32 {
         self.progress_s.unwrap_or_default()
+    }
+
+    /// Whether the socket may have room that no event reports: for TCP, Linux reports room only when
+    /// a third of the buffer is free. The kernel often takes more a moment after the socket was full,
+    /// which must not count as progress much later.
+    pub(crate) fn may_have_room(&self, now_s: u32) -> bool {
+        !self.is_settled && self.may_have_settled(now_s)
+    }
+
+    /// Whether the last progress is at least a second ago, by the coarse clock.
+    fn may_have_settled(&self, now_s: u32) -> bool {
+        now_s > self.progress_s() + 1
     }
 
     /// Updates both times after each turn that leaves output pending.
@@ -293,6 +309,25 @@ mod tests {
         assert!(sent == wanted);
         assert!(calls > 100);
         assert_eq!(pending.len(), 0);
+    }
+
+    #[test]
+    fn socket_may_have_room_until_a_flush_sends_nothing() {
+        let mut pending = pending(30 * 1024);
+        pending.update_timers(100, OutputLimit::default());
+        assert!(!pending.may_have_room(101));
+        assert!(pending.may_have_room(102));
+        let mut flush = |bytes: usize, now_s: u32| {
+            let mut taken = (bytes > 0).then_some(bytes);
+            let flushed = pending.flush(&mut { usize::MAX }, now_s, |_| Ok(taken.take()));
+            assert_eq!(flushed.expect("no socket fails"), Flushed::SocketFull);
+            [now_s + 1, now_s + 2].map(|now_s| pending.may_have_room(now_s))
+        };
+        // Too early to show anything.
+        assert_eq!(flush(0, 101), [true, true]);
+        assert_eq!(flush(5, 102), [false, true]);
+        assert_eq!(flush(0, 104), [false, false]);
+        assert_eq!(flush(5, 105), [false, true]);
     }
 
     #[test]

@@ -453,10 +453,11 @@ impl Pool {
                 .is_ok()
     }
 
-    /// Returns the length of the queue, the number of followers, and whether there is a leader.
+    /// Returns the number of queued clients, the number of followers, and whether there is a leader.
     pub(crate) fn snapshot(&self) -> (usize, usize, bool) {
+        let rechecks = usize::from(self.recheck_sent.load(Ordering::Relaxed));
         (
-            self.queue.len(),
+            self.queue.len().saturating_sub(rechecks),
             self.followers.load(Ordering::Relaxed),
             self.parking.has_leader(),
         )

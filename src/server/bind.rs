@@ -121,6 +121,9 @@ impl Server {
             .map_err(|(key, reason)| StartError::Config { key, reason })?;
         let clients_max = clients_max(&config, listeners)?;
         let (listeners, http_sockets) = listen(&config)?;
+        if let Some(listener) = listeners.first() {
+            descriptors::grow_table(listener, clients_max);
+        }
         let queues: Vec<_> = listeners.iter().filter_map(QueueView::of).collect();
         let local_addrs: Vec<_> = queues.iter().map(QueueView::addr).collect();
         if config.requirepass.is_none() && !commands.has_on_auth {

@@ -78,7 +78,8 @@ fn next_wake(shared: &Shared, next_tick: Instant, pause_ends: Option<Instant>) -
 
 /// Queues each client that seems to have missed a deadline, or to have too much output pending. A
 /// worker decides: it reads the socket first, because bytes that arrived in time may be unread.
-/// Also queues write-blocked clients that can go on, because no event reports that.
+/// Also queues clients with pending output that can go on although no event reports that: the bounds
+/// have room, or the socket may have.
 fn check_clients(shared: &Shared) {
     let now = shared.state.clock.now();
     let timeouts = shared.settings.timeouts();
@@ -88,6 +89,7 @@ fn check_clients(shared: &Shared) {
             client.missed_deadline(now, timeouts).is_some()
                 || client.exceeds(now.s, limits)
                 || shared.can_unblock(client)
+                || client.may_have_room(now.s)
         },
         |mut client| {
             client.needs_check = true;

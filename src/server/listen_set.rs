@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ impl ListenSet {
         let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
         let mut poll = LevelPoll::new()?;
         for (index, listener) in listeners.iter().enumerate() {
-            poll.add(index, listener.descriptor())?;
+            poll.add(index, &listener.socket)?;
         }
         poll.add(listeners.len(), waker_poll.registry().as_fd())?;
         let listen_set = Self {
@@ -102,8 +102,7 @@ impl ListenSet {
 
     /// Stops watching a socket for a pause. Accepting from it has failed, so it may stay ready.
     pub(super) fn set_aside(&mut self, index: usize, pause: Duration) -> io::Result<()> {
-        self.poll
-            .remove(index, self.listeners[index].descriptor())?;
+        self.poll.remove(index, &self.listeners[index].socket)?;
         if self.aside.is_empty() {
             self.aside_until = Instant::now() + pause;
         }
@@ -127,7 +126,7 @@ impl ListenSet {
             return Ok(timeout.min(rest));
         }
         while let Some(&index) = self.aside.last() {
-            self.poll.add(index, self.listeners[index].descriptor())?;
+            self.poll.add(index, &self.listeners[index].socket)?;
             self.aside.pop();
         }
         Ok(timeout)
@@ -201,13 +200,6 @@ impl Listener {
         Self {
             socket,
             addr: addr.map(Arc::new),
-        }
-    }
-
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            ListenSocket::Tcp(tcp) | ListenSocket::Tls(tcp) => tcp.as_fd(),
-            ListenSocket::Unix(unix) => unix.listener.as_fd(),
         }
     }
 

@@ -2,6 +2,16 @@
 
 use respool_testing::{TestServer, eventually};
 
+/// A worker that is woken to lead is no client that waits.
+#[test]
+fn idle_server_has_no_queued_clients() {
+    let server = TestServer::start(2);
+    let mut peer = server.connect();
+    for _ in 0..200 {
+        assert_eq!(peer.info("clients", "queued_clients", ""), Some(0));
+    }
+}
+
 #[test]
 fn calls_are_counted_exactly_by_outcome() {
     const CLIENTS: u64 = 8;

@@ -355,11 +355,27 @@ fn second_drain_ends_the_delay() {
     server.handle.drain();
     eventually("the delay begins", || left_ms(&mut peer).is_some());
     assert!(left_ms(&mut peer) <= Some(3_601_000));
+    let cannot = "-ERR The shutdown in progress cannot be aborted.\r\n";
+    peer.ask("SHUTDOWN ABORT\r\n", cannot);
     server.connect().ping();
     let ready = server.handle.health().ready;
     assert_eq!(ready.expect_err("it drains").to_string(), "draining soon");
     server.handle.drain();
     peer.expect_end();
+    assert_eq!(server.wait().aborted, 0);
+}
+
+#[test]
+fn second_shutdown_ends_the_delay() {
+    let server = TestServer::with(delayed(3_600_000), Commands::builtin());
+    let mut idle = server.connect();
+    idle.ping();
+    for _ in 0..2 {
+        let mut peer = server.connect();
+        peer.send("SHUTDOWN\r\n");
+        peer.expect_end();
+    }
+    idle.expect_end();
     assert_eq!(server.wait().aborted, 0);
 }
 

@@ -1,5 +1,5 @@
-//! The acceptor's thread, as Linux shows it: its scheduling policy, and what it uses of the
-//! processor while a socket is broken.
+//! The acceptor, as Linux shows it: its thread's scheduling policy, what it uses of the processor
+//! while a socket is broken, and the room for the descriptors that it accepts.
 
 use std::fs;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
@@ -40,6 +40,25 @@ fn processor_time_ms(server: &Respool) -> i64 {
     let stat = stat(server, "acceptor");
     // In user and in kernel mode, in hundredths of a second.
     (stat[14 - 3] + stat[15 - 3]) * 10
+}
+
+/// If the table grew while clients connect, a burst of them would wait, and the backlog overflow.
+#[test]
+fn descriptor_table_is_large_enough_from_the_start() {
+    let server = Respool::run(
+        Command::new(program()).args(["--maxclients", "3000"]),
+        PATIENCE,
+    );
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id()));
+    let status = status.expect("the process runs");
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+    let size: usize = size
+        .expect("Linux has it")
+        .trim()
+        .parse()
+        .expect("a number");
+    assert!(size > 3000, "{size}");
+    server.stop();
 }
 
 #[test]

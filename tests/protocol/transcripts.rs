@@ -473,6 +473,13 @@ const NOT_RESP: Table = &[
         b"PING\r\n*x\r\nPING\r\n",
         b"+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n",
     ),
+    // CLIENT REPLY concerns this error too.
+    (b"CLIENT REPLY OFF\r\n\"\r\n", b""),
+    (b"CLIENT REPLY SKIP\r\n*x\r\n", b""),
+    (
+        b"CLIENT REPLY SKIP\r\nPING\r\n*x\r\n",
+        INVALID_MULTIBULK_LENGTH,
+    ),
 ];
 
 const UNBALANCED_QUOTES: &[u8] = b"-ERR Protocol error: unbalanced quotes in request\r\n";

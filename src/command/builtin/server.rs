@@ -44,7 +44,8 @@ fn lolwut(_: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
 }
 
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]`: starts the drain and closes the connection
-/// without a reply. `NOW` leaves out `drain-delay-ms`. The other options change nothing: there is
+/// without a reply. `NOW` leaves out `drain-delay-ms`, and so does a second `SHUTDOWN`. Unlike in
+/// Redis, `ABORT` aborts no shutdown. The other options change nothing: there is
 /// no data to save and no replica to wait for.
 fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
     let has = |option: &str| request.arguments().any(|word| is(word, option));
@@ -58,10 +59,16 @@ fn shutdown(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> R
     {
         return syntax_error(reply);
     }
+    let control = session.server_state().control();
     if has("ABORT") {
-        return reply.error("ERR No shutdown in progress.");
+        let is_draining = control.is_some_and(|control| control.drain_ends_in().is_some());
+        return reply.error(if is_draining {
+            "ERR The shutdown in progress cannot be aborted."
+        } else {
+            "ERR No shutdown in progress."
+        });
     }
-    if let Some(control) = session.server_state().control() {
+    if let Some(control) = control {
         logging::info!(
             "SHUTDOWN by client {} ({}): draining",
             session.id(),
