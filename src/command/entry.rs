@@ -262,12 +262,6 @@ impl Command {
             PausePolicy::Never => false,
         }
     }
-
-    /// Whether the call after so many others is timed.
-    #[inline]
-    pub(crate) fn times(&self, calls: u64) -> bool {
-        !self.is_short || calls.is_multiple_of(CALLS_TIMED_ONCE.into())
-    }
 }
 
 impl fmt::Debug for Command {

@@ -170,10 +170,13 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
             }
             match self.next_request(parser, rest)? {
                 Next::Request(request, length) => {
-                    let run = self.run_alike(request, length, rest)?;
+                    let run = self.serve_request(request, length, rest)?;
                     served += run.bytes;
                     if run.end.is_some() {
                         break run.end;
+                    }
+                    if self.output.is_full() && self.send_early()? {
+                        break Some(TurnEnd::WriteBlocked);
                     }
                 }
                 Next::Empty(length) => served += length,
@@ -208,65 +211,116 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         Ok(Next::Empty(length))
     }
 
-    /// Answers the request in the first `length` of `bytes`, and those that follow and differ from
-    /// it in the last argument or not at all: a pipeline is often the same command again and again.
+    /// Answers the request in the first `length` of `bytes`, and those like it that follow.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    fn run_alike<'a>(
+    fn serve_request(
         &mut self,
+        request: Request<'_>,
+        length: usize,
+        bytes: &[u8],
+    ) -> Result<Served, CloseReason> {
+        self.budget.requests -= 1;
+        let command = match self.commands.resolve(&request) {
+            Ok(command) => command,
+            Err(refusal) => {
+                self.refuse(refusal, &request);
+                let end = self.end_request()?;
+                return Ok(Served { bytes: length, end });
+            }
+        };
+        if let Some(end) = self.answer(command, self.counts_of(command), &request)? {
+            let bytes = if end.awaits_reply() { length } else { 0 };
+            return Ok(Served {
+                bytes,
+                end: Some(end),
+            });
+        }
+        if !may_be_alike(bytes, length) {
+            return Ok(Served {
+                bytes: length,
+                end: None,
+            });
+        }
+        let last = self.answer_repeats(command, length, bytes);
+        let bytes = bytes.len() - last.len() + length;
+        if last.len() < 2 * length {
+            return Ok(Served { bytes, end: None });
+        }
+        let alike = self.serve_alike(command, request, length, last)?;
+        Ok(Served {
+            bytes: bytes + alike.bytes,
+            ..alike
+        })
+    }
+
+    /// Answers the requests after the first `length` of `bytes` that differ from the one there in
+    /// the last argument or not at all: a pipeline is often the same command again and again.
+    // Not inlined: beside this loop, a request that comes alone would take 50 instructions more.
+    #[inline(never)]
+    fn serve_alike<'a>(
+        &mut self,
+        command: &Command,
         mut request: Request<'a>,
         length: usize,
         bytes: &'a [u8],
     ) -> Result<Served, CloseReason> {
-        let resolved = self.commands.resolve(&request);
-        let alike = resolved.ok().filter(|_| may_be_alike(bytes, length));
+        let counts = self.counts_of(command);
         // These bytes decide about the words, the command and the number of arguments.
-        let front = alike
-            .and_then(|command| bytes_before_last_argument(&request, command))
-            .unwrap_or(length);
-        let mut served = 0;
+        let front = &bytes[..bytes_before_last_argument(&request, command).unwrap_or(length)];
+        let mut last = bytes;
         let end = loop {
+            let next = &last[length..];
+            let is_alike = next.len() >= length && begins_with(next, front);
+            if !is_alike || self.output.is_full() || self.budget.is_spent() {
+                break None;
+            }
+            if front.len() < length {
+                request = request.moved_to(next);
+            }
             self.budget.requests -= 1;
-            if let Some(end) = self.answer(&request, resolved)? {
+            if let Some(end) = self.answer(command, counts, &request)? {
                 if end.awaits_reply() {
-                    served += length;
+                    last = next;
                 }
                 break Some(end);
             }
-            served += length;
-            if let Some(command) = alike
-                && may_repeat(&bytes[served - length..], length)
-            {
-                served += length * self.copy_reply(command, length, &bytes[served - length..]);
-            }
-            if self.output.is_full() && self.send_early()? {
-                break Some(TurnEnd::WriteBlocked);
-            }
-            let next = &bytes[served..];
-            let is_alike = next.len() >= length && begins_with(next, &bytes[..front]);
-            if alike.is_none() || !is_alike || self.budget.is_spent() {
-                break None;
-            }
-            if front < length {
-                request = request.moved_to(next);
-            }
+            last = self.answer_repeats(command, length, next);
         };
-        Ok(Served { bytes: served, end })
+        Ok(Served {
+            bytes: bytes.len() - last.len(),
+            end,
+        })
     }
 
-    /// Answers identical requests that follow the first `length` of `bytes` by copying the reply;
-    /// returns how many. Copies only if the handler would reply the same, without monitors.
+    /// Answers identical requests that follow the first `length` of `bytes` by copying the reply, if
+    /// the handler would reply the same. Returns the `bytes` from the last of them on.
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
+    fn answer_repeats<'a>(
+        &mut self,
+        command: &Command,
+        length: usize,
+        bytes: &'a [u8],
+    ) -> &'a [u8] {
+        if command.is_pure && may_repeat(bytes, length) {
+            &bytes[length * self.copy_reply(command, length, bytes)..]
+        } else {
+            bytes
+        }
+    }
+
+    /// Copies the last reply for identical requests that follow the first `length` of `bytes`;
+    /// returns how many. Copies none if there are monitors.
     fn copy_reply(&mut self, command: &Command, length: usize, bytes: &[u8]) -> usize {
-        if !command.is_pure || self.state.observes_every_call() {
+        if self.state.observes_every_call() {
             return 0;
         }
         let count_max = self.output.repeats_max().min(self.budget.requests);
         let count = repeats(bytes, length, count_max);
         self.output.repeat(count);
         self.budget.requests -= count;
-        self.stats.counts.commands[command.index()]
-            .calls
-            .add(count as u64);
+        self.counts_of(command).calls.add(count as u64);
         count
     }
 
@@ -288,27 +342,30 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     }
 
     /// Answers a request. If it is not answered now, returns why.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
     fn answer(
         &mut self,
+        command: &Command,
+        counts: &CommandCounts,
         request: &Request<'_>,
-        resolved: Result<&Command, Refusal<'_>>,
     ) -> Result<Option<TurnEnd>, CloseReason> {
-        match resolved {
-            Ok(command) => {
-                let restrictions = self.session.restrictions - command.allowed_under;
-                if !restrictions.is_empty() {
-                    if let Some(level) = self.answer_restricted(command, restrictions, request) {
-                        return Ok(Some(TurnEnd::ClientPaused(level)));
-                    }
-                } else if let Some(level) = self.pause_level(command) {
-                    return Ok(Some(TurnEnd::ClientPaused(level)));
-                } else {
-                    self.run(command, request);
-                }
+        let restrictions = self.session.restrictions - command.allowed_under;
+        if !restrictions.is_empty() {
+            if let Some(level) = self.answer_restricted(command, restrictions, request) {
+                return Ok(Some(TurnEnd::ClientPaused(level)));
             }
-            Err(refusal) => self.refuse(refusal, request),
+        } else if let Some(level) = self.pause_level(command) {
+            return Ok(Some(TurnEnd::ClientPaused(level)));
+        } else {
+            self.run(command, counts, request);
         }
+        self.end_request()
+    }
+
+    /// Ends a request that was answered. If its reply comes later, returns why.
+    #[inline]
+    fn end_request(&mut self) -> Result<Option<TurnEnd>, CloseReason> {
         if self.session.has_reply_flags()
             && let Some(end) = self.finish_reply()
         {
@@ -348,7 +405,13 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
     }
 }
 
-impl<C: ServerContext, S> Batch<'_, C, S> {
+impl<'a, C: ServerContext, S> Batch<'a, C, S> {
+    /// Returns this worker's counts of the command.
+    #[inline]
+    pub(super) fn counts_of(&self, command: &Command) -> &'a CommandCounts {
+        &self.stats.counts.commands[command.index()]
+    }
+
     /// Returns the level of CLIENT PAUSE if it applies to the command.
     #[inline]
     pub(super) fn pause_level(&self, command: &Command) -> Option<PauseLevel> {
@@ -359,27 +422,25 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
     /// Runs a command.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    pub(super) fn run(&mut self, command: &Command, request: &Request<'_>) {
-        let index = command.index();
-        let info = self.session.info();
-        // No program has more than 65,535 commands.
-        info.command.store(index as u16, Ordering::Relaxed);
+    pub(super) fn run(&mut self, command: &Command, counts: &CommandCounts, request: &Request<'_>) {
+        self.note_last_command(command);
+        // Few calls of a short command are timed.
+        let is_sample = counts.calls.get().is_multiple_of(CALLS_TIMED_ONCE.into());
+        if command.is_short && !is_sample && !self.state.observes_every_call() {
+            let reply = self.output.reply(self.session.protocol());
+            let replied = (command.handler)(self.session, request, reply);
+            self.count(counts, &replied);
+            return;
+        }
         if !command.is_short {
-            info.active_at_s
-                .store(self.state.now_s(), Ordering::Relaxed);
+            let active_at_s = &self.session.info().active_at_s;
+            active_at_s.store(self.state.now_s(), Ordering::Relaxed);
             // Middleware may wait before the handler or after it.
             if !command.hands_over || self.commands.middleware.is_some() {
                 self.context.hand_over();
             }
         }
-        let counts = &self.stats.counts.commands[index];
-        if self.state.observes_every_call() || command.times(counts.calls.get()) {
-            self.run_observed(command, request);
-            return;
-        }
-        let reply = self.output.reply(self.session.protocol());
-        let replied = (command.handler)(self.session, request, reply);
-        self.count(counts, &replied);
+        self.run_observed(command, request);
     }
 
     /// Counts a call that the handler has answered.
@@ -399,7 +460,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
             self.run_within(middleware, command, request);
         } else {
             let (replied, _) = self.run_timed(command, request);
-            let counts = &self.stats.counts.commands[command.index()];
+            let counts = self.counts_of(command);
             self.count(counts, &replied);
         }
     }
@@ -423,7 +484,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
         let share = if command.hands_over { LONGER } else { 1 };
         self.budget.spend(took * calls / share);
-        let stats = &self.stats.counts.commands[command.index()];
+        let stats = self.counts_of(command);
         stats.time(took, self.state.settings.latency_tracking());
         let times = CallTimes {
             took,
@@ -463,7 +524,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         let index = command.map_or(NO_COMMAND, |command| command.index() as u16);
         self.session.info().command.store(index, Ordering::Relaxed);
         if let Some(command) = command {
-            self.stats.counts.commands[command.index()].rejected.add(1);
+            self.counts_of(command).rejected.add(1);
         }
         if let Some(error) = replied.error_in(&self.output.bytes) {
             self.stats.counts.count_error(error);

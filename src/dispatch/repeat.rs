@@ -21,10 +21,10 @@ pub(super) fn repeats(bytes: &[u8], length: usize, count_max: usize) -> usize {
 /// ones at the end. Costs much less than a comparison, and most requests that differ do so there.
 #[inline]
 pub(super) fn may_repeat(bytes: &[u8], length: usize) -> bool {
-    let Some(both) = bytes.get(..2 * length) else {
+    let (first, after) = bytes.split_at(length);
+    let Some(second) = after.get(..length) else {
         return false;
     };
-    let (first, second) = both.split_at(length);
     let last_word = |bytes: &[u8]| bytes.last_chunk().copied().map(u64::from_ne_bytes);
     last_word(first) == last_word(second)
 }

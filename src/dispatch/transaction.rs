@@ -32,7 +32,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         } else if let Some(level) = self.pause_level(command) {
             return Some(level);
         } else if !is_queued {
-            self.run(command, request);
+            self.run(command, self.counts_of(command), request);
         } else if self.commands.is_exec(command) {
             return self.answer_exec(command, request);
         } else if command.info.docs.has_flag("no_multi") {
@@ -94,7 +94,8 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         None
     }
 
-    fn note_last_command(&self, command: &Command) {
+    #[inline]
+    pub(super) fn note_last_command(&self, command: &Command) {
         // No program has more than 65,535 commands.
         let index = command.index() as u16;
         self.session.info().command.store(index, Ordering::Relaxed);
@@ -206,7 +207,7 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
     /// Runs a request of a transaction.
     fn run_queued(&mut self, request: &Request<'_>) {
         match self.commands.command_of(request) {
-            Some(command) => self.run(command, request),
+            Some(command) => self.run(command, self.counts_of(command), request),
             None => unreachable!("only requests of known commands are queued"),
         }
         if self.session.has_reply_flags() {

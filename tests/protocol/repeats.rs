@@ -148,6 +148,20 @@ fn requests_that_differ_in_the_last_argument_are_counted() {
     assert_eq!(calls, Some(1000));
 }
 
+#[test]
+fn repeats_among_different_requests_are_answered() {
+    let (_server, mut peer) = server();
+    // More than a turn's requests, and more replies than one write takes.
+    let runs = || (0..3000).flat_map(|number| iter::repeat_n(number, number % 4));
+    for width in [1, 7, 8, 9, 10, 16, 17, 40] {
+        let exchanges = runs().map(|number: usize| echo(&format!("{:0width$}", number % 10)));
+        let (requests, replies): (String, String) = exchanges.unzip();
+        peer.ask(requests, replies);
+    }
+    let calls = peer.info("commandstats", "cmdstat_echo", "calls=");
+    assert_eq!(calls, Some(8 * runs().count() as u64));
+}
+
 /// Returns requests of which many begin or end like others, or have the same length.
 fn similar_requests() -> Vec<Vec<u8>> {
     let (long, longer) = ([b'x'; 40], [b'x'; 100]);
