@@ -2,8 +2,11 @@
 //! copied, or the requests are not parsed, and each still counts.
 
 use std::iter;
+use std::sync::Arc;
 
-use respool_testing::{Peer, TestServer, echo, request};
+use parking_lot::Mutex;
+use respool::{Arity, ErrorReply};
+use respool_testing::{Peer, TestServer, builtin_and, config, echo, request};
 
 fn server() -> (TestServer, Peer) {
     let server = TestServer::start(1);
@@ -146,6 +149,45 @@ fn requests_that_differ_in_the_last_argument_are_counted() {
     peer.ask(requests, replies);
     let calls = peer.info("commandstats", "cmdstat_echo", "calls=");
     assert_eq!(calls, Some(1000));
+}
+
+#[test]
+fn alike_requests_that_wait_are_run_once() {
+    let (runs, other_peer) = (Arc::default(), Arc::new(Mutex::new(None::<Peer>)));
+    let (of_handler, counted) = (Arc::clone(&other_peer), Arc::<Mutex<Vec<_>>>::clone(&runs));
+    let commands = builtin_and(|commands| {
+        commands.register("RUN", Arity::Exactly(2), move |session, request, reply| {
+            let text = request.text(0)?.to_owned();
+            counted.lock().push(text.clone());
+            if text == "pause" {
+                let mut other = of_handler.lock();
+                let other = other.as_mut().expect("the test has connected it");
+                other.ask("CLIENT PAUSE 100000\r\n", "+OK\r\n");
+            }
+            Ok::<_, ErrorReply>(match text.as_str() {
+                "defer" => session.defer(reply).start(|token| {
+                    token.reply(|reply| reply.simple("defer"));
+                }),
+                text => reply.simple(text),
+            })
+        });
+    });
+    let server = TestServer::with(config(2), commands);
+    *other_peer.lock() = Some(server.connect());
+    let mut peer = server.connect();
+    let texts = ["first", "defer", "third", "other", "pause", "after"];
+    let pipeline = texts
+        .map(|text| request(&[b"RUN", text.as_bytes()]))
+        .concat();
+    peer.ask(
+        pipeline,
+        "+first\r\n+defer\r\n+third\r\n+other\r\n+pause\r\n",
+    );
+    assert_eq!(*runs.lock(), texts[..5]);
+    let mut other = other_peer.lock().take().expect("the handler leaves it");
+    other.ask("CLIENT UNPAUSE\r\n", "+OK\r\n");
+    peer.expect("+after\r\n");
+    assert_eq!(*runs.lock(), texts);
 }
 
 #[test]
