@@ -4,7 +4,8 @@
 //! A client has one owner at a time, and no other thread can look at it. So the owner publishes
 //! here what others need, and they leave messages in its inbox.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -25,8 +26,9 @@ pub(crate) struct ClientRegistry(Mutex<Listed>);
 #[derive(Debug, Default)]
 struct Listed {
     infos: BTreeMap<u64, Arc<ClientInfo>>,
-    /// The number of clients from each IP address.
-    addresses: HashMap<IpAddr, usize>,
+    /// The number of clients from each IP address. No hash table: for a few addresses, the hash
+    /// takes longer than the search.
+    addresses: BTreeMap<IpAddr, usize>,
 }
 
 impl ClientRegistry {
@@ -49,11 +51,11 @@ impl ClientRegistry {
         let mut listed = self.0.lock();
         if listed.infos.remove(&info.id).is_some()
             && let Some(ip) = info.peer.ip()
-            && let Some(count) = listed.addresses.get_mut(&ip)
+            && let Entry::Occupied(mut count) = listed.addresses.entry(ip)
         {
-            *count -= 1;
-            if *count == 0 {
-                listed.addresses.remove(&ip);
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }
