@@ -326,6 +326,11 @@ impl Session {
         state.downcast().ok().map(|state| *state)
     }
 
+    /// Whether there are values that handlers keep, subscriptions, or a deferred reply.
+    pub(crate) fn keeps_anything(&self) -> bool {
+        self.states.is_some() || self.listens() || self.is_deferred()
+    }
+
     /// Drops the values that handlers keep.
     pub(crate) fn forget_states(&mut self) {
         self.states = None;

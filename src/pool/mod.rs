@@ -94,8 +94,13 @@ impl Pool {
     }
 
     /// Adds a client at the tail of the queue. Wakes the leader if no worker follows.
-    pub(crate) fn submit(&self, mut client: Box<Client>) {
-        client.ready_at = self.queue_wait.read();
+    pub(crate) fn submit(&self, client: Box<Client>) {
+        self.submit_at(client, Instant::now());
+    }
+
+    /// As [`Pool::submit`], at a time that was read a moment ago.
+    pub(crate) fn submit_at(&self, mut client: Box<Client>, now: Instant) {
+        client.ready_at = self.queue_wait.at(now);
         self.send(Work::Serve(client));
     }
 

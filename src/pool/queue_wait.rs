@@ -72,11 +72,6 @@ impl QueueWait {
         }
     }
 
-    /// Reads the clock.
-    pub(super) fn read(&self) -> u32 {
-        self.at(Instant::now())
-    }
-
     /// Returns a time that was read as the time of this clock.
     pub(super) fn at(&self, at: Instant) -> u32 {
         let passed = at.saturating_duration_since(self.start);
@@ -93,9 +88,14 @@ impl QueueWait {
     /// Notes the last time that a worker read. Returns whether the last poll was long before.
     #[cold]
     pub(super) fn note_own(&self, clock: &mut LocalClock, at: Instant) -> bool {
-        self.note(at);
-        clock.set(self.at(at));
-        elapsed_us(clock.read_at, self.polled_at.load(Ordering::Relaxed)) >= LONG_US
+        let now = self.at(at);
+        clock.set(now);
+        let polled_at = self.polled_at.load(Ordering::Relaxed);
+        if polled_at == 0 {
+            self.polled_at.store(now, Ordering::Relaxed);
+            return false;
+        }
+        elapsed_us(now, polled_at) >= LONG_US
     }
 
     /// Reads the clock for a worker, unless it has done so in the last 64 turns.
@@ -177,7 +177,8 @@ impl QueueWait {
             0 => self.polled_at.load(Ordering::Relaxed),
             ready_at => ready_at,
         };
-        if clock.read_at == 0 {
+        // The first turn of a client takes longer than others, so a row of them is not estimated.
+        if clock.read_at == 0 || !client.session.is_connected {
             self.note_own(clock, Instant::now());
         }
         elapsed_us(clock.estimate(), ready_at)
@@ -228,7 +229,9 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
         let socket = TcpStream::connect(addr).expect("it listens");
-        let session = Session::for_test(0, addr);
+        let mut session = Session::for_test(0, addr);
+        // It has had its first turn.
+        session.is_connected = true;
         Box::new(Client::new(socket.into(), session, None))
     }
 
@@ -271,6 +274,18 @@ mod tests {
         pool.polled_at.store(6_000, Ordering::Relaxed);
         assert!(pool.may_have_waited(&client()));
         assert_eq!(pool.end(&mut clock_at(9_000), &mut client()), 3_000);
+    }
+
+    #[test]
+    fn first_turn_of_a_client_begins_with_a_reading() {
+        let pool = QueueWait::new();
+        let mut client = client();
+        client.session.is_connected = false;
+        client.ready_at = 1;
+        let estimated = u32::MAX / 2;
+        let mut clock = clock_at(estimated);
+        assert!(pool.end(&mut clock, &mut client) < estimated);
+        assert!(clock.read_at < estimated);
     }
 
     #[test]

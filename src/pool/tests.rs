@@ -97,7 +97,7 @@ fn event_while_the_client_is_away_is_not_lost() {
     peer.write_all(b"PING\r\n").expect("a connected socket");
     let client = pool.next(&mut pool.join()).expect("no worker is retired");
     peer.write_all(b"PING\r\n").expect("a connected socket");
-    pool.poll_ready(pool.queue_wait.read());
+    pool.poll_ready(pool.queue_wait.at(Instant::now()));
     assert!(matches!(pool.park(client, |_| true), Parked::Ready(_)));
 }
 

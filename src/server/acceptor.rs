@@ -38,6 +38,10 @@ pub(super) struct Acceptor {
     admitted: usize,
     refusals: Refusals,
     warned_at: Option<Instant>,
+    /// When the current pass began.
+    now: Instant,
+    /// When the next heartbeat is due.
+    next_beat_at: Instant,
 }
 
 /// The acceptor's thread. A drain waits for it, up to a deadline.
@@ -59,7 +63,7 @@ impl AcceptorThread {
         let acceptor = Acceptor::new(Arc::clone(shared), listen_set);
         let (end, ended) = mpsc::channel::<()>();
         // Before the thread starts, so that the server is ready from its start on.
-        shared.acceptor_heartbeat.beat();
+        shared.acceptor_heartbeat.beat(acceptor.now);
         spawn(&shared.state, "acceptor", move || {
             // Dropped after the acceptor, so that its sockets are closed when the thread has ended.
             let _end = end;
@@ -87,6 +91,7 @@ impl AcceptorThread {
 impl Acceptor {
     fn new(shared: Arc<Shared>, listen_set: ListenSet) -> Self {
         let tcp_keepalive_s = shared.settings.tcp_keepalive_s();
+        let now = Instant::now();
         Self {
             shared,
             listen_set,
@@ -97,6 +102,8 @@ impl Acceptor {
             admitted: 0,
             refusals: Refusals::default(),
             warned_at: None,
+            now,
+            next_beat_at: now,
         }
     }
 
@@ -106,7 +113,6 @@ impl Acceptor {
         self.refusals.refill();
         let mut pause = None;
         while self.shared.phase() == Phase::Serving {
-            self.shared.acceptor_heartbeat.beat();
             let timeout = self.timeout();
             let waited = match pause {
                 Some(pause) => {
@@ -119,8 +125,9 @@ impl Acceptor {
                 // Another process may be the one that accepts what is left.
                 break;
             }
+            self.begin_pass();
             self.apply_keepalive();
-            self.refusals.close_expired(Instant::now());
+            self.refusals.close_expired(self.now);
             let accepted = waited
                 .map_err(Pause::Failed)
                 .and_then(|()| self.accept_ready());
@@ -137,6 +144,15 @@ impl Acceptor {
         let _ = self.receive_delayed();
         if !self.listen_set.leaves_backlog {
             self.accept_backlogs();
+        }
+    }
+
+    /// Reads the clock, once for all connections of a pass. Beats if that is due.
+    fn begin_pass(&mut self) {
+        self.now = Instant::now();
+        if self.now >= self.next_beat_at {
+            self.shared.acceptor_heartbeat.beat(self.now);
+            self.next_beat_at = self.now + BEAT_MIN;
         }
     }
 
@@ -160,6 +176,7 @@ impl Acceptor {
         // of passes is bounded because peers may connect without end.
         for _ in 0..LAST_PASSES {
             let waited = self.listen_set.wait(Duration::ZERO);
+            self.begin_pass();
             let is_over = self.listen_set.ready.is_empty() || self.shared.phase() == Phase::Closing;
             if is_over || waited.is_err() || self.accept_ready().is_err() {
                 break;
@@ -351,7 +368,7 @@ impl Acceptor {
                 client.refuse_silently(reason);
                 self.shared.close(client, &CloseReason::Refused(reason));
             }
-            Some(_) | None => self.shared.pool.submit(client),
+            Some(_) | None => self.shared.pool.submit_at(client, self.now),
         }
     }
 
@@ -421,6 +438,9 @@ const REFUSALS_PER_PASS: usize = 64;
 
 /// Maximum time between two heartbeats.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// Minimum time between two heartbeats: each takes a lock.
+const BEAT_MIN: Duration = Duration::from_millis(100);
 
 /// Connections over `maxclients-per-address` that are delayed before all others have to wait.
 const DELAYED_MAX: usize = 16;

@@ -35,7 +35,7 @@ fn run(shared: &Shared) {
         .clock
         .wait_until(next_wake(shared, next_tick, pause_ends), &mut wakes_seen)
     {
-        shared.clock_heartbeat.beat();
+        shared.clock_heartbeat.beat(Instant::now());
         shared.state.end_timed_out(Instant::now());
         let over;
         (pause_ends, over) = shared.state.pause.end_if_over();

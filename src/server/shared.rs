@@ -24,6 +24,7 @@ use crate::client::stage::Stage;
 use crate::command::Commands;
 use crate::config::OutputLimits;
 use crate::dispatch::batch::{ServerContext, TurnEnd};
+use crate::dispatch::budget::Budget;
 use crate::logging;
 use crate::net::descriptors::WORKER_REFUSALS_MAX;
 use crate::net::pending_output::OutputBounds;
@@ -183,14 +184,20 @@ impl Shared {
 
     /// Admits a client unless the program's hook refuses it. The hook may block.
     #[cold]
-    pub(crate) fn connect(&self, session: &mut Session) -> Result<(), CloseReason> {
+    pub(crate) fn connect(
+        &self,
+        session: &mut Session,
+        budget: &mut Budget,
+    ) -> Result<(), CloseReason> {
         if let Some(hook) = self.hooks.on_connect.get() {
             self.hand_over_now();
             let refused = |error: String| {
                 let line = without_line_ends(error.into());
                 CloseReason::RefusedByHook(line.into_owned())
             };
-            hook(session).map_err(refused)?;
+            let connected = hook(session);
+            budget.note_time(Instant::now());
+            connected.map_err(refused)?;
         }
         session.is_connected = true;
         Ok(())
@@ -282,6 +289,14 @@ impl Shared {
                 logging::error!("a function for a reply that is not sent panicked");
             }
         }
+    }
+
+    /// Whether closing a client calls functions of the program or of other clients' lists, or frees
+    /// much memory.
+    pub(super) fn may_close_slowly(&self, client: &Client) -> bool {
+        self.hooks.on_disconnect.get().is_some()
+            || client.session.keeps_anything()
+            || client.connection.pending().is_some()
     }
 
     /// Closes a client and frees its slot.

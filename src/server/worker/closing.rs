@@ -30,11 +30,14 @@ impl Worker {
         None
     }
 
-    /// Closes a client. The hook for disconnects may block.
+    /// Closes a client. That may take long, as the hook for disconnects may block.
     #[cold]
     pub(super) fn close(&self, client: Box<Client>, reason: &CloseReason, budget: &mut Budget) {
+        let may_take_long = self.shared.may_close_slowly(&client);
         self.shared.close(client, reason);
-        budget.note_time(Instant::now());
+        if may_take_long {
+            budget.note_time(Instant::now());
+        }
     }
 
     /// A turn of a lingering close: sends pending output, then FIN, then discards input until the

@@ -309,10 +309,7 @@ impl Worker {
     ) -> Result<TurnEnd, CloseReason> {
         let phase = self.shared.phase();
         if !client.session.is_connected {
-            let connected = self.shared.connect(&mut client.session);
-            // The hook may have blocked.
-            budget.note_time(Instant::now());
-            connected?;
+            self.shared.connect(&mut client.session, budget)?;
             // From now on a read or an event shows whether the peer has left.
             client.newcomer = None;
         }

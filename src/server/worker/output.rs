@@ -91,7 +91,9 @@ impl Worker {
         // Before the last output, so that no message follows it.
         self.shared.stop_listening(&mut client.session);
         // Ignored: unsent bytes become pending output, and a broken socket fails again.
-        let _ = self.output.send(&mut client.connection, &self.stats);
+        if !self.output.bytes.is_empty() {
+            let _ = self.output.send(&mut client.connection, &self.stats);
+        }
         reason
     }
 }

@@ -25,10 +25,6 @@ impl QueueWait {
         Self
     }
 
-    pub fn read(&self) -> u32 {
-        0
-    }
-
     pub fn at(&self, _: Instant) -> u32 {
         0
     }
