@@ -99,7 +99,7 @@ deferred: batch output
 batch: budget output repeat
 
 in net
-connection: pending_output tcp_info tls
+connection: edge_poll pending_output tcp_info tls
 listen: tcp_info unix
 proxy_header: peer
 

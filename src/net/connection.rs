@@ -3,16 +3,15 @@
 use std::io;
 #[cfg(feature = "tls")]
 use std::mem;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use mio::event::{Event, Source};
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::Interest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
+use crate::net::edge_poll::{self, Event, Registry, Token};
 use crate::net::pending_output::{Flushed, OutputBounds, PendingOutput};
 use crate::net::tcp_info;
 #[cfg(feature = "tls")]
@@ -239,11 +238,10 @@ impl Connection {
             Some(pending) if pending.is_blocked() || self.ended => Interest::WRITABLE,
             Some(_) => READABLE | Interest::WRITABLE,
         };
-        let descriptor = self.socket.as_raw_fd();
         match self.watched {
             Some(watched) if watched == interest => return Ok(()),
-            Some(_) => SourceFd(&descriptor).reregister(registry, token, interest)?,
-            None => SourceFd(&descriptor).register(registry, token, interest)?,
+            Some(_) => edge_poll::change(registry, &self.socket, token, interest)?,
+            None => edge_poll::add(registry, &self.socket, token, interest)?,
         }
         self.watched = Some(interest);
         Ok(())

@@ -3,12 +3,15 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use mio::net::TcpListener;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
 
 /// Watches sockets for input. It has to be dropped with its sockets.
 #[derive(Debug)]
@@ -50,4 +53,13 @@ impl LevelPoll {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Accepts a connection. Also returns the address of its peer.
+#[inline]
+pub(crate) fn accept(listener: &TcpListener) -> io::Result<(OwnedFd, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.ok_or(Errno::AFNOSUPPORT)?;
+    Ok((socket, peer.try_into()?))
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `listen.rs`, `unix.rs` | opens listening sockets; the files of Unix sockets |
 //! | `level_poll.rs` | waits for listening sockets; `no_epoll.rs` replaces it outside Linux |
+//! | `edge_poll.rs` | watches the parked clients; `no_edge_poll.rs` replaces it outside Linux |
 //! | `connection.rs`, `pending_output.rs` | reads and writes a client's bytes; its unsent bytes |
 //! | `tls/` | TLS of one connection, without its socket |
 //! | `certificates.rs` | loads certificates; `no_certificates.rs` replaces it without the feature `tls` |
@@ -18,6 +19,11 @@ pub(crate) mod certificates;
 pub(crate) mod certificates;
 pub(crate) mod connection;
 pub(crate) mod descriptors;
+#[cfg(target_os = "linux")]
+pub(crate) mod edge_poll;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_edge_poll.rs"]
+pub(crate) mod edge_poll;
 #[cfg(feature = "http")]
 pub(crate) mod kernel_counts;
 #[cfg(target_os = "linux")]

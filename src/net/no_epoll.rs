@@ -1,9 +1,11 @@
 //! Replaces `level_poll.rs` on systems without epoll, by `poll(2)`.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use mio::net::TcpListener;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -54,4 +56,10 @@ impl LevelPoll {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Accepts a connection. Also returns the address of its peer.
+pub(crate) fn accept(listener: &TcpListener) -> io::Result<(OwnedFd, SocketAddr)> {
+    let (socket, peer) = listener.accept()?;
+    Ok((socket.into(), peer))
 }

@@ -5,13 +5,13 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mio::{Events, Poll, Registry, Token, Waker};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::slot::Slot;
 use crate::client::Client;
 use crate::logging;
 use crate::net::connection::Readiness;
+use crate::net::edge_poll::{Events, Poll, Registry, Token, Waker};
 
 /// The slots of all clients, and the poll.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ impl Parking {
             }
         };
         for event in watch.events.iter().filter(|event| event.token() != WAKER) {
-            let readiness = Readiness::of(event);
+            let readiness = Readiness::of(&event);
             let client = self.slots[event.token().0].lock().event(readiness);
             if let Some(mut client) = client {
                 client.connection.note(readiness);

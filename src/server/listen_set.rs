@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
+use rustix::net::getsockname;
 
 use crate::logging;
-use crate::net::level_poll::LevelPoll;
+use crate::net::level_poll::{self, LevelPoll};
 use crate::net::listen::{self, ListenSocket};
 use crate::net::peer::Peer;
 
@@ -151,10 +151,10 @@ impl ListenSet {
         let listener = &self.listeners[index];
         match &listener.socket {
             ListenSocket::Tcp(tcp) | ListenSocket::Tls(tcp) => {
-                let (socket, peer_addr) = tcp.accept()?;
+                let (socket, peer_addr) = level_poll::accept(tcp)?;
                 Ok(NewConnection {
                     local_addr: Some(listener.local_addr_of(&socket)),
-                    socket: socket.into(),
+                    socket,
                     peer: peer_addr.into(),
                     speaks_tls: listener.socket.speaks_tls(),
                 })
@@ -204,9 +204,9 @@ impl Listener {
     }
 
     /// Returns the local address of a connection; all zeros if the peer has already left.
-    fn local_addr_of(&self, socket: &TcpStream) -> Arc<SocketAddr> {
+    fn local_addr_of(&self, socket: &OwnedFd) -> Arc<SocketAddr> {
         self.addr.clone().unwrap_or_else(|| {
-            let addr = socket.local_addr();
+            let addr = getsockname(socket).and_then(SocketAddr::try_from);
             Arc::new(addr.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()))
         })
     }

@@ -19,7 +19,7 @@ const FILES: &[&str] = &["mod.rs", "parking.rs", "queue.rs", "slot.rs"];
 
 const STAND_INS: &[(&str, &str)] = &[
     ("use std::sync::atomic::", "use crate::memory::"),
-    ("use mio::", "use crate::mio::"),
+    ("use crate::net::edge_poll::", "use crate::mio::"),
     ("use parking_lot::", "use crate::parking_lot::"),
     ("use crossbeam_channel::", "use crate::crossbeam_channel::"),
     (" crossbeam_channel::", " crate::crossbeam_channel::"),

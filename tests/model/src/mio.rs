@@ -1,4 +1,4 @@
-//! Stand-in for the crate of this name: a poll like `epoll(7)` with `EPOLLET`, and its sockets.
+//! Stand-in for `src/net/edge_poll.rs`, whose names are those of mio: a poll like `epoll(7)` with `EPOLLET`, and its sockets.
 //!
 //! Bytes or FIN put a socket on the poll's list, once. Registering a readable socket does so too. A
 //! wait takes sockets from the list and returns those that are still readable. Nothing here orders
@@ -38,7 +38,7 @@ pub struct Events {
     capacity: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Event {
     token: Token,
     ending: bool,
@@ -133,8 +133,8 @@ impl Events {
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter()
+    pub fn iter(&self) -> impl Iterator<Item = Event> {
+        self.events.iter().copied()
     }
 }
 
