@@ -156,10 +156,11 @@ impl Acceptor {
         }
     }
 
-    /// Returns how long the acceptor may wait.
+    /// Returns how long the acceptor may wait. That is mostly without end, because a timer takes
+    /// about a percent of a connection: the clock wakes the acceptor once a second.
     fn timeout(&self) -> Duration {
         let longest = if self.delayed.is_empty() {
-            BEAT
+            Duration::MAX
         } else {
             DELAY_STEP
         };
@@ -435,9 +436,6 @@ fn opening(
 
 /// Connections refused without descriptors before the acceptor checks everything else.
 const REFUSALS_PER_PASS: usize = 64;
-
-/// Maximum time between two heartbeats.
-const BEAT: Duration = Duration::from_secs(1);
 
 /// Minimum time between two heartbeats: each takes a lock.
 const BEAT_MIN: Duration = Duration::from_millis(100);

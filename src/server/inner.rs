@@ -150,7 +150,8 @@ impl Control for Inner {
     fn health(&self) -> Health {
         let shared = &self.shared;
         let (acceptor, clock) = (&shared.acceptor_heartbeat, &shared.clock_heartbeat);
-        let live = acceptor.check().and_then(|()| clock.check());
+        // The clock first: without it, the acceptor does not beat either.
+        let live = clock.check().and_then(|()| acceptor.check());
         let limit = shared.settings.stuck_after();
         let standstill = shared.look_at_workers().standstill(limit);
         let workers = standstill.map_or(Ok(()), |standstill| Err(standstill.unfit(limit)));
