@@ -9,11 +9,9 @@ use crate::state::clients::ClientInfo;
 use crate::state::close_reason::Refused;
 
 impl Shared {
-    /// Registers a client, or returns why it is refused. `maxclients` was checked before.
+    /// Registers a client, or returns why it is refused. `maxclients` and `protected-mode` were
+    /// checked before.
     pub(super) fn admit(&self, info: &Arc<ClientInfo>) -> Result<(), Refused> {
-        if self.protects_from(&info.peer) {
-            return Err(Refused::Protected);
-        }
         let per_address_max = self.settings.maxclients_per_address();
         if self.state.clients.add(info, per_address_max) {
             Ok(())

@@ -123,7 +123,13 @@ fn delays_refusal(client: &mut Client) -> bool {
 
 /// Admits a client that counts already, but is not in the registry.
 fn admit(shared: &Shared, client: &Client) -> Result<(), Refused> {
-    shared.admit(client.session.info()).inspect_err(|_| {
+    let info = client.session.info();
+    let admission = if shared.protects_from(&info.peer) {
+        Err(Refused::Protected)
+    } else {
+        shared.admit(info)
+    };
+    admission.inspect_err(|_| {
         // Refused clients do not count, and no hook is called.
         shared.state.refused.count();
         shared.state.client_count.fetch_sub(1, Ordering::Relaxed);
