@@ -1,4 +1,5 @@
-//! Stand-in for `src/net/edge_poll.rs`, whose names are those of mio: a poll like `epoll(7)` with `EPOLLET`, and its sockets.
+//! Stand-in for `src/net/edge_poll.rs`, whose names are those of mio: a poll like `epoll(7)` with
+//! `EPOLLET`, and its sockets.
 //!
 //! Bytes or FIN put a socket on the poll's list, once. Registering a readable socket does so too. A
 //! wait takes sockets from the list and returns those that are still readable. Nothing here orders
