@@ -229,6 +229,11 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
                 return Ok(Served { bytes: length, end });
             }
         };
+        if command.alike_handler.is_some()
+            && let Some(bytes) = self.answer_together(command, &request, length, bytes)
+        {
+            return Ok(Served { bytes, end: None });
+        }
         if let Some(end) = self.answer(command, self.counts_of(command), &request)? {
             let bytes = if end.awaits_reply() { length } else { 0 };
             return Ok(Served {
@@ -476,23 +481,36 @@ impl<'a, C: ServerContext, S> Batch<'a, C, S> {
             self.context.note_time(start);
         }
         let replied = self.call(command, request);
+        let took = self.end_calls(command, start, 1);
+        self.note(command, request, took);
+        (replied, took)
+    }
+
+    /// Counts the time of `count` calls that have begun at `start`. Returns that of each.
+    pub(super) fn end_calls(&mut self, command: &Command, start: Instant, count: u32) -> Duration {
         let end = Instant::now();
-        let took = end - start;
         self.budget.note_time(end);
         // For a short command, the time counts for the untimed calls, too.
         let is_sample = command.is_short && !self.state.observes_every_call();
         let calls = if is_sample { CALLS_TIMED_ONCE } else { 1 };
         let share = if command.hands_over { LONGER } else { 1 };
-        self.budget.spend(took * calls / share);
+        self.budget.spend((end - start) * calls / share);
+        let took = (end - start) / count;
         let stats = self.counts_of(command);
-        stats.time(took, self.state.settings.latency_tracking());
+        for _ in 0..count {
+            stats.time(took, self.state.settings.latency_tracking());
+        }
+        took
+    }
+
+    /// Notes a call for SLOWLOG, LATENCY and MONITOR.
+    pub(super) fn note(&self, command: &Command, request: &Request<'_>, took: Duration) {
         let times = CallTimes {
             took,
             waited: Duration::from_micros(self.stats.wait_us().into()),
         };
         self.state
             .note(&command.info, request, self.session.info(), times);
-        (replied, took)
     }
 
     fn call(&mut self, command: &Command, request: &Request<'_>) -> Replied {

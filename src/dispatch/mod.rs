@@ -2,6 +2,7 @@
 //! room knows no socket and no thread: [`ServerContext`](batch::ServerContext) stands for the
 //! server, and [`ReplySink`](crate::net::connection::ReplySink) for the connection.
 
+mod alike;
 pub(crate) mod batch;
 pub(crate) mod budget;
 pub(crate) mod deferred;

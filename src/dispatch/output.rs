@@ -30,11 +30,13 @@ impl Output {
     pub(super) fn repeats_max(&self) -> usize {
         match self.bytes.get(self.reply_start) {
             None | Some(b'-') => 0,
-            Some(_) => {
-                let length = self.bytes.len() - self.reply_start;
-                OUTPUT_BYTES.saturating_sub(self.bytes.len()) / length
-            }
+            Some(_) => self.room_for(self.bytes.len() - self.reply_start),
         }
+    }
+
+    /// Returns how many replies of `length` bytes fit before the next write.
+    pub(super) fn room_for(&self, length: usize) -> usize {
+        OUTPUT_BYTES.saturating_sub(self.bytes.len()) / length
     }
 
     /// Appends `count` copies of the last reply.

@@ -5,6 +5,7 @@
 //! parser follows redis-server 7.0.15, including the error texts, with two exceptions: the result
 //! never depends on how the bytes are split between reads, and a NUL in a header is an error.
 
+mod alike;
 mod argument;
 mod bulk_source;
 mod error_reply;
@@ -21,6 +22,7 @@ mod span;
 pub(crate) mod tests;
 mod value;
 
+pub(crate) use alike::Alike;
 pub use argument::Keyword;
 pub(crate) use bulk_source::BulkSource;
 pub use error_reply::ErrorReply;

@@ -82,6 +82,15 @@ impl<'a> Request<'a> {
         self.words[self.words.len() - 1].range().start
     }
 
+    /// Returns the bytes of an array before the header of its last word; `None` if the request is a
+    /// line, or has one word.
+    pub(super) fn bytes_before_last_header(&self) -> Option<&'a [u8]> {
+        let [.., before, _] = self.words else {
+            return None;
+        };
+        (!self.is_inline()).then(|| &self.bytes[..before.range().end + 2])
+    }
+
     /// Returns the request at the front of `bytes` whose words are in the same positions as those
     /// of this array. `bytes` has at least as many bytes.
     pub(crate) fn moved_to(&self, bytes: &'a [u8]) -> Self {

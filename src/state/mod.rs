@@ -56,7 +56,7 @@ use parking_lot::Mutex;
 
 use crate::config::{Config, inert};
 use crate::net::peer::Peer;
-use crate::resp::Request;
+use crate::resp::{Alike, Request};
 use buffers::Buffers;
 use catalog::{Catalog, CommandInfo};
 use channels::{Channels, Subscriptions};
@@ -262,6 +262,17 @@ impl ServerState {
         self.observe(observed_for::MIDDLEWARE, true);
     }
 
+    /// Whether [`Self::note`] has something to do for a request that took so long.
+    pub(crate) fn notes(&self, took: Duration) -> bool {
+        self.settings.slowlog_length_for(took).is_some()
+            || self.settings.is_spike(took)
+            || self.has_monitors()
+    }
+
+    fn has_monitors(&self) -> bool {
+        self.observed_for.load(Ordering::Relaxed) & observed_for::MONITORS != 0
+    }
+
     /// Notes a request in the slow log and in the latency monitor, if it took long, and shows it to
     /// monitors.
     pub(crate) fn note(
@@ -284,8 +295,7 @@ impl ServerState {
             let event = if is_fast { "fast-command" } else { "command" };
             self.latency.add(event, took.as_millis() as u64);
         }
-        let is_monitored = self.observed_for.load(Ordering::Relaxed) & observed_for::MONITORS != 0;
-        if is_monitored && command.is_shown_to_monitors() {
+        if self.has_monitors() && command.is_shown_to_monitors() {
             let slots = self.monitors.show(command, request, info, self.terms());
             self.notify(&slots);
         }
@@ -321,18 +331,21 @@ impl ServerState {
     /// Leaves a message for the subscribers of a channel, and notifies them. Returns the number of
     /// messages left.
     pub(crate) fn publish(&self, channel: &[u8], message: &[u8]) -> usize {
-        let (count, slots) = self.leave(channel, message, None, &|| ());
+        let mut none = Alike::default();
+        let (count, slots) = self.leave(channel, message, &mut none, None, &|| ());
         self.notify(&slots);
         count
     }
 
     /// As [`Self::publish`], for a command of the client `publisher`, which is notified only if it is
     /// killed. If it `may_wait`, the worker notifies the others before it waits for anything, and at
-    /// the end of the turn at the latest: by then each may have several messages.
-    pub(crate) fn publish_in_turn(
+    /// the end of the turn at the latest: by then each may have several messages. Takes messages of
+    /// `alike` requests too.
+    pub(crate) fn publish_in_turn<'a>(
         &self,
         channel: &[u8],
-        message: &[u8],
+        message: &'a [u8],
+        alike: &mut Alike<'a>,
         publisher: u64,
         may_wait: bool,
     ) -> usize {
@@ -342,7 +355,7 @@ impl ServerState {
                 control.hand_over();
             }
         };
-        let (count, slots) = self.leave(channel, message, Some(publisher), &hand_over);
+        let (count, slots) = self.leave(channel, message, alike, Some(publisher), &hand_over);
         match &control {
             Some(_) if may_wait => self.notifications.add(&slots),
             Some(control) => slots.iter().for_each(|&slot| control.notify(slot)),
@@ -360,13 +373,14 @@ impl ServerState {
         }
     }
 
-    /// Leaves a message for the subscribers of a channel. Returns the number of messages left, and
-    /// the slots of clients to notify, without `publisher` unless it is killed. Calls `before_long`
-    /// before what may take long.
-    fn leave(
+    /// Leaves a message, and those that it takes of `alike` requests, for the subscribers of a
+    /// channel. Returns the number of receivers, and the slots of clients to notify, without
+    /// `publisher` unless it is killed. Calls `before_long` before what may take long.
+    fn leave<'a>(
         &self,
         channel: &[u8],
-        message: &[u8],
+        message: &'a [u8],
+        alike: &mut Alike<'a>,
         publisher: Option<u64>,
         before_long: &dyn Fn(),
     ) -> (usize, Vec<usize>) {
@@ -377,9 +391,9 @@ impl ServerState {
                 slots.push(info.slot);
             }
         };
-        let count = self
-            .channels
-            .publish(channel, message, self.terms(), before_long, notify);
+        let count =
+            self.channels
+                .publish(channel, message, alike, self.terms(), before_long, notify);
         (count, slots)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::catalog::CommandInfo;
 use super::clients::ClientInfo;
 use super::inbox::Terms;
-use super::recipients::{Message, Recipients};
+use super::recipients::{Messages, Recipients};
 use crate::net::peer::Peer;
 use crate::resp::Request;
 use crate::time::now_since_1970;
@@ -46,7 +46,7 @@ impl Monitors {
         let line = line(now_since_1970(), &words, request.word_count(), info);
         let mut slots = Vec::new();
         let notify = |monitor: &ClientInfo| slots.push(monitor.slot);
-        self.0.push(&Message::Line(&line), terms, &|| (), notify);
+        self.0.push(&Messages::Line(&line), terms, &|| (), notify);
         slots
     }
 }

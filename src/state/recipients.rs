@@ -97,11 +97,11 @@ impl Recipients {
         change(&mut self.0.lock())
     }
 
-    /// Leaves a message for each client. Returns how many there are. Calls `notify` for each client
-    /// whose owner must be notified, and `before_long` before each slice but the first.
+    /// Leaves messages for each client. Returns how many clients there are. Calls `notify` for each
+    /// client whose owner must be notified, and `before_long` before each slice but the first.
     pub(super) fn push(
         &self,
-        message: &Message<'_>,
+        messages: &Messages<'_>,
         terms: Terms<'_>,
         before_long: &dyn Fn(),
         mut notify: impl FnMut(&ClientInfo),
@@ -112,7 +112,7 @@ impl Recipients {
             let (count_before, mut bytes, mut is_last) = (count, 0, true);
             for info in clients.after(last_id) {
                 let copied = |protocol| {
-                    let copied = message.bytes(protocol);
+                    let copied = messages.bytes(protocol);
                     bytes += copied.len();
                     copied
                 };
@@ -139,40 +139,53 @@ impl Recipients {
 /// Bytes of messages that are copied under the lock.
 const SLICE_BYTES: usize = 256 * 1024;
 
-/// A message for many clients.
-pub(super) enum Message<'a> {
+/// Messages for many clients.
+pub(super) enum Messages<'a> {
     /// A line, the same in both protocols.
     Line(&'a [u8]),
-    /// Words, encoded once for each protocol that a client wants.
+    /// Messages that differ only in the last word, encoded once for each protocol that a client
+    /// wants.
     Words {
-        words: &'a [&'a [u8]],
+        front: &'a [&'a [u8]],
+        last: &'a [&'a [u8]],
         resp2: OnceCell<Vec<u8>>,
         resp3: OnceCell<Vec<u8>>,
     },
 }
 
-impl<'a> Message<'a> {
-    pub(super) fn of(words: &'a [&'a [u8]]) -> Self {
+impl<'a> Messages<'a> {
+    pub(super) fn of(front: &'a [&'a [u8]], last: &'a [&'a [u8]]) -> Self {
         Self::Words {
-            words,
+            front,
+            last,
             resp2: OnceCell::new(),
             resp3: OnceCell::new(),
         }
     }
 
     fn bytes(&self, protocol: Protocol) -> &[u8] {
-        let (words, encoded) = match (self, protocol) {
-            (Self::Line(line), _) => return line,
-            (Self::Words { words, resp2, .. }, Protocol::Resp2) => (words, resp2),
-            (Self::Words { words, resp3, .. }, Protocol::Resp3) => (words, resp3),
+        let (front, last, resp2, resp3) = match self {
+            Self::Line(line) => return line,
+            Self::Words {
+                front,
+                last,
+                resp2,
+                resp3,
+            } => (front, last, resp2, resp3),
+        };
+        let encoded = match protocol {
+            Protocol::Resp2 => resp2,
+            Protocol::Resp3 => resp3,
         };
         encoded.get_or_init(|| {
             let mut bytes = Vec::new();
-            let _ = Reply::new(&mut bytes, protocol).message(words.len(), |items| {
-                for word in *words {
-                    items.add(|item| item.bulk(word));
-                }
-            });
+            for last in *last {
+                let _ = Reply::new(&mut bytes, protocol).message(front.len() + 1, |items| {
+                    for word in front.iter().chain([last]) {
+                        items.add(|item| item.bulk(word));
+                    }
+                });
+            }
             bytes
         })
     }
@@ -216,7 +229,7 @@ mod tests {
             }
             let mut notified = 0;
             let sent = recipients.push(
-                &Message::Line(&message),
+                &Messages::Line(&message),
                 terms(&Buffers::default()),
                 &|| (),
                 |_| notified += 1,
@@ -236,15 +249,20 @@ mod tests {
         for info in &infos {
             assert!(recipients.change(|clients| clients.add(info)));
         }
-        let words: [&[u8]; 1] = [b"a"];
         recipients.push(
-            &Message::of(&words),
+            &Messages::of(&[], &[b"a", b"b"]),
             terms(&Buffers::default()),
             &|| (),
             |_| (),
         );
-        assert_eq!(infos[0].inbox.take_messages(), b"*1\r\n$1\r\na\r\n");
-        assert_eq!(infos[1].inbox.take_messages(), b">1\r\n$1\r\na\r\n");
+        assert_eq!(
+            infos[0].inbox.take_messages(),
+            b"*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n"
+        );
+        assert_eq!(
+            infos[1].inbox.take_messages(),
+            b">1\r\n$1\r\na\r\n>1\r\n$1\r\nb\r\n"
+        );
     }
 
     #[test]

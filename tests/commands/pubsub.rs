@@ -239,6 +239,201 @@ fn subscribers_see_messages_in_the_same_order() {
     }
 }
 
+// Messages of one pipeline, which are left for their subscribers together.
+
+fn publication(channel: &str, message: &str) -> Vec<u8> {
+    request(&[b"PUBLISH", channel.as_bytes(), message.as_bytes()])
+}
+
+#[test]
+fn pipelined_messages_arrive_in_order() {
+    let lengths = [0, 1, 9, 10, 64, 99, 100, 999, 1000, 1024, 1025, 5000];
+    let server = TestServer::start(2);
+    let (mut two, mut publisher) = subscriber_and_other(&server);
+    let mut three = server.connect();
+    speak_resp3(&mut three);
+    subscribe(&mut three, &["a", "b"]);
+    let (mut requests, mut replies) = (Vec::new(), String::new());
+    let (mut to_two, mut to_three) = (Vec::new(), Vec::new());
+    for (number, length) in lengths.iter().cycle().take(1200).enumerate() {
+        let channel = if number % 100 == 99 { "b" } else { "a" };
+        let message = format!("{number}{}", "x".repeat(*length));
+        requests.extend(publication(channel, &message));
+        let message = request(&[b"message", channel.as_bytes(), message.as_bytes()]);
+        to_three.extend([b">", &message[1..]].concat());
+        if channel == "a" {
+            to_two.extend(message);
+        }
+        replies += if channel == "a" { ":2\r\n" } else { ":1\r\n" };
+        if number % 250 == 0 {
+            requests.extend(b"PING\r\n");
+            replies += "+PONG\r\n";
+        }
+    }
+    publisher.ask(requests, replies);
+    two.expect(to_two);
+    three.expect(to_three);
+}
+
+/// As in Redis, which leaves one message after the other.
+#[test]
+fn pipelined_messages_by_name_and_pattern_alternate() {
+    let server = TestServer::start(1);
+    let (mut subscriber, mut publisher) = subscriber_and_other(&server);
+    subscriber.answers("PSUBSCRIBE ?");
+    publisher.ask(publication("a", "x").repeat(10), ":2\r\n".repeat(10));
+    for _ in 0..10 {
+        assert_eq!(subscriber.leaves(), ["message", "a", "x"]);
+        assert_eq!(subscriber.leaves(), ["pmessage", "?", "a", "x"]);
+    }
+    publisher.ask(publication("b", "x").repeat(10), ":1\r\n".repeat(10));
+    for _ in 0..10 {
+        assert_eq!(subscriber.leaves(), ["pmessage", "?", "b", "x"]);
+    }
+}
+
+#[test]
+fn own_pipelined_messages_precede_their_replies() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    speak_resp3(&mut peer);
+    subscribe(&mut peer, &["a"]);
+    let both = ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n:1\r\n";
+    peer.ask(publication("a", "x").repeat(10), both.repeat(10));
+}
+
+#[test]
+fn each_pipelined_message_may_lack_its_reply() {
+    let server = TestServer::start(1);
+    let (mut subscriber, mut publisher) = subscriber_and_other(&server);
+    let three = ["1", "2", "3"]
+        .map(|message| publication("a", message))
+        .concat();
+    publisher.ask([b"CLIENT REPLY SKIP\r\n", &*three].concat(), ":1\r\n:1\r\n");
+    let off_and_on = [b"CLIENT REPLY OFF\r\n", &*three, b"CLIENT REPLY ON\r\n"].concat();
+    publisher.ask(off_and_on, "+OK\r\n");
+    for message in ["1", "2", "3", "1", "2", "3"] {
+        assert_eq!(subscriber.leaves(), ["message", "a", message]);
+    }
+}
+
+#[test]
+fn each_pipelined_message_is_counted() {
+    let server = TestServer::start(1);
+    let (_subscriber, mut publisher) = subscriber_and_other(&server);
+    let before = publisher.count("total_commands_processed");
+    publisher.ask(publication("a", "x").repeat(100), ":1\r\n".repeat(100));
+    let count = |peer: &mut Peer, part| peer.info("commandstats", "cmdstat_publish", part);
+    assert_eq!(count(&mut publisher, "calls="), Some(100));
+    assert_eq!(count(&mut publisher, "failed_calls="), Some(0));
+    // With the request for the count.
+    assert_eq!(publisher.count("total_commands_processed"), before + 103);
+    let latency = publisher.answers("LATENCY HISTOGRAM publish");
+    assert_eq!(latency[..3], ["publish", "calls", "100"]);
+    let too_long = publication(&"a".repeat(1025), "x");
+    publisher.send(too_long.repeat(3));
+    for _ in 0..3 {
+        assert!(publisher.line().starts_with("-ERR a channel's name"));
+    }
+    assert_eq!(count(&mut publisher, "calls="), Some(103));
+    assert_eq!(count(&mut publisher, "failed_calls="), Some(3));
+}
+
+#[test]
+fn each_pipelined_message_is_monitored() {
+    let server = TestServer::start(1);
+    let (mut subscriber, mut publisher) = subscriber_and_other(&server);
+    let mut monitor = server.connect();
+    monitor.ask("MONITOR\r\n", "+OK\r\n");
+    let three = ["1", "2", "3"]
+        .map(|message| publication("a", message))
+        .concat();
+    publisher.ask(three, ":1\r\n".repeat(3));
+    for message in ["1", "2", "3"] {
+        let line = monitor.line();
+        let shown = format!(r#""PUBLISH" "a" "{message}""#);
+        assert!(line.ends_with(&shown), "{line}");
+        assert_eq!(subscriber.leaves(), ["message", "a", message]);
+    }
+}
+
+#[test]
+fn subscriber_is_closed_for_what_a_pipeline_leaves() {
+    let mut small = config(1);
+    small.client_output_buffer_limit.pubsub.hard_bytes = 1024;
+    let server = TestServer::with(small, Commands::builtin());
+    let (mut subscriber, mut publisher) = subscriber_and_other(&server);
+    publisher.send(publication("a", &"x".repeat(100)).repeat(100));
+    for _ in 0..100 {
+        publisher.line();
+    }
+    eventually("it is closed", || {
+        publisher.count("client_output_buffer_limit_disconnections") == 1
+    });
+    subscriber.rest();
+    publisher.ask(publication("a", "x"), ":0\r\n");
+}
+
+/// Each reply says how many clients get the message, whenever other clients subscribe.
+#[test]
+fn changing_subscribers_get_as_many_messages_as_replies_say() {
+    const STEADY: usize = 12;
+    const PIPELINES: usize = 60;
+    const MESSAGES: usize = 40;
+
+    let server = TestServer::start(2);
+    let steady: Vec<_> = (0..STEADY)
+        .map(|_| subscriber_and_other(&server).0)
+        .collect();
+    let (mut changing, mut publisher) = (server.connect(), server.connect());
+    let numbers = PIPELINES * MESSAGES;
+    let expects_all = |mut peer: Peer| {
+        for number in 0..numbers {
+            assert_eq!(peer.leaves()[2].parse(), Ok(number));
+        }
+    };
+    let text = |number| format!("{number:01000}");
+    thread::scope(|scope| {
+        for peer in steady {
+            scope.spawn(move || expects_all(peer));
+        }
+        let publishing = scope.spawn(move || {
+            let mut receivers = 0;
+            for pipeline in 0..PIPELINES {
+                let numbers = pipeline * MESSAGES..(pipeline + 1) * MESSAGES;
+                publisher.send(
+                    numbers
+                        .flat_map(|number| publication("a", &text(number)))
+                        .collect::<Vec<_>>(),
+                );
+                for _ in 0..MESSAGES {
+                    let line = publisher.line();
+                    receivers += line[1..].parse::<usize>().expect("a number");
+                }
+            }
+            receivers
+        });
+        let mut received = 0;
+        while !publishing.is_finished() {
+            changing.send("SUBSCRIBE a\r\nUNSUBSCRIBE a\r\n");
+            assert_eq!(changing.leaves()[0], "subscribe");
+            let mut last = None;
+            loop {
+                let words = changing.leaves();
+                if words[0] == "unsubscribe" {
+                    break;
+                }
+                let number: usize = words[2].parse().expect("a number");
+                assert!(last.is_none_or(|last| last + 1 == number), "a gap");
+                last = Some(number);
+                received += 1;
+            }
+        }
+        let receivers = publishing.join().expect("it has published all");
+        assert_eq!(receivers, STEADY * numbers + received);
+    });
+}
+
 #[test]
 fn own_message_precedes_the_reply_to_publish() {
     let server = TestServer::start(1);

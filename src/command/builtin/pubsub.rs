@@ -7,7 +7,7 @@ use crate::client::session::{Restrictions, Session};
 use crate::command::entry::PausePolicy;
 use crate::command::{Arity, Commands};
 use crate::glob;
-use crate::resp::{Replied, Reply, Request};
+use crate::resp::{Alike, Replied, Reply, Request};
 use crate::state::channels::{
     CHANNEL_BYTES_MAX, Kind, PATTERN_BYTES_MAX, Subscriptions, Unsubscribable,
 };
@@ -28,7 +28,10 @@ pub(super) fn register(commands: &mut Commands) {
             })
             .allowed_under = Restrictions::SUBSCRIBED;
     }
-    let publish = commands.register_own("PUBLISH", Arity::Exactly(3), publish);
+    let publish = commands.register_own("PUBLISH", Arity::Exactly(3), |session, request, reply| {
+        publish_alike(session, request, &mut Alike::default(), reply)
+    });
+    publish.alike_handler = Some(publish_alike);
     publish.pause_policy = PausePolicy::WithWrites;
     publish.hands_over = true;
     let mut pubsub = commands.own_container("PUBSUB");
@@ -110,8 +113,14 @@ fn confirm(request: &Request<'_>, name: Option<&[u8]>, session: &mut Session) {
     });
 }
 
-/// `PUBLISH channel message`: sends the message to all subscribers and answers their number.
-fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Replied {
+/// `PUBLISH channel message`: sends the message to all subscribers and answers their number. Takes
+/// messages of `alike` requests too.
+fn publish_alike<'a>(
+    session: &mut Session,
+    request: &Request<'a>,
+    alike: &mut Alike<'a>,
+    reply: Reply<'_>,
+) -> Replied {
     let (channel, message) = (argument(request, 0), argument(request, 1));
     if channel.len() > CHANNEL_BYTES_MAX {
         return too_long(reply);
@@ -121,7 +130,7 @@ fn publish(session: &mut Session, request: &Request<'_>, reply: Reply<'_>) -> Re
     let state = session.server_state();
     // EXEC's hook may wait after this, and so may middleware.
     let may_wait = !session.is_in_exec() && !state.observes_every_call();
-    let count = state.publish_in_turn(channel, message, session.id(), may_wait);
+    let count = state.publish_in_turn(channel, message, alike, session.id(), may_wait);
     if session.subscriptions().is_some() {
         session.push_messages();
     }
