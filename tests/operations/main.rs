@@ -8,7 +8,7 @@ mod requests;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use respool::{Commands, Config, Server};
-use respool_testing::{TestServer, config};
+use respool_testing::{TestServer, config, eventually};
 
 /// A server with an operations listener.
 struct Operated {
@@ -28,6 +28,10 @@ impl Operated {
         let server = server.with_http_listener(listener).expect("it listens");
         let http = server.http_addrs()[0];
         let server = TestServer::serve(server);
+        // The operations listener answers before the acceptor runs.
+        eventually("the server is ready", || {
+            server.handle.health().ready.is_ok()
+        });
         Self { server, http }
     }
 }
