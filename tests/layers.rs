@@ -93,7 +93,7 @@ tls_protocols: mod
 number: mod
 
 in dispatch
-alike: batch
+burst: batch
 middleware: batch output
 transaction: batch output
 deferred: batch output
@@ -125,7 +125,7 @@ argument: error_reply integer request
 value: error_reply reply
 reply: bulk_source error_reply foreign integer mod protocol_error
 request_queue: request span
-alike: integer request
+last_arguments: integer request
 request: foreign inline integer limits protocol_error span
 inline: protocol_error span
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::bytes::has_same_ends;
 use crate::client::session::{Restrictions, Session};
-use crate::resp::{Alike, Replied, Reply, Request};
+use crate::resp::{LastArguments, Replied, Reply, Request};
 use crate::state::catalog::{Arity, CATEGORIES, CommandInfo, Docs};
 use crate::state::keys::Keys;
 use crate::state::pause::PauseLevel;
@@ -19,8 +19,8 @@ pub(crate) type OwnHandler = fn(&mut Session, &Request<'_>, Reply<'_>) -> Replie
 
 /// Answers a request, and the requests that it takes of those that follow and differ only in the
 /// last argument: all with the same reply, a short one.
-pub(crate) type AlikeHandler =
-    for<'a> fn(&mut Session, &Request<'a>, &mut Alike<'a>, Reply<'_>) -> Replied;
+pub(crate) type BurstHandler =
+    for<'a> fn(&mut Session, &Request<'a>, &mut LastArguments<'a>, Reply<'_>) -> Replied;
 
 /// A registered command, returned by [`Commands::get_mut`](crate::Commands::get_mut) to declare
 /// more about it.
@@ -40,7 +40,7 @@ pub struct Command {
     pub(crate) pause_policy: PausePolicy,
     pub(crate) handler: Box<Handler>,
     /// Answers several requests by one call, unless something is to happen between two of them.
-    pub(crate) alike_handler: Option<AlikeHandler>,
+    pub(crate) burst_handler: Option<BurstHandler>,
     /// Empty unless the command is a container.
     pub(crate) subcommands: ByName,
 }
@@ -75,7 +75,7 @@ impl Command {
             allowed_under: Restrictions::empty(),
             pause_policy: PausePolicy::WithAll,
             handler,
-            alike_handler: None,
+            burst_handler: None,
             subcommands: ByName::default(),
         }
     }

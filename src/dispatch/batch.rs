@@ -229,8 +229,8 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
                 return Ok(Served { bytes: length, end });
             }
         };
-        if command.alike_handler.is_some()
-            && let Some(bytes) = self.answer_together(command, &request, length, bytes)
+        if command.burst_handler.is_some()
+            && let Some(bytes) = self.answer_burst(command, &request, length, bytes)
         {
             return Ok(Served { bytes, end: None });
         }
@@ -250,6 +250,7 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let last = self.answer_repeats(command, length, bytes);
         let bytes = bytes.len() - last.len() + length;
         if last.len() < 2 * length {
+            // No whole request follows.
             return Ok(Served { bytes, end: None });
         }
         let alike = self.serve_alike(command, request, length, last)?;

@@ -2,9 +2,9 @@
 //! room knows no socket and no thread: [`ServerContext`](batch::ServerContext) stands for the
 //! server, and [`ReplySink`](crate::net::connection::ReplySink) for the connection.
 
-mod alike;
 pub(crate) mod batch;
 pub(crate) mod budget;
+mod burst;
 pub(crate) mod deferred;
 mod middleware;
 pub(crate) mod output;

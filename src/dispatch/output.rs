@@ -30,8 +30,13 @@ impl Output {
     pub(super) fn repeats_max(&self) -> usize {
         match self.bytes.get(self.reply_start) {
             None | Some(b'-') => 0,
-            Some(_) => self.room_for(self.bytes.len() - self.reply_start),
+            Some(_) => self.room_for(self.reply_bytes()),
         }
+    }
+
+    /// Returns the length of the last reply.
+    pub(super) fn reply_bytes(&self) -> usize {
+        self.bytes.len() - self.reply_start
     }
 
     /// Returns how many replies of `length` bytes fit before the next write.

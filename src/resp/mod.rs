@@ -5,13 +5,13 @@
 //! parser follows redis-server 7.0.15, including the error texts, with two exceptions: the result
 //! never depends on how the bytes are split between reads, and a NUL in a header is an error.
 
-mod alike;
 mod argument;
 mod bulk_source;
 mod error_reply;
 mod foreign;
 mod inline;
 mod integer;
+mod last_arguments;
 pub(crate) mod limits;
 mod protocol_error;
 mod reply;
@@ -22,7 +22,6 @@ mod span;
 pub(crate) mod tests;
 mod value;
 
-pub(crate) use alike::Alike;
 pub use argument::Keyword;
 pub(crate) use bulk_source::BulkSource;
 pub use error_reply::ErrorReply;
@@ -31,6 +30,7 @@ pub(crate) use error_reply::{is_code, without_line_ends};
 pub(crate) use foreign::{HTTP_RESPONSE, TLS_ALERT};
 pub(crate) use foreign::{is_http_request_line, is_http_version};
 pub(crate) use integer::parse as parse_integer;
+pub(crate) use last_arguments::LastArguments;
 pub(crate) use limits::Limits;
 pub(crate) use protocol_error::ProtocolError;
 pub(crate) use reply::misused;

@@ -22,9 +22,9 @@ pub(super) fn keep_running(shared: &Shared) {
     shared.clock_heartbeat.end();
 }
 
-/// Advances the coarse clock, ends CLIENT PAUSE and waits for deferred replies in time, evicts
-/// clients, and closes timed-out clients, until the clock is stopped. Can be called again after a
-/// panic.
+/// Advances the coarse clock, wakes the acceptor, ends CLIENT PAUSE and waits for deferred replies in
+/// time, evicts clients, and closes timed-out clients, until the clock is stopped. Can be called
+/// again after a panic.
 fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
     let mut pause_ends = None;
@@ -52,7 +52,7 @@ fn run(shared: &Shared) {
         }
         let has_stalled = now > next_tick + TICK;
         next_tick = now + TICK;
-        // It beats, too, and has no timer.
+        // The acceptor beats then. It has no timer of its own.
         shared.wake_acceptor();
         // 32 bits hold 136 years.
         let now_s = shared.state.started.elapsed().as_secs() as u32;

@@ -33,7 +33,7 @@ impl Heartbeat {
         }
     }
 
-    /// Notes that the thread runs. The thread calls this at least once a second.
+    /// Notes that the thread runs. The thread calls this about once a second, or more often.
     pub(super) fn beat(&self, now: Instant) {
         *self.pulse.lock() = Pulse::At(now);
         self.changed.notify_all();

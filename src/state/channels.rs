@@ -16,7 +16,7 @@ use super::inbox::Terms;
 use super::recipients::{Messages, Recipients};
 use super::slices::{SLICE_ITEMS, in_slices};
 use crate::glob;
-use crate::resp::Alike;
+use crate::resp::LastArguments;
 
 /// All channels and patterns that clients are subscribed to.
 ///
@@ -54,6 +54,25 @@ impl Topic {
 
     fn count(&self) -> usize {
         self.subscribers.change(|clients| clients.len())
+    }
+
+    /// Adds the messages of `following` requests to `messages`, as long as little is copied.
+    fn take_messages<'a>(
+        &self,
+        channel: &[u8],
+        following: &mut LastArguments<'a>,
+        messages: &mut Vec<&'a [u8]>,
+    ) {
+        let each_max = (COPIED_BYTES_MAX / self.count().max(1)).min(COPIED_BYTES_EACH_MAX);
+        // A pattern, the channel, and their headers come before each message.
+        let front = self.name.len() + channel.len() + 64;
+        let mut bytes = 0;
+        while bytes < each_max
+            && let Some(message) = following.next()
+        {
+            bytes += front + message.len();
+            messages.push(message);
+        }
     }
 }
 
@@ -265,13 +284,13 @@ impl Channels {
     /// pattern. Returns how often. Calls `notify` for each client whose owner must be notified, and
     /// `before_long` before what may take long.
     ///
-    /// Then takes messages of `alike` requests too, for the same receivers, unless one of these may
-    /// get each message more than once: it gets one message after the other.
+    /// Also takes the messages of `following` requests, which the same receivers get, unless one of
+    /// them may get each message more than once: then the order would differ from Redis.
     pub(crate) fn publish<'a>(
         &self,
         channel: &[u8],
         message: &'a [u8],
-        alike: &mut Alike<'a>,
+        following: &mut LastArguments<'a>,
         terms: Terms<'_>,
         before_long: &dyn Fn(),
         mut notify: impl FnMut(&ClientInfo),
@@ -293,16 +312,9 @@ impl Channels {
         let _publishing = self.publishing[hash % self.publishing.len()].lock();
         let named = self.of(Kind::Channel).find(channel);
         let mut messages = vec![message];
-        if named.iter().chain(&patterns).nth(1).is_none() {
-            let topic = named.iter().chain(&patterns).next();
-            let receivers = topic.map_or(0, |topic| topic.count());
-            let bytes_max = COPIED_BYTES_MAX / receivers.max(1);
-            // A request is about as long as its message.
-            while alike.taken_bytes() < bytes_max
-                && let Some(next) = alike.next()
-            {
-                messages.push(next);
-            }
+        let mut topics = named.iter().chain(&patterns);
+        if let (Some(topic), None) = (topics.next(), topics.next()) {
+            topic.take_messages(channel, following, &mut messages);
         }
         let mut count = 0;
         if let Some(topic) = named {
@@ -354,9 +366,12 @@ impl Default for Channels {
 /// Maximum channels that can be published to at the same time. A lock takes a byte.
 const PUBLISHING_LOCKS: usize = 1024;
 
-/// Maximum bytes of the messages that are left together, for all receivers: about a millisecond. The
-/// first message is not bounded.
-const COPIED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of messages that are left together, for all receivers: a fraction of a turn. One message is
+/// not bounded, and the last may exceed it.
+const COPIED_BYTES_MAX: usize = 1024 * 1024;
+
+/// The same for one receiver: far below any useful `client-output-buffer-limit`, which may close it.
+const COPIED_BYTES_EACH_MAX: usize = 4 * 1024;
 
 /// Maximum bytes of a channel's name, because each message is compared with each pattern. Redis has
 /// no such bound.
@@ -377,3 +392,51 @@ const SUBSCRIPTION_BYTES: usize = 160;
 /// Maximum bytes of the subscriptions of one client: more than a program needs, and no more than
 /// its messages may take by default.
 const SUBSCRIPTIONS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::resp::Parser;
+    use crate::resp::tests::LIMITS;
+
+    /// Returns how many of 1,000 messages of `length` bytes a topic with this name takes for so
+    /// many subscribers.
+    fn taken(name: &[u8], subscribers: usize, length: usize) -> usize {
+        let topic = Topic {
+            name: name.into(),
+            number: 0,
+            subscribers: Recipients::default(),
+        };
+        for slot in 0..subscribers {
+            let peer = SocketAddr::from(([127, 0, 0, 1], 6379)).into();
+            let info = ClientInfo::new(slot as u64, slot, peer, None, 0, 0);
+            topic
+                .subscribers
+                .change(|clients| clients.add(&Arc::new(info)));
+        }
+        let message = "x".repeat(length);
+        let request = format!("*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n${length}\r\n{message}\r\n");
+        let (request, following) = (request.as_bytes(), request.repeat(1000).into_bytes());
+        let mut parser = Parser::default();
+        let parsed = parser.parse(request, LIMITS);
+        assert_eq!(parsed, Ok(Some(request.len())));
+        let request = parser.request(request).expect("it has words");
+        let mut following = LastArguments::new(&request, &following, usize::MAX);
+        let mut messages = Vec::new();
+        topic.take_messages(b"c", &mut following, &mut messages);
+        assert_eq!(messages.len(), following.taken());
+        messages.len()
+    }
+
+    #[test]
+    fn bytes_of_a_burst_are_bounded() {
+        // 66 bytes come before each message, and with this pattern 319.
+        assert_eq!(taken(b"c", 1, 0), 4096 / 66 + 1);
+        assert_eq!(taken(&[b'?'; 254], 1, 0), 4096 / 319 + 1);
+        assert_eq!(taken(b"c", 1, 30), 4096 / 96 + 1);
+        assert_eq!(taken(b"c", 2048, 0), 512 / 66 + 1);
+        assert_eq!(taken(b"c", 2048, 30), 512 / 96 + 1);
+    }
+}

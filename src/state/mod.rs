@@ -56,7 +56,7 @@ use parking_lot::Mutex;
 
 use crate::config::{Config, inert};
 use crate::net::peer::Peer;
-use crate::resp::{Alike, Request};
+use crate::resp::{LastArguments, Request};
 use buffers::Buffers;
 use catalog::{Catalog, CommandInfo};
 use channels::{Channels, Subscriptions};
@@ -331,7 +331,7 @@ impl ServerState {
     /// Leaves a message for the subscribers of a channel, and notifies them. Returns the number of
     /// messages left.
     pub(crate) fn publish(&self, channel: &[u8], message: &[u8]) -> usize {
-        let mut none = Alike::default();
+        let mut none = LastArguments::default();
         let (count, slots) = self.leave(channel, message, &mut none, None, &|| ());
         self.notify(&slots);
         count
@@ -340,12 +340,12 @@ impl ServerState {
     /// As [`Self::publish`], for a command of the client `publisher`, which is notified only if it is
     /// killed. If it `may_wait`, the worker notifies the others before it waits for anything, and at
     /// the end of the turn at the latest: by then each may have several messages. Takes messages of
-    /// `alike` requests too.
+    /// the `following` requests too.
     pub(crate) fn publish_in_turn<'a>(
         &self,
         channel: &[u8],
         message: &'a [u8],
-        alike: &mut Alike<'a>,
+        following: &mut LastArguments<'a>,
         publisher: u64,
         may_wait: bool,
     ) -> usize {
@@ -355,7 +355,7 @@ impl ServerState {
                 control.hand_over();
             }
         };
-        let (count, slots) = self.leave(channel, message, alike, Some(publisher), &hand_over);
+        let (count, slots) = self.leave(channel, message, following, Some(publisher), &hand_over);
         match &control {
             Some(_) if may_wait => self.notifications.add(&slots),
             Some(control) => slots.iter().for_each(|&slot| control.notify(slot)),
@@ -373,14 +373,14 @@ impl ServerState {
         }
     }
 
-    /// Leaves a message, and those that it takes of `alike` requests, for the subscribers of a
+    /// Leaves a message, and those that it takes of `following` requests, for the subscribers of a
     /// channel. Returns the number of receivers, and the slots of clients to notify, without
     /// `publisher` unless it is killed. Calls `before_long` before what may take long.
     fn leave<'a>(
         &self,
         channel: &[u8],
         message: &'a [u8],
-        alike: &mut Alike<'a>,
+        following: &mut LastArguments<'a>,
         publisher: Option<u64>,
         before_long: &dyn Fn(),
     ) -> (usize, Vec<usize>) {
@@ -391,9 +391,14 @@ impl ServerState {
                 slots.push(info.slot);
             }
         };
-        let count =
-            self.channels
-                .publish(channel, message, alike, self.terms(), before_long, notify);
+        let count = self.channels.publish(
+            channel,
+            message,
+            following,
+            self.terms(),
+            before_long,
+            notify,
+        );
         (count, slots)
     }
 

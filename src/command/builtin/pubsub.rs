@@ -7,7 +7,7 @@ use crate::client::session::{Restrictions, Session};
 use crate::command::entry::PausePolicy;
 use crate::command::{Arity, Commands};
 use crate::glob;
-use crate::resp::{Alike, Replied, Reply, Request};
+use crate::resp::{LastArguments, Replied, Reply, Request};
 use crate::state::channels::{
     CHANNEL_BYTES_MAX, Kind, PATTERN_BYTES_MAX, Subscriptions, Unsubscribable,
 };
@@ -29,9 +29,9 @@ pub(super) fn register(commands: &mut Commands) {
             .allowed_under = Restrictions::SUBSCRIBED;
     }
     let publish = commands.register_own("PUBLISH", Arity::Exactly(3), |session, request, reply| {
-        publish_alike(session, request, &mut Alike::default(), reply)
+        publish_burst(session, request, &mut LastArguments::default(), reply)
     });
-    publish.alike_handler = Some(publish_alike);
+    publish.burst_handler = Some(publish_burst);
     publish.pause_policy = PausePolicy::WithWrites;
     publish.hands_over = true;
     let mut pubsub = commands.own_container("PUBSUB");
@@ -114,11 +114,11 @@ fn confirm(request: &Request<'_>, name: Option<&[u8]>, session: &mut Session) {
 }
 
 /// `PUBLISH channel message`: sends the message to all subscribers and answers their number. Takes
-/// messages of `alike` requests too.
-fn publish_alike<'a>(
+/// messages of the `following` requests too.
+fn publish_burst<'a>(
     session: &mut Session,
     request: &Request<'a>,
-    alike: &mut Alike<'a>,
+    following: &mut LastArguments<'a>,
     reply: Reply<'_>,
 ) -> Replied {
     let (channel, message) = (argument(request, 0), argument(request, 1));
@@ -130,7 +130,7 @@ fn publish_alike<'a>(
     let state = session.server_state();
     // EXEC's hook may wait after this, and so may middleware.
     let may_wait = !session.is_in_exec() && !state.observes_every_call();
-    let count = state.publish_in_turn(channel, message, alike, session.id(), may_wait);
+    let count = state.publish_in_turn(channel, message, following, session.id(), may_wait);
     if session.subscriptions().is_some() {
         session.push_messages();
     }

@@ -6,7 +6,7 @@ use super::request::Request;
 /// The last arguments of these requests, in order: an iterator. It ends before a request that is
 /// incomplete, that differs in another way, or whose argument is long.
 #[derive(Debug, Default)]
-pub(crate) struct Alike<'a> {
+pub(crate) struct LastArguments<'a> {
     /// The bytes of each request before the header of its last argument.
     front: &'a [u8],
     /// The bytes that are not taken yet.
@@ -16,7 +16,7 @@ pub(crate) struct Alike<'a> {
     taken_bytes: usize,
 }
 
-impl<'a> Alike<'a> {
+impl<'a> LastArguments<'a> {
     /// Returns at most `count_max` requests at the front of `rest`, which follows `request`. None
     /// if that is a line, whose words may be quoted.
     pub(crate) fn new(request: &Request<'a>, rest: &'a [u8], count_max: usize) -> Self {
@@ -40,7 +40,7 @@ impl<'a> Alike<'a> {
     }
 }
 
-impl<'a> Iterator for Alike<'a> {
+impl<'a> Iterator for LastArguments<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
@@ -96,10 +96,10 @@ mod tests {
             .as_bytes()
             .split_at(parsed.expect("it is valid").expect("it is whole"));
         let request = parser.request(first).expect("it has a word");
-        let mut alike = Alike::new(&request, rest, count_max);
-        let arguments: Vec<_> = alike.by_ref().map(text).collect();
-        assert_eq!(alike.taken(), arguments.len());
-        (arguments, text(&rest[alike.taken_bytes()..]))
+        let mut following = LastArguments::new(&request, rest, count_max);
+        let arguments: Vec<_> = following.by_ref().map(text).collect();
+        assert_eq!(following.taken(), arguments.len());
+        (arguments, text(&rest[following.taken_bytes()..]))
     }
 
     fn set(value: &str) -> String {

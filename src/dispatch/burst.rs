@@ -1,16 +1,17 @@
-//! Answers a request and those that follow it by one call, if they differ only in the last argument
-//! and the command has a handler for that.
+//! Answers a burst by one call: a request, and those that follow it and differ only in the last
+//! argument. The command has a handler for that.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, ServerContext};
 use crate::command::entry::Command;
-use crate::resp::{Alike, Parser, Request};
+use crate::resp::{LastArguments, Parser, Request};
 
 impl<C: ServerContext, S> Batch<'_, C, S> {
-    /// Whether requests may be answered together: nothing is to happen between two of them.
-    fn may_answer_together(&self, command: &Command) -> bool {
+    /// Whether nothing is to happen between two requests.
+    fn may_answer_burst(&self, command: &Command) -> bool {
+        debug_assert!(command.hands_over, "nobody hands over before it");
         // A client that is subscribed gets the message of each request before its reply.
         self.session.restrictions.is_empty()
             && !self.session.has_reply_flags()
@@ -22,16 +23,17 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
     /// Answers the request in the first `length` of `bytes`, and the requests that the handler takes
     /// of those that follow. All have the same reply. Returns their bytes; `None`, and answers none,
     /// if something is to happen between two of them.
+    // Cold and out of line, for the sake of PING.
     #[cold]
-    pub(super) fn answer_together(
+    pub(super) fn answer_burst(
         &mut self,
         command: &Command,
         request: &Request<'_>,
         length: usize,
         bytes: &[u8],
     ) -> Option<usize> {
-        let handler = command.alike_handler?;
-        if bytes.len() == length || !self.may_answer_together(command) {
+        let handler = command.burst_handler?;
+        if bytes.len() == length || !self.may_answer_burst(command) {
             return None;
         }
         self.note_last_command(command);
@@ -41,17 +43,18 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
         self.context.note_time(start);
         let count_max = self.output.room_for(REPLY_BYTES_MAX);
         let count_max = count_max.min(self.budget.requests);
-        let mut alike = Alike::new(request, &bytes[length..], count_max);
+        let mut following = LastArguments::new(request, &bytes[length..], count_max);
         let reply = self.output.reply(self.session.protocol());
-        let replied = handler(self.session, request, &mut alike, reply);
-        let (taken, length) = (alike.taken(), length + alike.taken_bytes());
+        let replied = handler(self.session, request, &mut following, reply);
+        let (taken, length) = (following.taken(), length + following.taken_bytes());
         self.budget.requests -= taken;
-        // A turn has fewer requests.
+        // The requests of a turn fit in 32 bits.
         let took = self.end_calls(command, start, 1 + taken as u32);
         self.note_each(command, &bytes[..length], took);
         let counts = self.counts_of(command);
         self.count(counts, &replied);
         counts.calls.add(taken as u64);
+        debug_assert!(taken == 0 || self.output.reply_bytes() <= REPLY_BYTES_MAX);
         self.output.repeat(taken);
         Some(length)
     }
@@ -88,11 +91,11 @@ mod tests {
     fn slow<'a>(
         _: &mut Session,
         _: &Request<'a>,
-        alike: &mut Alike<'a>,
+        following: &mut LastArguments<'a>,
         reply: Reply<'_>,
     ) -> Replied {
         let start = Instant::now();
-        let count = 1 + alike.by_ref().count();
+        let count = 1 + following.by_ref().count();
         while start.elapsed() < Duration::from_millis(2 * count as u64) {}
         reply.integer(count as i64)
     }
@@ -104,7 +107,8 @@ mod tests {
             reply.simple("alone")
         });
         let command = commands.get_mut("SLOW").expect("it was registered");
-        command.alike_handler = Some(slow);
+        command.burst_handler = Some(slow);
+        command.hands_over = true;
         let config = Config {
             slowlog_log_slower_than_us: 1000,
             maxclients: 1,
