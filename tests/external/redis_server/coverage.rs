@@ -215,7 +215,7 @@ pub(crate) fn is_covered(text: &str, replies: &[Vec<u8>]) -> bool {
 }
 
 /// Errors that no conversation can cause.
-pub(crate) const UNCOVERED: [&str; 13] = [
+pub(crate) const UNCOVERED: [&str; 14] = [
     // No command here replies later.
     "ERR the request was dropped without a reply",
     // The program here has no transactions.
@@ -230,6 +230,7 @@ pub(crate) const UNCOVERED: [&str; 13] = [
     // The new value does not fit the machine, or the server stops.
     "ERR CONFIG SET failed -",
     "ERR CONFIG SET failed - the server is no more",
+    "ERR The shutdown in progress cannot be aborted.",
     // Needs a million subscriptions.
     "ERR too many subscriptions",
     // The reply is a TLS alert.
