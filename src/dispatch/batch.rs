@@ -299,8 +299,8 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         })
     }
 
-    /// Answers identical requests that follow the first `length` of `bytes` by copying the reply, if
-    /// the handler would reply the same. Returns the `bytes` from the last of them on.
+    /// Answers identical requests that follow the first `length` of `bytes` by copying the reply,
+    /// if the handler would reply the same. Returns the `bytes` from the last of them on.
     #[expect(clippy::inline_always, reason = "measured")]
     #[inline(always)]
     fn answer_repeats<'a>(

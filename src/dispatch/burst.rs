@@ -20,9 +20,9 @@ impl<C: ServerContext, S> Batch<'_, C, S> {
             && self.pause_level(command).is_none()
     }
 
-    /// Answers the request in the first `length` of `bytes`, and the requests that the handler takes
-    /// of those that follow. All have the same reply. Returns their bytes; `None`, and answers none,
-    /// if something is to happen between two of them.
+    /// Answers the request in the first `length` of `bytes`, and the requests that the handler
+    /// takes of those that follow. All have the same reply. Returns their bytes; `None`, and
+    /// answers none, if something is to happen between two of them.
     // Cold and out of line, for the sake of PING.
     #[cold]
     pub(super) fn answer_burst(

@@ -1,9 +1,9 @@
 //! The poll that watches the parked clients: it reports a socket once when it becomes ready, by
 //! `epoll(7)` with `EPOLLET`.
 //!
-//! Outside Linux mio replaces this module (`no_edge_poll.rs`), so the names are those of mio. On Linux,
-//! mio calls the C library, which makes each wait a point where the thread could be cancelled. And a
-//! return after a system call is slow: see `Worker::serve_input`.
+//! Outside Linux mio replaces this module (`no_edge_poll.rs`), so the names are those of mio. On
+//! Linux, mio calls the C library, which makes each wait a point where the thread could be
+//! cancelled. And a return after a system call is slow: see `Worker::serve_input`.
 
 use std::io;
 use std::mem::MaybeUninit;

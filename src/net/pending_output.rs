@@ -156,9 +156,9 @@ impl PendingOutput {
         self.progress_s.unwrap_or_default()
     }
 
-    /// Whether the socket may have room that no event reports: for TCP, Linux reports room only when
-    /// a third of the buffer is free. The kernel often takes more a moment after the socket was full,
-    /// which must not count as progress much later.
+    /// Whether the socket may have room that no event reports: for TCP, Linux reports room only
+    /// when a third of the buffer is free. The kernel often takes more a moment after the socket
+    /// was full, which must not count as progress much later.
     pub(crate) fn may_have_room(&self, now_s: u32) -> bool {
         !self.is_settled && self.may_have_settled(now_s)
     }

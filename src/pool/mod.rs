@@ -458,7 +458,8 @@ impl Pool {
                 .is_ok()
     }
 
-    /// Returns the number of queued clients, the number of followers, and whether there is a leader.
+    /// Returns the number of queued clients, the number of followers, and whether there is a
+    /// leader.
     pub(crate) fn snapshot(&self) -> (usize, usize, bool) {
         let rechecks = usize::from(self.recheck_sent.load(Ordering::Relaxed));
         (

@@ -22,8 +22,8 @@ pub(super) fn keep_running(shared: &Shared) {
     shared.clock_heartbeat.end();
 }
 
-/// Advances the coarse clock, wakes the acceptor, ends CLIENT PAUSE and waits for deferred replies in
-/// time, evicts clients, and closes timed-out clients, until the clock is stopped. Can be called
+/// Advances the coarse clock, wakes the acceptor, ends CLIENT PAUSE and waits for deferred replies
+/// in time, evicts clients, and closes timed-out clients, until the clock is stopped. Can be called
 /// again after a panic.
 fn run(shared: &Shared) {
     let mut next_tick = Instant::now() + TICK;
@@ -80,8 +80,8 @@ fn next_wake(shared: &Shared, next_tick: Instant, pause_ends: Option<Instant>) -
 
 /// Queues each client that seems to have missed a deadline, or to have too much output pending. A
 /// worker decides: it reads the socket first, because bytes that arrived in time may be unread.
-/// Also queues clients with pending output that can go on although no event reports that: the bounds
-/// have room, or the socket may have.
+/// Also queues clients with pending output that can go on although no event reports that: the
+/// bounds have room, or the socket may have.
 fn check_clients(shared: &Shared) {
     let now = shared.state.clock.now();
     let timeouts = shared.settings.timeouts();

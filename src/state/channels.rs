@@ -366,11 +366,12 @@ impl Default for Channels {
 /// Maximum channels that can be published to at the same time. A lock takes a byte.
 const PUBLISHING_LOCKS: usize = 1024;
 
-/// Bytes of messages that are left together, for all receivers: a fraction of a turn. One message is
-/// not bounded, and the last may exceed it.
+/// Bytes of messages that are left together, for all receivers: a fraction of a turn. One message
+/// is not bounded, and the last may exceed it.
 const COPIED_BYTES_MAX: usize = 1024 * 1024;
 
-/// The same for one receiver: far below any useful `client-output-buffer-limit`, which may close it.
+/// The same for one receiver: far below any useful `client-output-buffer-limit`, which may close
+/// it.
 const COPIED_BYTES_EACH_MAX: usize = 4 * 1024;
 
 /// Maximum bytes of a channel's name, because each message is compared with each pattern. Redis has
