@@ -258,7 +258,10 @@ impl Pool {
         self.leader_waits.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Work sent before this fence is seen here; a sender after it sees `leader_waits`.
-        let timeout = (!self.queue.is_empty()).then_some(Duration::ZERO);
+        let has_work = !self.queue.is_empty();
+        // A poll that may wait does not tell whether its clients were ready before it.
+        let must_return = has_work || self.queue_wait.was_polled_long_ago(&local.clock);
+        let timeout = must_return.then_some(Duration::ZERO);
         if self.parking.wait(watch, timeout) {
             local.turns = 0;
             self.queue_wait.waited(&mut local.clock);
@@ -329,14 +332,18 @@ impl Pool {
         self.queue_wait.refresh(&mut local.clock);
     }
 
-    /// Notes the time that a worker read last in the turn that has ended. If that turn took long,
-    /// polls: a poll that may wait does not tell whether its clients were ready before it.
+    /// Notes the time that a worker read last in the turn that has ended. If the last poll was long
+    /// ago, polls, unless the worker leads next. Then a helper may take clients of that poll.
     ///
-    /// Wakes no worker: the caller looks at the queue again.
+    /// Wakes no worker for itself: the caller looks at the queue again.
     #[cold]
     pub(crate) fn end_timed_turn(&self, local: &mut WorkerLocal, now: Instant) {
-        if self.queue_wait.note_own(&mut local.clock, now) {
+        let is_long_ago = self.queue_wait.note_own(&mut local.clock, now);
+        let leads_next = self.queue.is_empty() && !self.queue.has_spent();
+        if is_long_ago && !leads_next {
             self.poll_ready(self.queue_wait.refresh(&mut local.clock));
+        } else if is_long_ago && self.parking.has_woken() {
+            self.wake_helper();
         }
     }
 

@@ -175,6 +175,12 @@ impl Parking {
         self.watch.is_locked()
     }
 
+    /// Whether events have woken clients that no worker has taken yet. False if another worker
+    /// leads.
+    pub(super) fn has_woken(&self) -> bool {
+        self.try_lead().is_some_and(|watch| !watch.woken.is_empty())
+    }
+
     /// Waits for events, up to `timeout`, and moves the clients that they wake to `woken`. Returns
     /// whether it had to wait.
     pub(super) fn wait(&self, watch: &mut Watch, timeout: Option<Duration>) -> bool {

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -107,6 +108,14 @@ impl QueueWait {
         clock.estimate()
     }
 
+    /// Whether the last poll was long before: then the next one may find clients that have been
+    /// ready for long.
+    #[inline]
+    pub(super) fn was_polled_long_ago(&self, clock: &LocalClock) -> bool {
+        let polled_at = self.polled_at.load(Ordering::Relaxed);
+        polled_at != 0 && (clock.read_at == 0 || elapsed_us(clock.estimate(), polled_at) >= LONG_US)
+    }
+
     /// Notes the end of a poll that had to wait: what it found became ready just now.
     #[inline]
     pub(super) fn waited(&self, clock: &mut LocalClock) {
@@ -141,15 +150,8 @@ impl QueueWait {
         } else {
             elapsed_us(now, polled_at)
         };
-        for client in woken.iter_mut().filter(|client| client.ready_at == 0) {
-            let before_us = if bound_us < LONG_US {
-                // On average, if clients become ready at any time between two polls.
-                bound_us / 2
-            } else {
-                ready_for_us(client, bound_us)
-            };
-            client.ready_at = now.wrapping_sub(before_us).max(1);
-        }
+        let new = woken.partition_point(|client| client.ready_at != 0)..woken.len();
+        note_ready(woken, new, now, 0..=bound_us);
         if !is_full || polled_at == 0 {
             self.polled_at.store(now, Ordering::Relaxed);
         }
@@ -185,6 +187,34 @@ impl QueueWait {
     }
 }
 
+/// Notes since when the clients of `range` have been ready, if that was `ready_us` ago.
+///
+/// The poll lists clients in the order in which they became ready. So only some of them have to be
+/// asked: those between two that became ready at about the same time did so too.
+fn note_ready(
+    woken: &mut VecDeque<Box<Client>>,
+    range: Range<usize>,
+    now: u32,
+    ready_us: RangeInclusive<u32>,
+) {
+    let (shortest_us, longest_us) = ready_us.into_inner();
+    let at = |ready_us| now.wrapping_sub(ready_us).max(1);
+    if longest_us - shortest_us < ASK_US {
+        // On average, if clients become ready at any time in between.
+        let ready_at = at(shortest_us.midpoint(longest_us));
+        for client in woken.range_mut(range) {
+            client.ready_at = ready_at;
+        }
+    } else if !range.is_empty() {
+        let middle = range.start.midpoint(range.end);
+        let client = &mut woken[middle];
+        let middle_us = ready_for_us(client, longest_us).max(shortest_us);
+        client.ready_at = at(middle_us);
+        note_ready(woken, range.start..middle, now, middle_us..=longest_us);
+        note_ready(woken, middle + 1..range.end, now, shortest_us..=middle_us);
+    }
+}
+
 /// Returns how long a client has been ready that was not ready `bound_us` ago.
 #[cold]
 fn ready_for_us(client: &Client, bound_us: u32) -> u32 {
@@ -212,27 +242,38 @@ const TURNS_BETWEEN_READINGS: u32 = 64;
 /// The longest turn that an estimate uses, so that it cannot be wrong by much.
 const SHORT_TURN_NS_MAX: u32 = 16_000;
 
-/// From this bound on, the kernel is asked since when a client has been ready.
+/// From this time after a poll on, the next one does not wait before it returns.
 const LONG_US: u32 = 1_000;
+
+/// The kernel is asked since when a client has been ready if that is not known better than this.
+/// Its own times have steps of 1 to 10 ms.
+const ASK_US: u32 = 4_000;
 
 /// How far one worker's clock may be ahead of another's.
 const BACKWARDS_US_MAX: u32 = 60_000_000;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::thread;
 
     use super::*;
     use crate::client::session::Session;
 
     fn client() -> Box<Client> {
+        client_and_peer().0
+    }
+
+    fn client_and_peer() -> (Box<Client>, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
-        let socket = TcpStream::connect(addr).expect("it listens");
+        let peer = TcpStream::connect(addr).expect("it listens");
+        let socket = listener.accept().expect("the peer has connected").0;
         let mut session = Session::for_test(0, addr);
         // It has had its first turn.
         session.is_connected = true;
-        Box::new(Client::new(socket.into(), session, None))
+        (Box::new(Client::new(socket.into(), session, None)), peer)
     }
 
     fn clock_at(now: u32) -> LocalClock {
@@ -298,6 +339,37 @@ mod tests {
         assert_eq!(pool.end(&mut clock_at(6_000), &mut woken[0]), 600);
         assert_eq!(woken[0].ready_at, 0);
         assert_eq!(pool.polled_at.load(Ordering::Relaxed), 5_800);
+    }
+
+    #[test]
+    fn clients_of_a_late_poll_have_waited_since_their_bytes_came() {
+        let tick_us = 20_000;
+        let pool = QueueWait::new();
+        let now = || pool.at(Instant::now());
+        let (clients, mut peers): (Vec<_>, Vec<_>) = (0..9).map(|_| client_and_peer()).unzip();
+        let mut woken = VecDeque::from(clients);
+        let mut send = |range: Range<usize>| {
+            for peer in &mut peers[range] {
+                peer.write_all(b"PING\r\n").expect("a connected socket");
+            }
+        };
+        pool.polled_at.store(now(), Ordering::Relaxed);
+        send(0..4);
+        let earlier = now();
+        thread::sleep(Duration::from_millis(300));
+        let later = now();
+        send(4..9);
+        pool.found(now(), &mut woken, false);
+        let ready_at: Vec<_> = woken.iter().map(|client| client.ready_at).collect();
+        let (early, late) = ready_at.split_at(4);
+        assert!(
+            early.iter().all(|&at| at < earlier + tick_us),
+            "{early:?}, sent by {earlier}"
+        );
+        assert!(
+            late.iter().all(|&at| at + tick_us > later),
+            "{late:?}, sent from {later}"
+        );
     }
 
     #[test]

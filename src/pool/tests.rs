@@ -332,6 +332,78 @@ fn clients_wait_for_turns_that_use_up_their_budgets() {
     assert!(longest >= 2 * turn, "{longest:?}");
 }
 
+/// Clients that a poll had woken once went through the queue, because there were so many that the
+/// poll was long ago.
+#[test]
+fn woken_clients_are_not_queued_after_a_timed_turn() {
+    let pool = pool();
+    let mut local = pool.join();
+    let _peers = [(); 2].map(|()| park_with_bytes(&pool));
+    let _first = next(&pool, &mut local);
+    poll_was_long_ago(&pool);
+    pool.end_timed_turn(&mut local, Instant::now());
+    assert!(pool.queue.is_empty());
+}
+
+#[test]
+fn clients_of_a_poll_long_ago_have_a_helper() {
+    let wakes_helper = |clients: usize| {
+        let pool = pool();
+        let mut local = pool.join();
+        let _follower = pool.join();
+        pool.followers.store(1, Ordering::Relaxed);
+        let _peers: Vec<_> = (0..clients).map(|_| park_with_bytes(&pool)).collect();
+        let _first = next(&pool, &mut local);
+        poll_was_long_ago(&pool);
+        pool.end_timed_turn(&mut local, Instant::now());
+        pool.recheck_sent.load(Ordering::Relaxed)
+    };
+    assert!(wakes_helper(2));
+    assert!(!wakes_helper(1), "no client waits");
+}
+
+#[test]
+fn timed_turn_polls_if_the_queue_is_not_empty() {
+    let pool = pool();
+    let mut local = pool.join();
+    let (queued, _peer) = client(&pool);
+    pool.submit(queued);
+    let _peer = park_with_bytes(&pool);
+    poll_was_long_ago(&pool);
+    pool.end_timed_turn(&mut local, Instant::now());
+    assert_eq!(pool.queue.len(), 2);
+}
+
+#[test]
+fn wait_during_a_long_turn_is_measured_on_one_processor() {
+    let pool = Pool::new(4, 1).expect("the system lets us poll");
+    let mut local = pool.join();
+    let _peer = park_with_bytes(&pool);
+    let _first = next(&pool, &mut local);
+    pool.note_time(Instant::now());
+    let _peer = park_with_bytes(&pool);
+    let turn = Duration::from_millis(100);
+    thread::sleep(turn);
+    pool.end_timed_turn(&mut local, Instant::now());
+    let _second = next(&pool, &mut local);
+    let waited = Duration::from_micros(local.take_wait_us().unwrap_or_default().into());
+    // The kernel counts in steps of up to 10 ms.
+    assert!(waited >= turn / 2, "{waited:?}");
+}
+
+/// Parks a client whose socket has bytes to read. Returns its peer.
+fn park_with_bytes(pool: &Pool) -> TcpStream {
+    let (client, mut peer) = client(pool);
+    peer.write_all(b"PING\r\n").expect("a connected socket");
+    park(pool, client);
+    peer
+}
+
+fn poll_was_long_ago(pool: &Pool) {
+    pool.note_time(Instant::now());
+    thread::sleep(Duration::from_millis(2));
+}
+
 #[test]
 fn empty_leaves_the_recheck_for_retired_workers() {
     let pool = pool();

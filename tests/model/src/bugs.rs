@@ -56,8 +56,8 @@ pub const BUGS: &[Bug] = &[
         shown_by: "two_clients_ping",
         file: "mod.rs",
         edits: &[(
-            "let timeout = (!self.queue.is_empty()).then_some(Duration::ZERO);",
-            "let timeout = None;",
+            "let has_work = !self.queue.is_empty();",
+            "let has_work = false;",
         )],
     },
     Bug {

@@ -1,5 +1,5 @@
-//! Stand-in for the pool's module of this name, without a clock: nothing in the pool depends on the
-//! times that it measures.
+//! Stand-in for the pool's module of this name, without a clock: the times that it measures decide
+//! only whether a poll waits or is repeated.
 
 #![expect(missing_docs, reason = "the original documents it")]
 
@@ -37,6 +37,10 @@ impl QueueWait {
 
     pub fn refresh(&self, _: &mut LocalClock) -> u32 {
         0
+    }
+
+    pub fn was_polled_long_ago(&self, _: &LocalClock) -> bool {
+        false
     }
 
     pub fn waited(&self, _: &mut LocalClock) {}
