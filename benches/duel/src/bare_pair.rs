@@ -1,10 +1,12 @@
 //! The bare pair: a thread that accepts, and one that serves as the bare server does.
 //!
 //! It makes the same system calls for a connection as respool, in threads of the same scheduling
-//! policies. So it shows what a second thread costs where clients connect for each request.
+//! policies. So it shows what a second thread costs: for each connection, which wakes both, and for
+//! each system call, because the kernel then counts the users of a socket.
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Command, exit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,9 +23,9 @@ use socket2::Socket;
 use crate::bare::{Bare, accept, listen};
 use crate::pings::Ping;
 
-/// Answers this PING until the process is killed.
-pub(crate) fn serve(port: u16, ping: Ping) -> io::Result<()> {
-    let listener = listen(port, None)?;
+/// Answers this PING until the process is killed. Listens on the path, if there is one.
+pub(crate) fn serve(port: u16, path: Option<&Path>, ping: Ping) -> io::Result<()> {
+    let listener = listen(port, path)?;
     let mut bare = Bare::new(ping)?;
     let waker = Arc::new(Waker::new()?);
     bare.watch(&waker.eventfd, WAKER, EventFlags::IN | EventFlags::ET)?;
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn every_connection_is_answered() {
         let port = Place::new(Transport::Tcp).expect("there is room").port;
-        thread::spawn(move || serve(port, Ping::Array));
+        thread::spawn(move || serve(port, None, Ping::Array));
         let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port));
         while connect().is_err() {
             thread::sleep(Duration::from_millis(1));

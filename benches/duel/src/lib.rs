@@ -56,11 +56,15 @@ use setup::Setup;
 pub fn main() -> ExitCode {
     let options = Options::parse();
     let result = match options.bare_port {
-        Some(port) if options.bare_pair => {
-            bare_pair::serve(port, options.bare_ping).map(|()| ExitCode::SUCCESS)
+        Some(port) => {
+            let serve = if options.bare_pair {
+                bare_pair::serve
+            } else {
+                bare::serve
+            };
+            let path = options.unixsocket.as_deref();
+            serve(port, path, options.bare_ping).map(|()| ExitCode::SUCCESS)
         }
-        Some(port) => bare::serve(port, options.unixsocket.as_deref(), options.bare_ping)
-            .map(|()| ExitCode::SUCCESS),
         None if options.scaling => scale(&options),
         None => duel(&options),
     };

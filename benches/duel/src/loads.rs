@@ -260,14 +260,17 @@ impl Talk {
 
     /// Returns the least time of a slice, in which all clients are answered several times.
     pub(crate) fn least_time(&self) -> Duration {
-        let for_each_client = match self.manner {
+        let clients = self.clients as u32;
+        match self.manner {
             // So that a client that waits for some handshakes is answered a hundred times.
-            Manner::Handshaking => Duration::from_millis(4),
-            Manner::Steady | Manner::Connecting(_) | Manner::Hogging => Duration::from_micros(60),
-            // So that they have dozens of messages.
-            Manner::Subscribing => Duration::from_micros(300),
-        };
-        for_each_client * self.clients as u32
+            Manner::Handshaking => Duration::from_millis(4) * clients,
+            Manner::Steady | Manner::Connecting(_) | Manner::Hogging => {
+                Duration::from_micros(60) * clients
+            }
+            // So that a thousand have dozens of messages. With one, server and load wake each other
+            // for every pipeline, and a short slice says little.
+            Manner::Subscribing => Duration::from_millis(300),
+        }
     }
 
     pub(crate) fn service(&self) -> Service {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::loads::{
     CONNECTING, DIFFERING, HANDSHAKES, IDLE, IDLE_TLS, MARKED, SUBSCRIBERS, TLS, UNIX,
 };
-use crate::products::{BARE, BARE_PAIR, REDIS, RESPOOL};
+use crate::products::{BARE_PAIR, REDIS, RESPOOL};
 use crate::results::Figure::{
     self, CpuNsPerRequest, P99Us, RequestsPerS, ResidentBytesPerConnection,
 };
@@ -30,18 +30,9 @@ enum Of {
     ValueOr(&'static str),
     /// The ratio to the value of this server.
     Ratio(&'static str),
-    /// The ratio to the value of redis-server. If a bare server misses one of the bounds of this
-    /// kind under the same load, no server that does more can keep them all. Then it is the ratio
-    /// to the bare server.
-    RatioOrTo(Limit),
-}
-
-/// A bare server that makes the system calls that respool has to make.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Limit {
-    server: &'static str,
-    /// The bound on the ratio to it.
-    bound: f64,
+    /// The ratio to the value of redis-server. The mark also holds if the ratio to the bare pair
+    /// keeps this bound: no server with the same threads and system calls can be much faster.
+    RatioOrNearPair(f64),
 }
 
 /// A mark and the measurement.
@@ -53,7 +44,7 @@ pub(crate) struct Judged {
     /// The median.
     pub(crate) measured: Option<f64>,
     pub(crate) verdict: Verdict,
-    /// Why the measurement says less than it seems, or why the ratio is to a bare server.
+    /// Why the measurement says less than it seems, or what the other ratio is.
     pub(crate) remark: Option<String>,
 }
 
@@ -73,35 +64,35 @@ pub(crate) const MARKS: [Mark; 40] = {
     let [one, one_p16, hundred, thousand, ..] = SUBSCRIBERS;
     let [c0, c1, c2, c3, c4, c5] = CONNECTING;
     [
-        plain(p1, RequestsPerS, 1.05),
-        plain(p1, CpuNsPerRequest, 0.93),
+        single(p1, RequestsPerS, 1.05),
+        single(p1, CpuNsPerRequest, 0.93),
         mark(p1, P99Us, REDIS, 0.9),
-        mark(p1, RequestsPerS, BARE, 0.97),
-        plain(p16, RequestsPerS, 1.6),
-        plain(p16, CpuNsPerRequest, 0.58),
-        mark(p16, RequestsPerS, BARE, 0.95),
-        plain(p100, RequestsPerS, 4.0),
-        plain(p100, CpuNsPerRequest, 0.25),
-        mark(p100, RequestsPerS, BARE, 0.90),
-        plain(many, RequestsPerS, 1.15),
-        plain(many, CpuNsPerRequest, 0.85),
-        mark(many, RequestsPerS, BARE, 0.97),
+        mark(p1, RequestsPerS, BARE_PAIR, 0.95),
+        pipeline(p16, RequestsPerS, 1.6),
+        pipeline(p16, CpuNsPerRequest, 0.58),
+        mark(p16, RequestsPerS, BARE_PAIR, 0.95),
+        pipeline(p100, RequestsPerS, 4.0),
+        pipeline(p100, CpuNsPerRequest, 0.25),
+        mark(p100, RequestsPerS, BARE_PAIR, 0.90),
+        single(many, RequestsPerS, 1.15),
+        single(many, CpuNsPerRequest, 0.85),
+        mark(many, RequestsPerS, BARE_PAIR, 0.95),
         idle(IDLE, 400.0),
         idle(IDLE_TLS, 12.0 * 1024.0),
         mark(tls_p1, RequestsPerS, REDIS, 1.0),
         mark(tls_p16, RequestsPerS, REDIS, 1.3),
         mark(tls_p100, RequestsPerS, REDIS, 1.3),
-        plain(unix_p1, RequestsPerS, 1.05),
-        plain(unix_p16, RequestsPerS, 1.6),
+        single(unix_p1, RequestsPerS, 1.05),
+        pipeline(unix_p16, RequestsPerS, 1.6),
         Mark {
             load: HANDSHAKES,
             figure: P99Us,
             of: Of::ValueOr(REDIS),
             bound: 5000.0,
         },
-        plain(d1, RequestsPerS, 1.15),
-        plain(d16, RequestsPerS, 1.8),
-        plain(d100, RequestsPerS, 3.5),
+        single(d1, RequestsPerS, 1.15),
+        pipeline(d16, RequestsPerS, 1.8),
+        pipeline(d100, RequestsPerS, 3.5),
         connecting(c0, RequestsPerS),
         connecting(c0, CpuNsPerRequest),
         connecting(c1, RequestsPerS),
@@ -142,39 +133,38 @@ const fn idle(load: &'static str, bound: f64) -> Mark {
     }
 }
 
-/// Returns a mark of a load without TLS on connections that stay.
-const fn plain(load: &'static str, figure: Figure, bound: f64) -> Mark {
-    let to_bare = match figure {
+/// Returns a mark of a load with one request at a time for each client.
+const fn single(load: &'static str, figure: Figure, bound: f64) -> Mark {
+    let near_pair = match figure {
+        RequestsPerS => 0.95,
+        _ => 1.1,
+    };
+    mark_or_near_pair(load, figure, bound, near_pair)
+}
+
+/// Returns a mark of a load whose requests are mostly served without a system call of their own.
+const fn pipeline(load: &'static str, figure: Figure, bound: f64) -> Mark {
+    let near_pair = match figure {
         RequestsPerS => 0.9,
         _ => 1.15,
     };
-    mark_or_to(BARE, load, figure, bound, to_bare)
+    mark_or_near_pair(load, figure, bound, near_pair)
 }
 
 /// Returns a mark of a load that connects for each request.
 const fn connecting(load: &'static str, figure: Figure) -> Mark {
-    let (bound, to_pair) = match figure {
-        RequestsPerS => (1.15, 0.85),
-        _ => (0.85, 1.25),
+    let bound = match figure {
+        RequestsPerS => 1.15,
+        _ => 0.85,
     };
-    mark_or_to(BARE_PAIR, load, figure, bound, to_pair)
+    single(load, figure, bound)
 }
 
-const fn mark_or_to(
-    server: &'static str,
-    load: &'static str,
-    figure: Figure,
-    bound: f64,
-    to_server: f64,
-) -> Mark {
-    let limit = Limit {
-        server,
-        bound: to_server,
-    };
+const fn mark_or_near_pair(load: &'static str, figure: Figure, bound: f64, near_pair: f64) -> Mark {
     Mark {
         load,
         figure,
-        of: Of::RatioOrTo(limit),
+        of: Of::RatioOrNearPair(near_pair),
         bound,
     }
 }
@@ -183,17 +173,18 @@ impl Mark {
     /// Compares the mark with what was measured.
     pub(crate) fn judge(&self, all: &[Measured]) -> Judged {
         let measured = all.iter().find(|measured| measured.load == self.load);
-        match (self.of, measured) {
-            (Of::RatioOrTo(limit), Some(measured)) if is_out_of_reach(measured) => {
-                let to_limit = mark(self.load, self.figure, limit.server, limit.bound);
-                let judged = to_limit.judge_as_it_is(Some(measured));
-                let why = self.distance(limit.server, measured);
-                let remarks = [why, judged.remark].into_iter().flatten();
-                let remark = Some(remarks.collect::<Vec<_>>().join("; "));
-                Judged { remark, ..judged }
-            }
-            _ => self.judge_as_it_is(measured),
-        }
+        let judged = self.judge_as_it_is(measured);
+        let (Of::RatioOrNearPair(bound), Verdict::Misses) = (self.of, judged.verdict) else {
+            return judged;
+        };
+        let near_pair = mark(self.load, self.figure, BARE_PAIR, bound).judge_as_it_is(measured);
+        let (judged, other) = match near_pair.verdict {
+            Verdict::Holds => (near_pair, judged),
+            Verdict::Misses | Verdict::NotMeasured => (judged, near_pair),
+        };
+        let remarks = [judged.remark, other.as_remark()].into_iter().flatten();
+        let remark = Some(remarks.collect::<Vec<_>>().join("; "));
+        Judged { remark, ..judged }
     }
 
     /// Compares the bound with what was measured.
@@ -214,7 +205,7 @@ impl Mark {
         let rival = match self.of {
             Of::Value => String::new(),
             Of::ValueOr(rival) => format!(", or that of {rival}"),
-            Of::Ratio(_) | Of::RatioOrTo(_) => {
+            Of::Ratio(_) | Of::RatioOrNearPair(_) => {
                 format!(" / {}", self.rival().unwrap_or_default())
             }
         };
@@ -233,14 +224,14 @@ impl Mark {
         let spread = match self.of {
             Of::Value | Of::ValueOr(_) => measured.value(RESPOOL, self.figure),
             Of::Ratio(rival) => measured.ratio(RESPOOL, rival, self.figure),
-            Of::RatioOrTo(_) => measured.ratio(RESPOOL, REDIS, self.figure),
+            Of::RatioOrNearPair(_) => measured.ratio(RESPOOL, REDIS, self.figure),
         };
         spread.map(|spread| spread.median)
     }
 
     fn bound(&self, measured: &Measured) -> f64 {
         match self.of {
-            Of::Value | Of::Ratio(_) | Of::RatioOrTo(_) => self.bound,
+            Of::Value | Of::Ratio(_) | Of::RatioOrNearPair(_) => self.bound,
             Of::ValueOr(rival) => {
                 let spread = measured.value(rival, self.figure);
                 spread.map_or(self.bound, |spread| spread.median.round().max(self.bound))
@@ -253,7 +244,7 @@ impl Mark {
         match self.of {
             Of::Value | Of::ValueOr(_) => None,
             Of::Ratio(rival) => Some(rival),
-            Of::RatioOrTo(_) => Some(REDIS),
+            Of::RatioOrNearPair(_) => Some(REDIS),
         }
     }
 
@@ -269,16 +260,6 @@ impl Mark {
         }
     }
 
-    /// Returns how far respool and a bare server are from the bound on the ratio to redis-server.
-    fn distance(&self, bare: &str, measured: &Measured) -> Option<String> {
-        let ratio = |server| measured.ratio(server, REDIS, self.figure);
-        let (respool, of_bare) = (ratio(RESPOOL)?.median, ratio(bare)?.median);
-        let bound = self.bound;
-        Some(format!(
-            "/ {REDIS}: {respool:.3}, {bare} {of_bare:.3}, wanted {bound}"
-        ))
-    }
-
     /// Says so if the rival was not busy all the time: then its throughput is not its maximum.
     fn idleness(&self, measured: &Measured) -> Option<String> {
         self.idleness_of(self.rival()?, measured)
@@ -291,16 +272,13 @@ impl Mark {
     }
 }
 
-/// Returns whether a bare server misses one of the marks of this load that then are ratios to it.
-fn is_out_of_reach(measured: &Measured) -> bool {
-    MARKS.iter().any(|mark| {
-        let Of::RatioOrTo(limit) = mark.of else {
-            return false;
-        };
-        let bare = measured.ratio(limit.server, REDIS, mark.figure);
-        let is_missed = bare.is_some_and(|bare| !mark.holds(bare.median, mark.bound));
-        mark.load == measured.load && is_missed
-    })
+impl Judged {
+    /// Returns the ratio and its bound, to stand beside another mark; `None` if it was not measured.
+    fn as_remark(&self) -> Option<String> {
+        let (what, bound) = (&self.what, &self.bound);
+        let measured = self.measured?;
+        Some(format!("{what}: {measured:.3}, {bound}"))
+    }
 }
 
 impl fmt::Display for Verdict {
@@ -343,41 +321,6 @@ mod tests {
     }
 
     #[test]
-    fn bounds_that_the_pair_misses_become_ratios_to_it() {
-        let load = CONNECTING[0];
-        let judge = |respool: f64, pair_rate: f64, pair_cpu: f64| {
-            let servers = |pair| [(RESPOOL, respool), (BARE_PAIR, pair), (REDIS, 1.0)];
-            let mut all = measured(load, RequestsPerS, &[]);
-            for (figure, pair) in [(RequestsPerS, pair_rate), (CpuNsPerRequest, pair_cpu)] {
-                let servers = servers(pair).map(|(server, value)| (server, [value]));
-                let servers = servers
-                    .each_ref()
-                    .map(|(server, value)| (*server, &value[..]));
-                all.extend(measured(load, figure, &servers).servers);
-            }
-            let judged = connecting(load, RequestsPerS).judge(&[all]);
-            (judged.what, judged.bound, judged.verdict, judged.remark)
-        };
-        let (what, bound, verdict, remark) = judge(1.1, 1.2, 0.8);
-        assert_eq!(
-            (what.as_str(), bound.as_str()),
-            ("requests/s / redis-server", "≥ 1.15")
-        );
-        assert_eq!((verdict, remark), (Verdict::Misses, None));
-        // One of the two is enough.
-        for (pair_rate, pair_cpu) in [(1.1, 0.8), (1.2, 0.9)] {
-            let (what, bound, verdict, remark) = judge(1.1, pair_rate, pair_cpu);
-            assert_eq!(
-                (what.as_str(), bound.as_str()),
-                ("requests/s / bare pair", "≥ 0.85")
-            );
-            assert_eq!(verdict, Verdict::Holds);
-            let expected = format!("/ redis-server: 1.100, bare pair {pair_rate:.3}, wanted 1.15");
-            assert_eq!(remark, Some(expected));
-        }
-    }
-
-    #[test]
     fn every_mark_has_a_load() {
         let loads = loads::all();
         for mark in MARKS {
@@ -387,10 +330,13 @@ mod tests {
 
     #[test]
     fn a_rival_with_time_to_spare_is_reported() {
-        let remark =
-            |busy: f64| MARKS[3].idleness(&measured("", Figure::BusyPercent, &[(BARE, &[busy])]));
+        let remark = |busy: f64| {
+            MARKS[3].idleness(&measured("", Figure::BusyPercent, &[(BARE_PAIR, &[busy])]))
+        };
         assert_eq!(remark(95.0), None);
-        assert!(remark(80.0).is_some_and(|text| text.starts_with("bare was busy for only 80 %")));
+        assert!(
+            remark(80.0).is_some_and(|text| text.starts_with("bare pair was busy for only 80 %"))
+        );
     }
 
     #[test]
@@ -405,26 +351,27 @@ mod tests {
     }
 
     #[test]
-    fn bound_that_bare_misses_becomes_a_ratio_to_it() {
-        let judge = |bare: f64, respool: f64| {
+    fn mark_holds_by_the_ratio_to_redis_or_to_the_pair() {
+        let judge = |respool: f64, pair: f64| {
             let servers: [(_, &[f64]); 3] =
-                [(RESPOOL, &[respool]), (REDIS, &[1.0]), (BARE, &[bare])];
+                [(RESPOOL, &[respool]), (REDIS, &[1.0]), (BARE_PAIR, &[pair])];
             let measured = measured(MARKED[1], RequestsPerS, &servers);
             let judged = MARKS[4].judge(&[measured]);
-            (judged.bound, judged.verdict, judged.remark)
+            (judged.what, judged.bound, judged.verdict, judged.remark)
         };
-        let to_bare = "≥ 0.9".to_owned();
-        let why = |respool: &str| {
-            let text = format!("/ redis-server: {respool}, bare 1.590, wanted 1.6");
-            Some(text)
-        };
-        assert_eq!(
-            judge(1.59, 1.44),
-            (to_bare.clone(), Verdict::Holds, why("1.440"))
-        );
-        assert_eq!(judge(1.59, 1.43), (to_bare, Verdict::Misses, why("1.430")));
-        let to_redis = "≥ 1.6".to_owned();
-        assert_eq!(judge(1.6, 1.59), (to_redis, Verdict::Misses, None));
+        let to_redis = ("requests/s / redis-server".to_owned(), "≥ 1.6".to_owned());
+        let to_pair = ("requests/s / bare pair".to_owned(), "≥ 0.9".to_owned());
+        let (what, bound, verdict, remark) = judge(1.6, 2.0);
+        assert_eq!((what, bound), to_redis);
+        assert_eq!((verdict, remark), (Verdict::Holds, None));
+        let (what, bound, verdict, remark) = judge(1.44, 1.5);
+        assert_eq!((what, bound), to_pair);
+        let other = "requests/s / redis-server: 1.440, ≥ 1.6".to_owned();
+        assert_eq!((verdict, remark), (Verdict::Holds, Some(other)));
+        let (what, bound, verdict, remark) = judge(1.44, 1.8);
+        assert_eq!((what, bound), to_redis);
+        let other = "requests/s / bare pair: 0.800, ≥ 0.9".to_owned();
+        assert_eq!((verdict, remark), (Verdict::Misses, Some(other)));
     }
 
     #[test]
@@ -432,7 +379,7 @@ mod tests {
         let servers: [(_, &[f64]); 3] = [
             (RESPOOL, &[10.0, 11.0, 99.0]),
             (REDIS, &[10.0, 10.0, 10.0]),
-            (BARE, &[20.0, 20.0, 20.0]),
+            (BARE_PAIR, &[20.0, 20.0, 20.0]),
         ];
         let measured = [measured(MARKED[0], RequestsPerS, &servers)];
         let judged = MARKS.map(|mark| mark.judge(&measured));

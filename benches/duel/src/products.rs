@@ -21,9 +21,9 @@ pub(crate) const MEMCACHED: &str = "memcached";
 pub(crate) enum Product {
     Respool,
     Redis,
-    /// The bare server, which is the limit of what can be done.
+    /// The bare server, which is the limit of what can be done with one thread.
     Bare,
-    /// The bare server with a thread of its own that accepts.
+    /// The bare server with a thread of its own that accepts: the limit for the threads of respool.
     BarePair,
     Valkey,
     Memcached,
@@ -83,8 +83,8 @@ impl Product {
     pub(crate) fn listens_on(self, transport: Transport) -> bool {
         match self {
             Self::Respool | Self::Redis | Self::Valkey => true,
-            Self::Bare => transport != Transport::Tls,
-            Self::BarePair | Self::Memcached => transport == Transport::Tcp,
+            Self::Bare | Self::BarePair => transport != Transport::Tls,
+            Self::Memcached => transport == Transport::Tcp,
         }
     }
 
@@ -97,7 +97,7 @@ impl Product {
         match self {
             Self::Respool | Self::Redis | Self::Valkey => true,
             Self::Bare | Self::Memcached => manner != Some(Manner::Subscribing),
-            Self::BarePair => matches!(manner, Some(Manner::Connecting(_))),
+            Self::BarePair => matches!(manner, Some(Manner::Steady | Manner::Connecting(_))),
         }
     }
 

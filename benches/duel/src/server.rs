@@ -110,7 +110,7 @@ impl ServerSpec {
         match (self.product, ping) {
             (Product::Memcached, _) => Some(vec![ping.memcached_exchange(&self.version)?]),
             // It counts bytes, and all requests have to be as long as each other.
-            (Product::Bare, Ping::Mixed) => None,
+            (Product::Bare | Product::BarePair, Ping::Mixed) => None,
             _ => Some(ping.exchanges()),
         }
     }
