@@ -97,7 +97,7 @@ impl Product {
         match self {
             Self::Respool | Self::Redis | Self::Valkey => true,
             Self::Bare | Self::Memcached => manner != Some(Manner::Subscribing),
-            Self::BarePair => matches!(manner, Some(Manner::Steady | Manner::Connecting(_))),
+            Self::BarePair => manner.is_some_and(|manner| manner != Manner::Subscribing),
         }
     }
 
