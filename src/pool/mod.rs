@@ -241,11 +241,22 @@ impl Pool {
         if let Some(watch) = self.parking.try_lead() {
             return Step::Lead(watch);
         }
-        if local.spins > 0 && !self.cpu_contention.lasts() {
-            local.spins -= 1;
+        if self.spins > 0 && self.spins_on(local) && !self.cpu_contention.lasts() {
             return Step::Spin;
         }
         Step::Follow
+    }
+
+    /// Whether a worker without work looks again, if no other thread wants the processor: as long
+    /// as the leader polls, which may take longer than to fall asleep and be woken, and then some
+    /// times more.
+    fn spins_on(&self, local: &mut WorkerLocal) -> bool {
+        if self.parking.is_polled() {
+            return true;
+        }
+        let spins = local.spins > 0;
+        local.spins = local.spins.saturating_sub(1);
+        spins
     }
 
     /// Step 3. Returns the next of the clients that the last events woke. If there is none, waits

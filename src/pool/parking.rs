@@ -23,6 +23,8 @@ pub(super) struct Parking {
     /// The worker that holds this lock is the leader. Under it, only slots are locked, one at a
     /// time.
     watch: Mutex<Watch>,
+    /// The leader sleeps in the poll or is about to.
+    leader_sleeps: AtomicBool,
     waker: Waker,
     /// Set when the server drains: then no idle client is parked.
     draining: AtomicBool,
@@ -74,7 +76,7 @@ impl Watch {
     ///
     /// Without spinning, a client as fast as the server would have to wake the leader with every
     /// request.
-    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+    fn wait(&mut self, timeout: Option<Duration>, sleeps: &AtomicBool) -> io::Result<bool> {
         let spins = if timeout.is_none() { self.spins } else { 0 };
         for spin in 0..spins {
             self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
@@ -82,8 +84,10 @@ impl Watch {
                 return Ok(spin > 0);
             }
         }
-        self.poll.poll(&mut self.events, timeout)?;
-        Ok(timeout.is_none())
+        sleeps.store(timeout.is_none(), Ordering::Relaxed);
+        let polled = self.poll.poll(&mut self.events, timeout);
+        sleeps.store(false, Ordering::Relaxed);
+        polled.map(|()| timeout.is_none())
     }
 
     /// Whether the last poll may have left events for the next one.
@@ -121,6 +125,7 @@ impl Parking {
             free_slots: Mutex::new(FreeSlots::new(slots)),
             registry,
             watch: Mutex::new(watch),
+            leader_sleeps: AtomicBool::new(false),
             waker,
             draining: AtomicBool::new(false),
         })
@@ -181,10 +186,15 @@ impl Parking {
         self.try_lead().is_some_and(|watch| !watch.woken.is_empty())
     }
 
+    /// Whether a worker polls, or takes what it has found: so there may be work soon.
+    pub(super) fn is_polled(&self) -> bool {
+        self.has_leader() && !self.leader_sleeps.load(Ordering::Relaxed)
+    }
+
     /// Waits for events, up to `timeout`, and moves the clients that they wake to `woken`. Returns
     /// whether it had to wait.
     pub(super) fn wait(&self, watch: &mut Watch, timeout: Option<Duration>) -> bool {
-        let waited = match watch.wait(timeout) {
+        let waited = match watch.wait(timeout, &self.leader_sleeps) {
             Ok(waited) => waited,
             Err(error) => {
                 if error.kind() != io::ErrorKind::Interrupted {

@@ -404,6 +404,42 @@ fn poll_was_long_ago(pool: &Pool) {
     thread::sleep(Duration::from_millis(2));
 }
 
+/// Workers once fell asleep while the leader polled, so that it served most of its clients alone.
+#[test]
+fn worker_spins_as_long_as_the_leader_polls() {
+    let pool = pool();
+    let mut local = pool.join();
+    let _watch = pool.parking.try_lead();
+    for _ in 0..3 * SPINS {
+        assert!(matches!(pool.find_work(&mut local), Step::Spin));
+    }
+}
+
+#[test]
+fn worker_follows_a_leader_that_sleeps() {
+    let pool = Arc::new(pool());
+    let leading = Arc::clone(&pool);
+    let leader = thread::spawn(move || leading.next(&mut leading.join()).is_none());
+    let mut local = pool.join();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !matches!(pool.find_work(&mut local), Step::Follow) {
+        assert!(Instant::now() < deadline, "it does not follow");
+    }
+    pool.retire(1);
+    assert!(
+        leader.join().expect("it does not panic"),
+        "there is no client"
+    );
+}
+
+#[test]
+fn worker_on_one_processor_does_not_spin() {
+    let pool = Pool::new(4, 1).expect("the system lets us poll");
+    let _watch = pool.parking.try_lead();
+    let step = pool.find_work(&mut pool.join());
+    assert!(matches!(step, Step::Follow));
+}
+
 #[test]
 fn empty_leaves_the_recheck_for_retired_workers() {
     let pool = pool();

@@ -147,6 +147,8 @@ pub(crate) struct Design {
     /// Whether the poll and the woken list have a lock each, so that workers take clients while the
     /// leader polls.
     pub(crate) is_split: bool,
+    /// Whether workers spin as long as the leader polls without sleeping.
+    pub(crate) spins_on: bool,
 }
 
 impl Design {
@@ -157,6 +159,7 @@ impl Design {
         events: 256,
         spins: 20,
         is_split: false,
+        spins_on: true,
     };
 }
 

@@ -11,6 +11,8 @@ pub(super) struct Pool {
     /// Until when a worker holds the watch that takes a woken client.
     pub(super) taken_until: u64,
     pub(super) watch: Line,
+    /// Clients that the leader has found, and not passed on yet.
+    pub(super) found: VecDeque<usize>,
     pub(super) woken: VecDeque<usize>,
     /// The sockets in the ready list of the epoll set.
     pub(super) ready: VecDeque<usize>,

@@ -153,8 +153,12 @@ impl Simulation {
 
     /// Steps 4 and 5.
     fn spin_or_follow(&mut self, worker: usize, ns: u64) {
-        if self.workers[worker].spins > 0 && !self.is_contended() {
-            self.workers[worker].spins -= 1;
+        let pool = &self.pools[self.workers[worker].pool];
+        let is_polled = pool.leader.is_some() && !pool.is_leader_asleep;
+        let spins_on = self.params.design.spins_on && is_polled;
+        let spins = self.workers[worker].spins;
+        if self.spins() > 0 && (spins_on || spins > 0) && !self.is_contended() {
+            self.workers[worker].spins = if spins_on { spins } else { spins - 1 };
             self.workers[worker].doing = Doing::GaveWay(self.now);
             if !self.give_way(worker) {
                 self.spend(worker, ns);
@@ -212,7 +216,7 @@ impl Simulation {
         if client_state.is_parked {
             client_state.is_parked = false;
             let index = client_state.pool;
-            self.pools[index].woken.push_back(client);
+            self.pools[index].found.push_back(client);
         } else {
             client_state.has_event = true;
         }
@@ -228,6 +232,7 @@ impl Simulation {
     fn end_poll(&mut self, worker: usize, is_first: bool) {
         let pool = self.pool(worker);
         pool.leader = None;
+        pool.woken.append(&mut pool.found);
         let has_woken = !pool.woken.is_empty();
         if !is_first {
             self.workers[worker].turns = 0;
