@@ -144,8 +144,13 @@ fn descriptor_that_cannot_be_served_is_an_error() {
 #[cfg(feature = "tls")]
 #[test]
 fn socket_named_tls_needs_a_certificate() {
-    let text = error(&[], "tls", vec![listener().0.into()]);
-    assert!(text.contains("tls-cert-file"), "{text}");
+    for args in [&[][..], &["--tls-cert-file", "/certificate.pem"]] {
+        let text = error(args, "tls", vec![listener().0.into()]);
+        let why = "descriptor 3 of the service manager, \"tls\", needs a certificate: set \
+                   `tls-cert-file` and `tls-key-file`";
+        assert!(text.contains(why), "{text}");
+        assert!(!text.contains("answers"), "{text}");
+    }
 }
 
 #[test]

@@ -128,17 +128,7 @@ impl Handed {
 
     /// Returns what the socket is for: by its name or, without one of ours, by its kind and port.
     fn purpose(&self, config: &Config) -> Result<Purpose, String> {
-        let port = match &self.socket {
-            Socket::Tcp(_, addr) => Some(addr.port()),
-            Socket::Unix(..) => None,
-        };
-        let is_port = |wanted: u16| wanted != 0 && port == Some(wanted);
-        let by_port = match port {
-            None => Purpose::Unix,
-            Some(_) if is_port(config.tls_port) => Purpose::Tls,
-            Some(_) if is_port(config.http_port) => Purpose::Http,
-            Some(_) => Purpose::Plain,
-        };
+        let by_port = self.purpose_by_port(config);
         let purpose = match &*self.name {
             "plain" => Purpose::Plain,
             "tls" => Purpose::Tls,
@@ -147,6 +137,7 @@ impl Handed {
             // Without `FileDescriptorName`, the name is that of the unit.
             _ => by_port,
         };
+        let has_certificate = config.tls_cert_file.is_some() && config.tls_key_file.is_some();
         let title = &self.title;
         match (purpose, by_port) {
             (Purpose::Unix, Purpose::Plain | Purpose::Tls | Purpose::Http) => {
@@ -161,7 +152,24 @@ impl Handed {
             (Purpose::Tls, _) if !cfg!(feature = "tls") => {
                 Err(format!("{title} is for TLS, which this build lacks"))
             }
+            (Purpose::Tls, _) if !has_certificate => Err(format!(
+                "{title} needs a certificate: set `tls-cert-file` and `tls-key-file`"
+            )),
             (purpose, _) => Ok(purpose),
+        }
+    }
+
+    fn purpose_by_port(&self, config: &Config) -> Purpose {
+        let Socket::Tcp(_, addr) = &self.socket else {
+            return Purpose::Unix;
+        };
+        let is_port = |wanted: u16| wanted != 0 && addr.port() == wanted;
+        if is_port(config.tls_port) {
+            Purpose::Tls
+        } else if is_port(config.http_port) {
+            Purpose::Http
+        } else {
+            Purpose::Plain
         }
     }
 }
