@@ -359,14 +359,21 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         let restrictions = self.session.restrictions - command.allowed_under;
         if !restrictions.is_empty() {
             if let Some(level) = self.answer_restricted(command, restrictions, request) {
-                return Ok(Some(TurnEnd::ClientPaused(level)));
+                return Ok(Some(self.hold(level)));
             }
         } else if let Some(level) = self.pause_level(command) {
-            return Ok(Some(TurnEnd::ClientPaused(level)));
+            return Ok(Some(self.hold(level)));
         } else {
             self.run(command, counts, request);
         }
         self.end_request()
+    }
+
+    /// Holds up a request until the end of a pause. It counts when it is served.
+    #[cold]
+    fn hold(&mut self, level: PauseLevel) -> TurnEnd {
+        self.budget.requests += 1;
+        TurnEnd::ClientPaused(level)
     }
 
     /// Ends a request that was answered. If its reply comes later, returns why.

@@ -96,6 +96,20 @@ fn paused_requests_are_answered_in_order() {
     other.expect("$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n+PONG\r\n");
 }
 
+// It was counted each time that it was held.
+#[test]
+fn held_request_counts_once_when_it_is_served() {
+    let (_server, mut pauser, mut other) = paused("ALL");
+    let count = |pauser: &mut Peer| number(&line(pauser, 2), "tot-cmds");
+    other.send("ECHO 1\r\n");
+    wait_until_paused(&mut pauser, 2);
+    assert_eq!(count(&mut pauser), 1, "the PING before");
+    pauser.ask("CLIENT UNPAUSE\r\n", OK);
+    other.expect("$1\r\n1\r\n");
+    // The count is updated at the end of the turn, which may come after the reply.
+    eventually("the ECHO is counted", || count(&mut pauser) == 2);
+}
+
 #[test]
 fn write_pause_holds_only_publish() {
     let (server, mut pauser, mut other) = paused("WRITE");

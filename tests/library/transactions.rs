@@ -463,7 +463,9 @@ fn pause_of_writes_holds_up_an_exec_that_writes() {
     reader.ask("EXEC\r\n", "*1\r\n+PONG\r\n");
     peer.send("EXEC\r\n");
     let id = reader.id();
-    let paused = |other: &mut Peer| other.answer("CLIENT LIST").contains(" flags=xb ");
+    // Held, and not counted yet.
+    let is_held = |line: &str| line.contains(" flags=xb ") && line.ends_with(" tot-cmds=2");
+    let paused = |other: &mut Peer| other.answer("CLIENT LIST").lines().any(is_held);
     respool_testing::eventually("EXEC is held up", || paused(&mut other));
     assert!(noted.lock().is_empty(), "{id}");
     other.ask("CLIENT UNPAUSE\r\n", OK);
