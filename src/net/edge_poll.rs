@@ -1,5 +1,5 @@
-//! The poll that watches the parked clients: it reports a socket once when it becomes ready, by
-//! `epoll(7)` with `EPOLLET`.
+//! The poll that watches the parked clients, and the one of the acceptor's waker: each reports a
+//! socket once when it becomes ready, by `epoll(7)` with `EPOLLET`.
 //!
 //! Outside Linux mio replaces this module (`no_edge_poll.rs`), so the names are those of mio. On
 //! Linux, mio calls the C library, which makes each wait a point where the thread could be
@@ -20,8 +20,7 @@ use rustix::io::write;
 pub(crate) struct Poll(Registry);
 
 /// Adds sockets to a poll.
-#[derive(Debug)]
-pub(crate) struct Registry(OwnedFd);
+pub(crate) type Registry = OwnedFd;
 
 /// The number that the events of a socket have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +43,7 @@ pub(crate) struct Waker(OwnedFd);
 
 impl Poll {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(Registry(epoll::create(CreateFlags::CLOEXEC)?)))
+        Ok(Self(epoll::create(CreateFlags::CLOEXEC)?))
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -66,19 +65,13 @@ impl Poll {
         // A timeout that is too long for the kernel is none.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let room = &mut found[..events.capacity().min(EVENTS_MAX)];
-        let (found, _) = epoll::wait(&self.0.0, room, timeout.as_ref())?;
+        let (found, _) = epoll::wait(&self.0, room, timeout.as_ref())?;
         events.extend(found.iter().map(|event| Event {
             // It was a `usize`.
             token: Token(event.data.u64() as usize),
             flags: event.flags,
         }));
         Ok(())
-    }
-}
-
-impl Registry {
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        self.0.try_clone().map(Self)
     }
 }
 
@@ -90,12 +83,7 @@ pub(crate) fn add(
     token: Token,
     interest: Interest,
 ) -> io::Result<()> {
-    Ok(epoll::add(
-        &registry.0,
-        socket,
-        data(token),
-        flags(interest),
-    )?)
+    Ok(epoll::add(registry, socket, data(token), flags(interest))?)
 }
 
 /// Changes what a socket is watched for. If it is ready for that, there is an event.
@@ -106,7 +94,7 @@ pub(crate) fn change(
     interest: Interest,
 ) -> io::Result<()> {
     let flags = flags(interest);
-    Ok(epoll::modify(&registry.0, socket, data(token), flags)?)
+    Ok(epoll::modify(registry, socket, data(token), flags)?)
 }
 
 fn data(token: Token) -> EventData {

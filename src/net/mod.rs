@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `listen.rs`, `unix.rs` | opens listening sockets; the files of Unix sockets |
 //! | `level_poll.rs` | waits for listening sockets; `no_epoll.rs` replaces it outside Linux |
-//! | `edge_poll.rs` | watches the parked clients; `no_edge_poll.rs` replaces it outside Linux |
+//! | `edge_poll.rs` | watches parked clients and wakers; `no_edge_poll.rs` replaces it outside Linux |
 //! | `connection.rs`, `pending_output.rs` | reads and writes a client's bytes; its unsent bytes |
 //! | `tls/` | TLS of one connection, without its socket |
 //! | `certificates.rs` | loads certificates; `no_certificates.rs` replaces it without the feature `tls` |

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use mio::Waker;
 use parking_lot::Mutex;
 
 use super::certificates::Certificates;
@@ -17,6 +16,7 @@ use super::threads::WorkerThreads;
 use crate::command::Commands;
 use crate::config::Config;
 use crate::logging;
+use crate::net::edge_poll::Waker;
 use crate::net::listen::QueueView;
 use crate::net::tcp_info::AcceptQueue;
 use crate::pool::Pool;

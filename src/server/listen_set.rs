@@ -2,14 +2,14 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token, Waker};
 use rustix::net::getsockname;
 
 use crate::logging;
+use crate::net::edge_poll::{Events, Poll, Token, Waker};
 use crate::net::level_poll::{self, LevelPoll};
 use crate::net::listen::{self, ListenSocket};
 use crate::net::peer::Peer;
@@ -62,7 +62,7 @@ impl ListenSet {
         for (index, listener) in listeners.iter().enumerate() {
             poll.add(index, &listener.socket)?;
         }
-        poll.add(listeners.len(), waker_poll.registry().as_fd())?;
+        poll.add(listeners.len(), waker_poll.registry())?;
         let listen_set = Self {
             listeners,
             poll,
@@ -86,8 +86,8 @@ impl ListenSet {
     /// pending connections. After an error, the acceptor has to pause.
     ///
     /// A socket is ready as long as a connection is pending. If it were reported only when it
-    /// becomes ready, as by mio, only an `accept` that fails would show that none is pending, and
-    /// the kernel makes a socket before it fails.
+    /// becomes ready, as by `edge_poll`, only an `accept` that fails would show that none is
+    /// pending, and the kernel makes a socket before it fails.
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.ready.clear();
         let timeout = self.watch_again(timeout)?;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use mio::Waker;
 use parking_lot::{Condvar, Mutex};
 
 use super::certificates::Certificates;
@@ -27,6 +26,7 @@ use crate::dispatch::batch::{ServerContext, TurnEnd};
 use crate::dispatch::budget::Budget;
 use crate::logging;
 use crate::net::descriptors::WORKER_REFUSALS_MAX;
+use crate::net::edge_poll::Waker;
 use crate::net::pending_output::OutputBounds;
 use crate::pool::Pool;
 use crate::resp::{Limits, without_line_ends};
