@@ -244,8 +244,8 @@ pub struct Config {
     /// `requirepass`.
     pub requirepass_file: Option<PathBuf>,
     /// Microseconds that a command must take for SLOWLOG to record it. 10,000 by default; 0 records
-    /// every command, and a negative number (in a file: -1) records none. Redis's
-    /// `slowlog-log-slower-than`.
+    /// every command, and a negative number (in a file: -1) records none. PUBLISH requests that run
+    /// as one burst have the mean of their times. Redis's `slowlog-log-slower-than`.
     pub slowlog_log_slower_than_us: i64,
     /// Commands that SLOWLOG keeps, the latest ones, up to 1,000,000; 128 by default. Redis has no
     /// upper limit; here, one prevents a typing error from using all memory, because an entry may

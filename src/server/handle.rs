@@ -77,9 +77,9 @@ impl ServerHandle {
     ///
     /// For `drain-delay-ms`, which is 0 by default, the server serves as before, but is not
     /// [ready](crate::Health::ready). A second call ends this delay. Then the server accepts no
-    /// more connections, answers every request received whole, closes idle clients, and
-    /// [`Server::serve`](crate::Server::serve) returns. This takes at most `drain-timeout-ms`, and
-    /// 100 ms more if a handler does not return.
+    /// more connections, answers every request received whole, sends FIN to idle clients, waits up
+    /// to 3 seconds for the FIN of each, and [`Server::serve`](crate::Server::serve) returns. This
+    /// takes at most `drain-timeout-ms`, and 100 ms more if a handler does not return.
     ///
     /// The library handles no signals. With the crate `signal-hook`, a program drains on Ctrl-C and
     /// when a service manager stops it:
