@@ -295,19 +295,7 @@ impl Channels {
         before_long: &dyn Fn(),
         mut notify: impl FnMut(&ClientInfo),
     ) -> usize {
-        // First, and without a lock: it takes long if other clients subscribe to many patterns.
-        let mut patterns = self
-            .of(Kind::Pattern)
-            .each_before(self.next_number.load(Relaxed))
-            .peekable();
-        if patterns.peek().is_some() {
-            before_long();
-        }
-        let patterns: Vec<_> = patterns
-            .filter(|topic| {
-                glob::Pattern::new(topic.name()).is_ok_and(|pattern| pattern.matches(channel))
-            })
-            .collect();
+        let patterns = self.matching_patterns(channel, before_long);
         let hash = self.hasher.hash_one(channel) as usize;
         let _publishing = self.publishing[hash % self.publishing.len()].lock();
         let named = self.of(Kind::Channel).find(channel);
@@ -332,6 +320,20 @@ impl Channels {
                 .push(&messages, terms, before_long, &mut notify);
         }
         count
+    }
+
+    /// Returns the patterns that match the channel. Compares without a lock, because it takes long
+    /// if other clients subscribe to many patterns. Calls `before_long` if there are any.
+    fn matching_patterns(&self, channel: &[u8], before_long: &dyn Fn()) -> Vec<Arc<Topic>> {
+        let end = self.next_number.load(Relaxed);
+        let mut patterns = self.of(Kind::Pattern).each_before(end).peekable();
+        if patterns.peek().is_some() {
+            before_long();
+        }
+        let matches = |topic: &Arc<Topic>| {
+            glob::Pattern::new(topic.name()).is_ok_and(|pattern| pattern.matches(channel))
+        };
+        patterns.filter(matches).collect()
     }
 
     /// Returns the channels that have subscribers.
