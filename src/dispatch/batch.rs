@@ -83,6 +83,21 @@ struct Served {
     end: Option<TurnEnd>,
 }
 
+impl Served {
+    /// The turn goes on after so many bytes.
+    fn all(bytes: usize) -> Self {
+        Self { bytes, end: None }
+    }
+
+    /// The turn ends with a request of this length. It was served if its reply comes later.
+    fn until(end: TurnEnd, length: usize) -> Self {
+        Self {
+            bytes: if end.awaits_reply() { length } else { 0 },
+            end: Some(end),
+        }
+    }
+}
+
 /// The result of parsing the front of the input.
 enum Next<'a> {
     Request(Request<'a>, usize),
@@ -232,26 +247,19 @@ impl<C: ServerContext, S: ReplySink> Batch<'_, C, S> {
         if command.burst_handler.is_some()
             && let Some(bytes) = self.answer_burst(command, &request, length, bytes)
         {
-            return Ok(Served { bytes, end: None });
+            return Ok(Served::all(bytes));
         }
         if let Some(end) = self.answer(command, self.counts_of(command), &request)? {
-            let bytes = if end.awaits_reply() { length } else { 0 };
-            return Ok(Served {
-                bytes,
-                end: Some(end),
-            });
+            return Ok(Served::until(end, length));
         }
         if !may_be_alike(bytes, length) {
-            return Ok(Served {
-                bytes: length,
-                end: None,
-            });
+            return Ok(Served::all(length));
         }
         let last = self.answer_repeats(command, length, bytes);
         let bytes = bytes.len() - last.len() + length;
         if last.len() < 2 * length {
             // No whole request follows.
-            return Ok(Served { bytes, end: None });
+            return Ok(Served::all(bytes));
         }
         let alike = self.serve_alike(command, request, length, last)?;
         Ok(Served {
