@@ -1,5 +1,7 @@
 //! Out of file descriptors. A process of its own, because it uses them up.
 
+#![cfg(target_os = "linux")]
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -25,7 +27,6 @@ fn processor_time_s(stat: &File) -> f64 {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 fn server_without_descriptors_refuses_then_recovers() {
     let server = TestServer::start(2);
     let mut old = server.connect();
