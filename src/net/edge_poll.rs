@@ -118,8 +118,8 @@ impl Events {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Event> {
-        self.0.iter().copied()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Event> {
+        self.0.iter()
     }
 }
 

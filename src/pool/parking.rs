@@ -204,7 +204,7 @@ impl Parking {
             }
         };
         for event in watch.events.iter().filter(|event| event.token() != WAKER) {
-            let readiness = Readiness::of(&event);
+            let readiness = Readiness::of(event);
             let client = self.slots[event.token().0].lock().event(readiness);
             if let Some(mut client) = client {
                 client.connection.note(readiness);

@@ -134,8 +134,8 @@ impl Events {
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Event> {
-        self.events.iter().copied()
+    pub fn iter(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter()
     }
 }
 
