@@ -346,11 +346,15 @@ impl Pool {
     /// Notes the time that a worker read last in the turn that has ended. If the last poll was long
     /// ago, polls, unless the worker leads next. Then a helper may take clients of that poll.
     ///
+    /// If the caller submits clients next, it does not lead: otherwise the subscribers of one
+    /// message would be served before the client that publishes the next one, and never get two
+    /// messages at once.
+    ///
     /// Wakes no worker for itself: the caller looks at the queue again.
     #[cold]
-    pub(crate) fn end_timed_turn(&self, local: &mut WorkerLocal, now: Instant) {
+    pub(crate) fn end_timed_turn(&self, local: &mut WorkerLocal, now: Instant, submits: bool) {
         let is_long_ago = self.queue_wait.note_own(&mut local.clock, now);
-        let leads_next = self.queue.is_empty() && !self.queue.has_spent();
+        let leads_next = self.queue.is_empty() && !self.queue.has_spent() && !submits;
         if is_long_ago && !leads_next {
             self.poll_ready(self.queue_wait.refresh(&mut local.clock));
         } else if is_long_ago && self.parking.has_woken() {

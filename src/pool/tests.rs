@@ -327,7 +327,7 @@ fn clients_wait_for_turns_that_use_up_their_budgets() {
         thread::sleep(turn);
         let now = Instant::now();
         pool.resubmit(client, now);
-        pool.end_timed_turn(&mut local, now);
+        pool.end_timed_turn(&mut local, now, false);
     }
     assert!(longest >= 2 * turn, "{longest:?}");
 }
@@ -341,7 +341,7 @@ fn woken_clients_are_not_queued_after_a_timed_turn() {
     let _peers = [(); 2].map(|()| park_with_bytes(&pool));
     let _first = next(&pool, &mut local);
     poll_was_long_ago(&pool);
-    pool.end_timed_turn(&mut local, Instant::now());
+    pool.end_timed_turn(&mut local, Instant::now(), false);
     assert!(pool.queue.is_empty());
 }
 
@@ -355,7 +355,7 @@ fn clients_of_a_poll_long_ago_have_a_helper() {
         let _peers: Vec<_> = (0..clients).map(|_| park_with_bytes(&pool)).collect();
         let _first = next(&pool, &mut local);
         poll_was_long_ago(&pool);
-        pool.end_timed_turn(&mut local, Instant::now());
+        pool.end_timed_turn(&mut local, Instant::now(), false);
         pool.recheck_sent.load(Ordering::Relaxed)
     };
     assert!(wakes_helper(2));
@@ -370,7 +370,19 @@ fn timed_turn_polls_if_the_queue_is_not_empty() {
     pool.submit(queued);
     let _peer = park_with_bytes(&pool);
     poll_was_long_ago(&pool);
-    pool.end_timed_turn(&mut local, Instant::now());
+    pool.end_timed_turn(&mut local, Instant::now(), false);
+    assert_eq!(pool.queue.len(), 2);
+}
+
+/// Such clients publish, too. Once the subscribers of each message were served before the next one.
+#[test]
+fn woken_clients_are_queued_before_several_subscribers() {
+    let pool = pool();
+    let mut local = pool.join();
+    let _peers = [(); 3].map(|()| park_with_bytes(&pool));
+    let _first = next(&pool, &mut local);
+    poll_was_long_ago(&pool);
+    pool.end_timed_turn(&mut local, Instant::now(), true);
     assert_eq!(pool.queue.len(), 2);
 }
 
@@ -384,7 +396,7 @@ fn wait_during_a_long_turn_is_measured_on_one_processor() {
     let _peer = park_with_bytes(&pool);
     let turn = Duration::from_millis(100);
     thread::sleep(turn);
-    pool.end_timed_turn(&mut local, Instant::now());
+    pool.end_timed_turn(&mut local, Instant::now(), false);
     let _second = next(&pool, &mut local);
     let waited = Duration::from_micros(local.take_wait_us().unwrap_or_default().into());
     // The kernel counts in steps of up to 10 ms.

@@ -15,8 +15,11 @@ impl Worker {
     #[cold]
     pub(super) fn end_timed_turn(&mut self, now: Instant) -> Option<Box<Client>> {
         let shared = &self.shared;
-        shared.pool.end_timed_turn(&mut self.local, now);
-        match shared.state.notifications.count() {
+        let notified = shared.state.notifications.count();
+        shared
+            .pool
+            .end_timed_turn(&mut self.local, now, notified > 1);
+        match notified {
             0 => None,
             1 => {
                 let slot = shared.state.notifications.next()?;
