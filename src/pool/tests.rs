@@ -432,11 +432,13 @@ fn worker_follows_a_leader_that_sleeps() {
     let pool = Arc::new(pool());
     let leading = Arc::clone(&pool);
     let leader = thread::spawn(move || leading.next(&mut leading.join()).is_none());
-    let mut local = pool.join();
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !matches!(pool.find_work(&mut local), Step::Follow) {
-        assert!(Instant::now() < deadline, "it does not follow");
+    while pool.parking.is_polled() || !pool.parking.has_leader() {
+        assert!(Instant::now() < deadline, "no worker sleeps in the poll");
+        thread::yield_now();
     }
+    let step = pool.find_work(&mut pool.join());
+    assert!(matches!(step, Step::Follow));
     pool.retire(1);
     assert!(
         leader.join().expect("it does not panic"),
