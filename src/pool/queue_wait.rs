@@ -151,7 +151,7 @@ impl QueueWait {
             elapsed_us(now, polled_at)
         };
         let new = woken.partition_point(|client| client.ready_at != 0)..woken.len();
-        note_ready(woken, new, now, 0..=bound_us);
+        note_ready(woken, new, now, 0..=bound_us, bound_us);
         if !is_full || polled_at == 0 {
             self.polled_at.store(now, Ordering::Relaxed);
         }
@@ -187,15 +187,18 @@ impl QueueWait {
     }
 }
 
-/// Notes since when the clients of `range` have been ready, if that was `ready_us` ago.
+/// Notes since when the clients of `range` have been ready, if that was `ready_us` ago. None of
+/// the whole list was ready `bound_us` ago.
 ///
 /// The poll lists clients in the order in which they became ready. So only some of them have to be
-/// asked: those between two that became ready at about the same time did so too.
+/// asked: those between two that became ready at about the same time did so too. An answer of
+/// `bound_us` says nothing of those before: over a Unix socket or after RST, nobody knows.
 fn note_ready(
     woken: &mut VecDeque<Box<Client>>,
     range: Range<usize>,
     now: u32,
     ready_us: RangeInclusive<u32>,
+    bound_us: u32,
 ) {
     let (shortest_us, longest_us) = ready_us.into_inner();
     let at = |ready_us| now.wrapping_sub(ready_us).max(1);
@@ -208,10 +211,14 @@ fn note_ready(
     } else if !range.is_empty() {
         let middle = range.start.midpoint(range.end);
         let client = &mut woken[middle];
-        let middle_us = ready_for_us(client, longest_us).max(shortest_us);
+        let answer_us = ready_for_us(client, bound_us);
+        let middle_us = answer_us.clamp(shortest_us, longest_us);
         client.ready_at = at(middle_us);
-        note_ready(woken, range.start..middle, now, middle_us..=longest_us);
-        note_ready(woken, middle + 1..range.end, now, shortest_us..=middle_us);
+        let is_known = answer_us < bound_us;
+        let before_us = if is_known { middle_us } else { shortest_us };
+        let (before, after) = (range.start..middle, middle + 1..range.end);
+        note_ready(woken, before, now, before_us..=longest_us, bound_us);
+        note_ready(woken, after, now, shortest_us..=middle_us, bound_us);
     }
 }
 
@@ -256,6 +263,8 @@ const BACKWARDS_US_MAX: u32 = 60_000_000;
 mod tests {
     use std::io::Write;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
     use std::thread;
 
     use super::*;
@@ -266,14 +275,22 @@ mod tests {
     }
 
     fn client_and_peer() -> (Box<Client>, TcpStream) {
+        let (socket, peer) = sockets();
+        (client_of(socket.into()), peer)
+    }
+
+    fn sockets() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
         let peer = TcpStream::connect(addr).expect("it listens");
-        let socket = listener.accept().expect("the peer has connected").0;
-        let mut session = Session::for_test(0, addr);
+        (listener.accept().expect("the peer has connected").0, peer)
+    }
+
+    fn client_of(socket: OwnedFd) -> Box<Client> {
+        let mut session = Session::for_test(0, (Ipv4Addr::LOCALHOST, 0).into());
         // It has had its first turn.
         session.is_connected = true;
-        (Box::new(Client::new(socket.into(), session, None)), peer)
+        Box::new(Client::new(socket, session, None))
     }
 
     fn clock_at(now: u32) -> LocalClock {
@@ -370,6 +387,23 @@ mod tests {
             late.iter().all(|&at| at + tick_us > later),
             "{late:?}, sent from {later}"
         );
+    }
+
+    #[test]
+    fn wait_is_known_before_a_client_whose_wait_is_not() {
+        let pool = QueueWait::new();
+        let now = || pool.at(Instant::now());
+        let (first, mut peer) = client_and_peer();
+        let (second, _peer) = UnixStream::pair().expect("a pair of sockets");
+        let mut woken = VecDeque::from([first, client_of(second.into())]);
+        let polled_at = now();
+        pool.polled_at.store(polled_at, Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(300));
+        let later = now();
+        peer.write_all(b"PING\r\n").expect("a connected socket");
+        pool.found(now(), &mut woken, false);
+        assert!(woken[0].ready_at + 20_000 > later, "sent from {later}");
+        assert_eq!(woken[1].ready_at, polled_at);
     }
 
     #[test]
