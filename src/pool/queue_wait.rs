@@ -249,7 +249,7 @@ const TURNS_BETWEEN_READINGS: u32 = 64;
 /// The longest turn that an estimate uses, so that it cannot be wrong by much.
 const SHORT_TURN_NS_MAX: u32 = 16_000;
 
-/// From this time after a poll on, the next one does not wait before it returns.
+/// A poll was long ago from this time on.
 const LONG_US: u32 = 1_000;
 
 /// The kernel is asked since when a client has been ready if that is not known better than this.

@@ -139,6 +139,9 @@ impl Recipients {
 /// Bytes of messages that are copied under the lock.
 const SLICE_BYTES: usize = 256 * 1024;
 
+/// Maximum bytes of a word of a message, or of its beginning, beyond the word itself.
+const HEADER_BYTES_MAX: usize = 32;
+
 /// Messages for many clients.
 pub(super) enum Messages<'a> {
     /// A line, the same in both protocols.
@@ -178,7 +181,11 @@ impl<'a> Messages<'a> {
             Protocol::Resp3 => resp3,
         };
         encoded.get_or_init(|| {
-            let mut bytes = Vec::new();
+            let words = last.iter().map(|last| front.iter().chain([last]));
+            let words_bytes = words.flatten().map(|word| word.len() + HEADER_BYTES_MAX);
+            // At once: a short message would grow it with each word.
+            let mut bytes =
+                Vec::with_capacity(words_bytes.sum::<usize>() + last.len() * HEADER_BYTES_MAX);
             for last in *last {
                 let _ = Reply::new(&mut bytes, protocol).message(front.len() + 1, |items| {
                     for word in front.iter().chain([last]) {
