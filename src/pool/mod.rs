@@ -36,7 +36,8 @@ pub(crate) struct Pool {
     processors: usize,
     cpu_contention: CpuContention,
     queue_wait: QueueWait,
-    /// How often a worker polls, or looks for work, before it sleeps.
+    /// How often the leader polls before it sleeps, and another worker looks for work before it
+    /// follows a leader that sleeps.
     spins: u32,
     /// Workers that wait on the queue or are about to.
     followers: AtomicUsize,
@@ -492,8 +493,8 @@ impl Pool {
     }
 }
 
-/// Polls, or looks for work, before a worker sleeps: a few microseconds, about the time of falling
-/// asleep and being woken.
+/// Polls before the leader sleeps, and looks for work before another worker follows it: a few
+/// microseconds, about the time of falling asleep and being woken.
 const SPINS: u32 = 20;
 
 /// The counters that a worker keeps between its turns.
@@ -503,7 +504,7 @@ pub(crate) struct WorkerLocal {
     turns: u32,
     /// Turns since it last polled, or took a client that events woke.
     turns_since_poll: u32,
-    /// How often it still looks for work before it follows.
+    /// How often it still looks for work before it follows a leader that sleeps.
     spins: u32,
     clock: LocalClock,
     /// How long the client of the turn waited for it: README, section "Queue wait".

@@ -72,7 +72,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Waits for events, up to `timeout`. Spins before sleeping; returns true if the first poll was
-    /// empty.
+    /// empty. `sleeps` is true while it sleeps.
     ///
     /// Without spinning, a client as fast as the server would have to wake the leader with every
     /// request.
