@@ -173,7 +173,7 @@ impl Client {
     /// Whether FIN was sent, so that only the peer's FIN is missing.
     pub(crate) fn is_half_closed(&self) -> bool {
         let closing = self.stage.closing();
-        closing.is_some_and(|closing| closing.fin_sent_at_s.is_some())
+        closing.is_some_and(|closing| closing.awaits_fin_since_s.is_some())
     }
 
     /// Whether more output is pending than `limits` allow for its class, or has been for too long.

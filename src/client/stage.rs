@@ -111,8 +111,9 @@ impl Opening {
 #[derive(Debug)]
 pub(crate) struct LingeringClose {
     pub(crate) reason: CloseReason,
-    /// When FIN was sent after all output, in seconds of the coarse clock; `None` before that.
-    pub(crate) fin_sent_at_s: Option<u32>,
+    /// When the wait for the peer's FIN began, in seconds of the coarse clock; `None` before ours
+    /// was sent, after all output.
+    pub(crate) awaits_fin_since_s: Option<u32>,
     /// Bytes discarded so far.
     pub(crate) discarded: usize,
 }
@@ -154,13 +155,13 @@ impl LingeringClose {
     pub(super) fn new(reason: CloseReason) -> Self {
         Self {
             reason,
-            fin_sent_at_s: None,
+            awaits_fin_since_s: None,
             discarded: 0,
         }
     }
 
     /// Whether the client still counts: it was not refused, and FIN was not sent yet.
     pub(crate) fn is_counted(&self) -> bool {
-        self.fin_sent_at_s.is_none() && !matches!(self.reason, CloseReason::Refused(_))
+        self.awaits_fin_since_s.is_none() && !matches!(self.reason, CloseReason::Refused(_))
     }
 }

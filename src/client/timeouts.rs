@@ -72,7 +72,7 @@ impl Client {
             },
             Stage::Deferred | Stage::Sending if !self.is_write_blocked() => State::Deferred,
             Stage::Open | Stage::Deferred | Stage::Sending => self.open_state(),
-            Stage::Closing(closing) => match closing.fin_sent_at_s {
+            Stage::Closing(closing) => match closing.awaits_fin_since_s {
                 Some(since_s) => State::HalfClosed { since_s },
                 None => State::Lingering,
             },
@@ -278,7 +278,7 @@ mod tests {
             Some(Deadline::LingeringClose)
         );
         if let Stage::Closing(closing) = &mut client.stage {
-            closing.fin_sent_at_s = Some(200);
+            closing.awaits_fin_since_s = Some(200);
         }
         assert_eq!(late(&client, 200 + FIN_WAIT_S_MAX), None);
         assert_eq!(

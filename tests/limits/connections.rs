@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use respool::{Commands, Config};
-use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually};
+use respool_testing::{Peer, TestServer, commands_with_gate, config, echo, eventually};
 
 use crate::Watched;
 
@@ -336,6 +336,22 @@ fn lingering_client_is_closed_after_a_while() {
     eventually("the connection is reset", || {
         stubborn.socket.write_all(b"PING\r\n").is_err()
     });
+}
+
+/// After its last reply the server discards input, but not for ever. Then the peer's writes block,
+/// so it reads.
+#[test]
+fn last_reply_arrives_whatever_the_peer_goes_on_sending() {
+    let server = TestServer::start(1);
+    let mut other = server.connect();
+    let mut flooding = Peer::connect_with_small_buffer(server.addr);
+    // More than the peer's receive buffer holds.
+    let (request, reply) = echo(&"x".repeat(48 * 1024));
+    flooding.send(request + "QUIT\r\n");
+    let sent = flooding.send_much_until_stuck(&[b'x'; 1 << 20], 2 << 30, &mut other);
+    assert!(sent > 512 << 20, "the server discarded only {sent} bytes");
+    flooding.expect(reply + "+OK\r\n");
+    flooding.expect_end();
 }
 
 #[test]

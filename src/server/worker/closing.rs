@@ -63,30 +63,37 @@ impl Worker {
         else {
             return Err(CloseReason::PeerLeft);
         };
-        if closing.fin_sent_at_s.is_none() {
+        if closing.awaits_fin_since_s.is_none() {
             // Before FIN: a peer that sees it may connect again at once, and must be admitted.
             if closing.is_counted() {
                 self.shared.count_out(session, &closing.reason);
             }
             // Read again: the hook for disconnects may have blocked.
-            closing.fin_sent_at_s = Some(self.shared.state.now_s());
+            closing.awaits_fin_since_s = Some(self.shared.state.now_s());
             budget.note_time(Instant::now());
             connection.end_sending()?;
         }
-        while budget.bytes > 0 {
+        while closing.discarded <= DISCARDED_BYTES_MAX {
+            if budget.bytes == 0 {
+                return Ok(TurnEnd::BudgetSpent);
+            }
             let Some(count) = connection.read(&mut self.input)? else {
                 return Ok(TurnEnd::Idle);
             };
             budget.bytes = budget.bytes.saturating_sub(count);
             closing.discarded += count;
-            if connection.ended || closing.discarded > DISCARDED_BYTES_MAX {
+            if connection.ended {
                 return Err(CloseReason::PeerLeft);
             }
+            if closing.discarded > DISCARDED_BYTES_MAX {
+                closing.awaits_fin_since_s = Some(now_s);
+            }
         }
-        Ok(TurnEnd::BudgetSpent)
+        Ok(TurnEnd::Idle)
     }
 }
 
 /// Maximum bytes discarded during a lingering close: thousands of times the size of socket buffers.
-/// A peer that sends without pause has some 100 ms to read its last output before RST.
+/// Then nothing more is read, and the wait for FIN begins anew: the writes of a peer that sends
+/// without pause block, so it gets to read its last output. RST would cut that output short.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024 * 1024;

@@ -276,6 +276,17 @@ impl Peer {
     /// `other` and there is still no room, it waits for this peer.
     #[track_caller]
     pub fn send_until_stuck(&mut self, request: &[u8], other: &mut Self) -> usize {
+        self.send_much_until_stuck(request, STUCK_BYTES_MAX, other)
+    }
+
+    /// As [`Self::send_until_stuck`], of a server that may read up to `bytes_max` bytes.
+    #[track_caller]
+    pub fn send_much_until_stuck(
+        &mut self,
+        request: &[u8],
+        bytes_max: usize,
+        other: &mut Self,
+    ) -> usize {
         self.socket.set_nonblocking(true).expect("a TCP socket");
         let (mut sent, mut stuck) = (0, 0);
         while stuck < 100 {
@@ -288,7 +299,7 @@ impl Peer {
                 Err(error) => panic!("{error}"),
             }
             assert!(
-                sent < STUCK_BYTES_MAX,
+                sent < bytes_max,
                 "the server goes on reading although its replies are not taken"
             );
         }
