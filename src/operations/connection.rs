@@ -28,7 +28,7 @@ enum Stage {
     /// An answer, and how much of it is sent.
     Sending(Vec<u8>, usize),
     /// The answer and FIN are sent. A close with unread input would send RST, and the peer could
-    /// lose the answer. Counts the bytes that were read since.
+    /// lose the answer. Counts the bytes that were discarded since.
     Lingering(usize),
 }
 
@@ -115,15 +115,19 @@ fn send(socket: &mut TcpStream, bytes: &[u8], sent: &mut usize) -> Result<(), St
     socket.shutdown(Shutdown::Write).map_err(|_| Step::Ended)
 }
 
-/// Reads and discards, once. A peer that goes on sending is closed nevertheless.
+/// Reads and discards, once.
 fn discard(socket: &mut TcpStream, discarded: &mut usize) -> Result<(), Step> {
-    let mut bytes = [0; READ_BYTES];
-    let count = after(socket.read(&mut bytes))?;
-    *discarded += count;
-    if count == 0 || *discarded > DISCARDED_BYTES_MAX {
-        return Err(Step::Ended);
+    if *discarded > DISCARDED_BYTES_MAX {
+        return Err(Step::Waits);
     }
-    Ok(())
+    let mut bytes = [0; READ_BYTES];
+    match after(socket.read(&mut bytes))? {
+        0 => Err(Step::Ended),
+        count => {
+            *discarded += count;
+            Ok(())
+        }
+    }
 }
 
 /// Returns the number of bytes, or what follows without any.
@@ -140,5 +144,6 @@ const READ_BYTES: usize = 4096;
 /// Reads and writes of one connection before others have their turn.
 const OPERATIONS_PER_STEP: usize = 16;
 
-/// Maximum bytes that are read after the request.
+/// Maximum bytes that are discarded. Then the writes of a peer that goes on sending block, so it
+/// reads its answer, until the deadline closes it.
 const DISCARDED_BYTES_MAX: usize = 256 * 1024;

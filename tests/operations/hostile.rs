@@ -1,5 +1,6 @@
 //! Clients of the operations listener that mean no good.
 
+use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use respool::Commands;
@@ -118,11 +119,33 @@ fn endless_senders_are_closed() {
     peer.send(REQUEST);
     let began = Instant::now();
     eventually("the peer is closed", || {
-        use std::io::Write;
         peer.socket.write_all(&[b'x'; 4096]).is_err()
     });
     assert!(began.elapsed() < TIME_MAX * 2);
     assert_eq!(get(operated.http, "/livez").status, 200);
+}
+
+/// After its answer the listener discards input, but not for ever. Then the peer's writes block, so
+/// it reads.
+#[test]
+fn answer_arrives_whatever_the_peer_goes_on_sending() {
+    let operated = Operated::start(1);
+    let mut peer = Peer::connect_with_small_buffer(operated.http);
+    peer.send(REQUEST);
+    let socket = &peer.socket;
+    let until_stuck = Some(Duration::from_millis(200));
+    socket.set_write_timeout(until_stuck).expect("a TCP socket");
+    let is_stuck = loop {
+        if let Err(error) = (&peer.socket).write(&[b'x'; 4096]) {
+            break error.kind() == ErrorKind::WouldBlock;
+        }
+    };
+    assert!(is_stuck, "the connection was reset");
+    let answer = Answer::parse(peer.rest());
+    let length = answer
+        .header("content-length")
+        .and_then(|length| length.parse().ok());
+    assert_eq!((answer.status, Some(answer.body.len())), (200, length));
 }
 
 #[test]
