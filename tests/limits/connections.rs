@@ -348,7 +348,7 @@ fn last_reply_arrives_whatever_the_peer_goes_on_sending() {
     // More than the peer's receive buffer holds.
     let (request, reply) = echo(&"x".repeat(48 * 1024));
     flooding.send(request + "QUIT\r\n");
-    let sent = flooding.send_much_until_stuck(&[b'x'; 1 << 20], 2 << 30, &mut other);
+    let sent = flooding.send_much_until_stuck(&vec![b'x'; 1 << 20], 2 << 30, &mut other);
     assert!(sent > 512 << 20, "the server discarded only {sent} bytes");
     flooding.expect(reply + "+OK\r\n");
     flooding.expect_end();
