@@ -5,8 +5,11 @@
 //! before it. `tests/manual/hogs` measures times.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use respool_testing::{TestServer, commands_with_gate, config, eventually, hogs};
+use respool::Arity;
+use respool_testing::{Peer, TestServer, commands_with_gate, config, eventually, hogs};
 
 /// Pipelining clients on one worker.
 const HOGS: usize = 20;
@@ -90,6 +93,50 @@ fn turns_of_config_get_are_bounded_in_time() {
 fn turns_of_command_list_are_bounded_in_time() {
     info_does_not_wait_for("COMMAND LIST FILTERBY PATTERN *a*e*i*\r\n", "command|list");
 }
+
+/// Two clients publish to each other, and each has its next request when the other has published.
+/// One worker once served the two in turn for as long as they went on, and no other client.
+#[test]
+fn clients_that_publish_to_each_other_do_not_starve_others() {
+    let (mut commands, gate) = commands_with_gate();
+    let relays = Arc::new(AtomicUsize::new(0));
+    let players: Arc<Mutex<Vec<Peer>>> = Arc::default();
+    let (count, others) = (Arc::clone(&relays), Arc::clone(&players));
+    // Lets the other player relay the message back. A player's input ends within a request, so that
+    // its socket is read in a turn for messages, too.
+    commands.register("RELAY", Arity::Exactly(2), move |_, request, reply| {
+        let other = usize::from(request.argument(0) == Some(b"0"));
+        if count.fetch_add(1, Ordering::Relaxed) < RELAYS {
+            let next = format!("AY {other}\r\nPUBLISH {} x\r\nREL", 1 - other);
+            others.lock().expect("no panic")[other].send(next);
+        }
+        reply.simple("OK")
+    });
+    let count = Arc::clone(&relays);
+    commands.register("RELAYS", Arity::Exactly(1), move |_, _, reply| {
+        reply.integer(count.load(Ordering::Relaxed) as i64)
+    });
+    let server = TestServer::with(config(1), commands);
+    let [mut blocking, mut other] = [(); 2].map(|()| server.connect());
+    other.ping();
+    for number in 0..2 {
+        let mut player = server.connect();
+        player.speak_resp3();
+        player.send(format!("SUBSCRIBE {number}\r\nREL"));
+        player.leaves();
+        players.lock().expect("no panic").push(player);
+    }
+    blocking.send("GATE\r\n");
+    gate.wait_for_start();
+    players.lock().expect("no panic")[0].send("AY 0\r\nPUBLISH 1 x\r\nREL");
+    other.send("RELAYS\r\n");
+    gate.let_one_through();
+    let before: usize = other.line()[1..].parse().expect("a number");
+    assert!(before < RELAYS / 2, "{before} of {RELAYS}");
+}
+
+/// Fewer than fill the buffers of a player's socket with replies and messages.
+const RELAYS: usize = 400;
 
 #[test]
 fn every_command_has_a_row_of_hogs() {

@@ -12,24 +12,21 @@ impl Worker {
     ///
     /// That is the only client that the turn has notified: to wake another worker would take about
     /// as long as to serve it. If there are several, other workers may take them from the queue.
+    /// After a turn that is not the `is_first` since this worker took a client from the pool, there
+    /// is none: clients that notify each other would keep all others waiting.
     #[cold]
-    pub(super) fn end_timed_turn(&mut self, now: Instant) -> Option<Box<Client>> {
+    pub(super) fn end_timed_turn(&mut self, now: Instant, is_first: bool) -> Option<Box<Client>> {
         let shared = &self.shared;
         let notified = shared.state.notifications.count();
-        shared
-            .pool
-            .end_timed_turn(&mut self.local, now, notified > 1);
-        match notified {
-            0 => None,
-            1 => {
-                let slot = shared.state.notifications.next()?;
-                shared.pool.take_notified(slot)
-            }
-            _ => {
-                shared.notify();
-                None
-            }
+        let serves_notified = notified == 1 && is_first;
+        let submits = notified > 0 && !serves_notified;
+        shared.pool.end_timed_turn(&mut self.local, now, submits);
+        if serves_notified {
+            let slot = shared.state.notifications.next()?;
+            return shared.pool.take_notified(slot);
         }
+        shared.notify();
+        None
     }
 
     /// Whether the client was only notified. Then its socket need not be read: there was nothing to

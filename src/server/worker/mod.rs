@@ -69,20 +69,28 @@ impl Worker {
     /// Serves clients until the pool retires this worker.
     pub(crate) fn run(mut self) {
         while let Some(mut client) = self.shared.pool.next(&mut self.local) {
-            loop {
-                self.stats.begin_turn(client.session.id());
-                if let Some(wait_us) = self.local.take_wait_us() {
-                    self.note_wait(&client, wait_us);
-                }
-                let mut budget = Budget::default();
-                self.serve(client, &mut budget);
-                self.stats.end_turn();
-                match budget.noted_time().map(|now| self.end_timed_turn(now)) {
-                    Some(Some(notified)) => client = notified,
-                    Some(None) | None => break,
-                }
+            let mut is_first = true;
+            while let Some(notified) = self.serve_turn(client, is_first) {
+                client = notified;
+                is_first = false;
             }
         }
+    }
+
+    /// Serves one turn of a client. Returns the client that this worker serves next. There is none
+    /// unless this is the first turn since it took a client from the pool.
+    #[expect(clippy::inline_always, reason = "called in one place, for each turn")]
+    #[inline(always)]
+    fn serve_turn(&mut self, client: Box<Client>, is_first: bool) -> Option<Box<Client>> {
+        self.stats.begin_turn(client.session.id());
+        if let Some(wait_us) = self.local.take_wait_us() {
+            self.note_wait(&client, wait_us);
+        }
+        let mut budget = Budget::default();
+        self.serve(client, &mut budget);
+        self.stats.end_turn();
+        let now = budget.noted_time()?;
+        self.end_timed_turn(now, is_first)
     }
 
     /// Notes that a client has waited for its turn.
