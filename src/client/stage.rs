@@ -111,8 +111,8 @@ impl Opening {
 #[derive(Debug)]
 pub(crate) struct LingeringClose {
     pub(crate) reason: CloseReason,
-    /// When the wait for the peer's FIN began, in seconds of the coarse clock; `None` before ours
-    /// was sent, after all output.
+    /// When the wait for the peer's FIN began, in seconds of the coarse clock; `None` until all
+    /// output and our FIN are sent.
     pub(crate) awaits_fin_since_s: Option<u32>,
     /// Bytes discarded so far.
     pub(crate) discarded: usize,

@@ -84,12 +84,13 @@ struct Served {
 }
 
 impl Served {
-    /// The turn goes on after so many bytes.
+    /// Returns that so many bytes were served, and that the turn goes on.
     fn all(bytes: usize) -> Self {
         Self { bytes, end: None }
     }
 
-    /// The turn ends with a request of this length. It was served if its reply comes later.
+    /// Returns that the turn ends at a request of this length. It was served if its reply comes
+    /// later.
     fn until(end: TurnEnd, length: usize) -> Self {
         Self {
             bytes: if end.awaits_reply() { length } else { 0 },

@@ -242,22 +242,21 @@ impl Pool {
         if let Some(watch) = self.parking.try_lead() {
             return Step::Lead(watch);
         }
-        if self.spins > 0 && self.spins_on(local) && !self.cpu_contention.lasts() {
+        if self.spins > 0 && self.take_spin(local) && !self.cpu_contention.lasts() {
             return Step::Spin;
         }
         Step::Follow
     }
 
-    /// Whether a worker without work looks again, if no other thread wants the processor: as long
-    /// as the leader polls, which may take longer than to fall asleep and be woken, and then some
-    /// times more.
-    fn spins_on(&self, local: &mut WorkerLocal) -> bool {
+    /// Takes one of the worker's spins. Returns false if none is left. While the leader polls, they
+    /// are not counted: a poll may take longer than falling asleep and being woken.
+    fn take_spin(&self, local: &mut WorkerLocal) -> bool {
         if self.parking.is_polled() {
             return true;
         }
-        let spins = local.spins > 0;
+        let has_spins = local.spins > 0;
         local.spins = local.spins.saturating_sub(1);
-        spins
+        has_spins
     }
 
     /// Step 3. Returns the next of the clients that the last events woke. If there is none, waits
@@ -345,19 +344,19 @@ impl Pool {
     }
 
     /// Notes the time that a worker read last in the turn that has ended. If the last poll was long
-    /// ago, polls, unless the worker leads next. Then a helper may take clients of that poll.
+    /// ago, polls, unless the worker leads next; then wakes a helper if clients of that poll wait.
     ///
-    /// If the caller submits clients next, it does not lead: otherwise the subscribers of one
-    /// message would be served before the client that publishes the next one, and never get two
-    /// messages at once.
+    /// If the caller `submits` clients next, it does not lead. They are subscribers, and clients of
+    /// the poll may publish the next messages. So those are queued first, and a subscriber gets
+    /// several messages at once.
     ///
-    /// Wakes no worker for itself: the caller looks at the queue again.
+    /// Wakes no worker for the clients that it queues: the caller looks at the queue again.
     #[cold]
     pub(crate) fn end_timed_turn(&self, local: &mut WorkerLocal, now: Instant, submits: bool) {
         let is_long_ago = self.queue_wait.note_own(&mut local.clock, now);
         let leads_next = self.queue.is_empty() && !self.queue.has_spent() && !submits;
         if is_long_ago && !leads_next {
-            self.poll_ready(self.queue_wait.refresh(&mut local.clock));
+            self.poll_ready(self.queue_wait.at(now));
         } else if is_long_ago && self.parking.has_woken() {
             self.wake_helper();
         }

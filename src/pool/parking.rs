@@ -186,7 +186,7 @@ impl Parking {
         self.try_lead().is_some_and(|watch| !watch.woken.is_empty())
     }
 
-    /// Whether a worker polls, or takes what it has found: so there may be work soon.
+    /// Whether a worker polls, or takes a client that a poll has woken: so there may be work soon.
     pub(super) fn is_polled(&self) -> bool {
         self.has_leader() && !self.leader_sleeps.load(Ordering::Relaxed)
     }

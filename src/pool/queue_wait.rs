@@ -108,8 +108,8 @@ impl QueueWait {
         clock.estimate()
     }
 
-    /// Whether the last poll was long before: then the next one may find clients that have been
-    /// ready for long.
+    /// Whether the last poll was long ago: then the next one may find clients that have been ready
+    /// for long.
     #[inline]
     pub(super) fn was_polled_long_ago(&self, clock: &LocalClock) -> bool {
         let polled_at = self.polled_at.load(Ordering::Relaxed);
@@ -187,12 +187,13 @@ impl QueueWait {
     }
 }
 
-/// Notes since when the clients of `range` have been ready, if that was `ready_us` ago. None of
-/// the whole list was ready `bound_us` ago.
+/// Notes since when the clients of `range` have been ready: each became so a time within `ready_us`
+/// ago. No client of the list was ready `bound_us` ago.
 ///
-/// The poll lists clients in the order in which they became ready. So only some of them have to be
-/// asked: those between two that became ready at about the same time did so too. An answer of
-/// `bound_us` says nothing of those before: over a Unix socket or after RST, nobody knows.
+/// The poll lists clients in the order in which they became ready. So the kernel is asked only for
+/// some of them: those between two that became ready at about the same time did so too. Over a Unix
+/// socket and after RST it does not know, and the answer is `bound_us`. So that answer says nothing
+/// of the clients before.
 fn note_ready(
     woken: &mut VecDeque<Box<Client>>,
     range: Range<usize>,
@@ -249,11 +250,11 @@ const TURNS_BETWEEN_READINGS: u32 = 64;
 /// The longest turn that an estimate uses, so that it cannot be wrong by much.
 const SHORT_TURN_NS_MAX: u32 = 16_000;
 
-/// A poll was long ago from this time on.
+/// If the last poll was at least this long ago, it was long ago.
 const LONG_US: u32 = 1_000;
 
-/// The kernel is asked since when a client has been ready if that is not known better than this.
-/// Its own times have steps of 1 to 10 ms.
+/// If the time since when a client has been ready is known to less than this, the kernel is not
+/// asked. Its own times have steps of 1 to 10 ms.
 const ASK_US: u32 = 4_000;
 
 /// How far one worker's clock may be ahead of another's.

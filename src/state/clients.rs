@@ -117,8 +117,8 @@ pub(crate) struct ClientsSummary {
 /// A client as other threads may see it. Only its owner writes, except to the inbox. Each value
 /// is read on its own, so their order in time does not matter.
 ///
-/// In this order in memory: what a request reads and writes comes first, so that it takes few lines
-/// of the cache.
+/// The fields have this order in memory, too: what a request reads and writes comes first, so that
+/// it takes few cache lines.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct ClientInfo {

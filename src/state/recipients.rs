@@ -139,7 +139,7 @@ impl Recipients {
 /// Bytes of messages that are copied under the lock.
 const SLICE_BYTES: usize = 256 * 1024;
 
-/// Maximum bytes of a word of a message, or of its beginning, beyond the word itself.
+/// Maximum bytes that the encoding adds to a word of a message, or writes before the first word.
 const HEADER_BYTES_MAX: usize = 32;
 
 /// Messages for many clients.
@@ -183,7 +183,7 @@ impl<'a> Messages<'a> {
         encoded.get_or_init(|| {
             let words = last.iter().map(|last| front.iter().chain([last]));
             let words_bytes = words.flatten().map(|word| word.len() + HEADER_BYTES_MAX);
-            // At once: a short message would grow it with each word.
+            // Large enough at once: otherwise a short message would grow it with each word.
             let mut bytes =
                 Vec::with_capacity(words_bytes.sum::<usize>() + last.len() * HEADER_BYTES_MAX);
             for last in *last {

@@ -1,8 +1,8 @@
 //! The bare pair: a thread that accepts, and one that serves as the bare server does.
 //!
 //! It makes the same system calls for a connection as respool, in threads of the same scheduling
-//! policies. So it shows what a second thread costs: for each connection, which wakes both, and for
-//! each system call, because the kernel then counts the users of a socket.
+//! policies. So it shows what a second thread costs: each connection wakes both threads, and in each
+//! system call the kernel counts the users of a socket.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! The bounds that respool should keep. They come from measurements of a first prototype.
+//! The bounds that respool should keep. Most come from measurements on one machine.
 
 use std::fmt;
 
@@ -105,8 +105,8 @@ pub(crate) const MARKS: [Mark; 41] = {
         connecting(c4, CpuNsPerRequest),
         connecting(c5, RequestsPerS),
         connecting(c5, CpuNsPerRequest),
-        // Both servers make the same system calls and wait for the load half of the time: the same
-        // rate, give or take the noise, for less CPU time.
+        // Both servers make the same system calls and wait for the load half of the time. So the
+        // rates differ only by chance, and the CPU time says more.
         mark(one.0, RequestsPerS, REDIS, 0.97),
         mark(one.0, CpuNsPerRequest, REDIS, 1.0),
         mark(one_p16.0, RequestsPerS, REDIS, 1.0),
@@ -145,7 +145,8 @@ const fn single(load: &'static str, figure: Figure, bound: f64) -> Mark {
     mark_or_near_pair(load, figure, bound, near_pair)
 }
 
-/// Returns a mark of a load whose requests are mostly served without a system call of their own.
+/// Returns a mark of a load with several requests at a time for each client. Most of them need no
+/// system call of their own.
 const fn pipeline(load: &'static str, figure: Figure, bound: f64) -> Mark {
     let near_pair = match figure {
         RequestsPerS => 0.9,

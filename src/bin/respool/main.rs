@@ -209,7 +209,7 @@ fn with_http(mut server: Server, sockets: Vec<TcpListener>) -> Result<Server, Bo
 }
 
 #[cfg(not(feature = "http"))]
-#[expect(clippy::needless_pass_by_value, reason = "the other one takes them")]
+#[expect(clippy::needless_pass_by_value, reason = "with `http`, it takes them")]
 fn with_http(server: Server, sockets: Vec<TcpListener>) -> Result<Server, Box<dyn Error>> {
     if sockets.is_empty() {
         Ok(server)

@@ -94,6 +94,7 @@ impl Worker {
 }
 
 /// Maximum bytes discarded during a lingering close: thousands of times the size of socket buffers.
-/// Then nothing more is read, and the wait for FIN begins anew: the writes of a peer that sends
-/// without pause block, so it gets to read its last output. RST would cut that output short.
+/// After them nothing is read, so that the writes of a peer that sends without pause block, and it
+/// reads its last output. For that it has the whole wait for FIN again, because closing a socket
+/// with unread bytes sends RST, which may cut that output short.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024 * 1024;
