@@ -16,7 +16,7 @@ pub trait Pool: Debug + Send + Sync {
     fn resubmit(&self, client: Box<Client>);
     /// Returns the client if it was not parked.
     fn park(&self, client: Box<Client>, may_rest: &dyn Fn(&Client) -> bool) -> Option<Box<Client>>;
-    /// Joins a worker and returns its `next`.
+    /// Joins a worker and returns its `next`, before which its last turn ends as a timed one.
     fn join<'a>(&'a self) -> Box<dyn FnMut() -> Option<Box<Client>> + 'a>;
     fn hand_over(&self);
     fn notify(&self, slot: usize);
@@ -58,7 +58,10 @@ macro_rules! pool {
             }
             fn join<'a>(&'a self) -> Box<dyn FnMut() -> Option<Box<Client>> + 'a> {
                 let mut local = self.join();
-                Box::new(move || self.next(&mut local))
+                Box::new(move || {
+                    self.end_timed_turn(&mut local, Instant::now(), false);
+                    self.next(&mut local)
+                })
             }
             fn hand_over(&self) {
                 self.hand_over();

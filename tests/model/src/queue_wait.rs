@@ -1,5 +1,5 @@
-//! Stand-in for the pool's module of this name, without a clock: the times that it measures decide
-//! only whether a poll waits or is repeated.
+//! Stand-in for the pool's module of this name, without a clock: whether the last poll was long ago
+//! is a choice of the run.
 
 #![expect(missing_docs, reason = "the original documents it")]
 
@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::client::Client;
+use crate::explore::with_run;
 
 #[derive(Debug, Default)]
 pub struct QueueWait;
@@ -31,8 +32,8 @@ impl QueueWait {
 
     pub fn note(&self, _: Instant) {}
 
-    pub fn note_own(&self, _: &mut LocalClock, _: Instant) -> bool {
-        false
+    pub fn note_own(&self, clock: &mut LocalClock, _: Instant) -> bool {
+        self.was_polled_long_ago(clock)
     }
 
     pub fn refresh(&self, _: &mut LocalClock) -> u32 {
@@ -40,7 +41,7 @@ impl QueueWait {
     }
 
     pub fn was_polled_long_ago(&self, _: &LocalClock) -> bool {
-        false
+        with_run(|run| run.choose(2) == 1)
     }
 
     pub fn waited(&self, _: &mut LocalClock) {}
