@@ -188,7 +188,7 @@ impl Mark {
             Verdict::Misses | Verdict::NotMeasured => (judged, near_pair),
         };
         let remarks = [judged.remark, other.as_remark()].into_iter().flatten();
-        let remark = Some(remarks.collect::<Vec<_>>().join("; "));
+        let remark = remarks.reduce(|one, other| format!("{one}; {other}"));
         Judged { remark, ..judged }
     }
 
@@ -377,6 +377,9 @@ mod tests {
         assert_eq!((what, bound), to_redis);
         let other = "requests/s / bare pair: 0.800, ≥ 0.9".to_owned();
         assert_eq!((verdict, remark), (Verdict::Misses, Some(other)));
+        let without_pair: [(_, &[f64]); 2] = [(RESPOOL, &[1.44]), (REDIS, &[1.0])];
+        let judged = MARKS[4].judge(&[measured(MARKED[1], RequestsPerS, &without_pair)]);
+        assert_eq!((judged.verdict, judged.remark), (Verdict::Misses, None));
     }
 
     #[test]
