@@ -6,8 +6,8 @@ use crate::resp::Request;
 
 /// Which words of a command's requests are keys. The name is word 0, as in `COMMAND`.
 pub(crate) enum Keys {
-    /// Every `step`-th word from `first` to `last`, both included. A negative `last` counts from
-    /// the end: -1 is the last word.
+    /// Every `step`-th word from `first`, which is not the name, to `last`, both included. A negative
+    /// `last` counts from the end: -1 is the last word.
     Range {
         first: usize,
         last: isize,
@@ -20,7 +20,8 @@ pub(crate) enum Keys {
 type Find = dyn Fn(&Request<'_>) -> Vec<usize> + Send + Sync;
 
 impl Keys {
-    /// The arguments whose indices `find` returns, up to the first index outside of the request.
+    /// Returns the keys of a command whose arguments at the indices that `find` returns are keys, up
+    /// to the first index outside of the request.
     pub(crate) fn found_by<P: IntoIterator<Item = usize>>(
         find: impl Fn(&Request<'_>) -> P + Send + Sync + 'static,
     ) -> Self {

@@ -470,7 +470,7 @@ fn own_message_arrives_with_replies_off() {
     peer.ask("CLIENT REPLY ON\r\n", "+OK\r\n");
 }
 
-/// With replies off and HELLO repeated, 1,955 of 2,000 messages arrived.
+/// Once, with replies off and HELLO repeated, only 1,955 of 2,000 messages arrived.
 #[test]
 fn messages_before_an_unsent_reply_are_sent() {
     let cases = [

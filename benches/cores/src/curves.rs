@@ -83,37 +83,39 @@ fn designs(cores: usize) -> [(&'static str, Design); 7] {
     ]
 }
 
-/// Simulates all designs on each of these numbers of cores. `ns` is the simulated time of each.
+/// Simulates all designs on each of these numbers of cores, each for `ns` of simulated time.
 pub(crate) fn curves(
     costs: &Costs,
     work: Work,
     transfer: u64,
     (all_cores, ns): (&[usize], u64),
 ) -> Vec<Curve> {
-    let names = designs(1).map(|(name, _)| name);
-    let curve = |(index, design): (usize, _)| Curve {
+    let model = Model::new(costs.sockets(work.pipeline, CLIENTS), costs, work.pipeline);
+    let model = Model {
+        handler: work.handler_ns,
+        ..model.with_transfer(transfer)
+    };
+    let outcome = |index: usize, cores| {
+        let (_, design) = designs(cores)[index];
+        simulate(&Params {
+            model: model.clone(),
+            design,
+            workers: cores,
+            clients: CLIENTS * cores,
+            load: Load::Far(NETWORK_NS),
+            cores: (0..cores).collect(),
+            // Slow commands need longer for as many turns.
+            ns: ns + 10 * work.handler_ns * CLIENTS as u64,
+        })
+    };
+    let curve = |(index, (design, _))| Curve {
         design,
         outcomes: all_cores
             .iter()
-            .map(|&cores| {
-                let model = Model::new(costs.sockets(work.pipeline, CLIENTS), costs, work.pipeline);
-                simulate(&Params {
-                    model: Model {
-                        handler: work.handler_ns,
-                        ..model.with_transfer(transfer)
-                    },
-                    design: designs(cores)[index].1,
-                    workers: cores,
-                    clients: CLIENTS * cores,
-                    load: Load::Far(NETWORK_NS),
-                    cores: (0..cores).collect(),
-                    // Slow commands need longer for as many turns.
-                    ns: ns + 10 * work.handler_ns * CLIENTS as u64,
-                })
-            })
+            .map(|&cores| outcome(index, cores))
             .collect(),
     };
-    names.into_iter().enumerate().map(curve).collect()
+    designs(1).into_iter().enumerate().map(curve).collect()
 }
 
 /// Returns the throughput of a curve relative to the pool on one core.

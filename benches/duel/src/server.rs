@@ -100,7 +100,7 @@ impl ServerSpec {
         Ok((server, time))
     }
 
-    /// Returns whether this server can be started for that.
+    /// Returns whether this server has the transport and the requests of `service`.
     pub(crate) fn can_provide(&self, service: Service) -> bool {
         self.product.listens_on(service.transport) && self.exchanges(service.ping).is_some()
     }
@@ -109,7 +109,7 @@ impl ServerSpec {
     fn exchanges(&self, ping: Ping) -> Option<Vec<Exchange>> {
         match (self.product, ping) {
             (Product::Memcached, _) => Some(vec![ping.memcached_exchange(&self.version)?]),
-            // It counts bytes, and all requests have to be as long as each other.
+            // They count bytes, so all requests must have the same length.
             (Product::Bare | Product::BarePair, Ping::Mixed) => None,
             _ => Some(ping.exchanges()),
         }
@@ -121,7 +121,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Returns what the first request of every connection is.
+    /// Returns the first request of every connection.
     pub(crate) fn first_exchange(&self) -> &Exchange {
         &self.exchanges[0]
     }

@@ -13,10 +13,10 @@ use respool_testing::{Peer, eventually, percentile};
 
 use super::{BUILD_PATIENCE, Stranger, repository_file, strangers};
 
-/// A mark to keep, in bytes of user memory, with what the service itself keeps for a client.
+/// Maximum bytes of user memory for each blocked client, including what the service itself keeps.
 const BYTES_PER_BLOCKED_CLIENT: usize = 1024;
 
-/// `RESPOOL_BLOCKED=10000` tries that many, with an optimized program.
+/// Blocked clients. `RESPOOL_BLOCKED=10000` tries that many, with an optimized program.
 const BLOCKED: usize = 2_000;
 
 /// A service in a crate of its own tests itself by `respool::testing`.
