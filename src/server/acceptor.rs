@@ -29,7 +29,7 @@ pub(super) struct Acceptor {
     shared: Arc<Shared>,
     listen_set: ListenSet,
     tcp_keepalive_s: u32,
-    /// Connections over a limit that are not refused yet.
+    /// Connections over a limit that are not refused yet, and the one that waits for a slot.
     delayed: VecDeque<NewConnection>,
     refusal_delay: RefusalDelay,
     /// Shared by the clients that have not had their first turn.
@@ -52,7 +52,7 @@ pub(super) struct AcceptorThread {
 
 /// Why the acceptor has to pause.
 enum Pause {
-    /// The next connection would be refused: see [`RefusalDelay`].
+    /// The next connection would be refused, see [`RefusalDelay`], or no slot is free yet.
     Delayed,
     /// Usually the process or the machine is out of descriptors.
     Failed(io::Error),
@@ -263,7 +263,8 @@ impl Acceptor {
     }
 
     /// Admits a connection, refuses it, or delays its refusal. Returns an error if the next ones
-    /// have to wait, too: after `maxclients`, which concerns them all, and if too many are delayed.
+    /// have to wait, too: after `maxclients` and without a slot, which concerns them all, and if too
+    /// many are delayed.
     fn receive(&mut self, connection: NewConnection) -> Result<(), Pause> {
         let settings = &self.shared.settings;
         let sends_header = settings.requires_proxy_header(&connection.peer);
@@ -283,6 +284,10 @@ impl Acceptor {
         }
         if let Some(slot) = self.shared.assign_slot() {
             self.submit(connection, slot, sends_header, admission);
+        } else if admission.is_ok() && self.shared.phase() == Phase::Serving {
+            // Half-closed clients that are queued have the slot. A worker closes one or parks one.
+            self.delayed.push_back(connection);
+            return Err(Pause::Delayed);
         } else {
             // No slot is free even for an orderly refusal.
             self.refuse(connection, Refused::TooMany);

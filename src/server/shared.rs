@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     progress: Progress,
     /// Connections that have a slot: clients, lingering closes and refusals.
     connections: AtomicUsize,
+    /// Whether a connection found no slot, and no client was closed for it since.
+    wants_slot: AtomicBool,
     /// Refused clients that are opening: see `Opening`.
     opening_refusals: AtomicUsize,
     pub(super) drain_request: Mutex<DrainRequest>,
@@ -113,6 +115,7 @@ impl Shared {
             clock_heartbeat: Heartbeat::of("clock"),
             progress: Progress::new(),
             connections: AtomicUsize::new(0),
+            wants_slot: AtomicBool::new(false),
             opening_refusals: AtomicUsize::new(0),
             drain_request: Mutex::default(),
             drain_progress: Condvar::new(),
@@ -137,9 +140,18 @@ impl Shared {
                 self.close(client, &CloseReason::PeerLeft);
             });
             self.pool.assign()
-        })?;
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Some(slot)
+        });
+        match slot {
+            Some(_) => _ = self.connections.fetch_add(1, Ordering::Relaxed),
+            None => self.wants_slot.store(true, Ordering::Relaxed),
+        }
+        slot
+    }
+
+    /// Returns whether a connection lacks a slot. The caller then closes a half-closed client, which
+    /// [`Self::assign_slot`] cannot drop because it is not parked.
+    pub(super) fn take_wish_for_slot(&self) -> bool {
+        self.wants_slot.swap(false, Ordering::Relaxed)
     }
 
     /// Takes a place for a client that is refused after its handshake. Returns false if all are

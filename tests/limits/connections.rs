@@ -1,7 +1,8 @@
 //! Which clients are admitted: `maxclients`, `maxclients-per-address` and protected mode.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -367,4 +368,52 @@ fn lingering_clients_take_no_slots() {
         .collect();
     server.connect().ping();
     drop(lingering);
+}
+
+// Regression: clients that had sent QUIT and went on sending were always queued, so they kept their
+// slots, and new clients were refused although none was connected.
+#[test]
+fn flooding_half_closed_clients_keep_nobody_out() {
+    let server = TestServer::with(
+        Config {
+            maxclients: 20,
+            ..config(1)
+        },
+        Commands::builtin(),
+    );
+    let (has_begun, ends) = (Barrier::new(5), AtomicBool::new(false));
+    let begin = || {
+        let mut peer = server.connect();
+        // It may be refused.
+        let _ = peer.socket.write_all(b"QUIT\r\n");
+        peer.socket.set_nonblocking(true).expect("a TCP socket");
+        peer
+    };
+    let flood = || {
+        let bytes = vec![b'x'; 1 << 18];
+        let mut flooding: Vec<_> = (0..12).map(|_| begin()).collect();
+        has_begun.wait();
+        while !ends.load(Ordering::Relaxed) {
+            for peer in &mut flooding {
+                match peer.socket.write(&bytes) {
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => *peer = begin(),
+                    _ => {}
+                }
+            }
+        }
+    };
+    let is_answered = || {
+        let mut peer = server.connect();
+        peer.socket.write_all(b"PING\r\n").is_ok() && peer.rest_or(7) == "+PONG\r\n"
+    };
+    let count = thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(flood);
+        }
+        has_begun.wait();
+        let count = (0..50).filter(|_| is_answered()).count();
+        ends.store(true, Ordering::Relaxed);
+        count
+    });
+    assert!(count >= 40, "{count} of 50 clients were answered");
 }

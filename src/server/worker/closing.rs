@@ -75,7 +75,11 @@ impl Worker {
         }
         while closing.discarded <= DISCARDED_BYTES_MAX {
             if budget.bytes == 0 {
-                return Ok(TurnEnd::BudgetSpent);
+                return if self.shared.take_wish_for_slot() {
+                    Err(CloseReason::PeerLeft)
+                } else {
+                    Ok(TurnEnd::BudgetSpent)
+                };
             }
             let Some(count) = connection.read(&mut self.input)? else {
                 return Ok(TurnEnd::Idle);
