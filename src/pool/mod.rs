@@ -291,14 +291,15 @@ impl Pool {
             .polled(&mut local.clock, &mut watch.woken, is_full);
     }
 
-    /// Step 5. Waits for work while another worker leads.
+    /// Step 5. Waits for work while another worker leads. Returns `None` if the worker should look
+    /// at everything again.
     fn follow(&self) -> Option<Work> {
         self.followers.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // A leader that left before it could see this follower has not woken it either.
         let work = self.parking.has_leader().then(|| self.queue.take());
         self.followers.fetch_sub(1, Ordering::Relaxed);
-        work
+        work.flatten()
     }
 
     /// Moves clients with events to the queue, without waiting. While the queue is never empty,
@@ -369,8 +370,8 @@ impl Pool {
             .workers
             .load(Ordering::Relaxed)
             .saturating_sub(followers);
-        if awake < self.processors && !self.cpu_contention.lasts() {
-            self.wake_follower();
+        if followers > 0 && awake < self.processors && !self.cpu_contention.lasts() {
+            self.queue.call_helper();
         }
     }
 

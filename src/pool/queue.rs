@@ -1,9 +1,10 @@
-//! The queue of clients that wait for a worker: a channel, and beside it a list of spent clients.
+//! The queue of clients that wait for a worker: a channel, and beside it a list of spent clients and
+//! the call for a helper.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, select_biased};
 use parking_lot::Mutex;
 
 use crate::client::Client;
@@ -13,7 +14,7 @@ use crate::client::Client;
 pub(crate) enum Work {
     /// Serve this client.
     Serve(Box<Client>),
-    /// Look at everything again: a leader or helper is wanted, or a worker should end.
+    /// Look at everything again: a leader is wanted, or a worker should end.
     Recheck,
 }
 
@@ -26,6 +27,10 @@ pub(super) struct Queue {
     spent: Mutex<VecDeque<Box<Client>>>,
     /// The length of `spent`: written under its lock, read without it in each turn.
     spent_count: AtomicUsize,
+    /// Has one place, for the call for a helper. Only followers take from it: in the channel of
+    /// clients, the caller would take its own call in its next turn, before a follower is awake.
+    help_sender: Sender<()>,
+    help_receiver: Receiver<()>,
 }
 
 impl Queue {
@@ -33,11 +38,14 @@ impl Queue {
     /// `Work::Recheck`. So the channel is never full, and sending never waits.
     pub(super) fn new(capacity: usize) -> Self {
         let (sender, receiver) = crossbeam_channel::bounded(capacity);
+        let (help_sender, help_receiver) = crossbeam_channel::bounded(1);
         Self {
             sender,
             receiver,
             spent: Mutex::new(VecDeque::new()),
             spent_count: AtomicUsize::new(0),
+            help_sender,
+            help_receiver,
         }
     }
 
@@ -96,10 +104,26 @@ impl Queue {
         client
     }
 
-    /// Waits for work in the channel, not for spent clients.
-    pub(super) fn take(&self) -> Work {
-        // Invariant: the queue holds its own sender, so it is never disconnected.
-        self.receiver.recv().expect("the queue has a sender")
+    /// Calls a follower as a helper, unless one is called already.
+    pub(super) fn call_helper(&self) {
+        // If the channel is full, the follower that takes the other call helps.
+        let _ = self.help_sender.try_send(());
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_helper_called(&self) -> bool {
+        !self.help_receiver.is_empty()
+    }
+
+    /// Waits for work in the channel, not for spent clients. Returns `None` if a helper is called.
+    pub(super) fn take(&self) -> Option<Work> {
+        // The call comes first. Otherwise the follower that it has woken could take a client and
+        // leave the call, which would then keep others from calling.
+        select_biased! {
+            recv(self.help_receiver) -> _ => None,
+            // Invariant: the queue holds its own sender, so it is never disconnected.
+            recv(self.receiver) -> work => Some(work.expect("the queue has a sender")),
+        }
     }
 
     /// Returns how many clients wait. A `Work::Recheck` counts as one.

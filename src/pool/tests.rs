@@ -281,7 +281,7 @@ fn wakes_helper_within(turns: u32, processors: usize) -> bool {
         pool.submit(waiting);
         waiting = pool.next(&mut local).expect("no worker is retired");
     }
-    pool.recheck_sent.load(Ordering::Relaxed)
+    pool.queue.is_helper_called()
 }
 
 #[test]
@@ -289,6 +289,29 @@ fn busy_worker_wakes_a_helper_if_a_processor_is_free() {
     assert!(wakes_helper_within(TURNS_BEFORE_HELPER, 2));
     assert!(!wakes_helper_within(TURNS_BEFORE_HELPER - 1, 2));
     assert!(!wakes_helper_within(TURNS_BEFORE_HELPER, 1));
+}
+
+/// A busy worker once took the `Recheck` for its helper itself, and the helper slept on.
+#[test]
+fn helper_of_a_busy_worker_wakes() {
+    let clients = TURNS_BEFORE_HELPER as usize;
+    let pool = Arc::new(Pool::new(clients, 2).expect("the system lets us poll"));
+    let mut local = pool.join();
+    let _follower = pool.join();
+    let _peers: Vec<_> = (0..clients).map(|_| park_with_bytes(&pool)).collect();
+    pool.followers.store(1, Ordering::Relaxed);
+    let (sender, woken) = channel();
+    let following = Arc::clone(&pool);
+    thread::spawn(move || {
+        following.queue.take();
+        sender.send(())
+    });
+    for _ in 0..clients {
+        next(&pool, &mut local);
+    }
+    woken
+        .recv_timeout(Duration::from_secs(10))
+        .expect("the follower does not sleep on");
 }
 
 /// A worker once woke no helper, because its 64th turn was also that of a poll and a spent client.
@@ -303,7 +326,7 @@ fn worker_busy_with_spent_clients_wakes_a_helper() {
         pool.resubmit(spent, Instant::now());
         spent = pool.next(&mut local).expect("no worker is retired");
     }
-    assert!(pool.recheck_sent.load(Ordering::Relaxed));
+    assert!(pool.queue.is_helper_called());
 }
 
 /// A worker once took the mean of its short turns for a turn that used up its budget, so that the
@@ -356,7 +379,7 @@ fn clients_of_a_poll_long_ago_have_a_helper() {
         let _first = next(&pool, &mut local);
         poll_was_long_ago(&pool);
         pool.end_timed_turn(&mut local, Instant::now(), false);
-        pool.recheck_sent.load(Ordering::Relaxed)
+        pool.queue.is_helper_called()
     };
     assert!(wakes_helper(2));
     assert!(!wakes_helper(1), "no client waits");

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::explore::{Key, key, wait_for, wake};
+use crate::explore::{CHANNELS, step, wait_for, wake};
 use crate::memory::{Cell, Ordering, View, join, view};
 
 #[derive(Debug)]
@@ -16,7 +16,6 @@ struct Channel<T> {
     waiting: Mutex<VecDeque<(T, View)>>,
     /// The length for readers without the lock: they may see an old value.
     length: Cell,
-    received: Key,
 }
 
 #[derive(Debug)]
@@ -29,12 +28,35 @@ pub struct Receiver<T>(Arc<Channel<T>>);
 #[derive(Debug)]
 pub struct Nothing;
 
+/// What came of waiting for two channels.
+#[derive(Debug)]
+pub enum Either<T, U> {
+    First(T),
+    Second(U),
+}
+
+/// Of two channels, takes from the first that has a value. Waits until one has.
+macro_rules! select_biased {
+    (
+        recv($first:expr) -> $value:pat => $then:expr,
+        recv($second:expr) -> $other:ident => $otherwise:expr,
+    ) => {
+        match $first.recv_or(&$second) {
+            $crate::crossbeam_channel::Either::First($value) => $then,
+            $crate::crossbeam_channel::Either::Second(value) => {
+                let $other = Ok::<_, $crate::crossbeam_channel::Nothing>(value);
+                $otherwise
+            }
+        }
+    };
+}
+pub(crate) use select_biased;
+
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let channel = Arc::new(Channel {
         capacity,
         waiting: Mutex::default(),
         length: Cell::new(0),
-        received: key(),
     });
     (Sender(Arc::clone(&channel)), Receiver(channel))
 }
@@ -56,7 +78,23 @@ impl<T: Debug> Sender<T> {
         assert!(waiting.len() < channel.capacity, "the queue is never full");
         waiting.push_back((value, view()));
         drop(waiting);
-        wake(channel.received);
+        wake(CHANNELS);
+        Ok(())
+    }
+
+    pub fn try_send(&self, value: T) -> Result<(), Nothing> {
+        step();
+        let Self(channel) = self;
+        let mut waiting = channel.waiting();
+        if waiting.len() == channel.capacity {
+            return Err(Nothing);
+        }
+        channel
+            .length
+            .update_now(Ordering::Relaxed, |length| Some(length + 1));
+        waiting.push_back((value, view()));
+        drop(waiting);
+        wake(CHANNELS);
         Ok(())
     }
 
@@ -80,9 +118,13 @@ impl<T> Receiver<T> {
         self.0.take().ok_or(Nothing)
     }
 
+    /// Waits for a value of the first channel that has one.
     #[track_caller]
-    pub fn recv(&self) -> Result<T, Nothing> {
-        Ok(wait_for(self.0.received, "the queue", || self.0.take()))
+    pub fn recv_or<U>(&self, other: &Receiver<U>) -> Either<T, U> {
+        wait_for(CHANNELS, "the queue", || {
+            let first = self.0.take().map(Either::First);
+            first.or_else(|| other.0.take().map(Either::Second))
+        })
     }
 
     #[track_caller]

@@ -414,6 +414,9 @@ pub(crate) fn key() -> Key {
     })
 }
 
+/// The key of all channels, so that a thread can wait for two of them.
+pub(crate) const CHANNELS: Key = Key(0);
+
 /// Waits until `ready` returns a value. It is called again after each `wake` with the same key.
 pub(crate) fn wait_for<T>(key: Key, what: &'static str, mut ready: impl FnMut() -> Option<T>) -> T {
     step();
