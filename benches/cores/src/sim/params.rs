@@ -19,9 +19,11 @@ pub(crate) struct Wake {
     pub(crate) delay: u64,
 }
 
-/// A worker's time in user space for a turn of 1 and of 16 PINGs: 1,080 and 1,400 instructions, as
-/// tests/isolated/instructions.rs counts them, for a quarter of a nanosecond each.
-const OWN_WORK_NS: [f64; 2] = [270.0, 350.0];
+/// A worker's instructions in user space for a turn of 1 and of 16 PINGs, as
+/// tests/isolated/instructions.rs counts them.
+const INSTRUCTIONS: [f64; 2] = [940.0, 16.0 * 80.7];
+/// The time of an instruction, as assumed.
+const INSTRUCTION_NS: f64 = 0.25;
 
 /// The costs of the simulation, in nanoseconds.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +58,7 @@ pub(crate) struct Model {
 impl Model {
     /// `sockets` are the costs of a turn with `pipeline` PINGs.
     pub(crate) fn new(sockets: &SocketCosts, costs: &Costs, pipeline: usize) -> Self {
-        let own_work = OWN_WORK_NS[usize::from(pipeline > 1)];
+        let own_work = INSTRUCTION_NS * INSTRUCTIONS[usize::from(pipeline > 1)];
         // A steady exchange keeps both cores busy.
         let alone = |ns: f64| ns / costs.busy_factor;
         let turn = |placement: Placement| alone(sockets.turn[placement as usize]);
