@@ -141,3 +141,44 @@ impl Costs {
         values
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The costs that benches/README.md names, for simulations that do not depend on the machine.
+    pub(crate) fn costs() -> Costs {
+        let cost = |alone, moved| Cost { alone, moved };
+        let sockets = |turn| SocketCosts {
+            poll_call: 130.0,
+            poll_event: 109.0,
+            turn: [turn; 3],
+            load_send: 3300.0,
+            load_recv: 600.0,
+        };
+        let sockets = [sockets(4240.0), sockets(4260.0)];
+        Costs {
+            lock: cost(10.0, 10.0),
+            take_woken: cost(12.0, 15.0),
+            channel_send: cost(15.0, 27.0),
+            channel_take: cost(15.0, 27.0),
+            atomic: cost(5.0, 5.0),
+            read: cost(5.0, 5.0),
+            client: cost(10.0, 10.0),
+            give_way: 421.0,
+            wakes: WakeCosts {
+                leader_call: 6800.0,
+                leader_delay: 21_200.0,
+                idle_call: 500.0,
+                follower_call: 6700.0,
+                follower_delay: 17_000.0,
+                switch: 2090.0,
+            },
+            few: sockets,
+            many: sockets,
+            ready_list: cost(170.0, 180.0),
+            transfer: 36.0,
+            busy_factor: 1.0,
+        }
+    }
+}

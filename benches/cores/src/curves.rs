@@ -47,7 +47,7 @@ pub(crate) struct Curve {
 }
 
 /// Returns the designs, for this number of cores.
-fn designs(cores: usize) -> [(&'static str, Design); 7] {
+fn designs(cores: usize) -> [(&'static str, Design); 6] {
     let groups_of = |workers: usize| Design {
         groups: (cores / workers).max(1),
         ..Design::POOL
@@ -66,14 +66,6 @@ fn designs(cores: usize) -> [(&'static str, Design); 7] {
             Design {
                 batch: 8,
                 events: 32,
-                ..Design::POOL
-            },
-        ),
-        (
-            "batches of 8, own lock for the woken list",
-            Design {
-                batch: 8,
-                is_split: true,
                 ..Design::POOL
             },
         ),
@@ -156,4 +148,41 @@ pub(crate) fn table(curves: &[Curve], work: Work, transfer: u64) -> String {
     shares("the watch is held, %", |outcome| outcome.watch_held);
     shares("workers sleep, %", |outcome| outcome.asleep);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::costs::tests::costs;
+
+    /// What benches/README.md and docs/several-processes.md advise.
+    #[test]
+    fn one_pool_is_as_good_as_processes_up_to_some_cores() {
+        let shares = |work, all_cores: &[usize]| {
+            let curves = curves(&costs(), work, 50, (all_cores, 5_000_000));
+            let of = |design| {
+                let named = |curve: &&Curve| curve.design == design;
+                let curve = curves.iter().find(named).expect("it is a design");
+                relative(&curves, curve)
+            };
+            let (pool, processes) = (of("the pool as it is"), of("a poll for each worker"));
+            let share = |(pool, processes)| pool / processes;
+            pool.into_iter()
+                .zip(processes)
+                .map(share)
+                .collect::<Vec<f64>>()
+        };
+        let [ping, _, slow] = WORKS;
+        let near = |value: f64, expected: f64| (value - expected).abs() < 0.06;
+        let [_, four, eight, sixteen] = shares(ping, &[1, 4, 8, 16])[..] else {
+            unreachable!("as many as cores")
+        };
+        assert!(near(four, 0.78), "{four}");
+        assert!(near(eight, 0.63), "{eight}");
+        assert!(near(sixteen, 0.45), "{sixteen}");
+        let [_, many] = shares(slow, &[1, 32])[..] else {
+            unreachable!("as many as cores")
+        };
+        assert!(near(many, 0.91), "{many}");
+    }
 }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use crate::curves::{CORES, Curve, relative};
 
 /// One for each curve. They differ for colour-blind readers too.
-const COLOURS: [&str; 7] = [
-    "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#cc79a7", "#d55e00", "#8c8c8c",
+const COLOURS: [&str; 6] = [
+    "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#8c8c8c",
 ];
 
 const PANEL: f64 = 280.0;

@@ -146,9 +146,6 @@ pub(crate) struct Design {
     pub(crate) events: usize,
     /// How often a worker polls, or looks for work, before it sleeps.
     pub(crate) spins: u32,
-    /// Whether the poll and the woken list have a lock each, so that workers take clients while the
-    /// leader polls.
-    pub(crate) is_split: bool,
     /// Whether workers spin as long as the leader polls without sleeping.
     pub(crate) spins_on: bool,
 }
@@ -160,7 +157,6 @@ impl Design {
         batch: 1,
         events: 256,
         spins: 20,
-        is_split: false,
         spins_on: true,
     };
 }

@@ -34,4 +34,9 @@ impl Pool {
     pub(super) fn is_watched(&self, now: u64) -> bool {
         self.leader.is_some() || now < self.taken_until
     }
+
+    /// Whether some worker polls, or takes what a poll has found.
+    pub(super) fn is_polled(&self, now: u64) -> bool {
+        self.is_watched(now) && !self.is_leader_asleep
+    }
 }

@@ -104,25 +104,21 @@ impl Simulation {
         }
         let (core, now) = (self.core_of(worker), self.now);
         let model = self.params.model.clone();
-        let is_split = self.params.design.is_split;
         let pool = self.pool(worker);
-        let is_taken = now < pool.taken_until;
-        let can_take = !is_taken && !pool.woken.is_empty() && (is_split || pool.leader.is_none());
-        if can_take {
-            let ns = pool.watch.write(core, now, model.watch);
-            pool.taken_until = now + ns;
-            pool.held_ns += ns;
-            return self.take(worker, ns);
+        if pool.is_watched(now) {
+            let ns = pool.watch.read(core, now, model.read);
+            return self.spin_or_follow(worker, ns + model.give_way);
         }
-        if pool.leader.is_none() && !is_taken && pool.woken.is_empty() {
+        let mut ns = pool.watch.write(core, now, model.watch);
+        if pool.woken.is_empty() {
             pool.leader = Some(worker);
-            let ns = pool.watch.write(core, now, model.watch)
-                + pool.counters.write(core, now, model.counter);
+            ns += pool.counters.write(core, now, model.counter);
             pool.held_ns += ns;
             return self.go(worker, Doing::Poll(0), ns);
         }
-        let ns = pool.watch.read(core, now, model.read);
-        self.spin_or_follow(worker, ns + model.give_way);
+        pool.taken_until = now + ns;
+        pool.held_ns += ns;
+        self.take(worker, ns);
     }
 
     /// Takes woken clients under the watch, which takes this long.
@@ -154,8 +150,7 @@ impl Simulation {
     /// Steps 4 and 5.
     fn spin_or_follow(&mut self, worker: usize, ns: u64) {
         let pool = &self.pools[self.workers[worker].pool];
-        let is_polled = pool.leader.is_some() && !pool.is_leader_asleep;
-        let spins_on = self.params.design.spins_on && is_polled;
+        let spins_on = self.params.design.spins_on && pool.is_polled(self.now);
         let spins = self.workers[worker].spins;
         if self.spins() > 0 && (spins_on || spins > 0) && !self.is_contended() {
             self.workers[worker].spins = if spins_on { spins } else { spins - 1 };
