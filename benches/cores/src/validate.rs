@@ -102,6 +102,8 @@ impl Run {
             Handler::Ping => 0,
             Handler::Burn(micros) => 1000 * micros,
         };
+        // The simulated pair is 0 and 1, whatever the numbers of the cores.
+        let simulated = |core: usize| usize::from(core == self.load);
         Params {
             model: Model {
                 handler,
@@ -110,8 +112,8 @@ impl Run {
             design: Design::POOL,
             workers: self.workers,
             clients: self.clients,
-            load: Load::Thread(self.load),
-            cores: self.cores.clone(),
+            load: Load::Thread(simulated(self.load)),
+            cores: self.cores.iter().map(|&core| simulated(core)).collect(),
             ns: SIMULATED_NS,
         }
     }
@@ -231,6 +233,19 @@ mod tests {
         assert!(compared(&[0.5, 1.14, 9.0]).is_near());
         assert!(!compared(&[1.0, 1.16, 9.0]).is_near());
         assert!(!compared(&[0.84]).is_near());
+    }
+
+    #[test]
+    fn numbers_of_the_cores_do_not_matter() {
+        let costs = crate::costs::tests::costs();
+        let cores = |pair| {
+            let of_run = |run: Run| {
+                let params = run.params(&costs, costs.sockets(1, 50));
+                (params.cores, params.load)
+            };
+            runs(pair).into_iter().map(of_run).collect::<Vec<_>>()
+        };
+        assert_eq!(cores([200, 205]), cores([0, 1]));
     }
 
     #[test]
