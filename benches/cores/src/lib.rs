@@ -70,6 +70,13 @@ fn validate_model(options: &Options) -> io::Result<ExitCode> {
 
 fn draw_curves(options: &Options) -> io::Result<ExitCode> {
     let pair = cpu::pair()?;
+    let out = match &options.out {
+        Some(out) => out.clone(),
+        None => target_dir()?.join("cores"),
+    };
+    // Before the measurements, which take minutes.
+    let in_out = |error| io::Error::other(format!("cannot write to {}: {error}", out.display()));
+    fs::create_dir_all(&out).map_err(in_out)?;
     let measured = (0..options.passes()).map(|_| Costs::measure(pair));
     let costs = Costs::least(measured.collect::<io::Result<_>>()?);
     cpu::pin(&pair)?;
@@ -90,13 +97,8 @@ fn draw_curves(options: &Options) -> io::Result<ExitCode> {
          measured on two cores.",
         options.transfer
     );
-    let out = match &options.out {
-        Some(out) => out.clone(),
-        None => target_dir()?.join("cores"),
-    };
     let path = out.join("cores.svg");
-    fs::create_dir_all(&out)?;
-    fs::write(&path, plot::plot(&all, &caption))?;
+    fs::write(&path, plot::plot(&all, &caption)).map_err(in_out)?;
     eprintln!("written: {}", path.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 
 /// Measures what the pool's shared points cost on two cores, and simulates the pool on many.
 ///
@@ -12,15 +12,15 @@ use clap::Parser;
 pub(crate) struct Options {
     /// Compare the model with runs of the server on two cores; the exit code is 1 if the throughput
     /// of any is more than 15 % off, and 3 if the machine was too busy to judge
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["transfer", "out"])]
     pub(crate) validate: bool,
 
     /// Take some seconds: rough costs, few cores and a short simulated time
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// Nanoseconds in which a cache line moves from core to core
-    #[arg(long, value_name = "NS", default_value_t = 50)]
+    /// Nanoseconds in which a cache line moves from core to core, up to a million
+    #[arg(long, value_name = "NS", default_value_t = 50, value_parser = value_parser!(u64).range(..=1_000_000))]
     pub(crate) transfer: u64,
 
     /// Folder for the plot; target/cores by default

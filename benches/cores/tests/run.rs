@@ -30,3 +30,25 @@ fn a_quick_run_prints_tables_and_draws() {
     let svg = fs::read_to_string(out.join("cores.svg")).expect("it is written");
     assert!(svg.starts_with("<svg"), "{svg}");
 }
+
+#[test]
+fn unusable_options_are_refused_before_measuring() {
+    let max = u64::MAX.to_string();
+    let file = env!("CARGO_BIN_EXE_respool-cores");
+    let refused: [(&[&str], &str); 7] = [
+        (&["--transfer", "-1"], "-1"),
+        (&["--transfer", "fast"], "--transfer"),
+        (&["--transfer", ""], "--transfer"),
+        (&["--transfer", &max], "--transfer"),
+        (&["--validate", "--transfer", "50"], "--transfer"),
+        (&["--validate", "--out", "."], "--out"),
+        (&["--out", file], file),
+    ];
+    for (options, named) in refused {
+        let output = Command::new(file).args(options).output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{options:?}: {stderr}");
+        assert!(stderr.contains(named), "{options:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{options:?}: {stderr}");
+    }
+}
