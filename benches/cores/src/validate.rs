@@ -181,6 +181,13 @@ impl Pass {
 
 impl fmt::Display for Compared {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.passes.is_empty() {
+            return write!(
+                out,
+                "| {} | – | – | – | – | – | {} |",
+                self.run, self.unsteady
+            );
+        }
         let ratios = || self.passes.iter().map(Pass::ratio);
         write!(
             out,
@@ -246,6 +253,13 @@ mod tests {
             runs(pair).into_iter().map(of_run).collect::<Vec<_>>()
         };
         assert_eq!(cores([200, 205]), cores([0, 1]));
+    }
+
+    #[test]
+    fn run_without_a_steady_pass_has_no_numbers() {
+        let row = compared(&[]).to_string();
+        assert!(!row.contains("NaN"), "{row}");
+        assert_eq!(row.matches('|').count(), 8, "{row}");
     }
 
     #[test]
