@@ -20,7 +20,8 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
 
     /// Nanoseconds in which a cache line moves from core to core, up to a million
-    #[arg(long, value_name = "NS", default_value_t = 50, value_parser = value_parser!(u64).range(..=1_000_000))]
+    #[arg(long, value_name = "NS", default_value_t = 50)]
+    #[arg(value_parser = value_parser!(u64).range(..=1_000_000))]
     pub(crate) transfer: u64,
 
     /// Folder for the plot; target/cores by default
