@@ -64,7 +64,11 @@ static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 /// Loads the certificate and its key.
 fn pair(config: &Config, provider: &CryptoProvider) -> Result<CertifiedKey, Mistake> {
     let missing = |key: &'static str| {
-        let reason = "`tls-port` needs it: write the path of a file in PEM, or `tls-port = 0`";
+        let reason = match config.tls_port {
+            // The program, or a service manager, has given a socket for TLS.
+            0 => "a socket for TLS needs it: write the path of a file in PEM",
+            _ => "`tls-port` needs it: write the path of a file in PEM, or `tls-port = 0`",
+        };
         (key, Cow::from(reason))
     };
     let certificate_file = config.tls_cert_file.as_ref();

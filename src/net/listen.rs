@@ -23,7 +23,9 @@ use crate::net::unix::{self, UnixSocket};
 pub enum Listener {
     /// A TCP socket. It speaks TLS if its port is [`Config::tls_port`].
     Tcp(std::net::TcpListener),
-    /// A TCP socket that speaks TLS, whatever its port. Needs the feature `tls`.
+    /// A TCP socket that speaks TLS, whatever its port. Needs the feature `tls`, and
+    /// [`Config::tls_cert_file`] and [`Config::tls_key_file`], or
+    /// [`Server::with_tls`](crate::Server::with_tls).
     #[cfg(feature = "tls")]
     Tls(std::net::TcpListener),
     /// A Unix socket. Its file is not removed when the server stops.

@@ -56,6 +56,33 @@ fn listener_for_tls_needs_no_tls_port() {
     assert!(is_let_in(&TlsClients::anonymous(&folder), addr));
 }
 
+/// The program has set no `tls_port`, so the error must not ask for a change of it.
+#[test]
+fn listener_for_tls_needs_a_certificate() {
+    let folder = Authority::new("the CA").folder();
+    let start = |config| {
+        let tls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let listeners = [Listener::Tls(tls)];
+        let server = Server::from_listeners(listeners, config, Commands::builtin())?;
+        server.spawn()
+    };
+    let without_files = config(2);
+    let without_key = Config {
+        tls_cert_file: Some(folder.server_certificate()),
+        ..config(2)
+    };
+    for (config, key) in [
+        (without_files, "tls-cert-file"),
+        (without_key, "tls-key-file"),
+    ] {
+        let missing = start(config).expect_err("a file is missing");
+        assert_eq!(
+            missing.to_string(),
+            format!("`{key}`: a socket for TLS needs it: write the path of a file in PEM")
+        );
+    }
+}
+
 fn set_files(config: &mut Config, folder: &Folder) {
     config.tls_cert_file = Some(folder.server_certificate());
     config.tls_key_file = Some(folder.server_key());
