@@ -136,6 +136,7 @@ impl Command {
     /// # Panics
     ///
     /// If Redis has no such category. Names are in lower case, without `@`.
+    #[track_caller]
     pub fn category(&mut self, name: &str) -> &mut Self {
         assert!(
             self.info.docs.add_category(name),
@@ -164,6 +165,7 @@ impl Command {
     ///
     /// If no request could have these keys: `first` is a word of the name or beyond the maximum of
     /// the arity, `last` is before `first`, or `step` is 0.
+    #[track_caller]
     pub fn keys(&mut self, first: usize, last: isize, step: usize) -> &mut Self {
         let name = &self.info.full_name;
         let is_forward = usize::try_from(last).map_or(true, |last| last >= first);

@@ -114,6 +114,7 @@ impl Commands {
     ///
     /// If no request could call the command: the name is empty or contains `|` or a byte that is
     /// not visible ASCII, the arity does not count the name, or its maximum is below its minimum.
+    #[track_caller]
     pub fn register<R: Outcome>(
         &mut self,
         name: &str,
@@ -130,6 +131,7 @@ impl Commands {
     /// # Panics
     ///
     /// If the name is empty or contains `|` or a byte that is not visible ASCII.
+    #[track_caller]
     pub fn container(&mut self, name: &str) -> Container<'_> {
         let is_container = |command: &Command| !command.subcommands.is_empty();
         if !self.table.find(name.as_bytes()).is_some_and(is_container) {
@@ -239,6 +241,7 @@ impl Container<'_> {
     /// # Panics
     ///
     /// Like [`Commands::register`]; the arity has to count both names.
+    #[track_caller]
     pub fn register<R: Outcome>(
         &mut self,
         name: &str,

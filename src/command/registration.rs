@@ -37,6 +37,7 @@ pub struct Registered<'a> {
 )]
 impl<'a> Registered<'a> {
     /// Adds a command to `table`, or replaces the one of the same name.
+    #[track_caller]
     pub(super) fn in_table<R: Outcome>(
         table: &'a mut ByName,
         container: Option<&'a str>,
@@ -59,6 +60,7 @@ impl<'a> Registered<'a> {
     /// # Panics
     ///
     /// Like those.
+    #[track_caller]
     pub fn register<R: Outcome>(
         self,
         name: &str,
@@ -109,6 +111,7 @@ impl<'a> Registered<'a> {
     /// # Panics
     ///
     /// If Redis has no such category.
+    #[track_caller]
     pub fn category(mut self, name: &str) -> Self {
         self.command().category(name);
         self
@@ -119,6 +122,7 @@ impl<'a> Registered<'a> {
     /// # Panics
     ///
     /// If no request could have these keys.
+    #[track_caller]
     pub fn keys(mut self, first: usize, last: isize, step: usize) -> Self {
         self.command().keys(first, last, step);
         self
@@ -156,6 +160,7 @@ impl<'a> Registered<'a> {
     }
 }
 
+#[track_caller]
 fn add(
     table: &mut ByName,
     container: Option<&str>,

@@ -69,6 +69,7 @@ impl ServerHandle {
     /// assert!(!is_sent, "there is no client 7");
     /// # Ok::<_, respool::StartError>(())
     /// ```
+    #[track_caller]
     pub fn push(&self, id: u64, count: usize, fill: impl Fn(&mut Items<'_>)) -> bool {
         let Some(info) = self.state().clients.find(id) else {
             return false;

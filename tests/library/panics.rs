@@ -1,5 +1,7 @@
 //! Panics of handlers and hooks, in the log and in INFO.
 
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use respool::{Arity, Commands, ErrorReply, Server};
@@ -23,6 +25,7 @@ fn panicking() -> (Commands, Vec<(&'static str, String)>) {
         commands.register("P.PART", one, |s, _, r| r.array(1, |i| i.add(|i| s.bulk_from(i, 1, &b"a"[..]))));
         commands.register("P.LONG", one, |s, _, reply| s.bulk_from(reply, u64::MAX, &b"a"[..]));
         commands.register("P.LATER", one, |s, _, r| r.array(1, |i| i.add(|i| s.defer(i).start(drop))));
+        commands.register("P.PUSH", one, |s, _, r| r.boolean(s.server().push(s.id(), 2, |i| i.null())));
         commands.register("P.OWN", one, |_, _, reply| {
             assert_eq!(1, 2, "as the test\r\nwants it");
             reply.null()
@@ -38,6 +41,7 @@ fn panicking() -> (Commands, Vec<(&'static str, String)>) {
         ("p.part", "only a whole reply can be read later"),
         ("p.long", "no bulk string has 18446744073709551615 bytes"),
         ("p.later", "only a whole reply can be deferred"),
+        ("p.push", "an aggregate lacks 1 of its items"),
     ];
     let lines = texts.into_iter().zip(first..);
     let mut lines: Vec<_> = lines
@@ -52,6 +56,7 @@ fn panicking() -> (Commands, Vec<(&'static str, String)>) {
 fn panic_by(server: &TestServer, command: &str) -> String {
     let start = Instant::now();
     let mut peer = server.connect();
+    peer.speak_resp3();
     let (id, addr) = (peer.id(), peer.local_addr());
     peer.ask(format!("{command}\r\n"), INTERNAL);
     peer.expect_end();
@@ -69,6 +74,38 @@ fn panic_of_a_handler_is_logged_with_its_place() {
     for (name, expected) in lines {
         let text = panic_by(&server, name);
         assert!(text.starts_with(&expected), "{name}: {text}");
+    }
+}
+
+/// Without a backtrace, the line is all that leads to the wrong declaration.
+#[test]
+fn panic_of_a_declaration_is_at_its_line() {
+    thread_local!(static LINE: Cell<Option<(String, u32)>> = const { Cell::new(None) });
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let place = panic.location();
+        LINE.set(place.map(|place| (place.file().to_owned(), place.line())));
+        before(panic);
+    }));
+    let one = Arity::Exactly(1);
+    let first = line!() + 2;
+    #[rustfmt::skip] // One line for each.
+    let declarations: [&dyn Fn(&mut Commands); 9] = [
+        &|commands| _ = commands.register("A B", one, |_, _, reply| reply.null()),
+        &|commands| _ = commands.register("A", one, |_, _, r| r.null()).register("", one, |_, _, r| r.null()),
+        &|commands| _ = commands.container("A B"),
+        &|commands| _ = commands.container("A").register("B", one, |_, _, reply| reply.null()),
+        &|commands| _ = commands.get_mut("PING").expect("built in").keys(0, 0, 1),
+        &|commands| _ = commands.get_mut("PING").expect("built in").category("@read"),
+        &|commands| _ = commands.register("A", one, |_, _, r| r.null()).keys(1, 1, 1),
+        &|commands| _ = commands.register("A", one, |_, _, r| r.null()).category("B"),
+        &|commands| _ = commands.info_section("clients", || [("a", 1)]),
+    ];
+    for (declare, line) in declarations.into_iter().zip(first + 1..) {
+        let mut commands = Commands::builtin();
+        let declared = catch_unwind(AssertUnwindSafe(|| declare(&mut commands)));
+        declared.expect_err("it is wrong");
+        assert_eq!(LINE.take(), Some((file!().to_owned(), line)));
     }
 }
 

@@ -55,6 +55,7 @@ impl Commands {
     ///
     /// If the name is empty, contains a byte that is not visible ASCII, or is that of one of
     /// respool's own sections or `all`, `everything` or `default`.
+    #[track_caller]
     pub fn info_section<F, N, V>(
         &mut self,
         name: &str,
@@ -71,7 +72,7 @@ impl Commands {
             !name.is_empty()
                 && name.bytes().all(|byte| byte.is_ascii_graphic())
                 && !reserved.any(|other| is(name.as_bytes(), other)),
-            "{name:?} is no name for a section of the program's own"
+            "a section's name is visible ASCII characters, none of respool's own, and not {name:?}"
         );
         let line = |(name, value): (N, V)| (one_line(&name), one_line(&value));
         let section = Section {
