@@ -58,8 +58,8 @@ kill: kind
 list: kind
 
 in config
+sources: directive excerpt keys mod regular_file table unsupported values
 directive: inert keys mod unsupported
-sources: excerpt keys mod regular_file table unsupported values
 setting: excerpt keys mod unsupported
 whole: keys mod
 inert: values

@@ -103,6 +103,15 @@ impl PartialEq for Directive {
     }
 }
 
+/// Returns the name of the directive `name` if Redis has it and it has no effect here.
+#[cfg(feature = "cli")]
+pub(crate) fn without_effect(name: &str) -> Option<&'static str> {
+    match Directive::find(name.as_bytes())? {
+        Directive::Inert(_, name) | Directive::Constant(name, _) => Some(name),
+        Directive::Key(_) | Directive::Unsupported(_) => None,
+    }
+}
+
 /// Returns whether `name` is a directive whose value is not secret.
 pub(crate) fn is_public(name: &[u8]) -> bool {
     match Directive::find(name) {

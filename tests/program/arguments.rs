@@ -279,6 +279,10 @@ fn invalid_flag_value_is_explained() {
             ["unexpected argument '--save'", "leave it out"],
         ),
         (
+            ["--cluster-enabled", "no"],
+            ["unexpected argument '--cluster-enabled'", "no effect here"],
+        ),
+        (
             ["--tls-ciphers", "DEFAULT"],
             ["unexpected argument '--tls-ciphers'", "cannot be chosen"],
         ),

@@ -13,6 +13,7 @@ use super::nearest::{may_show, nearest};
 use super::notation::Form;
 use super::settings::find_key;
 use crate::config::Key;
+use crate::config::directive::without_effect;
 use crate::config::unsupported::Unsupported;
 
 /// Replaces clap's error about `args`, the program's name first, by one that is safe to print.
@@ -93,8 +94,11 @@ fn of_unknown(wrong: &str, args: &[OsString]) -> String {
 fn tip(flag: &str) -> Option<String> {
     let in_table = TIPS.iter().find(|(names, _)| names.contains(&flag));
     let tip = in_table.map(|(_, tip)| *tip).or_else(|| {
-        let row = Unsupported::find(flag.strip_prefix("--")?.as_bytes());
-        row.map(|row| row.reason)
+        let name = flag.strip_prefix("--")?;
+        let row = Unsupported::find(name.as_bytes());
+        let reason = row.map(|row| row.reason);
+        reason
+            .or_else(|| without_effect(name).map(|_| "leave it out, because it has no effect here"))
     })?;
     Some(format!("unexpected argument '{flag}': {tip}"))
 }
@@ -145,16 +149,7 @@ const TIPS: &[(&[&str], &str)] = &[
         "respool runs in the foreground; use a service manager, or 'nohup respool ... &'",
     ),
     (
-        &[
-            "--save",
-            "--appendonly",
-            "--appendfsync",
-            "--dir",
-            "--dbfilename",
-            "--databases",
-            "--maxmemory",
-            "--maxmemory-policy",
-        ],
+        &["--dir", "--dbfilename"],
         "leave it out, because respool stores no data",
     ),
 ];

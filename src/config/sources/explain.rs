@@ -13,6 +13,7 @@ use super::mistake::Mistake;
 use super::nearest::{may_show, nearest};
 use super::notation::{Form, WrongValue};
 use super::settings::find_key;
+use crate::config::directive::without_effect;
 use crate::config::excerpt::excerpt;
 use crate::config::unsupported::Unsupported;
 use crate::config::{Config, Key};
@@ -21,8 +22,8 @@ use crate::config::{Config, Key};
 /// parser's message, which quotes nothing of the text.
 pub(super) fn not_toml(text: &str, error: &de::Error) -> Mistake {
     let offset = error.span().map_or(0, |span| span.start);
-    let line = line_at(text, offset);
-    let message = error.message();
+    let (start, line) = line_at(text, offset);
+    let message = &*error.message().replace('\n', ", ");
     let problem = match (message, key_of(line)) {
         ("duplicate key", Some((key, _))) => {
             format!("`{}` is set twice, expected each key once", key.name)
@@ -32,13 +33,19 @@ pub(super) fn not_toml(text: &str, error: &de::Error) -> Mistake {
         _ if after_name(line).is_some_and(|rest| rest.starts_with(':')) => {
             of_redis_conf(text, "YAML")
         }
+        // Only an array has several lines.
+        _ if is_right(line) && !is_right(&text[..start]) => {
+            "not TOML: a `[` before this line has no `]`".into()
+        }
+        (message, Some((key, form))) if is_begun_rightly(line, message) => {
+            format!("not TOML ({message}): {}", right_value(key, form))
+        }
         (_, Some((key, form))) => format!("not TOML: {}", right_value(key, form)),
         _ if lacks_quotes(line) => {
             "not TOML: put the value in quotes, as in `loglevel = \"notice\"`".into()
         }
         (message, None) => format!(
-            "not TOML ({}), expected lines such as `port = 6379` or `loglevel = \"notice\"`",
-            message.replace('\n', ", ")
+            "not TOML ({message}), expected lines such as `port = 6379` or `loglevel = \"notice\"`"
         ),
     };
     Mistake { offset, problem }
@@ -150,12 +157,25 @@ fn from_redis_conf(line: &str) -> Option<String> {
     Some(format!("`{} = {value}`", key.name))
 }
 
-/// Returns the line of `text` with the byte at `offset`, trimmed.
-fn line_at(text: &str, offset: usize) -> &str {
+/// Returns whether a part of a file is TOML by itself.
+fn is_right(text: &str) -> bool {
+    DeTable::parse(text).is_ok()
+}
+
+/// Returns whether the mistake is after a value, or in one that begins as text or as an array: then
+/// the parser's message says more than what the key takes.
+fn is_begun_rightly(line: &str, message: &str) -> bool {
+    let value = line.split_once('=').map_or("", |(_, value)| value);
+    value.trim_start().starts_with(['"', '\'', '['])
+        || message.starts_with("unexpected key or value")
+}
+
+/// Returns the start of the line of `text` with the byte at `offset`, and the line, trimmed.
+fn line_at(text: &str, offset: usize) -> (usize, &str) {
     let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let end = after.find('\n').map_or(text.len(), |at| before.len() + at);
-    text[start..end].trim()
+    (start, text[start..end].trim())
 }
 
 /// Returns the key at the beginning of a line, if it is known.
@@ -200,6 +220,9 @@ fn check_unsupported(row: &Unsupported, value: &DeValue<'_>) -> Result<(), Strin
 
 /// Returns the error about an unknown key, with the most similar one.
 fn of_unknown_key(name: &str) -> String {
+    if let Some(name) = without_effect(name) {
+        return format!("`{name}` cannot be set: it has no effect here; leave it out");
+    }
     match nearest(name) {
         Some(key) if may_show(name, key) => {
             let wrong = excerpt(name);
@@ -270,6 +293,16 @@ mod tests {
     }
 
     #[test]
+    fn directive_of_redis_without_effect_is_to_be_left_out() {
+        for key in ["save", "maxmemory", "slave-read-only", "databases"] {
+            assert_eq!(
+                mistake(format!("port = 1\n{key} = \"x\"")),
+                format!("my.toml:2:1: `{key}` cannot be set: it has no effect here; leave it out")
+            );
+        }
+    }
+
+    #[test]
     fn first_of_two_unknown_keys_is_named() {
         assert!(mistake("zzz = 1\naaa = 2").starts_with("my.toml:1:1: "));
     }
@@ -311,11 +344,6 @@ mod tests {
                 "1:13",
                 "`bind` takes texts in quotes, as in `bind = [\"127.0.0.1\", \"-::1\"]`",
             ),
-            (
-                "requirepass = \"a",
-                "1:17",
-                "`requirepass` takes text in quotes, as in `requirepass = \"...\"`",
-            ),
         ] {
             assert_eq!(mistake(text), format!("my.toml:{place}: not TOML: {right}"));
         }
@@ -324,6 +352,50 @@ mod tests {
         assert!(
             mistake.ends_with("expected lines such as `port = 6379` or `loglevel = \"notice\"`")
         );
+    }
+
+    /// The parser notices the mistake in a later line, which is right.
+    #[test]
+    fn line_after_an_open_bracket_is_not_blamed() {
+        for (text, place) in [
+            ("bind = [\"127.0.0.1\"\nmaxclients = 3", "2:1"),
+            ("bind = [\n\"127.0.0.1\",\n# more\nlogfile = \"\"\n", "4:9"),
+        ] {
+            let problem = "not TOML: a `[` before this line has no `]`";
+            assert_eq!(mistake(text), format!("my.toml:{place}: {problem}"));
+        }
+    }
+
+    #[test]
+    fn value_that_is_begun_rightly_says_what_follows_wrongly() {
+        for (text, place, problem) in [
+            (
+                "loglevel = \"notice",
+                "1:19",
+                "invalid basic string, expected `\"`",
+            ),
+            (
+                "requirepass = \"a",
+                "1:17",
+                "invalid basic string, expected `\"`",
+            ),
+            ("bind = [\"::1\"", "1:14", "unclosed array, expected `]`"),
+            (
+                "bind = [\"::1\" \"*\"]",
+                "1:15",
+                "missing comma between array elements, expected `,`",
+            ),
+            (
+                "port=1 loglevel=\"notice\"",
+                "1:16",
+                "unexpected key or value, expected newline, `#`",
+            ),
+        ] {
+            let beginning = format!("my.toml:{place}: not TOML ({problem}): `");
+            let mistake = mistake(text);
+            assert!(mistake.starts_with(&beginning), "{mistake}");
+            assert!(mistake.contains("` takes "), "{mistake}");
+        }
     }
 
     #[test]
