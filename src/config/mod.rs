@@ -234,7 +234,7 @@ pub struct Config {
     /// How lines of the log are written; [`LogFormat::Text`] by default. The library does not read
     /// it.
     pub log_format: LogFormat,
-    /// Password that a client must send with AUTH or HELLO before it may do anything else, up to
+    /// Password that a client must send with AUTH or HELLO before it may do anything else, 1 to
     /// 512 bytes. `None`, the default, means no password. Not used if
     /// [`Commands::on_auth`](crate::Commands::on_auth) is set. Redis's `requirepass`.
     pub requirepass: Option<String>,

@@ -23,6 +23,10 @@ impl Config {
                           leave the key out";
             return Err(("http-port", reason.into()));
         }
+        if self.requirepass.as_deref() == Some("") {
+            let reason = "it is empty, expected 1 to 512 bytes, or `None` for no password";
+            return Err(("requirepass", reason.into()));
+        }
         if self.requirepass_file.is_some() && self.requirepass.is_none() {
             let reason = "the password in it is missing: the program has not read the file";
             return Err(("requirepass-file", reason.into()));
@@ -76,6 +80,21 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(config.check().is_ok(), cfg!(feature = "http"));
+    }
+
+    /// An empty variable of the environment would otherwise open the server to other machines: with
+    /// a password, `protected-mode` refuses none of them.
+    #[test]
+    fn empty_password_is_not_taken_for_one() {
+        let config = Config {
+            requirepass: Some(String::new()),
+            ..Config::default()
+        };
+        let (key, reason) = config.check().expect_err("an empty password");
+        assert_eq!(
+            format!("`{key}`: {reason}"),
+            "`requirepass`: it is empty, expected 1 to 512 bytes, or `None` for no password"
+        );
     }
 
     #[test]
