@@ -80,10 +80,7 @@ macro_rules! keys {
                 change: Change::$change,
                 secret: <$value as Value>::SECRET,
                 text: |config| <$value as Value>::text(&config.$field),
-                set: |config, text| {
-                    config.$field = <$value as Value>::from_argument(text)?.plain();
-                    Ok(())
-                },
+                set: |config, text| <$value as Value>::change(&mut config.$field, text),
                 parse: |config, text| {
                     let value = text.parse::<$value>().map_err(|error| error.to_string())?;
                     config.$field = value.plain();

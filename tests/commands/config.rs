@@ -712,6 +712,23 @@ fn config_get_bounds_its_patterns() {
     );
 }
 
+/// As in Redis. Otherwise, a new limit for subscribers would take that of the others away.
+#[test]
+fn config_set_keeps_output_limits_that_are_not_named() {
+    let server = TestServer::start(1);
+    let mut peer = server.connect();
+    for (limits, all) in [
+        ("pubsub 7 8 9", "normal 0 0 0 pubsub 7 8 9"),
+        ("normal 1mb 2 3", "normal 1048576 2 3 pubsub 7 8 9"),
+        ("slave 4 5 6", "normal 1048576 2 3 pubsub 7 8 9"),
+        ("", "normal 1048576 2 3 pubsub 7 8 9"),
+    ] {
+        let key = "client-output-buffer-limit";
+        peer.ask(format!("CONFIG SET {key} \"{limits}\"\r\n"), OK);
+        assert_eq!(peer.answers(&format!("CONFIG GET {key}")), [key, all]);
+    }
+}
+
 #[test]
 fn config_set_refuses_long_values_unread() {
     let server = TestServer::start(1);

@@ -54,6 +54,12 @@ pub(crate) trait Value: Sized {
     /// Parses an argument of CONFIG SET. The error is the reason with which Redis replies.
     fn from_argument(text: &str) -> Result<Self, Cow<'static, str>>;
 
+    /// Changes a value by an argument of CONFIG SET. The error leaves it as it was.
+    fn change(plain: &mut Self::Plain, text: &str) -> Result<(), Cow<'static, str>> {
+        *plain = Self::from_argument(text)?.plain();
+        Ok(())
+    }
+
     /// Returns the text that CONFIG GET shows and CONFIG SET accepts.
     fn text(plain: &Self::Plain) -> String;
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::config::values::Value;
 use crate::config::values::number::{Bytes, Number};
-use crate::config::values::{StoredAsIs, Value};
 
 /// Limits of the pending output of a client, for each class. Redis's class for replicas is accepted
 /// and ignored.
@@ -57,26 +57,62 @@ impl FromStr for OutputLimits {
 
     /// Parses the limits; a class that is left out has its default.
     fn from_str(text: &str) -> Result<Self, OutputLimitsError> {
+        Self::from_argument(text).map_err(|_| OutputLimitsError)
+    }
+}
+
+impl Value for OutputLimits {
+    type Plain = Self;
+
+    fn plain(self) -> Self {
+        self
+    }
+
+    fn from_argument(text: &str) -> Result<Self, Cow<'static, str>> {
         let mut limits = Self::default();
+        Self::change(&mut limits, text)?;
+        Ok(limits)
+    }
+
+    /// Changes the classes that `text` names, as Redis does.
+    fn change(limits: &mut Self, text: &str) -> Result<(), Cow<'static, str>> {
+        let mut changed = *limits;
         let words: Vec<_> = text.split_whitespace().collect();
         let (rows, []) = words.as_chunks::<4>() else {
-            return Err(OutputLimitsError);
+            return Err("Wrong number of arguments in buffer limit configuration.".into());
         };
         for [class, hard, soft, seconds] in rows {
-            let bytes = |text: &str| text.parse::<Number<usize, 0, { i64::MAX }, Bytes>>();
-            let limit = OutputLimit {
-                hard_bytes: bytes(hard).map_err(|_| OutputLimitsError)?.plain(),
-                soft_bytes: bytes(soft).map_err(|_| OutputLimitsError)?.plain(),
-                soft_s: seconds.parse().map_err(|_| OutputLimitsError)?,
+            let limit = match class.to_ascii_lowercase().as_str() {
+                "normal" => &mut changed.normal,
+                "pubsub" => &mut changed.pubsub,
+                "replica" | "slave" => &mut OutputLimit::default(),
+                _ => {
+                    return Err(
+                        "Invalid client class specified in buffer limit configuration.".into(),
+                    );
+                }
             };
-            match class.to_ascii_lowercase().as_str() {
-                "normal" => limits.normal = limit,
-                "pubsub" => limits.pubsub = limit,
-                "replica" | "slave" => {}
-                _ => return Err(OutputLimitsError),
-            }
+            *limit = OutputLimit::parse(hard, soft, seconds).ok_or(
+                "Error in hard, soft or soft_seconds setting in buffer limit configuration.",
+            )?;
         }
-        Ok(limits)
+        *limits = changed;
+        Ok(())
+    }
+
+    fn text(limits: &Self) -> String {
+        limits.to_string()
+    }
+}
+
+impl OutputLimit {
+    fn parse(hard: &str, soft: &str, seconds: &str) -> Option<Self> {
+        let bytes = |text: &str| text.parse::<Number<usize, 0, { i64::MAX }, Bytes>>().ok();
+        Some(Self {
+            hard_bytes: bytes(hard)?.plain(),
+            soft_bytes: bytes(soft)?.plain(),
+            soft_s: seconds.parse().ok()?,
+        })
     }
 }
 
@@ -112,12 +148,6 @@ impl fmt::Display for OutputLimits {
         };
         let (normal, pubsub) = (row(&self.normal), row(&self.pubsub));
         write!(f, "normal {normal} pubsub {pubsub}")
-    }
-}
-
-impl StoredAsIs for OutputLimits {
-    fn wrong_argument() -> Cow<'static, str> {
-        "Unrecognized client limit class".into()
     }
 }
 
