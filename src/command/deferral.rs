@@ -170,6 +170,10 @@ impl DeferredReply {
     /// with any reply, the client may leave before it arrives.
     ///
     /// Takes no lock while it calls `write`, and never waits for the client.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `write` does. The client then gets the error of a token that was dropped.
     pub fn reply<R: Outcome>(self, write: impl FnOnce(Reply<'_>) -> R) -> bool {
         self.is_wanted() && self.send(|reply| R::write(reply, write))
     }

@@ -1,6 +1,7 @@
 //! Deferred replies: order, timeouts, and every way in which a wait ends.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -154,6 +155,24 @@ fn panic_after_deferring_ends_the_wait() {
     let mut other = server.connect();
     assert_eq!(blocked(&mut other), Some(0));
     assert_eq!(other.count("clients_in_timeout_table"), 0);
+}
+
+/// The panic is that of the thread with the token, and no concern of the client.
+#[test]
+fn panic_in_a_later_reply_answers_as_a_dropped_token() {
+    let mut commands = Commands::builtin();
+    commands.register("BREAK", Arity::Exactly(1), |session, _, reply| {
+        session.defer(reply).start(|token| {
+            let answer = move || token.reply(|_| -> Replied { panic!("as the test wants it") });
+            let broken = thread::spawn(answer).join();
+            broken.expect_err("the panic reaches its thread");
+        })
+    });
+    let server = TestServer::with(config(1), commands);
+    server.connect().ask(
+        "BREAK\r\nPING\r\n",
+        "-ERR the request was dropped without a reply\r\n+PONG\r\n",
+    );
 }
 
 #[test]
