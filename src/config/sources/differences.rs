@@ -21,7 +21,7 @@ pub(super) fn in_toml(form: Form, text: &str) -> String {
     let quoted = |text: &str| TomlStringBuilder::new(text).as_default().to_toml_value();
     let array = |words: Vec<String>| format!("[{}]", words.join(", "));
     match form {
-        Form::Number => text.to_owned(),
+        Form::Number | Form::Bytes => text.to_owned(),
         Form::Text => quoted(text),
         Form::Flag => (text == "yes").to_string(),
         Form::Texts => array(text.split_whitespace().map(quoted).collect()),

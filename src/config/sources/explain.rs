@@ -89,6 +89,7 @@ pub(super) fn wrong_value(
 fn right_value(key: &Key, form: Form) -> String {
     let takes = match form {
         Form::Number => "a number",
+        Form::Bytes => "a number, or one with a unit in quotes (\"1mb\")",
         Form::Text => "text in quotes",
         Form::Flag => "true or false, or \"yes\" or \"no\" in quotes",
         Form::Texts => "texts in quotes",
@@ -328,6 +329,12 @@ mod tests {
                 "1:18",
                 "`protected-mode` takes true or false, or \"yes\" or \"no\" in quotes, \
                  as in `protected-mode = true`",
+            ),
+            (
+                "proto-max-bulk-len = 512mb",
+                "1:22",
+                "`proto-max-bulk-len` takes a number, or one with a unit in quotes (\"1mb\"), \
+                 as in `proto-max-bulk-len = 536870912`",
             ),
             (
                 "port =",

@@ -29,6 +29,8 @@ pub(super) trait Notation: Sized {
 pub(super) enum Form {
     /// `6379`
     Number,
+    /// `1024` or `"1kb"`
+    Bytes,
     /// `"notice"`
     Text,
     /// `true` and `false` for `yes` and `no`
@@ -133,7 +135,11 @@ where
     T: TryFrom<i64>,
     U: Unit,
 {
-    const FORM: Form = Form::Number;
+    const FORM: Form = if U::SUFFIXES.is_empty() {
+        Form::Number
+    } else {
+        Form::Bytes
+    };
 
     /// Reads an integer or, if the unit has suffixes, a string.
     fn read(value: &DeValue<'_>) -> Result<Self, WrongValue> {
