@@ -46,6 +46,9 @@ pub fn start(server: Server) -> Result<TestServer, StartError> {
 
 /// Returns the configuration for a test: the default one, but on a free port of 127.0.0.1 only,
 /// with four workers on every machine, for at most 1,000 clients.
+///
+/// With a free port, [`Config::tls_port`] and [`Config::unixsocket`] are refused. To test TLS or a
+/// Unix socket, give the server a socket of your own, by [`Server::from_listeners`].
 #[must_use]
 pub fn config() -> Config {
     Config {
