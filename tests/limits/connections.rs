@@ -339,8 +339,8 @@ fn lingering_client_is_closed_after_a_while() {
     });
 }
 
-/// After its last reply the server discards input, but not for ever. Then the peer's writes block,
-/// so it reads.
+/// After its last reply the server discards a limited amount of input. Then the peer's writes
+/// block, so it reads.
 #[test]
 fn last_reply_arrives_whatever_the_peer_goes_on_sending() {
     let server = TestServer::start(1);

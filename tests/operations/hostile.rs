@@ -125,8 +125,8 @@ fn endless_senders_are_closed() {
     assert_eq!(get(operated.http, "/livez").status, 200);
 }
 
-/// After its answer the listener discards input, but not for ever. Then the peer's writes block, so
-/// it reads.
+/// After its answer the listener discards a limited amount of input. Then the peer's writes block,
+/// so it reads.
 #[test]
 fn answer_arrives_whatever_the_peer_goes_on_sending() {
     let operated = Operated::start(1);
