@@ -282,15 +282,18 @@ impl Acceptor {
                 Ok(())
             };
         }
-        if let Some(slot) = self.shared.assign_slot() {
-            self.submit(connection, slot, sends_header, admission);
-        } else if admission.is_ok() && self.shared.phase() == Phase::Serving {
-            // Half-closed clients that are queued have the slot. A worker closes one or parks one.
+        let slot = self.shared.assign_slot();
+        let waits = slot.is_none() && admission.is_ok() && self.shared.phase() == Phase::Serving;
+        // Half-closed clients that are queued have the slots. A worker closes one or parks one.
+        self.shared.wish_for_slot(waits);
+        if waits {
             self.delayed.push_back(connection);
             return Err(Pause::Delayed);
-        } else {
+        }
+        match slot {
+            Some(slot) => self.submit(connection, slot, sends_header, admission),
             // No slot is free even for an orderly refusal.
-            self.refuse(connection, Refused::TooMany);
+            None => self.refuse(connection, Refused::TooMany),
         }
         Ok(())
     }

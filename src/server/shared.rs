@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     progress: Progress,
     /// Connections that have a slot: clients, lingering closes and refusals.
     connections: AtomicUsize,
-    /// Whether a connection found no slot, and no client was closed for it since.
+    /// Whether a connection waits for a slot, and no client was closed for it since it last asked.
     wants_slot: AtomicBool,
     /// Refused clients that are opening: see `Opening`.
     opening_refusals: AtomicUsize,
@@ -140,16 +140,18 @@ impl Shared {
                 self.close(client, &CloseReason::PeerLeft);
             });
             self.pool.assign()
-        });
-        match slot {
-            Some(_) => _ = self.connections.fetch_add(1, Ordering::Relaxed),
-            None => self.wants_slot.store(true, Ordering::Relaxed),
-        }
-        slot
+        })?;
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Some(slot)
     }
 
-    /// Returns whether a connection lacks a slot. The caller then closes a half-closed client, which
-    /// [`Self::assign_slot`] cannot drop because it is not parked.
+    /// Notes whether a connection waits for a slot.
+    pub(super) fn wish_for_slot(&self, waits: bool) {
+        self.wants_slot.store(waits, Ordering::Relaxed);
+    }
+
+    /// Returns whether a connection waits for a slot. The caller then closes a half-closed client,
+    /// which [`Self::assign_slot`] cannot drop because it is not parked.
     pub(super) fn take_wish_for_slot(&self) -> bool {
         self.wants_slot.swap(false, Ordering::Relaxed)
     }

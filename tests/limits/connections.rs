@@ -340,10 +340,9 @@ fn lingering_client_is_closed_after_a_while() {
 }
 
 /// After its last reply the server discards a limited amount of input. Then the peer's writes
-/// block, so it reads.
-#[test]
-fn last_reply_arrives_whatever_the_peer_goes_on_sending() {
-    let server = TestServer::start(1);
+/// block, so it reads. Needs room for two clients.
+#[track_caller]
+fn flood_after_quit(server: &TestServer) {
     let mut other = server.connect();
     let mut flooding = Peer::connect_with_small_buffer(server.addr);
     // More than the peer's receive buffer holds.
@@ -353,6 +352,35 @@ fn last_reply_arrives_whatever_the_peer_goes_on_sending() {
     assert!(sent > 512 << 20, "the server discarded only {sent} bytes");
     flooding.expect(reply + "+OK\r\n");
     flooding.expect_end();
+}
+
+#[test]
+fn last_reply_arrives_whatever_the_peer_goes_on_sending() {
+    flood_after_quit(&TestServer::start(1));
+}
+
+/// A connection that finds no slot makes the server close a half-closed client. If a slot was free
+/// again without that, no later client may be closed for it.
+#[test]
+fn last_reply_arrives_after_slots_were_short() {
+    let (commands, gate) = commands_with_gate();
+    let few = Config {
+        maxclients: 4,
+        ..config(1)
+    };
+    let server = TestServer::with(few, commands);
+    let busy = gate.busy_client(server.addr);
+    let mut peers: Vec<Peer> = (0..40).map(|_| server.connect()).collect();
+    // More than there are slots, so the acceptor refuses it.
+    peers[39].expect(TOO_MANY);
+    gate.let_one_through();
+    drop((busy, peers));
+    eventually("only this client is left", || {
+        let mut peer = server.connect();
+        let is_answered = peer.socket.write_all(b"PING\r\n").is_ok();
+        is_answered && peer.rest_or(7) == "+PONG\r\n" && peer.count("connected_clients") == 1
+    });
+    flood_after_quit(&server);
 }
 
 #[test]
